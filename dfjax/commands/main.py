@@ -1,0 +1,114 @@
+"""`dfjax VERB …`: the table of verbs, and the one place where errors become exit codes."""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import dfjax
+from dfjax.errors import INTERRUPTED, USAGE, UsageError, unknown
+
+VERBS = {
+    "train": "train a detector from one config; the same command resumes",
+    "evaluate": "score a trained model or foreign predictions: tables, plots, flags",
+    "predict": "fake probability of videos, images and folders",
+    "data": "index, extract, pack and synthesise face clips",
+    "models": "parameters, input and FLOPs of every config",
+    "export": "trained parameters in other formats",
+    "bench": "speed and memory of the workloads, beside a PyTorch peer",
+    "doctor": "versions, devices, codecs, detectors, free disk",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line with the command that helps."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the message as a `UsageError` instead of printing the whole usage."""
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns its exit code (0, 1, 2, 75, 130: see the README)."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    _quiet()
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(_help())
+            return 0 if argv else USAGE
+        if argv[0] == "--version":
+            print(f"dfjax {dfjax.__version__}")
+            return 0
+        if argv[0] not in VERBS:
+            raise unknown("verb", argv[0], VERBS)
+        module = importlib.import_module(f"dfjax.commands.{argv[0]}")
+        parser = make_parser(argv[0], module)
+        return module.run(parser.parse_args(argv[1:])) or 0
+    except UsageError as error:
+        print(f"dfjax: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("dfjax: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
+        return 0
+
+
+def make_parser(verb: str, module: Any) -> Parser:  # noqa: ANN401
+    """Returns the parser of `verb`: the module's docstring is the help, example included."""
+    parser = Parser(
+        prog=f"dfjax {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`, which every verb has."""
+    parser.add_argument(
+        "--json", action="store_true", help="end standard output with one JSON object"
+    )
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401
+    """Prints `value` as the one JSON line that ends standard output; NaN becomes null."""
+    print(json.dumps(finite(value)), flush=True)
+
+
+def finite(value: Any) -> Any:  # noqa: ANN401
+    """Returns `value` with every NaN and infinity replaced by None, for strict JSON."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not (float("-inf") < value < float("inf")):
+        return None
+    return value
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
+    return (
+        f"usage: dfjax VERB …\n\n{dfjax.__doc__}\n{verbs}\n\n"
+        "`dfjax VERB --help` explains a verb, with an example.\n"
+        "Start: bash launch/demo.sh, or dfjax train --config=dual_stream:smoke --workdir=runs/smoke"
+    )
+
+
+def _quiet() -> None:
+    """Library chatter would drown the one line that matters; errors still show."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""The whole configuration schema with its defaults; a config file only assigns existing keys.
+
+`get_config()` in `configs/NAME.py` starts from `base()`, which is locked, so a misspelt key raises
+where it is written. Sections mirror the packages. Nothing inside `jit` reads a config: builders take
+plain values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from dfjax.errors import UsageError, unknown
+
+VARIANTS = ("smoke", "tiny")
+
+
+def base() -> ConfigDict:
+    """Returns the complete schema with its defaults, locked."""
+    c = ConfigDict()
+    c.name = ""
+    c.seed = 0
+    c.precision = "float32"  # float32 | bfloat16: dtype of activations
+    c.lowering = "auto"  # auto | native | matmul: how convolutions reach the hardware
+    c.profile = ""  # START:STOP, steps to trace for a profiler
+
+    c.data = ConfigDict(
+        {
+            "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
+            "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
+            "frames": 10,  # T
+            "sampling": "stride",  # stride | even
+            "stride": 3,  # in source frames, for sampling = stride
+            "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
+            "pairing": "none",  # none | paired (a real clip with its own fake) | balanced
+            "holdout_methods": (),  # manipulations kept out of training and validation
+            "shuffle_labels": False,  # a control: a detector trained so must score AUC 0.5
+            "workers": 0,  # decoding processes; 0: threads of this process
+            "threads": 4,
+            "prefetch": 4,  # batches
+        }
+    )
+    c.preprocess = ConfigDict(
+        {
+            "size": 224,  # model input, pixels
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "flip": 0.5,  # probability of a horizontal flip, one draw for the whole clip
+        }
+    )
+    c.model = ConfigDict(
+        {
+            "name": "",
+            # One section per entry of `dfjax.models.MODELS`: the keyword arguments of its builder.
+            "dual_stream": {
+                "streams": ("hq", "lq"),
+                "hq": "b4",
+                "lq": "b0",
+                "lq_size": 112,
+                "width": 1.0,  # multiplies every width of the model
+                "one_block": False,  # one block per stage: compiles fast, for tests and demos
+                "conv_lstm": (256, 128),
+                "projection": 1280,
+                "attention": 512,
+                "classifier": (512, 256),
+                "dropout": (0.5, 0.3),
+                "drop_path": 0.2,
+                "padding": "same",
+                "remat": False,
+            },
+        }
+    )
+    c.loss = ConfigDict({"name": "bce"})
+    c.optimizer = ConfigDict(
+        {"name": "adam", "learning_rate": 1e-4, "b1": 0.9, "b2": 0.999, "eps": 1e-8,
+         "clip_norm": 1.0}
+    )  # fmt: skip
+    c.schedule = ConfigDict({"name": "constant", "warmup_steps": 0, "final_scale": 0.0})
+    c.train = ConfigDict({"batch_size": 16, "epochs": 30, "log_every": 10})
+    c.eval = ConfigDict({"batch_size": 16})
+    c.early_stop = ConfigDict(
+        {"metric": "video_auc", "mode": "max", "patience": 10, "min_epochs": 0}
+    )
+    c.checkpoint = ConfigDict({"every_steps": 200, "keep": 2})
+    c.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})  # -1: the devices that are left
+    c.writers = ConfigDict({"tensorboard": True})
+    return c.lock()
+
+
+def find_config(name: str) -> Path:
+    """Returns the file of a config given as a path or as a bare name.
+
+    Names are looked up in the checkout's `configs/` and, for an installed wheel, among the files
+    that the wheel brought.
+
+    Raises:
+        UsageError: there is no such file or name; the message lists the names.
+    """
+    path = Path(name)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise UsageError(f"no config file {name}; known names: {', '.join(config_names())}")
+        return path
+    files = {p.stem: p for p in _config_files()}
+    if name not in files:
+        raise unknown("config", name, files)
+    return files[name]
+
+
+def config_names() -> list[str]:
+    """Returns the names of all configs, sorted."""
+    return sorted(p.stem for p in _config_files())
+
+
+def _config_files() -> Iterator[Path]:
+    checkout = Path(__file__).resolve().parent.parent / "configs"
+    if checkout.is_dir():
+        yield from sorted(checkout.glob("*.py"))
+        return
+    for file in importlib.metadata.files("dfjax") or ():
+        if file.match("share/dfjax/configs/*.py"):
+            yield Path(str(file.locate())).resolve()
+
+
+def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """Returns the resolved, locked config of `FILE.py[:variant,…]` or `NAME[:variant,…]`.
+
+    Args:
+        spec: where the config is, and its variants (`smoke`, `tiny`).
+        overrides: `--config.a.b=value`, as on the command line.
+
+    Raises:
+        UsageError: unknown file, variant or key (the nearest valid one is named), or a value of
+            the wrong type.
+    """
+    name, _, variants = spec.partition(":")
+    path = find_config(name)
+    for variant in filter(None, variants.split(",")):
+        if variant not in VARIANTS:
+            raise unknown("variant", variant, VARIANTS)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
+    try:
+        values([sys.argv[0], f"--config={path}:{variants}"])
+        keys = _leaves(values.config)
+        for item in overrides:
+            _check_override(item, keys)
+        values.unparse_flags()
+        values([sys.argv[0], f"--config={path}:{variants}", *overrides])
+    except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
+        raise UsageError(f"config {spec}: {error}") from error
+    return values.config.lock()
+
+
+def _check_override(item: str, keys: dict[str, Any]) -> None:
+    match = re.fullmatch(r"--config\.([\w.]+)=.*", item, flags=re.DOTALL)
+    if not match:
+        raise UsageError(f"{item!r} is not of the form --config.section.key=value")
+    key = match[1]
+    if key in keys:
+        return
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)
+    raise UsageError(f"config has no key {key!r}. Did you mean {near[0]!r}?")
+
+
+def _leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            leaves |= _leaves(value, f"{prefix}{key}.")
+        else:
+            leaves[prefix + key] = value
+    return leaves
+
+
+def from_dict(values: dict[str, Any]) -> ConfigDict:
+    """Returns the config saved as `config.json`, checked against today's schema.
+
+    Raises:
+        UsageError: the file has a key that the schema does not have.
+    """
+    config = base()
+    known = _leaves(config)
+    for key, value in _leaves(ConfigDict(values)).items():
+        if key not in known:
+            raise UsageError(f"config.json has the key {key!r}, which this version does not know")
+        section, _, leaf = key.rpartition(".")
+        node = config
+        for part in filter(None, section.split(".")):
+            node = node[part]
+        node[leaf] = tuple(value) if isinstance(known[key], tuple) else value
+    return config
+
+
+def to_json(config: ConfigDict) -> str:
+    """Returns the config as JSON text; `from_dict(json.loads(text))` gives it back."""
+    return json.dumps(config.to_dict(), indent=2, default=list)
+
+
+def to_yaml(config: ConfigDict) -> str:
+    """Returns the config as YAML text, for reading."""
+    return yaml.safe_dump(json.loads(to_json(config)), sort_keys=False)
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
+    """Returns one line `key: old -> new` per leaf in which two configs differ."""
+    a, b = _leaves(old), _leaves(new)
+    return [
+        f"{key}: {a.get(key)!r} -> {b.get(key)!r}"
+        for key in sorted(a.keys() | b.keys())
+        if a.get(key) != b.get(key)
+    ]

@@ -1,0 +1,22 @@
+"""The two ways a command ends early, and their exit codes (the public contract of the command line)."""
+
+import difflib
+from collections.abc import Iterable
+
+OK, FINDING, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be done as asked: printed as one line, exit code 2."""
+
+
+class InputError(Exception):
+    """One input is unusable (unreadable, empty, no face): counted and listed, the others go on."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """Returns the error for an unknown `name`: it offers the nearest valid one and lists all."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(names)}.")

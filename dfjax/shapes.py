@@ -1,0 +1,28 @@
+"""Names of dimensions and of the array types that cross package borders.
+
+B clips (or images) · T frames of a clip · H W pixels, h w cells of a feature map · C channels ·
+D feature width · N tokens · P patch side · K methods.
+Images are NHWC. A clip is uint8 RGB on the host and float32 after `preprocess`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Array, Bool, Float, Int8, Int32, UInt8
+
+ClipU8 = UInt8[Array, "B T H W 3"]
+ClipF32 = Float[Array, "B T H W 3"]
+FrameMask = Bool[Array, "B T"]
+Positions = Int32[Array, "B T"]
+Labels = Int8[Array, "B"]
+Logits = Float[Array, "B"]
+
+Batch = Mapping[str, Array]
+"""`clip u8[B,T,H,W,3]  mask bool[B,T]  position i32[B,T]  label i8[B]  weight f32[B]
+video_index i32[B]`, and `flow f16[B,T-1,H,W,2]` where a recipe uses flow."""
+
+Inputs = Mapping[str, Array]
+"""What `preprocess` makes of a batch and a model reads: one entry per stream, and `mask bool[B,T]`."""
+
+Variables = Mapping[str, Any]
+"""`{"params": tree, "batch_stats": tree}`, plain nested dicts with string keys."""
