@@ -1,0 +1,47 @@
+"""Prepare videos: an index of what there is, face crops, and a pack to train from.
+
+Example, from a folder with real/ and fake/ videos to a pack:
+
+  dfjax data index --adapter folder --root videos/ --out work/index.parquet
+  dfjax data extract --index work/index.parquet --out work/crops
+  dfjax data pack --index work/crops/index.parquet --out work/pack
+
+`dfjax data SUBVERB --help` explains each step.
+"""
+
+import argparse
+import importlib
+from types import ModuleType
+
+from dfjax.commands.main import make_parser
+from dfjax.errors import unknown
+
+SUBVERBS = {
+    "index": "list a data set's videos: labels, splits, identities, video properties",
+    "extract": "detect faces and cut them out as JPEG crops",
+    "pack": "write crops as a TFDS/ArrayRecord data set to train from",
+    "synth": "make a synthetic data set of animated faces, real and manipulated",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the subverb; what follows it is parsed by the subverb's own module."""
+    table = "\n".join(f"  {name:<8} {what}" for name, what in SUBVERBS.items())
+    parser.usage = f"{parser.prog} SUBVERB …"
+    parser.epilog = f"subverbs:\n{table}"
+    parser.add_argument("subverb", metavar="SUBVERB", help="one of those below")
+    rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    rest.required = False  # or the message of a bare `dfjax data` would ask for it
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the subverb and returns its exit code."""
+    if args.subverb not in SUBVERBS:
+        raise unknown("subverb of data", args.subverb, SUBVERBS)
+    module = load_subverb(args.subverb)
+    return module.run(make_parser(f"data {args.subverb}", module).parse_args(args.rest)) or 0
+
+
+def load_subverb(name: str) -> ModuleType:
+    """Returns the module of a subverb, imported only now: each pulls in libraries of its own."""
+    return importlib.import_module(f"dfjax.commands.data_{name}")

@@ -1,0 +1,196 @@
+"""The index: one schema for every data set, one row per video, read and written by every tool.
+
+Nulls mean "not known (yet)": probing fills the video columns, extraction fills the last six.
+"""
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import dfjax
+from dfjax import FAKE, REAL
+from dfjax.errors import UsageError
+
+SPLITS = ("train", "val", "test", "none")
+
+SCHEMA = pa.schema(
+    [
+        ("video_id", pa.string()),  # unique over the index: DATASET/…/stem
+        ("dataset", pa.string()),
+        ("label", pa.int8()),  # fake = 1
+        ("method", pa.string()),  # the manipulation; `real` for reals
+        ("split", pa.string()),  # one of SPLITS
+        ("target_id", pa.string()),  # the person shown
+        ("donor_ids", pa.list_(pa.string())),  # the faces put in
+        ("identities", pa.list_(pa.string())),  # all of them, as DATASET/id
+        ("origin_id", pa.string()),  # the recording the video was cut from
+        ("group", pa.string()),  # what must never cross a split
+        ("pair_id", pa.string()),  # video_id of the real video a fake was made from
+        ("root", pa.string()),
+        ("path", pa.string()),  # of the source video, relative to root
+        ("compression", pa.string()),
+        ("n_frames", pa.int32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("duration", pa.float64()),  # seconds
+        ("codec", pa.string()),
+        ("bitrate", pa.int64()),  # bit/s of the file
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("frames_dir", pa.string()),  # relative to the folder of the index file
+        ("frame_indices", pa.list_(pa.int32())),  # source frame numbers, ascending
+        ("boxes", pa.list_(pa.list_(pa.float32()))),  # xyxy source pixels, one per frame
+        ("landmarks", pa.list_(pa.list_(pa.float32()))),  # x0 y0 x1 y1 …, one list per frame
+        ("face_found", pa.list_(pa.bool_())),  # False: box interpolated or centre crop
+        ("quality", pa.list_(pa.float32())),  # variance of the crop's Laplacian: sharpness
+    ]
+)
+COLUMNS = tuple(SCHEMA.names)
+REQUIRED = ("video_id", "dataset", "label", "method", "split", "identities", "group")
+
+
+def make_record(**fields: Any) -> dict[str, Any]:
+    """Returns one full row of the index: the given fields, and null for what is not known.
+
+    Derived when not given: `method` of a real, `split` (`none`), `donor_ids` (empty), `identities`
+    (target and donors as `DATASET/id`, so that ids of two data sets never collide) and `group`
+    (the `video_id`).
+
+    Args:
+        **fields: values by column name; `video_id`, `dataset` and `label` are needed, and `method`
+            for a fake.
+
+    Raises:
+        ValueError: a name that is not a column, or a needed field missing.
+    """
+    extra = fields.keys() - set(COLUMNS)
+    if extra:
+        raise ValueError(f"not columns of the index: {', '.join(sorted(extra))}")
+    row = dict.fromkeys(COLUMNS) | fields
+    if row["label"] == REAL:
+        row["method"] = row["method"] or "real"
+    row["split"] = row["split"] or "none"
+    row["donor_ids"] = list(row["donor_ids"] or ())
+    if row["identities"] is None:
+        people = ([row["target_id"]] if row["target_id"] else []) + row["donor_ids"]
+        row["identities"] = [f"{row['dataset']}/{person}" for person in dict.fromkeys(people)]
+    row["group"] = row["group"] or row["video_id"]
+    missing = [name for name in REQUIRED if row[name] is None]
+    if missing:
+        raise ValueError(f"a record needs {', '.join(missing)}")
+    return row
+
+
+def make_index(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Returns the table of rows made by `make_record`, with the columns in their order."""
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Returns the index in `path`, one row per video; list columns hold Python lists or None.
+
+    Other nulls are NaN, as in pandas: ask with `isna`.
+    Columns beyond the schema are kept.
+
+    Raises:
+        UsageError: no such file, not Parquet, a column missing or of another type, a label other
+            than 0 and 1, an unknown split, or a `video_id` used twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"no index at {path}; `dfjax data index` makes one")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{path} is not a readable Parquet index: {error}") from error
+    missing = [name for name in COLUMNS if name not in table.schema.names]
+    if missing:
+        raise UsageError(f"{path} is not an index: it has no column {', '.join(missing)}")
+    lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
+    df = table.to_pandas()
+    for name in lists:
+        df[name] = pd.Series(table[name].to_pylist(), index=df.index, dtype=object)
+    check_index(df, str(path))
+    _to_table(df, str(path))
+    return df
+
+
+def write_index(df: pd.DataFrame, path: str | os.PathLike[str], *, command: str) -> None:
+    """Writes `df` as an index to `path`, atomically.
+
+    Args:
+        df: the table; columns of the schema that it lacks are written as nulls, others are kept.
+        path: the Parquet file.
+        command: the command line that made it; stored in the metadata with version and time.
+
+    Raises:
+        UsageError: the table breaks a rule of `read_index`.
+    """
+    df = df.reindex(columns=[*COLUMNS, *(c for c in df.columns if c not in COLUMNS)])
+    check_index(df, "the index to write")
+    metadata = {
+        "command": command,
+        "version": dfjax.__version__,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    table = _to_table(df, "the index to write").replace_schema_metadata(metadata)
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial)
+
+
+def check_index(df: pd.DataFrame, name: str) -> None:
+    """Raises a `UsageError` that names the rows when labels, splits or ids break the rules."""
+    for column in REQUIRED:
+        empty = df["video_id"][df[column].isna()].tolist()
+        if empty:
+            raise UsageError(f"{name}: {column} is missing for {_some(empty)}")
+    wrong = df["video_id"][~df["label"].isin((REAL, FAKE))].tolist()
+    if wrong:
+        raise UsageError(f"{name}: label is neither 0 (real) nor 1 (fake) for {_some(wrong)}")
+    wrong = df["video_id"][~df["split"].isin(SPLITS)].tolist()
+    if wrong:
+        raise UsageError(f"{name}: split is not one of {', '.join(SPLITS)} for {_some(wrong)}")
+    twice = df["video_id"][df["video_id"].duplicated()].unique().tolist()
+    if twice:
+        raise UsageError(f"{name}: video_id used twice: {_some(twice)}")
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path next to `path`, renamed to it only when the block succeeds.
+
+    The folder is made if needed; the suffix is kept, for writers that choose a format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _to_table(df: pd.DataFrame, name: str) -> pa.Table:
+    columns = {}
+    for column in df.columns:
+        kind = SCHEMA.field(column).type if column in COLUMNS else None
+        try:
+            columns[column] = pa.array(df[column], type=kind, from_pandas=True)
+        except (pa.ArrowException, TypeError) as error:
+            wanted = f" (wanted: {kind})" if kind else ""
+            raise UsageError(f"{name}: column {column}{wanted}: {error}") from error
+    return pa.table(columns)
+
+
+def _some(ids: list[Any]) -> str:
+    shown = ", ".join(str(i) for i in ids[:5])
+    return shown if len(ids) <= 5 else f"{shown} and {len(ids) - 5} more"
