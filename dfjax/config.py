@@ -11,7 +11,6 @@ import difflib
 import importlib.metadata
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,18 +147,22 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
     for variant in filter(None, variants.split(",")):
         if variant not in VARIANTS:
             raise unknown("variant", variant, VARIANTS)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", lock_config=True, flag_values=values)
+    argument = f"--config={path}:{variants}"
+    for item in overrides:
+        _check_override(item, _leaves(_parse([argument])))
     try:
-        values([sys.argv[0], f"--config={path}:{variants}"])
-        keys = _leaves(values.config)
-        for item in overrides:
-            _check_override(item, keys)
-        values.unparse_flags()
-        values([sys.argv[0], f"--config={path}:{variants}", *overrides])
+        return _parse([argument, *overrides]).lock()
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"config {spec}: {error}") from error
-    return values.config.lock()
+
+
+def _parse(arguments: list[str]) -> ConfigDict:
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", lock_config=True, flag_values=values, sys_argv=arguments
+    )
+    values(["dfjax", *arguments])
+    return values.config
 
 
 def _check_override(item: str, keys: dict[str, Any]) -> None:
