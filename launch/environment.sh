@@ -1,0 +1,43 @@
+# Sourced by the launchers, which stand in the checkout: `make_environment '.[dev]'` leaves `.venv`
+# with that installed first on PATH. What was installed once is not installed again until
+# pyproject.toml changes, so a second run needs no network.
+
+find_python() {
+  for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "Python 3.11 or newer is needed; PYTHON=/path/to/python names one" >&2
+  return 1
+}
+
+make_environment() {
+  local what=$1 stamp
+  stamp=".venv/installed-$(echo "$what" | tr -c 'a-z0-9\n' '-')"
+  if ! .venv/bin/python -c '' 2>/dev/null; then
+    local python
+    python=$(find_python)
+    echo "== making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+  fi
+  PATH="$PWD/.venv/bin:$PATH"
+  export PATH
+  if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+    echo "== installing $what"
+    python -m pip install --quiet --disable-pip-version-check --editable "$what"
+    touch "$stamp"
+  fi
+  python -c 'import cv2' 2>/dev/null || need_libgl
+}
+
+need_libgl() {  # OpenCV's wheel links against libraries that bare containers lack
+  if [ "${CI:-}" = true ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && apt-get install -qq -y libgl1 libglib2.0-0
+  fi
+  python -c 'import cv2' || {
+    echo "OpenCV does not import; on Debian: apt-get install libgl1 libglib2.0-0" >&2
+    return 1
+  }
+}
