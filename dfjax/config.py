@@ -24,6 +24,56 @@ from dfjax.errors import UsageError, unknown
 VARIANTS = ("smoke", "tiny")
 
 
+DATA = {
+    "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
+    "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
+    "frames": 10,  # T
+    "sampling": "stride",  # stride | even
+    "stride": 3,  # in source frames, for sampling = stride
+    "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
+    "pairing": "none",  # none | paired (a real clip with its own fake) | balanced
+    "holdout_methods": (),  # manipulations kept out of training and validation
+    "shuffle_labels": False,  # a control: a detector trained so must score AUC 0.5
+    "workers": 0,  # decoding processes; 0: threads of this process
+    "threads": 4,
+    "prefetch": 4,  # batches
+}
+PREPROCESS = {
+    "size": 224,  # model input, pixels
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "flip": 0.5,  # probability of a horizontal flip, one draw for the whole clip
+}
+MODEL = {
+    "name": "",
+    # One section per entry of `dfjax.models.MODELS`: the keyword arguments of its builder.
+    "dual_stream": {
+        "streams": ("hq", "lq"),
+        "hq": "b4",
+        "lq": "b0",
+        "lq_size": 112,
+        "width": 1.0,  # multiplies every width of the model
+        "one_block": False,  # one block per stage: compiles fast, for tests and demos
+        "conv_lstm": (256, 128),
+        "projection": 1280,
+        "attention": 512,
+        "classifier": (512, 256),
+        "dropout": (0.5, 0.3),
+        "drop_path": 0.2,
+        "padding": "same",
+        "remat": False,
+    },
+}
+OPTIMIZER = {
+    "name": "adam",
+    "learning_rate": 1e-4,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-8,
+    "clip_norm": 1.0,
+}
+
+
 def base() -> ConfigDict:
     """Returns the complete schema with its defaults, locked."""
     c = ConfigDict()
@@ -32,58 +82,11 @@ def base() -> ConfigDict:
     c.precision = "float32"  # float32 | bfloat16: dtype of activations
     c.lowering = "auto"  # auto | native | matmul: how convolutions reach the hardware
     c.profile = ""  # START:STOP, steps to trace for a profiler
-
-    c.data = ConfigDict(
-        {
-            "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
-            "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
-            "frames": 10,  # T
-            "sampling": "stride",  # stride | even
-            "stride": 3,  # in source frames, for sampling = stride
-            "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
-            "pairing": "none",  # none | paired (a real clip with its own fake) | balanced
-            "holdout_methods": (),  # manipulations kept out of training and validation
-            "shuffle_labels": False,  # a control: a detector trained so must score AUC 0.5
-            "workers": 0,  # decoding processes; 0: threads of this process
-            "threads": 4,
-            "prefetch": 4,  # batches
-        }
-    )
-    c.preprocess = ConfigDict(
-        {
-            "size": 224,  # model input, pixels
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "flip": 0.5,  # probability of a horizontal flip, one draw for the whole clip
-        }
-    )
-    c.model = ConfigDict(
-        {
-            "name": "",
-            # One section per entry of `dfjax.models.MODELS`: the keyword arguments of its builder.
-            "dual_stream": {
-                "streams": ("hq", "lq"),
-                "hq": "b4",
-                "lq": "b0",
-                "lq_size": 112,
-                "width": 1.0,  # multiplies every width of the model
-                "one_block": False,  # one block per stage: compiles fast, for tests and demos
-                "conv_lstm": (256, 128),
-                "projection": 1280,
-                "attention": 512,
-                "classifier": (512, 256),
-                "dropout": (0.5, 0.3),
-                "drop_path": 0.2,
-                "padding": "same",
-                "remat": False,
-            },
-        }
-    )
+    c.data = ConfigDict(DATA)
+    c.preprocess = ConfigDict(PREPROCESS)
+    c.model = ConfigDict(MODEL)
     c.loss = ConfigDict({"name": "bce"})
-    c.optimizer = ConfigDict(
-        {"name": "adam", "learning_rate": 1e-4, "b1": 0.9, "b2": 0.999, "eps": 1e-8,
-         "clip_norm": 1.0}
-    )  # fmt: skip
+    c.optimizer = ConfigDict(OPTIMIZER)
     c.schedule = ConfigDict({"name": "constant", "warmup_steps": 0, "final_scale": 0.0})
     c.train = ConfigDict({"batch_size": 16, "epochs": 30, "log_every": 10})
     c.eval = ConfigDict({"batch_size": 16})

@@ -1,0 +1,48 @@
+"""Versions, devices, codecs, face detectors, memory and free disk, on one screen.
+
+Each line is tried, not looked up: a video is encoded and decoded, the detector's model is loaded.
+What is wrong comes with what to do about it. Exit code 1 when anything is wrong.
+
+Example:
+  dfjax doctor
+  dfjax doctor --json | tail -n 1 | python -m json.tool
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from dfjax.commands.doctor_checks import CHECKS, Check
+from dfjax.commands.main import add_json, print_json
+from dfjax.errors import FINDING, OK
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dfjax doctor`."""
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints every check and returns 1 if one of them failed, else 0."""
+    checks = [check for look in CHECKS.values() for check in look()]
+    findings = [check for check in checks if not check.ok]
+    for part in CHECKS:
+        print(_line(part, [check for check in checks if check.part == part and check.ok]))
+    for check in findings:
+        print(f"WRONG     {check.name}: {check.detail}. Remedy: {check.remedy}")
+    print(f"{len(checks) - len(findings)} of {len(checks)} checks passed")
+    if args.json:
+        print_json({"ok": not findings, "checks": [asdict(check) for check in checks]})
+    return FINDING if findings else OK
+
+
+def _line(part: str, checks: list[Check]) -> str:
+    """Returns the part's sound checks, wrapped under each other in an 80-column screen."""
+    lines = [""]
+    for check in checks:
+        text = f"{check.name} {check.detail}"
+        if lines[-1] and len(lines[-1]) + len(text) > 66:
+            lines.append("")
+        lines[-1] += f" · {text}" if lines[-1] else text
+    return f"{part:<9} " + "\n          ".join(lines)

@@ -1,0 +1,170 @@
+"""What `dfjax doctor` looks at: each function returns findings about one part of the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+import dfjax
+
+MIN_DISK_GB = 2.0  # the demo's data, checkpoints and compilation cache
+MIN_MEMORY_GB = 4.0  # compiling the demo's step, and its data
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+ACCELERATORS = {"/dev/nvidia0": "cuda13", "/dev/accel0": "tpu", "/dev/vfio/0": "tpu"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: what was looked at, what is there, and what to do if it is wrong."""
+
+    part: str
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def check_versions() -> Iterator[Check]:
+    """Yields Python and every dependency of the package, held against its bounds."""
+    version = platform.python_version()
+    yield Check("versions", "python", sys.version_info >= (3, 11), version, "install Python 3.11+")
+    yield Check("versions", "dfjax", True, dfjax.__version__)
+    for text in importlib.metadata.requires("dfjax") or ():
+        requirement = Requirement(text)
+        if requirement.marker is None:  # the others belong to extras
+            yield _check_requirement(requirement)
+
+
+def _check_requirement(requirement: Requirement) -> Check:
+    remedy = f"pip install '{requirement}'"
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return Check("versions", requirement.name, False, "not installed", remedy)
+    ok = requirement.specifier.contains(version, prereleases=True)
+    detail = version if ok else f"{version}, outside {requirement.specifier}"
+    return Check("versions", requirement.name, ok, detail, remedy)
+
+
+def check_devices() -> Iterator[Check]:
+    """Yields the devices that JAX found, and accelerators of the machine that it did not find."""
+    try:
+        import jax
+
+        devices = jax.devices()
+    except (ImportError, RuntimeError) as error:
+        remedy = "JAX_PLATFORMS=cpu runs on the CPU; `pip install -U jax` mends a broken install"
+        yield Check("devices", "jax", False, _first_line(error), remedy)
+        return
+    platforms = sorted({device.platform for device in devices})
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    yield Check("devices", "jax", True, f"{len(devices)} × {'/'.join(platforms)} ({kinds})")
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    if platforms == ["cpu"] and not asked.startswith("cpu"):
+        for path, extra in ACCELERATORS.items():
+            if Path(path).exists():
+                detail = f"{path} exists, but JAX sees only the CPU"
+                yield Check("devices", extra, False, detail, f"pip install -U 'jax[{extra}]'")
+
+
+def check_codecs() -> Iterator[Check]:
+    """Yields whether H.264 and JPEG survive being written and read again, here and now."""
+    probes: dict[str, tuple[Callable[[], str], str]] = {
+        "h264": (_probe_h264, "pip install --force-reinstall av"),
+        "jpeg": (_probe_jpeg, "pip install --force-reinstall opencv-python"),
+    }
+    for name, (probe, remedy) in probes.items():
+        try:
+            yield Check("codecs", name, True, probe())
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            yield Check("codecs", name, False, _first_line(error), remedy)
+
+
+def _probe_h264() -> str:
+    import av
+    import numpy as np
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in (40, 200):
+            pixels = np.full((48, 64, 3), level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file, "r") as container:
+        levels = [frame.to_ndarray(format="rgb24").mean() for frame in container.decode(video=0)]
+    if not np.allclose(levels, (40, 200), atol=4):
+        raise ValueError(f"two grey frames came back as {levels}")
+    return f"written and read by PyAV {av.__version__}"
+
+
+def _probe_jpeg() -> str:
+    import cv2
+    import numpy as np
+
+    pixels = np.full((48, 64, 3), 90, np.uint8)
+    encoded = cv2.imencode(".jpg", pixels)[1]
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    if decoded is None or not np.allclose(decoded, pixels, atol=4):
+        raise ValueError("a grey image came back changed")
+    return f"written and read by OpenCV {cv2.__version__}"
+
+
+def check_detectors() -> Iterator[Check]:
+    """Yields the face detectors that `--detector` can name on this machine."""
+    try:
+        import cv2
+    except ImportError as error:
+        remedy = "on Debian: apt-get install libgl1 libglib2.0-0"
+        yield Check("detectors", "opencv", False, _first_line(error), remedy)
+        return
+    name = "haarcascade_frontalface_alt2.xml"
+    model = Path(cv2.__file__).parent / "data" / name
+    found = not cv2.CascadeClassifier(str(model)).empty()
+    yield Check("detectors", "haar", found, name, "pip install 'opencv-python>=4.12,<5'")
+    yunet = hasattr(cv2, "FaceDetectorYN")
+    detail = "ready; needs a model file: --detector-model" if yunet else "not in this OpenCV"
+    yield Check("detectors", "yunet", yunet, detail, "pip install 'opencv-python>=4.12,<5'")
+
+
+def check_resources() -> Iterator[Check]:
+    """Yields processors, memory (of the container, where that is less) and free disk, in GB."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Check("resources", "cores", True, str(cores))
+    memory = _memory_bytes() / 1e9
+    remedy = "smaller --config.train.batch_size; compiling alone takes up to 2 GB"
+    yield Check("resources", "memory", memory >= MIN_MEMORY_GB, f"{memory:.1f} GB", remedy)
+    free = shutil.disk_usage(".").free / 1e9
+    remedy = f"make room: a run wants {MIN_DISK_GB:g} GB or more"
+    yield Check("resources", "disk", free >= MIN_DISK_GB, f"{free:.1f} GB free here", remedy)
+
+
+def _memory_bytes() -> int:
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else ""
+    return min(physical, int(limit)) if re.fullmatch(r"\d+", limit) else physical
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+CHECKS: dict[str, Callable[[], Iterator[Check]]] = {
+    "versions": check_versions,
+    "devices": check_devices,
+    "codecs": check_codecs,
+    "detectors": check_detectors,
+    "resources": check_resources,
+}

@@ -1,0 +1,102 @@
+import json
+import math
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import dfjax
+from dfjax.commands import main as main_module
+from dfjax.commands.main import Parser, finite, main, make_parser, print_json
+from dfjax.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["trian"], "Did you mean 'train'"),
+        (["doctor", "--jsno"], "--jsno"),
+        (["export"], "--workdir"),
+        (["export", "--workdir", "w", "--to", "safetensor", "--out", "f"], "'safetensors'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(argv, message, capsys):
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("dfjax: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_without_a_verb_the_help_and_2(capsys):
+    assert main([]) == 2
+    text = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == text
+    assert all(verb in text for verb in main_module.VERBS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dfjax {dfjax.__version__}\n"
+
+
+@pytest.mark.parametrize("verb", main_module.VERBS)
+def test_every_verb_teaches_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert f"dfjax {verb}" in text.partition("usage:")[2].partition("\n")[2], "an example"
+
+
+def run_stub(monkeypatch, run):
+    stub = SimpleNamespace(__doc__="A stub.", add_arguments=lambda parser: None, run=run)
+    monkeypatch.setattr(main_module.importlib, "import_module", lambda name: stub)
+    return main(["doctor"])
+
+
+def test_errors_become_exit_codes(monkeypatch, capsys):
+    def raises(error):
+        def run(args):
+            raise error
+
+        return run
+
+    assert run_stub(monkeypatch, lambda args: None) == 0
+    assert run_stub(monkeypatch, lambda args: 1) == 1
+    assert run_stub(monkeypatch, lambda args: 75) == 75
+    assert run_stub(monkeypatch, raises(UsageError("no such thing"))) == 2
+    assert run_stub(monkeypatch, raises(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "dfjax: no such thing\ndfjax: interrupted\n"
+    with pytest.raises(ZeroDivisionError):  # a fault of ours keeps its traceback
+        run_stub(monkeypatch, raises(ZeroDivisionError()))
+
+
+def test_a_reader_that_leaves_is_no_error(monkeypatch):
+    def run(args):
+        raise BrokenPipeError
+
+    stdout = sys.stdout
+    try:
+        assert run_stub(monkeypatch, run) == 0
+    finally:
+        sys.stdout = stdout
+
+
+def test_parser_raises_instead_of_printing():
+    module = SimpleNamespace(__doc__="d", add_arguments=lambda p: p.add_argument("--n", type=int))
+    parser = make_parser("x", module)
+    assert isinstance(parser, Parser)
+    assert parser.parse_args(["--n", "3"]).n == 3
+    with pytest.raises(UsageError, match=r"dfjax x --help"):
+        parser.parse_args(["--n", "three"])
+
+
+def test_json_is_strict(capsys):
+    value = {"a": [1, math.nan, (math.inf, "x")], "b": {"c": -math.inf, "d": True, "e": 0.5}}
+    assert finite(value) == {"a": [1, None, [None, "x"]], "b": {"c": None, "d": True, "e": 0.5}}
+    print_json(value)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert json.loads(out, parse_constant=pytest.fail) == finite(value)

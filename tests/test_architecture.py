@@ -1,0 +1,199 @@
+"""The tree is the architecture: import tiers, sizes, names and documentation hold by test."""
+
+import ast
+import collections
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted([*ROOT.glob("dfjax/**/*.py"), *ROOT.glob("configs/*.py")])
+PARSED = {path: ast.parse(path.read_text()) for path in SOURCES}
+NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
+
+# A part may import the tiers above it, its own part, and what EXTRA allows.
+TIERS = [
+    {"config", "shapes", "precision", "rngs", "errors"},
+    {"ops"},
+    {"models", "losses", "data", "weights"},
+    {"training", "evaluation", "exporting"},
+    {"commands"},
+]
+WITHIN_ITS_TIER = {("weights", "models")}
+FOUNDATION = TIERS[0]  # its modules may import each other
+
+MAX_FILE, MAX_FUNCTION = 300, 60
+FORBIDDEN_FILES = {"utils", "util", "helpers", "helper", "common", "misc"}
+HEAVY = ("jax", "flax", "tensorflow", "torch", "cv2", "pandas")
+
+
+def imports(tree, package=("dfjax",)):
+    """Yields every module that `tree` imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the tier"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions(tree):
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def public(tree):
+    """Yields (name, node) of the public classes, functions and methods."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name, node
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                    yield f"{node.name}.{inner.name}", inner
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node
+
+
+def part_of(path):
+    """Returns the part a file belongs to: `models` for dfjax/models/unet.py, `rngs` for rngs.py."""
+    return path.relative_to(ROOT / "dfjax").with_suffix("").parts[0]
+
+
+def tier_of(part):
+    found = [i for i, parts in enumerate(TIERS) if part in parts]
+    assert found, f"dfjax/{part} has no place in the tiers"
+    return found[0]
+
+
+def allowed(part, other):
+    return (
+        other == part
+        or tier_of(other) < tier_of(part)
+        or {part, other} <= FOUNDATION
+        or (part, other) in WITHIN_ITS_TIER
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("dfjax/")])
+def test_imports_go_one_way(name):
+    path = NAMES[name]
+    part = part_of(path)
+    if part in ("__init__", "__main__"):
+        return  # the package's face: `dfjax.load` and the command line, both imported on use
+    others = {
+        module.split(".")[1]
+        for module in imports(PARSED[path])
+        if re.fullmatch(r"dfjax\.[a-z_]+(\..+)?", module) and known(module.split(".")[1])
+    }
+    wrong = sorted(other for other in others if not allowed(part, other))
+    assert not wrong, f"{part} must not import {wrong}"
+
+
+def known(part):
+    return (ROOT / "dfjax" / part).is_dir() or (ROOT / "dfjax" / f"{part}.py").is_file()
+
+
+def test_the_rule_itself():
+    assert allowed("models", "ops") and allowed("commands", "models")
+    assert allowed("weights", "models") and allowed("evaluation", "data")
+    assert not allowed("models", "weights") and not allowed("ops", "models")
+    assert not allowed("data", "losses") and not allowed("training", "evaluation")
+    assert not allowed("evaluation", "commands")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_imports_what(name):
+    modules = set(imports(PARSED[NAMES[name]]))
+    roots = {module.split(".")[0] for module in modules}
+    assert "tensorflow" not in roots
+    assert not roots & {"pickle", "dill", "joblib"}, "nothing untrusted is unpickled"
+    if not name.startswith("dfjax/models/"):
+        assert not any(module.startswith("flax.linen") for module in modules)
+    if name.startswith("configs/"):
+        assert {m for m in modules if m.startswith("dfjax")} <= {
+            "dfjax.config",
+            "dfjax.config.base",
+        }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_and_names(name):
+    path = NAMES[name]
+    assert path.stem not in FORBIDDEN_FILES
+    assert len(path.read_text().splitlines()) <= MAX_FILE
+    long = {
+        f.name: f.end_lineno - f.lineno + 1
+        for f in functions(PARSED[path])
+        if f.end_lineno - f.lineno >= MAX_FUNCTION
+    }
+    assert not long
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_public_is_documented_and_annotated(name):
+    tree = PARSED[NAMES[name]]
+    assert ast.get_docstring(tree), "the module says what it is for"
+    for where, node in public(tree):
+        assert ast.get_docstring(node), f"{where} has no docstring"
+        if isinstance(node, ast.FunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            arguments += filter(None, (node.args.vararg, node.args.kwarg))
+            bare = [
+                a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")
+            ]
+            assert not bare, f"{where}: {bare} not annotated"
+            assert node.returns is not None, f"{where}: return not annotated"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("dfjax/")])
+def test_decisions_that_cost_someone_a_day(name):
+    text = NAMES[name].read_text()
+    assert not re.search(r"\bnn\.(scan|RNN)\b", text), "does not export to ONNX"
+    assert "platform_dependent" not in text, "does not export"
+    for call in re.findall(r"jax\.make_mesh\((?:[^()]|\([^()]*\))*\)", text):
+        assert "axis_types" in call, "the default, Explicit axes, breaks sharded convolutions"
+    assert not re.search(r"except\s*(Exception|BaseException)?\s*:\s*(#.*)?\n\s*pass\b", text)
+
+
+def tracked_text():
+    suffixes = {".py", ".sh", ".md", ".toml", ".yaml", ".yml", ".sbatch", ""}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    names = listed.stdout.split() or [str(p.relative_to(ROOT)) for p in SOURCES]
+    for name in names:
+        path = ROOT / name
+        if path.suffix in suffixes and path.is_file() and path != Path(__file__).resolve():
+            yield name, path.read_text()
+
+
+def test_no_paths_of_one_machine_and_nothing_left_to_do():
+    machine = re.compile(r"(?<![\w.}/])/(work|root|home|Users|mnt)/\w")
+    undone = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+    for name, text in tracked_text():
+        assert not machine.search(text), f"{name}: {machine.search(text)}"
+        assert not undone.search(text), f"{name}: {undone.search(text)}"
+
+
+def test_test_files_have_unique_names():
+    names = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [None, ["--help"], ["--version"], ["doctor", "--help"], ["data", "--help"]]
+)
+def test_what_needs_no_jax_does_not_load_it(arguments):
+    call = f"from dfjax.commands.main import main; main({arguments})" if arguments else ""
+    code = f"""
+import sys, dfjax
+try:
+    {call or "pass"}
+except SystemExit:
+    pass
+sys.stderr.write(" ".join(m for m in {HEAVY} if m in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,77 @@
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from dfjax.errors import UsageError
+from dfjax.weights.safetensors_file import flatten, load_safetensors, save_safetensors, unflatten
+
+
+@pytest.fixture
+def variables():
+    rng = np.random.default_rng(0)
+    return {
+        "params": {
+            "stem": {"conv": {"kernel": rng.normal(size=(3, 3, 2, 4)).astype(np.float32)}},
+            "head": {
+                "kernel": jnp.asarray(rng.normal(size=(4, 1)), jnp.bfloat16),
+                "bias": np.float32([np.nan, -0.0, np.inf]),
+            },
+        },
+        "batch_stats": {"stem": {"mean": np.zeros(4, np.float32), "n": np.int32(7)}},
+    }
+
+
+def test_keys_are_paths_with_dots(variables, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_safetensors(path, variables, metadata={})
+    assert set(load_file(path)) == {
+        "params.stem.conv.kernel",
+        "params.head.kernel",
+        "params.head.bias",
+        "batch_stats.stem.mean",
+        "batch_stats.stem.n",
+    }
+
+
+def test_round_trip_is_bitwise(variables, tmp_path):
+    path = tmp_path / "w.safetensors"
+    metadata = {"config": {"seed": 1, "name": "ü"}, "version": "0.1.0"}
+    save_safetensors(path, variables, metadata=metadata)
+    loaded, header = load_safetensors(path)
+    assert header == metadata
+    before, after = flatten(variables), flatten(loaded)
+    assert before.keys() == after.keys()
+    for key, array in before.items():
+        assert (after[key].dtype, after[key].shape) == (array.dtype, array.shape)
+        assert after[key].tobytes() == array.tobytes()
+    assert after["params.head.kernel"].dtype == ml_dtypes.bfloat16
+
+
+def test_a_view_is_saved_as_it_reads(tmp_path):
+    kernel = np.arange(6, dtype=np.float32).reshape(2, 3).T  # not C-contiguous
+    save_safetensors(tmp_path / "w", {"params": {"kernel": kernel}}, metadata={})
+    loaded, _ = load_safetensors(tmp_path / "w")
+    np.testing.assert_array_equal(loaded["params"]["kernel"], kernel)
+    assert loaded["batch_stats"] == {}
+
+
+def test_a_dot_in_a_name_is_refused():
+    with pytest.raises(ValueError, match=r"params\.a\.b"):
+        flatten({"params": {"a.b": np.zeros(1)}})
+
+
+def test_flatten_and_unflatten_are_inverse(variables):
+    assert flatten(unflatten(flatten(variables))).keys() == flatten(variables).keys()
+
+
+def test_what_is_not_ours_is_one_clear_line(tmp_path):
+    with pytest.raises(UsageError, match="no file"):
+        load_safetensors(tmp_path / "absent")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(UsageError, match="not a readable safetensors file"):
+        load_safetensors(tmp_path / "text")
+    save_file({"encoder.weight": np.zeros(2, np.float32)}, tmp_path / "foreign")
+    with pytest.raises(UsageError, match="holds encoder; dfjax files hold params and batch_stats"):
+        load_safetensors(tmp_path / "foreign")
