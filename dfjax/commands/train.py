@@ -1,0 +1,51 @@
+"""Train a detector from one config. The same command resumes; a finished run says so.
+
+  dfjax train --config=dual_stream:smoke --workdir=runs/smoke
+  dfjax train --config=configs/dual_stream.py --workdir=runs/s0a --config.data.path=PACK \\
+              --config.optimizer.learning_rate=3e-5
+
+--config takes a file or a name, with variants behind a colon (smoke: synthetic, under a minute;
+tiny: the demo). Any key of the config can be set as --config.SECTION.KEY=VALUE.
+Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.config import load_config
+from dfjax.errors import OK
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments; `--config.a.b=value` is collected from what is left over."""
+    parser.add_argument(
+        "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
+    )
+    parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="--config.KEY=VALUE", help="change one key of the config"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains or resumes, and returns the exit code."""
+    config = load_config(args.config, args.overrides)
+    from dfjax.commands.training import train
+    from dfjax.training.signals import Stopped
+
+    try:
+        outcome = train(config, args.workdir)
+    except Stopped as stopped:
+        outcome: dict[str, Any] = {"status": str(stopped), "workdir": str(args.workdir)}
+        code = stopped.code
+    else:
+        code = OK
+    if args.json:
+        print_json(outcome)
+    else:
+        print(json.dumps(outcome, indent=2))
+    return code

@@ -1,0 +1,239 @@
+"""Puts a training run together: config, data, model, step, mesh, checkpoints, loop."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from dfjax.commands import assembly
+from dfjax.data.pack import Pack
+from dfjax.data.pipeline import batches_per_epoch, make_train_batches
+from dfjax.evaluation.plots import plot_curves
+from dfjax.losses.classification import Loss, make_loss
+from dfjax.models import ModelFns
+from dfjax.training import sharding
+from dfjax.training import workdir as workdirs
+from dfjax.training.checkpoint import Checkpoints, as_template
+from dfjax.training.detector_step import make_train_step
+from dfjax.training.hooks import Display
+from dfjax.training.loop import HostBatch, Plan, RunState, Trainer
+from dfjax.training.metric_writer import MetricWriter
+from dfjax.training.optimizers import make_tx
+from dfjax.training.schedules import make_schedule
+from dfjax.training.state import TrainState, count, make_init_state
+from dfjax.training.stopping import EarlyStop
+
+Array = np.ndarray
+Rows = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a config and its data determine before anything is computed.
+
+    Attributes:
+        shapes: of the state, from `jax.eval_shape`.
+        shardings: one per leaf of the state.
+        example: shapes of a batch of one clip, enough to initialise.
+    """
+
+    model: ModelFns
+    preprocess: Callable[..., Any]
+    loss: Loss
+    tx: optax.GradientTransformation
+    schedule: optax.Schedule
+    plan: Plan
+    mesh: Mesh
+    init: Callable[..., TrainState]
+    example: dict[str, Any]
+    shapes: TrainState
+    shardings: TrainState
+    root_rng: Any
+
+
+def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Trains to the end, or from the last checkpoint to the end, and returns a summary.
+
+    Raises:
+        UsageError: the config, the data or the workdir cannot be used; the message says why.
+        Stopped: a signal came; everything is saved.
+    """
+    with workdirs.locked(workdir):
+        workdirs.prepare(workdir, config)
+        assembly.use_compilation_cache(workdir)
+        pack = assembly.open_data(config, workdir)
+        rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
+        parts = make_parts(config, pack, rows)
+        checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
+        try:
+            return _fit(config, workdir, pack, rows, parts, checkpoints)
+        finally:
+            checkpoints.close()
+
+
+def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
+    """Returns the parts of the run; nothing is compiled yet.
+
+    Raises:
+        UsageError: an unknown name, a batch that does not divide, an undefined monitored metric.
+    """
+    assembly.check_validation(pack, rows["val"], config.early_stop.metric)
+    mesh = sharding.make_mesh(**config.mesh)
+    for section in ("train", "eval"):
+        sharding.check_batch(config[section].batch_size, mesh, f"{section}.batch_size")
+    steps = batches_per_epoch(
+        pack, rows["train"], pairing=config.data.pairing, batch_size=config.train.batch_size
+    )
+    plan = Plan(
+        steps_per_epoch=steps,
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+        log_every=config.train.log_every,
+        save_every=config.checkpoint.every_steps,
+    )
+    optimizer = config.optimizer.to_dict()
+    schedule = make_schedule(
+        **config.schedule,
+        learning_rate=optimizer.pop("learning_rate"),
+        total_steps=steps * plan.epochs,
+    )
+    tx = make_tx(schedule=schedule, **optimizer)
+    model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
+    init = make_init_state(model.init, preprocess, tx)
+    example = assembly.example_batch(config, 1, pack.crop_size)
+    root_rng = jax.random.key(config.seed)
+    shapes = jax.eval_shape(init, root_rng, example)
+    return Parts(
+        model=model,
+        preprocess=preprocess,
+        loss=make_loss(**config.loss),
+        tx=tx,
+        schedule=schedule,
+        plan=plan,
+        mesh=mesh,
+        init=init,
+        example=example,
+        shapes=shapes,
+        shardings=sharding.state_shardings(shapes, mesh, ()),
+        root_rng=root_rng,
+    )
+
+
+def _fit(
+    config: ConfigDict,
+    workdir: Path,
+    pack: Pack,
+    rows: Rows,
+    parts: Parts,
+    checkpoints: Checkpoints,
+) -> dict[str, Any]:
+    display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
+    state, run, stop = _start(config, parts, checkpoints, display)
+    _announce(display, pack, rows, config, state, run)
+    writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
+    train_step = make_train_step(parts.model.apply, parts.preprocess, parts.loss, parts.tx)
+    replicated = NamedSharding(parts.mesh, PartitionSpec())
+    trainer = Trainer(
+        state=state,
+        run=run,
+        plan=parts.plan,
+        step_fn=jax.jit(
+            train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated)
+        ),
+        root_rng=parts.root_rng,
+        make_batches=_make_batches(config, pack, rows["train"]),
+        put=functools.partial(sharding.put_batch, mesh=parts.mesh),
+        validate=assembly.make_validate(
+            config, pack, rows["val"], parts.model, parts.preprocess, parts.loss
+        ),
+        learning_rate=parts.schedule,
+        stop=stop,
+        checkpoints=checkpoints,
+        writer=writer,
+        display=display,
+        metadata={"config": config.to_dict(), "versions": workdirs.versions()},
+        on_epoch=lambda: plot_curves(workdir / "history.csv", workdir / "curves.png"),
+    )
+    complete = run.finished
+    try:
+        trainer.fit()
+    finally:
+        writer.close()
+    return {
+        "status": "complete" if complete else "trained",
+        "workdir": str(workdir),
+        "steps": trainer.step,
+        "epochs": trainer.run.epoch,
+        "best_epoch": stop.best_epoch,
+        f"val_{stop.metric}": stop.best,
+        "seconds": round(trainer.run.seconds, 1),
+        "parameters": count(parts.shapes.params),
+    }
+
+
+def _start(
+    config: ConfigDict, parts: Parts, checkpoints: Checkpoints, display: Display
+) -> tuple[TrainState, RunState, EarlyStop]:
+    """The state to go on from: the last checkpoint's, or a fresh one."""
+    stop = EarlyStop(**config.early_stop)
+    template = as_template(parts.shapes, parts.shardings).to_items()
+    restored = checkpoints.restore_last(template, warn=display.say)
+    if restored:
+        items, saved = restored
+        stop.load_state(saved["stop"])
+        return TrainState.from_items(items), RunState(**saved["run"]), stop
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), parts.example)
+    init = jax.jit(parts.init, out_shardings=parts.shardings)
+    return init(parts.root_rng, zeros), RunState(), stop
+
+
+def _make_batches(config: ConfigDict, pack: Pack, rows: Array) -> Callable[[int], Iterator[HostBatch]]:
+    d = config.data
+
+    def make_batches(start: int) -> Iterator[HostBatch]:
+        return make_train_batches(
+            pack,
+            rows,
+            frames=d.frames,
+            sampling=d.sampling,
+            stride=d.stride,
+            pairing=d.pairing,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+            start_batch=start,
+            shard=(jax.process_index(), jax.process_count()),
+            workers=d.workers,
+            threads=d.threads,
+            prefetch=d.prefetch,
+        )
+
+    return make_batches
+
+
+def _announce(
+    display: Display, pack: Pack, rows: Rows, config: ConfigDict, state: TrainState, run: RunState
+) -> None:
+    """Says what is about to happen, and warns of what will disappoint."""
+    labels = pack.index["label"].to_numpy()
+    for split, chosen in rows.items():
+        fakes = int(labels[chosen].sum())
+        display.say(f"{split}: {len(chosen) - fakes} real, {fakes} fake videos")
+    if (pack.index["dataset"] == "synthetic").all():
+        display.say("the data is synthetic: scores say nothing about real deepfakes")
+    if pack.crop_size < config.preprocess.size:
+        display.say(
+            f"warning: crops of {pack.crop_size} px are enlarged to the model's "
+            f"{config.preprocess.size} px; extract with --size {config.preprocess.size} or more"
+        )
+    if run.finished:
+        display.say(f"complete: this run finished at step {int(state.step)}")
+    elif int(state.step):
+        display.say(f"resuming at step {int(state.step)}")

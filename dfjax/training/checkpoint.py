@@ -1,0 +1,160 @@
+"""Checkpoints: one atomic Orbax step holds the state and everything else a resumed run needs.
+
+Two roots, `last/STEP` and `best/STEP`, each with its own retention. They are not written together,
+so a run killed between the two has a best step ahead of its last one; resuming goes by `last`.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from dfjax.errors import UsageError
+from dfjax.shapes import Variables
+
+KINDS = ("last", "best")
+ITEMS = ("variables", "training")
+
+
+class Checkpoints:
+    """The checkpoints of one workdir.
+
+    Args:
+        workdir: `checkpoints/{last,best}/STEP/` lie below it.
+        keep: how many `last` steps to keep, at least 1; a damaged newest one falls back to the
+            one before.
+    """
+
+    def __init__(self, workdir: Path, *, keep: int = 2) -> None:
+        self.root = workdir.resolve() / "checkpoints"
+        self.managers = {
+            "last": _manager(self.root / "last", max(1, keep)),
+            "best": _manager(self.root / "best", 1),
+        }
+
+    def save(self, kind: str, step: int, items: dict[str, Any], run: dict[str, Any]) -> None:
+        """Writes one step; returns when it is on disk whole.
+
+        Args:
+            kind: `last` or `best`.
+            step: the number of batches consumed.
+            items: `variables` and `training`, pytrees of arrays (`TrainState.to_items`).
+            run: what is not an array and must resume too (position, stop state, versions), JSON.
+        """
+        manager = self.managers[kind]
+        if step in manager.all_steps():
+            manager.delete(step)
+        arrays = {name: ocp.args.StandardSave(items[name]) for name in ITEMS}
+        manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
+        manager.wait_until_finished()
+
+    def restore_last(
+        self, template: dict[str, Any], warn: Callable[[str], None]
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Returns the newest readable `last` step as (items, run), or None when there is none.
+
+        A step that cannot be read is reported through `warn`, moved aside, and the one before it
+        is taken.
+
+        Args:
+            template: the items with shapes, dtypes and shardings (`jax.ShapeDtypeStruct` leaves).
+            warn: receives one line per damaged step.
+
+        Raises:
+            UsageError: there are steps, and none can be read.
+        """
+        manager = self.managers["last"]
+        steps = sorted(manager.all_steps(), reverse=True)
+        damaged = []
+        for step in steps:
+            try:
+                restored = _restore(manager, step, template)
+            except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                warn(f"checkpoint last/{step} is damaged and is set aside: {reason[:200]}")
+                damaged.append(step)
+                continue
+            for bad in damaged:
+                self._set_aside(bad)
+            return restored
+        if steps:
+            raise UsageError(
+                f"no checkpoint in {self.root / 'last'} can be read (steps {steps}); they may "
+                "belong to another config. Move the folder away to start over"
+            )
+        return None
+
+    def _set_aside(self, step: int) -> None:
+        damaged = self.root / "damaged"
+        damaged.mkdir(exist_ok=True)
+        target = damaged / f"last-{step}"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.move(self.root / "last" / str(step), target)
+        self.managers["last"].reload()
+
+    def restore_variables(self, kind: str) -> tuple[int, Variables]:
+        """Returns (step, variables) of the newest step of `kind`, on one device.
+
+        Raises:
+            UsageError: there is none.
+        """
+        manager = self.managers[kind]
+        step = manager.latest_step()
+        if step is None:
+            raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; train first")
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        template = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+            manager.item_metadata(step)["variables"].tree,
+        )
+        args = ocp.args.Composite(variables=ocp.args.StandardRestore(template))
+        return step, manager.restore(step, args=args)["variables"]
+
+    def latest_step(self, kind: str) -> int | None:
+        """Returns the newest step of `kind`, or None."""
+        return self.managers[kind].latest_step()
+
+    def sha256(self, kind: str, step: int) -> str:
+        """Returns a hash over the weights' files of one step, which identifies the weights in audit logs."""
+        digest = hashlib.sha256()
+        folder = self.root / kind / str(step) / "variables"
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            digest.update(str(file.relative_to(folder)).encode())
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Waits for what is being written and frees the managers' threads."""
+        for manager in self.managers.values():
+            manager.close()
+
+
+def _manager(root: Path, keep: int) -> ocp.CheckpointManager:
+    root.mkdir(parents=True, exist_ok=True)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
+    return ocp.CheckpointManager(root, options=options, item_names=(*ITEMS, "run"))
+
+
+def _restore(
+    manager: ocp.CheckpointManager, step: int, template: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays = {name: ocp.args.StandardRestore(template[name]) for name in ITEMS}
+    restored = manager.restore(
+        step, args=ocp.args.Composite(run=ocp.args.JsonRestore(), **arrays)
+    )
+    return {name: restored[name] for name in ITEMS}, restored["run"]
+
+
+def as_template(shapes: Any, shardings: Any) -> Any:  # noqa: ANN401
+    """Returns the tree of `jax.ShapeDtypeStruct` with shardings that a restore needs."""
+    return jax.tree.map(
+        lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )

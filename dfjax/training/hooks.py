@@ -1,0 +1,68 @@
+"""What a run shows on standard error while it trains."""
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dfjax.training.stopping import EarlyStop
+
+
+class Display:
+    """A progress bar with loss, learning rate and clips/s, and one line per epoch.
+
+    Args:
+        total_steps: length of the run.
+        step: where it starts.
+    """
+
+    def __init__(self, total_steps: int, step: int = 0) -> None:
+        self.console = Console(file=sys.stderr, highlight=False)
+        self.progress = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.progress.add_task("", total=total_steps, completed=step, status="compiling")
+
+    def __enter__(self) -> "Display":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def advance(self, step: int) -> None:
+        """Moves the bar to `step`."""
+        self.progress.update(self.task, completed=step)
+
+    def log(self, values: dict[str, float]) -> None:
+        """Shows the newest training metrics beside the bar."""
+        status = (
+            f"loss {values['loss']:.4f} · lr {values['learning_rate']:.1e} · "
+            f"{values['clips_per_s']:.1f} clips/s"
+        )
+        self.progress.update(self.task, status=status)
+
+    def epoch(self, row: dict[str, Any], stop: EarlyStop, epochs: int) -> None:
+        """Prints the line of a finished epoch."""
+        monitored = row[f"val_{stop.metric}"]
+        mark = "best so far" if row["best"] else f"best {stop.best:.4f} at epoch {stop.best_epoch}"
+        self.console.print(
+            f"epoch {row['epoch']}/{epochs} · loss {row['train_loss']:.4f} · "
+            f"val loss {row['val_loss']:.4f} · val {stop.metric} {monitored:.4f} ({mark}) · "
+            f"{row['seconds']:.0f} s"
+        )
+
+    def say(self, message: str) -> None:
+        """Prints one line above the bar."""
+        self.console.print(message)

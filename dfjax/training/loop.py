@@ -1,0 +1,210 @@
+"""The one training loop: it orders things, and what is trained is passed in.
+
+Order within a step: data, step, log, save, signals. An epoch ends with validation, the choice of
+the best checkpoint, the history row and a save. A run killed anywhere repeats from its last save
+what came after it, with the same numbers: batches and random keys are functions of the step.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from dfjax.shapes import Variables
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.hooks import Display
+from dfjax.training.metric_writer import MetricWriter
+from dfjax.training.signals import SignalGuard, Stopped
+from dfjax.training.state import TrainState
+from dfjax.training.stopping import EarlyStop
+
+HostBatch = dict[str, np.ndarray]
+IN_FLIGHT = 2  # steps dispatched ahead of the device; bounds what a signal has to wait for
+
+
+@dataclasses.dataclass
+class RunState:
+    """What a checkpoint keeps beside the arrays: the position inside the run.
+
+    Attributes:
+        epoch: epochs finished and validated.
+        loss_sum: sum of the losses of this epoch's steps so far.
+        loss_steps: their number.
+        seconds: training time so far, over all resumptions.
+        finished: the last epoch is over, or early stopping ended the run.
+    """
+
+    epoch: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long, and how often: all in steps, derived once from the config and the data."""
+
+    steps_per_epoch: int
+    epochs: int
+    batch_size: int
+    log_every: int
+    save_every: int
+
+
+@dataclasses.dataclass
+class Trainer:
+    """The parts of a run. `fit` moves `state` and `run` forward until the run is finished.
+
+    Attributes:
+        state: arrays; donated to each step.
+        run: position.
+        plan: lengths.
+        step_fn: jitted `(state, batch, root_rng) -> state, metrics`.
+        root_rng: the root of all keys.
+        make_batches: start step -> iterator of host batches, each a function of its number only.
+        put: host batch -> device batch.
+        validate: `(variables, check) -> metrics`; calls `check()` between batches.
+        learning_rate: schedule, for the log.
+        metadata: config and versions, kept in each checkpoint.
+        on_epoch: called after each epoch's history row, to draw the curves.
+    """
+
+    state: TrainState
+    run: RunState
+    plan: Plan
+    step_fn: Callable[..., tuple[TrainState, Mapping[str, Array]]]
+    root_rng: Key[Array, ""]
+    make_batches: Callable[[int], Iterator[HostBatch]]
+    put: Callable[[HostBatch], Any]
+    validate: Callable[[Variables, Callable[[], None]], dict[str, float]]
+    learning_rate: Callable[[int], Any]
+    stop: EarlyStop
+    checkpoints: Checkpoints
+    writer: MetricWriter
+    display: Display
+    metadata: dict[str, Any]
+    on_epoch: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.step = int(self.state.step)
+        self.window: list[Mapping[str, Array]] = []
+        self.clock = {"data": 0.0, "step": 0.0, "save": 0.0}
+        self.saved = (self.step, self.run.epoch)
+
+    def fit(self) -> None:
+        """Trains to the end of the run.
+
+        Raises:
+            Stopped: a signal came; everything is saved.
+        """
+        batches: Iterator[HostBatch] | None = None
+        with SignalGuard() as signals, self.display:
+            try:
+                while not self.run.finished:
+                    if self.step == (self.run.epoch + 1) * self.plan.steps_per_epoch:
+                        self._end_epoch(signals.check)
+                        continue
+                    batches = batches or self.make_batches(self.step)
+                    self._train_step(batches)
+                    if self.step % self.plan.save_every == 0:
+                        self._save_last()
+                    signals.check()
+            except Stopped:
+                self._save_last()
+                raise
+            finally:
+                close = getattr(batches, "close", None)
+                if close:
+                    close()
+
+    def _train_step(self, batches: Iterator[HostBatch]) -> None:
+        start = time.perf_counter()
+        batch = self.put(next(batches))
+        ready = time.perf_counter()
+        self.state, metrics = self.step_fn(self.state, batch, self.root_rng)
+        self.step += 1
+        self.window.append(metrics)
+        if len(self.window) > IN_FLIGHT:
+            jax.block_until_ready(self.window[-IN_FLIGHT])
+        end_of_epoch = self.step % self.plan.steps_per_epoch == 0
+        if self.step % self.plan.log_every == 0 or end_of_epoch:
+            jax.block_until_ready(metrics)
+        self.clock["data"] += ready - start
+        self.clock["step"] += time.perf_counter() - ready
+        if self.step % self.plan.log_every == 0 or end_of_epoch:
+            self._log()
+        self.display.advance(self.step)
+
+    def _flush(self) -> list[dict[str, float]]:
+        """Fetches the metrics of the steps since the last call and adds them to the epoch's sum."""
+        rows = [{k: float(v) for k, v in m.items()} for m in jax.device_get(self.window)]
+        self.window = []
+        for row in rows:
+            if not row["skipped"]:
+                self.run.loss_sum += row["loss"]
+                self.run.loss_steps += 1
+        return rows
+
+    def _log(self) -> None:
+        rows = self._flush()
+        if not rows:
+            return
+        busy = self.clock["data"] + self.clock["step"]
+        values = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        values["skipped"] = float(sum(row["skipped"] for row in rows))
+        values["learning_rate"] = float(self.learning_rate(self.step - 1))
+        values["clips_per_s"] = len(rows) * self.plan.batch_size / busy
+        values |= {f"{name}_s": seconds for name, seconds in self.clock.items()}
+        self.run.seconds += busy
+        self.clock = dict.fromkeys(self.clock, 0.0)
+        self.writer.write("train", self.step, self.run.epoch + 1, values)
+        self.display.log(values)
+
+    def _end_epoch(self, check: Callable[[], None]) -> None:
+        start = time.perf_counter()
+        values = self.validate(self.state.variables, check)
+        epoch = self.run.epoch + 1
+        improved = self.stop.update(epoch, values)
+        self.run.epoch = epoch
+        self.run.finished = epoch >= self.plan.epochs or self.stop.should_stop(epoch)
+        train_loss = self.run.loss_sum / max(1, self.run.loss_steps)
+        self.run.loss_sum, self.run.loss_steps = 0.0, 0
+        self.run.seconds += time.perf_counter() - start
+        row = {
+            "epoch": epoch,
+            "step": self.step,
+            "train_loss": train_loss,
+            **{f"val_{key}": value for key, value in values.items()},
+            "learning_rate": float(self.learning_rate(self.step - 1)),
+            "seconds": round(self.run.seconds, 3),
+            "best": int(improved),
+        }
+        self.writer.write("val", self.step, epoch, values)
+        self.writer.write_epoch(row)
+        self.display.epoch(row, self.stop, self.plan.epochs)
+        if improved:
+            self._save("best")
+        self._save_last()
+        self.on_epoch()
+
+    def _save_last(self) -> None:
+        if self.saved != (self.step, self.run.epoch):
+            self._save("last")
+            self.saved = (self.step, self.run.epoch)
+
+    def _save(self, kind: str) -> None:
+        self._flush()
+        start = time.perf_counter()
+        run = {
+            "run": dataclasses.asdict(self.run),
+            "stop": self.stop.state(),
+            "next_batch": self.step,
+            **self.metadata,
+        }
+        self.checkpoints.save(kind, self.step, self.state.to_items(), run)
+        self.clock["save"] += time.perf_counter() - start

@@ -1,0 +1,83 @@
+"""What a run leaves to read: `metrics.jsonl`, `history.csv` and TensorBoard scalars."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+
+class MetricWriter:
+    """Writes metrics of one workdir; a resumed run first drops what lies after its checkpoint.
+
+    Args:
+        workdir: where the files go.
+        step: the step a resumed run starts from; later rows are dropped, since they come again.
+        tensorboard: also write `tensorboard/`.
+    """
+
+    def __init__(self, workdir: Path, *, step: int, tensorboard: bool) -> None:
+        self.history_path = workdir / "history.csv"
+        jsonl = workdir / "metrics.jsonl"
+        rows = [row for row in read_jsonl(jsonl) if row["step"] <= step]
+        _replace(jsonl, "".join(json.dumps(row) + "\n" for row in rows))
+        self.file = jsonl.open("a", encoding="utf-8")
+        self.history = [r for r in read_history(self.history_path) if int(r["step"]) <= step]
+        self.tensorboard = None
+        if tensorboard:
+            folder = workdir / "tensorboard"
+            self.tensorboard = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+    def write(self, split: str, step: int, epoch: int, values: dict[str, float]) -> None:
+        """Appends one row for `split` (`train`, `val`) and flushes it."""
+        clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        row = {"step": step, "epoch": epoch, "split": split, **clean}
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        if self.tensorboard:
+            for key, value in values.items():
+                self.tensorboard.add_scalar(f"{split}/{key}", value, step)
+
+    def write_epoch(self, row: dict[str, Any]) -> None:
+        """Appends one epoch to `history.csv`; the file is replaced whole."""
+        self.history.append(row)
+        fields = list(dict.fromkeys(key for r in self.history for key in r))
+        lines = [",".join(fields)]
+        lines += [",".join(_cell(r.get(f, "")) for f in fields) for r in self.history]
+        _replace(self.history_path, "\n".join(lines) + "\n")
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        self.file.close()
+        if self.tensorboard:
+            self.tensorboard.close()
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a JSON-lines file; a last line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    complete = lines[:-1]  # what follows the last newline was never finished
+    return [json.loads(line) for line in complete]
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of `history.csv`, one per epoch, as text."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
