@@ -1,0 +1,221 @@
+"""Signs that an evaluation is broken, each a small rule: evidence in, a flag or nothing out.
+
+Good-looking numbers with no information behind them have signatures: they are cheap to check and
+the field keeps publishing without checking them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import pandas as pd
+
+from dfjax.evaluation.aggregation import KEY, VIDEO
+
+CONSTANT = 1e-6  # spread of scores below which a detector says the same of everything
+ENOUGH = 20  # videos below which accuracy and precision say too little for a rule
+
+
+class Flag(TypedDict):
+    """One finding: `severity` is `info`, `warning` or `error`; `ids` are the videos concerned."""
+
+    code: str
+    severity: str
+    message: str
+    ids: list[str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that rules may look at.
+
+    Attributes:
+        predictions: the table as read, uncleaned.
+        videos: one row per video with its score (`aggregation.aggregate`).
+        metrics: `metrics.compute` of the table.
+        index: index rows of the evaluated videos, or None when no index is known.
+        train_index: index rows of the training videos, or None.
+        history: `history.csv` of the run, or None.
+    """
+
+    predictions: pd.DataFrame
+    videos: pd.DataFrame
+    metrics: dict[str, float | list[float] | None]
+    index: pd.DataFrame | None = None
+    train_index: pd.DataFrame | None = None
+    history: pd.DataFrame | None = None
+
+
+def make_flag(code: str, severity: str, message: str, ids: Iterable[str] = ()) -> Flag:
+    """Returns a flag, its ids sorted and each once."""
+    return Flag(code=code, severity=severity, message=message, ids=sorted(set(ids)))
+
+
+def check(evidence: Evidence) -> list[Flag]:
+    """Returns the flags of every rule in `RULES` that fires."""
+    found = (rule(evidence) for rule in RULES)
+    return [flag for flag in found if flag is not None]
+
+
+def non_finite(evidence: Evidence) -> Flag | None:
+    """Fires on scores that are NaN or infinite; those rows are left out of every metric."""
+    bad = evidence.predictions[~np.isfinite(evidence.predictions["fake_prob"])]
+    if not len(bad):
+        return None
+    message = f"{len(bad)} rows have no finite score and are left out"
+    return make_flag("non_finite", "error", message, bad["video_id"])
+
+
+def duplicate_keys(evidence: Evidence) -> Flag | None:
+    """Fires when a (dataset, video_id, unit, position, face) is scored twice; the first counts."""
+    bad = evidence.predictions[evidence.predictions.duplicated(KEY)]
+    if not len(bad):
+        return None
+    message = f"{len(bad)} rows repeat the key of an earlier row and are left out"
+    return make_flag("duplicate_keys", "error", message, bad["video_id"])
+
+
+def one_id_many_methods(evidence: Evidence) -> Flag | None:
+    """Fires when one id stands for videos of several manipulations, which pools their scores."""
+    counts = evidence.predictions.groupby(VIDEO)["method"].nunique()
+    ids = counts[counts > 1].index.get_level_values("video_id")
+    if not len(ids):
+        return None
+    message = f"{len(ids)} video ids name several manipulations: their scores would be averaged"
+    return make_flag("one_id_many_methods", "error", message, ids)
+
+
+def class_missing(evidence: Evidence) -> Flag | None:
+    """Fires when there are no reals or no fakes: nothing that ranks them is defined."""
+    labels = set(evidence.videos["label"])
+    missing = [name for name, label in (("real", 0), ("fake", 1)) if label not in labels]
+    if not missing:
+        return None
+    message = f"no {' and no '.join(missing)} videos: AUC, AP and EER are undefined"
+    return make_flag("class_missing", "warning", message)
+
+
+def constant(evidence: Evidence) -> Flag | None:
+    """Fires when every video gets the same score."""
+    scores = evidence.videos["fake_prob"]
+    if len(scores) < 2 or np.ptp(scores) > CONSTANT:
+        return None
+    return make_flag("constant_predictions", "error", f"every video scores {scores.iloc[0]:.6f}")
+
+
+def inverted(evidence: Evidence) -> Flag | None:
+    """Fires when AUC is below 0.5 by more than two standard errors of chance (Mann-Whitney)."""
+    auc = evidence.metrics.get("video_auc")
+    if not isinstance(auc, float):
+        return None
+    if auc >= 0.45 or 0.5 - auc <= 2 * _chance_error(evidence.videos):
+        return None
+    message = f"video AUC {auc:.3f}: reals score above fakes; are the labels fake = 1?"
+    return make_flag("inverted_predictions", "error", message)
+
+
+def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
+    """Fires on accuracy ≥ 0.75 with AUC within 0.05 of 0.5: the majority class was called."""
+    auc, accuracy = evidence.metrics.get("video_auc"), evidence.metrics.get("accuracy")
+    if not isinstance(auc, float) or not isinstance(accuracy, float):
+        return None
+    if accuracy < 0.75 or abs(auc - 0.5) > 0.05 or len(evidence.videos) < ENOUGH:
+        return None
+    message = f"accuracy {accuracy:.3f} but video AUC {auc:.3f}: it only follows the class balance"
+    return make_flag("accuracy_without_ranking", "warning", message)
+
+
+def precision_is_prior(evidence: Evidence) -> Flag | None:
+    """Fires when what is called real, and what is called fake, holds each class as all videos do.
+
+    That is what scores joined to the labels of other videos look like. A share is taken for the
+    prior when it differs by less than 0.03 or 1.645 standard errors, from `ENOUGH` videos on.
+    """
+    fake = evidence.videos["label"].to_numpy() == 1
+    called = evidence.videos["fake_prob"].to_numpy() >= 0.5
+    if min(called.sum(), (~called).sum()) < ENOUGH or fake.all() or not fake.any():
+        return None
+    prior = fake.mean()
+    precision, among_real = fake[called].mean(), fake[~called].mean()
+    for share, n in ((precision, called.sum()), (among_real, (~called).sum())):
+        if abs(share - prior) > max(0.03, 1.645 * np.sqrt(prior * (1 - prior) / n)):
+            return None
+    message = (
+        f"of those called fake {precision:.3f} are fake, of those called real {among_real:.3f},"
+        f" of all {prior:.3f}: the scores know nothing, or belong to other rows"
+    )
+    return make_flag("precision_is_prior", "warning", message)
+
+
+def identity_in_training(evidence: Evidence) -> Flag | None:
+    """Fires when a person of an evaluated video is also in a training video."""
+    if evidence.index is None or evidence.train_index is None:
+        return None
+    seen = {person for people in evidence.train_index["identities"] for person in _list(people)}
+    shared = [bool(seen & set(_list(people))) for people in evidence.index["identities"]]
+    ids = evidence.index["video_id"][shared]
+    if not len(ids):
+        return None
+    message = f"{len(ids)} videos show people that are also in the training videos"
+    return make_flag("identity_in_training", _leak_severity(evidence), message, ids)
+
+
+def video_in_training(evidence: Evidence) -> Flag | None:
+    """Fires when an evaluated video, or one of its group or recording, is a training video."""
+    if evidence.index is None or evidence.train_index is None:
+        return None
+    shared = pd.Series(False, index=evidence.index.index)
+    for column in ("video_id", "group", "origin_id"):
+        shared |= evidence.index[column].isin(evidence.train_index[column].dropna())
+    ids = evidence.index["video_id"][shared]
+    if not len(ids):
+        return None
+    message = f"{len(ids)} videos, or others of their group or recording, were trained on"
+    return make_flag("video_in_training", _leak_severity(evidence), message, ids)
+
+
+def early_perfect(evidence: Evidence) -> Flag | None:
+    """Fires when validation AUC was ≥ 0.995 within the first two epochs: a leak or a shortcut."""
+    history = evidence.history
+    if history is None or "val_video_auc" not in history:
+        return None
+    early = history.sort_values("epoch").head(2)
+    best = early["val_video_auc"].max()
+    if not best >= 0.995:
+        return None
+    message = f"validation AUC reached {best:.3f} within {len(early)} epochs: look for a shortcut"
+    return make_flag("early_perfect_validation", "warning", message)
+
+
+def _chance_error(videos: pd.DataFrame) -> float:
+    fakes = int((videos["label"] == 1).sum())
+    reals = len(videos) - fakes
+    return float(np.sqrt((fakes + reals + 1) / (12 * fakes * reals)))
+
+
+def _list(people: Iterable[str] | None) -> list[str]:
+    return [] if people is None else list(people)
+
+
+def _leak_severity(evidence: Evidence) -> str:
+    """Scoring the training split itself is no leak, but must not be mistaken for a test."""
+    return "info" if set(evidence.predictions["split"]) == {"train"} else "error"
+
+
+Rule = Callable[[Evidence], Flag | None]
+RULES: tuple[Rule, ...] = (
+    non_finite,
+    duplicate_keys,
+    one_id_many_methods,
+    class_missing,
+    constant,
+    inverted,
+    accuracy_without_ranking,
+    precision_is_prior,
+    identity_in_training,
+    video_in_training,
+    early_perfect,
+)

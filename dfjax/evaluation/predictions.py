@@ -1,0 +1,204 @@
+"""The one predictions table: ours, and anyone's as CSV or Parquet, read into the same columns.
+
+`dataset video_id unit position face label method logit fake_prob split`: one row per frame, clip or
+video. Its key is (dataset, video_id, unit, position, face), and everything is joined by it, never by
+the order of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.special import expit, logit
+
+import dfjax
+from dfjax.data.records import atomic_path
+from dfjax.errors import UsageError
+from dfjax.evaluation.aggregation import UNITS, VIDEO
+from dfjax.evaluation.flags import Flag, make_flag
+
+COLUMNS: dict[str, str] = {
+    "dataset": "object",
+    "video_id": "object",
+    "unit": "object",
+    "position": "int32",
+    "face": "int32",
+    "label": "int8",
+    "method": "object",
+    "logit": "float64",
+    "fake_prob": "float64",
+    "split": "object",
+}
+LABEL_WORDS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "real": dfjax.REAL, "fake": dfjax.FAKE}
+TEXT = ("dataset", "video_id", "unit", "method", "split")
+CHECKPOINT = b"dfjax.checkpoint"
+
+
+class ReadResult(NamedTuple):
+    """Predictions as read: the table, what was noticed on the way, and the checkpoint's name."""
+
+    predictions: pd.DataFrame
+    flags: list[Flag]
+    checkpoint: str | None
+
+
+def read_predictions(paths: Sequence[str | Path], index: pd.DataFrame | None = None) -> ReadResult:
+    """Returns the rows of all `paths` as one table in the columns of CONTRACTS.
+
+    A foreign file needs `video_id`, `label` and one of `fake_prob`, `logit`; further columns are
+    kept. What it lacks is looked up in `index` by `video_id`, then filled: dataset `unknown`,
+    method `real` or `unknown`.
+
+    Raises:
+        UsageError: a file is missing or no table, lacks a column, or has a label that is neither
+            real nor fake, a probability outside [0, 1], or two labels for one video.
+    """
+    tables, flags, checkpoints = [], [], set()
+    for path in map(Path, paths):
+        table, checkpoint = _read_file(path)
+        if checkpoint:
+            checkpoints.add(checkpoint)
+        flags += normalise(table, str(path), index)
+        tables.append(table)
+    predictions = pd.concat(tables, ignore_index=True)
+    _check_labels_agree(predictions)
+    first = list(COLUMNS)
+    others = [name for name in predictions.columns if name not in COLUMNS]
+    return ReadResult(predictions[first + others], flags, ", ".join(sorted(checkpoints)) or None)
+
+
+def write_predictions(predictions: pd.DataFrame, path: str | Path, *, checkpoint: str) -> None:
+    """Writes the table as Parquet, atomically, with the checkpoint's name in its metadata."""
+    table = pa.Table.from_pandas(predictions, preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), CHECKPOINT: checkpoint.encode()}
+    metadata[b"dfjax.version"] = dfjax.__version__.encode()
+    with atomic_path(Path(path)) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def _read_file(path: Path) -> tuple[pd.DataFrame, str | None]:
+    if not path.is_file():
+        raise UsageError(f"no predictions file {path}")
+    try:
+        if path.suffix.lower() in (".csv", ".txt"):
+            # Text stays text: the video "003" is not the number 3.
+            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str)), None
+        table = pq.read_table(path)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path} is not a table (.csv or .parquet): {reason}") from error
+    return table.to_pandas(), (table.schema.metadata or {}).get(CHECKPOINT, b"").decode() or None
+
+
+def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> list[Flag]:
+    """Gives `table` the columns of CONTRACTS, in place; returns what had to be assumed.
+
+    Raises:
+        UsageError: see `read_predictions`; `name` says which file it was.
+    """
+    missing = [column for column in ("video_id", "label") if column not in table]
+    if "fake_prob" not in table and "logit" not in table:
+        missing.append("fake_prob (or logit)")
+    if missing:
+        raise UsageError(f"{name} lacks the column {', '.join(missing)}")
+    if not len(table):
+        raise UsageError(f"{name} has no rows")
+    table["video_id"] = table["video_id"].astype(str)
+    table["label"] = _labels(table["label"], name)
+    _fill_scores(table, name)
+    _fill_names(table, index)
+    return _fill_units(table, name)
+
+
+def _labels(column: pd.Series, name: str) -> pd.Series:
+    words = column.astype(str).str.strip().str.lower()
+    labels = words.map(LABEL_WORDS)
+    if labels.isna().any():
+        wrong = sorted(set(column[labels.isna()].astype(str)))[:3]
+        raise UsageError(f"{name}: label must be 0 (real) or 1 (fake), not {', '.join(wrong)}")
+    return labels.astype("int8")
+
+
+def _fill_scores(table: pd.DataFrame, name: str) -> None:
+    for column in {"fake_prob", "logit"} & set(table.columns):
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        if (numbers.isna() & table[column].notna()).any():
+            raise UsageError(f"{name}: the column {column} has values that are not numbers")
+        table[column] = numbers.astype("float64")
+    if "fake_prob" not in table:
+        table["fake_prob"] = expit(table["logit"])
+    outside = table.loc[(table["fake_prob"] < 0) | (table["fake_prob"] > 1), "fake_prob"]
+    if len(outside):
+        raise UsageError(
+            f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:g}; name logits 'logit'"
+        )
+    if "logit" not in table:
+        with np.errstate(divide="ignore"):
+            table["logit"] = logit(table["fake_prob"])
+
+
+def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:
+    """Dataset, method and split: as given, else as the index has them, else a plain word."""
+    reals = pd.Series(np.where(table["label"] == dfjax.REAL, "real", "unknown"), table.index)
+    fallback: Mapping[str, Any] = {"dataset": "unknown", "method": reals, "split": "none"}
+    for column, words in fallback.items():
+        if column in table:
+            values = table[column].where(table[column].notna() & (table[column] != ""))
+        else:
+            values = pd.Series(None, index=table.index, dtype="object")
+        if index is not None:
+            values = values.fillna(table["video_id"].map(index.set_index("video_id")[column]))
+        table[column] = values.fillna(words).astype("object")
+
+
+def _fill_units(table: pd.DataFrame, name: str) -> list[Flag]:
+    flags = []
+    _take_unit(table, name)
+    positions = (
+        pd.to_numeric(table["position"], errors="coerce")
+        if "position" in table
+        else pd.Series(np.nan, index=table.index)
+    )
+    unnumbered = positions.isna() & (table["unit"] != "video")
+    if unnumbered.any():
+        ids = sorted(set(table.loc[unnumbered, "video_id"]))
+        message = f"{name}: {int(unnumbered.sum())} rows have no position; numbered in file order"
+        flags.append(make_flag("no_position", "warning", message, ids))
+        order = table[unnumbered].groupby([*VIDEO, "unit"]).cumcount()
+        positions = positions.fillna(order.astype("float64"))
+    table["position"] = positions.fillna(0).astype("int32")
+    table["face"] = table["face"].fillna(0).astype("int32") if "face" in table else np.int32(0)
+    return flags
+
+
+def _take_unit(table: pd.DataFrame, name: str) -> None:
+    """Sets `unit` (and `position`, from a column `frame` or `clip`)."""
+    if "unit" not in table:
+        named = next((unit for unit in ("frame", "clip") if unit in table), None)
+        if named:
+            table["position"] = table.pop(named)
+            table["unit"] = named
+        else:
+            # One row each is a score of the video; several are taken for frames.
+            table["unit"] = "frame" if table.duplicated(VIDEO).any() else "video"
+    table["unit"] = table["unit"].astype("object")
+    wrong = sorted(set(table["unit"].astype(str)) - set(UNITS))
+    if wrong:
+        raise UsageError(f"{name}: unit must be one of {', '.join(UNITS)}, not {wrong[0]}")
+
+
+def _check_labels_agree(predictions: pd.DataFrame) -> None:
+    counts = predictions.groupby(VIDEO)["label"].nunique()
+    both = counts[counts > 1]
+    if len(both):
+        video = "/".join(both.index[0])
+        raise UsageError(
+            f"{len(both)} videos have both labels, first {video}: make video_id unique,"
+            " or name each video's dataset"
+        )

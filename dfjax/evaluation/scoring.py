@@ -1,0 +1,114 @@
+"""Scores of clips: one jitted step, and the loop that fills the predictions table."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, Key
+from scipy.special import expit
+
+from dfjax.evaluation.predictions import COLUMNS
+from dfjax.shapes import Batch, Inputs, Logits, Variables
+
+
+class Apply(Protocol):
+    """`ModelFns.apply`: `(logits, outputs, batch_stats)` of a batch of inputs."""
+
+    def __call__(
+        self, variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Any] | None
+    ) -> tuple[Logits, Mapping[str, Any], Any]:
+        """Runs the model."""
+
+
+class Preprocess(Protocol):
+    """`preprocess(batch, rng, *, train)`: what a model reads, made on the device."""
+
+    def __call__(self, batch: Batch, rng: Key[Array, ""], *, train: bool) -> Inputs:
+        """Resizes and normalises (and, in training, augments) a batch."""
+
+
+PredictStep = Callable[[Variables, Batch, Key[Array, ""]], dict[str, Float[Array, "B"]]]
+
+# What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
+DEVICE_KEYS = ("clip", "mask", "position", "flow")
+
+
+def make_predict_step(apply: Apply, preprocess: Preprocess) -> PredictStep:
+    """Returns a jitted `step(variables, batch, root_rng) -> {"logit": f32[B]}` in test mode."""
+
+    @jax.jit
+    def step(
+        variables: Variables, batch: Batch, root_rng: Key[Array, ""]
+    ) -> dict[str, Float[Array, "B"]]:
+        inputs = preprocess(batch, root_rng, train=False)
+        logits, _, _ = apply(variables, inputs, train=False, rngs=None)
+        return {"logit": logits.astype(jnp.float32)}
+
+    return step
+
+
+def score(
+    predict_step: PredictStep,
+    variables: Variables,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    index: pd.DataFrame,
+    *,
+    split: str,
+    unit: str = "clip",
+) -> pd.DataFrame:
+    """Returns the predictions table of every clip in `batches`; padding (weight 0) is left out.
+
+    Only scores are kept, never images or features, and one batch is computed while the next one
+    is being read.
+
+    Args:
+        predict_step: `make_predict_step(…)`.
+        variables: parameters and batch statistics.
+        batches: evaluation batches; `video_index` counts rows of `index`.
+        index: `pack.index`; gives dataset, id and method.
+        split: the name written to the column of that name.
+        unit: what a row is, `clip`, or `frame` where T = 1.
+    """
+    rng = jax.random.key(0)  # evaluation draws nothing; preprocess only has one signature
+    rows: list[dict[str, np.ndarray]] = []
+    pending: tuple[Mapping[str, np.ndarray], jax.Array] | None = None
+    for batch in batches:
+        on_device = {key: jnp.asarray(batch[key]) for key in DEVICE_KEYS if key in batch}
+        logit = predict_step(variables, on_device, rng)["logit"]  # returns before it is computed
+        if pending:
+            rows.append(_rows(*pending))
+        pending = (batch, logit)
+    if pending:
+        rows.append(_rows(*pending))
+    return _table(rows, index, split=split, unit=unit)
+
+
+def _rows(batch: Mapping[str, np.ndarray], logit: jax.Array) -> dict[str, np.ndarray]:
+    """The real rows of one batch: where they come from and what they scored."""
+    kept = np.asarray(batch["weight"]) > 0
+    mask, position = np.asarray(batch["mask"]), np.asarray(batch["position"])
+    first = mask.argmax(axis=1)  # padding may stand before the frames
+    return {
+        "video_index": np.asarray(batch["video_index"])[kept],
+        "position": position[np.arange(len(first)), first][kept],
+        "label": np.asarray(batch["label"])[kept],
+        "logit": np.asarray(logit, np.float64)[kept],
+    }
+
+
+def _table(
+    rows: list[dict[str, np.ndarray]], index: pd.DataFrame, *, split: str, unit: str
+) -> pd.DataFrame:
+    if not rows:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+    videos = index.iloc[columns.pop("video_index")]
+    table = pd.DataFrame(columns)
+    for name in ("dataset", "video_id", "method"):
+        table[name] = videos[name].to_numpy()
+    table["fake_prob"] = expit(table["logit"])
+    table = table.assign(unit=unit, face=0, split=split)
+    return table[list(COLUMNS)].astype(COLUMNS)

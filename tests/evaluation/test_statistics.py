@@ -1,0 +1,115 @@
+"""Every statistic equals scikit-learn's, unweighted and weighted, with ties and without."""
+
+import numpy as np
+import pytest
+from scipy.interpolate import interp1d
+from scipy.optimize import brentq
+from sklearn import metrics as sk
+
+from dfjax.evaluation import statistics as st
+
+
+def table(seed, n=101, ties=False):
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(n) < rng.uniform(0.2, 0.8)).astype(int)
+    scores = np.clip(rng.normal(0.45 + 0.15 * labels, 0.2), 0, 1)
+    return (np.round(scores, 1) if ties else scores), labels
+
+
+def ranks(scores, labels, weights=None):
+    weights = np.ones((1, len(scores))) if weights is None else weights
+    return st.RankCounts(scores, labels, weights)
+
+
+CASES = [(seed, ties) for seed in range(6) for ties in (False, True)]
+
+
+@pytest.mark.parametrize(("seed", "ties"), CASES)
+def test_ranking_equals_sklearn(seed, ties):
+    scores, labels = table(seed, ties=ties)
+    r = ranks(scores, labels)
+    assert st.auc(r)[0] == pytest.approx(sk.roc_auc_score(labels, scores), abs=1e-9)
+    ap = sk.average_precision_score(labels, scores)
+    assert st.average_precision(r)[0] == pytest.approx(ap, abs=1e-9)
+    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
+    eer = brentq(lambda x: 1 - x - interp1d(fpr, tpr)(x), 0, 1, xtol=1e-14)
+    gap = np.abs(1 - tpr - fpr)
+    assert st.eer_nearest(r)[0] in fpr[gap <= gap.min() + 1e-12]
+    assert st.tpr_at_fpr(r, 0.1)[0] == pytest.approx(tpr[fpr <= 0.1].max(), abs=1e-9)
+    # A vertical piece of the curve may cross 1 - x anywhere: there brentq cannot choose either.
+    assert st.eer(r)[0] == pytest.approx(eer, abs=1e-9)
+
+
+@pytest.mark.parametrize(("seed", "ties"), CASES)
+def test_thresholded_and_proper_scores_equal_sklearn(seed, ties):
+    scores, labels = table(seed, ties=ties)
+    called = scores >= 0.5
+    figures = {k: v[0] for k, v in st.compute_statistics(scores, labels, np.ones((1, 101))).items()}
+    expected = {
+        "accuracy": sk.accuracy_score(labels, called),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, called),
+        "precision": sk.precision_score(labels, called),
+        "recall": sk.recall_score(labels, called),
+        "f1": sk.f1_score(labels, called),
+        "log_loss": sk.log_loss(labels, scores),
+        "brier": sk.brier_score_loss(labels, scores),
+    }
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_weights_equal_sklearns_sample_weight_and_repeated_rows():
+    scores, labels = table(7, ties=True)
+    counts = np.random.default_rng(0).integers(0, 4, (3, len(scores)))
+    got = st.compute_statistics(scores, labels, counts.astype(float))
+    for i, count in enumerate(counts):
+        repeated = np.repeat(scores, count), np.repeat(labels, count)
+        alone = st.compute_statistics(*repeated, np.ones((1, count.sum())))
+        for name, values in got.items():
+            assert values[i] == pytest.approx(alone[name][0], abs=1e-9), name
+        auc = sk.roc_auc_score(labels, scores, sample_weight=count)
+        assert got["video_auc"][i] == pytest.approx(auc, abs=1e-9)
+
+
+def test_log_loss_of_certain_mistakes_is_clipped_like_sklearns():
+    scores, labels = np.array([0.0, 1.0, 1.0]), np.array([1, 0, 1])
+    got = st.proper_scores(scores, labels, np.ones((1, 3)))["log_loss"][0]
+    assert got == pytest.approx(sk.log_loss(labels, scores), abs=1e-9)
+
+
+def test_ece_by_hand():
+    # Bins of 1/15: 0.10 and 0.12 share bin 1 (one fake of two), 0.9 is alone (fake).
+    scores, labels = np.array([0.10, 0.12, 0.90]), np.array([0, 1, 1])
+    expected = 2 / 3 * abs(0.11 - 0.5) + 1 / 3 * abs(0.9 - 1.0)
+    assert st.ece(scores, labels, np.ones((1, 3)))[0] == pytest.approx(expected)
+
+
+def test_ece_takes_a_score_of_one():
+    assert st.ece(np.array([1.0]), np.array([1]), np.ones((1, 1)))[0] == 0.0
+
+
+def test_eer_by_hand():
+    # Fakes 0.9 0.4, reals 0.6 0.1: after 0.6, FPR = FNR = 1/2 exactly.
+    scores, labels = np.array([0.9, 0.4, 0.6, 0.1]), np.array([1, 1, 0, 0])
+    assert st.eer(ranks(scores, labels))[0] == 0.5
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_leaves_ranking_undefined_but_not_accuracy(label):
+    scores, labels = np.array([0.2, 0.7]), np.full(2, label)
+    figures = st.compute_statistics(scores, labels, np.ones((1, 2)))
+    for name in ("video_auc", "ap", "eer", "balanced_accuracy"):
+        assert np.isnan(figures[name][0]), name
+    assert figures["accuracy"][0] == 0.5
+
+
+def test_precision_is_0_when_nothing_is_called_fake():
+    figures = st.confusion(np.array([0.1, 0.2]), np.array([0, 1]), np.ones((1, 2)))
+    assert figures["precision"][0] == 0 and figures["f1"][0] == 0
+
+
+def test_resamples_draw_n_videos_each_and_do_not_depend_on_the_chunk():
+    one = np.concatenate(list(st.resample(7, 10, seed=3)))
+    many = np.concatenate(list(st.resample(7, 10, seed=3, cells=14)))
+    assert one.shape == (10, 7) and (one.sum(axis=1) == 7).all()
+    np.testing.assert_array_equal(one, many)
