@@ -1,0 +1,219 @@
+"""Video and image files: what they are, and exact frames of them as RGB arrays.
+
+Frame numbers count decoded frames from the start of the file, so they are exact whatever the
+container says. Files are opened here and handed to the decoder as streams: file names never reach
+its protocol handlers, and play lists cannot make it open other files.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+import PIL.Image
+from jaxtyping import UInt8
+
+from dfjax.errors import InputError
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_PIXELS = 64 * 1024 * 1024  # of one frame: beyond 8K by a factor of two; 192 MiB decoded
+Frame = UInt8[np.ndarray, "H W 3"]
+
+
+class VideoInfo(NamedTuple):
+    """What a file holds; `fps`, `duration` (seconds) and `bitrate` (bit/s) are None for images."""
+
+    n_frames: int
+    width: int  # as shown, after the rotation that the file asks for
+    height: int
+    fps: float | None
+    duration: float | None
+    codec: str
+    bitrate: int | None
+    bytes: int
+    sha256: str
+
+
+class ShortVideoError(InputError):
+    """A frame was asked for beyond the last one that decodes; `n_frames` do decode."""
+
+    def __init__(self, message: str, n_frames: int) -> None:
+        """Keeps the number of frames, so that the caller can choose others."""
+        super().__init__(message)
+        self.n_frames = n_frames
+
+
+def is_media(path: str | os.PathLike[str]) -> bool:
+    """Returns whether the file name ends like a video's or an image's."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES + IMAGE_SUFFIXES
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Returns the properties of a video or image; its first frame has been decoded, too.
+
+    Frames are counted in the stream, not taken from the header.
+
+    Raises:
+        InputError: the file is empty, damaged, cut off, too large, or no video or image.
+    """
+    path = Path(path)
+    with _open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        if _is_image(path):
+            height, width = _decode_image(file).shape[:2]
+            codec = "png" if path.suffix.lower() == ".png" else "jpeg"
+            return VideoInfo(1, width, height, None, None, codec, None, size, sha256)
+        with _open_video(file) as (container, stream):
+            n_frames = _count_frames(container, stream)
+            first = next(container.decode(stream), None)
+            if first is None:
+                raise InputError("no frame of the video stream decodes")
+            width, height = _shown_size(first)
+            fps = float(stream.average_rate) if stream.average_rate else None
+            duration = n_frames / fps if fps else None
+            if stream.duration and stream.time_base:
+                duration = float(stream.duration * stream.time_base)
+            bitrate = round(size * 8 / duration) if duration else None
+            codec = stream.codec_context.name
+    return VideoInfo(n_frames, width, height, fps, duration, codec, bitrate, size, sha256)
+
+
+def read_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> list[Frame]:
+    """Returns the frames with these numbers (ascending, counted from 0) as u8 RGB.
+
+    The rotation that the file asks for is applied; gray, 16-bit and transparent images become
+    8-bit RGB.
+
+    Raises:
+        InputError: as `probe`; `ShortVideoError` if the video ends before the last index.
+    """
+    return list(iterate_frames(path, indices))
+
+
+def iterate_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> Iterator[Frame]:
+    """Yields what `read_frames` returns, holding one frame in memory at a time.
+
+    Raises:
+        InputError: as `read_frames`, when the decoder gets there.
+        ValueError: the indices do not ascend.
+    """
+    indices = [int(i) for i in indices]
+    if any(b <= a for a, b in zip(indices, indices[1:])) or (indices and indices[0] < 0):
+        raise ValueError("frame indices must ascend from 0")
+    with _open_file(Path(path)) as file:
+        if _is_image(Path(path)):
+            if indices != [0]:
+                raise ShortVideoError("an image has one frame, number 0", 1)
+            yield _decode_image(file)
+            return
+        yield from _decode_frames(file, indices)
+
+
+def _decode_frames(file: BufferedReader, indices: list[int]) -> Iterator[Frame]:
+    wanted = set(indices)
+    number = -1
+    with _open_video(file) as (container, stream):
+        for number, frame in enumerate(container.decode(stream)):
+            if number in wanted:
+                yield _to_rgb(frame)
+            if indices and number >= indices[-1]:
+                return
+    if number + 1 == 0:
+        raise InputError("no frame of the video stream decodes")
+    if indices:
+        message = f"frame {indices[-1]} was asked for, but only {number + 1} frames decode"
+        raise ShortVideoError(message, number + 1)
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[BufferedReader]:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError("is a folder, not a video or image")
+        if not stat.S_ISREG(mode):  # a pipe or device would block for ever
+            raise InputError("is not a regular file")
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot be opened: {error.strerror}") from error
+    with file:
+        if not os.fstat(file.fileno()).st_size:
+            raise InputError("empty file (0 bytes)")
+        yield file
+
+
+@contextmanager
+def _open_video(
+    file: BufferedReader,
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    try:
+        with av.open(file, mode="r") as container:
+            if not container.streams.video:
+                raise InputError("has no video stream")
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            if not context.width or not context.height:
+                raise InputError("its video stream has no picture size")
+            _check_size(context.width, context.height)
+            context.thread_count = 1  # one process per core decodes; see `worker_pool`
+            yield container, stream
+    except av.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"not a video, or damaged: {reason}") from error
+    except (MemoryError, OverflowError) as error:
+        raise InputError("not a video, or damaged: it asks for absurd sizes") from error
+
+
+def _count_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    count = sum(1 for p in container.demux(stream) if p.size and not p.is_discard)
+    if count < 0.95 * stream.frames:  # headers are off by a few; a cut-off file misses many
+        raise InputError(f"cut off: {count} of the {stream.frames} frames of its header are there")
+    container.seek(0)
+    return count
+
+
+def _to_rgb(frame: av.VideoFrame) -> Frame:
+    _check_size(frame.width, frame.height)
+    rgb = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(rgb, _quarter_turns(frame)))
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    return round(frame.rotation / 90) % 4  # both FFmpeg and numpy count counter-clockwise
+
+
+def _shown_size(frame: av.VideoFrame) -> tuple[int, int]:
+    turned = _quarter_turns(frame) % 2
+    return (frame.height, frame.width) if turned else (frame.width, frame.height)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _decode_image(file: BufferedReader) -> Frame:
+    try:
+        with PIL.Image.open(file) as header:  # reads the header only
+            _check_size(*header.size)
+    except (OSError, PIL.Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise InputError("not an image, or damaged") from error
+    file.seek(0)
+    bgr = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise InputError("the image is damaged")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{width}x{height} pixels are more than the {MAX_PIXELS} allowed")
