@@ -1,0 +1,176 @@
+"""The synthetic data set on disk: face crops as extraction would leave them, and their index."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.progress import track
+
+from dfjax import FAKE, REAL
+from dfjax.data.records import atomic_path, make_index, make_record, write_index
+from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
+from dfjax.data.synthetic.render import FPS, Canvas, render
+from dfjax.errors import UsageError
+
+LOOK = 1  # of the drawing; raised when pixels change, so that old and new are never mixed
+
+
+def generate(
+    out: str | os.PathLike[str],
+    *,
+    videos: int,
+    identities: int,
+    frames: int = 12,
+    size: int = 64,
+    seed: int = 0,
+    workers: int = 0,
+    command: str = "dfjax data synth",
+) -> tuple[Path, int]:
+    """Makes the data set in `out`; returns the path of its index and how many videos it drew.
+
+    The pixels depend on the seed alone, not on the number of workers. Videos that an earlier run
+    finished are kept. `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet` and `synthetic.json`.
+
+    Args:
+        out: the folder.
+        videos: real and fake together, half each.
+        identities: how many people; they come in couples.
+        frames: per video.
+        size: side of a crop, px.
+        seed: of everything.
+        workers: processes; 0: one per core.
+        command: what the index's metadata names as its origin.
+
+    Raises:
+        UsageError: impossible numbers, or `out` holds a set made with other settings.
+    """
+    plans = make_plan(videos, identities, seed)
+    if frames < 1 or size < 16:
+        raise UsageError(f"frames must be at least 1 and size at least 16, not {frames} and {size}")
+    out = Path(out)
+    settings = {
+        "dataset": DATASET, "videos": videos, "identities": identities, "frames": frames,
+        "size": size, "seed": seed, "look": LOOK,
+    }  # fmt: skip
+    _claim(out, settings)
+    missing = [plan for plan in plans if not _is_done(_folder(out, plan), frames)]
+    write = functools.partial(_write_crops, out=out, seed=seed, frames=frames, size=size)
+    _run_all(write, missing, workers or os.cpu_count() or 1)
+    rows = [_make_row(plan, out, size) for plan in plans]
+    write_index(make_index(rows), out / "index.parquet", command=command)
+    return out / "index.parquet", len(missing)
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Writes the settings, or checks that `out` was made with the same ones."""
+    path = out / "synthetic.json"
+    if path.is_file():
+        old = json.loads(path.read_text())
+        changed = [f"{k} {old.get(k)} -> {v}" for k, v in settings.items() if old.get(k) != v]
+        if changed:
+            raise UsageError(
+                f"{out} holds a synthetic set with other settings ({', '.join(changed)}); "
+                "choose another --out, or delete the folder"
+            )
+        return
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _folder(out: Path, plan: VideoPlan) -> Path:
+    return out / "crops" / plan.video_id
+
+
+def _is_done(folder: Path, frames: int) -> bool:
+    return (folder / f"{frames - 1:06d}.jpg").is_file()
+
+
+def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers: int) -> None:
+    """Calls `write` on every plan, in `workers` processes, with a progress bar on stderr."""
+
+    def show(done: Iterable[None]) -> Iterator[None]:
+        bar = Console(stderr=True)
+        yield from track(done, "drawing videos", total=len(plans), console=bar)
+
+    if workers <= 1 or len(plans) < 2 * workers:
+        for _ in show(map(write, plans)):
+            pass
+        return
+    # Spawned, not forked: the caller may have started JAX, whose threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        for _ in show(pool.map(write, plans, chunksize=8)):
+            pass
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)  # as many processes as cores already
+
+
+def _write_crops(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: int) -> None:
+    """Draws one video into its folder, which appears only when it is complete."""
+    folder = _folder(out, plan)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    video, quality = render(plan, seed, frames=frames, canvas=Canvas((size, size), size))
+    for t, frame in enumerate(video):
+        rgb = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(partial / f"{t:06d}.jpg"), rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def _make_row(plan: VideoPlan, out: Path, size: int) -> dict[str, Any]:
+    """Returns the index row of a video, measured on the files that are there."""
+    folder = _folder(out, plan)
+    files = sorted(folder.glob("*.jpg"))
+    contents = [file.read_bytes() for file in files]
+    n_bytes = sum(map(len, contents))
+    duration = len(files) / FPS
+    fake = plan.method != "real"
+    return make_record(
+        video_id=plan.video_id,
+        dataset=DATASET,
+        label=FAKE if fake else REAL,
+        method=plan.method,
+        split=plan.split,
+        target_id=plan.target,
+        donor_ids=[plan.donor] if plan.method == "blend" else [],
+        origin_id=f"{DATASET}/{plan.recording}",
+        group=plan.group,
+        pair_id=f"{DATASET}/real/{plan.recording}" if fake else None,
+        compression="jpeg",
+        n_frames=len(files),
+        width=size,
+        height=size,
+        fps=FPS,
+        duration=duration,
+        codec="mjpeg",
+        bitrate=round(8 * n_bytes / duration),
+        bytes=n_bytes,
+        sha256=hashlib.sha256(b"".join(contents)).hexdigest(),
+        frames_dir=folder.relative_to(out).as_posix(),
+        frame_indices=[int(file.stem) for file in files],
+        boxes=[[0.0, 0.0, float(size), float(size)]] * len(files),
+        face_found=[True] * len(files),
+        quality=[_sharpness(file) for file in files],
+    )
+
+
+def _sharpness(file: Path) -> float:
+    grey = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise UsageError(f"{file} is not a readable image; delete its folder and run again")
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())

@@ -1,0 +1,164 @@
+"""What one video shows besides the person: motion, expression, light, background and camera.
+
+Real and fake videos draw these from the same distributions, and a fake shares those of the real
+video it was made from, so nothing here tells the classes apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dfjax.data.synthetic.identity import make_generator
+
+Frames = NDArray[np.float64]  # [T], one value per frame
+Image = NDArray[np.float32]  # [H, W, 3], RGB, 0…255
+
+
+@dataclasses.dataclass(frozen=True)
+class Pose:
+    """Where and how the head is in one frame; px are those of the drawing canvas."""
+
+    centre: tuple[float, float]  # px
+    scale: float  # px per head unit
+    yaw: float  # radians, as are the next two
+    pitch: float
+    roll: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Expression:
+    """What the face does in one frame, each from 0 to 1 (smile from -1)."""
+
+    blink: float
+    mouth: float
+    smile: float
+    gaze: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """What happens to the drawn picture: colour, sharpness, noise, compression."""
+
+    gain: NDArray[np.float64]  # [T, 3], white balance times exposure, with its flicker
+    gamma: float
+    shrink: float  # the picture is resampled through this fraction of its size
+    noise: float  # standard deviation, grey levels
+    quality: int  # of the JPEG
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """Everything random of one recording; `len(poses)` frames on a canvas of `canvas` px."""
+
+    canvas: tuple[int, int]  # width, height
+    poses: list[Pose]
+    expressions: list[Expression]
+    light: NDArray[np.float64]  # [T, 2], x and y of the light's direction times its strength
+    makeup: NDArray[np.float64]  # [3], gain of the inner face that belongs to the person that day
+    background: Image
+    camera: Camera
+
+
+def make_scene(seed: int, name: str, frames: int, canvas: tuple[int, int], head: float) -> Scene:
+    """Returns the recording called `name`: `frames` frames, the head's half height `head` px."""
+    rng = make_generator(seed, "scene", name)
+    width, height = canvas
+    where = rng.uniform(-0.10, 0.10, 2) * head
+    turn = rng.normal(0, [0.16, 0.07, 0.05])
+    sway = [_wander(rng, frames) for _ in range(6)]
+    scale = head * rng.uniform(0.92, 1.06)
+    poses = [
+        Pose(
+            centre=(
+                width / 2 + where[0] + 0.06 * head * sway[0][t],
+                height / 2 + where[1] + 0.05 * head * sway[1][t],
+            ),
+            scale=scale * (1 + 0.02 * sway[2][t]),
+            yaw=turn[0] + 0.14 * sway[3][t],
+            pitch=turn[1] + 0.07 * sway[4][t],
+            roll=turn[2] + 0.05 * sway[5][t],
+        )
+        for t in range(frames)
+    ]
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.38)
+    angles = angle + 0.25 * _wander(rng, frames)
+    light = strength * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return Scene(
+        canvas=canvas,
+        poses=poses,
+        expressions=_make_expressions(rng, frames),
+        light=light,
+        makeup=rng.normal(1.0, 0.02) * rng.normal(1.0, [0.015, 0.01, 0.015]),
+        background=_make_background(rng, canvas),
+        camera=_make_camera(rng, frames),
+    )
+
+
+def _wander(rng: np.random.Generator, frames: int) -> Frames:
+    """Returns a smooth curve of about unit size: two slow sines with random phases."""
+    t = np.arange(frames) / 12.0
+    slow, fast = rng.uniform(0.2, 0.6), rng.uniform(0.6, 1.4)
+    phase = rng.uniform(0, 2 * np.pi, 2)
+    return np.sin(2 * np.pi * slow * t + phase[0]) + 0.4 * np.sin(2 * np.pi * fast * t + phase[1])
+
+
+def _make_expressions(rng: np.random.Generator, frames: int) -> list[Expression]:
+    t = np.arange(frames)
+    blink_at, period = rng.uniform(0, 40), rng.uniform(30, 60)
+    distance = np.abs((t - blink_at + period / 2) % period - period / 2)
+    blink = np.clip(1.4 - distance / 1.5, 0, 1)
+    talks = rng.random() < 0.6
+    rhythm = 0.5 + 0.5 * np.sin(2 * np.pi * t / rng.uniform(5, 9) + rng.uniform(0, 6))
+    mouth = np.clip(rhythm * rng.uniform(0.3, 0.9) if talks else np.zeros(frames), 0, 1)
+    smile = np.clip(rng.normal(0.25, 0.35) + 0.15 * _wander(rng, frames), -0.6, 1)
+    gaze = np.clip(rng.normal(0, 0.4) + 0.2 * _wander(rng, frames), -1, 1)
+    return [Expression(*map(float, row)) for row in zip(blink, mouth, smile, gaze)]
+
+
+def _make_background(rng: np.random.Generator, canvas: tuple[int, int]) -> Image:
+    """Returns a wall with a gradient, out-of-focus shapes and grain."""
+    width, height = canvas
+    ends = rng.uniform(40, 220) + rng.normal(0, 28, (2, 3))
+    ramp = np.linspace(0, 1, width)[None, :, None]
+    image = np.broadcast_to(ends[0] + ramp * (ends[1] - ends[0]), (height, width, 3))
+    image = np.ascontiguousarray(image, dtype=np.float32)
+    for _ in range(rng.integers(2, 7)):
+        corner = rng.uniform(-0.2, 1.0, 2) * canvas
+        far = corner + rng.uniform(0.1, 0.6, 2) * canvas
+        colour = tuple(float(v) for v in np.clip(ends.mean(0) + rng.normal(0, 45, 3), 0, 255))
+        cv2.rectangle(image, tuple(map(int, corner)), tuple(map(int, far)), colour, -1)
+    blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.01, 0.05) * width)
+    coarse = rng.normal(0, rng.uniform(1, 12), (height // 3 + 1, width // 3 + 1))
+    grain = cv2.resize(coarse, canvas, interpolation=cv2.INTER_LINEAR)[:, :, None]
+    return np.asarray(np.clip(blurred + grain, 0, 255), dtype=np.float32)
+
+
+def _make_camera(rng: np.random.Generator, frames: int) -> Camera:
+    balance = rng.normal(1.0, [0.06, 0.03, 0.06]) * rng.uniform(0.8, 1.2)
+    flicker = rng.normal(0, rng.uniform(0.0, 0.04), frames)
+    return Camera(
+        gain=balance[None, :] * (1 + flicker[:, None]),
+        gamma=rng.uniform(0.9, 1.1),
+        shrink=rng.uniform(0.35, 1.0),
+        noise=rng.uniform(0.5, 5.0),
+        quality=int(rng.integers(72, 97)),
+    )
+
+
+def shoot(
+    image: Image, camera: Camera, t: int, size: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Returns frame `t` as the camera stores it: u8[H, W, 3] of `size` (width, height)."""
+    height, width = image.shape[:2]
+    small = max(8, round(width * camera.shrink)), max(8, round(height * camera.shrink))
+    soft = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    larger = size[0] > small[0]
+    how = cv2.INTER_LINEAR if larger else cv2.INTER_AREA
+    soft = cv2.resize(soft, size, interpolation=how)
+    stored = 255 * np.power(np.clip(soft / 255, 0, 1), camera.gamma) * camera.gain[t]
+    stored = stored + rng.normal(0, camera.noise, stored.shape)
+    return np.clip(np.rint(stored), 0, 255).astype(np.uint8)
