@@ -1,8 +1,8 @@
 """The whole configuration schema with its defaults; a config file only assigns existing keys.
 
 `get_config()` in `configs/NAME.py` starts from `base()`, which is locked, so a misspelt key raises
-where it is written. Sections mirror the packages. Nothing inside `jit` reads a config: builders take
-plain values.
+where it is written. Sections mirror the packages. Nothing inside `jit` reads a config: builders
+take plain values.
 """
 
 from __future__ import annotations
@@ -125,9 +125,12 @@ def config_names() -> list[str]:
 
 
 def _config_files() -> Iterator[Path]:
-    checkout = Path(__file__).resolve().parent.parent / "configs"
-    if checkout.is_dir():
-        yield from sorted(checkout.glob("*.py"))
+    site = Path(__file__).resolve().parent.parent
+    checkout = (site / "pyproject.toml").is_file()
+    # The second is where `pip install --target` puts them, without saying so in its records.
+    folder = site / "configs" if checkout else site / "share" / "dfjax" / "configs"
+    if folder.is_dir():
+        yield from sorted(folder.glob("*.py"))
         return
     for file in importlib.metadata.files("dfjax") or ():
         if file.match("share/dfjax/configs/*.py"):

@@ -1,4 +1,4 @@
-"""The two ways a command ends early, and their exit codes (the public contract of the command line)."""
+"""The two ways a command ends early, and their exit codes: a public contract."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The dtype policy: parameters, statistics and losses in float32, arithmetic in what the run chose."""
+"""The dtype policy: parameters, statistics, losses in float32; arithmetic in what was chosen."""
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike

@@ -6,9 +6,7 @@ import jax
 from jaxtyping import Array, Int, Key
 
 
-def make_rng(
-    root: Key[Array, ""], stream: str, step: int | Int[Array, ""]
-) -> Key[Array, ""]:
+def make_rng(root: Key[Array, ""], stream: str, step: int | Int[Array, ""]) -> Key[Array, ""]:
     """Returns the key of `stream` at `step`: `fold_in(fold_in(root, crc32(stream)), step)`.
 
     The same (seed, stream, step) gives the same key in every run, so a resumed run draws what the

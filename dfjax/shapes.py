@@ -22,7 +22,7 @@ Batch = Mapping[str, Array]
 video_index i32[B]`, and `flow f16[B,T-1,H,W,2]` where a recipe uses flow."""
 
 Inputs = Mapping[str, Array]
-"""What `preprocess` makes of a batch and a model reads: one entry per stream, and `mask bool[B,T]`."""
+"""What `preprocess` makes of a batch: one entry per stream, and `mask bool[B,T]`."""
 
 Variables = Mapping[str, Any]
 """`{"params": tree, "batch_stats": tree}`, plain nested dicts with string keys."""

@@ -1,8 +1,7 @@
-"""Where packages of one tier meet: a config becomes a model, a data source, a detector."""
+"""Where packages of one tier meet: a config becomes a model and a data source."""
 
 import dataclasses
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,8 @@ from dfjax.data.pack import Pack, open_pack
 from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess
 from dfjax.errors import UsageError
-from dfjax.evaluation import metrics
-from dfjax.evaluation.scoring import make_predict_step, score
-from dfjax.losses.classification import Loss
 from dfjax.models import ModelFns, build
-from dfjax.shapes import Inputs, Variables
-from dfjax.training import workdir as workdirs
-from dfjax.training.checkpoint import KINDS, Checkpoints
+from dfjax.shapes import Inputs
 
 Array = np.ndarray
 
@@ -178,127 +172,4 @@ def eval_batches(pack: Pack, config: ConfigDict, rows: Array) -> Iterator[dict[s
         batch_size=config.eval.batch_size,
         threads=d.threads,
         prefetch=d.prefetch,
-    )
-
-
-def make_validate(
-    config: ConfigDict,
-    pack: Pack,
-    rows: Array,
-    model: ModelFns,
-    preprocess: Preprocess,
-    loss: Loss,
-) -> Callable[[Variables, Callable[[], None]], dict[str, float]]:
-    """Returns `validate(variables, check) -> metrics`: the loss per clip and every scalar metric.
-
-    `check()` is called before each batch and may raise to leave early.
-    """
-    predict_step = make_predict_step(model.apply, preprocess)
-
-    def validate(variables: Variables, check: Callable[[], None]) -> dict[str, float]:
-        def checked() -> Iterator[dict[str, Array]]:
-            for batch in eval_batches(pack, config, rows):
-                check()
-                yield batch
-
-        table = score(predict_step, variables, checked(), pack.index, split="val")
-        labels = {"label": table["label"].to_numpy(np.float32)}
-        values = loss(table["logit"].to_numpy(np.float32), labels)
-        scores = metrics.compute(table, resamples=0)
-        numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
-        found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}
-        return {"loss": float(np.mean(values)), **found}
-
-    return validate
-
-
-def use_compilation_cache(workdir: Path) -> None:
-    """Keeps compiled programs in the workdir, so that a resumed run starts at once."""
-    jax.config.update("jax_compilation_cache_dir", str(workdir.resolve() / "jax_cache"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
-
-
-@dataclasses.dataclass
-class Detector:
-    """A trained detector: the config it was trained with, its parameters, and how to score clips.
-
-    Attributes:
-        config: of the workdir.
-        variables: `{"params", "batch_stats"}`.
-        checkpoint: for example `best/1200`.
-        checkpoint_sha256: hash of the checkpoint's files.
-        predict_step: jitted `(variables, batch) -> {"logit": f32[B]}`.
-    """
-
-    config: ConfigDict
-    variables: Variables
-    checkpoint: str
-    checkpoint_sha256: str
-    predict_step: Any
-
-    def predict(self, clips: Array) -> Array:
-        """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
-
-        T is the config's number of frames; H and W are any size, faces cropped as in training.
-
-        Raises:
-            ValueError: another dtype or rank, or another number of frames.
-        """
-        clips = np.asarray(clips)
-        frames = self.config.data.frames
-        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1] != frames:
-            raise ValueError(
-                f"predict takes uint8 [N, {frames}, H, W, 3], not {clips.dtype} {clips.shape}"
-            )
-        size = self.config.eval.batch_size
-        logits = [
-            self.logits(clips[i : i + size], np.ones((len(clips[i : i + size]), frames), bool))
-            for i in range(0, len(clips), size)
-        ]
-        return 1 / (1 + np.exp(-np.concatenate(logits))) if logits else np.zeros(0, np.float32)
-
-    def logits(self, clips: Array, mask: Array, batch_size: int = 0) -> Array:
-        """Returns `f32[N]` logits of one batch, padded to a fixed size so that it compiles once.
-
-        Args:
-            clips: `u8[N, T, H, W, 3]`, N at most the batch size.
-            mask: `bool[N, T]`, False on padding frames.
-            batch_size: 0 takes the config's evaluation batch.
-        """
-        n, t = clips.shape[:2]
-        pad = (batch_size or self.config.eval.batch_size) - n
-        batch = {
-            "clip": np.concatenate([clips, np.zeros((pad, *clips.shape[1:]), np.uint8)]),
-            "mask": np.concatenate([mask, np.ones((pad, t), bool)]),
-        }
-        return np.asarray(self.predict_step(self.variables, batch, self._rng)["logit"])[:n]
-
-
-def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
-    """Returns the detector trained in `workdir`, ready to predict.
-
-    Args:
-        workdir: of `dfjax train`.
-        checkpoint: `best` (on validation) or `last`.
-
-    Raises:
-        UsageError: not a workdir, or no such checkpoint.
-    """
-    if checkpoint not in KINDS:
-        raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
-    folder = Path(workdir)
-    config = workdirs.load(folder)
-    model, preprocess = make_model(config), make_config_preprocess(config)
-    checkpoints = Checkpoints(folder)
-    try:
-        step, variables = checkpoints.restore_variables(checkpoint)
-        sha256 = checkpoints.sha256(checkpoint, step)
-    finally:
-        checkpoints.close()
-    return Detector(
-        config=config,
-        variables=variables,
-        checkpoint=f"{checkpoint}/{step}",
-        checkpoint_sha256=sha256,
-        predict_step=make_predict_step(model.apply, preprocess),
     )

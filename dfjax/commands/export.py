@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file")
-    from dfjax.commands.assembly import load
+    from dfjax.commands.detector import load
 
     detector = load(args.workdir, checkpoint=args.checkpoint)
     metadata = {

@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from dfjax.commands import assembly
+from dfjax.commands.validation import make_validate
 from dfjax.data.pack import Pack
 from dfjax.data.pipeline import batches_per_epoch, make_train_batches
 from dfjax.evaluation.plots import plot_curves
@@ -68,7 +69,7 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """
     with workdirs.locked(workdir):
         workdirs.prepare(workdir, config)
-        assembly.use_compilation_cache(workdir)
+        use_compilation_cache(workdir)
         pack = assembly.open_data(config, workdir)
         rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
         parts = make_parts(config, pack, rows)
@@ -77,6 +78,12 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             return _fit(config, workdir, pack, rows, parts, checkpoints)
         finally:
             checkpoints.close()
+
+
+def use_compilation_cache(workdir: Path) -> None:
+    """Keeps compiled programs in the workdir, so that a resumed run starts at once."""
+    jax.config.update("jax_compilation_cache_dir", str(workdir.resolve() / "jax_cache"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
 
 
 def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
@@ -145,13 +152,11 @@ def _fit(
         state=state,
         run=run,
         plan=parts.plan,
-        step_fn=jax.jit(
-            train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated)
-        ),
+        step_fn=jax.jit(train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated)),
         root_rng=parts.root_rng,
         make_batches=_make_batches(config, pack, rows["train"]),
         put=functools.partial(sharding.put_batch, mesh=parts.mesh),
-        validate=assembly.make_validate(
+        validate=make_validate(
             config, pack, rows["val"], parts.model, parts.preprocess, parts.loss
         ),
         learning_rate=parts.schedule,
@@ -195,7 +200,9 @@ def _start(
     return init(parts.root_rng, zeros), RunState(), stop
 
 
-def _make_batches(config: ConfigDict, pack: Pack, rows: Array) -> Callable[[int], Iterator[HostBatch]]:
+def _make_batches(
+    config: ConfigDict, pack: Pack, rows: Array
+) -> Callable[[int], Iterator[HostBatch]]:
     d = config.data
 
     def make_batches(start: int) -> Iterator[HostBatch]:

@@ -26,24 +26,22 @@ class Apply(Protocol):
 class Preprocess(Protocol):
     """`preprocess(batch, rng, *, train)`: what a model reads, made on the device."""
 
-    def __call__(self, batch: Batch, rng: Key[Array, ""], *, train: bool) -> Inputs:
+    def __call__(self, batch: Batch, rng: Key[Array, ""] | None, *, train: bool) -> Inputs:
         """Resizes and normalises (and, in training, augments) a batch."""
 
 
-PredictStep = Callable[[Variables, Batch, Key[Array, ""]], dict[str, Float[Array, "B"]]]
+PredictStep = Callable[[Variables, Batch], dict[str, Float[Array, "B"]]]
 
 # What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
 DEVICE_KEYS = ("clip", "mask", "position", "flow")
 
 
 def make_predict_step(apply: Apply, preprocess: Preprocess) -> PredictStep:
-    """Returns a jitted `step(variables, batch, root_rng) -> {"logit": f32[B]}` in test mode."""
+    """Returns a jitted `step(variables, batch) -> {"logit": f32[B]}` in test mode."""
 
     @jax.jit
-    def step(
-        variables: Variables, batch: Batch, root_rng: Key[Array, ""]
-    ) -> dict[str, Float[Array, "B"]]:
-        inputs = preprocess(batch, root_rng, train=False)
+    def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "B"]]:
+        inputs = preprocess(batch, None, train=False)  # evaluation draws nothing
         logits, _, _ = apply(variables, inputs, train=False, rngs=None)
         return {"logit": logits.astype(jnp.float32)}
 
@@ -72,12 +70,11 @@ def score(
         split: the name written to the column of that name.
         unit: what a row is, `clip`, or `frame` where T = 1.
     """
-    rng = jax.random.key(0)  # evaluation draws nothing; preprocess only has one signature
     rows: list[dict[str, np.ndarray]] = []
     pending: tuple[Mapping[str, np.ndarray], jax.Array] | None = None
     for batch in batches:
         on_device = {key: jnp.asarray(batch[key]) for key in DEVICE_KEYS if key in batch}
-        logit = predict_step(variables, on_device, rng)["logit"]  # returns before it is computed
+        logit = predict_step(variables, on_device)["logit"]  # returns before it is computed
         if pending:
             rows.append(_rows(*pending))
         pending = (batch, logit)

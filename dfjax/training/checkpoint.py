@@ -119,7 +119,7 @@ class Checkpoints:
         return self.managers[kind].latest_step()
 
     def sha256(self, kind: str, step: int) -> str:
-        """Returns a hash over the weights' files of one step, which identifies the weights in audit logs."""
+        """Returns a hash over the weights' files of one step, for audit logs."""
         digest = hashlib.sha256()
         folder = self.root / kind / str(step) / "variables"
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -145,13 +145,11 @@ def _restore(
     manager: ocp.CheckpointManager, step: int, template: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays = {name: ocp.args.StandardRestore(template[name]) for name in ITEMS}
-    restored = manager.restore(
-        step, args=ocp.args.Composite(run=ocp.args.JsonRestore(), **arrays)
-    )
+    restored = manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore(), **arrays))
     return {name: restored[name] for name in ITEMS}, restored["run"]
 
 
-def as_template(shapes: Any, shardings: Any) -> Any:  # noqa: ANN401
+def as_template(shapes: Any, shardings: Any) -> Any:
     """Returns the tree of `jax.ShapeDtypeStruct` with shardings that a restore needs."""
     return jax.tree.map(
         lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),

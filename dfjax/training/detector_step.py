@@ -35,7 +35,7 @@ def make_train_step(
         inputs = preprocess(batch, make_rng(root_rng, "preprocess", state.step), train=True)
         rngs = {name: make_rng(root_rng, name, state.step) for name in ("dropout", "drop_path")}
 
-        def loss_fn(params: Any) -> tuple[Float[Array, ""], Any]:  # noqa: ANN401
+        def loss_fn(params: Any) -> tuple[Float[Array, ""], Any]:
             variables = {"params": params, "batch_stats": state.batch_stats}
             logits, _, batch_stats = apply(variables, inputs, train=True, rngs=rngs)
             weight = batch["weight"]

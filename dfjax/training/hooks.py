@@ -30,14 +30,19 @@ class Display:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self.task = self.progress.add_task("", total=total_steps, completed=step, status="compiling")
+        self.task = self.progress.add_task(
+            "", total=total_steps, completed=step, status="compiling"
+        )
 
     def __enter__(self) -> "Display":
         self.progress.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.progress.stop()
 

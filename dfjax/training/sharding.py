@@ -36,9 +36,7 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
             f"mesh data={data} fsdp={fsdp} tensor={tensor} needs {data * fsdp * tensor} devices, "
             f"this machine has {len(found)}; set --config.mesh.data=-1 to take what is left"
         )
-    return jax.make_mesh(
-        (data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found
-    )
+    return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found)
 
 
 def check_batch(batch_size: int, mesh: Mesh, key: str) -> None:
@@ -58,10 +56,10 @@ def check_batch(batch_size: int, mesh: Mesh, key: str) -> None:
 
 
 def state_shardings(
-    shapes: Any,  # noqa: ANN401
+    shapes: Any,
     mesh: Mesh,
     rules: Sequence[tuple[str, PartitionSpec]],
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Returns a `NamedSharding` per leaf of the state: the first rule that its path matches.
 
     Paths are joined by slashes. Optimiser moments end in the path of their parameter and so follow

@@ -46,7 +46,7 @@ def make_init_state(
 ) -> Callable[[Key[Array, ""], Any], TrainState]:
     """Returns `init_state(root_rng, batch)`, pure, to be jitted with the state's shardings."""
 
-    def init_state(root_rng: Key[Array, ""], batch: Any) -> TrainState:  # noqa: ANN401
+    def init_state(root_rng: Key[Array, ""], batch: Any) -> TrainState:
         variables = init(make_rng(root_rng, "init", 0), preprocess(batch, None, train=False))
         return TrainState(
             step=jnp.zeros((), jnp.int32),
@@ -59,6 +59,6 @@ def make_init_state(
     return init_state
 
 
-def count(tree: Any) -> int | Int[Array, ""]:  # noqa: ANN401
+def count(tree: Any) -> int | Int[Array, ""]:
     """Returns the number of scalars in a tree of arrays or shapes."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))

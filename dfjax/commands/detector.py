@@ -1,0 +1,104 @@
+"""A trained detector read back from its workdir: `dfjax.load(workdir).predict(clips)`."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from dfjax.commands import assembly
+from dfjax.errors import UsageError
+from dfjax.evaluation.scoring import make_predict_step
+from dfjax.shapes import Variables
+from dfjax.training import workdir as workdirs
+from dfjax.training.checkpoint import KINDS, Checkpoints
+
+Array = np.ndarray
+
+
+@dataclasses.dataclass
+class Detector:
+    """A trained detector: the config it was trained with, its parameters, and how to score clips.
+
+    Attributes:
+        config: of the workdir.
+        variables: `{"params", "batch_stats"}`.
+        checkpoint: for example `best/1200`.
+        checkpoint_sha256: hash of the checkpoint's files.
+        predict_step: jitted `(variables, batch) -> {"logit": f32[B]}`.
+    """
+
+    config: ConfigDict
+    variables: Variables
+    checkpoint: str
+    checkpoint_sha256: str
+    predict_step: Any
+
+    def predict(self, clips: Array) -> Array:
+        """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
+
+        T is the config's number of frames; H and W are any size, faces cropped as in training.
+
+        Raises:
+            ValueError: another dtype or rank, or another number of frames.
+        """
+        clips = np.asarray(clips)
+        frames = self.config.data.frames
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1] != frames:
+            raise ValueError(
+                f"predict takes uint8 [N, {frames}, H, W, 3], not {clips.dtype} {clips.shape}"
+            )
+        size = self.config.eval.batch_size
+        logits = [
+            self.logits(clips[i : i + size], np.ones((len(clips[i : i + size]), frames), bool))
+            for i in range(0, len(clips), size)
+        ]
+        return 1 / (1 + np.exp(-np.concatenate(logits))) if logits else np.zeros(0, np.float32)
+
+    def logits(self, clips: Array, mask: Array, batch_size: int = 0) -> Array:
+        """Returns `f32[N]` logits of one batch, padded to a fixed size so that it compiles once.
+
+        Args:
+            clips: `u8[N, T, H, W, 3]`, N at most the batch size.
+            mask: `bool[N, T]`, False on padding frames.
+            batch_size: 0 takes the config's evaluation batch.
+        """
+        n, t = clips.shape[:2]
+        pad = (batch_size or self.config.eval.batch_size) - n
+        batch = {
+            "clip": np.concatenate([clips, np.zeros((pad, *clips.shape[1:]), np.uint8)]),
+            "mask": np.concatenate([mask, np.ones((pad, t), bool)]),
+        }
+        return np.asarray(self.predict_step(self.variables, batch)["logit"])[:n]
+
+
+def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
+    """Returns the detector trained in `workdir`, ready to predict.
+
+    Args:
+        workdir: of `dfjax train`.
+        checkpoint: `best` (on validation) or `last`.
+
+    Raises:
+        UsageError: not a workdir, or no such checkpoint.
+    """
+    if checkpoint not in KINDS:
+        raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
+    folder = Path(workdir)
+    config = workdirs.load(folder)
+    model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
+    checkpoints = Checkpoints(folder)
+    try:
+        step, variables = checkpoints.restore_variables(checkpoint)
+        sha256 = checkpoints.sha256(checkpoint, step)
+    finally:
+        checkpoints.close()
+    return Detector(
+        config=config,
+        variables=variables,
+        checkpoint=f"{checkpoint}/{step}",
+        checkpoint_sha256=sha256,
+        predict_step=make_predict_step(model.apply, preprocess),
+    )
