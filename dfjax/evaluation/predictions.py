@@ -1,8 +1,8 @@
 """The one predictions table: ours, and anyone's as CSV or Parquet, read into the same columns.
 
-`dataset video_id unit position face label method logit fake_prob split`: one row per frame, clip or
-video. Its key is (dataset, video_id, unit, position, face); everything is joined by it, never by the
-order of rows.
+`dataset video_id unit position face label method logit fake_prob split`: one row per frame, clip
+or video. Its key is (dataset, video_id, unit, position, face); everything is joined by it, never by
+the order of rows.
 """
 
 from __future__ import annotations

@@ -14,21 +14,11 @@ from dfjax.evaluation.predictions import COLUMNS
 from dfjax.shapes import Batch, Inputs, Logits, Variables
 
 
-class Apply(Protocol):
-    """`ModelFns.apply`: `(logits, outputs, batch_stats)` of a batch of inputs."""
+Apply = Callable[..., tuple[Logits, Mapping[str, Any], Any]]
+"""`apply(variables, inputs, *, train, rngs) -> (logits, outputs, batch_stats)`, of `ModelFns`."""
 
-    def __call__(
-        self, variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Any] | None
-    ) -> tuple[Logits, Mapping[str, Any], Any]:
-        """Runs the model."""
-
-
-class Preprocess(Protocol):
-    """`preprocess(batch, rng, *, train)`: what a model reads, made on the device."""
-
-    def __call__(self, batch: Batch, rng: Key[Array, ""] | None, *, train: bool) -> Inputs:
-        """Resizes and normalises (and, in training, augments) a batch."""
-
+Preprocess = Callable[..., Inputs]
+"""`preprocess(batch, rng, *, train) -> inputs`, of `dfjax.data.preprocess`."""
 
 PredictStep = Callable[[Variables, Batch], dict[str, Float[Array, "B"]]]
 
