@@ -1,0 +1,119 @@
+"""The TFDS builder behind a pack: what a record holds, and how crops become records.
+
+Written through TensorFlow Datasets but without TensorFlow: frames are kept as the encoded JPEG
+bytes that extraction wrote, so nothing is compressed twice and a reader decodes only the frames
+that it needs.
+"""
+
+import contextlib
+import io
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow_datasets as tfds
+
+FRAMES_PER_RECORD = 32
+"""A record is read whole, so that a long video takes several."""
+
+FEATURES = tfds.features.FeaturesDict(
+    {
+        "video_id": tfds.features.Text(),
+        "label": tfds.features.ClassLabel(names=["real", "fake"]),
+        "method": tfds.features.Text(),
+        "part": np.int32,  # number of the record within its video
+        "frame_indices": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+        "frames": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)),
+    }
+)
+
+Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+"""Wraps what is worked through, its length and a name, to show progress."""
+
+_KEYS = 2**128  # the range over which TFDS spreads its temporary buckets
+
+
+def count_records(n_frames: int) -> int:
+    """Returns how many consecutive records a video of `n_frames` crops takes."""
+    return math.ceil(n_frames / FRAMES_PER_RECORD)
+
+
+def frame_path(folder: Path, frames_dir: str, frame: int) -> Path:
+    """Returns the crop of source frame `frame`; `folder` is where the index file lies."""
+    return folder / frames_dir / f"{frame:06d}.jpg"
+
+
+class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """Face crops of videos; records of one video are consecutive, videos in index order."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    # TFDS looks beside the code for checksums of downloads and for a citation: there are none, and
+    # its search for them needs importlib_resources, which it does not declare.
+    code_path = None
+    pkg_dir_path = Path(__file__).parent
+
+    def __init__(self, *, table: pd.DataFrame, folder: Path, data_dir: Path, track: Track) -> None:
+        """Prepares to write the videos of `table`, whose frames lie under `folder`."""
+        self._table, self._folder, self._track = table, folder, track
+        super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Face crops, one group of consecutive records per video.",
+            features=FEATURES,
+            disable_shuffling=True,  # rows are found by number: `pack_row` of the index
+        )
+
+    def _split_generators(self, dl_manager: Any) -> Mapping[str, Iterator[Any]]:
+        del dl_manager  # nothing is downloaded
+        return {
+            str(split): self._generate_examples(videos)
+            for split, videos in self._table.groupby("split", sort=True)
+        }
+
+    def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
+        total = sum(count_records(len(frames)) for frames in videos["frame_indices"])
+        rows = self._track(videos.itertuples(), len(videos), f"packing {videos['split'].iloc[0]}")
+        records = (record for row in rows for record in self._records(row))
+        # TFDS sorts by key in buckets that cover all 128-bit numbers and loads one at a time:
+        # keys 0, 1, 2, … would all fall into the first and pull the whole data set into memory.
+        for number, record in enumerate(records):
+            yield number * (_KEYS // total), record
+
+    def _records(self, row: Any) -> Iterator[dict[str, Any]]:
+        for part in range(count_records(len(row.frame_indices))):
+            frames = row.frame_indices[part * FRAMES_PER_RECORD : (part + 1) * FRAMES_PER_RECORD]
+            paths = [frame_path(self._folder, row.frames_dir, frame) for frame in frames]
+            yield {
+                "video_id": row.video_id,
+                "label": int(row.label),
+                "method": row.method,
+                "part": part,
+                "frame_indices": np.asarray(frames, np.int32),
+                "frames": [path.read_bytes() for path in paths],
+            }
+
+
+def write_records(table: pd.DataFrame, folder: Path, out: Path, track: Track) -> None:
+    """Writes the records of all videos, and TFDS's description of them, straight into `out`.
+
+    Args:
+        table: an index whose `frame_indices` name only frames that exist.
+        folder: what `frames_dir` is relative to.
+        out: an existing folder; TFDS's own NAME/VERSION levels are flattened away.
+        track: shows progress.
+    """
+    tfds.disable_progress_bar()
+    levels = out / ".tfds"
+    builder = FaceClips(table=table, folder=folder, data_dir=levels, track=track)
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces temporary paths
+        builder.download_and_prepare()
+    for file in Path(builder.data_dir).iterdir():
+        file.rename(out / file.name)
+    shutil.rmtree(levels)

@@ -1,0 +1,117 @@
+"""Reading a pack: any frames of any video, decoding only those."""
+
+import bisect
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import UInt8
+
+from dfjax.data.pack_builder import FRAMES_PER_RECORD
+from dfjax.data.records import read_index
+from dfjax.errors import UsageError
+
+MANIFEST = "checksums.json"
+
+
+class Pack:
+    """A pack on disk: its index, and random access to its frames.
+
+    Rows are positions in `index`. Threads may share a pack; a copy in another process (a pickle is
+    only the path) opens the files again when it first reads.
+
+    Attributes:
+        path: the folder.
+        index: one row per video, in the order of the records.
+        crop_size: side of every crop in pixels.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the pack in `path`; see `open_pack`."""
+        self.path = path
+        self.crop_size = int(read_manifest(path)["crop_size"])
+        self.index = read_index(path / "index.parquet")
+        self._splits = self.index["split"].tolist()
+        self._records = self.index["pack_row"].tolist()
+        self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
+        self._sources: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles as the path, so that worker processes open the files themselves."""
+        return open_pack, (self.path,)
+
+    def __len__(self) -> int:
+        """Returns the number of videos."""
+        return len(self._records)
+
+    def frame_numbers(self, row: int) -> np.ndarray:
+        """Returns the source frame numbers that video `row` has crops of, ascending."""
+        return self._frames[row]
+
+    def read(
+        self, row: int, frame_numbers: Sequence[int] | np.ndarray
+    ) -> UInt8[np.ndarray, "T S S 3"]:
+        """Returns the RGB crops of the given source frames of video `row`, in the order asked.
+
+        Raises:
+            KeyError: the pack has no crop of one of the frames.
+        """
+        have = self._frames[row]
+        crops = np.empty((len(frame_numbers), self.crop_size, self.crop_size, 3), np.uint8)
+        records: dict[int, Sequence[bytes]] = {}
+        for crop, frame in zip(crops, frame_numbers):
+            place = bisect.bisect_left(have, frame)
+            if place == len(have) or have[place] != frame:
+                video = self.index["video_id"].iloc[row]
+                raise KeyError(f"the pack has no crop of frame {frame} of {video}")
+            part, within = divmod(place, FRAMES_PER_RECORD)
+            if part not in records:
+                records[part] = self._source(row)[self._records[row] + part]["frames"]
+            image = cv2.imdecode(np.frombuffer(records[part][within], np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise ValueError(f"{self.path}: record of frame {frame}, row {row}, is damaged")
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
+        return crops
+
+    def _source(self, row: int) -> Any:
+        split = self._splits[row]
+        with self._lock:
+            if split not in self._sources:
+                builder = tfds.builder_from_directory(os.fspath(self.path))
+                self._sources[split] = builder.as_data_source(split)
+            return self._sources[split]
+
+
+def open_pack(path: str | os.PathLike[str]) -> Pack:
+    """Returns the pack in folder `path`.
+
+    Raises:
+        UsageError: no such folder, or not a pack.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise UsageError(f"no pack at {path}; `dfjax data pack` makes one")
+    return Pack(path)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Returns what `checksums.json` says: the crop size, what was packed, a hash of every file.
+
+    Raises:
+        UsageError: the folder has none, so it is not a (complete) pack.
+    """
+    try:
+        return json.loads((path / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path} is not a pack: it has no {MANIFEST}; `dfjax data pack` makes packs"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path / MANIFEST} is damaged ({error}); pack again") from None
