@@ -26,9 +26,7 @@ def resize_matrix(size: int, new_size: int, *, antialias: bool = True) -> Float[
     """
     scale = size / new_size
     reach = max(scale, 1.0) if antialias else 1.0
-    centre = np.clip((np.arange(new_size) + 0.5) * scale - 0.5, 0.0, size - 1.0)
-    if antialias and scale > 1:  # the wide kernel is cut at the border instead of moved inside
-        centre = (np.arange(new_size) + 0.5) * scale - 0.5
+    centre = (np.arange(new_size) + 0.5) * scale - 0.5
     distance = np.abs(centre[:, None] - np.arange(size)[None, :]) / reach
     weight = np.maximum(0.0, 1.0 - distance)
     weight /= weight.sum(axis=1, keepdims=True)

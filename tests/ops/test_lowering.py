@@ -1,0 +1,92 @@
+"""Every lowering is the same function: values and gradients, odd and even sizes, strides."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.errors import UsageError
+from dfjax.ops import conv as conv_module
+from dfjax.ops.conv import conv
+from dfjax.ops.depthwise import depthwise_conv
+from dfjax.ops.lowering import MATMUL, NATIVE, Lowering, resolve
+from dfjax.ops.padding import pad_amounts
+
+SCAN = Lowering(matmul=True, batch_scan=True)
+CASES = [
+    # size, k, stride, flavour
+    ((6, 7), 3, 1, "same"),
+    ((6, 7), 3, 2, "same"),
+    ((7, 6), 5, 2, "symmetric"),
+    ((9, 8), 5, 1, "same"),
+    ((9, 8), 5, 3, "same"),
+    ((8, 8), 3, 2, "symmetric"),
+]
+
+
+def assert_same(function, lowerings, x, kernel, *, stride, padding, relative=1e-5):
+    """Output and both gradients of every lowering against the native one, to a share of the peak."""
+
+    @jax.jit
+    def all_of(x, kernel):
+        results = []
+        for lowering in (NATIVE, *lowerings):
+
+            def run(x, kernel, lowering=lowering):
+                return function(x, kernel, stride=stride, padding=padding, lowering=lowering)
+
+            y, pull = jax.vjp(run, x, kernel)
+            results.append((y, *pull(jax.random.normal(jax.random.key(2), y.shape, y.dtype))))
+        return results
+
+    native, *others = all_of(x, kernel)
+    for other in others:
+        for actual, expected in zip(other, native, strict=True):
+            assert actual.shape == expected.shape and actual.dtype == expected.dtype
+            actual, expected = np.float32(actual), np.float32(expected)
+            peak = np.abs(expected).max()
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * peak)
+
+
+def draw(shape, key, dtype=jnp.float32):
+    return jax.random.normal(jax.random.key(key), shape, dtype)
+
+
+@pytest.mark.parametrize("size,k,stride,flavour", CASES)
+def test_depthwise_lowerings_agree(size, k, stride, flavour):
+    padding = pad_amounts(flavour, size, k, stride, native=0)
+    x, kernel = draw((2, *size, 3), 0), draw((k, k, 1, 3), 1)
+    assert_same(depthwise_conv, [MATMUL, SCAN], x, kernel, stride=stride, padding=padding)
+
+
+@pytest.mark.parametrize("size,k,stride,flavour", [*CASES, ((7, 6), 1, 2, "same")])
+def test_dense_lowerings_agree(size, k, stride, flavour, monkeypatch):
+    monkeypatch.setattr(conv_module, "PATCH_CELLS", 20)  # both matrix forms occur among the cases
+    padding = pad_amounts(flavour, size, k, stride, native=0)
+    x, kernel = draw((2, *size, 6), 0), draw((k, k, 6, 5), 1)
+    assert_same(conv, [MATMUL], x, kernel, stride=stride, padding=padding)
+
+
+def test_bfloat16_agrees_to_its_own_precision():
+    padding = pad_amounts("same", (8, 8), 3, 2, native=0)
+    x, kernel = draw((2, 8, 8, 4), 0, jnp.bfloat16), draw((3, 3, 1, 4), 1)
+    # bfloat16 rounds to 2**-8, once in each of the two forms
+    assert_same(
+        depthwise_conv, [MATMUL, SCAN], x, kernel, stride=2, padding=padding, relative=2**-7
+    )
+
+
+def test_depthwise_of_a_known_map():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    y = depthwise_conv(
+        x, jnp.ones((3, 3, 1, 1)), stride=2, padding=((1, 1), (1, 1)), lowering=MATMUL
+    )
+    np.testing.assert_array_equal(y[0, :, :, 0], [[0 + 1 + 3 + 4, 12], [3 + 4 + 6 + 7, 24]])
+
+
+def test_resolve():
+    assert resolve("native") == NATIVE
+    assert resolve("matmul") == MATMUL  # shardable: no scan over the batch
+    assert resolve("auto").matmul == (jax.default_backend() == "cpu")
+    with pytest.raises(UsageError, match="native"):
+        resolve("nativ")
