@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -39,8 +40,8 @@ def make_validate(
                 yield batch
 
         table = score(predict_step, variables, checked(), pack.index, split="val")
-        labels = {"label": table["label"].to_numpy(np.float32)}
-        values = loss(table["logit"].to_numpy(np.float32), labels)
+        labels = {"label": jnp.asarray(table["label"], jnp.int8)}
+        values = loss(jnp.asarray(table["logit"], jnp.float32), labels)
         scores = metrics.compute(table, resamples=0)
         numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
         found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}

@@ -1,18 +1,17 @@
 """Scores of clips: one jitted step, and the loop that fills the predictions table."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 from scipy.special import expit
 
 from dfjax.evaluation.predictions import COLUMNS
 from dfjax.shapes import Batch, Inputs, Logits, Variables
-
 
 Apply = Callable[..., tuple[Logits, Mapping[str, Any], Any]]
 """`apply(variables, inputs, *, train, rngs) -> (logits, outputs, batch_stats)`, of `ModelFns`."""
