@@ -1,0 +1,156 @@
+"""Every rule fires on what it is for, and stays silent beside it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfjax.evaluation import flags, metrics
+from dfjax.evaluation.aggregation import aggregate, clean
+
+
+def table(labels, scores, **columns):
+    n = len(labels)
+    labels = np.asarray(labels)
+    rows = {
+        "dataset": "d", "video_id": [f"v{i:04d}" for i in range(n)], "unit": "clip",
+        "position": 0, "face": 0, "label": labels, "fake_prob": np.asarray(scores, float),
+        "method": np.where(labels == 1, "DF", "real"), "split": "test",
+    }  # fmt: skip
+    return pd.DataFrame(rows | columns)
+
+
+def good(n=100, seed=0, separation=0.3):
+    """A detector that works, AUC about 0.9."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    return table(labels, np.clip(rng.normal(0.35 + separation * labels, 0.15), 0.01, 0.99))
+
+
+def index(rows, **columns):
+    frame = pd.DataFrame({"video_id": rows["video_id"], "group": rows["video_id"]})
+    frame["origin_id"] = None
+    frame["identities"] = [[f"d/{v}"] for v in frame["video_id"]]
+    return frame.assign(**columns)
+
+
+def evidence(predictions, **others):
+    rows = clean(predictions)
+    videos = aggregate(rows)
+    computed = metrics.compute(predictions, resamples=0)
+    return flags.Evidence(predictions, videos, computed, **others)
+
+
+def codes(predictions, **others):
+    return [flag["code"] for flag in flags.check(evidence(predictions, **others))]
+
+
+def other_people(rows):
+    return index(rows).assign(
+        video_id="t" + rows["video_id"],
+        group="t" + rows["video_id"],
+        identities=[[f"d/t{v}"] for v in rows["video_id"]],
+    )
+
+
+def test_a_sound_evaluation_raises_nothing():
+    rows = good()
+    history = pd.DataFrame({"epoch": [1, 2, 3], "val_video_auc": [0.6, 0.8, 1.0]})
+    assert codes(rows, index=index(rows), train_index=other_people(rows), history=history) == []
+
+
+def test_non_finite_rows_are_listed():
+    rows = good()
+    rows.loc[[3, 5], "fake_prob"] = [np.nan, np.inf]
+    (flag,) = flags.check(evidence(rows))
+    assert flag["code"] == "non_finite" and flag["severity"] == "error"
+    assert flag["ids"] == ["v0003", "v0005"] and flag["message"].startswith("2 rows")
+
+
+def test_duplicate_keys():
+    rows = good()
+    assert codes(pd.concat([rows, rows.iloc[[7]]])) == ["duplicate_keys"]
+    assert codes(pd.concat([rows, rows.iloc[[7]].assign(position=9)])) == []
+
+
+def test_one_id_that_names_several_manipulations():
+    rows = good()
+    second = rows[rows.label == 1].assign(method="FS", position=1)
+    assert codes(pd.concat([rows, second])) == ["one_id_many_methods"]
+    assert codes(pd.concat([rows, second.assign(dataset="e")])) == []
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_class_missing(label):
+    rows = good()
+    (flag,) = flags.check(evidence(rows[rows.label == label]))
+    assert flag["code"] == "class_missing" and ("no fake", "no real")[label] in flag["message"]
+
+
+def test_constant_predictions():
+    assert "constant_predictions" in codes(good().assign(fake_prob=0.5))
+    rows = good()
+    assert "constant_predictions" not in codes(rows.assign(fake_prob=0.5 + 1e-4 * rows.label))
+
+
+def test_inverted_predictions():
+    rows = good()
+    assert "inverted_predictions" in codes(rows.assign(fake_prob=1 - rows.fake_prob))
+    few = table([0, 1], [0.9, 0.1])  # AUC 0, but of two videos
+    assert codes(few) == []
+
+
+def test_accuracy_without_ranking():
+    rng = np.random.default_rng(1)
+    majority = table(np.r_[np.zeros(20), np.ones(180)].astype(int), rng.uniform(0.6, 0.9, 200))
+    assert "accuracy_without_ranking" in codes(majority)
+    ranked = majority.assign(fake_prob=majority.fake_prob / 2 + 0.3 * majority.label + 0.1)
+    assert "accuracy_without_ranking" not in codes(ranked)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_joined_to_the_labels_of_other_videos(seed):
+    rows = good(400, seed)
+    mixed = rows.assign(
+        fake_prob=np.roll(np.sort(rows.fake_prob), 0)[np.random.default_rng(seed).permutation(400)]
+    )
+    assert "precision_is_prior" in codes(mixed)
+    assert "precision_is_prior" not in codes(rows)
+
+
+def test_identity_in_training():
+    rows = good()
+    train = other_people(rows)
+    train.at[0, "identities"] = ["d/t0", "d/v0042"]
+    (flag,) = flags.check(evidence(rows, index=index(rows), train_index=train))
+    assert flag["code"] == "identity_in_training" and flag["ids"] == ["v0042"]
+    assert flag["severity"] == "error"
+
+
+@pytest.mark.parametrize("column", ["video_id", "group", "origin_id"])
+def test_video_group_or_recording_in_training(column):
+    rows = good()
+    evaluated, train = index(rows), other_people(rows)
+    evaluated.loc[3, column] = "same"
+    train.loc[8, column] = "same"
+    (flag,) = flags.check(evidence(rows, index=evaluated, train_index=train))
+    assert flag["code"] == "video_in_training" and len(flag["ids"]) == 1
+
+
+def test_unknown_people_and_recordings_do_not_match_each_other():
+    rows = good()
+    nobody = [None] * len(rows)
+    evaluated = index(rows).assign(identities=nobody)
+    assert codes(rows, index=evaluated, train_index=other_people(rows)) == []
+
+
+def test_scoring_the_training_split_is_said_but_no_error():
+    rows = good().assign(split="train")
+    found = flags.check(evidence(rows, index=index(rows), train_index=index(rows)))
+    assert {flag["severity"] for flag in found} == {"info"} and len(found) == 2
+
+
+def test_near_perfect_validation_in_the_first_epochs():
+    early = pd.DataFrame({"epoch": [1, 2, 3], "val_video_auc": [0.7, 1.0, 1.0]})
+    assert codes(good(), history=early) == ["early_perfect_validation"]
+    unknown = pd.DataFrame({"epoch": [1], "val_video_auc": [np.nan]})
+    assert codes(good(), history=unknown) == []
