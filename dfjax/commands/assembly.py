@@ -1,6 +1,5 @@
 """Where packages of one tier meet: a config becomes a model and a data source."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,8 @@ def _shuffled(pack: Pack, config: ConfigDict) -> Pack:
         rows = np.flatnonzero(index["split"] == split)
         column = index.columns.get_loc("label")
         index.iloc[rows, column] = rng.permutation(index["label"].to_numpy()[rows])
-    return dataclasses.replace(pack, index=index)
+    pack.index = index
+    return pack
 
 
 def check_validation(pack: Pack, rows: Array, metric: str) -> None:

@@ -42,7 +42,7 @@ def make_train_step(
             return jnp.sum(loss(logits, batch) * weight) / jnp.sum(weight), batch_stats
 
         (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        grad_norm = optax.global_norm(grads)
+        grad_norm = optax.tree.norm(grads)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         new = state.replace(
             params=optax.apply_updates(state.params, updates),

@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Int32, Key
+from jaxtyping import Array, Int, Key
 
 from dfjax.rngs import make_rng
 from dfjax.shapes import Inputs, Variables
@@ -15,13 +15,17 @@ from dfjax.shapes import Inputs, Variables
 
 @flax.struct.dataclass
 class TrainState:
-    """`step` counts batches consumed; `skipped` those of them that were not finite, in a row."""
+    """`step` counts batches consumed; `skipped` those of them that were not finite, in a row.
 
-    step: Int32[Array, ""]
+    The leaves are arrays, and for planning also shapes or shardings: `step` and `skipped` are i32,
+    the others plain trees with string keys.
+    """
+
+    step: Any
     params: Any
     batch_stats: Any
     opt_state: optax.OptState
-    skipped: Int32[Array, ""]
+    skipped: Any
 
     @property
     def variables(self) -> Variables:

@@ -1,0 +1,292 @@
+"""The loop, with a two-parameter model and noise from the step's keys: cheap, and nothing is faked."""
+
+import itertools
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.errors import UsageError
+from dfjax.training.checkpoint import Checkpoints, as_template
+from dfjax.training.detector_step import make_train_step
+from dfjax.training.hooks import Display
+from dfjax.training.loop import Plan, RunState, Trainer
+from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
+from dfjax.training.optimizers import make_tx
+from dfjax.training.schedules import make_schedule
+from dfjax.training.signals import Stopped
+from dfjax.training.state import TrainState, make_init_state
+from dfjax.training.stopping import EarlyStop
+
+ROOT_RNG = jax.random.key(0)
+STEPS, EPOCHS = 4, 3
+SCHEDULE = make_schedule(
+    "cosine", learning_rate=0.1, warmup_steps=2, total_steps=12, final_scale=0.0
+)
+TX = make_tx("adam", SCHEDULE, b1=0.9, b2=0.999, eps=1e-8, clip_norm=1.0)
+
+
+def init(rng, inputs):
+    return {
+        "params": {"kernel": jax.random.normal(rng, (inputs["x"].shape[-1],))},
+        "batch_stats": {"mean": jnp.zeros(())},
+    }
+
+
+def apply(variables, inputs, *, train, rngs):
+    noise = jax.random.normal(rngs["dropout"], ()) if train else 0.0
+    logits = inputs["x"] @ variables["params"]["kernel"] + 0.1 * noise
+    return logits, {}, {"mean": 0.9 * variables["batch_stats"]["mean"] + 0.1 * logits.mean()}
+
+
+def preprocess(batch, rng, *, train):
+    return {"x": batch["x"]}
+
+
+def loss(logits, batch):
+    return jnp.logaddexp(0.0, logits) - logits * batch["label"]
+
+
+def batch(number):
+    rng = np.random.default_rng(number)
+    return {
+        "x": rng.normal(size=(8, 2)).astype(np.float32),
+        "label": rng.integers(0, 2, 8).astype(np.float32),
+        "weight": np.ones(8, np.float32),
+    }
+
+
+TRACES = itertools.count()
+INIT = make_init_state(init, preprocess, TX)
+
+
+def _counted(*args):
+    next(TRACES)
+    return make_train_step(apply, preprocess, loss, TX)(*args)
+
+
+STEP = jax.jit(_counted, donate_argnums=0)
+
+
+class Batches:
+    """Numbered batches; `on_read` may raise or signal at a given one."""
+
+    def __init__(self, start, on_read, make=batch):
+        self.numbers, self.on_read, self.make = itertools.count(start), on_read, make
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        number = next(self.numbers)
+        self.on_read(number)
+        return self.make(number)
+
+
+def make_trainer(workdir, on_read=lambda number: None, make=batch, save_every=3, **stop):
+    shapes = jax.eval_shape(INIT, ROOT_RNG, batch(0))
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    template = as_template(shapes, jax.tree.map(lambda _: sharding, shapes))
+    checkpoints = Checkpoints(workdir)
+    restored = checkpoints.restore_last(template.to_items(), warn=warnings.append)
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    run, early_stop = (
+        RunState(),
+        EarlyStop(**{"metric": "auc", "mode": "max", "patience": 0} | stop),
+    )
+    if restored:
+        state, run = TrainState.from_items(restored[0]), RunState(**restored[1]["run"])
+        early_stop.load_state(restored[1]["stop"])
+    return Trainer(
+        state=state,
+        run=run,
+        plan=Plan(STEPS, EPOCHS, batch_size=8, log_every=1, save_every=save_every),
+        step_fn=STEP,
+        root_rng=ROOT_RNG,
+        make_batches=lambda start: Batches(start, on_read, make),
+        put=lambda batch: batch,
+        validate=lambda variables, check: {
+            "auc": float(variables["params"]["kernel"][0]),
+            "loss": 0.0,
+        },
+        learning_rate=SCHEDULE,
+        stop=early_stop,
+        checkpoints=checkpoints,
+        writer=MetricWriter(workdir, step=int(state.step), tensorboard=False),
+        display=Display(STEPS * EPOCHS),
+        metadata={},
+        on_epoch=lambda: None,
+    )
+
+
+warnings = []
+
+
+def assert_same_state(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run, and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    trainer = make_trainer(folder)
+    trainer.fit()
+    return trainer, folder
+
+
+def without_times(rows):
+    return [
+        {k: v for k, v in row.items() if k != "clips_per_s" and not k.endswith(("_s", "seconds"))}
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("killed_at", [0, 2, 3, 4, 7, 11])
+def test_a_run_killed_at_any_step_ends_with_the_same_bits(tmp_path, whole, killed_at):
+    class Killed(BaseException):
+        pass
+
+    def kill(number):
+        if number == killed_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        make_trainer(tmp_path, on_read=kill).fit()
+    trainer = make_trainer(tmp_path)
+    trainer.fit()
+    assert_same_state(trainer.state, whole[0].state)
+    assert trainer.stop == whole[0].stop
+    for name, read in (("metrics.jsonl", read_jsonl), ("history.csv", read_history)):
+        assert without_times(read(tmp_path / name)) == without_times(read(whole[1] / name))
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_saves_the_step_it_came_in(tmp_path, whole, signum, code):
+    def interrupt(number):
+        if number == 4:
+            os.kill(os.getpid(), signum)
+
+    trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
+    with pytest.raises(Stopped) as stopped:
+        trainer.fit()
+    assert stopped.value.code == code
+    assert trainer.checkpoints.latest_step("last") == 5
+    resumed = make_trainer(tmp_path)
+    resumed.fit()
+    assert_same_state(resumed.state, whole[0].state)
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+    def interrupt(number):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    assert trainer.checkpoints.latest_step("last") is None
+
+
+def test_a_finished_run_trains_no_further(whole):
+    again = make_trainer(whole[1])
+    again.fit()
+    assert again.step == STEPS * EPOCHS
+    assert_same_state(again.state, whole[0].state)
+
+
+def test_the_best_checkpoint_is_the_best_validation_epoch(whole):
+    trainer, folder = whole
+    values = [float(row["val_auc"]) for row in read_history(folder / "history.csv")]
+    best = 1 + int(np.argmax(values))
+    assert trainer.stop.best_epoch == best
+    step, variables = trainer.checkpoints.restore_variables("best")
+    assert step == best * STEPS
+    np.testing.assert_allclose(variables["params"]["kernel"][0], max(values), rtol=1e-6)
+
+
+def test_patience_ends_the_run_early(tmp_path):
+    trainer = make_trainer(tmp_path, metric="loss", mode="min", patience=1)
+    trainer.fit()
+    assert (trainer.run.epoch, trainer.step) == (2, 2 * STEPS)
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
+    def spoilt(number):
+        data = batch(number)
+        return data | {"x": data["x"] * np.nan} if number == 2 else data
+
+    trainer = make_trainer(tmp_path, make=spoilt)
+    trainer.fit()
+    rows = [row for row in read_jsonl(tmp_path / "metrics.jsonl") if row["split"] == "train"]
+    assert [row["skipped"] for row in rows[:4]] == [0.0, 0.0, 1.0, 0.0]
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(trainer.state.params))
+
+
+def test_a_skipped_step_leaves_the_state_as_it_was():
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    data = batch(1)
+    step = jax.jit(make_train_step(apply, preprocess, loss, TX))
+    after, metrics = step(state, data | {"x": data["x"] * np.inf}, ROOT_RNG)
+    assert float(metrics["skipped"]) == 1.0
+    assert_same_state(
+        after.replace(step=state.step, skipped=state.skipped), state.replace(step=state.step)
+    )
+    assert (int(after.step), int(after.skipped)) == (1, 1)
+
+
+def test_the_step_is_traced_once_for_all_runs_above(whole):
+    before = next(TRACES)
+    whole[0].step_fn(jax.jit(INIT)(ROOT_RNG, batch(0)), batch(0), ROOT_RNG)
+    assert next(TRACES) == before + 1
+
+
+def test_the_state_is_donated():
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    STEP(state, batch(0), ROOT_RNG)
+    assert state.params["kernel"].is_deleted()
+
+
+def damage(folder):
+    for file in (folder / "variables").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before_loudly(tmp_path, whole):
+    make_trainer(tmp_path).fit()
+    root = tmp_path / "checkpoints" / "last"
+    newest = max(int(p.name) for p in root.iterdir() if p.name.isdigit())
+    damage(root / str(newest))
+    warnings.clear()
+    trainer = make_trainer(tmp_path)
+    assert trainer.step < newest
+    assert f"last/{newest} is damaged" in warnings[0]
+    trainer.fit()
+    assert_same_state(trainer.state, whole[0].state)
+
+
+def test_only_damaged_checkpoints_are_an_error_that_says_what_to_do(tmp_path):
+    make_trainer(tmp_path).fit()
+    for folder in (tmp_path / "checkpoints" / "last").iterdir():
+        damage(folder)
+    with pytest.raises(UsageError, match="Move the folder away"):
+        make_trainer(tmp_path)
+
+
+def test_loss_is_the_weighted_mean(tmp_path):
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    data = batch(3) | {"weight": np.array([1, 1, 0, 0, 0, 0, 0, 2], np.float32)}
+    _, metrics = jax.jit(make_train_step(apply, preprocess, loss, TX))(state, data, ROOT_RNG)
+    from dfjax.rngs import make_rng
+
+    rngs = {"dropout": make_rng(ROOT_RNG, "dropout", 0)}
+    logits, _, _ = apply(state.variables, {"x": data["x"]}, train=True, rngs=rngs)
+    values = np.asarray(loss(logits, data))
+    np.testing.assert_allclose(
+        metrics["loss"], (values[0] + values[1] + 2 * values[7]) / 4, rtol=1e-6
+    )

@@ -1,0 +1,49 @@
+import json
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
+
+
+def test_rows_are_flushed_as_they_come(tmp_path):
+    writer = MetricWriter(tmp_path, step=0, tensorboard=False)
+    writer.write("train", 5, 1, {"loss": 0.25})
+    assert read_jsonl(tmp_path / "metrics.jsonl") == [
+        {"step": 5, "epoch": 1, "split": "train", "loss": 0.25}
+    ]
+    writer.close()
+
+
+def test_a_resumed_run_drops_what_comes_again_and_a_line_cut_short(tmp_path):
+    writer = MetricWriter(tmp_path, step=0, tensorboard=False)
+    for step in (1, 2, 3):
+        writer.write("train", step, 1, {"loss": float(step)})
+        writer.write_epoch({"epoch": step, "step": step, "train_loss": 0.5})
+    writer.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "ep')
+    MetricWriter(tmp_path, step=2, tensorboard=False).close()
+    assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2]
+    writer = MetricWriter(tmp_path, step=2, tensorboard=False)
+    writer.write_epoch({"epoch": 3, "step": 3, "train_loss": 0.75})
+    writer.close()
+    assert [(r["epoch"], r["train_loss"]) for r in read_history(tmp_path / "history.csv")] == [
+        ("1", "0.5"),
+        ("2", "0.5"),
+        ("3", "0.75"),
+    ]
+
+
+def test_values_that_are_not_finite_are_null_in_json(tmp_path):
+    writer = MetricWriter(tmp_path, step=0, tensorboard=False)
+    writer.write("val", 1, 1, {"video_auc": float("nan")})
+    writer.close()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["video_auc"] is None
+
+
+def test_tensorboard_reads_the_scalars_back(tmp_path):
+    writer = MetricWriter(tmp_path, step=0, tensorboard=True)
+    writer.write("train", 3, 1, {"loss": 0.5})
+    writer.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(3, 0.5)]

@@ -1,0 +1,65 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from dfjax.errors import UsageError
+from dfjax.training import sharding
+
+
+def mesh(data=2, fsdp=2, tensor=2):
+    return sharding.make_mesh(data, fsdp, tensor)
+
+
+def shapes(**arrays):
+    return {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in arrays.items()}
+
+
+def test_minus_one_takes_the_devices_that_are_left():
+    assert dict(mesh(-1, 2, 2).shape) == {"data": 2, "fsdp": 2, "tensor": 2}
+
+
+def test_axes_that_do_not_multiply_to_the_devices_are_refused():
+    with pytest.raises(UsageError, match="needs 6 devices, this machine has 8"):
+        mesh(3, 2, 1)
+
+
+def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
+    sharding.check_batch(8, mesh(4, 2, 1), "train.batch_size")
+    with pytest.raises(UsageError, match="train.batch_size=10 .* 8 devices .* 8 or 16"):
+        sharding.check_batch(10, mesh(4, 2, 1), "train.batch_size")
+
+
+def test_the_first_matching_rule_wins_and_moments_follow_their_parameter():
+    tree = {"params": shapes(kernel=(4, 8)), "opt": {"mu": shapes(kernel=(4, 8), bias=(8,))}}
+    rules = [("kernel$", P("fsdp", "tensor")), ("bias$", P())]
+    found = sharding.state_shardings(tree, mesh(), rules)
+    assert (
+        found["params"]["kernel"].spec == found["opt"]["mu"]["kernel"].spec == P("fsdp", "tensor")
+    )
+    assert found["opt"]["mu"]["bias"].spec == P()
+
+
+def test_a_rule_that_matches_nothing_is_an_error():
+    with pytest.raises(UsageError, match="'kernal' matches no parameter"):
+        sharding.state_shardings(shapes(kernel=(4, 8)), mesh(), [("kernal", P())])
+
+
+def test_a_large_parameter_without_a_rule_is_an_error_only_where_it_could_be_split():
+    large = shapes(kernel=(1024, 1024))
+    with pytest.raises(UsageError, match="no sharding rule names the large parameter kernel"):
+        sharding.state_shardings(large, mesh(), [])
+    assert sharding.state_shardings(large, mesh(8, 1, 1), [])["kernel"].spec == P()
+
+
+def test_a_dimension_that_does_not_divide_is_an_error():
+    with pytest.raises(UsageError, match="3 does not divide over 2"):
+        sharding.state_shardings(shapes(kernel=(3, 8)), mesh(), [("kernel", P("fsdp"))])
+
+
+def test_put_batch_splits_over_data_and_fsdp():
+    batch = sharding.put_batch({"clip": np.arange(16.0).reshape(8, 2)}, mesh())
+    assert batch["clip"].sharding.spec == sharding.BATCH_SPEC
+    assert batch["clip"].addressable_shards[0].data.shape == (2, 2)
+    np.testing.assert_array_equal(batch["clip"], np.arange(16.0).reshape(8, 2))
