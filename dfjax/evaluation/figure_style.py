@@ -1,0 +1,59 @@
+"""The look of every picture: one palette, quiet axes, readable when shrunk into a README."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dfjax.data.records import atomic_path
+
+REAL_COLOUR, FAKE_COLOUR = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by every eye
+INK, QUIET = "#222222", "#8A8A8A"
+OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#882255")
+STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "lines.solid_capstyle": "round",
+}
+
+
+@contextmanager
+def figure(
+    path: str | os.PathLike[str], columns: int, *, size: tuple[float, float]
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yields a figure with one row of axes, then writes it to `path`, atomically, as PNG.
+
+    No window system and no global state of matplotlib is touched.
+
+    Args:
+        path: the PNG file.
+        columns: how many axes.
+        size: inches; 150 pixels each.
+    """
+    with matplotlib.rc_context(STYLE):
+        drawn = Figure(figsize=size, dpi=150, layout="constrained")
+        yield drawn, list(drawn.subplots(1, columns, squeeze=False)[0])
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as partial:
+            drawn.savefig(partial, format="png", facecolor="white")

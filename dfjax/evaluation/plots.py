@@ -1,0 +1,138 @@
+"""Pictures of numbers: the ROC curve with the scores behind it, and the curves of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from dfjax.errors import InputError
+from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, OTHERS, QUIET, REAL_COLOUR, figure
+from dfjax.evaluation.metrics import Metrics, roc
+
+
+def plot_roc(
+    predictions: pd.DataFrame,
+    metrics: Metrics,
+    path: str | os.PathLike[str],
+    *,
+    unseen: Mapping[str, pd.DataFrame] | None = None,
+    title: str = "",
+) -> None:
+    """Draws the video-level ROC curve and a histogram of video scores side by side.
+
+    Args:
+        predictions: the rows that `metrics` were computed from.
+        metrics: gives AUC, its interval and the EER.
+        path: the PNG file.
+        unseen: tables of manipulations never trained on, by method, each with its own thin curve.
+        title: of the picture, for example `dual_stream · test · synthetic data`.
+    """
+    videos = aggregate(clean(predictions))
+    with figure(path, 2, size=(10, 4.6)) as (drawn, axes):
+        _draw_roc(axes[0], videos, metrics, unseen or {})
+        _draw_scores(axes[1], videos)
+        if title:
+            drawn.suptitle(title, x=0.01, ha="left", color=QUIET, fontsize=11)
+
+
+def _draw_roc(
+    axes: Axes, videos: pd.DataFrame, metrics: Metrics, unseen: Mapping[str, pd.DataFrame]
+) -> None:
+    axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 4)))
+    curve = roc(videos)
+    if curve is None:
+        axes.text(0.5, 0.55, "one class only: no ROC curve", ha="center", color=INK)
+    else:
+        axes.fill_between(*curve, color=FAKE_COLOUR, alpha=0.08, lw=0)
+        axes.plot(*curve, color=FAKE_COLOUR, label=_auc_label(metrics))
+    eer = metrics.get("eer")
+    if isinstance(eer, float):
+        axes.plot([eer], [1 - eer], "o", color=INK, ms=6, zorder=3, label=f"EER {eer:.3f}")
+    for colour, (method, rows) in zip(OTHERS, unseen.items()):
+        of_method = roc(aggregate(clean(rows)))
+        if of_method is not None:
+            area = float(np.trapezoid(of_method[1], of_method[0]))
+            axes.plot(*of_method, color=colour, lw=1.4, label=f"unseen: {method} {area:.3f}")
+    axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC, videos")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=10)
+
+
+def _auc_label(metrics: Metrics) -> str:
+    label = f"AUC {metrics['video_auc']:.3f}"
+    interval = metrics.get("video_auc_ci")
+    if isinstance(interval, list):
+        label += f"  [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return label
+
+
+def _draw_scores(axes: Axes, videos: pd.DataFrame) -> None:
+    bins = [i / 25 for i in range(26)]
+    for label, name, colour in ((0, "real", REAL_COLOUR), (1, "fake", FAKE_COLOUR)):
+        scores = videos.loc[videos["label"] == label, "fake_prob"]
+        if len(scores):
+            text = f"{name} ({len(scores)})"
+            axes.hist(scores, bins, color=colour, alpha=0.30, lw=0)
+            axes.hist(scores, bins, color=colour, histtype="step", lw=1.6, label=text)
+    axes.axvline(0.5, color=QUIET, lw=1, ls=(0, (4, 4)))
+    axes.set(xlabel="P(fake) of a video", ylabel="videos", title="Scores", xlim=(0, 1))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="upper center", fontsize=10)
+
+
+def plot_curves(
+    history: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    metrics: tuple[str, ...] = ("video_auc", "accuracy"),
+) -> None:
+    """Draws losses and validation metrics of a run over its epochs, its best epoch marked.
+
+    Args:
+        history: `history.csv` of a workdir.
+        path: the PNG file.
+        metrics: those of `val_…` to draw beside the losses.
+
+    Raises:
+        InputError: the file has no rows yet.
+    """
+    table = pd.read_csv(history)
+    if not len(table):
+        raise InputError(f"{history} has no epoch yet")
+    best = _best_epoch(table)
+    with figure(path, 2, size=(10, 4.0)) as (_, axes):
+        for name, colour in (("train_loss", QUIET), ("val_loss", FAKE_COLOUR)):
+            _draw_curve(axes[0], table, name, name.split("_")[0], colour)
+        for name, colour in zip(metrics, (REAL_COLOUR, *OTHERS)):
+            _draw_curve(axes[1], table, f"val_{name}", name.replace("_", " "), colour)
+        axes[0].set(title="Loss", xlabel="epoch")
+        axes[0].set_ylim(bottom=0)
+        axes[1].set(title="Validation", xlabel="epoch", ylim=(0, 1.02))
+        for one in axes:
+            one.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if best is not None:
+                one.axvline(best, color=INK, lw=1, ls=(0, (2, 3)), label=f"best epoch, {best:g}")
+            if one.get_legend_handles_labels()[0]:
+                one.legend(fontsize=10)
+
+
+def _draw_curve(axes: Axes, table: pd.DataFrame, name: str, label: str, colour: str) -> None:
+    if name not in table or table[name].isna().all():
+        return
+    marker = "o" if len(table) < 40 else None
+    axes.plot(table["epoch"], table[name], color=colour, label=label, marker=marker, ms=3.5)
+
+
+def _best_epoch(table: pd.DataFrame) -> float | None:
+    """The last epoch that was the best so far: the one whose checkpoint was kept."""
+    if "best" not in table:
+        return None
+    best = table[table["best"].astype(str).str.lower().isin(("true", "1", "1.0"))]
+    return float(best["epoch"].iloc[-1]) if len(best) else None
