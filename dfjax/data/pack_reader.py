@@ -1,6 +1,7 @@
 """Reading a pack: any frames of any video, decoding only those."""
 
 import bisect
+import dataclasses
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
@@ -20,11 +22,12 @@ from dfjax.errors import UsageError
 MANIFEST = "checksums.json"
 
 
+@dataclasses.dataclass(eq=False)
 class Pack:
     """A pack on disk: its index, and random access to its frames.
 
-    Rows are positions in `index`. Threads may share a pack; a copy in another process (a pickle is
-    only the path) opens the files again when it first reads.
+    Rows are positions in `index`. Threads may share a pack; a pickled copy opens the files again
+    when it first reads.
 
     Attributes:
         path: the folder.
@@ -32,20 +35,26 @@ class Pack:
         crop_size: side of every crop in pixels.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens the pack in `path`; see `open_pack`."""
-        self.path = path
-        self.crop_size = int(read_manifest(path)["crop_size"])
-        self.index = read_index(path / "index.parquet")
+    path: Path
+    index: pd.DataFrame
+    crop_size: int
+
+    def __post_init__(self) -> None:
+        """Looks up once what every read needs."""
         self._splits = self.index["split"].tolist()
         self._records = self.index["pack_row"].tolist()
         self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
         self._sources: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles as the path, so that worker processes open the files themselves."""
-        return open_pack, (self.path,)
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what a pickle holds: everything but the open files."""
+        return {"path": self.path, "index": self.index, "crop_size": self.crop_size}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restores a pickle; files are opened when first read."""
+        self.__dict__.update(state)
+        self.__post_init__()
 
     def __len__(self) -> int:
         """Returns the number of videos."""
@@ -98,7 +107,8 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     path = Path(path)
     if not path.is_dir():
         raise UsageError(f"no pack at {path}; `dfjax data pack` makes one")
-    return Pack(path)
+    manifest = read_manifest(path)
+    return Pack(path, read_index(path / "index.parquet"), int(manifest["crop_size"]))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

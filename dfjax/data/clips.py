@@ -1,0 +1,150 @@
+"""Which frames of a video make a clip: pure functions of the frames that there are.
+
+Frame numbers are those of the source video; `numbers` are the ones that a pack has, ascending.
+A clip of T frames that finds fewer is padded at its end: pixels 0, mask False, position -1.
+
+Two ways to sample:
+
+* `stride`: T frames, `stride` source frames apart, so that motion has one speed in all videos.
+* `even`: the video cut into T equal parts and one frame from each, so that a clip spans it all.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int32
+
+from dfjax.errors import UsageError, unknown
+
+SAMPLING = ("stride", "even")
+PADDING = -1
+"""Position of a frame that is not there."""
+
+Numbers = Int32[np.ndarray, "n"]
+
+
+class Sampling(NamedTuple):
+    """How clips are cut: T = `frames`, `kind` one of SAMPLING, `stride` in source frames."""
+
+    frames: int
+    kind: str
+    stride: int
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises a `UsageError` for an unknown kind, no frames, or a stride below 1."""
+    if sampling.kind not in SAMPLING:
+        raise unknown("data.sampling", sampling.kind, SAMPLING)
+    if sampling.frames < 1:
+        raise UsageError(f"data.frames must be at least 1, not {sampling.frames}")
+    if sampling.kind == "stride" and sampling.stride < 1:
+        raise UsageError(f"data.stride must be at least 1, not {sampling.stride}")
+
+
+def find_spacing(numbers: Numbers) -> int | None:
+    """Returns how many source frames lie between neighbours, or None when that is irregular.
+
+    Frames missing from a regular grid do not make it irregular. A single frame has spacing 0.
+    """
+    if len(numbers) < 2:
+        return 0
+    steps = np.diff(numbers)
+    spacing = int(steps.min())
+    return spacing if not (steps % spacing).any() else None
+
+
+def check_stride(numbers: Numbers, stride: int, video_id: str) -> None:
+    """Raises a `UsageError` when the video's frames are too far apart, or irregular, for `stride`.
+
+    Args:
+        numbers: the frames that there are.
+        stride: source frames from one frame of a clip to the next.
+        video_id: for the message.
+    """
+    spacing = find_spacing(numbers)
+    if spacing == 0 or (spacing and stride % spacing == 0):
+        return
+    found = f"every {spacing} source frames" if spacing else "at irregular distances"
+    raise UsageError(
+        f"data.stride={stride} is impossible: {video_id} has crops {found}. Extract with "
+        f"`--every {stride}` (or a divisor of {stride}), or set --config.data.sampling=even"
+    )
+
+
+def find_starts(numbers: Numbers, sampling: Sampling) -> Numbers:
+    """Returns the frames at which a clip may start, ascending; never empty.
+
+    For `stride`: those from which the most frames of a clip exist, which is all T of them unless
+    the video is too short or has gaps. For `even`: the first frame only.
+    """
+    if sampling.kind == "even":
+        return numbers[:1]
+    wanted = numbers[:, None] + sampling.stride * np.arange(sampling.frames)
+    found = np.isin(wanted, numbers).sum(axis=1)
+    return numbers[found == found.max()]
+
+
+def choose_frames(
+    numbers: Numbers, sampling: Sampling, *, offset: float, start: int | None = None
+) -> Numbers:
+    """Returns the frames of one clip, ascending, at most T of them.
+
+    Args:
+        numbers: the frames that there are.
+        sampling: how clips are cut.
+        offset: in [0, 1). For `stride`, the place among `find_starts`; for `even`, the place within
+            each of the T parts.
+        start: for `stride`, start as near to this source frame as possible instead.
+    """
+    if sampling.kind == "even":
+        n, t = len(numbers), sampling.frames
+        if n <= t:
+            return numbers
+        return numbers[np.floor((np.arange(t) + offset) * (n / t)).astype(np.int64)]
+    first = choose_start(find_starts(numbers, sampling), offset, start)
+    wanted = first + sampling.stride * np.arange(sampling.frames)
+    return wanted[np.isin(wanted, numbers)].astype(np.int32)
+
+
+def choose_start(starts: Numbers, offset: float, near: int | None = None) -> int:
+    """Returns one of `starts`: the one nearest to `near`, or the one at `offset` in [0, 1)."""
+    if near is not None:
+        return int(starts[np.abs(starts - near).argmin()])
+    return int(starts[int(offset * len(starts))])
+
+
+def spread_offsets(
+    numbers: Numbers, sampling: Sampling, clips: int
+) -> Float[np.ndarray, "clips_there_are"]:
+    """Returns the offsets of the fixed clips that evaluation sees, all different clips.
+
+    One clip is the middle one; more are spread evenly from the first possible to the last, and a
+    short video has fewer. With 0, as many as it takes to cover the video from end to end.
+
+    Args:
+        numbers: the frames that there are.
+        sampling: how clips are cut.
+        clips: how many, or 0.
+    """
+    if sampling.kind == "even":
+        possible = max(1, len(numbers) // sampling.frames)
+        count = min(clips, possible) if clips else possible
+        return (np.arange(count) + 0.5) / count
+    possible = len(find_starts(numbers, sampling))
+    count = clips
+    if not clips:
+        span = (int(numbers[-1]) - int(numbers[0])) / sampling.stride + 1
+        count = math.ceil(span / sampling.frames)
+    count = min(count, possible)
+    if count == 1:
+        return np.array([0.5])
+    places = np.round(np.linspace(0, possible - 1, count))
+    return (places + 0.5) / possible
+
+
+def pad(frames: Numbers, length: int) -> tuple[Int32[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
+    """Returns the positions of a clip, filled up to `length` with PADDING, and its mask."""
+    position = np.full(length, PADDING, np.int32)
+    position[: len(frames)] = frames
+    return position, position != PADDING

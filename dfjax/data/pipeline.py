@@ -1,0 +1,266 @@
+"""Batches for training and evaluation, read ahead by threads or processes (Grain).
+
+Batch k is a pure function of (data, seed, k): it does not depend on how many threads or processes
+read, and a resumed run asks for `start_batch=k` instead of restoring an iterator. One Grain element
+is a whole batch, so the readers never have to agree on anything.
+"""
+
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import SupportsIndex
+
+import grain
+import numpy as np
+from absl import flags
+
+from dfjax.data import clips
+from dfjax.data.clips import Sampling
+from dfjax.data.pack import Pack
+from dfjax.data.sampling import Draw, Rows, Sampler
+from dfjax.errors import UsageError
+
+HostBatch = dict[str, np.ndarray]
+"""`clip u8[B,T,S,S,3]  mask bool[B,T]  position i32[B,T] (source frames, -1: padding)  label i8[B]
+weight f32[B]  video_index i32[B] (row of the pack's index, -1: no clip)`."""
+
+_FOREVER = 2**40  # batches; Grain wants a length
+
+Shard = tuple[int, int]
+"""This process and how many there are; each gets an equal, disjoint piece of every batch."""
+
+
+class Batches(Iterator[HostBatch]):
+    """An iterator over batches that reads ahead; `close()` ends its threads and processes."""
+
+    def __init__(self, iterator: grain.DatasetIterator) -> None:
+        """Wraps a Grain iterator."""
+        self._iterator = iterator
+
+    def __next__(self) -> HostBatch:
+        """Returns the next batch, waiting for it where reading is slower than its use."""
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """Ends reading; a thread may still finish the batch that it is at."""
+        self._iterator.close()
+
+    def __enter__(self) -> "Batches":
+        """Returns itself: `with make_train_batches(…) as batches` closes at the end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the iterator."""
+        self.close()
+
+
+def batches_per_epoch(pack: Pack, rows: Rows, *, pairing: str, batch_size: int) -> int:
+    """Returns how many batches an epoch has; see `sampling` for what an epoch is.
+
+    Raises:
+        UsageError: as `make_train_batches`.
+    """
+    return Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=0).batches
+
+
+def make_train_batches(
+    pack: Pack,
+    rows: Rows,
+    *,
+    frames: int,
+    sampling: str,
+    stride: int,
+    pairing: str,
+    batch_size: int,
+    seed: int,
+    start_batch: int = 0,
+    shard: Shard = (0, 1),
+    workers: int = 0,
+    threads: int = 4,
+    prefetch: int = 4,
+) -> Batches:
+    """Returns the endless stream of training batches from `start_batch` on.
+
+    Args:
+        pack: where the crops are; its `index` gives labels and pairs.
+        rows: positions in `pack.index` of the videos to train on.
+        frames: T.
+        sampling: `stride` or `even`; see `clips`.
+        stride: in source frames, for `stride`.
+        pairing: `none`, `balanced` or `paired`; see `sampling`.
+        batch_size: clips of a batch over all processes.
+        seed: of the run; with the batch number it decides everything random.
+        start_batch: number of the first batch wanted.
+        shard: this process and their count.
+        workers: reading processes; 0 reads in threads of this process.
+        threads: of this process, when `workers` is 0; 0 reads when asked.
+        prefetch: batches read ahead.
+
+    Raises:
+        UsageError: frames too far apart for the stride, a missing class or pairs, or a batch that
+            cannot be divided; the message says what to change.
+    """
+    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard)
+    sampler = Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=seed)
+    plan = _TrainPlan(sampler, start_batch, _places(batch_size, shard))
+    return _read(plan, _ClipLoader(pack, how), workers, threads, prefetch)
+
+
+def make_eval_batches(
+    pack: Pack,
+    rows: Rows,
+    *,
+    frames: int,
+    sampling: str,
+    stride: int,
+    clips_per_video: int,
+    batch_size: int,
+    shard: Shard = (0, 1),
+    workers: int = 0,
+    threads: int = 4,
+    prefetch: int = 4,
+) -> Batches:
+    """Returns every fixed clip of the videos exactly once, in the order of `rows`.
+
+    The last batch is filled up with black clips of weight 0 and `video_index` -1, whose mask is
+    True so that nothing divides by a count of no frames.
+
+    Args:
+        clips_per_video: clips of each video, spread evenly; 0 covers it from end to end.
+        pack: as in `make_train_batches`, as the others.
+        rows: positions in `pack.index`.
+        frames: T.
+        sampling: `stride` or `even`.
+        stride: in source frames.
+        batch_size: clips of a batch over all processes.
+        shard: this process and their count.
+        workers: reading processes.
+        threads: of this process, when `workers` is 0.
+        prefetch: batches read ahead.
+
+    Raises:
+        UsageError: frames too far apart for the stride, no videos, or a batch that cannot be
+            divided over the processes.
+    """
+    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard)
+    if clips_per_video < 0:
+        raise UsageError(f"data.eval_clips must be 0 (all) or more, not {clips_per_video}")
+    draws = [
+        Draw(int(row), float(offset), int(row))
+        for row in rows
+        for offset in clips.spread_offsets(pack.frame_numbers(row), how, clips_per_video)
+    ]
+    plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
+    return _read(plan, _ClipLoader(pack, how), workers, threads, prefetch)
+
+
+class _TrainPlan:
+    """The clips of batch k, for k from `start` on, that this process loads."""
+
+    def __init__(self, sampler: Sampler, start: int, places: range) -> None:
+        self._sampler, self._start, self._places = sampler, start, places
+
+    def __len__(self) -> int:
+        return _FOREVER
+
+    def __getitem__(self, k: SupportsIndex) -> list[Draw | None]:
+        batch = self._start + operator.index(k)
+        return [self._sampler.draw(batch, place) for place in self._places]
+
+
+class _EvalPlan:
+    """The clips of batch k, None where they have run out, that this process loads."""
+
+    def __init__(self, draws: list[Draw], batch_size: int, places: range) -> None:
+        self._draws, self._batch_size, self._places = draws, batch_size, places
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._draws) / self._batch_size)
+
+    def __getitem__(self, k: SupportsIndex) -> list[Draw | None]:
+        first = operator.index(k) * self._batch_size
+        numbers = [first + place for place in self._places]
+        return [self._draws[n] if n < len(self._draws) else None for n in numbers]
+
+
+class _ClipLoader:
+    """Reads and decodes the clips of one batch; picklable, for reading processes."""
+
+    def __init__(self, pack: Pack, sampling: Sampling) -> None:
+        self._pack, self._sampling = pack, sampling
+        self._labels = pack.index["label"].to_numpy(np.int8)
+
+    def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
+        """Returns the batch of `draws`; None stands for a black clip of weight 0."""
+        n, t, size = len(draws), self._sampling.frames, self._pack.crop_size
+        batch = {
+            "clip": np.zeros((n, t, size, size, 3), np.uint8),
+            "mask": np.ones((n, t), bool),
+            "position": np.full((n, t), clips.PADDING, np.int32),
+            "label": np.zeros(n, np.int8),
+            "weight": np.zeros(n, np.float32),
+            "video_index": np.full(n, -1, np.int32),
+        }
+        for i, draw in enumerate(draws):
+            if draw is None:
+                continue
+            frames = self._choose_frames(draw)
+            batch["clip"][i, : len(frames)] = self._pack.read(draw.row, frames)
+            batch["position"][i], batch["mask"][i] = clips.pad(frames, t)
+            batch["label"][i] = self._labels[draw.row]
+            batch["weight"][i] = 1.0
+            batch["video_index"][i] = draw.row
+        return batch
+
+    def _choose_frames(self, draw: Draw) -> np.ndarray:
+        numbers = self._pack.frame_numbers(draw.row)
+        if draw.anchor == draw.row:
+            return clips.choose_frames(numbers, self._sampling, offset=draw.offset)
+        partner = self._pack.frame_numbers(draw.anchor)
+        theirs = clips.choose_frames(partner, self._sampling, offset=draw.offset)
+        return clips.choose_frames(
+            numbers, self._sampling, offset=draw.offset, start=int(theirs[0])
+        )
+
+
+def _check(pack: Pack, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard) -> Sampling:
+    clips.check_sampling(sampling)
+    if not len(rows):
+        raise UsageError("no videos to read")
+    if batch_size < 1 or batch_size % shard[1]:
+        near = sorted({batch_size - batch_size % shard[1], (batch_size // shard[1] + 1) * shard[1]})
+        raise UsageError(
+            f"a batch of {batch_size} cannot be divided over {shard[1]} processes; nearest sizes: "
+            + ", ".join(str(size) for size in near if size > 0)
+        )
+    if sampling.kind == "stride":
+        for row in rows:
+            numbers = pack.frame_numbers(row)
+            clips.check_stride(numbers, sampling.stride, pack.index["video_id"].iloc[row])
+    return sampling
+
+
+def _places(batch_size: int, shard: Shard) -> range:
+    local = batch_size // shard[1]
+    return range(shard[0] * local, (shard[0] + 1) * local)
+
+
+def _read(
+    plan: _TrainPlan | _EvalPlan, load: _ClipLoader, workers: int, threads: int, prefetch: int
+) -> Batches:
+    """Starts reading ahead; with processes, each of them reads in one thread."""
+    dataset = grain.MapDataset.source(plan).map(load)
+    ahead = min(prefetch, len(plan))
+    if not workers:
+        options = grain.ReadOptions(min(threads, ahead), ahead)
+        return Batches(iter(dataset.to_iter_dataset(options)))
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
+    processes = grain.MultiprocessingOptions(workers, max(1, math.ceil(ahead / workers)))
+    return Batches(iter(dataset.to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(processes)))
