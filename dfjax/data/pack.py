@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.data.crop_check import check_crops
+from dfjax.data.error_log import ErrorLog
 from dfjax.data.pack_builder import Track, count_records, frame_path, write_records
 from dfjax.data.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.data.records import read_index, write_index
@@ -73,8 +74,9 @@ def pack(
     write_records(kept, index_path.parent, partial, track)
     kept["pack_row"] = find_pack_rows(kept)
     write_index(kept, partial / "index.parquet", command=command)
-    lines = "".join(json.dumps(error) + "\n" for error in errors)
-    (partial / "errors.jsonl").write_text(lines)
+    log = ErrorLog(partial / "errors.jsonl")
+    for error in errors:
+        log.add(**error)
     _write_manifest(partial, source, crop_size)
     if out.exists():
         shutil.rmtree(out)
@@ -133,7 +135,8 @@ def _write_manifest(folder: Path, source: str, crop_size: int) -> None:
 
 def _report(out: Path, *, reused: bool) -> PackReport:
     index = read_index(out / "index.parquet")
-    lines = (out / "errors.jsonl").read_text().splitlines()
+    errors = out / "errors.jsonl"
+    lines = errors.read_text().splitlines() if errors.exists() else []
     return PackReport(
         videos=len(index),
         frames=int(index["frame_indices"].map(len).sum()),

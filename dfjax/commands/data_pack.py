@@ -1,0 +1,58 @@
+"""Write extracted face crops as a pack: a few large files that training reads fast and at random.
+
+Example, after `dfjax data extract`:
+
+  dfjax data pack --index work/crops/index.parquet --out work/pack
+  dfjax train --config=dual_stream --workdir=runs/first --config.data.path=work/pack
+
+A pack is a TFDS data directory (ArrayRecord) with its own index.parquet and checksums.json. The
+same command reuses a pack of the same crops. Missing or damaged frames are left out and listed in
+errors.jsonl; the exit code is then 1.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.errors import FINDING, OK
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dfjax data pack`."""
+    parser.add_argument("--index", required=True, help="index.parquet beside the extracted crops")
+    parser.add_argument("--out", required=True, help="folder of the pack")
+    parser.add_argument(
+        "--fresh", action="store_true", help="replace a pack that is already in --out"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Packs, says what the pack holds, and returns 1 when frames had to be left out."""
+    from dfjax.data.pack import pack
+
+    command = shlex.join(["dfjax", *sys.argv[1:]])
+    report = pack(args.index, args.out, command=command, fresh=args.fresh, track=_track)
+    verb = "reused" if report.reused else "packed"
+    print(
+        f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of "
+        f"{report.crop_size}x{report.crop_size}"
+    )
+    if report.errors:
+        print(
+            f"dfjax: {len(report.errors)} frames or videos left out, see {args.out}/errors.jsonl",
+            file=sys.stderr,
+        )
+    if args.json:
+        print_json(report._asdict() | {"out": args.out, "errors": len(report.errors)})
+    return FINDING if report.errors else OK
+
+
+def _track(items: Iterable[Any], total: int, name: str) -> Iterable[Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, name, total, console=Console(stderr=True))
