@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dfjax.data.records import atomic_path
 
@@ -39,21 +39,30 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def figure(
-    path: str | os.PathLike[str], columns: int, *, size: tuple[float, float]
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Yields a figure with one row of axes, then writes it to `path`, atomically, as PNG.
+def canvas(
+    path: str | os.PathLike[str], *, size: tuple[float, float], margins: float = 0.06
+) -> Iterator[Figure]:
+    """Yields an empty figure, then writes it to `path`, atomically, as PNG.
 
     No window system and no global state of matplotlib is touched.
 
     Args:
         path: the PNG file.
-        columns: how many axes.
         size: inches; 150 pixels each.
+        margins: inches around every part.
     """
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=size, dpi=150, layout="constrained")
-        yield drawn, list(drawn.subplots(1, columns, squeeze=False)[0])
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        layout = ConstrainedLayoutEngine(w_pad=margins, h_pad=margins)
+        drawn = Figure(figsize=size, dpi=150, layout=layout)
+        yield drawn
         with atomic_path(path) as partial:
             drawn.savefig(partial, format="png", facecolor="white")
+
+
+@contextmanager
+def figure(
+    path: str | os.PathLike[str], columns: int, *, size: tuple[float, float]
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yields a figure with one row of `columns` axes, and the axes; written as by `canvas`."""
+    with canvas(path, size=size) as drawn:
+        yield drawn, list(drawn.subplots(1, columns, squeeze=False)[0])

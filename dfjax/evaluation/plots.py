@@ -111,7 +111,9 @@ def plot_curves(
         for name, colour in (("train_loss", QUIET), ("val_loss", FAKE_COLOUR)):
             _draw_curve(axes[0], table, name, name.split("_")[0], colour)
         for name, colour in zip(metrics, (REAL_COLOUR, *OTHERS)):
-            _draw_curve(axes[1], table, f"val_{name}", name.replace("_", " "), colour)
+            _draw_curve(
+                axes[1], table, f"val_{name}", name.replace("_", " ").replace("auc", "AUC"), colour
+            )
         axes[0].set(title="Loss", xlabel="epoch")
         axes[0].set_ylim(bottom=0)
         axes[1].set(title="Validation", xlabel="epoch", ylim=(0, 1.02))
