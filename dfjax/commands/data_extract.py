@@ -1,0 +1,129 @@
+"""Detect faces and cut them out: OUT/crops/VIDEO_ID/FRAME.jpg and OUT/index.parquet.
+
+For example:
+
+  dfjax data extract --index work/index.parquet --out work/crops
+  dfjax data extract --index work/index.parquet --out work/crops --every 3 --size 256
+
+The largest face that is seen consistently is followed; where detection misses it the box is
+interpolated, and a video without any face gives centre crops (face_found is false, both counted).
+
+The same command continues where an interrupted one stopped. Videos that cannot be read are left
+out, listed in OUT/errors.jsonl, and the exit code is then 1.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.commands.progress import track
+from dfjax.data.error_log import ErrorLog
+from dfjax.errors import FINDING, OK, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dfjax.data.extract import Extraction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dfjax data extract`."""
+    parser.add_argument("--index", required=True, help="from `dfjax data index`")
+    parser.add_argument("--out", required=True, help="folder for crops and the new index")
+    parser.add_argument("--detector", default="haar", help="haar (default), yunet or none")
+    parser.add_argument("--detector-model", metavar="FILE", help="YuNet's ONNX file")
+    frames = parser.add_mutually_exclusive_group()
+    frames.add_argument("--frames", type=int, help="per video, spread evenly (32)")
+    frames.add_argument("--every", type=int, help="every N-th frame instead")
+    parser.add_argument("--size", type=int, default=256, help="side of a crop in px (256)")
+    parser.add_argument("--margin", type=float, default=1.3, help="crop side / face side (1.3)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
+    parser.add_argument("--time-limit", type=float, default=600, help="seconds for one video (600)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extracts what is missing and writes the index; returns 1 if videos had to be left out."""
+    from dfjax.data.extract import Settings, crops_folder, extract_index, merge, open_output
+    from dfjax.data.faces import make_detector
+    from dfjax.data.records import read_index, write_index
+
+    _check(args)
+    make_detector(args.detector, args.detector_model)  # a wrong name should not cost a worker each
+    index = read_index(args.index)
+    settings = Settings(
+        detector=args.detector,
+        detector_model=args.detector_model,
+        frames=None if args.every else args.frames or 32,
+        every=args.every,
+        size=args.size,
+        margin=args.margin,
+    )
+    out = Path(args.out)
+    if (out / "index.parquet").exists() and (out / "index.parquet").samefile(args.index):
+        raise UsageError(f"--out {out} would overwrite the index it reads; choose another folder")
+    for video_id in index["video_id"]:
+        crops_folder(out, video_id)
+    open_output(out, settings)
+    log = ErrorLog(out / "errors.jsonl")
+    extractions = extract_index(
+        index, out, settings, workers=args.workers, time_limit=args.time_limit
+    )
+    results, reused = _collect(extractions, index, log)
+    if not results:
+        raise UsageError(f"none of the {len(index)} videos can be read; see {log.path}")
+    extracted = merge(index, results)
+    write_index(extracted, out / "index.parquet", command=" ".join(["dfjax", *sys.argv[1:]]))
+    _report(extracted, reused, log, args)
+    return FINDING if log.count else OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("frames", "every", "size", "margin", "workers", "time_limit"):
+        value = getattr(args, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"--{name.replace('_', '-')} must be positive, not {value:g}")
+
+
+def _collect(
+    extractions: "Iterable[Extraction]", index: "pd.DataFrame", log: ErrorLog
+) -> tuple[dict[int, dict[str, Any]], int]:
+    """Returns the new columns by row, and how many rows were there already."""
+    results, reused = {}, 0
+    for position, fields, error, again in track(extractions, total=len(index), what="videos"):
+        if fields is not None:
+            results[position] = fields
+            reused += again
+        else:
+            row = index.iloc[position]
+            path, video_id = str(row["path"]), row["video_id"]
+            log.add(video_id=video_id, path=path, stage="extract", error=str(error))
+    return results, reused
+
+
+def _report(index: "pd.DataFrame", reused: int, log: ErrorLog, args: argparse.Namespace) -> None:
+    found = [flag for flags in index["face_found"] for flag in flags]
+    no_face = [row.video_id for row in index.itertuples() if not any(row.face_found)]
+    again = f", {reused} of them already there" if reused else ""
+    print(f"{args.out}: {len(index)} videos{again}, {len(found)} crops")
+    print(f"a face in {sum(found)} of {len(found)} frames; the others are interpolated")
+    if no_face:
+        print(f"no face in {len(no_face)} videos (centre crops): {', '.join(no_face[:10])}")
+    if log.count:
+        print(f"{log.count} videos could not be read and were left out: {log.path}")
+    if args.json:
+        print_json(
+            {
+                "index": str(Path(args.out) / "index.parquet"),
+                "videos": len(index),
+                "reused": reused,
+                "crops": len(found),
+                "faces_found": sum(found),
+                "videos_without_face": no_face,
+                "unreadable": log.count,
+            }
+        )
