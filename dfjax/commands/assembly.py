@@ -15,6 +15,7 @@ from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
+from dfjax.models.registry import input_streams
 from dfjax.shapes import Inputs
 
 Array = np.ndarray
@@ -23,20 +24,14 @@ Array = np.ndarray
 def make_model(config: ConfigDict) -> ModelFns:
     """Returns the model that `config.model` names, built with its section's options."""
     name = config.model.name
-    options = config.model[name].to_dict() if name in config.model else {}
-    return build(
-        name,
-        lowering=config.lowering,
-        dtype=precision.compute_dtype(config.precision),
-        **options,
-    )
+    dtype = precision.compute_dtype(config.precision)
+    return build(name, lowering=config.lowering, dtype=dtype, **config.model[name].to_dict())
 
 
 def stream_sizes(config: ConfigDict) -> dict[str, int]:
     """Returns the input streams of the config's model and their size in pixels."""
-    if config.model.name == "dual_stream":
-        return {"hq": config.preprocess.size, "lq": config.model.dual_stream.lq_size}
-    return {"clip": config.preprocess.size}
+    name = config.model.name
+    return input_streams(name, config.preprocess.size, **config.model[name].to_dict())
 
 
 def make_config_preprocess(config: ConfigDict) -> Preprocess:
