@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 
-def track(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
+def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
     """Yields the items while a bar counts them; silent where standard error is no terminal."""
     console = Console(stderr=True)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,0 +1,109 @@
+"""Evaluate a trained model, or anyone's predictions: metrics, plots, and flags to doubt them by.
+
+  dfjax evaluate --workdir runs/smoke --split test
+  dfjax evaluate --workdir runs/s0a --index celebdf/pack/index.parquet --out runs/s0a/eval/celebdf
+  dfjax evaluate --predictions scores.csv --out results
+
+Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and curves.png
+(of the run) to --out, by default WORKDIR/eval/SPLIT. A table of predictions needs the columns
+video_id, label (1 = fake) and fake_prob or logit; without --out it is only measured and printed.
+--index names the data to score (of a pack, or of crops, which are packed first); with --predictions
+it says who is in each video, so that people also in training are noticed.
+
+A video scores the mean fake_prob of its clips; intervals are 95 %, from 1,000 resamples of videos.
+Exit code 1: a flag of severity `error` was raised, such as an identity also in training.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfjax.commands.main import add_json, finite, print_json
+from dfjax.errors import FINDING, OK, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dfjax.evaluation.report import Context
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--workdir", type=Path, metavar="DIR", help="of `dfjax train`")
+    source.add_argument(
+        "--predictions", type=Path, nargs="+", metavar="FILE", help="tables, .parquet or .csv"
+    )
+    parser.add_argument("--split", help="train, val, test or none (default: test)")
+    parser.add_argument("--index", type=Path, metavar="FILE", help="other data than the run's")
+    parser.add_argument("--checkpoint", default="best", help="best (default) or last")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates and returns the exit code."""
+    if args.workdir:
+        from dfjax.commands.evaluate_workdir import evaluate_workdir
+
+        split = args.split or "test"
+        out = args.out or args.workdir / "eval" / split
+        result = evaluate_workdir(
+            args.workdir, split=split, index=args.index, checkpoint=args.checkpoint, out=out
+        )
+    else:
+        result, out = evaluate_tables(args), args.out
+    from dfjax.commands.evaluate_table import print_tables
+
+    print_tables(result)
+    if out:
+        print(f"written to {out}")
+    if args.json:
+        print_json(result)
+    return FINDING if any(flag["severity"] == "error" for flag in result["flags"]) else OK
+
+
+def evaluate_tables(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns the metrics of predictions files, joined to an index where one is given."""
+    from dfjax.data.records import read_index
+    from dfjax.evaluation.predictions import read_predictions
+    from dfjax.evaluation.report import Context, make_metrics
+
+    index = read_index(args.index) if args.index else None
+    read = read_predictions(args.predictions, index)
+    predictions = read.predictions
+    if args.split:
+        predictions = predictions[predictions["split"] == args.split].reset_index(drop=True)
+        if not len(predictions):
+            found = ", ".join(sorted(set(read.predictions["split"])))
+            raise UsageError(f"no prediction is of split {args.split!r} (splits there: {found})")
+    context = Context(
+        index=index,
+        train_index=index[index["split"] == "train"] if index is not None else None,
+        checkpoint=read.checkpoint,
+        split=args.split,
+        flags=read.flags,
+    )
+    result = make_metrics(predictions, context)
+    if args.out:
+        write_results(args.out, predictions, result, context, title="")
+    return result
+
+
+def write_results(
+    out: Path, predictions: "pd.DataFrame", result: dict[str, Any], context: "Context", title: str
+) -> None:
+    """Writes `predictions.parquet`, `metrics.json` and `roc.png` to folder `out`."""
+    from dfjax.data.records import atomic_path
+    from dfjax.evaluation.plots import plot_roc
+    from dfjax.evaluation.predictions import write_predictions
+    from dfjax.evaluation.report import split_methods, split_unseen
+
+    write_predictions(
+        predictions, out / "predictions.parquet", checkpoint=result["checkpoint"] or ""
+    )
+    seen, unseen = split_unseen(predictions, context.heldout_methods)
+    plot_roc(seen, result["overall"], out / "roc.png", unseen=split_methods(unseen), title=title)
+    with atomic_path(out / "metrics.json") as partial:
+        partial.write_text(json.dumps(finite(result), indent=2) + "\n", encoding="utf-8")
