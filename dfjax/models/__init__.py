@@ -1,5 +1,5 @@
-"""Detectors as pairs of pure functions over plain parameter trees; `MODELS` lists them."""
+"""Detectors as pure functions: `build(name, **options)` gives `ModelFns(init, apply)`."""
 
-from dfjax.models.registry import MODELS as MODELS
-from dfjax.models.registry import ModelFns as ModelFns
-from dfjax.models.registry import build as build
+from dfjax.models.registry import MODELS, ModelFns, build, input_shapes, input_streams
+
+__all__ = ["MODELS", "ModelFns", "build", "input_shapes", "input_streams"]

@@ -25,7 +25,7 @@ CASES = [
 
 
 def assert_same(function, lowerings, x, kernel, *, stride, padding, relative=1e-5):
-    """Output and both gradients of every lowering against the native one, to a share of the peak."""
+    """Output and both gradients of every lowering against the native one."""
 
     @jax.jit
     def all_of(x, kernel):

@@ -1,0 +1,87 @@
+"""Convolutional LSTM (Shi et al., 2015) over the maps of a clip."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float
+
+from dfjax.models.layers import Compute
+from dfjax.ops.conv import conv
+from dfjax.ops.padding import same_padding
+
+
+class ConvLSTM(nn.Module):
+    """One layer, gates in the order input, forget, candidate, output, one bias per gate.
+
+    The convolution of the input has no recurrence in it, so it runs once over all B*T maps; only
+    that of the state is in the `lax.scan`. The scan is over explicit parameters: lifted transforms
+    do not export.
+
+    Attributes:
+        features: channels of the state.
+        kernel_size: side of both kernels, SAME padding.
+        remat: recompute the gates in the backward pass instead of keeping them for every frame.
+        compute: dtype and lowering; the cell state stays in float32.
+    """
+
+    features: int
+    kernel_size: int = 3
+    remat: bool = False
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B T h w i"], mask: Bool[Array, "B T"] | None = None
+    ) -> Float[Array, "B T h w o"]:
+        """Returns the hidden state after every frame; a masked frame leaves the state as it was.
+
+        The last entry along T is therefore the state after the last valid frame.
+        """
+        b, t, h, w, inputs = x.shape
+        dtype, lowering = self.compute.dtype, self.compute.lowering
+        k, gates = self.kernel_size, 4 * self.features
+        kernel = self.param(
+            "kernel", nn.initializers.glorot_uniform(), (k, k, inputs, gates), jnp.float32
+        )
+        recurrent = self.param(
+            "recurrent", nn.initializers.orthogonal(), (k, k, self.features, gates), jnp.float32
+        )
+        bias = self.param("bias", _forget_open, (gates,), jnp.float32)
+        pad = (same_padding(h, k, 1), same_padding(w, k, 1))
+        maps = x.astype(dtype).reshape(b * t, h, w, inputs)
+        driven = conv(maps, kernel, padding=pad, lowering=lowering)
+        driven = (driven + bias.astype(dtype)).reshape(b, t, h, w, gates)
+        recurrent = recurrent.astype(dtype)
+        if mask is None:
+            mask = jnp.ones((b, t), bool)
+
+        def step(state: tuple[Array, Array], frame: tuple[Array, Array]) -> tuple:
+            hidden, cell = state
+            drive, valid = frame
+            z = drive + conv(hidden, recurrent, padding=pad, lowering=lowering)
+            new_hidden, new_cell = _gates(z.astype(jnp.float32), cell)
+            valid = valid[:, None, None, None]
+            hidden = jnp.where(valid, new_hidden.astype(dtype), hidden)
+            return (hidden, jnp.where(valid, new_cell, cell)), hidden
+
+        body = jax.checkpoint(step) if self.remat else step
+        shape = (b, h, w, self.features)
+        start = (jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.float32))
+        frames = (driven.swapaxes(0, 1), mask.swapaxes(0, 1))  # time first
+        _, states = lax.scan(body, start, frames)
+        return states.swapaxes(0, 1)
+
+
+def _gates(z: Array, cell: Array) -> tuple[Array, Array]:
+    i, f, g, o = jnp.split(z, 4, axis=-1)
+    cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
+
+
+def _forget_open(rng: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Zeros, and ones for the forget gate: a new cell remembers (Jozefowicz et al., 2015)."""
+    del rng
+    size = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[size : 2 * size].set(1)

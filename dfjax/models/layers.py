@@ -1,0 +1,193 @@
+"""The layers that every backbone is made of: convolution, batch normalisation, SE, drop path."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float
+
+from dfjax.ops import conv as conv_ops
+from dfjax.ops.depthwise import depthwise_conv
+from dfjax.ops.lowering import NATIVE, Lowering
+from dfjax.ops.padding import Padding
+
+NO_PADDING: Padding = ((0, 0), (0, 0))
+
+# TensorFlow's EfficientNet initialisation: He by fan-out; a depthwise output has k*k incoming
+# weights, which is the fan-in of its [k, k, 1, C] kernel.
+conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
+
+
+@dataclasses.dataclass(frozen=True)
+class BNConstants:
+    """What frameworks set differently in batch normalisation.
+
+    Attributes:
+        epsilon: added to the variance.
+        momentum: decay of the running statistics (torch calls 1 - decay its momentum).
+        unbiased: the running variance takes n / (n - 1) times the variance of the batch.
+    """
+
+    epsilon: float
+    momentum: float
+    unbiased: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """How a module calculates: dtype of the activations, lowering of the convolutions."""
+
+    dtype: DTypeLike = jnp.float32
+    lowering: Lowering = NATIVE
+
+
+TF_BN = BNConstants(epsilon=1e-3, momentum=0.99, unbiased=False)
+TORCH_BN = BNConstants(epsilon=1e-5, momentum=0.9, unbiased=True)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation with one-pass statistics in float32 (Ioffe and Szegedy, 2015).
+
+    One pass, E[x²] - E[x]², reads the map once where the two-pass variance reads it twice. Under
+    `jit` on a sharded batch the sums run over the global batch.
+    """
+
+    constants: BNConstants = TF_BN
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "n *map c"],
+        mask: Bool[Array, "n"] | None = None,
+        *,
+        train: bool,
+    ) -> Float[Array, "n *map c"]:
+        """Returns `x` normalised, in its own dtype.
+
+        Args:
+            x: feature maps or vectors, channels last.
+            mask: samples that count in the statistics of the batch; None: all.
+            train: use the statistics of the batch and update the running ones.
+        """
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
+        var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
+        centre, spread = mean.value, var.value
+        if train:
+            centre, spread, count = _batch_statistics(x, mask)
+            if not self.is_initializing():
+                decay = self.constants.momentum
+                correction = count / jnp.maximum(count - 1, 1) if self.constants.unbiased else 1.0
+                mean.value = decay * mean.value + (1 - decay) * centre
+                var.value = decay * var.value + (1 - decay) * spread * correction
+        factor = scale * jax.lax.rsqrt(spread + self.constants.epsilon)
+        return ((x.astype(jnp.float32) - centre) * factor + bias).astype(x.dtype)
+
+
+def _batch_statistics(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
+    """Mean, variance and number of values per channel."""
+    x = x.astype(jnp.float32)
+    axes = tuple(range(x.ndim - 1))
+    cells = x.size // (x.shape[0] * x.shape[-1])
+    if mask is None:
+        count = jnp.float32(x.shape[0] * cells)
+        total, squares = jnp.sum(x, axes), jnp.sum(x * x, axes)
+    else:
+        weight = mask.astype(jnp.float32).reshape(-1, *[1] * (x.ndim - 1))
+        count = jnp.maximum(jnp.sum(weight), 1) * cells  # a batch of padding alone: zeros, not NaN
+        total, squares = jnp.sum(weight * x, axes), jnp.sum(weight * x * x, axes)
+    mean = total / count
+    return mean, jnp.maximum(squares / count - mean * mean, 0), count
+
+
+class Conv(nn.Module):
+    """Dense k x k convolution; its kernel is `[k, k, I, O]` whatever the lowering."""
+
+    features: int
+    kernel_size: int = 1
+    stride: int = 1
+    padding: Padding = NO_PADDING
+    use_bias: bool = False
+    compute: Compute = Compute()
+    kernel_init: Any = conv_init
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
+        """Returns the convolved maps in the module's dtype."""
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        x = conv_ops.conv(
+            x.astype(self.compute.dtype),
+            kernel,
+            stride=self.stride,
+            padding=self.padding,
+            lowering=self.compute.lowering,
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            x = x + bias.astype(self.compute.dtype)
+        return x
+
+
+class DepthwiseConv(nn.Module):
+    """Depthwise k x k convolution; its kernel is `[k, k, 1, C]`."""
+
+    kernel_size: int
+    stride: int = 1
+    padding: Padding = NO_PADDING
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q c"]:
+        """Returns the convolved maps in the module's dtype."""
+        shape = (self.kernel_size, self.kernel_size, 1, x.shape[-1])
+        kernel = self.param("kernel", depthwise_init, shape, jnp.float32)
+        return depthwise_conv(
+            x.astype(self.compute.dtype),
+            kernel,
+            stride=self.stride,
+            padding=self.padding,
+            lowering=self.compute.lowering,
+        )
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gates from the mean of the map (Hu et al., 2018), swish as EfficientNet has it."""
+
+    reduced: int
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Returns `x` with every channel multiplied by its gate in (0, 1)."""
+        gate = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True)
+        gate = jax.nn.silu(
+            Conv(self.reduced, use_bias=True, compute=self.compute, name="reduce")(gate)
+        )
+        gate = Conv(x.shape[-1], use_bias=True, compute=self.compute, name="expand")(gate)
+        return x * jax.nn.sigmoid(gate)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., 2016): drops a residual branch per sample in training."""
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n ..."], *, train: bool) -> Float[Array, "n ..."]:
+        """Returns `x`, in training with whole samples zeroed and the kept ones scaled up.
+
+        Draws from the stream `dropout`.
+        """
+        if not train or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, shape)
+        return jnp.where(kept, x / keep, 0)

@@ -1,0 +1,153 @@
+"""`MODELS`, and the two pure functions that every model is to the rest of the package."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Key
+
+from dfjax.errors import unknown
+from dfjax.models import dual_stream
+from dfjax.models.layers import Compute
+from dfjax.ops.lowering import resolve
+from dfjax.shapes import Inputs, Logits, Variables
+
+FRAMEWORK_FIELDS = ("parent", "name", "compute")
+
+
+class Apply(Protocol):
+    """The forward pass of a model."""
+
+    def __call__(
+        self, variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
+    ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
+        """Returns logits f32[B] (positive: fake), named outputs, and the new batch statistics.
+
+        Args:
+            variables: `params` and `batch_stats`.
+            inputs: what `preprocess` makes: one entry per stream, and `mask`.
+            train: batch statistics and dropout; `batch_stats` comes back as it was otherwise.
+            rngs: `{"dropout": key}` in training; None otherwise.
+        """
+        ...
+
+
+class ModelFns(NamedTuple):
+    """A model: pure functions over plain nested dicts with string keys.
+
+    Attributes:
+        init: `init(rng, inputs) -> {"params": …, "batch_stats": …}`; only shapes of `inputs` count.
+        apply: see `Apply`.
+    """
+
+    init: Callable[[Key[Array, ""], Inputs], Variables]
+    apply: Apply
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A registered model.
+
+    Attributes:
+        module: Linen module `__call__(inputs, *, train) -> (logits, outputs)` with an attribute
+            `compute`; its other attributes are the model's options.
+        streams: `streams(options, size)` gives the side of every image stream, first one first.
+        check: raises `UsageError` for options that contradict each other.
+    """
+
+    module: type[nn.Module]
+    streams: Callable[[Mapping[str, Any], int], dict[str, int]]
+    check: Callable[[Mapping[str, Any]], None]
+
+
+def _dual_streams(options: Mapping[str, Any], size: int) -> dict[str, int]:
+    return {name: size if name == "hq" else options["lq_size"] for name in options["streams"]}
+
+
+def _check_dual(options: Mapping[str, Any]) -> None:
+    dual_stream.check_options(options["streams"], options["classifier"], options["dropout"])
+
+
+MODELS = {"dual_stream": Entry(dual_stream.DualStream, _dual_streams, _check_dual)}
+
+
+def build(
+    name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
+) -> ModelFns:
+    """Returns the model `name` as pure functions.
+
+    Args:
+        name: a key of `MODELS`.
+        lowering: `auto`, `native` or `matmul`, resolved here and now.
+        dtype: of the activations; parameters, statistics and logits are float32.
+        options: attributes of the model's module; what is left out has its default.
+
+    Raises:
+        UsageError: an unknown name, option or lowering, or options that contradict each other.
+    """
+    merged = full_options(name, options)
+    module = MODELS[name].module(**merged, compute=Compute(dtype, resolve(lowering)))
+
+    def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
+        return module.init(rng, inputs, train=False)
+
+    def apply(
+        variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
+    ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
+        if not train:
+            result: Any = module.apply(variables, inputs, train=False)
+            return *result, variables["batch_stats"]
+        result, new = module.apply(
+            variables, inputs, train=True, rngs=dict(rngs or {}), mutable=["batch_stats"]
+        )
+        logits, outputs = result
+        return logits, outputs, new["batch_stats"]
+
+    return ModelFns(init, apply)
+
+
+def input_streams(name: str, size: int, **options: object) -> dict[str, int]:
+    """Returns the side of every image stream that `name` reads when frames are `size` px.
+
+    The first stream is the clip itself, the others are down-sampled from it:
+    `{"hq": 224, "lq": 112}`.
+
+    Raises:
+        UsageError: an unknown model or option.
+    """
+    merged = full_options(name, options)
+    return MODELS[name].streams(merged, size)
+
+
+def input_shapes(streams: Mapping[str, int], batch: int, frames: int) -> dict[str, Any]:
+    """Returns the shapes of a model's inputs, for `jax.eval_shape` and `jit(...).lower`."""
+    shapes: dict[str, Any] = {
+        name: jax.ShapeDtypeStruct((batch, frames, side, side, 3), jnp.float32)
+        for name, side in streams.items()
+    }
+    return shapes | {"mask": jax.ShapeDtypeStruct((batch, frames), jnp.bool_)}
+
+
+def full_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:
+    """Returns every option of the model `name`: its defaults, replaced by `options`.
+
+    Raises:
+        UsageError: an unknown name or option, or options that contradict each other.
+    """
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    entry = MODELS[name]
+    fields = {field.name: field.default for field in dataclasses.fields(entry.module)}
+    defaults = {key: value for key, value in fields.items() if key not in FRAMEWORK_FIELDS}
+    for key in options:
+        if key not in defaults:
+            raise unknown(f"option of {name}", key, defaults)
+    merged = defaults | {
+        key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
+    }
+    entry.check(merged)
+    return merged
