@@ -21,7 +21,7 @@ SAMPLING = ("stride", "even")
 PADDING = -1
 """Position of a frame that is not there."""
 
-Numbers = Int32[np.ndarray, "n"]
+Numbers = Int32[np.ndarray, "_"]
 
 
 class Sampling(NamedTuple):
@@ -114,9 +114,7 @@ def choose_start(starts: Numbers, offset: float, near: int | None = None) -> int
     return int(starts[int(offset * len(starts))])
 
 
-def spread_offsets(
-    numbers: Numbers, sampling: Sampling, clips: int
-) -> Float[np.ndarray, "clips_there_are"]:
+def spread_offsets(numbers: Numbers, sampling: Sampling, clips: int) -> Float[np.ndarray, "_"]:
     """Returns the offsets of the fixed clips that evaluation sees, all different clips.
 
     One clip is the middle one; more are spread evenly from the first possible to the last, and a
@@ -134,8 +132,8 @@ def spread_offsets(
     possible = len(find_starts(numbers, sampling))
     count = clips
     if not clips:
-        span = (int(numbers[-1]) - int(numbers[0])) / sampling.stride + 1
-        count = math.ceil(span / sampling.frames)
+        length = int(numbers[-1]) - int(numbers[0]) + 1
+        count = math.ceil(length / (sampling.stride * sampling.frames))
     count = min(count, possible)
     if count == 1:
         return np.array([0.5])

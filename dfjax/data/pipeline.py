@@ -152,8 +152,8 @@ def make_eval_batches(
     if clips_per_video < 0:
         raise UsageError(f"data.eval_clips must be 0 (all) or more, not {clips_per_video}")
     draws = [
-        Draw(int(row), float(offset), int(row))
-        for row in rows
+        Draw(row, float(offset), row)
+        for row in map(int, rows)
         for offset in clips.spread_offsets(pack.frame_numbers(row), how, clips_per_video)
     ]
     plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
@@ -240,7 +240,7 @@ def _check(pack: Pack, rows: Rows, sampling: Sampling, batch_size: int, shard: S
             + ", ".join(str(size) for size in near if size > 0)
         )
     if sampling.kind == "stride":
-        for row in rows:
+        for row in map(int, rows):
             numbers = pack.frame_numbers(row)
             clips.check_stride(numbers, sampling.stride, pack.index["video_id"].iloc[row])
     return sampling

@@ -17,7 +17,7 @@ from dfjax.errors import UsageError, unknown
 
 PAIRING = ("none", "balanced", "paired")
 
-Rows = Int[np.ndarray, "n"]
+Rows = Int[np.ndarray, "_"]
 
 
 Epoch = tuple[Rows, Rows, np.ndarray]
@@ -126,7 +126,7 @@ class Sampler:
         return rows, rows, rng.random(len(rows))
 
 
-def fill(n: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "length"]:
+def fill(n: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length}"]:
     """Returns `length` numbers below n: permutations one after another, so all equally often."""
     return np.concatenate([rng.permutation(n) for _ in range(math.ceil(length / n))])[:length]
 

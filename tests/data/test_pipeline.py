@@ -1,0 +1,195 @@
+import dataclasses
+import multiprocessing
+import threading
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.data.pack import open_pack, pack
+from dfjax.data.pipeline import batches_per_epoch, make_eval_batches, make_train_batches
+from dfjax.data.records import make_index, make_record, write_index
+from dfjax.errors import UsageError
+
+FRAMES = {"r0": 9, "r1": 2, "r2": 1, "f0": 9, "f1": 5, "f2": 1}
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Grey crops of every second source frame: 40 levels a video, 2 a frame."""
+    root = tmp_path_factory.mktemp("pipeline")
+    rows = []
+    for video, (name, n) in enumerate(FRAMES.items()):
+        folder = root / "crops" / name
+        folder.mkdir(parents=True)
+        numbers = list(range(0, 2 * n, 2))
+        for number in numbers:
+            image = np.full((8, 8, 3), 40 * video + 2 * number, np.uint8)
+            cv2.imwrite(str(folder / f"{number:06d}.jpg"), image)
+        fake = name.startswith("f")
+        rows.append(
+            make_record(
+                video_id=name,
+                dataset="set",
+                label=int(fake),
+                method="swap" if fake else "real",
+                pair_id=f"r{name[1]}" if fake else None,
+                frames_dir=f"crops/{name}",
+                frame_indices=numbers,
+            )
+        )
+    write_index(make_index(rows), root / "index.parquet", command="test")
+    pack(root / "index.parquet", root / "pack")
+    return open_pack(root / "pack")
+
+
+ALL = tuple(range(6))
+
+
+def settings(**changes):
+    return dict(frames=3, sampling="stride", stride=2, batch_size=4) | changes
+
+
+def train(opened, count, rows=ALL, **changes):
+    how = settings(pairing="none", seed=0, threads=0) | changes
+    with make_train_batches(opened, np.array(rows, int), **how) as batches:
+        return list(islice(batches, count))
+
+
+def evaluate(opened, rows=ALL, **changes):
+    how = settings(clips_per_video=1) | changes
+    with make_eval_batches(opened, np.array(rows, int), **how) as batches:
+        return list(batches)
+
+
+def assert_equal(got, expected):
+    assert len(got) == len(expected)
+    for a, b in zip(got, expected):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_a_batch_has_the_contract_s_names_types_and_pixels(opened):
+    (batch,) = train(opened, 1)
+    kinds = {name: (array.dtype.name, array.shape) for name, array in batch.items()}
+    assert kinds == {
+        "clip": ("uint8", (4, 3, 8, 8, 3)),
+        "mask": ("bool", (4, 3)),
+        "position": ("int32", (4, 3)),
+        "label": ("int8", (4,)),
+        "weight": ("float32", (4,)),
+        "video_index": ("int32", (4,)),
+    }
+    grey = 40 * batch["video_index"][:, None] + 2 * batch["position"]
+    assert np.abs(batch["clip"].mean((2, 3, 4)) - grey)[batch["mask"]].max() <= 1
+    np.testing.assert_array_equal(batch["label"], batch["video_index"] >= 3)
+    assert batch["weight"].all()
+
+
+def test_short_videos_are_padded_at_the_end(opened):
+    (batch,) = evaluate(opened, rows=[1, 2], batch_size=2)
+    np.testing.assert_array_equal(batch["position"], [[0, 2, -1], [0, -1, -1]])
+    np.testing.assert_array_equal(batch["mask"], batch["position"] >= 0)
+    assert not batch["clip"][~batch["mask"]].any()
+
+
+@pytest.mark.parametrize("pairing", ["none", "balanced", "paired"])
+def test_threads_and_processes_give_the_same_batches(opened, pairing):
+    expected = train(opened, 5, pairing=pairing)
+    assert_equal(train(opened, 5, pairing=pairing, threads=3, prefetch=4), expected)
+    if pairing == "paired":
+        assert_equal(train(opened, 5, pairing=pairing, workers=2), expected)
+
+
+def test_starting_at_batch_k_is_skipping_k_batches(opened):
+    straight = train(opened, 7)
+    for k in (1, 2, 5):
+        assert_equal(train(opened, 7 - k, start_batch=k), straight[k:])
+
+
+def test_shards_are_the_pieces_of_the_whole_batch(opened):
+    whole = train(opened, 3, pairing="paired")
+    pieces = [train(opened, 3, pairing="paired", shard=(i, 2)) for i in range(2)]
+    joined = [{name: np.concatenate([a[name], b[name]]) for name in a} for a, b in zip(*pieces)]
+    assert_equal(joined, whole)
+
+
+def test_a_pair_shows_the_same_moment(opened):
+    batches = train(opened, 30, pairing="paired")
+    starts = set()
+    for batch in batches:
+        for real, fake in zip(range(0, 4, 2), range(1, 4, 2)):
+            assert batch["video_index"][fake] == batch["video_index"][real] + 3
+            if batch["video_index"][real] == 0:  # both have nine frames
+                np.testing.assert_array_equal(batch["position"][real], batch["position"][fake])
+                starts.add(batch["position"][real, 0])
+    assert starts == {0, 2, 4, 6, 8, 10, 12}
+
+
+def test_batches_per_epoch(opened):
+    rows = np.arange(6)
+    assert batches_per_epoch(opened, rows, pairing="none", batch_size=4) == 2
+    assert batches_per_epoch(opened, rows, pairing="paired", batch_size=2) == 3
+    first, second = train(opened, 2)
+    assert set(first["video_index"]) | set(second["video_index"]) == set(range(6))
+
+
+@pytest.mark.parametrize("sampling, count", [("stride", 3 + 1 + 1 + 3 + 2 + 1), ("even", 10)])
+def test_evaluation_sees_each_clip_once_and_fills_the_last_batch(opened, sampling, count):
+    batches = evaluate(opened, clips_per_video=0, sampling=sampling)
+    joined = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+    real = joined["weight"] > 0
+    assert real.sum() == count and len(real) == -(-count // 4) * 4
+    assert (np.diff(joined["video_index"][real]) >= 0).all()
+    seen = {(v, *p) for v, p in zip(joined["video_index"][real], joined["position"][real].tolist())}
+    assert len(seen) == count
+    filler = {name: array[~real] for name, array in joined.items()}
+    assert (filler["video_index"] == -1).all() and not filler["clip"].any()
+    assert filler["mask"].all()  # a mean over valid frames stays finite
+
+
+def test_evaluation_in_shards_and_threads_is_the_same(opened):
+    whole = evaluate(opened, clips_per_video=0, threads=0)
+    assert_equal(evaluate(opened, clips_per_video=0, threads=2), whole)
+    pieces = [evaluate(opened, clips_per_video=0, shard=(i, 2)) for i in range(2)]
+    joined = [{name: np.concatenate([a[name], b[name]]) for name in a} for a, b in zip(*pieces)]
+    assert_equal(joined, whole)
+
+
+def test_closing_leaves_no_thread_and_no_process(opened):
+    how = settings(pairing="none", seed=0)
+    for reader in ({"threads": 3}, {"workers": 1}):
+        batches = make_train_batches(opened, np.arange(6), **how, **reader)
+        next(batches)
+        batches.close()
+        batches.close()
+        for thread in threading.enumerate():
+            if thread.name.startswith("grain-prefetch"):
+                thread.join(timeout=10)
+                assert not thread.is_alive()
+        assert not multiprocessing.active_children()
+
+
+def test_labels_come_from_the_index_in_memory(opened):
+    """The control of shuffled labels changes the index, and not the pack on disk."""
+    other = dataclasses.replace(opened, index=opened.index.assign(label=1 - opened.index["label"]))
+    (expected,), (got,) = train(opened, 1), train(other, 1)
+    np.testing.assert_array_equal(got["label"], 1 - expected["label"])
+    np.testing.assert_array_equal(got["clip"], expected["clip"])
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"stride": 3}, "r0 has crops every 2 source frames"),
+        ({"sampling": "uniform"}, "even, stride"),
+        ({"rows": []}, "no videos"),
+        ({"shard": (0, 3)}, "nearest sizes: 3, 6"),
+        ({"pairing": "paired", "batch_size": 3}, "nearest sizes: 2, 4"),
+    ],
+)
+def test_impossible_settings_say_what_to_change(opened, changes, says):
+    with pytest.raises(UsageError, match=says):
+        train(opened, 1, **changes)
