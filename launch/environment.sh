@@ -3,13 +3,13 @@
 # pyproject.toml changes, so a second run needs no network.
 
 find_python() {
-  for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+  for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo "Python 3.11 or newer is needed; PYTHON=/path/to/python names one" >&2
+  echo "no Python 3.11 or newer${PYTHON:+ at PYTHON=$PYTHON}; PYTHON=/path/to/python names one" >&2
   return 1
 }
 

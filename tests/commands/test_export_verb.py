@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dfjax
-from dfjax.commands import assembly
+from dfjax.commands import detector as detectors
 from dfjax.commands.main import main
 from dfjax.config import differences, from_dict, load_config
 from dfjax.errors import UsageError
@@ -26,9 +26,9 @@ def asked(monkeypatch):
             raise UsageError("absent is not a workdir")
         calls.append((workdir, checkpoint))
         config = load_config("dual_stream:tiny")
-        return assembly.Detector(config, VARIABLES, f"{checkpoint}/12", "0" * 64, None)
+        return detectors.Detector(config, VARIABLES, f"{checkpoint}/12", "0" * 64, None)
 
-    monkeypatch.setattr(assembly, "load", load)
+    monkeypatch.setattr(detectors, "load", load)
     return calls
 
 
