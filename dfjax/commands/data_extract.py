@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of a crop in px (256)")
     parser.add_argument("--margin", type=float, default=1.3, help="crop side / face side (1.3)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
-    parser.add_argument("--time-limit", type=float, default=600, help="seconds for one video (600)")
+    parser.add_argument(
+        "--time-limit", type=float, default=600.0, help="seconds for one video (600)"
+    )
     add_json(parser)
 
 

@@ -13,7 +13,7 @@ MAX_SHIFT = 0.75  # between sightings, in box sides: farther is another face
 MAX_SCALE = 1.6  # ratio of box sides between sightings
 MIN_FRAGMENT = 3  # sightings; shorter pieces beside the main track are false alarms
 
-Boxes = Float32[np.ndarray, "N 4"]
+Boxes = Float32[np.ndarray, "_ 4"]
 
 
 class FaceTrack(NamedTuple):
@@ -40,7 +40,7 @@ def follow_face(detections: Sequence[Boxes]) -> FaceTrack | None:
     if not tracks:
         return None
     weight = [sum(_side(detections[t][n]) for t, n in track.items()) for track in tracks]
-    order = np.argsort(weight, kind="stable")[::-1]
+    order = np.argsort(-np.array(weight), kind="stable")
     chosen = dict(tracks[order[0]])
     for other in (tracks[i] for i in order[1:]):
         if len(other) >= MIN_FRAGMENT and not chosen.keys() & other.keys():

@@ -1,9 +1,9 @@
 """Face crops of frames: detect, follow one face, cut out squares around it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,11 +25,7 @@ class Detections(NamedTuple):
     landmarks: Float32[np.ndarray, "N 10"] | None = None
 
 
-class FaceDetector(Protocol):
-    """Finds the faces of a frame."""
-
-    def __call__(self, frame: Frame) -> Detections:
-        """Returns the boxes of the faces in an RGB frame, in its pixels."""
+FaceDetector = Callable[[Frame], Detections]  # an RGB frame to its faces, in its pixels
 
 
 class FacePath(NamedTuple):
@@ -37,7 +33,7 @@ class FacePath(NamedTuple):
 
     boxes: Float32[np.ndarray, "T 4"]  # xyxy pixels, square, smoothed, without margin
     found: Bool[np.ndarray, "T"]  # False: interpolated, or part of the fallback
-    fallback: bool  # no face anywhere: the boxes are None in effect, crops are of the centre
+    fallback: bool  # no face anywhere: the boxes are the frames' centre squares
     landmarks: list[list[float] | None] | None
 
 
@@ -150,10 +146,10 @@ def cut_square(
 def _centre_square(height: int, width: int) -> tuple[float, float, float, float]:
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
+    return float(left), float(top), float(left + side), float(top + side)
 
 
-def _shrunk(frame: Frame) -> tuple[Frame, float]:
+def _shrunk(frame: Frame) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
     """Returns a copy of at most `LONGEST_SIDE` pixels, and its scale."""
     height, width = frame.shape[:2]
     scale = min(1.0, LONGEST_SIDE / max(height, width))

@@ -8,6 +8,7 @@ its protocol handlers, and play lists cannot make it open other files.
 import hashlib
 import os
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -203,9 +204,13 @@ def _is_image(path: Path) -> bool:
 
 def _decode_image(file: BufferedReader) -> Frame:
     try:
-        with PIL.Image.open(file) as header:  # reads the header only
-            _check_size(*header.size)
-    except (OSError, PIL.Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+            with PIL.Image.open(file) as header:  # reads the header only
+                _check_size(*header.size)
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+        raise InputError(f"the image has more than the {MAX_PIXELS} pixels allowed") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise InputError("not an image, or damaged") from error
     file.seek(0)
     bgr = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
@@ -216,4 +221,4 @@ def _decode_image(file: BufferedReader) -> Frame:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise InputError(f"{width}x{height} pixels are more than the {MAX_PIXELS} allowed")
+        raise InputError(f"{width}x{height} is more than the {MAX_PIXELS} pixels allowed")
