@@ -4,9 +4,9 @@
   dfjax evaluate --workdir runs/s0a --index celebdf/pack/index.parquet --out runs/s0a/eval/celebdf
   dfjax evaluate --predictions scores.csv --out results
 
-Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and curves.png
-(of the run) to --out, by default WORKDIR/eval/SPLIT. A table of predictions needs the columns
-video_id, label (1 = fake) and fake_prob or logit; without --out it is only measured and printed.
+Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and
+curves.png (of the run) to --out, by default WORKDIR/eval/SPLIT. A table of predictions needs the
+columns video_id, label (1 = fake) and fake_prob or logit; without --out it is only measured.
 --index names the data to score (of a pack, or of crops, which are packed first); with --predictions
 it says who is in each video, so that people also in training are noticed.
 

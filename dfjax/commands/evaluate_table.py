@@ -11,7 +11,6 @@ COLUMNS = {
     "ap": "AP",
     "eer": "EER",
     "accuracy": "acc",
-    "balanced_accuracy": "bal. acc",
     "f1": "F1",
     "log_loss": "log loss",
     "ece": "ECE",
@@ -22,13 +21,13 @@ COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 def print_tables(result: dict[str, Any]) -> None:
     """Prints the content of `metrics.json` on standard output, for people."""
     console = Console()
+    if not console.is_terminal:
+        console.width = 120  # a log is not cut off where a terminal would be
     n = result["n"]
     heading = f"{n['videos']} videos ({n['real']} real, {n['fake']} fake) · split {result['split']}"
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    for name in COLUMNS.values():
-        table.add_column(name, justify="right")
-    table.add_column("AUC 95 %", justify="right")
+    for name in ("", *COLUMNS.values(), "AUC 95 %"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for name, metrics in _rows(result):
         cells = [_number(metrics.get(key)) for key in COLUMNS]
         table.add_row(escape(name), *cells, _interval(metrics.get("video_auc_ci")))

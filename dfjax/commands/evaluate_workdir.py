@@ -13,6 +13,7 @@ from dfjax.commands import assembly
 from dfjax.commands.detector import Detector, load
 from dfjax.commands.evaluate import write_results
 from dfjax.commands.progress import track
+from dfjax.commands.training import use_compilation_cache
 from dfjax.data.pack import Pack, open_pack, pack
 from dfjax.data.pack_reader import MANIFEST
 from dfjax.data.records import SPLITS
@@ -37,7 +38,7 @@ def evaluate_workdir(
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     detector = load(workdir, checkpoint)
-    assembly.use_compilation_cache(workdir)
+    use_compilation_cache(workdir)
     config = detector.config
     training = _training_data(detector, workdir, needed=index is None)
     data = training if index is None else open_index(index, out)

@@ -33,6 +33,7 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
+    "text.parse_math": False,  # a file may be called $5.mp4
     "lines.linewidth": 2.0,
     "lines.solid_capstyle": "round",
 }

@@ -1,0 +1,80 @@
+"""Fake probability of videos, images and folders of them.
+
+  dfjax predict --workdir runs/s0a clip.mp4 photo.jpg folder/
+  dfjax predict --workdir runs/s0a folder/ --out scores --json
+
+Reads mp4, avi, mov, mkv, webm, jpg and png; folders are searched to any depth. The face is found
+and followed (--detector none: the input is a face crop already), clips are cut as in training, and
+an input scores the mean P(fake) of its clips: verdict fake from 0.5, confidence max(p, 1 - p).
+
+--out writes one PNG per input (frames with the face's box, score over time) and appends an audit
+line per input to predictions.jsonl (hashes of the file and the checkpoint, score, version, time).
+An input that cannot be scored gives one line that says why; the others go on, and the exit code
+is then 1.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.errors import FINDING, OK, UsageError
+
+BATCH_SIZE = 32
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument("--workdir", type=Path, required=True, help="of `dfjax train`")
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="clips at a time (32)")
+    parser.add_argument("--clips", type=int, help="per input, 0: cover it (as in the config)")
+    parser.add_argument("--checkpoint", default="best", help="best (default) or last")
+    parser.add_argument("--detector", default="haar", help="haar (default), yunet or none")
+    parser.add_argument("--detector-model", metavar="FILE", help="YuNet's ONNX file")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
+    parser.add_argument("--time-limit", type=float, default=600, help="seconds for one input (600)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scores the inputs and returns the exit code."""
+    for name in ("batch_size", "workers", "time_limit"):
+        if getattr(args, name) <= 0:
+            raise UsageError(f"--{name.replace('_', '-')} must be positive")
+    if args.clips is not None and args.clips < 0:
+        raise UsageError("--clips must not be negative")
+    from dfjax.commands.predict_inputs import find_inputs
+    from dfjax.data.faces import make_detector
+
+    inputs = find_inputs(args.inputs)
+    make_detector(args.detector, args.detector_model)  # a wrong name should not cost a worker each
+    from dfjax.commands.predict_run import predict
+
+    results = [_show(result, args.json) for result in predict(args, inputs)]
+    failed = sum(result["status"] == "error" for result in results)
+    if failed:
+        print(f"dfjax: {failed} of {len(results)} inputs could not be scored", file=sys.stderr)
+    if args.out:
+        print(f"written to {args.out}", file=sys.stderr)
+    if args.json:
+        print_json({"results": results})
+    return FINDING if failed else OK
+
+
+def _show(result: dict[str, Any], json: bool) -> dict[str, Any]:
+    """Prints one line as soon as an input is done, unless JSON was asked for."""
+    if result["status"] == "error":
+        print(f"dfjax: {result['input']}: {result['error']}", file=sys.stderr)
+    elif not json:
+        name = result["input"].encode("utf-8", "replace").decode()  # names may not be text
+        missed = f", {result['faces_missed']} without a face" if result["faces_missed"] else ""
+        print(
+            f"{result['fake_prob']:.4f}  {result['verdict']}  {name}"
+            f"  ({result['frames_used']} frames{missed})",
+            flush=True,
+        )
+    return result
