@@ -163,7 +163,7 @@ class EfficientNet(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
-    ) -> dict[str, Float[Array, "n ? ? ?"]]:
+    ) -> dict[str, Float[Array, "n _ _ _"]]:
         """Returns the maps `stem`, `stage1` … `stage7` and `top`, by name.
 
         Args:
