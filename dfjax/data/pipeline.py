@@ -1,63 +1,27 @@
-"""Batches for training and evaluation, read ahead by threads or processes (Grain).
+"""Batches for training and evaluation: which clips they hold, and how a clip is loaded.
 
 Batch k is a pure function of (data, seed, k): it does not depend on how many threads or processes
-read, and a resumed run asks for `start_batch=k` instead of restoring an iterator. One Grain element
-is a whole batch, so the readers never have to agree on anything.
+read ahead, and a resumed run asks for `start_batch=k` instead of restoring an iterator.
 """
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
-from types import TracebackType
+from collections.abc import Sequence
 from typing import SupportsIndex
 
-import grain
 import numpy as np
-from absl import flags
 
 from dfjax.data import clips
 from dfjax.data.clips import Sampling
 from dfjax.data.pack import Pack
+from dfjax.data.prefetch import Batches, HostBatch, read_ahead
 from dfjax.data.sampling import Draw, Rows, Sampler
 from dfjax.errors import UsageError
-
-HostBatch = dict[str, np.ndarray]
-"""`clip u8[B,T,S,S,3]  mask bool[B,T]  position i32[B,T] (source frames, -1: padding)  label i8[B]
-weight f32[B]  video_index i32[B] (row of the pack's index, -1: no clip)`."""
 
 _FOREVER = 2**40  # batches; Grain wants a length
 
 Shard = tuple[int, int]
 """This process and how many there are; each gets an equal, disjoint piece of every batch."""
-
-
-class Batches(Iterator[HostBatch]):
-    """An iterator over batches that reads ahead; `close()` ends its threads and processes."""
-
-    def __init__(self, iterator: grain.DatasetIterator) -> None:
-        """Wraps a Grain iterator."""
-        self._iterator = iterator
-
-    def __next__(self) -> HostBatch:
-        """Returns the next batch, waiting for it where reading is slower than its use."""
-        return next(self._iterator)
-
-    def close(self) -> None:
-        """Ends reading; a thread may still finish the batch that it is at."""
-        self._iterator.close()
-
-    def __enter__(self) -> "Batches":
-        """Returns itself: `with make_train_batches(…) as batches` closes at the end."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Closes the iterator."""
-        self.close()
 
 
 def batches_per_epoch(pack: Pack, rows: Rows, *, pairing: str, batch_size: int) -> int:
@@ -109,7 +73,9 @@ def make_train_batches(
     how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard)
     sampler = Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=seed)
     plan = _TrainPlan(sampler, start_batch, _places(batch_size, shard))
-    return _read(plan, _ClipLoader(pack, how), workers, threads, prefetch)
+    return read_ahead(
+        plan, _ClipLoader(pack, how), workers=workers, threads=threads, prefetch=prefetch
+    )
 
 
 def make_eval_batches(
@@ -157,7 +123,9 @@ def make_eval_batches(
         for offset in clips.spread_offsets(pack.frame_numbers(row), how, clips_per_video)
     ]
     plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
-    return _read(plan, _ClipLoader(pack, how), workers, threads, prefetch)
+    return read_ahead(
+        plan, _ClipLoader(pack, how), workers=workers, threads=threads, prefetch=prefetch
+    )
 
 
 class _TrainPlan:
@@ -249,18 +217,3 @@ def _check(pack: Pack, rows: Rows, sampling: Sampling, batch_size: int, shard: S
 def _places(batch_size: int, shard: Shard) -> range:
     local = batch_size // shard[1]
     return range(shard[0] * local, (shard[0] + 1) * local)
-
-
-def _read(
-    plan: _TrainPlan | _EvalPlan, load: _ClipLoader, workers: int, threads: int, prefetch: int
-) -> Batches:
-    """Starts reading ahead; with processes, each of them reads in one thread."""
-    dataset = grain.MapDataset.source(plan).map(load)
-    ahead = min(prefetch, len(plan))
-    if not workers:
-        options = grain.ReadOptions(min(threads, ahead), ahead)
-        return Batches(iter(dataset.to_iter_dataset(options)))
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
-    processes = grain.MultiprocessingOptions(workers, max(1, math.ceil(ahead / workers)))
-    return Batches(iter(dataset.to_iter_dataset(grain.ReadOptions(1, 1)).mp_prefetch(processes)))
