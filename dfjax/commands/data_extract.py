@@ -42,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of a crop in px (256)")
     parser.add_argument("--margin", type=float, default=1.3, help="crop side / face side (1.3)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
-    parser.add_argument(
-        "--time-limit", type=float, default=600.0, help="seconds for one video (600)"
-    )
+    parser.add_argument("--time-limit", type=float, default=600.0, help="seconds a video (600)")
     add_json(parser)
 
 
@@ -72,10 +70,12 @@ def run(args: argparse.Namespace) -> int:
         crops_folder(out, video_id)
     open_output(out, settings)
     log = ErrorLog(out / "errors.jsonl")
-    extractions = extract_index(
-        index, out, settings, workers=args.workers, time_limit=args.time_limit
-    )
-    results, reused = _collect(extractions, index, log)
+    limits = {"workers": args.workers, "time_limit": args.time_limit}
+    try:
+        results, reused = _collect(extract_index(index, out, settings, **limits), index, log)
+    except KeyboardInterrupt:
+        print("dfjax: finished videos are kept; the same command continues", file=sys.stderr)
+        raise
     if not results:
         raise UsageError(f"none of the {len(index)} videos can be read; see {log.path}")
     extracted = merge(index, results)

@@ -38,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ratios", type=_ratios, help="folder: train,val,test (0.8,0.1,0.1)")
     parser.add_argument("--seed", type=int, help="folder: of the dealing into splits (0)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
-    parser.add_argument(
-        "--time-limit", type=float, default=120.0, help="seconds for one file (120)"
-    )
+    parser.add_argument("--time-limit", type=float, default=120.0, help="seconds a file (120)")
     add_json(parser)
 
 

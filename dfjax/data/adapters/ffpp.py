@@ -21,8 +21,9 @@ from dfjax.errors import UsageError, unknown
 DATASET = "ffpp"
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 COMPRESSIONS = ("raw", "c0", "c23", "c40")
-REAL_PATH = re.compile(r"original_sequences/youtube/(\w+)/videos/(\d{3})\.\w+")
-FAKE_PATH = re.compile(r"manipulated_sequences/(\w+)/(\w+)/videos/(\d{3})_(\d{3})\.\w+")
+_RATE = f"({'|'.join(COMPRESSIONS)})"  # beside them lie `masks`, which are videos, too
+REAL_PATH = re.compile(rf"original_sequences/youtube/{_RATE}/videos/(\d{{3}})\.\w+")
+FAKE_PATH = re.compile(rf"manipulated_sequences/(\w+)/{_RATE}/videos/(\d{{3}})_(\d{{3}})\.\w+")
 
 
 def list_ffpp(

@@ -18,7 +18,7 @@ def find_media(folder: Path) -> list[str]:
         UsageError: a folder cannot be listed.
     """
     found: list[str] = []
-    seen: set[tuple[int, int]] = set()
+    seen = {_identity(folder)}
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         folders[:] = sorted(name for name in folders if _first_visit(Path(parent, name), seen))
         base = Path(parent).relative_to(folder)
@@ -27,12 +27,16 @@ def find_media(folder: Path) -> list[str]:
 
 
 def _first_visit(folder: Path, seen: set[tuple[int, int]]) -> bool:
-    status = folder.stat()
-    key = (status.st_dev, status.st_ino)
+    key = _identity(folder)
     if folder.name.startswith(".") or key in seen:
         return False
     seen.add(key)
     return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _refuse(error: OSError) -> NoReturn:

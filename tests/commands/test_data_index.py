@@ -1,0 +1,96 @@
+"""`dfjax data index`: the table, the files left out, the exit codes."""
+
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.commands.main import main
+from dfjax.data.records import read_index
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "set"
+    for kind in ("real", "fake"):
+        (root / kind).mkdir(parents=True)
+        for i in range(3):
+            image = np.full((10, 12, 3), 40 * i, np.uint8)
+            cv2.imwrite(str(root / kind / f"{i}.png"), image)
+    return root
+
+
+def index(folder, *arguments):
+    out = folder.parent / "work" / "index.parquet"
+    command = ["data", "index", "--adapter", "folder", "--root", str(folder), "--out", str(out)]
+    return main([*command, "--workers", "1", "--json", *arguments]), out
+
+
+def test_every_file_is_probed(folder, capsys):
+    code, out = index(folder)
+    assert code == 0
+    rows = read_index(out)
+    assert rows["n_frames"].tolist() == [1] * 6 and rows["width"].tolist() == [12] * 6
+    assert rows["sha256"].str.len().tolist() == [64] * 6
+    assert rows["pair_id"].notna().sum() == 3
+    captured = capsys.readouterr()
+    summary = json.loads(captured.out.splitlines()[-1])
+    assert (summary["real"], summary["fake"], summary["unreadable"]) == (3, 3, 0)
+    assert summary["splits"] == {"train": 2, "val": 2, "test": 2}
+    assert "3 fakes are paired" in captured.err
+    assert not (out.parent / "errors.jsonl").exists()
+
+
+def test_unreadable_files_are_listed_and_left_out(folder, capsys):
+    (folder / "real" / "0.png").write_bytes(b"")
+    (folder / "fake" / "text.mp4").write_text("no video")
+    with open(os.fsencode(folder / "fake") + b"/caf\xe9.png", "wb") as file:
+        file.write((folder / "fake" / "1.png").read_bytes())
+    code, out = index(folder)
+    assert code == 1
+    rows = read_index(out)
+    assert len(rows) == 5
+    assert rows.set_index("path")["pair_id"].isna()["fake/0.png"]  # its real is unreadable
+    lines = (out.parent / "errors.jsonl").read_text().splitlines()
+    errors = {json.loads(line)["path"]: json.loads(line)["error"] for line in lines}
+    assert errors["real/0.png"] == "empty file (0 bytes)"
+    assert errors["fake/text.mp4"].startswith("not a video")
+    assert sum("not valid UTF-8" in error for error in errors.values()) == 1
+    assert "3 files could not be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--compression", "c23"], "--compression does not go with --adapter folder"),
+        (["--adapter", "foldr"], "Did you mean 'folder'"),
+        (["--root", "/absent"], "no folder /absent"),
+        (["--ratios", "1,2"], "three shares"),
+        (["--ratios", "a,b,c"], "ratios"),
+        (["--workers", "0"], "must be positive"),
+    ],
+)
+def test_wrong_usage_is_one_line(folder, capsys, arguments, message):
+    assert index(folder, *arguments)[0] == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_nothing_readable_is_wrong_usage(folder, capsys):
+    for file in folder.glob("*/*.png"):
+        file.write_bytes(b"")
+    assert index(folder)[0] == 2
+    assert "none of the 6 files can be read" in capsys.readouterr().err
+
+
+@pytest.mark.samples
+def test_the_seven_samples(samples, tmp_path):
+    out = tmp_path / "index.parquet"
+    command = ["data", "index", "--adapter", "ffpp", "--root", str(samples / "ffpp")]
+    assert main([*command, "--compression", "c23", "--out", str(out)]) == 0
+    rows = read_index(out)
+    assert rows["label"].value_counts().to_dict() == {0: 3, 1: 4}
+    assert rows["split"].value_counts().to_dict() == {"train": 3, "val": 2, "test": 2}
+    assert rows.set_index("video_id")["n_frames"]["ffpp/youtube/c23/519"] == 751
