@@ -17,7 +17,7 @@ from tests_prefetch_load import load
 
 if __name__ == "__main__":
     batches = read_ahead(range(1000), load, workers=2, threads=0, prefetch=2)
-    next(batches)
+    next(batches), next(batches)  # one from each process: both have started
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     time.sleep(60)
 """
