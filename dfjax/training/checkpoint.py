@@ -138,7 +138,10 @@ def _manager(root: Path, keep: int) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
-    return ocp.CheckpointManager(root, options=options, item_names=(*ITEMS, "run"))
+    # Named handlers, or the shapes of a step that another process wrote could not be read.
+    handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
+    handlers["run"] = ocp.JsonCheckpointHandler()
+    return ocp.CheckpointManager(root, options=options, item_handlers=handlers)
 
 
 def _restore(
