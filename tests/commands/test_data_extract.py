@@ -9,7 +9,6 @@ import pytest
 
 from dfjax.commands import data_extract
 from dfjax.commands.main import main
-from dfjax.data.extract import choose_frames
 from dfjax.data.records import make_index, make_record, read_index, write_index
 
 RNG = np.random.default_rng(0)
@@ -130,19 +129,6 @@ def test_ids_that_lead_elsewhere_are_refused(tmp_path, capsys):
     write_index(make_index([row]), tmp_path / "i.parquet", command="test")
     assert extract(tmp_path / "i.parquet", tmp_path / "out") == 2
     assert "cannot name a folder" in capsys.readouterr().err
-
-
-def test_frames_are_spread_from_first_to_last():
-    assert choose_frames(10, frames=4, every=None) == [0, 3, 6, 9]
-    assert choose_frames(3, frames=32, every=None) == [0, 1, 2]
-    assert choose_frames(1, frames=2, every=None) == [0]
-    assert choose_frames(10, frames=None, every=4) == [0, 4, 8]
-    for n in range(1, 70):
-        chosen = choose_frames(n, frames=32, every=None)
-        assert len(set(chosen)) == len(chosen) == min(n, 32)
-    for wrong in ({"frames": 3, "every": 2}, {"frames": None, "every": None}):
-        with pytest.raises(ValueError, match="one of frames and every"):
-            choose_frames(10, **wrong)
 
 
 @pytest.mark.samples
