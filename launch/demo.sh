@@ -16,13 +16,13 @@ demo=runs/demo
 step() { echo; echo "== $1"; shift; echo "   $*"; "$@"; }
 
 step "1/6 faces: synthetic, real and manipulated, identities split once and for all" \
-  dfjax data synth --out $demo/data --config=dual_stream:tiny
+  dfjax data synth --out $demo/data --videos 1000 --identities 100 --mp4 4
 step "2/6 pack" dfjax data pack --index $demo/data/index.parquet --out $demo/pack
 step "3/6 train the two-stream detector (tiny)" \
   dfjax train --config=dual_stream:tiny --workdir=$demo/workdir --config.data.path=$demo/pack
 step "4/6 evaluate on identities it never saw" \
   dfjax evaluate --workdir $demo/workdir --out $demo
-step "5/6 score a video" \
+step "5/6 score videos" \
   dfjax predict --workdir $demo/workdir $demo/data/videos --out $demo/predict
 step "6/6 export the weights" \
   dfjax export --workdir $demo/workdir --to safetensors --out $demo/dual_stream.safetensors

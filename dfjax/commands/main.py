@@ -24,7 +24,22 @@ VERBS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line with the command that helps."""
+    """An argument parser whose errors are one line with the command that helps.
+
+    A verb that sets the default `overrides=[]` finds every `--config.KEY=VALUE` there.
+    """
+
+    def parse_args(  # type: ignore[override]  # the overloads for namespaces of other types
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Returns the arguments; what argparse does not know is an error or an override."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        if hasattr(parsed, "overrides"):
+            parsed.overrides = [item for item in rest if item.startswith("--config.")]
+            rest = [item for item in rest if not item.startswith("--config.")]
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Raises the message as a `UsageError` instead of printing the whole usage."""
@@ -58,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def make_parser(verb: str, module: Any) -> Parser:  # noqa: ANN401
+def make_parser(verb: str, module: Any) -> Parser:
     """Returns the parser of `verb`: the module's docstring is the help, example included."""
     parser = Parser(
         prog=f"dfjax {verb}",
@@ -77,12 +92,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401
+def print_json(value: Any) -> None:
     """Prints `value` as the one JSON line that ends standard output; NaN becomes null."""
     print(json.dumps(finite(value)), flush=True)
 
 
-def finite(value: Any) -> Any:  # noqa: ANN401
+def finite(value: Any) -> Any:
     """Returns `value` with every NaN and infinity replaced by None, for strict JSON."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}

@@ -20,14 +20,12 @@ from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments; `--config.a.b=value` is collected from what is left over."""
+    """Declares the arguments; `--config.KEY=VALUE` are collected from what is left over."""
     parser.add_argument(
         "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="--config.KEY=VALUE", help="change one key of the config"
-    )
+    parser.set_defaults(overrides=[])
     add_json(parser)
 
 

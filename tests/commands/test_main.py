@@ -100,3 +100,19 @@ def test_json_is_strict(capsys):
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert json.loads(out, parse_constant=pytest.fail) == finite(value)
+
+
+def test_overrides_are_collected_where_a_verb_takes_them():
+    def add_arguments(parser):
+        parser.add_argument("--config")
+        parser.set_defaults(overrides=[])
+
+    parser = make_parser("x", SimpleNamespace(__doc__="d", add_arguments=add_arguments))
+    parsed = parser.parse_args(["--config.a.b=1", "--config=c", "--config.s=--x y"])
+    assert (parsed.config, parsed.overrides) == ("c", ["--config.a.b=1", "--config.s=--x y"])
+    assert parser.parse_args(["--config=c"]).overrides == []
+    with pytest.raises(UsageError, match="unrecognized arguments: --confg.a=1"):
+        parser.parse_args(["--config=c", "--confg.a=1"])
+    other = make_parser("y", SimpleNamespace(__doc__="d", add_arguments=lambda p: None))
+    with pytest.raises(UsageError, match=r"unrecognized arguments: --config\.a=1"):
+        other.parse_args(["--config.a=1"])
