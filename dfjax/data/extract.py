@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -13,13 +12,21 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from dfjax.data.faces import FaceCrops, FaceDetector, cut, locate_face, make_detector
+from dfjax.data.faces import (
+    FaceCrops,
+    FaceDetector,
+    crop_faces,
+    cut,
+    locate_face,
+    make_detector,
+)
 from dfjax.data.records import atomic_path
 from dfjax.data.video import ShortVideoError, iterate_frames, probe
 from dfjax.data.worker_pool import run_tasks
 from dfjax.errors import InputError, UsageError
 
 JPEG_QUALITY = 95
+BUFFER_BYTES = 256 * 2**20  # per worker: 32 frames of 1920x1080 fit
 SETTINGS_FILE = "extraction.json"
 FACES_FILE = "faces.json"  # beside the crops of a video: it is finished
 
@@ -66,12 +73,16 @@ def extract_video(
 ) -> FaceCrops:
     """Returns the face crops of these frames of a video or image.
 
-    The file is decoded twice, to find the face and to cut it out, so that only crops and never all
-    frames are in memory; detection costs far more than decoding.
+    Where all frames together exceed `BUFFER_BYTES` the file is decoded twice, to find the face and
+    to cut it out, with one frame in memory at a time; the crops are the same.
 
     Raises:
         InputError: the file cannot be read, or ends before the last index.
     """
+    frames = iterate_frames(path, indices)
+    first = next(frames)
+    if first.nbytes * len(indices) <= BUFFER_BYTES:
+        return crop_faces([first, *frames], detector, size=size, margin=margin)
     face = locate_face(iterate_frames(path, indices), detector)
     frames = iterate_frames(path, indices)
     crops = [cut(frame, box, face, size, margin) for frame, box in zip(frames, face.boxes)]
@@ -139,16 +150,16 @@ def merge(index: pd.DataFrame, results: dict[int, dict[str, Any]]) -> pd.DataFra
 def extract_record(out: str, settings: Settings, task: dict[str, Any]) -> dict[str, Any]:
     """Extracts one video into its folder and returns the columns for its row.
 
-    The folder appears with everything in it, or not at all.
-
     Raises:
-        InputError: the video cannot be read.
+        InputError: the video cannot be read, or is not the one that was indexed.
     """
     folder = crops_folder(Path(out), task["video_id"])
     if task["path"] is None:
         raise InputError("the index names no file for it")
     path = Path(task["root"] or "", task["path"])
     info = probe(path)
+    if task["sha256"] not in (None, info.sha256):
+        raise InputError("the file has changed since it was indexed: run `dfjax data index` again")
     detector = _detector(settings.detector, settings.detector_model)
     choose = functools.partial(choose_frames, frames=settings.frames, every=settings.every)
     size, margin = settings.size, settings.margin
@@ -215,14 +226,16 @@ def _sharpness(crop: np.ndarray) -> float:
 
 
 def _save(folder: Path, indices: list[int], faces: FaceCrops, fields: dict[str, Any]) -> None:
-    partial = folder.with_name(f".{folder.name}.partial")
-    for stale in (partial, folder):  # of an interrupted run; of a file that has changed since
-        if stale.exists():
-            shutil.rmtree(stale)
-    partial.mkdir(parents=True)
+    """Writes the crops and then, as the mark that they are complete, the faces file.
+
+    The folder itself may hold those of other videos (`a/b.mp4` beside `a.mp4`): only own files go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in (folder / FACES_FILE, *folder.glob("*.jpg")):
+        stale.unlink(missing_ok=True)
     for number, crop in zip(indices, faces.crops):
         bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        (partial / f"{number:06d}.jpg").write_bytes(data.tobytes())
-    (partial / FACES_FILE).write_text(json.dumps(fields))
-    partial.rename(folder)
+        (folder / f"{number:06d}.jpg").write_bytes(data.tobytes())
+    with atomic_path(folder / FACES_FILE) as partial:
+        partial.write_text(json.dumps(fields))

@@ -1,7 +1,6 @@
 """Extraction of one video: which frames, which pixels, and what is kept between runs."""
 
 import json
-import shutil
 
 import cv2
 import numpy as np
@@ -37,8 +36,9 @@ def bright_corner(frame):
     return Detections(np.array([[0, 0, 32, 24]], np.float32))
 
 
-def test_streaming_gives_the_crops_of_the_frames_in_memory(tmp_path, make_video):
+def test_streaming_gives_the_crops_of_the_frames_in_memory(tmp_path, make_video, monkeypatch):
     path = make_video(tmp_path / "v.mp4")
+    monkeypatch.setattr(extract, "BUFFER_BYTES", 0)
     streamed = extract.extract_video(path, [0, 4, 9], bright_corner, size=24, margin=1.2)
     at_once = crop_faces(read_frames(path, [0, 4, 9]), bright_corner, size=24, margin=1.2)
     for a, b in zip(streamed, at_once):
@@ -77,18 +77,22 @@ def test_crops_of_a_file_that_has_changed_do_not_count(tmp_path, make_video):
     assert len(list((out / "crops/d/v").glob("*.jpg"))) == 4  # none of the old ones is left
 
 
-def test_half_written_crops_are_replaced(tmp_path, make_video):
-    out = tmp_path / "out"
-    rest = out / "crops/d/.v.partial"
-    rest.mkdir(parents=True)
-    (rest / "000001.jpg").write_bytes(b"half")
+def test_a_file_that_is_not_the_indexed_one_is_an_input_error(tmp_path, make_video):
+    changed = task(make_video(tmp_path / "v.mp4")) | {"sha256": "0" * 64}
+    with pytest.raises(InputError, match="changed since it was indexed"):
+        extract_record(str(tmp_path / "out"), Settings(detector="none"), changed)
+
+
+def test_half_written_crops_are_replaced_and_others_below_them_kept(tmp_path, make_video):
+    folder = tmp_path / "out/crops/d/v"
+    (folder / "w").mkdir(parents=True)
+    (folder / "w" / "000001.jpg").write_bytes(b"of the video d/v/w")
+    (folder / "000001.jpg").write_bytes(b"half")
+    assert load_finished(tmp_path / "out", "d/v", None) is None
     settings = Settings(detector="none", frames=2, size=16)
-    extract_record(str(out), settings, task(make_video(tmp_path / "v.mp4")))
-    assert not rest.exists()
-    assert not (out / "crops/d/v/000001.jpg").exists()
-    assert json.loads((out / "crops/d/v/faces.json").read_text())["frame_indices"] == [0, 19]
-    shutil.rmtree(out / "crops/d/v")
-    assert load_finished(out, "d/v", None) is None
+    extract_record(str(tmp_path / "out"), settings, task(make_video(tmp_path / "v.mp4")))
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*"))
+    assert names == ["000000.jpg", "000019.jpg", "faces.json", "w/000001.jpg"]
 
 
 def test_frames_are_chosen_again_where_the_stream_promised_too_many(
