@@ -35,13 +35,12 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.commands.training import train
     from dfjax.training.signals import Stopped
 
+    outcome: dict[str, Any]
     try:
-        outcome = train(config, args.workdir)
+        outcome, code = train(config, args.workdir), OK
     except Stopped as stopped:
-        outcome: dict[str, Any] = {"status": str(stopped), "workdir": str(args.workdir)}
+        outcome = {"status": str(stopped), "workdir": str(args.workdir)}
         code = stopped.code
-    else:
-        code = OK
     if args.json:
         print_json(outcome)
     else:

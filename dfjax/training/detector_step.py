@@ -1,6 +1,7 @@
 """One optimisation step of a detector: forward, loss, gradients, update, in reading order."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -44,20 +45,21 @@ def make_train_step(
         (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         grad_norm = optax.tree.norm(grads)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        new = state.replace(
+        new = replace(
+            state,
             params=optax.apply_updates(state.params, updates),
             batch_stats=batch_stats,
             opt_state=opt_state,
             skipped=jnp.zeros_like(state.skipped),
         )
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
-        kept = state.replace(skipped=state.skipped + 1)
+        kept = replace(state, skipped=state.skipped + 1)
         new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)
         metrics = {
             "loss": value,
             "grad_norm": grad_norm,
             "skipped": 1.0 - finite.astype(jnp.float32),
         }
-        return new.replace(step=state.step + 1), metrics
+        return replace(new, step=state.step + 1), metrics
 
     return train_step
