@@ -13,10 +13,9 @@ errors.jsonl; the exit code is then 1.
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable
-from typing import Any
 
 from dfjax.commands.main import add_json, print_json
+from dfjax.commands.progress import track
 from dfjax.errors import FINDING, OK
 
 
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.data.pack import pack
 
     command = shlex.join(["dfjax", *sys.argv[1:]])
-    report = pack(args.index, args.out, command=command, fresh=args.fresh, track=_track)
+    report = pack(args.index, args.out, command=command, fresh=args.fresh, track=track)
     verb = "reused" if report.reused else "packed"
     print(
         f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of "
@@ -49,10 +48,3 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report._asdict() | {"out": args.out, "errors": len(report.errors)})
     return FINDING if report.errors else OK
-
-
-def _track(items: Iterable[Any], total: int, name: str) -> Iterable[Any]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, name, total, console=Console(stderr=True))

@@ -41,7 +41,7 @@ def check_crops(
     rows = list(table.itertuples())
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         results = threads.map(lambda row: _check_video(row, index_path.parent), rows)
-        checked = list(track(results, len(rows), "checking crops"))
+        checked = list(track(results, total=len(rows), what="checking crops"))
     errors = [
         {"video_id": row.video_id, "path": str(row.frames_dir), "stage": "pack", "error": error}
         for row, result in zip(rows, checked)

@@ -41,7 +41,7 @@ def pack(
     *,
     command: str = "dfjax data pack",
     fresh: bool = False,
-    track: Track = lambda items, total, name: items,
+    track: Track = lambda items, *, total, what: items,
 ) -> PackReport:
     """Writes the crops that an index names as a pack in folder `out`.
 

@@ -32,8 +32,8 @@ FEATURES = tfds.features.FeaturesDict(
     }
 )
 
-Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
-"""Wraps what is worked through, its length and a name, to show progress."""
+Track = Callable[..., Iterable[Any]]
+"""`track(items, *, total, what)` yields the items and may show how far it is."""
 
 _KEYS = 2**128  # the range over which TFDS spreads its temporary buckets
 
@@ -79,7 +79,8 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
 
     def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
         total = sum(count_records(len(frames)) for frames in videos["frame_indices"])
-        rows = self._track(videos.itertuples(), len(videos), f"packing {videos['split'].iloc[0]}")
+        what = f"packing {videos['split'].iloc[0]}"
+        rows = self._track(videos.itertuples(), total=len(videos), what=what)
         records = (record for row in rows for record in self._records(row))
         # TFDS sorts by key in buckets that cover all 128-bit numbers and loads one at a time:
         # keys 0, 1, 2, … would all fall into the first and pull the whole data set into memory.
