@@ -7,6 +7,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from dfjax.models.initializers import GLOROT
 from dfjax.models.layers import Compute
 from dfjax.ops.conv import conv
 from dfjax.ops.padding import same_padding
@@ -42,12 +43,8 @@ class ConvLSTM(nn.Module):
         b, t, h, w, inputs = x.shape
         dtype, lowering = self.compute.dtype, self.compute.lowering
         k, gates = self.kernel_size, 4 * self.features
-        kernel = self.param(
-            "kernel", nn.initializers.glorot_uniform(), (k, k, inputs, gates), jnp.float32
-        )
-        recurrent = self.param(
-            "recurrent", nn.initializers.orthogonal(), (k, k, self.features, gates), jnp.float32
-        )
+        kernel = self.param("kernel", GLOROT, (k, k, inputs, gates), jnp.float32)
+        recurrent = self.param("recurrent", GLOROT, (k, k, self.features, gates), jnp.float32)
         bias = self.param("bias", _forget_open, (gates,), jnp.float32)
         pad = (same_padding(h, k, 1), same_padding(w, k, 1))
         maps = x.astype(dtype).reshape(b * t, h, w, inputs)

@@ -1,5 +1,6 @@
 """S0A: two EfficientNet streams of one clip, a ConvLSTM over their maps, attention fusion."""
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,10 +12,12 @@ from jaxtyping import Array, Bool, Float
 from dfjax.errors import UsageError, unknown
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import EfficientNet
+from dfjax.models.initializers import LECUN
 from dfjax.models.layers import Compute
 from dfjax.ops.resize import resize
 
 STREAMS = ("hq", "lq")
+Dense = functools.partial(nn.Dense, kernel_init=LECUN)
 
 
 class DualStream(nn.Module):
@@ -124,18 +127,18 @@ class DualStream(nn.Module):
         width = self._scaled(self.projection)
         if name == "lq" and vector.shape[-1] == width:
             return vector  # the write-up projects the wide stream to the width of the narrow one
-        return nn.Dense(width, name=f"{name}_projection")(vector)
+        return Dense(width, name=f"{name}_projection")(vector)
 
     def _stream_weights(self, vectors: list[Array]) -> Array:
         x = jnp.concatenate(vectors, axis=-1)
-        x = jax.nn.relu(nn.Dense(self._scaled(self.attention), name="attention_hidden")(x))
-        return jax.nn.softmax(nn.Dense(len(vectors), name="attention_weights")(x))
+        x = jax.nn.relu(Dense(self._scaled(self.attention), name="attention_hidden")(x))
+        return jax.nn.softmax(Dense(len(vectors), name="attention_weights")(x))
 
     def _classify(self, x: Array, *, train: bool) -> Array:
         for number, (width, rate) in enumerate(zip(self.classifier, self.dropout, strict=True), 1):
-            x = jax.nn.relu(nn.Dense(self._scaled(width), name=f"classifier_hidden{number}")(x))
+            x = jax.nn.relu(Dense(self._scaled(width), name=f"classifier_hidden{number}")(x))
             x = nn.Dropout(rate, deterministic=not train, name=f"classifier_dropout{number}")(x)
-        return nn.Dense(1, name="classifier_logit")(x)[:, 0]
+        return Dense(1, name="classifier_logit")(x)[:, 0]
 
     def _scaled(self, width: int) -> int:
         return max(8, int(width * self.width))

@@ -1,7 +1,6 @@
 """The layers that every backbone is made of: convolution, batch normalisation, SE, drop path."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +8,13 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from dfjax.models.initializers import HE_IN, HE_OUT
 from dfjax.ops import conv as conv_ops
 from dfjax.ops.depthwise import depthwise_conv
 from dfjax.ops.lowering import NATIVE, Lowering
 from dfjax.ops.padding import Padding
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
-
-# TensorFlow's EfficientNet initialisation: He by fan-out; a depthwise output has k*k incoming
-# weights, which is the fan-in of its [k, k, 1, C] kernel.
-conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
-depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +102,10 @@ def _batch_statistics(x: Array, mask: Array | None) -> tuple[Array, Array, Array
 
 
 class Conv(nn.Module):
-    """Dense k x k convolution; its kernel is `[k, k, I, O]` whatever the lowering."""
+    """Dense k x k convolution; its kernel is `[k, k, I, O]` whatever the lowering.
+
+    TensorFlow's EfficientNet initialisation: He by fan-out.
+    """
 
     features: int
     kernel_size: int = 1
@@ -115,13 +113,12 @@ class Conv(nn.Module):
     padding: Padding = NO_PADDING
     use_bias: bool = False
     compute: Compute = Compute()
-    kernel_init: Any = conv_init
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
         """Returns the convolved maps in the module's dtype."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        kernel = self.param("kernel", HE_OUT, shape, jnp.float32)
         x = conv_ops.conv(
             x.astype(self.compute.dtype),
             kernel,
@@ -147,7 +144,8 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q c"]:
         """Returns the convolved maps in the module's dtype."""
         shape = (self.kernel_size, self.kernel_size, 1, x.shape[-1])
-        kernel = self.param("kernel", depthwise_init, shape, jnp.float32)
+        # k*k weights lead to one output, which is the fan-in of this layout
+        kernel = self.param("kernel", HE_IN, shape, jnp.float32)
         return depthwise_conv(
             x.astype(self.compute.dtype),
             kernel,

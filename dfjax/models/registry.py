@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 
 from dfjax.errors import unknown
 from dfjax.models import dual_stream
+from dfjax.models.initializers import counting, one_draw
 from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
 from dfjax.shapes import Inputs, Logits, Variables
@@ -93,7 +94,13 @@ def build(
     module = MODELS[name].module(**merged, compute=Compute(dtype, resolve(lowering)))
 
     def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
-        return module.init(rng, inputs, train=False)
+        def variables(inputs: Inputs) -> Variables:
+            return module.init({"params": rng}, inputs, train=False)
+
+        with counting() as source:
+            jax.eval_shape(variables, inputs)
+        with one_draw(rng, source.taken):
+            return variables(inputs)
 
     def apply(
         variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
