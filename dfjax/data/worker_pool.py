@@ -3,6 +3,7 @@
 `concurrent.futures` cannot stop a single worker that hangs inside a decoder; this pool can.
 """
 
+import contextlib
 import multiprocessing
 import signal
 import time
@@ -81,7 +82,8 @@ class _Worker:
         self.deadline = float("inf")
 
     def start(self, position: int, task: Any, time_limit: float) -> None:
-        self.connection.send(task)
+        with contextlib.suppress(BrokenPipeError):  # it died idle: `poll` finds out and says so
+            self.connection.send(task)
         self.ready = False
         self.position = position
         self.deadline = time.monotonic() + time_limit
@@ -118,15 +120,16 @@ class _Worker:
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)  # one process per core
-    connection.send((None, None))  # ready: only now does a time limit count
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return  # the parent is gone
-        reply: tuple[Any, str | None]
-        try:
-            reply = function(task), None
-        except InputError as error:
-            reply = None, str(error)
-        connection.send(reply)
+    try:
+        connection.send((None, None))  # ready: only now does a time limit count
+        while True:
+            connection.send(_answer(function, connection.recv()))
+    except (EOFError, ConnectionError):
+        return  # the parent is gone
+
+
+def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | None]:
+    try:
+        return function(task), None
+    except InputError as error:
+        return None, str(error)
