@@ -5,8 +5,6 @@ bytes that extraction wrote, so nothing is compressed twice and a reader decodes
 that it needs.
 """
 
-import contextlib
-import io
 import math
 import os
 import shutil
@@ -21,6 +19,9 @@ import tensorflow_datasets as tfds
 FRAMES_PER_RECORD = 32
 """A record is read whole, so that a long video takes several."""
 
+RECORDS_PER_SHARD = 1024
+"""Files of about half a gigabyte at 256 px."""
+
 FEATURES = tfds.features.FeaturesDict(
     {
         "video_id": tfds.features.Text(),
@@ -34,8 +35,6 @@ FEATURES = tfds.features.FeaturesDict(
 
 Track = Callable[..., Iterable[Any]]
 """`track(items, *, total, what)` yields the items and may show how far it is."""
-
-_KEYS = 2**128  # the range over which TFDS spreads its temporary buckets
 
 
 def count_records(n_frames: int) -> int:
@@ -78,14 +77,9 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
         }
 
     def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
-        total = sum(count_records(len(frames)) for frames in videos["frame_indices"])
         what = f"packing {videos['split'].iloc[0]}"
         rows = self._track(videos.itertuples(), total=len(videos), what=what)
-        records = (record for row in rows for record in self._records(row))
-        # TFDS sorts by key in buckets that cover all 128-bit numbers and loads one at a time:
-        # keys 0, 1, 2, … would all fall into the first and pull the whole data set into memory.
-        for number, record in enumerate(records):
-            yield number * (_KEYS // total), record
+        yield from enumerate(record for row in rows for record in self._records(row))
 
     def _records(self, row: Any) -> Iterator[dict[str, Any]]:
         for part in range(count_records(len(row.frame_indices))):
@@ -110,11 +104,17 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path, track: Track) ->
         out: an existing folder; TFDS's own NAME/VERSION levels are flattened away.
         track: shows progress.
     """
-    tfds.disable_progress_bar()
     levels = out / ".tfds"
     builder = FaceClips(table=table, folder=folder, data_dir=levels, track=track)
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces temporary paths
-        builder.download_and_prepare()
-    for file in Path(builder.data_dir).iterdir():
+    written = Path(builder.data_dir)
+    written.mkdir(parents=True)
+    # Not `download_and_prepare()`: that holds a split in memory to sort it, and beyond 1 GB sorts
+    # on disk, which does need TensorFlow. Ours is in order already and is streamed.
+    writer = tfds.core.SequentialWriter(builder.info, RECORDS_PER_SHARD, file_format="array_record")
+    for split, examples in builder._split_generators(None).items():
+        writer.initialize_splits([split])
+        writer.add_examples({split: (record for _, record in examples)})
+        writer.close_splits([split])
+    for file in written.iterdir():
         file.rename(out / file.name)
     shutil.rmtree(levels)

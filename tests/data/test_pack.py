@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from dfjax.data import pack_builder
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
@@ -86,6 +87,33 @@ def test_long_videos_take_consecutive_records(made):
     ]  # fmt: skip
     assert source[2]["label"] == 1 and source[2]["method"] == b"swap"
     assert (report.videos, report.frames, report.errors, report.reused) == (5, 113, [], False)
+
+
+def test_large_splits_are_cut_into_shards_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(pack_builder, "RECORDS_PER_SHARD", 2)
+    index = write_crops(tmp_path, lengths={"a": 40, "c": 64, "e": 5})
+    pack(index, tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("*.array_record*"))) == 3
+    opened = open_pack(tmp_path / "out")
+    for row, name in enumerate("ace"):
+        numbers = opened.frame_numbers(row)
+        expected = np.array([frame_colour(name, number) for number in numbers])
+        assert np.abs(opened.read(row, numbers).mean((1, 2)) - expected).max() < 4
+
+
+def test_tfds_prepares_the_same_records_by_its_own_way(made, tmp_path):
+    """The builder is a whole TFDS builder, for those who drive it with TFDS."""
+    root = made[0].parent
+    builder = pack_builder.FaceClips(
+        table=open_pack(made[0]).index,
+        folder=root,
+        data_dir=tmp_path,
+        track=lambda items, *, total, what: items,
+    )
+    builder.download_and_prepare()
+    ours = tfds.builder_from_directory(str(made[0])).as_data_source("train")
+    theirs = builder.as_data_source("train")
+    assert [r["frames"] for r in theirs] == [r["frames"] for r in ours]
 
 
 def test_stored_bytes_are_the_files(made):
