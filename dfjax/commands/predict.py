@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="clips at a time (32)")
-    parser.add_argument("--clips", type=int, help="per input, 0: cover it (as in the config)")
+    parser.add_argument("--clips", type=int, help="per input, 0: cover it (8, or as in the config)")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
     parser.add_argument("--detector", default="haar", help="haar (default), yunet or none")
     parser.add_argument("--detector-model", metavar="FILE", help="YuNet's ONNX file")

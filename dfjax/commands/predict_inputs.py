@@ -126,7 +126,8 @@ def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prep
     faces = extract_video(path, numbers.tolist(), detector, size=settings.size)
     looked = settings.detector != "none"
     if looked and faces.fallback:
-        raise InputError(f"no face found in any of {len(numbers)} frames")
+        where = f"any of {len(numbers)} frames" if len(numbers) > 1 else "its one frame"
+        raise InputError(f"no face found in {where} (--detector none takes it as a face crop)")
     crops = faces.crops[np.searchsorted(numbers, np.where(mask, position, numbers[0]))]
     crops[~mask] = 0
     return Prepared(

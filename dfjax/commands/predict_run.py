@@ -22,6 +22,7 @@ from dfjax.data.clips import Sampling
 from dfjax.data.worker_pool import run_tasks
 from dfjax.evaluation.sheets import Strip, draw_strip
 
+CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
 CROP_SIZE = 256  # what `dfjax data extract` makes
 Entry = tuple[Path, Prepared | str]  # an input, and its clips or what is wrong with it
 
@@ -52,7 +53,7 @@ def make_settings(config: ConfigDict, args: argparse.Namespace) -> Settings:
     size = max(CROP_SIZE, config.preprocess.size) if d.path else d.synthetic.size
     return Settings(
         sampling=Sampling(d.frames, d.sampling, d.stride),
-        clips=d.eval_clips if args.clips is None else args.clips,
+        clips=(d.eval_clips or CLIPS) if args.clips is None else args.clips,
         size=size,
         detector=args.detector,
         detector_model=args.detector_model,

@@ -1,7 +1,9 @@
 """Signs that an evaluation is broken, each a small rule: evidence in, a flag or nothing out.
 
 Good-looking numbers with no information behind them have signatures: they are cheap to check and
-the field keeps publishing without checking them.
+the field keeps publishing without checking them. Severity `error` is for what makes the numbers
+wrong (leaks, rows that do not count, pooled videos, swapped labels); `warning` for numbers that are
+right but say little.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import pandas as pd
 
 from dfjax.evaluation.aggregation import KEY, VIDEO
 
+INVERTED = 0.35  # video AUC below which chance or a weak detector is no explanation
 CONSTANT = 1e-6  # spread of scores below which a detector says the same of everything
 ENOUGH = 20  # videos below which accuracy and precision say too little for a rule
 
@@ -103,15 +106,15 @@ def constant(evidence: Evidence) -> Flag | None:
     scores = evidence.videos["fake_prob"]
     if len(scores) < 2 or np.ptp(scores) > CONSTANT:
         return None
-    return make_flag("constant_predictions", "error", f"every video scores {scores.iloc[0]:.6f}")
+    return make_flag("constant_predictions", "warning", f"every video scores {scores.iloc[0]:.6f}")
 
 
 def inverted(evidence: Evidence) -> Flag | None:
-    """Fires when AUC is below 0.5 by more than two standard errors of chance (Mann-Whitney)."""
+    """Fires on AUC below 0.35 and two standard errors of chance (Mann-Whitney) below 0.5."""
     auc = evidence.metrics.get("video_auc")
     if not isinstance(auc, float):
         return None
-    if auc >= 0.45 or 0.5 - auc <= 2 * _chance_error(evidence.videos):
+    if auc >= INVERTED or 0.5 - auc <= 2 * _chance_error(evidence.videos):
         return None
     message = f"video AUC {auc:.3f}: reals score above fakes; are the labels fake = 1?"
     return make_flag("inverted_predictions", "error", message)
