@@ -15,7 +15,7 @@ def make_batch(clips=3, frames=2, size=8):
     clip = rng.integers(0, 256, (clips, frames, size, size, 3), dtype=np.uint8)
     mask = np.ones((clips, frames), bool)
     mask[-1, -1] = False
-    return {"clip": clip, "mask": mask}
+    return {"clip": jnp.asarray(clip), "mask": jnp.asarray(mask)}
 
 
 def make(streams, flip=0.0):
@@ -25,7 +25,7 @@ def make(streams, flip=0.0):
 def test_same_size_is_only_normalised():
     batch = make_batch()
     inputs = make({"hq": 8})(batch, None, train=False)
-    expected = (batch["clip"] / 255.0 - np.array(MEAN)) / np.array(STD)
+    expected = (np.asarray(batch["clip"]) / 255.0 - np.array(MEAN)) / np.array(STD)
     assert inputs["hq"].dtype == jnp.float32
     np.testing.assert_allclose(inputs["hq"], expected, atol=1e-6)
     np.testing.assert_array_equal(inputs["mask"], batch["mask"])
@@ -35,7 +35,7 @@ def test_second_stream_is_the_first_down_sampled_by_hand():
     batch = make_batch(clips=1, frames=1, size=4)
     inputs = make({"hq": 4, "lq": 2})(batch, None, train=False)
     weights = np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7  # triangle of half-width 2, cut and summed
-    image = batch["clip"][0, 0] / 255.0
+    image = np.asarray(batch["clip"][0, 0]) / 255.0
     small = np.einsum("yh,hwc,xw->yxc", weights, image, weights)
     np.testing.assert_allclose(inputs["lq"][0, 0], (small - MEAN) / STD, atol=1e-6)
 
@@ -44,7 +44,7 @@ def test_second_stream_sees_no_more_than_the_first():
     # a stripe pattern that the first stream averages away is gone in the second, whatever its size
     clip = np.zeros((1, 1, 16, 16, 3), np.uint8)
     clip[:, :, :, ::2] = 200
-    batch = {"clip": clip, "mask": np.ones((1, 1), bool)}
+    batch = {"clip": jnp.asarray(clip), "mask": jnp.ones((1, 1), bool)}
     inputs = make({"hq": 4, "lq": 4})(batch, None, train=False)
     np.testing.assert_array_equal(inputs["hq"], inputs["lq"])
 
@@ -65,7 +65,7 @@ def test_flip_is_one_draw_for_all_frames_of_a_clip():
 def test_flipping_twice_gives_the_clip_back():
     clip = make_batch()["clip"]
     yes = jnp.array([True, False, True])
-    np.testing.assert_array_equal(flip_clips(flip_clips(jnp.asarray(clip), yes), yes), clip)
+    np.testing.assert_array_equal(flip_clips(flip_clips(clip, yes), yes), clip)
 
 
 def test_draws_follow_the_place_in_the_batch_not_its_size():
