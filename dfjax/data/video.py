@@ -158,11 +158,13 @@ def _open_video(
     file: BufferedReader,
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     try:
-        with av.open(file, mode="r") as container:
+        with av.open(file, mode="r", metadata_errors="replace") as container:
             if not container.streams.video:
                 raise InputError("has no video stream")
             stream = container.streams.video[0]
             context = stream.codec_context
+            if context is None:
+                raise InputError("its video codec is unknown, or it is damaged")
             if not context.width or not context.height:
                 raise InputError("its video stream has no picture size")
             _check_size(context.width, context.height)

@@ -192,6 +192,35 @@ def test_cut_off_videos(tmp_path, make_video):
         probe(cut)
 
 
+def test_an_unknown_codec(tmp_path, make_video):
+    path = make_video(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    refused(path, "codec is unknown")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_damage_is_an_input_error_or_nothing(tmp_path, make_video, seed):
+    path = make_video(tmp_path / "a.mp4", n_frames=12)
+    rng = np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"moov") if seed % 2 else 0
+    for place in rng.integers(start, len(data), 12):
+        data[place] = rng.integers(256)
+    path.write_bytes(data)
+    try:
+        read_frames(path, range(probe(path).n_frames))
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+def test_titles_in_other_encodings_do_no_harm(tmp_path, make_video):
+    path = make_video(tmp_path / "a.mp4")
+    data = path.read_bytes()
+    assert b"Lavf" in data  # the encoder's name is in the metadata
+    path.write_bytes(data.replace(b"Lavf", b"L\xe9\xffm"))
+    assert probe(path).n_frames == 20
+
+
 def test_unreadable_permissions(tmp_path, make_video, monkeypatch):
     path = make_video(tmp_path / "a.mp4")
 
