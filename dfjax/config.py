@@ -65,13 +65,37 @@ MODEL = {
     },
 }
 OPTIMIZER = {
-    "name": "adam",
+    "name": "adam",  # adam | adamw | sgd
     "learning_rate": 1e-4,
     "b1": 0.9,
     "b2": 0.999,
     "eps": 1e-8,
-    "clip_norm": 1.0,
+    "momentum": 0.9,  # of sgd
+    "weight_decay": 0.0,
+    "no_decay": ("bias$", "scale$"),  # patterns of parameter paths
+    "clip_norm": 1.0,  # largest global norm of the gradient; 0: no clipping
+    "freeze": (),  # patterns of parameters that stay as they are
+    "multipliers": (),  # (pattern, factor) pairs of the learning rate
 }
+
+SCHEDULE = {
+    "name": "constant",  # constant | cosine | restarts
+    "warmup_steps": 0,
+    "final_scale": 0.0,  # the last value of a cosine, as a fraction
+    "period": 0,  # steps between restarts
+}
+
+TRAIN = {
+    "batch_size": 16,
+    "accumulate": 1,  # parts in which a batch goes through the model
+    "epochs": 30,
+    "log_every": 10,  # steps
+    "ema_decay": 0.0,  # of averaged parameters, which evaluation then uses; 0: off
+    "max_skipped": 10,  # steps in a row that are not finite before the run gives up
+}
+
+# On a validation metric, like early stopping; patience 0: off.
+PLATEAU = {"metric": "loss", "mode": "min", "patience": 0, "factor": 0.5, "floor": 0.0}
 
 
 def base() -> ConfigDict:
@@ -87,8 +111,9 @@ def base() -> ConfigDict:
     c.model = ConfigDict(MODEL)
     c.loss = ConfigDict({"name": "bce"})
     c.optimizer = ConfigDict(OPTIMIZER)
-    c.schedule = ConfigDict({"name": "constant", "warmup_steps": 0, "final_scale": 0.0})
-    c.train = ConfigDict({"batch_size": 16, "epochs": 30, "log_every": 10})
+    c.schedule = ConfigDict(SCHEDULE)
+    c.plateau = ConfigDict(PLATEAU)
+    c.train = ConfigDict(TRAIN)
     c.eval = ConfigDict({"batch_size": 16})
     c.early_stop = ConfigDict(
         {"metric": "video_auc", "mode": "max", "patience": 10, "min_epochs": 0}

@@ -10,6 +10,10 @@ class UsageError(Exception):
     """What the user asked for cannot be done as asked: printed as one line, exit code 2."""
 
 
+class RunError(Exception):
+    """A run cannot go on (disk full, nothing but NaN): printed as one line, exit code 1."""
+
+
 class InputError(Exception):
     """One input is unusable (unreadable, empty, no face): counted and listed, the others go on."""
 

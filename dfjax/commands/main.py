@@ -1,6 +1,7 @@
 """`dfjax VERB …`: the table of verbs, and the one place where errors become exit codes."""
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import dfjax
-from dfjax.errors import INTERRUPTED, USAGE, UsageError, unknown
+from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
 
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
@@ -65,6 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"dfjax: {error}", file=sys.stderr)
         return USAGE
+    except RunError as error:
+        print(f"dfjax: {error}", file=sys.stderr)
+        return FINDING
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"dfjax: the disk is full: {error}", file=sys.stderr)
+        return FINDING
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED

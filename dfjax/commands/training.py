@@ -23,14 +23,19 @@ from dfjax.models import ModelFns
 from dfjax.training import sharding
 from dfjax.training import workdir as workdirs
 from dfjax.training.checkpoint import Checkpoints, as_template
-from dfjax.training.detector_step import make_train_step
+from dfjax.training.detector_step import (
+    accumulated,
+    make_gradient_fn,
+    make_train_step,
+)
 from dfjax.training.hooks import Display
 from dfjax.training.loop import HostBatch, Plan, RunState, Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.optimizers import make_tx
+from dfjax.training.profiling import Profiler
 from dfjax.training.schedules import make_schedule
 from dfjax.training.state import TrainState, count, make_init_state
-from dfjax.training.stopping import EarlyStop
+from dfjax.training.stopping import EarlyStop, Plateau
 
 Array = np.ndarray
 Rows = dict[str, Array]
@@ -94,8 +99,10 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
     """
     assembly.check_validation(pack, rows["val"], config.early_stop.metric)
     mesh = sharding.make_mesh(**config.mesh)
-    for section in ("train", "eval"):
-        sharding.check_batch(config[section].batch_size, mesh, f"{section}.batch_size")
+    sharding.check_batch(config.eval.batch_size, mesh, "eval.batch_size")
+    sharding.check_batch(
+        config.train.batch_size, mesh, "train.batch_size", parts=config.train.accumulate
+    )
     steps = batches_per_epoch(
         pack, rows["train"], pairing=config.data.pairing, batch_size=config.train.batch_size
     )
@@ -105,6 +112,7 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
         batch_size=config.train.batch_size,
         log_every=config.train.log_every,
         save_every=config.checkpoint.every_steps,
+        max_skipped=config.train.max_skipped,
     )
     optimizer = config.optimizer.to_dict()
     schedule = make_schedule(
@@ -114,7 +122,7 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
     )
     tx = make_tx(schedule=schedule, **optimizer)
     model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
-    init = make_init_state(model.init, preprocess, tx)
+    init = make_init_state(model.init, preprocess, tx, ema=config.train.ema_decay > 0)
     example = assembly.example_batch(config, 1, pack.crop_size)
     root_rng = jax.random.key(config.seed)
     shapes = jax.eval_shape(init, root_rng, example)
@@ -143,16 +151,15 @@ def _fit(
     checkpoints: Checkpoints,
 ) -> dict[str, Any]:
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
-    state, run, stop = _start(config, parts, checkpoints, display)
+    monitors = {"stop": EarlyStop(**config.early_stop), "plateau": Plateau(**config.plateau)}
+    state, run = _start(parts, checkpoints, display, monitors)
     _announce(display, pack, rows, config, state, run)
     writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
-    train_step = make_train_step(parts.model.apply, parts.preprocess, parts.loss, parts.tx)
-    replicated = NamedSharding(parts.mesh, PartitionSpec())
     trainer = Trainer(
         state=state,
         run=run,
         plan=parts.plan,
-        step_fn=jax.jit(train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated)),
+        step_fn=jit_train_step(config, parts),
         root_rng=parts.root_rng,
         make_batches=_make_batches(config, pack, rows["train"]),
         put=functools.partial(sharding.put_batch, mesh=parts.mesh),
@@ -160,12 +167,14 @@ def _fit(
             config, pack, rows["val"], parts.model, parts.preprocess, parts.loss
         ),
         learning_rate=parts.schedule,
-        stop=stop,
+        **monitors,
+        profiler=Profiler(config.profile, workdir),
         checkpoints=checkpoints,
         writer=writer,
         display=display,
         metadata={"config": config.to_dict(), "versions": workdirs.versions()},
         on_epoch=lambda: plot_curves(workdir / "history.csv", workdir / "curves.png"),
+        name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
     )
     complete = run.finished
     try:
@@ -177,27 +186,43 @@ def _fit(
         "workdir": str(workdir),
         "steps": trainer.step,
         "epochs": trainer.run.epoch,
-        "best_epoch": stop.best_epoch,
-        f"val_{stop.metric}": stop.best,
+        "best_epoch": trainer.stop.best_epoch,
+        f"val_{trainer.stop.metric}": trainer.stop.best,
         "seconds": round(trainer.run.seconds, 1),
         "parameters": count(parts.shapes.params),
     }
 
 
+def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
+    """Returns the jitted step: the state is donated and keeps its shardings."""
+    t = config.train
+    gradients = make_gradient_fn(parts.model.apply, parts.preprocess, parts.loss)
+    train_step = make_train_step(
+        accumulated(gradients, t.accumulate),
+        parts.tx,
+        ema_decay=t.ema_decay,
+        clip_norm=config.optimizer.clip_norm,
+    )
+    replicated = NamedSharding(parts.mesh, PartitionSpec())
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated))
+
+
 def _start(
-    config: ConfigDict, parts: Parts, checkpoints: Checkpoints, display: Display
-) -> tuple[TrainState, RunState, EarlyStop]:
+    parts: Parts, checkpoints: Checkpoints, display: Display, monitors: dict[str, Any]
+) -> tuple[TrainState, RunState]:
     """The state to go on from: the last checkpoint's, or a fresh one."""
-    stop = EarlyStop(**config.early_stop)
     template = as_template(parts.shapes, parts.shardings).to_items()
     restored = checkpoints.restore_last(template, warn=display.say)
     if restored:
         items, saved = restored
-        stop.load_state(saved["stop"])
-        return TrainState.from_items(items), RunState(**saved["run"]), stop
+        for name, monitor in monitors.items():
+            monitor.load_state(saved[name])
+        return TrainState.from_items(items), RunState(**saved["run"])
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), parts.example)
-    init = jax.jit(parts.init, out_shardings=parts.shardings)
-    return init(parts.root_rng, zeros), RunState(), stop
+    # On CPU most of this program's time is its compilation, and it runs once.
+    cheap = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=cheap)
+    return init(parts.root_rng, zeros), RunState()
 
 
 def _make_batches(

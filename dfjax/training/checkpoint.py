@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.shapes import Variables
 
 KINDS = ("last", "best")
@@ -44,13 +44,24 @@ class Checkpoints:
             step: the number of batches consumed.
             items: `variables` and `training`, pytrees of arrays (`TrainState.to_items`).
             run: what is not an array and must resume too (position, stop state, versions), JSON.
+
+        Raises:
+            RunError: the disk is full; earlier checkpoints are whole.
         """
         manager = self.managers[kind]
         if step in manager.all_steps():
             manager.delete(step)
         arrays = {name: ocp.args.StandardSave(items[name]) for name in ITEMS}
-        manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
-        manager.wait_until_finished()
+        try:
+            manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
+            manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            if "No space left" not in str(error):
+                raise
+            raise RunError(
+                f"the disk of {self.root} is full: step {step} is not saved, earlier checkpoints "
+                "are whole. Free some space and run the same command again"
+            ) from error
 
     def restore_last(
         self, template: dict[str, Any], warn: Callable[[str], None]

@@ -1,7 +1,6 @@
 """One optimisation step of a detector: forward, loss, gradients, update, in reading order."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,51 +14,122 @@ from dfjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
 TrainStep = Callable[[TrainState, Batch, Key[Array, ""]], tuple[TrainState, Metrics]]
+GradientFn = Callable[
+    [TrainState, Batch, Key[Array, ""]], tuple[Float[Array, ""], Any, Any]
+]  # loss, gradients, batch_stats
+RNG_STREAMS = ("dropout", "drop_path")
 
 
-def make_train_step(
+def make_gradient_fn(
     apply: Callable[..., tuple[Logits, dict[str, Any], Any]],
     preprocess: Callable[..., Inputs],
     loss: Callable[[Logits, Batch], Float[Array, "B"]],
+) -> GradientFn:
+    """Returns `(state, batch, root_rng) -> loss, gradients, batch_stats` of one whole batch.
+
+    The loss is the mean over clips weighted by `batch["weight"]`; `batch["total"]`, where given,
+    is the sum of weights to divide by, for a batch that is part of a larger one.
+    """
+
+    def gradients(
+        state: TrainState, batch: Batch, root_rng: Key[Array, ""]
+    ) -> tuple[Float[Array, ""], Any, Any]:
+        inputs = preprocess(batch, make_rng(root_rng, "preprocess", state.step), train=True)
+        rngs = {name: make_rng(root_rng, name, state.step) for name in RNG_STREAMS}
+        total = batch.get("total", jnp.sum(batch["weight"]))
+
+        def loss_fn(params: Any) -> tuple[Float[Array, ""], Any]:
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            logits, _, batch_stats = apply(variables, inputs, train=True, rngs=rngs)
+            return jnp.sum(loss(logits, batch) * batch["weight"]) / total, batch_stats
+
+        (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        return value, grads, batch_stats
+
+    return gradients
+
+
+def accumulated(gradients: GradientFn, parts: int) -> GradientFn:
+    """Returns `gradients` computed in equal `parts` of the batch, one after the other.
+
+    Loss and gradients add up to those of the whole batch; BatchNorm sees the parts. Parts are
+    strided, so that every device keeps the clips it has.
+    """
+    if parts == 1:
+        return gradients
+
+    def summed(
+        state: TrainState, batch: Batch, root_rng: Key[Array, ""]
+    ) -> tuple[Float[Array, ""], Any, Any]:
+        total = jnp.sum(batch["weight"])
+        split = {k: v.reshape(-1, parts, *v.shape[1:]) for k, v in batch.items()}
+
+        def add(carry: Any, number: Any) -> tuple[Any, None]:
+            batch_stats, sums = carry
+            part = {k: v[:, number] for k, v in split.items()} | {"total": total}
+            here = state.replace(step=state.step * parts + number, batch_stats=batch_stats)
+            value, grads, batch_stats = gradients(here, part, root_rng)
+            return (batch_stats, jax.tree.map(jnp.add, sums, (value, grads))), None
+
+        zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params))
+        (batch_stats, (value, grads)), _ = jax.lax.scan(
+            add, (state.batch_stats, zero), jnp.arange(parts)
+        )
+        return value, grads, batch_stats
+
+    return summed
+
+
+def make_train_step(
+    gradients: GradientFn,
     tx: optax.GradientTransformation,
+    *,
+    ema_decay: float = 0.0,
+    clip_norm: float = 0.0,
 ) -> TrainStep:
     """Returns the pure `train_step(state, batch, root_rng) -> state, metrics`.
 
-    The loss is the mean over clips weighted by `batch["weight"]`. A step whose loss or gradient is
-    not finite leaves parameters, statistics and optimiser as they were and is counted in
-    `state.skipped`. `metrics` are `loss`, `grad_norm` and `skipped` (0 or 1).
+    A step whose loss or gradient is not finite leaves everything but `step` as it was and is
+    counted in `state.skipped`. `metrics` are `loss`, `grad_norm`, `clipped` and `skipped` (0 or 1).
+
+    Args:
+        gradients: of the batch.
+        tx: gradient transformation.
+        ema_decay: of the averaged parameters, where the state has them; the decay of step t is at
+            most (1 + t) / (10 + t), so that the average is not held back by the first values.
+        clip_norm: only to count: a gradient of a larger norm is reported as clipped.
     """
 
     def train_step(
         state: TrainState, batch: Batch, root_rng: Key[Array, ""]
     ) -> tuple[TrainState, Metrics]:
-        inputs = preprocess(batch, make_rng(root_rng, "preprocess", state.step), train=True)
-        rngs = {name: make_rng(root_rng, name, state.step) for name in ("dropout", "drop_path")}
-
-        def loss_fn(params: Any) -> tuple[Float[Array, ""], Any]:
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            logits, _, batch_stats = apply(variables, inputs, train=True, rngs=rngs)
-            weight = batch["weight"]
-            return jnp.sum(loss(logits, batch) * weight) / jnp.sum(weight), batch_stats
-
-        (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        grad_norm = optax.tree.norm(grads)
+        value, grads, batch_stats = gradients(state, batch, root_rng)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        new = replace(
-            state,
-            params=optax.apply_updates(state.params, updates),
+        updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
+        params = optax.apply_updates(state.params, updates)
+        new = state.replace(
+            params=params,
             batch_stats=batch_stats,
             opt_state=opt_state,
+            ema=_average(state.ema, params, state.step, ema_decay),
             skipped=jnp.zeros_like(state.skipped),
         )
+        grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
-        kept = replace(state, skipped=state.skipped + 1)
+        kept = state.replace(skipped=state.skipped + 1)
         new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)
         metrics = {
             "loss": value,
             "grad_norm": grad_norm,
+            "clipped": (grad_norm > (clip_norm or jnp.inf)).astype(jnp.float32),
             "skipped": 1.0 - finite.astype(jnp.float32),
         }
-        return replace(new, step=state.step + 1), metrics
+        return new.replace(step=state.step + 1), metrics
 
     return train_step
+
+
+def _average(ema: Any, params: Any, step: Any, decay: float) -> Any:
+    """The moving average after this step; an empty tree stays empty."""
+    d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda mean, new: d * mean + (1.0 - d) * new, ema, params)

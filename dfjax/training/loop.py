@@ -14,13 +14,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from dfjax.errors import RunError
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
 from dfjax.training.metric_writer import MetricWriter
+from dfjax.training.profiling import Profiler
 from dfjax.training.signals import SignalGuard, Stopped
 from dfjax.training.state import TrainState
-from dfjax.training.stopping import EarlyStop
+from dfjax.training.stopping import EarlyStop, Plateau
 
 HostBatch = dict[str, np.ndarray]
 IN_FLIGHT = 2  # steps dispatched ahead of the device; bounds what a signal has to wait for
@@ -34,6 +36,7 @@ class RunState:
         epoch: epochs finished and validated.
         loss_sum: sum of the losses of this epoch's steps so far.
         loss_steps: their number.
+        skipped_in_a_row: steps up to now that were not finite.
         seconds: training time so far, over all resumptions.
         finished: the last epoch is over, or early stopping ended the run.
     """
@@ -41,6 +44,7 @@ class RunState:
     epoch: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
+    skipped_in_a_row: int = 0
     seconds: float = 0.0
     finished: bool = False
 
@@ -54,6 +58,7 @@ class Plan:
     batch_size: int
     log_every: int
     save_every: int
+    max_skipped: int
 
 
 @dataclasses.dataclass
@@ -70,8 +75,10 @@ class Trainer:
         put: host batch -> device batch.
         validate: `(variables, check) -> metrics`; calls `check()` between batches.
         learning_rate: schedule, for the log.
+        plateau: lowers the learning rate.
         metadata: config and versions, kept in each checkpoint.
         on_epoch: called after each epoch's history row, to draw the curves.
+        name_videos: `batch["video_index"]` -> ids, for messages.
     """
 
     state: TrainState
@@ -84,15 +91,20 @@ class Trainer:
     validate: Callable[[Variables, Callable[[], None]], dict[str, float]]
     learning_rate: Callable[[int], Any]
     stop: EarlyStop
+    plateau: Plateau
+    profiler: Profiler
     checkpoints: Checkpoints
     writer: MetricWriter
     display: Display
     metadata: dict[str, Any]
     on_epoch: Callable[[], None]
+    name_videos: Callable[[np.ndarray], list[str]]
 
     def __post_init__(self) -> None:
         self.step = int(self.state.step)
+        self.lr_scale = float(self.state.lr_scale)
         self.window: list[Mapping[str, Array]] = []
+        self.videos: list[np.ndarray] = []  # of the batches in the window
         self.clock = {"data": 0.0, "step": 0.0, "save": 0.0}
         self.saved = (self.step, self.run.epoch)
 
@@ -110,6 +122,7 @@ class Trainer:
                         self._end_epoch(signals.check)
                         continue
                     batches = batches or self.make_batches(self.step)
+                    self.profiler.at_step(self.step)
                     self._train_step(batches)
                     if self.step % self.plan.save_every == 0:
                         self._save_last()
@@ -118,17 +131,20 @@ class Trainer:
                 self._save_last()
                 raise
             finally:
+                self.profiler.close()
                 close = getattr(batches, "close", None)
                 if close:
                     close()
 
     def _train_step(self, batches: Iterator[HostBatch]) -> None:
         start = time.perf_counter()
-        batch = self.put(next(batches))
+        host_batch = next(batches)
+        batch = self.put(host_batch)
         ready = time.perf_counter()
         self.state, metrics = self.step_fn(self.state, batch, self.root_rng)
         self.step += 1
         self.window.append(metrics)
+        self.videos.append(host_batch["video_index"])
         if len(self.window) > IN_FLIGHT:
             jax.block_until_ready(self.window[-IN_FLIGHT])
         end_of_epoch = self.step % self.plan.steps_per_epoch == 0
@@ -143,12 +159,24 @@ class Trainer:
     def _flush(self) -> list[dict[str, float]]:
         """Fetches the metrics of the steps since the last call and adds them to the epoch's sum."""
         rows = [{k: float(v) for k, v in m.items()} for m in jax.device_get(self.window)]
-        self.window = []
-        for row in rows:
-            if not row["skipped"]:
+        for row, videos in zip(rows, self.videos):
+            if row["skipped"]:
+                self.run.skipped_in_a_row += 1
+                self._check_skipped(videos)
+            else:
+                self.run.skipped_in_a_row = 0
                 self.run.loss_sum += row["loss"]
                 self.run.loss_steps += 1
+        self.window, self.videos = [], []
         return rows
+
+    def _check_skipped(self, videos: np.ndarray) -> None:
+        if self.run.skipped_in_a_row > self.plan.max_skipped:
+            raise RunError(
+                f"loss or gradient was not finite for {self.run.skipped_in_a_row} steps in a row, "
+                f"up to step {self.step}; the parameters are those before. Last batch: "
+                f"{', '.join(self.name_videos(videos))}. Lower the learning rate or look at these"
+            )
 
     def _log(self) -> None:
         rows = self._flush()
@@ -156,8 +184,9 @@ class Trainer:
             return
         busy = self.clock["data"] + self.clock["step"]
         values = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        values["skipped"] = float(sum(row["skipped"] for row in rows))
-        values["learning_rate"] = float(self.learning_rate(self.step - 1))
+        for name in ("clipped", "skipped"):  # counts, not means
+            values[name] = float(sum(row[name] for row in rows))
+        values["learning_rate"] = self._learning_rate()
         values["clips_per_s"] = len(rows) * self.plan.batch_size / busy
         values |= {f"{name}_s": seconds for name, seconds in self.clock.items()}
         self.run.seconds += busy
@@ -165,12 +194,18 @@ class Trainer:
         self.writer.write("train", self.step, self.run.epoch + 1, values)
         self.display.log(values)
 
+    def _learning_rate(self) -> float:
+        """What the last step used."""
+        return float(self.learning_rate(self.step - 1)) * self.lr_scale
+
     def _end_epoch(self, check: Callable[[], None]) -> None:
         start = time.perf_counter()
         values = self.validate(self.state.variables, check)
         epoch = self.run.epoch + 1
         improved = self.stop.update(epoch, values)
         self.run.epoch = epoch
+        row_rate = self._learning_rate()
+        self._lower_rate(epoch, values)
         self.run.finished = epoch >= self.plan.epochs or self.stop.should_stop(epoch)
         train_loss = self.run.loss_sum / max(1, self.run.loss_steps)
         self.run.loss_sum, self.run.loss_steps = 0.0, 0
@@ -180,7 +215,7 @@ class Trainer:
             "step": self.step,
             "train_loss": train_loss,
             **{f"val_{key}": value for key, value in values.items()},
-            "learning_rate": float(self.learning_rate(self.step - 1)),
+            "learning_rate": row_rate,
             "seconds": round(self.run.seconds, 3),
             "best": int(improved),
         }
@@ -191,6 +226,17 @@ class Trainer:
             self._save("best")
         self._save_last()
         self.on_epoch()
+
+    def _lower_rate(self, epoch: int, values: dict[str, float]) -> None:
+        if not self.plateau.patience:
+            return
+        self.plateau.update(epoch, values)
+        scale = self.plateau.next_scale(self.lr_scale)
+        if scale != self.lr_scale:
+            self.lr_scale = scale
+            new = jax.device_put(np.float32(scale), self.state.lr_scale.sharding)
+            self.state = self.state.replace(lr_scale=new)
+            self.display.say(f"plateau: learning rate times {scale:g} from here")
 
     def _save_last(self) -> None:
         if self.saved != (self.step, self.run.epoch):
@@ -203,6 +249,7 @@ class Trainer:
         run = {
             "run": dataclasses.asdict(self.run),
             "stop": self.stop.state(),
+            "plateau": self.plateau.state(),
             "next_batch": self.step,
             **self.metadata,
         }

@@ -1,27 +1,124 @@
-"""Optimisers as Optax chains: clip by global norm, then the update rule."""
+"""Optimisers as Optax chains over a tree of parameters; which parameters is told by path.
 
+A path is the parameter's keys joined by slashes (`hq/stage1/block0/conv/kernel`), a pattern is a
+regular expression searched in it.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import optax
 
-from dfjax.errors import unknown
+from dfjax.errors import UsageError, unknown
 
-OPTIMIZERS = ("adam",)
+RULES: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "adam": lambda b1, b2, eps, momentum: optax.scale_by_adam(b1, b2, eps),
+    "adamw": lambda b1, b2, eps, momentum: optax.scale_by_adam(b1, b2, eps),
+    "sgd": lambda b1, b2, eps, momentum: optax.trace(momentum) if momentum else optax.identity(),
+}
+TRAINED, FROZEN = "trained", "frozen"
 
 
 def make_tx(
-    name: str, schedule: optax.Schedule, *, b1: float, b2: float, eps: float, clip_norm: float
+    name: str,
+    schedule: optax.Schedule,
+    *,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    no_decay: Sequence[str] = (),
+    clip_norm: float = 0.0,
+    freeze: Sequence[str] = (),
+    multipliers: Sequence[tuple[str, float]] = (),
 ) -> optax.GradientTransformation:
-    """Returns the gradient transformation; `clip_norm` 0 clips nothing.
+    """Returns clip by global norm → `name`'s rule → weight decay → multipliers → learning rate.
 
-    The state is a dict with the names of the parts, which makes it a readable public format.
+    The state is a dict with the names of the parts. Frozen parameters have none, and do not count
+    in the norm.
+
+    Args:
+        name: `adam` (decay is L2, added to the gradient: Kingma and Ba 2015), `adamw` (decoupled:
+            Loshchilov and Hutter 2019) or `sgd` (momentum, L2).
+        schedule: step -> learning rate.
+        b1: Adam's decay of the first moment.
+        b2: Adam's decay of the second moment.
+        eps: Adam's, added to the root of the second moment.
+        momentum: of SGD; 0 for none.
+        weight_decay: 0 for none.
+        no_decay: patterns of parameters that are not decayed.
+        clip_norm: largest global norm of the gradient; 0 clips nothing.
+        freeze: patterns of parameters that stay as they are.
+        multipliers: (pattern, factor of the learning rate); the first match counts.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: the name is unknown. A pattern that matches nothing is an error too, raised
+            when the state is made.
     """
-    if name not in OPTIMIZERS:
-        raise unknown("optimizer", name, OPTIMIZERS)
-    clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
-    return optax.named_chain(
-        ("clip", clip),
-        ("adam", optax.scale_by_adam(b1, b2, eps)),
+    if name not in RULES:
+        raise unknown("optimizer", name, RULES)
+    rule = ("rule", RULES[name](b1, b2, eps, momentum))
+    decay = ("weight_decay", _decay(weight_decay, no_decay))
+    tx = optax.named_chain(
+        ("clip", optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()),
+        *((rule, decay) if name == "adamw" else (decay, rule)),
+        ("multipliers", _scale_by_path(multipliers)),
         ("learning_rate", optax.scale_by_learning_rate(schedule)),
     )
+    if not freeze:
+        return tx
+    return optax.partition(
+        {TRAINED: tx, FROZEN: optax.set_to_zero()},
+        lambda params: jax.tree.map(
+            lambda frozen: FROZEN if frozen else TRAINED, match_paths(params, freeze)
+        ),
+    )
+
+
+def match_paths(tree: Any, patterns: Sequence[str]) -> Any:
+    """Returns a tree of bools: whether a leaf's path matches one of the patterns.
+
+    Raises:
+        UsageError: a pattern matches no path, which is most likely a slip.
+    """
+    used: set[str] = set()
+
+    def match(path: tuple[Any, ...], leaf: Any) -> bool:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        hits = [pattern for pattern in patterns if re.search(pattern, name)]
+        used.update(hits)
+        return bool(hits)
+
+    found = jax.tree_util.tree_map_with_path(match, tree)
+    for pattern in patterns:
+        if pattern not in used:
+            raise UsageError(f"optimizer: the pattern {pattern!r} matches no parameter")
+    return found
+
+
+def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation:
+    def mask(params: Any) -> Any:
+        return jax.tree.map(lambda excluded: not excluded, match_paths(params, no_decay))
+
+    return optax.add_decayed_weights(rate, mask=mask) if rate else optax.identity()
+
+
+def _scale_by_path(multipliers: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
+    if not multipliers:
+        return optax.identity()
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        trees = [match_paths(updates, [pattern]) for pattern, _ in multipliers]
+        factors = [factor for _, factor in multipliers]
+
+        def scale(leaf: jax.Array, *hits: bool) -> jax.Array:
+            factor = next((f for f, hit in zip(factors, hits) if hit), 1.0)
+            return leaf * jnp.asarray(factor, leaf.dtype)
+
+        return jax.tree.map(scale, updates, *trees), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

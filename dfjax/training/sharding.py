@@ -39,19 +39,21 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
     return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found)
 
 
-def check_batch(batch_size: int, mesh: Mesh, key: str) -> None:
-    """Checks that a batch divides over the mesh.
+def check_batch(batch_size: int, mesh: Mesh, key: str, *, parts: int = 1) -> None:
+    """Checks that a batch, in `parts` of it, divides over the mesh.
 
     Raises:
         UsageError: it does not; the message names the nearest sizes that do.
     """
-    shards = mesh.shape["data"] * mesh.shape["fsdp"]
+    devices = mesh.shape["data"] * mesh.shape["fsdp"]
+    shards = devices * parts
     if batch_size % shards:
         below, above = batch_size // shards * shards, -(-batch_size // shards) * shards
         nearest = f"{below} or {above}" if below else f"{above}"
         raise UsageError(
-            f"{key}={batch_size} does not divide over {shards} devices (data × fsdp); "
-            f"the nearest sizes that do: {nearest}"
+            f"{key}={batch_size} does not divide over {devices} devices (data × fsdp)"
+            + (f" in {parts} parts" if parts > 1 else "")
+            + f"; the nearest sizes that do: {nearest}"
         )
 
 

@@ -15,48 +15,75 @@ from dfjax.shapes import Inputs, Variables
 
 @flax.struct.dataclass
 class TrainState:
-    """`step` counts batches consumed; `skipped` those of them that were not finite, in a row.
+    """The leaves are arrays, and for planning also shapes or shardings; trees have string keys.
 
-    The leaves are arrays, and for planning also shapes or shardings: `step` and `skipped` are i32,
-    the others plain trees with string keys.
+    Attributes:
+        step: i32, batches consumed.
+        params: trained parameters.
+        batch_stats: BatchNorm's moving averages.
+        opt_state: of the gradient transformation.
+        ema: exponential moving average of `params`, or an empty dict where it is off.
+        lr_scale: f32, what reduce-on-plateau has made of the learning rate so far; 1 at first.
+        skipped: i32, steps in a row that were not finite and changed nothing.
     """
 
     step: Any
     params: Any
     batch_stats: Any
     opt_state: optax.OptState
+    ema: Any
+    lr_scale: Any
     skipped: Any
 
     @property
     def variables(self) -> Variables:
-        """What the model's `apply` takes."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What evaluation and export use: averaged parameters where averaging is on."""
+        return {"params": self.ema or self.params, "batch_stats": self.batch_stats}
 
     def to_items(self) -> dict[str, Any]:
         """Returns the parts a checkpoint stores apart, so that weights can be read alone."""
-        training = {"step": self.step, "opt_state": self.opt_state, "skipped": self.skipped}
+        training = {
+            "step": self.step,
+            "opt_state": self.opt_state,
+            "lr_scale": self.lr_scale,
+            "skipped": self.skipped,
+        }
+        if self.ema:
+            training["params"] = self.params
         return {"variables": self.variables, "training": training}
 
     @classmethod
     def from_items(cls, items: dict[str, Any]) -> "TrainState":
         """Returns the state that `to_items` took apart."""
-        return cls(**items["variables"], **items["training"])
+        variables, training = items["variables"], dict(items["training"])
+        averaged = "params" in training
+        return cls(
+            params=training.pop("params", variables["params"]),
+            batch_stats=variables["batch_stats"],
+            ema=variables["params"] if averaged else {},
+            **training,
+        )
 
 
 def make_init_state(
     init: Callable[[Key[Array, ""], Inputs], Variables],
     preprocess: Callable[..., Inputs],
     tx: optax.GradientTransformation,
+    *,
+    ema: bool = False,
 ) -> Callable[[Key[Array, ""], Any], TrainState]:
     """Returns `init_state(root_rng, batch)`, pure, to be jitted with the state's shardings."""
 
     def init_state(root_rng: Key[Array, ""], batch: Any) -> TrainState:
         variables = init(make_rng(root_rng, "init", 0), preprocess(batch, None, train=False))
+        params = variables["params"]
         return TrainState(
             step=jnp.zeros((), jnp.int32),
-            params=variables["params"],
+            params=params,
             batch_stats=variables["batch_stats"],
-            opt_state=tx.init(variables["params"]),
+            opt_state=tx.init(params),
+            ema=jax.tree.map(jnp.copy, params) if ema else {},
+            lr_scale=jnp.ones((), jnp.float32),
             skipped=jnp.zeros((), jnp.int32),
         )
 

@@ -1,4 +1,4 @@
-"""The loop, with a two-parameter model and noise from the step's keys: cheap, and nothing is faked."""
+"""The loop, with a two-parameter model and noise from the step's keys: cheap, nothing faked."""
 
 import itertools
 import os
@@ -9,17 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.training.checkpoint import Checkpoints, as_template
-from dfjax.training.detector_step import make_train_step
+from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
 from dfjax.training.loop import Plan, RunState, Trainer
 from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
 from dfjax.training.optimizers import make_tx
+from dfjax.training.profiling import Profiler
 from dfjax.training.schedules import make_schedule
 from dfjax.training.signals import Stopped
 from dfjax.training.state import TrainState, make_init_state
-from dfjax.training.stopping import EarlyStop
+from dfjax.training.stopping import EarlyStop, Plateau
 
 ROOT_RNG = jax.random.key(0)
 STEPS, EPOCHS = 4, 3
@@ -56,16 +57,22 @@ def batch(number):
         "x": rng.normal(size=(8, 2)).astype(np.float32),
         "label": rng.integers(0, 2, 8).astype(np.float32),
         "weight": np.ones(8, np.float32),
+        "video_index": np.arange(8, dtype=np.int32),
     }
 
 
 TRACES = itertools.count()
-INIT = make_init_state(init, preprocess, TX)
+INIT = make_init_state(init, preprocess, TX, ema=True)
+
+
+def make_step(parts=1, apply=apply, **options):
+    gradients = accumulated(make_gradient_fn(apply, preprocess, loss), parts)
+    return make_train_step(gradients, TX, **options)
 
 
 def _counted(*args):
     next(TRACES)
-    return make_train_step(apply, preprocess, loss, TX)(*args)
+    return make_step(ema_decay=0.9)(*args)
 
 
 STEP = jax.jit(_counted, donate_argnums=0)
@@ -93,17 +100,17 @@ def make_trainer(workdir, on_read=lambda number: None, make=batch, save_every=3,
     checkpoints = Checkpoints(workdir)
     restored = checkpoints.restore_last(template.to_items(), warn=warnings.append)
     state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    run, early_stop = (
-        RunState(),
-        EarlyStop(**{"metric": "auc", "mode": "max", "patience": 0} | stop),
-    )
+    run = RunState()
+    early_stop = EarlyStop(**{"metric": "auc", "mode": "max", "patience": 0} | stop)
+    lower = Plateau("auc", "max", patience=1, factor=0.5, floor=0.1)
     if restored:
         state, run = TrainState.from_items(restored[0]), RunState(**restored[1]["run"])
         early_stop.load_state(restored[1]["stop"])
+        lower.load_state(restored[1]["plateau"])
     return Trainer(
         state=state,
         run=run,
-        plan=Plan(STEPS, EPOCHS, batch_size=8, log_every=1, save_every=save_every),
+        plan=Plan(STEPS, EPOCHS, 8, log_every=1, save_every=save_every, max_skipped=2),
         step_fn=STEP,
         root_rng=ROOT_RNG,
         make_batches=lambda start: Batches(start, on_read, make),
@@ -114,11 +121,14 @@ def make_trainer(workdir, on_read=lambda number: None, make=batch, save_every=3,
         },
         learning_rate=SCHEDULE,
         stop=early_stop,
+        plateau=lower,
+        profiler=Profiler("", workdir),
         checkpoints=checkpoints,
         writer=MetricWriter(workdir, step=int(state.step), tensorboard=False),
         display=Display(STEPS * EPOCHS),
         metadata={},
         on_epoch=lambda: None,
+        name_videos=lambda rows: [f"video{row}" for row in rows],
     )
 
 
@@ -230,7 +240,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
 def test_a_skipped_step_leaves_the_state_as_it_was():
     state = jax.jit(INIT)(ROOT_RNG, batch(0))
     data = batch(1)
-    step = jax.jit(make_train_step(apply, preprocess, loss, TX))
+    step = jax.jit(make_step(ema_decay=0.9))
     after, metrics = step(state, data | {"x": data["x"] * np.inf}, ROOT_RNG)
     assert float(metrics["skipped"]) == 1.0
     assert_same_state(
@@ -281,7 +291,7 @@ def test_only_damaged_checkpoints_are_an_error_that_says_what_to_do(tmp_path):
 def test_loss_is_the_weighted_mean(tmp_path):
     state = jax.jit(INIT)(ROOT_RNG, batch(0))
     data = batch(3) | {"weight": np.array([1, 1, 0, 0, 0, 0, 0, 2], np.float32)}
-    _, metrics = jax.jit(make_train_step(apply, preprocess, loss, TX))(state, data, ROOT_RNG)
+    _, metrics = jax.jit(make_step())(state, data, ROOT_RNG)
     from dfjax.rngs import make_rng
 
     rngs = {"dropout": make_rng(ROOT_RNG, "dropout", 0)}
@@ -290,3 +300,86 @@ def test_loss_is_the_weighted_mean(tmp_path):
     np.testing.assert_allclose(
         metrics["loss"], (values[0] + values[1] + 2 * values[7]) / 4, rtol=1e-6
     )
+
+
+def without_noise(variables, inputs, *, train, rngs):
+    """No BatchNorm and no dropout: what accumulation promises to leave unchanged."""
+    return inputs["x"] @ variables["params"]["kernel"], {}, variables["batch_stats"]
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_gradients_equal_the_large_batch(parts):
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    data = batch(5) | {"weight": np.linspace(0.0, 2.0, 8, dtype=np.float32)}
+    whole = make_gradient_fn(without_noise, preprocess, loss)
+    value, grads, _ = jax.jit(whole)(state, data, ROOT_RNG)
+    value2, grads2, _ = jax.jit(accumulated(whole, parts))(state, data, ROOT_RNG)
+    np.testing.assert_allclose(value2, value, atol=1e-5)
+    np.testing.assert_allclose(grads2["kernel"], grads["kernel"], atol=1e-5)
+
+
+def test_batch_statistics_pass_through_the_parts_one_after_the_other():
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+
+    def mean_of_inputs(variables, inputs, *, train, rngs):
+        logits, _, _ = without_noise(variables, inputs, train=train, rngs=rngs)
+        mean = 0.5 * variables["batch_stats"]["mean"] + 0.5 * inputs["x"].mean()
+        return logits, {}, {"mean": mean}
+
+    data = batch(6)
+    gradients = accumulated(make_gradient_fn(mean_of_inputs, preprocess, loss), 2)
+    _, _, stats = jax.jit(gradients)(state, data, ROOT_RNG)
+    expected = 0.5 * (0.5 * data["x"][::2].mean()) + 0.5 * data["x"][1::2].mean()
+    np.testing.assert_allclose(stats["mean"], expected, rtol=1e-5)
+
+
+def test_the_average_follows_the_parameters_with_a_growing_decay():
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    step = jax.jit(make_step(ema_decay=0.9))
+    first, _ = step(state, batch(0), ROOT_RNG)
+    expected = 0.1 * state.params["kernel"] + 0.9 * first.params["kernel"]
+    np.testing.assert_allclose(first.ema["kernel"], expected, rtol=1e-6)
+    late, _ = step(first.replace(step=jnp.int32(10_000)), batch(1), ROOT_RNG)
+    expected = 0.9 * first.ema["kernel"] + 0.1 * late.params["kernel"]
+    np.testing.assert_allclose(late.ema["kernel"], expected, rtol=1e-6)
+    assert late.variables["params"] is late.ema
+
+
+def test_plateau_lowers_the_learning_rate_of_the_next_epoch(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.validate = lambda variables, check: {"auc": 0.5, "loss": 0.0}
+    trainer.fit()
+    rows = read_history(tmp_path / "history.csv")
+    scales = [
+        float(row["learning_rate"]) / float(SCHEDULE(STEPS * n - 1))
+        for n, row in enumerate(rows, start=1)
+    ]
+    assert scales == pytest.approx([1.0, 1.0, 0.5])
+    assert float(trainer.state.lr_scale) == 0.25
+
+
+def test_too_many_steps_that_are_not_finite_end_the_run_and_name_the_videos(tmp_path):
+    def spoilt(number):
+        data = batch(number)
+        return data | {"x": data["x"] * np.nan} if number >= 3 else data
+
+    trainer = make_trainer(tmp_path, make=spoilt)
+    with pytest.raises(RunError, match=r"3 steps in a row.*video0, video1"):
+        trainer.fit()
+    assert int(trainer.state.skipped) == 3
+
+
+def test_a_full_disk_is_named_and_earlier_checkpoints_stay(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    manager = trainer.checkpoints.managers["last"]
+    save = manager.save
+
+    def full(step, args):
+        if step > 3:
+            raise OSError(28, "No space left on device")
+        return save(step, args=args)
+
+    monkeypatch.setattr(manager, "save", full)
+    with pytest.raises(RunError, match="disk .* is full: step 4"):
+        trainer.fit()
+    assert make_trainer(tmp_path).step == 3

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from dfjax.errors import UsageError
 from dfjax.training.optimizers import make_tx
 from dfjax.training.schedules import make_schedule
 
-ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "clip_norm": 0.0}
+ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}
 
 
 def schedule(name, **options):
@@ -31,7 +32,7 @@ def test_warmup_is_linear_and_the_cosine_follows_it():
 
 
 def test_unknown_names_list_the_valid_ones():
-    with pytest.raises(UsageError, match="constant, cosine"):
+    with pytest.raises(UsageError, match="constant, cosine, restarts"):
         schedule("cosin")
     with pytest.raises(UsageError, match="adam"):
         make_tx("adamm", schedule("constant"), **ADAM)
@@ -48,5 +49,71 @@ def test_clipping_scales_by_the_global_norm():
     tx = make_tx("adam", schedule("constant"), **ADAM | {"clip_norm": 1.0})
     params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
     _, state = tx.update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, tx.init(params), params)
-    np.testing.assert_allclose(state["adam"].mu["a"], 0.1 * 3 / 5, rtol=1e-6)
-    np.testing.assert_allclose(state["adam"].mu["b"], 0.1 * 4 / 5, rtol=1e-6)
+    np.testing.assert_allclose(state["rule"].mu["a"], 0.1 * 3 / 5, rtol=1e-6)
+    np.testing.assert_allclose(state["rule"].mu["b"], 0.1 * 4 / 5, rtol=1e-6)
+
+
+def test_restarts_begin_again_at_the_peak():
+    rate = schedule("restarts", period=20)
+    np.testing.assert_allclose([rate(0), rate(10), rate(20), rate(30)], [0.1, 0.05, 0.1, 0.05])
+    with pytest.raises(UsageError, match="schedule.period"):
+        schedule("restarts")
+
+
+PARAMS = {"base": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}, "head": {"kernel": jnp.ones(2)}}
+NO_GRADIENT = {
+    "base": {"kernel": jnp.zeros(2), "bias": jnp.zeros(2)},
+    "head": {"kernel": jnp.zeros(2)},
+}
+
+
+def one_step(grads=NO_GRADIENT, name="sgd", **options):
+    tx = make_tx(name, schedule("constant"), **options)
+    updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
+    return updates
+
+
+def test_decay_leaves_out_the_excluded_paths():
+    updates = one_step(weight_decay=0.5, no_decay=["bias$"])
+    np.testing.assert_allclose(updates["base"]["kernel"], -0.05, rtol=1e-6)
+    np.testing.assert_allclose(updates["base"]["bias"], 0.0)
+
+
+def test_adamw_decays_apart_from_the_moments_and_adam_through_them():
+    decoupled = one_step(name="adamw", weight_decay=0.5)
+    np.testing.assert_allclose(decoupled["head"]["kernel"], -0.05, rtol=1e-5)
+    l2 = one_step(name="adam", weight_decay=0.5)
+    np.testing.assert_allclose(l2["head"]["kernel"], -0.1, rtol=1e-5)
+
+
+def test_momentum_adds_up_over_steps():
+    tx = make_tx("sgd", schedule("constant"), momentum=0.5)
+    grads = {"a": jnp.ones(1)}
+    state = tx.init(grads)
+    first, state = tx.update(grads, state, grads)
+    second, _ = tx.update(grads, state, grads)
+    np.testing.assert_allclose([first["a"][0], second["a"][0]], [-0.1, -0.15], rtol=1e-6)
+
+
+def test_frozen_parameters_stay_have_no_state_and_do_not_count_in_the_norm():
+    grads = {"base": {"kernel": jnp.full(2, 1e6), "bias": jnp.zeros(2)},
+             "head": {"kernel": jnp.array([3.0, 4.0])}}  # fmt: skip
+    options = {"clip_norm": 1.0, "momentum": 0.9, "freeze": ["^base/"]}
+    updates = one_step(grads, **options)
+    np.testing.assert_allclose(updates["base"]["kernel"], 0.0)
+    np.testing.assert_allclose(updates["head"]["kernel"], [-0.06, -0.08], rtol=1e-5)
+    state = make_tx("sgd", schedule("constant"), **options).init(PARAMS)
+    assert sum(leaf.size for leaf in jax.tree.leaves(state)) == 2 + 1  # head's momentum, a counter
+
+
+def test_multipliers_scale_the_rate_of_the_paths_they_match():
+    grads = jax.tree.map(jnp.ones_like, PARAMS)
+    updates = one_step(grads, momentum=0.0, multipliers=[("^base/", 0.1), ("kernel", 7.0)])
+    np.testing.assert_allclose(updates["base"]["kernel"], -0.01, rtol=1e-6)
+    np.testing.assert_allclose(updates["head"]["kernel"], -0.7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["freeze", "no_decay"])
+def test_a_pattern_that_matches_nothing_is_an_error(option):
+    with pytest.raises(UsageError, match="'kernle' matches no parameter"):
+        one_step(weight_decay=0.1, **{option: ["kernle"]})

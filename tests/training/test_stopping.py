@@ -3,7 +3,7 @@ import math
 import pytest
 
 from dfjax.errors import UsageError
-from dfjax.training.stopping import EarlyStop
+from dfjax.training.stopping import EarlyStop, Plateau
 
 
 def run(values, **options):
@@ -63,3 +63,18 @@ def test_a_metric_that_cannot_be_monitored_is_an_error(values, match):
 def test_mode_must_be_max_or_min():
     with pytest.raises(UsageError, match="'up'"):
         EarlyStop("auc", "up", patience=1)
+
+
+def test_plateau_lowers_the_scale_each_time_patience_runs_out_down_to_the_floor():
+    plateau, scale, scales = Plateau("auc", "max", patience=2, factor=0.5, floor=0.2), 1.0, []
+    for epoch, value in enumerate([0.5, 0.5, 0.5, 0.5, 0.6, 0.5, 0.5, 0.5, 0.5], start=1):
+        plateau.update(epoch, {"auc": value})
+        scale = plateau.next_scale(scale)
+        scales.append(scale)
+    assert scales == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2]
+
+
+def test_plateau_without_patience_changes_nothing():
+    plateau = Plateau("auc", "max", patience=0)
+    plateau.waited = 99
+    assert plateau.next_scale(0.3) == 0.3
