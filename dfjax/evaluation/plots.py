@@ -34,7 +34,7 @@ def plot_roc(
         title: of the picture, for example `dual_stream · test · synthetic data`.
     """
     videos = aggregate(clean(predictions))
-    with figure(path, 2, size=(10, 4.6)) as (drawn, axes):
+    with figure(path, 2, size=(10.0, 4.6)) as (drawn, axes):
         _draw_roc(axes[0], videos, metrics, unseen or {})
         _draw_scores(axes[1], videos)
         if title:
@@ -84,7 +84,8 @@ def _draw_scores(axes: Axes, videos: pd.DataFrame) -> None:
     axes.axvline(0.5, color=QUIET, lw=1, ls=(0, (4, 4)))
     axes.set(xlabel="P(fake) of a video", ylabel="videos", title="Scores", xlim=(0, 1))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper center", fontsize=10)
+    # Above the axes: wherever scores pile up, nothing hides them.
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2, fontsize=10)
 
 
 def plot_curves(
@@ -107,7 +108,7 @@ def plot_curves(
     if not len(table):
         raise InputError(f"{history} has no epoch yet")
     best = _best_epoch(table)
-    with figure(path, 2, size=(10, 4.0)) as (_, axes):
+    with figure(path, 2, size=(10.0, 4.0)) as (_, axes):
         for name, colour in (("train_loss", QUIET), ("val_loss", FAKE_COLOUR)):
             _draw_curve(axes[0], table, name, name.split("_")[0], colour)
         for name, colour in zip(metrics, (REAL_COLOUR, *OTHERS)):

@@ -74,10 +74,11 @@ def draw_sheet(tiles: Sequence[Tile], path: str | os.PathLike[str], *, title: st
 
     A wrong verdict (threshold 0.5) is printed in bold.
     """
-    rows = -(-len(tiles) // COLUMNS)
-    size = (COLUMNS * 2.1, rows * 1.02 + 0.45)
+    columns = min(COLUMNS, max(4, len(tiles)))  # the title needs the width of four
+    rows = -(-len(tiles) // columns)
+    size = (columns * 2.1, rows * 1.02 + 0.45)
     with canvas(path, size=size, margins=0.06) as drawn:
-        grid = drawn.subplots(rows, COLUMNS, squeeze=False)
+        grid = drawn.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
         for axes, tile in zip(grid.flat, tiles):
@@ -117,17 +118,24 @@ def draw_strip(strip: Strip, path: str | os.PathLike[str], *, title: str, fake_p
     """
     height, width = strip.frames[0].shape[:2]
     tall = min(2.6, max(1.3, 12.0 / len(strip.frames) * height / width))
-    with canvas(path, size=(12, tall + 2.2), margins=0.05) as drawn:
+    if len(strip.numbers) == 1:  # an image has no time to draw a score over
+        with canvas(path, size=(8.0, tall + 0.8), margins=0.05) as drawn:
+            _draw_frames(drawn, strip)
+            _draw_title(drawn, title, fake_prob)
+        return
+    with canvas(path, size=(12.0, tall + 2.2), margins=0.05) as drawn:
         parts = drawn.subfigures(2, 1, squeeze=False, height_ratios=[tall + 0.35, 1.85])
         top, bottom = np.ravel(parts)
         _draw_frames(top, strip)
         _draw_timeline(bottom, strip, fake_prob)
-        colour = _colour(fake_prob)
-        verdict = "fake" if fake_prob >= 0.5 else "real"
-        drawn.suptitle(
-            f"{title}   ·   {verdict}, P(fake) {fake_prob:.3f}",
-            x=0.01, ha="left", color=colour, fontsize=13, fontweight="bold",
-        )  # fmt: skip
+        _draw_title(drawn, title, fake_prob)
+
+
+def _draw_title(drawn: Figure, title: str, fake_prob: float) -> None:
+    verdict = "fake" if fake_prob >= 0.5 else "real"
+    text = f"{title}   ·   {verdict}, P(fake) {fake_prob:.3f}"
+    style = {"color": _colour(fake_prob), "fontsize": 13, "fontweight": "bold"}
+    drawn.suptitle(text, x=0.01, ha="left", **style)
 
 
 def _draw_frames(figure: SubFigure | Figure, strip: Strip) -> None:

@@ -1,0 +1,92 @@
+"""`dfjax evaluate` on tables: files, exit codes, one JSON object, one clear line for bad input."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from dfjax.commands.main import main
+from dfjax.data.records import make_index, make_record, write_index
+
+FAKES = {"d/f0": 0.9, "d/f1": 0.7, "d/f2": 0.4}
+REALS = {"d/r0": 0.1, "d/r1": 0.3, "d/r2": 0.6}
+
+
+@pytest.fixture
+def scores(tmp_path):
+    rows = [{"video_id": k, "label": 1, "fake_prob": v} for k, v in FAKES.items()]
+    rows += [{"video_id": k, "label": 0, "fake_prob": v} for k, v in REALS.items()]
+    pd.DataFrame(rows).to_csv(tmp_path / "scores.csv", index=False)
+    return tmp_path / "scores.csv"
+
+
+def write(path, leaky):
+    rows = [
+        make_record(
+            video_id=video, dataset="d", label=label, method="DF" if label else "real",
+            split="test", target_id=video[2:],
+        )
+        for label, videos in ((1, FAKES), (0, REALS))
+        for video in videos
+    ]  # fmt: skip
+    person = "f0" if leaky else "somebody"
+    rows.append(make_record(video_id="d/t", dataset="d", label=0, split="train", target_id=person))
+    write_index(make_index(rows), path, command="test")
+
+
+def last_json(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_a_foreign_table_is_measured_and_written(scores, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["evaluate", "--predictions", str(scores), "--out", str(out), "--json"]) == 0
+    result = last_json(capsys)
+    assert result["overall"]["video_auc"] == pytest.approx(8 / 9)
+    assert result == json.loads((out / "metrics.json").read_text())
+    assert {p.name for p in out.iterdir()} == {"metrics.json", "predictions.parquet", "roc.png"}
+
+
+def test_its_own_predictions_give_the_same_metrics_again(scores, tmp_path, capsys):
+    out = tmp_path / "out"
+    main(["evaluate", "--predictions", str(scores), "--out", str(out), "--json"])
+    first = last_json(capsys)
+    main(["evaluate", "--predictions", str(out / "predictions.parquet"), "--json"])
+    assert last_json(capsys)["overall"] == first["overall"]
+
+
+@pytest.mark.parametrize("leaky", [False, True])
+def test_an_identity_also_in_training_is_an_error(scores, tmp_path, capsys, leaky):
+    write(tmp_path / "index.parquet", leaky)
+    arguments = ["--predictions", str(scores), "--index", str(tmp_path / "index.parquet")]
+    assert main(["evaluate", *arguments, "--json"]) == int(leaky)
+    result = last_json(capsys)
+    assert set(result["by_method"]) == {"DF"} and result["split"] == "test"
+    codes = [flag["code"] for flag in result["flags"]]
+    assert codes == (["identity_in_training"] if leaky else [])
+
+
+def test_without_json_a_table_is_printed_with_the_flags(scores, capsys):
+    with scores.open("a") as file:
+        file.write("d/f0,1,0.9\n")
+    assert main(["evaluate", "--predictions", str(scores)]) == 0
+    printed = capsys.readouterr().out
+    assert "overall" in printed and "0.889" in printed and "no_position" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of the arguments --workdir --predictions"),
+        (["--predictions", "nothing.csv"], "no predictions file nothing.csv"),
+        (["--workdir", "nowhere"], "not a workdir"),
+        (["--workdir", "nowhere", "--split", "tset"], "Did you mean 'test'"),
+        (["--predictions", "SCORES", "--split", "val"], "no prediction is of split 'val'"),
+        (["--predictions", "SCORES", "--index", "nothing.parquet"], "no index at"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(scores, capsys, arguments, message):
+    arguments = [str(scores) if a == "SCORES" else a for a in arguments]
+    assert main(["evaluate", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1

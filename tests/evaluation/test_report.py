@@ -1,0 +1,93 @@
+"""metrics.json: what counts where, and that unseen manipulations stay out of `overall`."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfjax.commands.main import finite
+from dfjax.evaluation import metrics
+from dfjax.evaluation.report import Context, make_metrics, split_methods, split_unseen
+
+
+def table(dataset, method, scores):
+    n = len(scores)
+    return pd.DataFrame(
+        {
+            "dataset": dataset, "video_id": [f"{dataset}/{method}/{i}" for i in range(n)],
+            "unit": "clip", "position": 0, "face": 0, "label": int(method != "real"),
+            "method": method, "fake_prob": scores, "split": "test",
+        }
+    )  # fmt: skip
+
+
+ROWS = pd.concat(
+    [
+        table("a", "real", [0.1, 0.3]),
+        table("a", "DF", [0.2, 0.9]),
+        table("a", "FS", [0.8, 0.9]),
+        table("a", "NT", [0.05, 0.05]),
+        table("b", "real", [0.85]),
+        table("b", "DF", [0.9]),
+    ],
+    ignore_index=True,
+)
+
+
+def result(**context):
+    return make_metrics(ROWS, Context(**context), resamples=20)
+
+
+def test_each_manipulation_is_measured_against_the_reals_of_its_data_set():
+    got = result()
+    assert set(got["by_method"]) == {"a/DF", "b/DF", "FS", "NT"}
+    assert got["by_method"]["a/DF"]["video_auc"] == 0.75  # 0.2 and 0.9 against 0.1 and 0.3
+    assert got["by_method"]["b/DF"]["video_auc"] == 1.0
+    assert got["by_method"]["NT"]["video_auc"] == 0.0
+
+
+def test_manipulations_held_back_are_reported_apart():
+    got = result(heldout_methods=("NT",))
+    assert set(got["unseen_methods"]) == {"NT"} and "NT" not in got["by_method"]
+    assert got["unseen_methods"]["NT"]["video_auc"] == 0.0
+    rest = ROWS[ROWS["method"] != "NT"]
+    assert got["overall"] == metrics.compute(rest, resamples=20)
+    assert got["by_dataset"]["a"]["video_auc"] > result()["by_dataset"]["a"]["video_auc"]
+    assert "NT" in got["protocol"]
+
+
+def test_macro_is_the_mean_over_manipulations():
+    got = result(heldout_methods=("NT",))
+    aucs = [m["video_auc"] for m in got["by_method"].values()]
+    assert got["macro"]["video_auc"] == pytest.approx(np.mean(aucs))
+
+
+def test_counts_and_names():
+    got = result(checkpoint="best/3", unreadable=2)
+    assert got["n"] == {
+        "videos": 10, "clips": 10, "frames": 0, "real": 3, "fake": 7, "unreadable": 2,
+    }  # fmt: skip
+    assert got["split"] == "test" and got["checkpoint"] == "best/3"
+    assert set(got) == {
+        "overall", "by_dataset", "by_method", "macro", "unseen_methods", "flags", "n",
+        "protocol", "split", "checkpoint", "generated",
+    }  # fmt: skip
+    assert json.loads(json.dumps(finite(got), allow_nan=False)) == got
+
+
+def test_a_real_video_is_never_held_back():
+    seen, unseen = split_unseen(ROWS, ["real"])
+    assert len(seen) == len(ROWS) and set(unseen["label"]) == {0}
+    assert split_methods(unseen) == {}
+
+
+def test_errors_come_first_and_only_evaluated_videos_are_checked_for_leaks():
+    index = pd.DataFrame({"video_id": [*ROWS["video_id"], "elsewhere"]})
+    index = index.assign(group=index["video_id"], origin_id=None)
+    index["identities"] = [[v] for v in index["video_id"]]
+    train = index[index["video_id"].isin(["elsewhere", "a/DF/0"])]
+    note = {"code": "no_position", "severity": "warning", "message": "", "ids": []}
+    found = result(index=index, train_index=train, flags=[note])["flags"]
+    assert [f["severity"] for f in found] == ["error", "error", "warning"]
+    assert all(f["ids"] == ["a/DF/0"] for f in found[:2])
