@@ -67,9 +67,9 @@ def draw(person: Identity, scene: Scene, t: int) -> Image:
     """Returns frame `t` of the scene with `person` in it, before the camera: f32[H, W, 3]."""
     canvas = scene.background.copy()
     brush = Brush(canvas, scene.poses[t], person.half_width)
-    _draw_body(brush, person)
     if person.hair_style == "long":
-        brush.fill(oval(0, 0.12, person.half_width * 1.22, 1.2), person.hair * 0.85)
+        brush.fill(oval(0, 0.18, person.half_width * 1.24, 1.24), person.hair * 0.85)
+    _draw_body(brush, person)
     for side in (-1, 1):
         place = oval(side * person.half_width, 0.02, person.ear * 0.6, person.ear * 1.2)
         brush.fill(place, person.skin * 0.88)
@@ -108,10 +108,10 @@ def _draw_hair(brush: Brush, person: Identity) -> None:
 
 def _draw_inner_face(brush: Brush, person: Identity, expression: Expression) -> None:
     if person.beard:
-        lower = head_outline(person)
-        lower = lower[lower[:, 1] > 0.25]
-        brush.fill(lower, person.hair, person.beard)
-        brush.fill(oval(0, person.mouth_y, person.mouth_width * 1.1, 0.13), person.skin, 0.8)
+        jaw = oval(0, 0, person.half_width, 1, 0, 180)
+        jaw[:, 0] *= 1 - person.taper * np.clip(jaw[:, 1], 0, 1) ** 1.5
+        cheeks = oval(0, 0.05, person.half_width * 0.8, person.mouth_y - 0.2, 180, 0)
+        brush.fill(np.concatenate([jaw, cheeks]), person.hair, person.beard)
     for x, y in person.freckles:
         brush.fill(oval(x, y, 0.02, 0.02), person.skin * [0.7, 0.55, 0.5])
     for side in (-1, 1):

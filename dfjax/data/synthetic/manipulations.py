@@ -34,6 +34,7 @@ class Forgery:
     light: NDArray[np.float64]  # [2], light of the pasted face at full visibility
     cell: int  # px of the up-sampling grid
     phase: float
+    loss: float  # how much detail the generator loses
     extent: float  # size of the pasted region against the inner face
     seam: float  # width of its soft edge
 
@@ -54,18 +55,19 @@ def make_forgery(
         scene=scene,
         visible=make_visible(rng, frames),
         jitter=rng.normal(size=(frames, 4)),
-        gain=1 + side * rng.uniform(0.10, 0.2) + rng.normal(0, [0.06, 0.03, 0.06]),
+        gain=1 + side * rng.uniform(0.16, 0.28) + rng.normal(0, [0.06, 0.03, 0.06]),
         light=rng.uniform(0.35, 0.5) * np.array([np.cos(angle), np.sin(angle)]),
         cell=int(rng.integers(6, 10)),
         phase=rng.uniform(0, 6),
-        extent=rng.uniform(0.88, 1.06),
-        seam=rng.uniform(0.06, 0.16),
+        loss=rng.uniform(0.0, 0.5),
+        extent=rng.uniform(0.92, 1.06),
+        seam=rng.uniform(0.05, 0.12),
     )
 
 
 def make_visible(rng: np.random.Generator, frames: int) -> Frames:
     """Returns how much of the faults shows per frame: near 1 in one stretch, faint elsewhere."""
-    length = max(1.0, rng.uniform(0.45, 0.75) * frames)
+    length = max(1.0, rng.uniform(0.5, 0.8) * frames)
     middle = rng.uniform(0.3, 0.7) * (frames - 1)
     distance = np.abs(np.arange(frames) - middle) - length / 2
     return np.clip(0.5 - distance / 2, 0.0, 1.0) * rng.uniform(0.75, 1.0)
@@ -83,15 +85,21 @@ def inner_mask(
 
 
 def wear_makeup(image: Image, person: Identity, scene: Scene, t: int) -> Image:
-    """Tints the inner face a little, the same in every frame: real people do that too."""
+    """Tints and smooths the inner face, the same in every frame, as make-up and phones do.
+
+    Real and fake videos alike: neither a static tint nor lost detail tells the classes apart.
+    """
     mask = inner_mask(image.shape, scene.poses[t], person, extent=0.97, seam=0.11)
-    return image * (1 + mask * (scene.makeup - 1).astype(np.float32))
+    smooth = cv2.GaussianBlur(image, (0, 0), 0.04 * scene.poses[t].scale)
+    worn = image + np.float32(scene.smoothing) * (smooth - image)
+    return image + mask * (worn * scene.makeup.astype(np.float32) - image)
 
 
 def blend(image: Image, forgery: Forgery, t: int) -> Image:
     """Pastes the donor's inner face, its colour matched except where the match fails."""
     mask = _mask(image, forgery, t)
-    pasted = draw(forgery.donor, forgery.scene, t)
+    donor = wear_makeup(draw(forgery.donor, forgery.scene, t), forgery.target, forgery.scene, t)
+    pasted = _generate(donor, forgery, 0.6 * forgery.visible[t])
     core = mask > 0.5
     matched = _mean(image, core) / np.maximum(_mean(pasted, core), 1)
     fault = 1 + forgery.visible[t] * (0.8 * (forgery.gain - 1))
@@ -101,7 +109,7 @@ def blend(image: Image, forgery: Forgery, t: int) -> Image:
 def colour(image: Image, forgery: Forgery, t: int) -> Image:
     """Changes colour and direction of light of the inner face against the rest of the head."""
     mask = _mask(image, forgery, t)
-    lit = image.copy()
+    lit = _generate(image, forgery, 0.6 * forgery.visible[t])
     change = (forgery.light - forgery.scene.light[t]) * forgery.visible[t]
     shade(lit, forgery.scene.poses[t], forgery.target, change)
     gain = 1 + 0.6 * forgery.visible[t] * (forgery.gain - 1)
@@ -116,22 +124,33 @@ def flicker(image: Image, forgery: Forgery, t: int) -> Image:
     dx, dy = 0.045 * scale * jump[:2]
     shift = np.array([[1, 0, dx], [0, 1, dy]])
     size = image.shape[1], image.shape[0]
-    moved = cv2.warpAffine(image, shift, size, borderMode=cv2.BORDER_REPLICATE)
-    return image + mask * (moved * np.float32(1 + 0.13 * jump[2]) - image)
+    made = _generate(image, forgery, 0.6 * forgery.visible[t])
+    moved = cv2.warpAffine(
+        made, shift, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return image + mask * (moved * np.float32(1 + 0.15 * jump[2]) - image)
 
 
 def upsample(image: Image, forgery: Forgery, t: int) -> Image:
-    """Renders the inner face at low resolution and enlarges it: blocks and a grid of stripes."""
+    """Makes the inner face at low resolution and enlarges it: blur and a grid of spots."""
     mask = _mask(image, forgery, t)
+    return image + mask * (_generate(image, forgery, forgery.visible[t]) - image)
+
+
+def _generate(image: Image, forgery: Forgery, amount: float) -> Image:
+    """Returns the picture as a generator makes it: enlarged, with the grid that this leaves.
+
+    Every family but `warp`, which generates nothing, goes through it; how far is `amount`.
+    """
     height, width = image.shape[:2]
     cell = forgery.cell
     few = max(2, width // cell), max(2, height // cell)
     small = cv2.resize(image, few, interpolation=cv2.INTER_AREA)
     large = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     waves = [np.sin(2 * np.pi * np.arange(n) / cell + forgery.phase) for n in (height, width)]
-    grid = 1 + 0.09 * waves[0][:, None, None] * waves[1][None, :, None]
-    fault = large * grid.astype(np.float32)
-    return image + mask * np.float32(forgery.visible[t]) * (fault - image)
+    grid = 1 + 0.22 * waves[0][:, None, None] * waves[1][None, :, None]
+    made = (image + np.float32(forgery.loss) * (large - image)) * grid.astype(np.float32)
+    return image + np.float32(amount) * (made - image)
 
 
 def warp(image: Image, forgery: Forgery, t: int) -> Image:
@@ -139,7 +158,7 @@ def warp(image: Image, forgery: Forgery, t: int) -> Image:
     mask = _mask(image, forgery, t)
     pose = forgery.scene.poses[t]
     x, y = local_grid(image.shape, pose, 1.0)
-    size = np.float32(0.07 * pose.scale * forgery.visible[t]) * mask[:, :, 0]
+    size = np.float32(0.08 * pose.scale * forgery.visible[t]) * mask[:, :, 0]
     swim = np.float32(forgery.phase + 0.9 * t)
     rows, columns = np.indices(image.shape[:2], dtype=np.float32)
     bent_x = columns + size * np.sin(9 * y + swim)
@@ -148,7 +167,7 @@ def warp(image: Image, forgery: Forgery, t: int) -> Image:
         image,
         bent_x.astype(np.float32),
         bent_y.astype(np.float32),
-        cv2.INTER_LINEAR,
+        cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(bent, dtype=np.float32)

@@ -20,7 +20,7 @@ from dfjax.data.synthetic.scene import make_scene, shoot
 
 FPS = 25
 OVERSAMPLING = 2  # drawn larger than stored, for clean edges
-HEAD = 0.37  # half height of the head against a crop's side
+HEAD = 0.44  # half height of the head against a crop's side
 
 
 class Canvas(NamedTuple):
@@ -59,17 +59,17 @@ def render(
 
 
 def write_video(path: Path, plan: VideoPlan, seed: int, *, frames: int = 24) -> None:
-    """Writes a video of the plan's person in a scene, 320×240 H.264, atomically.
+    """Writes a video of the plan's person in a scene, 384×288 H.264, atomically.
 
     The face is as large against its pixels as in the crops of 64 px, so that a detector trained on
     those can be tried on it.
     """
-    shots, _ = render(plan, seed, frames=frames, canvas=Canvas((160, 120), 64))
+    shots, _ = render(plan, seed, frames=frames, canvas=Canvas((192, 144), 64))
     with atomic_path(path) as partial, av.open(str(partial), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "16"})
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 384, 288, "yuv420p"
         for shot in shots:
-            large = cv2.resize(shot, (320, 240), interpolation=cv2.INTER_CUBIC)
+            large = cv2.resize(shot, (384, 288), interpolation=cv2.INTER_CUBIC)
             frame = av.VideoFrame.from_ndarray(large.astype(np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -58,7 +58,8 @@ class Scene:
     poses: list[Pose]
     expressions: list[Expression]
     light: NDArray[np.float64]  # [T, 2], x and y of the light's direction times its strength
-    makeup: NDArray[np.float64]  # [3], gain of the inner face that belongs to the person that day
+    makeup: NDArray[np.float64]  # [3], colour gain of the inner face
+    smoothing: float  # how much of the inner face's detail the phone's filter removes
     background: Image
     camera: Camera
 
@@ -93,6 +94,7 @@ def make_scene(seed: int, name: str, frames: int, canvas: tuple[int, int], head:
         expressions=_make_expressions(rng, frames),
         light=light,
         makeup=rng.normal(1.0, 0.02) * rng.normal(1.0, [0.015, 0.01, 0.015]),
+        smoothing=rng.uniform(0.0, 0.9),
         background=_make_background(rng, canvas),
         camera=_make_camera(rng, frames),
     )
@@ -114,7 +116,7 @@ def _make_expressions(rng: np.random.Generator, frames: int) -> list[Expression]
     talks = rng.random() < 0.6
     rhythm = 0.5 + 0.5 * np.sin(2 * np.pi * t / rng.uniform(5, 9) + rng.uniform(0, 6))
     mouth = np.clip(rhythm * rng.uniform(0.3, 0.9) if talks else np.zeros(frames), 0, 1)
-    smile = np.clip(rng.normal(0.25, 0.35) + 0.15 * _wander(rng, frames), -0.6, 1)
+    smile = np.clip(rng.normal(0.4, 0.35) + 0.15 * _wander(rng, frames), -0.6, 1)
     gaze = np.clip(rng.normal(0, 0.4) + 0.2 * _wander(rng, frames), -1, 1)
     return [Expression(*map(float, row)) for row in zip(blink, mouth, smile, gaze)]
 
@@ -122,14 +124,14 @@ def _make_expressions(rng: np.random.Generator, frames: int) -> list[Expression]
 def _make_background(rng: np.random.Generator, canvas: tuple[int, int]) -> Image:
     """Returns a wall with a gradient, out-of-focus shapes and grain."""
     width, height = canvas
-    ends = rng.uniform(40, 220) + rng.normal(0, 28, (2, 3))
+    ends = rng.uniform(50, 200) + rng.normal(0, 22, (2, 3))
     ramp = np.linspace(0, 1, width)[None, :, None]
     image = np.broadcast_to(ends[0] + ramp * (ends[1] - ends[0]), (height, width, 3))
     image = np.ascontiguousarray(image, dtype=np.float32)
     for _ in range(rng.integers(2, 7)):
         corner = rng.uniform(-0.2, 1.0, 2) * canvas
         far = corner + rng.uniform(0.1, 0.6, 2) * canvas
-        colour = tuple(float(v) for v in np.clip(ends.mean(0) + rng.normal(0, 45, 3), 0, 255))
+        colour = tuple(float(v) for v in np.clip(ends.mean(0) + rng.normal(0, 30, 3), 0, 255))
         cv2.rectangle(image, tuple(map(int, corner)), tuple(map(int, far)), colour, -1)
     blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.01, 0.05) * width)
     coarse = rng.normal(0, rng.uniform(1, 12), (height // 3 + 1, width // 3 + 1))
@@ -138,13 +140,13 @@ def _make_background(rng: np.random.Generator, canvas: tuple[int, int]) -> Image
 
 
 def _make_camera(rng: np.random.Generator, frames: int) -> Camera:
-    balance = rng.normal(1.0, [0.06, 0.03, 0.06]) * rng.uniform(0.8, 1.2)
+    balance = rng.normal(1.0, [0.06, 0.03, 0.06]) * rng.uniform(0.75, 1.05)
     flicker = rng.normal(0, rng.uniform(0.0, 0.04), frames)
     return Camera(
         gain=balance[None, :] * (1 + flicker[:, None]),
         gamma=rng.uniform(0.9, 1.1),
-        shrink=rng.uniform(0.35, 1.0),
-        noise=rng.uniform(0.5, 5.0),
+        shrink=rng.uniform(0.45, 1.0),
+        noise=rng.uniform(0.5, 4.0),
         quality=int(rng.integers(72, 97)),
     )
 
