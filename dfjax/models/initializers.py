@@ -9,12 +9,15 @@ import contextlib
 import contextvars
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
+
+V = TypeVar("V")
 
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at ±2
 
@@ -35,21 +38,25 @@ class _Source:
 _SOURCE: contextvars.ContextVar[_Source | None] = contextvars.ContextVar("source", default=None)
 
 
+def one_draw(init: Callable[..., V], rng: Key[Array, ""], *args: object) -> V:
+    """Returns `init(rng, *args)` with the random numbers of its initialisers drawn in one go.
+
+    Args:
+        init: initialises a module; traced twice, first to count the numbers it takes.
+        rng: key of the draw.
+        args: further arguments of `init`.
+    """
+    counter = _Source(None)
+    with _source(counter):
+        jax.eval_shape(init, rng, *args)
+    numbers = jax.random.truncated_normal(rng, -2.0, 2.0, (counter.taken,))
+    with _source(_Source(numbers)):
+        return init(rng, *args)
+
+
 @contextlib.contextmanager
-def counting() -> Iterator[_Source]:
-    """Yields an object whose `taken` counts the random numbers that initialisers ask for inside."""
-    source = _Source(None)
+def _source(source: _Source) -> Iterator[None]:
     token = _SOURCE.set(source)
-    try:
-        yield source
-    finally:
-        _SOURCE.reset(token)
-
-
-@contextlib.contextmanager
-def one_draw(rng: Key[Array, ""], size: int) -> Iterator[None]:
-    """Lets the initialisers inside share one draw of `size` numbers, in order of their calls."""
-    token = _SOURCE.set(_Source(jax.random.truncated_normal(rng, -2.0, 2.0, (size,))))
     try:
         yield
     finally:
@@ -73,7 +80,7 @@ class Scaled:
     ) -> Float[Array, "..."]:
         """Returns a kernel `[..., inputs, outputs]`; leading axes are its receptive field."""
         field = math.prod(shape[:-2])
-        fans = {"in": field * shape[-2], "out": field * shape[-1]}
+        fans: dict[str, float] = {"in": field * shape[-2], "out": field * shape[-1]}
         fans["avg"] = (fans["in"] + fans["out"]) / 2
         source = _SOURCE.get()
         if source is None:

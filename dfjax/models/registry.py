@@ -1,6 +1,7 @@
 """`MODELS`, and the two pure functions that every model is to the rest of the package."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, Key
 
 from dfjax.errors import unknown
 from dfjax.models import dual_stream
-from dfjax.models.initializers import counting, one_draw
+from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
 from dfjax.shapes import Inputs, Logits, Variables
@@ -94,13 +95,7 @@ def build(
     module = MODELS[name].module(**merged, compute=Compute(dtype, resolve(lowering)))
 
     def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
-        def variables(inputs: Inputs) -> Variables:
-            return module.init({"params": rng}, inputs, train=False)
-
-        with counting() as source:
-            jax.eval_shape(variables, inputs)
-        with one_draw(rng, source.taken):
-            return variables(inputs)
+        return one_draw(functools.partial(module.init, train=False), rng, inputs)
 
     def apply(
         variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None

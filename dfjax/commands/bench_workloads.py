@@ -1,0 +1,206 @@
+"""The programs that `dfjax bench` times: the package's own models on random data."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from dfjax import precision
+from dfjax.models import build, input_shapes, input_streams
+from dfjax.models.conv_lstm import ConvLSTM
+from dfjax.models.efficientnet import EfficientNet, scaling
+from dfjax.models.initializers import one_draw
+from dfjax.models.layers import Compute
+from dfjax.models.summary import count
+from dfjax.ops.lowering import resolve
+
+LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
+
+
+class Settings(NamedTuple):
+    """What to run: see `dfjax bench --help`."""
+
+    workload: str
+    mode: str
+    batch: int
+    frames: int
+    size: int
+    dtype: str
+    lowering: str
+
+
+class Program(NamedTuple):
+    """A compiled workload: `step()` runs it once and waits for the result."""
+
+    step: Callable[[], None]
+    compile_s: float
+    peak_bytes: int
+    params: int
+
+
+class Task(NamedTuple):
+    """A workload before compilation.
+
+    Attributes:
+        inputs: shapes of its data.
+        init: `init(rng, inputs) -> {"params", "batch_stats"}`.
+        forward: `forward(variables, inputs, train, rng) -> (output, batch_stats)`; a vector is a
+            batch of logits, anything else is trained towards zero.
+    """
+
+    inputs: Any
+    init: Callable[..., Any]
+    forward: Callable[..., tuple[Array, Any]]
+
+
+def frame_classifier(settings: Settings) -> Task:
+    """Returns EfficientNet, mean over the map, dropout, one logit, on images."""
+    compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
+    network = EfficientNet(settings.workload, compute=compute)
+    keep = 1 - scaling(settings.workload).dropout
+    images = jax.ShapeDtypeStruct((settings.batch, settings.size, settings.size, 3), jnp.float32)
+
+    def init(rng: Array, images: Array) -> Any:
+        variables: Any = one_draw(functools.partial(network.init, train=False), rng, images)
+        channels = variables["params"]["top_bn"]["scale"].shape[0]
+        head = jax.random.normal(rng, (channels,)) * channels**-0.5
+        return variables | {"params": variables["params"] | {"head": head}}
+
+    def forward(variables: Any, images: Array, train: bool, rng: Array) -> tuple[Array, Any]:
+        head = variables["params"]["head"]
+        trunk = {key: value for key, value in variables["params"].items() if key != "head"}
+        maps, new = network.apply(
+            variables | {"params": trunk},
+            images,
+            train=train,
+            rngs={"dropout": rng},
+            mutable=["batch_stats"],
+        )
+        features = jnp.mean(maps["top"].astype(jnp.float32), axis=(1, 2))
+        if train:
+            kept = jax.random.bernoulli(rng, keep, features.shape)
+            features = jnp.where(kept, features / keep, 0)
+        return features @ head, new["batch_stats"]
+
+    return Task(images, init, forward)
+
+
+def conv_lstm(settings: Settings) -> Task:
+    """Returns one ConvLSTM layer on the maps of a clip."""
+    compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
+    layer = ConvLSTM(LSTM_FEATURES, compute=compute)
+    shape = (settings.batch, settings.frames, LSTM_SIDE, LSTM_SIDE, LSTM_INPUT)
+
+    def init(rng: Array, maps: Array) -> Any:
+        return {"params": one_draw(layer.init, rng, maps)["params"], "batch_stats": {}}
+
+    def forward(variables: Any, maps: Array, train: bool, rng: Array) -> tuple[Array, Any]:
+        states: Any = layer.apply({"params": variables["params"]}, maps)
+        return states, {}
+
+    return Task(jax.ShapeDtypeStruct(shape, jnp.float32), init, forward)
+
+
+def dual_stream(settings: Settings) -> Task:
+    """Returns the flagship; its second stream has half the side, and costs no resize here."""
+    options = {"lq_size": settings.size // 2}
+    streams = input_streams("dual_stream", settings.size, **options)
+    model = build(
+        "dual_stream",
+        lowering=settings.lowering,
+        dtype=precision.compute_dtype(settings.dtype),
+        **options,
+    )
+
+    def forward(variables: Any, inputs: Any, train: bool, rng: Array) -> tuple[Array, Any]:
+        rngs = {"dropout": rng} if train else None
+        logits, _, stats = model.apply(variables, inputs, train=train, rngs=rngs)
+        return logits, stats
+
+    return Task(input_shapes(streams, settings.batch, settings.frames), model.init, forward)
+
+
+WORKLOADS = {
+    "b0": frame_classifier,
+    "b4": frame_classifier,
+    "convlstm": conv_lstm,
+    "s0a": dual_stream,
+}
+
+
+def make_program(settings: Settings) -> Program:
+    """Returns the workload compiled for this machine, with its state and data in place."""
+    task = WORKLOADS[settings.workload](settings)
+    rng = jax.random.key(0)
+    data = _random(rng, task.inputs)
+    variables = jax.jit(task.init)(rng, data)
+    size = count(variables["params"])
+    if settings.mode == "infer":
+        return _inference(task, variables, data, size)
+    return _training(task, variables, data, size)
+
+
+def _inference(task: Task, variables: Any, data: Any, size: int) -> Program:
+    def infer(variables: Any, data: Any) -> Array:
+        return task.forward(variables, data, False, jax.random.key(1))[0]
+
+    compiled, seconds, peak = _compile(jax.jit(infer), variables, data)
+    return Program(lambda: compiled(variables, data).block_until_ready(), seconds, peak, size)
+
+
+def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
+    tx = optax.adam(1e-4)
+
+    def train(state: Any, data: Any) -> Any:
+        rng = jax.random.fold_in(jax.random.key(1), state["step"])
+
+        def loss(params: Any) -> tuple[Array, Any]:
+            variables = {"params": params, "batch_stats": state["batch_stats"]}
+            output, stats = task.forward(variables, data, True, rng)
+            if output.ndim == 1:
+                return optax.sigmoid_binary_cross_entropy(
+                    output, jnp.ones_like(output)
+                ).mean(), stats
+            return jnp.mean(output.astype(jnp.float32) ** 2), stats
+
+        gradients, stats = jax.grad(loss, has_aux=True)(state["params"])
+        updates, opt_state = tx.update(gradients, state["opt_state"], state["params"])
+        return {
+            "params": optax.apply_updates(state["params"], updates),
+            "batch_stats": stats,
+            "opt_state": opt_state,
+            "step": state["step"] + 1,
+        }
+
+    state = dict(variables) | {"opt_state": tx.init(variables["params"]), "step": jnp.int32(0)}
+    compiled, seconds, peak = _compile(jax.jit(train, donate_argnums=0), state, data)
+
+    def step() -> None:
+        nonlocal state
+        state = jax.block_until_ready(compiled(state, data))
+
+    return Program(step, seconds, peak, size)
+
+
+def _compile(function: Any, *arguments: object) -> tuple[Any, float, int]:
+    start = time.perf_counter()
+    compiled = function.lower(*arguments).compile()
+    seconds = time.perf_counter() - start
+    memory = compiled.memory_analysis()
+    return compiled, seconds, memory.argument_size_in_bytes + memory.temp_size_in_bytes
+
+
+def _random(rng: Array, shapes: Any) -> Any:
+    """Normal numbers for images and maps, every frame valid."""
+
+    def draw(shape: jax.ShapeDtypeStruct) -> Array:
+        if shape.dtype == jnp.bool_:
+            return jnp.ones(shape.shape, bool)
+        return jax.random.normal(rng, shape.shape, shape.dtype)
+
+    return jax.tree.map(draw, shapes)

@@ -1,0 +1,57 @@
+"""What a model is made of, from shapes alone: nothing is computed or compiled."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dfjax.models.registry import build, input_shapes, input_streams
+from dfjax.ops.flops import count_flops
+
+
+class Summary(NamedTuple):
+    """Size of a model.
+
+    Attributes:
+        trainable: number of parameters.
+        non_trainable: number of running statistics.
+        input: shape of every input for one clip, `{"hq": (1, 10, 224, 224, 3), …}`.
+        flops: arithmetic of one clip in evaluation, 2 per multiply-add.
+        parts: parameters of every top-level part.
+    """
+
+    trainable: int
+    non_trainable: int
+    input: dict[str, tuple[int, ...]]
+    flops: int
+    parts: dict[str, int]
+
+
+def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, Any]) -> Summary:
+    """Returns the `Summary` of the model `name` for clips of `frames` frames of `size` px.
+
+    Raises:
+        UsageError: an unknown model or option.
+    """
+    model = build(name, lowering="native", **options)
+    inputs = input_shapes(input_streams(name, size, **options), 1, frames)
+    rng = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(model.init, rng, inputs)
+
+    def forward(variables: Mapping[str, Any], inputs: Mapping[str, Any]) -> jax.Array:
+        return model.apply(variables, inputs, train=False, rngs=None)[0]
+
+    return Summary(
+        trainable=count(variables["params"]),
+        non_trainable=count(variables["batch_stats"]),
+        input={key: tuple(value.shape) for key, value in inputs.items() if key != "mask"},
+        flops=count_flops(forward, variables, inputs),
+        parts={key: count(part) for key, part in variables["params"].items()},
+    )
+
+
+def count(tree: Any) -> int:
+    """Returns the number of values in a tree of arrays or shapes."""
+    return sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(tree))

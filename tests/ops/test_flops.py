@@ -1,0 +1,33 @@
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dfjax.ops.conv import conv
+from dfjax.ops.depthwise import depthwise_conv
+from dfjax.ops.flops import count_flops
+from dfjax.ops.lowering import NATIVE
+
+
+def test_matrix_product_counts_two_per_multiply_add():
+    assert count_flops(lambda a, b: a @ b, jnp.ones((3, 4)), jnp.ones((4, 5))) == 2 * 3 * 4 * 5
+
+
+def test_convolutions_count_their_receptive_field():
+    x, pad = jnp.ones((2, 6, 6, 4)), ((1, 1), (1, 1))
+    dense = count_flops(
+        lambda x, k: conv(x, k, padding=pad, lowering=NATIVE), x, jnp.ones((3, 3, 4, 8))
+    )
+    assert dense == 2 * (2 * 6 * 6 * 8) * (9 * 4)
+    depthwise = count_flops(
+        lambda x, k: depthwise_conv(x, k, stride=1, padding=pad, lowering=NATIVE),
+        x,
+        jnp.ones((3, 3, 1, 4)),
+    )
+    assert depthwise == 2 * (2 * 6 * 6 * 4) * 9
+
+
+def test_a_loop_counts_as_often_as_it_runs():
+    def loop(x):
+        return lax.scan(lambda c, _: (jax.jit(jnp.dot)(c, c), None), x, length=7)[0]
+
+    assert count_flops(loop, jnp.ones((2, 2))) == 7 * 2 * 8

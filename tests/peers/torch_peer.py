@@ -1,0 +1,184 @@
+"""PyTorch forms of the benchmark workloads, one timed step per line read from standard input.
+
+    python torch_peer.py '{"workload": "b0", "mode": "infer", "batch": 2, ...}'
+
+Prints `ready`, then the seconds of each step. Weights and data are random; the layers, shapes,
+optimiser, dropout and drop path are those of `dfjax bench`.
+"""
+
+import json
+import math
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+WIDTH_DEPTH_DROPOUT = {"b0": (1.0, 1.0, 0.2), "b4": (1.4, 1.8, 0.4)}
+# repeats, kernel, stride, expansion, channels
+ROWS = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)]  # fmt: skip
+
+
+def width_of(channels, factor):
+    rounded = max(8, int(channels * factor + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels * factor else rounded
+
+
+class SamePad(nn.Module):
+    """Convolution with TensorFlow's SAME padding, normalisation, activation."""
+
+    def __init__(self, i, o, k=1, stride=1, groups=1, act=True):
+        super().__init__()
+        self.conv = nn.Conv2d(i, o, k, stride, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(o, eps=1e-3, momentum=0.01)
+        self.k, self.stride, self.act = k, stride, act
+
+    def forward(self, x):
+        if self.k > 1:
+            total = [
+                max((-(-n // self.stride) - 1) * self.stride + self.k - n, 0) for n in x.shape[2:]
+            ]
+            (h, w) = total
+            x = F.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2))
+        x = self.bn(self.conv(x))
+        return F.silu(x) if self.act else x
+
+
+class Block(nn.Module):
+    def __init__(self, i, o, k, stride, expand, drop):
+        super().__init__()
+        mid = i * expand
+        self.expand = SamePad(i, mid) if expand > 1 else nn.Identity()
+        self.spatial = SamePad(mid, mid, k, stride, groups=mid)
+        self.squeeze, self.excite = (
+            nn.Conv2d(mid, max(1, i // 4), 1),
+            nn.Conv2d(max(1, i // 4), mid, 1),
+        )
+        self.project = SamePad(mid, o, act=False)
+        self.skip, self.drop = stride == 1 and i == o, drop
+
+    def forward(self, x):
+        y = self.spatial(self.expand(x))
+        y = y * self.excite(F.silu(self.squeeze(y.mean((2, 3), keepdim=True)))).sigmoid()
+        y = self.project(y)
+        if not self.skip:
+            return y
+        if self.training and self.drop:
+            keep = torch.rand(len(y), 1, 1, 1) >= self.drop
+            y = y * keep / (1 - self.drop)
+        return x + y
+
+
+def efficientnet(name):
+    width, depth, _ = WIDTH_DEPTH_DROPOUT[name]
+    plan = [row for row in ROWS for _ in range(math.ceil(row[0] * depth))]
+    firsts = [n == 0 or plan[n - 1] is not row for n, row in enumerate(plan)]
+    channels = width_of(32, width)
+    layers = [SamePad(3, channels, 3, 2)]
+    for n, ((_, k, stride, expand, o), first) in enumerate(zip(plan, firsts)):
+        o = width_of(o, width)
+        layers.append(Block(channels, o, k, stride if first else 1, expand, 0.2 * n / len(plan)))
+        channels = o
+    top = width_of(1280, width)
+    return nn.Sequential(*layers, SamePad(channels, top)), top
+
+
+class Frames(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.trunk, channels = efficientnet(name)
+        self.drop, self.head = nn.Dropout(WIDTH_DEPTH_DROPOUT[name][2]), nn.Linear(channels, 1)
+
+    def forward(self, x):
+        return self.head(self.drop(self.trunk(x).mean((2, 3))))[:, 0]
+
+
+class Recurrent(nn.Module):
+    """ConvLSTM with one convolution over input and state together, [B, T, C, h, w]."""
+
+    def __init__(self, inputs, state):
+        super().__init__()
+        self.gates, self.state = nn.Conv2d(inputs + state, 4 * state, 3, padding=1), state
+
+    def forward(self, x):
+        hidden = cell = x.new_zeros(x.shape[0], self.state, *x.shape[3:])
+        states = []
+        for frame in x.unbind(1):
+            i, f, g, o = self.gates(torch.cat((frame, hidden), 1)).chunk(4, 1)
+            cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+            hidden = o.sigmoid() * cell.tanh()
+            states.append(hidden)
+        return torch.stack(states, 1)
+
+
+class Dual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        (self.hq, wide), (self.lq, narrow) = efficientnet("b4"), efficientnet("b0")
+        self.recurrent = nn.Sequential(Recurrent(wide + narrow, 256), Recurrent(256, 128))
+        self.project = nn.Linear(wide, narrow)
+        self.weigh = nn.Sequential(nn.Linear(2 * narrow, 512), nn.ReLU(), nn.Linear(512, 2))
+        self.classify = nn.Sequential(
+            nn.Linear(narrow + 128, 512), nn.ReLU(), nn.Dropout(0.5),
+            nn.Linear(512, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 1),
+        )  # fmt: skip
+
+    def forward(self, streams):
+        hq, lq = streams
+        b, t = hq.shape[:2]
+        hq, lq = (
+            net(x.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+            for net, x in ((self.hq, hq), (self.lq, lq))
+        )
+        both = torch.cat((hq, F.interpolate(lq, size=hq.shape[2:], mode="bilinear")), 1)
+        temporal = self.recurrent(both.unflatten(0, (b, t)))[:, -1].mean((2, 3))
+        hq, lq = (x.mean((2, 3)).unflatten(0, (b, t)).mean(1) for x in (hq, lq))
+        hq = self.project(hq)
+        weight = self.weigh(torch.cat((hq, lq), 1)).softmax(1)
+        fused = weight[:, :1] * hq + weight[:, 1:] * lq
+        return self.classify(torch.cat((fused, temporal), 1))[:, 0]
+
+
+def make(settings):
+    b, t, s = settings["batch"], settings["frames"], settings["size"]
+    if settings["workload"] == "convlstm":
+        return Recurrent(1792, 256), torch.randn(b, t, 1792, 7, 7)
+    if settings["workload"] == "s0a":
+        return Dual(), (torch.randn(b, t, 3, s, s), torch.randn(b, t, 3, s // 2, s // 2))
+    model = Frames(settings["workload"]).to(memory_format=torch.channels_last)
+    return model, torch.randn(b, 3, s, s).contiguous(memory_format=torch.channels_last)
+
+
+def main():
+    settings = json.loads(sys.argv[1])
+    torch.manual_seed(0)
+    model, data = make(settings)
+    training = settings["mode"] == "train"
+    model.train(training)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+    cast = torch.autocast("cpu", torch.bfloat16, enabled=settings["dtype"] == "bfloat16")
+
+    def step():
+        with torch.set_grad_enabled(training), cast:
+            output = model(data)
+            if not training:
+                return
+            if output.ndim == 1:
+                loss = F.binary_cross_entropy_with_logits(output, torch.ones_like(output))
+            else:
+                loss = output.square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        step()
+        print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()
