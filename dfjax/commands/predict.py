@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", default="haar", help="haar (default), yunet or none")
     parser.add_argument("--detector-model", metavar="FILE", help="YuNet's ONNX file")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
-    parser.add_argument("--time-limit", type=float, default=600, help="seconds for one input (600)")
+    parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
     add_json(parser)
 
 

@@ -5,7 +5,7 @@ import datetime
 import functools
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from scipy.special import expit
 
 import dfjax
-from dfjax.commands.detector import Detector, load
+from dfjax.commands.detector import load
 from dfjax.commands.predict_inputs import Prepared, Settings, compute_sha256, prepare
 from dfjax.commands.progress import track
 from dfjax.commands.training import use_compilation_cache
@@ -24,6 +24,7 @@ from dfjax.evaluation.sheets import Strip, draw_strip
 
 CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
 CROP_SIZE = 256  # what `dfjax data extract` makes
+ComputeLogits = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # `Detector.logits`
 Entry = tuple[Path, Prepared | str]  # an input, and its clips or what is wrong with it
 
 
@@ -36,10 +37,12 @@ def predict(args: argparse.Namespace, inputs: list[Path]) -> Iterator[dict[str, 
     detector = load(args.workdir, args.checkpoint)
     use_compilation_cache(args.workdir)
     settings = make_settings(detector.config, args)
-    log = AuditLog(args.out, detector, inputs) if args.out else None
+    log = None
+    if args.out:
+        log = AuditLog(args.out, inputs, detector.checkpoint, detector.checkpoint_sha256)
     read = read_in_order(settings, inputs, workers=args.workers, time_limit=args.time_limit)
     entries = track(read, total=len(inputs), what="reading")
-    for path, prepared, probs in score_entries(detector, entries, args.batch_size):
+    for path, prepared, probs in score_entries(detector.logits, entries, args.batch_size):
         result = make_result(path, prepared, probs)
         if log:
             log.write(path, result, prepared, probs)
@@ -77,7 +80,7 @@ def read_in_order(
 
 
 def score_entries(
-    detector: Detector, entries: Iterator[Entry], batch_size: int
+    compute_logits: ComputeLogits, entries: Iterator[Entry], batch_size: int
 ) -> Iterator[tuple[Path, Prepared | str, np.ndarray]]:
     """Yields every input with P(fake) of its clips, once all of them have been in a batch."""
     open_entries: deque[Entry] = deque()
@@ -86,7 +89,7 @@ def score_entries(
     masks: list[np.ndarray] = []
 
     def flush() -> None:
-        logits = detector.logits(np.stack(clips), np.stack(masks), batch_size)
+        logits = compute_logits(np.stack(clips), np.stack(masks), batch_size)
         scored.extend(expit(logits.astype(np.float64)))
         clips.clear()
         masks.clear()
@@ -138,12 +141,14 @@ def make_result(path: Path, prepared: Prepared | str, probs: np.ndarray) -> dict
 class AuditLog:
     """`predictions.jsonl`, a line per input ever scored into a folder, and the strips beside it."""
 
-    def __init__(self, folder: Path, detector: Detector, inputs: list[Path]) -> None:
+    def __init__(
+        self, folder: Path, inputs: list[Path], checkpoint: str, checkpoint_sha256: str
+    ) -> None:
         """Makes the folder and gives every input a picture's name, numbered where names repeat."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "predictions.jsonl"
-        self.checkpoint = detector.checkpoint
-        self.checkpoint_sha256 = detector.checkpoint_sha256
+        self.checkpoint = checkpoint
+        self.checkpoint_sha256 = checkpoint_sha256
         self.pictures: dict[Path, Path] = {}
         used: set[str] = set()
         for path in inputs:

@@ -1,0 +1,191 @@
+"""`dfjax predict`: every kind of input, good beside bad, audit lines, the same score in company."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.commands import predict_inputs, predict_run
+from dfjax.commands.main import main
+from dfjax.commands.predict_inputs import Prepared, choose_clips, find_inputs
+from dfjax.commands.predict_run import score_entries
+from dfjax.config import base
+from dfjax.data.clips import Sampling
+from dfjax.errors import UsageError
+
+T = 3
+
+
+class Brightness:
+    """A detector whose logit is brightness, and which notes the batches that it sees."""
+
+    checkpoint, checkpoint_sha256 = "best/7", "c" * 64
+
+    def __init__(self):
+        self.config = base()
+        self.config.data.frames, self.config.data.stride = T, 2
+        self.config.data.synthetic.size = 32
+        self.batches = []
+
+    def logits(self, clips, mask, batch_size=0):
+        self.batches.append((len(clips), batch_size))
+        assert clips.dtype == np.uint8 and clips.shape[1:] == (T, 32, 32, 3)
+        return (clips.mean((1, 2, 3, 4), where=mask[:, :, None, None, None]) - 128) / 32
+
+
+@pytest.fixture
+def detector(monkeypatch):
+    stub = Brightness()
+    monkeypatch.setattr(predict_run, "load", lambda workdir, checkpoint: stub)
+    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
+    return stub
+
+
+def image(path, value, shape=(41, 57, 3)):
+    cv2.imwrite(str(path), np.full(shape, value, np.uint8))
+    return path
+
+
+def video(path, values):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for value in values:
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    return path
+
+
+def predict(capsys, *arguments, workdir="w"):
+    code = main(["predict", "--workdir", workdir, "--workers", "1", "--json", *map(str, arguments)])
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    return code, json.loads(lines[-1])["results"] if lines else None, captured.err
+
+
+def test_good_and_bad_inputs_together(tmp_path, capsys, detector):
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    image(folder / "a.png", 160)
+    video(folder / "deep" / "b.avi", [64] * 20)
+    (folder / "c.mp4").write_bytes(b"")
+    (folder / "d.mp4").write_text("a text")
+    (folder / "notes.txt").write_text("not an input")
+    (folder / "deep" / "loop").symlink_to(folder, target_is_directory=True)
+    out = tmp_path / "out"
+    code, results, errors = predict(capsys, folder, "--detector", "none", "--out", out)
+    assert code == 1
+    assert [r["status"] for r in results] == ["ok", "error", "error", "ok"]
+    assert [r["input"][len(str(folder)) + 1 :] for r in results] == [
+        "a.png", "c.mp4", "d.mp4", "deep/b.avi",
+    ]  # fmt: skip
+    one, empty, text, film = results
+    assert one["fake_prob"] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert one["verdict"] == "fake" and one["frames_used"] == 1 and one["faces_missed"] == 0
+    assert one["confidence"] == one["fake_prob"]
+    assert film["fake_prob"] == pytest.approx(1 / (1 + np.exp(2)), abs=0.02)
+    assert film["verdict"] == "real" and film["confidence"] == 1 - film["fake_prob"]
+    assert "0 bytes" in empty["error"] and "not a video" in text["error"]
+    assert empty["fake_prob"] is None and empty["verdict"] is None
+    assert "c.mp4: empty file" in errors and "2 of 4 inputs could not be scored" in errors
+    lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert [{k: line[k] for k in one} for line in lines] == results
+    assert all(len(line["input_sha256"]) == 64 for line in lines)
+    assert {line["checkpoint_sha256"] for line in lines} == {"c" * 64}
+    assert sorted(p.name for p in out.glob("*.png")) == ["a.png", "b.png"]
+    assert cv2.imread(str(out / "b.png")).std() > 5
+    before = (out / "predictions.jsonl").read_text()
+    predict(capsys, folder / "a.png", "--detector", "none", "--out", out)
+    assert (out / "predictions.jsonl").read_text().startswith(before)  # an audit log only grows
+
+
+def test_no_face_is_an_error_not_a_guess(tmp_path, capsys, detector):
+    code, results, errors = predict(capsys, image(tmp_path / "wall.png", 128))
+    assert code == 1 and results[0]["fake_prob"] is None and detector.batches == []
+    assert "no face found in its one frame" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.mp4"], "no such file or folder: nothing.mp4"),
+        (["FOLDER"], "no video or image in"),
+        (["FILE", "--detector", "har"], "Did you mean 'haar'"),
+        (["FILE", "--batch-size", "0"], "--batch-size must be positive"),
+        (["FILE", "--clips", "-1"], "--clips"),
+        (["FILE"], "not a workdir"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(tmp_path, capsys, arguments, message):
+    (tmp_path / "empty").mkdir()
+    places = {"FOLDER": tmp_path / "empty", "FILE": image(tmp_path / "a.png", 9)}
+    arguments = [places.get(a, a) for a in arguments]
+    code, _, errors = predict(capsys, *arguments, workdir=str(tmp_path / "empty"))
+    assert code == 2 and message in errors and errors.count("\n") == 1
+
+
+def prepared(*values):
+    clips = np.stack([np.full((T, 32, 32, 3), v, np.uint8) for v in values])
+    mask = np.ones(clips.shape[:2], bool)
+    return Prepared(clips, mask, np.tile(np.arange(T), (len(clips), 1)), T, 0, "hash")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+def test_clips_of_several_inputs_share_batches_and_none_is_mixed_up(batch_size):
+    inputs = [prepared(10, 20), "broken", prepared(30), prepared(40, 50, 60), "broken"]
+    stub = Brightness()
+    entries = iter([(Path(str(i)), entry) for i, entry in enumerate(inputs)])
+    scored = list(score_entries(stub.logits, entries, batch_size))
+    assert [path.name for path, _, _ in scored] == list("01234")
+    logits = [np.log(p / (1 - p)) * 32 + 128 for _, _, p in scored]
+    expected = [[10, 20], [], [30], [40, 50, 60], []]
+    for got, wanted in zip(logits, expected):
+        np.testing.assert_allclose(got, wanted, rtol=1e-9)
+    assert {size for _, size in stub.batches} == {batch_size}
+    assert sum(n for n, _ in stub.batches) == 6
+
+
+def test_results_do_not_wait_for_inputs_that_follow():
+    stub = Brightness()
+
+    def entries():
+        yield Path("a"), prepared(10, 20)
+        yield Path("b"), prepared(30)
+        raise AssertionError("asked for more than was needed")
+
+    results = score_entries(stub.logits, entries(), 2)
+    assert next(results)[0].name == "a"
+
+
+def test_a_film_gives_as_many_clips_as_asked_for_and_an_image_one():
+    position, mask = choose_clips(200, Sampling(10, "stride", 3), 4)
+    assert position.shape == (4, 10) and mask.all()
+    assert (np.diff(position, axis=1) == 3).all() and position.min() == 0 and position.max() <= 199
+    position, mask = choose_clips(1, Sampling(10, "stride", 3), 4)
+    assert position.shape == (1, 10) and mask.sum() == 1 and position[0, 0] == 0
+    position, mask = choose_clips(200, Sampling(10, "even", 3), 1)
+    assert position.shape == (1, 10) and position[0, 0] < 20 and position[0, -1] > 180
+
+
+def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_they_are(tmp_path):
+    for name in ("b.JPG", "a.mov", "x.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    (tmp_path / "z").symlink_to(tmp_path)
+    found = find_inputs([tmp_path / "x.txt", tmp_path, tmp_path / "a.mov"])
+    assert [p.name for p in found] == ["x.txt", "a.mov", "b.JPG"]
+    with pytest.raises(UsageError, match="no such file"):
+        find_inputs([tmp_path / "gone.mp4"])
+
+
+def test_equal_names_get_pictures_of_their_own(tmp_path):
+    paths = [tmp_path / p for p in ("a.mp4", "b/a.mp4", "c/a-2.mp4", "d/a.png")]
+    log = predict_run.AuditLog(tmp_path / "out", paths, "best/7", "c" * 64)
+    assert [p.name for p in log.pictures.values()] == ["a.png", "a-2.png", "a-2-2.png", "a-3.png"]
+
+
+@pytest.mark.samples
+def test_a_real_video(samples, capsys, detector, monkeypatch):
+    path = samples / "ffpp/original_sequences/youtube/c23/videos/004.mp4"
+    code, results, _ = predict(capsys, path, "--clips", "2")
+    assert code == 0 and results[0]["frames_used"] == 2 * T and results[0]["faces_missed"] == 0
+    assert predict_inputs.compute_sha256(path) is not None
