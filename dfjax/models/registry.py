@@ -91,8 +91,7 @@ def build(
     Raises:
         UsageError: an unknown name, option or lowering, or options that contradict each other.
     """
-    merged = full_options(name, options)
-    module = MODELS[name].module(**merged, compute=Compute(dtype, resolve(lowering)))
+    module = make_module(name, lowering=lowering, dtype=dtype, **options)
 
     def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
         return one_draw(functools.partial(module.init, train=False), rng, inputs)
@@ -110,6 +109,18 @@ def build(
         return logits, outputs, new["batch_stats"]
 
     return ModelFns(init, apply)
+
+
+def make_module(
+    name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
+) -> nn.Module:
+    """Returns the Linen module behind `build`, for looking into; arguments as there.
+
+    Raises:
+        UsageError: an unknown name, option or lowering, or options that contradict each other.
+    """
+    merged = full_options(name, options)
+    return MODELS[name].module(**merged, compute=Compute(dtype, resolve(lowering)))
 
 
 def input_streams(name: str, size: int, **options: object) -> dict[str, int]:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
-from dfjax.models.registry import build, input_shapes, input_streams
+from dfjax.models.registry import build, input_shapes, input_streams, make_module
 from dfjax.ops.flops import count_flops
 
 
@@ -20,6 +21,7 @@ class Summary(NamedTuple):
         input: shape of every input for one clip, `{"hq": (1, 10, 224, 224, 3), …}`.
         flops: arithmetic of one clip in evaluation, 2 per multiply-add.
         parts: parameters of every top-level part.
+        shapes: output of every top-level part for that clip.
     """
 
     trainable: int
@@ -27,6 +29,7 @@ class Summary(NamedTuple):
     input: dict[str, tuple[int, ...]]
     flops: int
     parts: dict[str, int]
+    shapes: dict[str, tuple[int, ...]]
 
 
 def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, Any]) -> Summary:
@@ -36,20 +39,45 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
         UsageError: an unknown model or option.
     """
     model = build(name, lowering="native", **options)
+    module = make_module(name, lowering="native", **options)
     inputs = input_shapes(input_streams(name, size, **options), 1, frames)
     rng = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(model.init, rng, inputs)
 
+    seen: dict[str, Any] = {}
+
     def forward(variables: Mapping[str, Any], inputs: Mapping[str, Any]) -> jax.Array:
-        return model.apply(variables, inputs, train=False, rngs=None)[0]
+        (logits, _), kept = module.apply(
+            variables,
+            inputs,
+            train=False,
+            capture_intermediates=_is_part,
+            mutable=["intermediates"],
+        )
+        seen.update(jax.tree.map(jnp.shape, kept["intermediates"]))
+        return logits
+
+    flops = count_flops(forward, variables, inputs)
 
     return Summary(
         trainable=count(variables["params"]),
         non_trainable=count(variables["batch_stats"]),
         input={key: tuple(value.shape) for key, value in inputs.items() if key != "mask"},
-        flops=count_flops(forward, variables, inputs),
+        flops=flops,
         parts={key: count(part) for key, part in variables["params"].items()},
+        shapes={
+            key: _last(value["__call__"][0]) for key, value in seen.items() if key != "__call__"
+        },
     )
+
+
+def _is_part(module: nn.Module, method: str) -> bool:
+    return method == "__call__" and len(module.path) == 1
+
+
+def _last(output: Any) -> tuple[int, ...]:
+    """Shape of a part's output; of a backbone's endpoints the last one."""
+    return output["top"] if isinstance(output, dict) else output
 
 
 def count(tree: Any) -> int:

@@ -1,0 +1,102 @@
+"""Parameters, input and arithmetic of every config, and the diagram of one.
+
+  dfjax models
+  dfjax models --json
+  dfjax models dual_stream --diagram dual_stream.svg
+  dfjax models dual_stream:tiny
+
+FLOPs are of one clip in evaluation, two per multiply-add, convolutions and matrix products only.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.config import config_names, load_config
+from dfjax.errors import OK, UsageError
+from dfjax.models.diagram import make_svg
+from dfjax.models.registry import full_options
+from dfjax.models.summary import Summary, compute_summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the verb."""
+    parser.add_argument("name", nargs="?", help="one config, NAME[:variant]; none: all of them")
+    parser.add_argument(
+        "--diagram", type=Path, metavar="F.svg", help="draw the config to this file"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table, or the JSON object, and draws the diagram if asked to."""
+    if args.diagram and not args.name:
+        raise UsageError("--diagram draws one config: dfjax models NAME --diagram F.svg")
+    names = [args.name] if args.name else config_names()
+    configs = {name: load_config(name) for name in names}
+    summaries = {name: summarise(config) for name, config in configs.items()}
+    if args.diagram:
+        _write(args.diagram, _draw(args.name, configs[args.name], summaries[args.name]))
+        Console(stderr=True).print(f"wrote {args.diagram}")
+    if args.json:
+        print_json({name: _as_json(summary) for name, summary in summaries.items()})
+    else:
+        _print_table(summaries)
+    return OK
+
+
+def _draw(title: str, config: ConfigDict, summary: Summary) -> str:
+    name = config.model.name
+    return make_svg(title, name, full_options(name, config.model[name].to_dict()), summary)
+
+
+def summarise(config: ConfigDict) -> Summary:
+    """Returns the size of the model of `config` on its own clips."""
+    name = config.model.name
+    return compute_summary(
+        name,
+        size=config.preprocess.size,
+        frames=config.data.frames,
+        options=config.model[name].to_dict(),
+    )
+
+
+def _as_json(summary: Summary) -> dict[str, object]:
+    return {key: value for key, value in summary._asdict().items() if key != "shapes"}
+
+
+def _print_table(summaries: dict[str, Summary]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("config")
+    for title in ("trainable", "non-trainable", "input", "GFLOPs"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, summary in summaries.items():
+        shapes = "\n".join("x".join(map(str, shape[1:])) for shape in summary.input.values())
+        table.add_row(
+            name,
+            f"{summary.trainable:,}",
+            f"{summary.non_trainable:,}",
+            shapes,
+            f"{summary.flops / 1e9:.2f}",
+        )
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    if len(summaries) == 1:
+        for part, size in next(iter(summaries.values())).parts.items():
+            console.print(f"  {part:<20} {size:>12,}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.resolve().parent, suffix=".tmp")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
