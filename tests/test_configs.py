@@ -6,18 +6,19 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
+from dfjax import FAKE, REAL
 from dfjax.commands import assembly
+from dfjax.commands.training import jit_train_step, make_parts
 from dfjax.config import VARIANTS, config_names, find_config, load_config
-from dfjax.losses.classification import make_loss
-from dfjax.training.detector_step import make_train_step
-from dfjax.training.optimizers import make_tx
-from dfjax.training.schedules import make_schedule
-from dfjax.training.state import make_init_state
+from dfjax.data.pack import Pack
+from dfjax.data.records import make_record
 
 NAMES = config_names()
 SPECS = [f"{name}{variant}" for name in NAMES for variant in ("", *(f":{v}" for v in VARIANTS))]
@@ -42,25 +43,44 @@ def test_loads_locked_and_named(spec):
         assert config.data.synthetic.videos and config.lowering == "native"
 
 
+def make_pack(crop_size):
+    """A pack of which nobody reads a frame: pairs of a real video and its fake, in two splits."""
+    rows = []
+    for number in range(64):
+        split = "train" if number < 48 else "val"
+        real, fake = f"s/real/{number}", f"s/fake/{number}"
+        for video_id, label, pair_id in ((real, REAL, None), (fake, FAKE, real)):
+            row = make_record(
+                video_id=video_id,
+                dataset="s",
+                label=label,
+                method="m",
+                split=split,
+                pair_id=pair_id,
+            )
+            rows.append({**row, "frame_indices": [0], "pack_row": len(rows)})
+    return Pack(Path(), pd.DataFrame(rows), crop_size)
+
+
 @pytest.mark.parametrize("spec", SPECS)
-def test_init_and_step_agree_on_shapes(spec):
-    """Traces the real initialisation and training step; nothing is compiled or computed."""
-    config = load_config(spec)
-    optimizer = config.optimizer.to_dict()
-    schedule = make_schedule(
-        **config.schedule, learning_rate=optimizer.pop("learning_rate"), total_steps=100
+def test_the_step_gives_back_the_state_it_was_given(spec):
+    """Traces the run's own initialisation and step, on eight devices; nothing is computed."""
+    batch_sizes = ["--config.train.batch_size=8", "--config.eval.batch_size=8"]
+    config = load_config(spec, [*batch_sizes, "--config.data.holdout_methods=()"])
+    pack = make_pack(config.preprocess.size)
+    rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
+    parts = make_parts(config, pack, rows)
+    batch = assembly.example_batch(config, 8, pack.crop_size)
+    after, metrics = jax.eval_shape(
+        jit_train_step(config, parts), parts.shapes, batch, parts.root_rng
     )
-    tx = make_tx(schedule=schedule, **optimizer)
-    model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
-    batch = assembly.example_batch(config, 2, config.preprocess.size)
-    rng = jax.eval_shape(jax.random.key, np.uint32(0))
-    state = jax.eval_shape(make_init_state(model.init, preprocess, tx), rng, batch)
-    step = make_train_step(model.apply, preprocess, make_loss(**config.loss), tx)
-    after, metrics = jax.eval_shape(step, state, batch, rng)
-    assert jax.tree.structure(after) == jax.tree.structure(state)
-    changed = [a for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after)) if a != b]
-    assert not changed, "a donated step returns what it was given"
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {"float32"}
+    assert jax.tree.structure(after) == jax.tree.structure(parts.shapes)
+    before, after = (
+        [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+        for tree in (parts.shapes, after)
+    )
+    assert after == before
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(parts.shapes.params)} == {"float32"}
     assert metrics["loss"].shape == () and metrics["loss"].dtype == "float32"
 
 

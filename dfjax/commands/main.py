@@ -69,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         print(f"dfjax: {error}", file=sys.stderr)
         return FINDING
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
+        return 0
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -77,9 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
-        return 0
 
 
 def make_parser(verb: str, module: Any) -> Parser:

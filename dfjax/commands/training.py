@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from dfjax.training.loop import HostBatch, Plan, RunState, Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.optimizers import make_tx
 from dfjax.training.profiling import Profiler
+from dfjax.training.sharding_rules import SHARDING_RULES, Rules
 from dfjax.training.schedules import make_schedule
 from dfjax.training.state import TrainState, count, make_init_state
 from dfjax.training.stopping import EarlyStop, Plateau
@@ -86,7 +88,12 @@ def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def use_compilation_cache(workdir: Path) -> None:
-    """Keeps compiled programs in the workdir, so that a resumed run starts at once."""
+    """Keeps compiled programs in the workdir, so that a resumed run starts at once.
+
+    A cache that the user shares between runs, JAX_COMPILATION_CACHE_DIR, is left in place.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
     jax.config.update("jax_compilation_cache_dir", str(workdir.resolve() / "jax_cache"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
 
@@ -137,7 +144,7 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
         init=init,
         example=example,
         shapes=shapes,
-        shardings=sharding.state_shardings(shapes, mesh, ()),
+        shardings=sharding.state_shardings(shapes, mesh, sharding_rules(config, mesh)),
         root_rng=root_rng,
     )
 
@@ -151,8 +158,8 @@ def _fit(
     checkpoints: Checkpoints,
 ) -> dict[str, Any]:
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
-    monitors = {"stop": EarlyStop(**config.early_stop), "plateau": Plateau(**config.plateau)}
-    state, run = _start(parts, checkpoints, display, monitors)
+    stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
+    state, run = _start(parts, checkpoints, display, {"stop": stop, "plateau": plateau})
     _announce(display, pack, rows, config, state, run)
     writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
     trainer = Trainer(
@@ -167,7 +174,8 @@ def _fit(
             config, pack, rows["val"], parts.model, parts.preprocess, parts.loss
         ),
         learning_rate=parts.schedule,
-        **monitors,
+        stop=stop,
+        plateau=plateau,
         profiler=Profiler(config.profile, workdir),
         checkpoints=checkpoints,
         writer=writer,
@@ -191,6 +199,12 @@ def _fit(
         "seconds": round(trainer.run.seconds, 1),
         "parameters": count(parts.shapes.params),
     }
+
+
+def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
+    """Returns the model's rules, or none where the mesh only splits the batch."""
+    split = mesh.shape["fsdp"] * mesh.shape["tensor"] > 1
+    return SHARDING_RULES[config.model.name] if split else ()
 
 
 def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:

@@ -130,6 +130,8 @@ def make_train_step(
 
 
 def _average(ema: Any, params: Any, step: Any, decay: float) -> Any:
-    """The moving average after this step; an empty tree stays empty."""
+    """The moving average after this step; an empty tree, where it is off, stays empty."""
+    if not ema:
+        return ema
     d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return jax.tree.map(lambda mean, new: d * mean + (1.0 - d) * new, ema, params)

@@ -13,8 +13,7 @@ from dfjax.rngs import make_rng
 from dfjax.shapes import Inputs, Variables
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """The leaves are arrays, and for planning also shapes or shardings; trees have string keys.
 
     Attributes:
