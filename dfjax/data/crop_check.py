@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from dfjax.data.pack_builder import Track, frame_path
+from dfjax.data.pack_builder import Track, frame_paths
 from dfjax.errors import UsageError
 
-PER_FRAME = ("frame_indices", "boxes", "landmarks", "face_found", "quality")
+PER_FRAME = ("frame_indices", "boxes", "landmarks", "face_found", "quality", "frame_names")
 """Columns of the index with one entry per crop."""
+
+ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
+"""How a complete JPEG or PNG begins and ends: decoders accept files that are cut off."""
 
 
 class _Checked(NamedTuple):
@@ -55,7 +58,7 @@ def check_crops(
     crop_size = _common_size(rows, checked)
     kept = table[[bool(result.good) for result in checked]].reset_index(drop=True)
     places = [result.good for result in checked if result.good]
-    for column in PER_FRAME:
+    for column in (name for name in PER_FRAME if name in kept):
         kept[column] = [_take(v, p) for v, p in zip(kept[column], places)]
     return kept, crop_size, errors
 
@@ -68,9 +71,8 @@ def _check_video(row: Any, folder: Path) -> _Checked:
     if not isinstance(row.frames_dir, str) or not row.frame_indices:
         return _Checked([], None, ["no face crops were extracted"])
     good, sizes, errors = [], set(), []
-    for place, frame in enumerate(row.frame_indices):
-        path = frame_path(folder, row.frames_dir, frame)
-        size, error = _check_jpeg(path)
+    for place, path in enumerate(frame_paths(folder, row)):
+        size, error = _check_image(path)
         if size is None:
             errors.append(f"{path.name}: {error}")
         else:
@@ -81,13 +83,14 @@ def _check_video(row: Any, folder: Path) -> _Checked:
     return _Checked(good, sizes.pop() if sizes else None, errors)
 
 
-def _check_jpeg(path: Path) -> tuple[tuple[int, int] | None, str]:
+def _check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
     try:
         data = path.read_bytes()
     except OSError as error:
         return None, error.strerror or str(error)
-    if not data.startswith(b"\xff\xd8") or not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return None, "not a complete JPEG file"
+    body = data.rstrip(b"\0")
+    if not any(data.startswith(first) and body.endswith(last) for first, last in ENDS):
+        return None, "not a complete JPEG or PNG file"
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return (None, "cannot be decoded") if image is None else (image.shape[:2], "")
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from dfjax.data.crop_check import check_crops
 from dfjax.data.error_log import ErrorLog
-from dfjax.data.pack_builder import Track, count_records, frame_path, write_records
+from dfjax.data.pack_builder import Track, count_records, frame_paths, write_records
 from dfjax.data.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.data.records import read_index, write_index
 from dfjax.errors import UsageError
@@ -95,7 +95,7 @@ def compute_source_hash(table: pd.DataFrame, folder: Path) -> str:
     """Returns the SHA-256 of all rows of an index and of the sizes of the crops they name."""
     digest = hashlib.sha256(table.to_json(orient="records").encode())
     for row in table[table["frames_dir"].notna()].itertuples():
-        sizes = [_size(frame_path(folder, row.frames_dir, f)) for f in row.frame_indices or ()]
+        sizes = [_size(file) for file in frame_paths(folder, row)] if row.frame_indices else []
         digest.update(np.asarray(sizes, np.int64).tobytes())
     return digest.hexdigest()
 

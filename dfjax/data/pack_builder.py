@@ -1,7 +1,7 @@
 """The TFDS builder behind a pack: what a record holds, and how crops become records.
 
 Written through TensorFlow Datasets but without TensorFlow: frames are kept as the encoded JPEG
-bytes that extraction wrote, so nothing is compressed twice and a reader decodes only the frames
+(or PNG) bytes that are there, so nothing is compressed twice and a reader decodes only the frames
 that it needs.
 """
 
@@ -42,9 +42,16 @@ def count_records(n_frames: int) -> int:
     return math.ceil(n_frames / FRAMES_PER_RECORD)
 
 
-def frame_path(folder: Path, frames_dir: str, frame: int) -> Path:
-    """Returns the crop of source frame `frame`; `folder` is where the index file lies."""
-    return folder / frames_dir / f"{frame:06d}.jpg"
+def frame_paths(folder: Path, row: Any) -> list[Path]:
+    """Returns the crop files of a row of the index; `folder` is where the index file lies.
+
+    Crops that dfjax cut lie below that folder as `%06d.jpg`. Those of data sets that come as crops
+    stay where they are: their `frames_dir` is absolute and `frame_names` lists the files.
+    """
+    names = getattr(row, "frame_names", None)
+    if not isinstance(names, list):
+        names = [f"{frame:06d}.jpg" for frame in row.frame_indices]
+    return [folder / row.frames_dir / name for name in names]
 
 
 class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -82,16 +89,16 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
         yield from enumerate(record for row in rows for record in self._records(row))
 
     def _records(self, row: Any) -> Iterator[dict[str, Any]]:
-        for part in range(count_records(len(row.frame_indices))):
-            frames = row.frame_indices[part * FRAMES_PER_RECORD : (part + 1) * FRAMES_PER_RECORD]
-            paths = [frame_path(self._folder, row.frames_dir, frame) for frame in frames]
+        files = frame_paths(self._folder, row)
+        for part in range(count_records(len(files))):
+            within = slice(part * FRAMES_PER_RECORD, (part + 1) * FRAMES_PER_RECORD)
             yield {
                 "video_id": row.video_id,
                 "label": int(row.label),
                 "method": row.method,
                 "part": part,
-                "frame_indices": np.asarray(frames, np.int32),
-                "frames": [path.read_bytes() for path in paths],
+                "frame_indices": np.asarray(row.frame_indices[within], np.int32),
+                "frames": [path.read_bytes() for path in files[within]],
             }
 
 

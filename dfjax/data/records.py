@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
         ("bitrate", pa.int64()),  # bit/s of the file
         ("bytes", pa.int64()),
         ("sha256", pa.string()),
-        ("frames_dir", pa.string()),  # relative to the folder of the index file
+        ("frames_dir", pa.string()),  # relative to the index file's folder; absolute: not ours
         ("frame_indices", pa.list_(pa.int32())),  # source frame numbers, ascending
         ("boxes", pa.list_(pa.list_(pa.float32()))),  # xyxy source pixels, one per frame
         ("landmarks", pa.list_(pa.list_(pa.float32()))),  # x0 y0 x1 y1 …, one list per frame
@@ -54,6 +54,13 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = tuple(SCHEMA.names)
+OPTIONAL = pa.schema(
+    [
+        ("frame_names", pa.list_(pa.string())),  # files in frames_dir that are not `%06d.jpg`
+        ("mask_path", pa.string()),  # video of the manipulated region, relative to root
+    ]
+)
+"""Columns that only some data sets need; an index without them is complete."""
 REQUIRED = ("video_id", "dataset", "label", "method", "split", "identities", "group")
 
 
@@ -71,7 +78,7 @@ def make_record(**fields: Any) -> dict[str, Any]:
     Raises:
         ValueError: a name that is not a column, or a needed field missing.
     """
-    extra = fields.keys() - set(COLUMNS)
+    extra = fields.keys() - {*COLUMNS, *OPTIONAL.names}
     if extra:
         raise ValueError(f"not columns of the index: {', '.join(sorted(extra))}")
     row = dict.fromkeys(COLUMNS) | fields
@@ -91,7 +98,8 @@ def make_record(**fields: Any) -> dict[str, Any]:
 
 def make_index(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Returns the table of rows made by `make_record`, with the columns in their order."""
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    optional = [name for name in OPTIONAL.names if any(row.get(name) is not None for row in rows)]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *optional])
 
 
 def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -182,7 +190,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _to_table(df: pd.DataFrame, name: str) -> pa.Table:
     columns = {}
     for column in df.columns:
-        kind = SCHEMA.field(column).type if column in COLUMNS else None
+        kind = next((s.field(column).type for s in (SCHEMA, OPTIONAL) if column in s.names), None)
         try:
             columns[column] = pa.array(df[column], type=kind, from_pandas=True)
         except (pa.ArrowException, TypeError) as error:
