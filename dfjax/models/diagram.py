@@ -20,7 +20,7 @@ COLOURS = {
     "head": ("#fce7f3", "#ec4899"),
 }
 INK, FAINT, LINE = "#0f172a", "#64748b", "#94a3b8"
-FONT = "font-family='Inter, Helvetica, Arial, sans-serif'"
+FONT = "font-family='Inter, Helvetica, Arial, DejaVu Sans, sans-serif'"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Node:
         shape: what comes out of it.
         params: parameters, 0 to show none.
         kind: key of `COLOURS`.
-        column: place from left to right, in boxes.
-        row: place from top to bottom, in boxes; halves are fine.
+        column: place from left to right.
+        row: place from top to bottom; halves are fine.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Node:
     shape: str
     params: int
     kind: str
-    column: float
+    column: int
     row: float
 
 
@@ -139,7 +139,8 @@ def _dual_stream(options: Mapping[str, Any], summary: Summary) -> tuple[list[Nod
     streams = options["streams"]
     rows = {name: float(row) for row, name in enumerate(streams)} if len(streams) == 2 else {}
     centre = 0.5
-    nodes, edges = [], []
+    nodes: list[Node] = []
+    edges: list[tuple[str, str]] = []
     for name in streams:
         row = rows.get(name, centre)
         nodes += [
@@ -147,7 +148,7 @@ def _dual_stream(options: Mapping[str, Any], summary: Summary) -> tuple[list[Nod
             Node(
                 f"{name}_backbone",
                 f"EfficientNet-{options[name].upper()}",
-                _dims(summary.shapes[f"{name}_backbone"]),
+                _dims((1, *summary.shapes[f"{name}_backbone"])),
                 summary.parts[f"{name}_backbone"],
                 "backbone",
                 1,
@@ -158,19 +159,24 @@ def _dual_stream(options: Mapping[str, Any], summary: Summary) -> tuple[list[Nod
     temporal, lstm_edges = _temporal(options, summary)
     fusion = _parameters(summary, "hq_projection", "lq_projection", "attention")
     title = "Attention fusion" if len(streams) == 2 else "Mean over frames"
-    width = summary.shapes["classifier_hidden1"][-1]
+    hidden = [shape[-1] for key, shape in summary.shapes.items() if "classifier_hidden" in key]
+    widths = " → ".join(map(str, [*hidden, 1]))
     last = temporal[-1].column
     nodes += [
-        Node("fusion", title, "mean over valid frames", fusion, "fusion", last, 0.0),
+        Node("fusion", title, "mean over valid frames", fusion, "fusion", 2, 0.0),
         *temporal,
-        Node("classifier", "Classifier", f"{width} … 1",
+        Node("classifier", "Classifier", widths,
              _parameters(summary, "classifier"), "head", last + 1, centre),
-        Node("logit", "fake logit", "B", 0, "data", last + 2, centre),
+        Node("logit", "fake logit", "one a clip", 0, "data", last + 2, centre),
     ]  # fmt: skip
     for name in streams:
         edges += [(f"{name}_backbone", "fusion"), (f"{name}_backbone", "conv_lstm1")]
-    edges += lstm_edges
-    edges += [("fusion", "classifier"), (temporal[-1].key, "classifier"), ("classifier", "logit")]
+    edges += [
+        *lstm_edges,
+        ("fusion", "classifier"),
+        (temporal[-1].key, "classifier"),
+        ("classifier", "logit"),
+    ]
     return nodes, edges
 
 

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from dfjax.commands.main import main
+
+KEYS = {
+    "workload", "mode", "batch", "frames", "size", "dtype", "device", "version", "median_s",
+    "items_per_s", "peak_bytes", "params", "compile_s",
+}  # fmt: skip
+
+
+def bench(capsys, *arguments):
+    assert main(["bench", *arguments, "--steps", "1", "--json"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_training_reports_the_contract(capsys):
+    result = bench(capsys, "convlstm", "--mode", "train", "--batch", "1", "--frames", "2")
+    assert KEYS <= set(result)
+    assert result["params"] == 9 * (1792 + 256) * 1024 + 1024
+    assert result["peak_bytes"] > 3 * 4 * result["params"]  # parameters and Adam's two moments
+    assert result["items_per_s"] == pytest.approx(1 / result["median_s"])
+
+
+def test_an_item_of_a_frame_workload_is_an_image(capsys):
+    result = bench(capsys, "b0", "--batch", "2", "--size", "32", "--lowering", "native")
+    assert result["params"] == 4_007_548 + 1280
+    assert result["items_per_s"] == pytest.approx(2 / result["median_s"])
+
+
+@pytest.mark.parity
+def test_the_peer_runs_in_turn_and_gives_a_ratio(capsys):
+    result = bench(capsys, "convlstm", "--batch", "1", "--frames", "1", "--compare", "torch")
+    assert result["ratio"] == pytest.approx(result["peer"]["median_s"] / result["median_s"])
+
+
+def test_wrong_usage(capsys):
+    assert main(["bench", "b0", "--batch", "0"]) == 2
+    assert main(["bench", "b1"]) == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.errors import UsageError
+from dfjax.models import build, input_shapes, input_streams
+from dfjax.models.dual_stream import masked_mean
+from dfjax.models.summary import count
+
+SMALL = {"hq": "b0", "lq_size": 16, "width": 0.125, "one_block": True}
+
+
+def abstract(size=224, **options):
+    model = build("dual_stream", lowering="native", **options)
+    inputs = input_shapes(input_streams("dual_stream", size, **options), 1, 2)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(model.init, key, inputs)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A small model, its variables, inputs with two padding frames, and its training step."""
+    model = build("dual_stream", lowering="native", **SMALL)
+    key = jax.random.key(0)
+    inputs = {
+        "hq": jax.random.normal(key, (2, 3, 32, 32, 3)),
+        "lq": jax.random.normal(key, (2, 3, 16, 16, 3)),
+        "mask": jnp.array([[True, True, True], [True, False, False]]),
+    }
+    variables = jax.jit(model.init)(key, inputs)
+
+    @jax.jit
+    def step(inputs):
+        def loss(params):
+            both = variables | {"params": params}
+            logits, outputs, stats = model.apply(
+                both, inputs, train=True, rngs={"dropout": jax.random.key(1)}
+            )
+            return jnp.sum(logits**2), (logits, outputs, stats)
+
+        return jax.grad(loss, has_aux=True)(variables["params"])
+
+    return model, variables, inputs, step
+
+
+def test_the_write_up_counts():
+    variables = abstract()
+    assert count(variables["params"]) == 58_458_311
+    assert count(variables["batch_stats"]) == 167_216
+
+
+def test_parameter_paths_and_shapes_are_a_public_format():
+    leaves = jax.tree_util.tree_leaves_with_path(abstract())
+    lines = sorted(
+        f"{'.'.join(key.key for key in path)} {'x'.join(map(str, leaf.shape))}"
+        for path, leaf in leaves
+    )
+    golden = Path(__file__).parent / "golden" / "dual_stream.txt"
+    assert lines == golden.read_text().splitlines()
+
+
+def test_single_streams_drop_the_attention_and_the_other_backbone():
+    both, hq, lq = (
+        abstract(streams=streams)["params"] for streams in (("hq", "lq"), ("hq",), ("lq",))
+    )
+    assert set(both) - set(hq) == {"lq_backbone", "attention_hidden", "attention_weights"}
+    assert "hq_backbone" not in lq and "hq_projection" not in lq
+    assert hq["conv_lstm1"]["kernel"].shape[2] == 1792
+    assert lq["conv_lstm1"]["kernel"].shape[2] == 1280
+
+
+def test_masked_frames_change_nothing_in_training(small):
+    _, _, inputs, step = small
+    expected = step(inputs)
+    frames = ~inputs["mask"][:, :, None, None, None]
+    changed = {name: jnp.where(frames, jnp.nan, inputs[name]) for name in ("hq", "lq")}
+    actual = step(inputs | changed)  # logits, outputs, statistics and gradients
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
+def test_outputs(small):
+    _, _, inputs, step = small
+    gradients, (logits, outputs, stats) = step(inputs)
+    assert logits.shape == (2,) and logits.dtype == jnp.float32
+    np.testing.assert_allclose(outputs["stream_weights"].sum(1), 1, rtol=1e-5)
+    assert all(np.any(np.asarray(g) != 0) for g in jax.tree.leaves(gradients))
+    assert set(stats) == {"hq_backbone", "lq_backbone"}
+
+
+def test_evaluation_needs_no_randomness_and_keeps_the_statistics(small):
+    model, variables, inputs, _ = small
+    logits, _, stats = jax.jit(lambda v, x: model.apply(v, x, train=False, rngs=None))(
+        variables, inputs
+    )
+    assert np.isfinite(logits).all()
+    jax.tree.map(np.testing.assert_array_equal, stats, variables["batch_stats"])
+
+
+def test_the_same_function_in_other_forms(small):
+    _, variables, inputs, _ = small
+    forms = [{}, {"lowering": "matmul"}, {"remat": True}, {"dtype": jnp.bfloat16}]
+    models = [build("dual_stream", **({"lowering": "native"} | SMALL | form)) for form in forms]
+    expected, matmul, remat, bfloat16 = jax.jit(
+        lambda v, x: [m.apply(v, x, train=False, rngs=None)[0] for m in models]
+    )(variables, inputs)
+    np.testing.assert_allclose(matmul, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(remat, expected, rtol=0, atol=1e-5)
+    assert bfloat16.dtype == jnp.float32
+    np.testing.assert_allclose(bfloat16, expected, rtol=0, atol=3e-2)  # 8 bits, some 30 layers
+
+
+def test_masked_mean_by_hand():
+    x = jnp.array([[[1.0], [3.0], [9.0]], [[5.0], [5.0], [5.0]]])
+    mask = jnp.array([[True, True, False], [False, False, False]])
+    np.testing.assert_array_equal(masked_mean(x, mask), [[2.0], [0.0]])
+
+
+def test_a_second_stream_of_the_wrong_size_is_refused(small):
+    model, variables, inputs, _ = small
+    wrong = inputs | {"lq": inputs["hq"]}
+    with pytest.raises(UsageError, match="lq_size is 16"):
+        jax.eval_shape(lambda v, x: model.apply(v, x, train=False, rngs=None), variables, wrong)
