@@ -44,7 +44,8 @@ def test_the_wheel_holds_package_configs_and_licence(wheel, root):
 @pytest.mark.parametrize("how", ["--prefix", "--target"])
 def test_configs_are_found_by_name_from_an_installed_wheel(how, wheel, tmp_path):
     place = tmp_path / "installed"
-    pip("install", "--quiet", "--no-deps", "--no-index", how, place, wheel)
+    # Without --ignore-installed, pip would first remove the checkout from the environment.
+    pip("install", "--ignore-installed", "--no-deps", "--no-index", how, place, wheel)
     package = next(place.rglob("dfjax/config.py")).parent
     code = (
         "import dfjax.config as c; print(c.__file__); print(*c.config_names());"
