@@ -19,6 +19,7 @@ from dfjax.errors import unknown
 SUBVERBS = {
     "index": "list a data set's videos: labels, splits, identities, video properties",
     "extract": "detect faces and cut them out as JPEG crops",
+    "split": "deal videos into train, val and test so that nobody is in two of them",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
     "synth": "make a synthetic data set of animated faces, real and manipulated",
 }

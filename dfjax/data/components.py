@@ -1,0 +1,102 @@
+"""Which videos hang together: connected components of shared people, recordings and groups.
+
+A split that cuts a component lets a detector recognise in the test what it saw in training.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from dfjax.errors import unknown
+
+Component = Int[np.ndarray, "N"]
+Keys = tuple[np.ndarray, np.ndarray]
+"""Positions of rows, and a key of each; a row may come several times."""
+
+
+def find_components(
+    index: pd.DataFrame, links: Sequence[str], *, within: np.ndarray | None = None
+) -> Component:
+    """Returns for each row the number of its component, counted from 0.
+
+    Args:
+        index: one row per video.
+        links: what connects two videos, names of `LINKS`: `pair` (a real and the fakes made from
+            it), `group`, `identity`, `origin` (one recording).
+        within: one value per row, such as its split; only rows of equal value are connected.
+
+    Raises:
+        UsageError: an unknown link.
+    """
+    keys = []
+    for name in links:
+        if name not in LINKS:
+            raise unknown("link between videos", name, LINKS)
+        rows, values = LINKS[name](index)
+        if within is not None:
+            values = pd.MultiIndex.from_arrays([values, np.asarray(within)[rows]])
+        keys.append((rows, values))
+    return connect(len(index), keys)
+
+
+def connect(n: int, keys: Sequence[tuple[np.ndarray, Any]]) -> Component:
+    """Returns the component of each of `n` rows: rows that share a key are connected.
+
+    Args:
+        n: number of rows.
+        keys: tables of (row, key); equal keys of different tables are different.
+    """
+    rows, nodes, used = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], n
+    for places, values in keys:
+        codes, distinct = pd.factorize(values)
+        rows.append(places)
+        nodes.append(used + codes)
+        used += len(distinct)
+    row, node = np.concatenate(rows), np.concatenate(nodes)
+    graph = coo_array((np.ones(len(row), np.int8), (row, node)), shape=(used, used))
+    _, component = connected_components(graph, directed=False)
+    return pd.factorize(component[:n])[0].astype(np.int64)
+
+
+def name_components(index: pd.DataFrame, component: Component) -> list[str]:
+    """Returns the smallest `video_id` of each component: its name, whatever the order of rows."""
+    return index["video_id"].groupby(component).min().tolist()
+
+
+def explode(index: pd.DataFrame, column: str) -> Keys:
+    """Returns the entries of a list column, and the positions of the rows that they are in."""
+    lists = [_as_list(value) for value in index[column]]
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    flat = np.asarray([item for entries in lists for item in entries], dtype=object)
+    return np.repeat(np.arange(len(lists)), counts), flat
+
+
+def known(index: pd.DataFrame, column: str) -> Keys:
+    """Returns the values of a column that are not null, and the positions of their rows."""
+    rows = np.flatnonzero(index[column].notna())
+    return rows, index[column].to_numpy(dtype=object)[rows]
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Null lists come as None from Parquet and as NaN from tables put together in memory."""
+    return list(value) if isinstance(value, list | tuple | np.ndarray) else []
+
+
+def _pair(index: pd.DataFrame) -> Keys:
+    """A real is known by its own id, its fakes by their `pair_id`, also where it is missing."""
+    rows, partners = known(index, "pair_id")
+    own = index["video_id"].to_numpy(dtype=object)
+    return np.concatenate([np.arange(len(index)), rows]), np.concatenate([own, partners])
+
+
+LINKS: dict[str, Callable[[pd.DataFrame], Keys]] = {
+    "pair": _pair,
+    "group": lambda index: known(index, "group"),
+    "identity": lambda index: explode(index, "identities"),
+    "origin": lambda index: known(index, "origin_id"),
+}
