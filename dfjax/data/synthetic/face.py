@@ -57,7 +57,7 @@ def oval(
 
 def head_outline(person: Identity, grow: float = 1.0) -> Points:
     """Returns the outline of the head: an ellipse whose lower half narrows to the jaw."""
-    points = oval(0, 0, person.half_width * grow, grow, 0, 360)
+    points = oval(0.0, 0.0, person.half_width * grow, grow)
     down = np.clip(points[:, 1], 0, 1)
     points[:, 0] *= 1 - person.taper * down**1.5
     return points
@@ -68,7 +68,7 @@ def draw(person: Identity, scene: Scene, t: int) -> Image:
     canvas = scene.background.copy()
     brush = Brush(canvas, scene.poses[t], person.half_width)
     if person.hair_style == "long":
-        brush.fill(oval(0, 0.18, person.half_width * 1.24, 1.24), person.hair * 0.85)
+        brush.fill(oval(0.0, 0.18, person.half_width * 1.24, 1.24), person.hair * 0.85)
     _draw_body(brush, person)
     for side in (-1, 1):
         place = oval(side * person.half_width, 0.02, person.ear * 0.6, person.ear * 1.2)
@@ -87,15 +87,15 @@ def _draw_body(brush: Brush, person: Identity) -> None:
     pose = brush.pose
     upright = Pose(pose.centre, pose.scale, 0.0, 0.0, pose.roll * 0.3)
     body = Brush(brush.canvas, upright, 9.0)
-    body.fill(oval(0, 2.3, 1.55, 1.12), person.shirt)
-    body.fill(oval(0, 1.15, person.half_width * 0.62, 0.42), person.skin * 0.78)
+    body.fill(oval(0.0, 2.3, 1.55, 1.12), person.shirt)
+    body.fill(oval(0.0, 1.15, person.half_width * 0.62, 0.42), person.skin * 0.78)
 
 
 def _draw_hair(brush: Brush, person: Identity) -> None:
     if person.hair_style == "bald":
         return
     w, line = person.half_width, person.hairline
-    crown = oval(0, -0.05, w * 1.08, 1.08, 182, 358)
+    crown = oval(0.0, -0.05, w * 1.08, 1.08, 182.0, 358.0)
     edges = {
         "short": [[w * 0.92, -0.35], [w * 0.5, line], [-w * 0.5, line], [-w * 0.92, -0.35]],
         "long": [[w * 0.86, 0.0], [w * 0.4, line], [-w * 0.4, line], [-w * 0.86, 0.0]],
@@ -103,14 +103,14 @@ def _draw_hair(brush: Brush, person: Identity) -> None:
         "parted": [[w * 0.95, -0.3], [w * 0.35, line - 0.12], [-w * 0.9, -0.28]],
     }
     brush.fill(np.concatenate([crown, np.array(edges[person.hair_style])]), person.hair)
-    brush.stroke(oval(0, -0.05, w * 0.8, 0.93, 215, 300), person.hair * 1.25 + 10, 0.03)
+    brush.stroke(oval(0.0, -0.05, w * 0.8, 0.93, 215.0, 300.0), person.hair * 1.25 + 10, 0.03)
 
 
 def _draw_inner_face(brush: Brush, person: Identity, expression: Expression) -> None:
     if person.beard:
-        jaw = oval(0, 0, person.half_width, 1, 0, 180)
+        jaw = oval(0.0, 0.0, person.half_width, 1.0, 0.0, 180.0)
         jaw[:, 0] *= 1 - person.taper * np.clip(jaw[:, 1], 0, 1) ** 1.5
-        cheeks = oval(0, 0.05, person.half_width * 0.8, person.mouth_y - 0.2, 180, 0)
+        cheeks = oval(0.0, 0.05, person.half_width * 0.8, person.mouth_y - 0.2, 180.0, 0.0)
         brush.fill(np.concatenate([jaw, cheeks]), person.hair, person.beard)
     for x, y in person.freckles:
         brush.fill(oval(x, y, 0.02, 0.02), person.skin * [0.7, 0.55, 0.5])
@@ -131,7 +131,7 @@ def _draw_eye(brush: Brush, person: Identity, expression: Expression, side: int)
     brush.fill(oval(look, y, size * 0.22, min(size * 0.22, iris)), np.array([12.0, 10, 10]))
     if expression.blink < 0.5:
         brush.fill(oval(look + 0.03, y - 0.03, 0.02, 0.02), np.array([255.0, 255, 255]))
-    lid = oval(x, y, size * 1.05, open_ + 0.02, 190, 350)
+    lid = oval(x, y, size * 1.05, open_ + 0.02, 190.0, 350.0)
     brush.stroke(lid, person.skin * 0.35, 0.025)
     tilt = side * np.array([[-1.15, 0.0], [0.1, 0.0], [1.2, 0.0]]) * size
     brow = tilt + [x, y - person.brow_lift] + [[0, 0.02], [0, -0.035], [0, 0.03]]
@@ -144,7 +144,7 @@ def _draw_nose(brush: Brush, person: Identity) -> None:
     bridge = np.array([[0.0, top], [-0.3 * w, top], [-w, tip], [0.0, tip + 0.06]])
     brush.fill(bridge, person.skin * 0.9, 0.75)
     brush.fill(oval(0.01, tip, w * 0.55, 0.07), person.skin * 1.08)
-    brush.stroke(oval(0, tip + 0.02, w, 0.07, 10, 170), person.skin * 0.62, 0.025)
+    brush.stroke(oval(0.0, tip + 0.02, w, 0.07, 10.0, 170.0), person.skin * 0.62, 0.025)
     for side in (-1, 1):
         brush.fill(oval(side * w * 0.5, tip + 0.05, 0.03, 0.018), person.skin * 0.35)
 
@@ -187,15 +187,15 @@ def local_grid(shape: tuple[int, ...], pose: Pose, half_width: float) -> tuple[I
 
 
 def shade(
-    canvas: Image, pose: Pose, person: Identity, light: NDArray[np.float64], strength: float = 1.0
+    canvas: Image, pose: Pose, person: Identity, light: NDArray[np.float64], rim: float = 0.12
 ) -> None:
-    """Lights the head as a ball, in place: brighter towards `light`, darker away from it."""
+    """Lights the head as a ball, in place: brighter towards `light`, darker away and at the rim."""
     x, y = local_grid(canvas.shape, pose, person.half_width)
     radius = np.sqrt(x**2 + y**2)
     reach = np.exp(-5 * np.clip(radius - 1, 0, None)) / np.maximum(radius, 1)
     towards = (x * np.float32(light[0]) + y * np.float32(light[1])) * reach
-    rim = 0.12 * np.clip(radius, 0, 1) ** 3 * reach
-    canvas *= (1 + np.float32(strength) * (towards - rim))[:, :, None]
+    edge = rim * np.clip(radius, 0, 1) ** 3 * reach
+    canvas *= (1 + towards - edge)[:, :, None].astype(np.float32)
 
 
 def tint_cheeks(brush: Brush, person: Identity) -> None:

@@ -91,7 +91,7 @@ def wear_makeup(image: Image, person: Identity, scene: Scene, t: int) -> Image:
     """
     mask = inner_mask(image.shape, scene.poses[t], person, extent=0.97, seam=0.11)
     smooth = cv2.GaussianBlur(image, (0, 0), 0.04 * scene.poses[t].scale)
-    worn = image + np.float32(scene.smoothing) * (smooth - image)
+    worn: Image = image + np.float32(scene.smoothing) * np.asarray(smooth - image, np.float32)
     return image + mask * (worn * scene.makeup.astype(np.float32) - image)
 
 
@@ -111,7 +111,7 @@ def colour(image: Image, forgery: Forgery, t: int) -> Image:
     mask = _mask(image, forgery, t)
     lit = _generate(image, forgery, 0.6 * forgery.visible[t])
     change = (forgery.light - forgery.scene.light[t]) * forgery.visible[t]
-    shade(lit, forgery.scene.poses[t], forgery.target, change)
+    shade(lit, forgery.scene.poses[t], forgery.target, change, rim=0.0)
     gain = 1 + 0.6 * forgery.visible[t] * (forgery.gain - 1)
     return image + mask * (lit * gain.astype(np.float32) - image)
 
