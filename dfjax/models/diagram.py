@@ -8,8 +8,8 @@ from typing import Any
 from dfjax.errors import unknown
 from dfjax.models.summary import Summary
 
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 176, 84, 54, 34, 36
-TITLE_HEIGHT = 64
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 176.0, 84.0, 54.0, 34.0, 36.0
+TITLE_HEIGHT = 64.0
 
 # kind: (fill, border)
 COLOURS = {
@@ -99,7 +99,7 @@ def _box(node: Node) -> str:
     middle = x + BOX_WIDTH / 2
     top = y + (28 if node.params else 38)
     lines = [
-        f"<rect x='{x:g}' y='{y:g}' width='{BOX_WIDTH}' height='{BOX_HEIGHT}' rx='10' "
+        f"<rect x='{x:g}' y='{y:g}' width='{BOX_WIDTH:g}' height='{BOX_HEIGHT:g}' rx='10' "
         f"fill='{fill}' stroke='{border}' stroke-width='1.5'/>",
         _text(middle, top, node.title, size=14, weight=600),
         _text(middle, top + 20, node.shape, size=12, colour=INK),
