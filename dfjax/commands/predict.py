@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(result: dict[str, Any], json: bool) -> dict[str, Any]:
     """Prints one line as soon as an input is done, unless JSON was asked for."""
+    name = result["input"].encode("utf-8", "replace").decode()  # names may not be text
     if result["status"] == "error":
-        print(f"dfjax: {result['input']}: {result['error']}", file=sys.stderr)
+        print(f"dfjax: {name}: {result['error']}", file=sys.stderr)
     elif not json:
-        name = result["input"].encode("utf-8", "replace").decode()  # names may not be text
         missed = f", {result['faces_missed']} without a face" if result["faces_missed"] else ""
         print(
             f"{result['fake_prob']:.4f}  {result['verdict']}  {name}"
