@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None and args.clips < 0:
         raise UsageError("--clips must not be negative")
     from dfjax.commands.predict_inputs import find_inputs
-    from dfjax.data.faces import make_detector
+    from dfjax.data.detectors import make_detector
 
     inputs = find_inputs(args.inputs)
     make_detector(args.detector, args.detector_model)  # a wrong name should not cost a worker each

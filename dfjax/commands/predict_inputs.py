@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from dfjax.data import clips
 from dfjax.data.clips import Sampling
+from dfjax.data.detectors import FaceDetector, make_detector
 from dfjax.data.extract import choose_frames, extract_video
-from dfjax.data.faces import FaceCrops, FaceDetector, make_detector
+from dfjax.data.faces import FaceCrops
 from dfjax.data.video import ShortVideoError, is_media, probe, read_frames
 from dfjax.errors import InputError, UsageError
 

@@ -10,10 +10,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from dfjax.data.face_quality import QUALITIES
 from dfjax.data.pack_builder import Track, frame_paths
 from dfjax.errors import UsageError
 
-PER_FRAME = ("frame_indices", "boxes", "landmarks", "face_found", "quality", "frame_names")
+PER_FRAME = (
+    *("frame_indices", "frame_names", "boxes", "landmarks", "face_found"),
+    *QUALITIES.values(),
+)
 """Columns of the index with one entry per crop."""
 
 ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))

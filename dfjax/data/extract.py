@@ -1,39 +1,54 @@
-"""Videos into face crops: `OUT/crops/VIDEO_ID/%06d.jpg`, in parallel, resumable video by video."""
+"""One video into face crops: `OUT/crops/VIDEO_ID/%06d.jpg`; further faces in `VIDEO_ID#1`, ….
+
+Every face is a row of the index. That of the first face keeps the id of the video; that of face k
+is `VIDEO_ID#k`, with k in the column `face`, which predictions carry on.
+"""
 
 import dataclasses
 import functools
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from dfjax.data.faces import (
-    FaceCrops,
-    FaceDetector,
-    crop_faces,
-    cut,
-    locate_face,
-    make_detector,
-)
+from dfjax.data.detectors import FaceDetector, make_detector
+from dfjax.data.detectors.precomputed import Precomputed
+from dfjax.data.face_quality import QUALITIES, compute_qualities, find_good
+from dfjax.data.face_track import Boxes, Rank, make_size_rank
+from dfjax.data.faces import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
+from dfjax.data.manipulation_mask import find_mask, make_mask_rank, read_masks
 from dfjax.data.records import atomic_path
 from dfjax.data.video import ShortVideoError, iterate_frames, probe
-from dfjax.data.worker_pool import run_tasks
 from dfjax.errors import InputError, UsageError
 
 JPEG_QUALITY = 95
 BUFFER_BYTES = 256 * 2**20  # per worker: 32 frames of 1920x1080 fit
-SETTINGS_FILE = "extraction.json"
 FACES_FILE = "faces.json"  # beside the crops of a video: it is finished
+FACES = ("best", "mask", "all")
+
+Fields = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What decides the crops; one extraction folder has one set of them."""
+    """What decides the crops; one extraction folder has one set of them.
+
+    Attributes:
+        detector: a name for `make_detector`, or `precomputed`.
+        detector_model: YuNet's ONNX file, or the file of precomputed faces.
+        frames: per video, spread evenly; or
+        every: the distance of frames.
+        size: side of the crops in pixels.
+        margin: side of the region cut out, in sides of the face.
+        align: turn faces upright by their landmarks.
+        faces: `best` takes the face that is large, lasts and is central; `mask` the one that the
+            data set's manipulation mask covers, where there is a mask; `all` every one that lasts.
+        min_quality: pairs of a name of `QUALITIES` and its threshold; crops below are left out.
+    """
 
     detector: str = "haar"
     detector_model: str | None = None
@@ -41,15 +56,9 @@ class Settings:
     every: int | None = None
     size: int = 256
     margin: float = 1.3
-
-
-class Extraction(NamedTuple):
-    """What became of row number `position`: its new columns, or why there are none."""
-
-    position: int
-    fields: dict[str, Any] | None
-    error: str | None
-    reused: bool  # it was there already
+    align: bool = False
+    faces: str = "best"
+    min_quality: tuple[tuple[str, float], ...] = ()
 
 
 def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> list[int]:
@@ -69,124 +78,97 @@ def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> li
 
 
 def extract_video(
-    path: Path, indices: Sequence[int], detector: FaceDetector, *, size: int, margin: float = 1.3
+    path: Path,
+    indices: Sequence[int],
+    detector: FaceDetector,
+    *,
+    size: int,
+    margin: float = 1.3,
+    align: bool = False,
 ) -> FaceCrops:
-    """Returns the face crops of these frames of a video or image.
-
-    Where all frames together exceed `BUFFER_BYTES` the file is decoded twice, to find the face and
-    to cut it out, with one frame in memory at a time; the crops are the same.
+    """Returns the crops of one face in these frames of a video or image.
 
     Raises:
-        InputError: the file cannot be read, or ends before the last index.
+        InputError: the file cannot be read, ends before the last index, or cannot be aligned.
+    """
+    return extract_faces(path, indices, detector, Cutting(size, margin, align))[0]
+
+
+def extract_faces(
+    path: Path,
+    indices: Sequence[int],
+    detector: FaceDetector,
+    how: Cutting,
+    *,
+    every: bool = False,
+    make_rank: MakeRank = make_size_rank,
+) -> list[FaceCrops]:
+    """Returns the crops of one face, or of every one, in these frames; see `locate_faces`.
+
+    Where all frames together exceed `BUFFER_BYTES` the file is decoded twice, to find faces and to
+    cut them out, with one frame in memory at a time; the crops are the same.
+
+    Raises:
+        InputError: the file cannot be read, ends before the last index, or cannot be aligned.
     """
     frames = iterate_frames(path, indices)
     first = next(frames)
     if first.nbytes * len(indices) <= BUFFER_BYTES:
-        return crop_faces([first, *frames], detector, size=size, margin=margin)
-    face = locate_face(iterate_frames(path, indices), detector)
+        held = [first, *frames]
+        paths = locate_faces(held, detector, every=every, make_rank=make_rank)
+        return cut_faces(held, paths, how)
     frames = iterate_frames(path, indices)
-    crops = [cut(frame, box, face, size, margin) for frame, box in zip(frames, face.boxes)]
-    return FaceCrops(np.stack(crops), *face)
+    paths = locate_faces(frames, detector, every=every, make_rank=make_rank)
+    return cut_faces(iterate_frames(path, indices), paths, how)
 
 
-def open_output(out: Path, settings: Settings) -> None:
-    """Makes `out` the folder of these settings, written to `extraction.json`.
-
-    Raises:
-        UsageError: it already holds crops made with other settings; the message lists them.
-    """
-    model = settings.detector_model
-    wanted = dataclasses.asdict(settings)
-    wanted["detector_model"] = _digest(model) if model else None
-    file = out / SETTINGS_FILE
-    if file.is_file():
-        used = json.loads(file.read_text())
-        changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
-        if changed:
-            raise UsageError(
-                f"{out} holds crops made with other settings ({'; '.join(changed)}); "
-                "choose another --out, or delete it"
-            )
-    with atomic_path(file) as partial:
-        partial.write_text(json.dumps(wanted, indent=2))
-
-
-def extract_index(
-    index: pd.DataFrame, out: Path, settings: Settings, *, workers: int, time_limit: float
-) -> Iterator[Extraction]:
-    """Yields, per row of the index, the extracted columns or the reason why there are none.
-
-    Videos that `out` holds already are not extracted again: they come first.
-
-    Args:
-        index: rows with `root` and `path`.
-        out: an extraction folder, see `open_output`.
-        settings: what to extract.
-        workers: processes; the result does not depend on it.
-        time_limit: seconds per video.
-    """
-    rows = index[["video_id", "root", "path", "sha256"]].astype(object)
-    tasks = rows.where(rows.notna(), None).to_dict("records")
-    todo = []
-    for position, task in enumerate(tasks):
-        fields = load_finished(out, task["video_id"], task["sha256"])
-        if fields is None:
-            todo.append(position)
-        else:
-            yield Extraction(position, fields, None, True)
-    function = functools.partial(extract_record, str(out), settings)
-    waiting = [tasks[position] for position in todo]
-    outcomes = run_tasks(function, waiting, workers=workers, time_limit=time_limit)
-    for position, fields, error in outcomes:
-        yield Extraction(todo[position], fields, error, False)
-
-
-def merge(index: pd.DataFrame, results: dict[int, dict[str, Any]]) -> pd.DataFrame:
-    """Returns the rows that were extracted, in the order of the index, with their new columns."""
-    rows = index.astype(object).to_dict("records")
-    return pd.DataFrame([rows[position] | results[position] for position in sorted(results)])
-
-
-def extract_record(out: str, settings: Settings, task: dict[str, Any]) -> dict[str, Any]:
-    """Extracts one video into its folder and returns the columns for its row.
+def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
+    """Extracts one video into its folder and returns the columns of its rows, one per face.
 
     Raises:
-        InputError: the video cannot be read, or is not the one that was indexed.
+        InputError: the video cannot be read, is not the one that was indexed, or has no crop that
+            is good enough.
     """
-    folder = crops_folder(Path(out), task["video_id"])
     if task["path"] is None:
         raise InputError("the index names no file for it")
     path = Path(task["root"] or "", task["path"])
     info = probe(path)
     if task["sha256"] not in (None, info.sha256):
         raise InputError("the file has changed since it was indexed: run `dfjax data index` again")
-    detector = _detector(settings.detector, settings.detector_model)
-    choose = functools.partial(choose_frames, frames=settings.frames, every=settings.every)
-    size, margin = settings.size, settings.margin
-    indices = choose(info.n_frames)
     try:
-        faces = extract_video(path, indices, detector, size=size, margin=margin)
+        indices, faces = _extract(settings, task, path, info.n_frames)
     except ShortVideoError as error:  # the stream promises frames that do not decode
         info = info._replace(n_frames=error.n_frames)
-        indices = choose(info.n_frames)
-        faces = extract_video(path, indices, detector, size=size, margin=margin)
-    fields = info._asdict() | _face_fields(indices, faces)
-    _save(folder, indices, faces, fields)
-    return fields | {"frames_dir": folder.relative_to(out).as_posix()}
+        indices, faces = _extract(settings, task, path, info.n_frames)
+    folder = crops_folder(Path(out), task["video_id"])
+    rows, crops = [], []
+    for face in faces:
+        fields, good = _filter(_describe(indices, face), settings)
+        if good:
+            rows.append(info._asdict() | fields)
+            crops.append(face.crops[good])
+    if not rows:
+        least = ", ".join(f"{name}={value:g}" for name, value in settings.min_quality)
+        raise InputError(f"none of its face crops reaches --min-quality {least}")
+    for number, fields in enumerate(rows):
+        place = _face_folder(folder, number)
+        fields["frames_dir"] = place.relative_to(out).as_posix()
+        if settings.faces == "all":
+            fields |= {"face": number, "video_id": _face_id(task["video_id"], number)}
+    _save(folder, crops, rows)
+    return rows
 
 
-def load_finished(out: Path, video_id: str, sha256: str | None) -> dict[str, Any] | None:
-    """Returns the columns of a video that `out` holds already, or None.
+def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] | None:
+    """Returns the columns of the rows of a video that `out` holds already, or None.
 
     Crops of a file that had another content than the index says do not count.
     """
     file = crops_folder(out, video_id) / FACES_FILE
     if not file.is_file():
         return None
-    fields = json.loads(file.read_text())
-    if sha256 is not None and fields["sha256"] != sha256:
-        return None
-    return fields | {"frames_dir": file.parent.relative_to(out).as_posix()}
+    rows = json.loads(file.read_text())
+    return None if sha256 is not None and rows[0]["sha256"] != sha256 else rows
 
 
 def crops_folder(out: Path, video_id: str) -> Path:
@@ -201,31 +183,72 @@ def crops_folder(out: Path, video_id: str) -> Path:
     return out.joinpath("crops", *parts)
 
 
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _extract(
+    settings: Settings, task: Fields, path: Path, n_frames: int
+) -> tuple[list[int], list[FaceCrops]]:
+    indices = choose_frames(n_frames, frames=settings.frames, every=settings.every)
+    detector = _detector(settings.detector, settings.detector_model)
+    if isinstance(detector, Precomputed):
+        names = (task["video_id"], Path(task["path"]).as_posix())
+        detector = detector.follow(names, indices)
+    mask = find_mask(task["root"] or "", task["path"]) if settings.faces == "mask" else None
+    faces = extract_faces(
+        path,
+        indices,
+        detector,
+        Cutting(settings.size, settings.margin, settings.align),
+        every=settings.faces == "all",
+        make_rank=make_size_rank if mask is None else _by_mask(mask, indices),
+    )
+    return indices, faces
+
+
+def _by_mask(mask: Path, indices: list[int]) -> MakeRank:
+    masks = read_masks(mask, indices)
+
+    def make_rank(boxes: Sequence[Boxes], shapes: Shapes) -> Rank:
+        cover = make_mask_rank(boxes, shapes, [masks.get(index) for index in indices])
+        size = make_size_rank(boxes, shapes)
+        return lambda track: (cover(track), size(track))
+
+    return make_rank
 
 
 @functools.cache
-def _detector(name: str, model_path: str | None) -> FaceDetector:
-    return make_detector(name, model_path)
+def _detector(name: str, model_path: str | None) -> FaceDetector | Precomputed:
+    return Precomputed(model_path) if name == "precomputed" else make_detector(name, model_path)
 
 
-def _face_fields(indices: list[int], faces: FaceCrops) -> dict[str, Any]:
+def _describe(indices: list[int], face: FaceCrops) -> Fields:
     return {
-        "frame_indices": indices,
-        "boxes": [[round(float(v), 2) for v in box] for box in faces.boxes],
-        "landmarks": faces.landmarks,
-        "face_found": faces.found.tolist(),
-        "quality": [_sharpness(crop) for crop in faces.crops],
+        "frame_indices": indices[face.first : face.first + len(face.crops)],
+        "boxes": [[round(float(v), 2) for v in box] for box in face.boxes],
+        "landmarks": face.landmarks,
+        "face_found": face.found.tolist(),
+        **compute_qualities(face.crops, face.boxes, face.landmarks, face.scores),
     }
 
 
-def _sharpness(crop: np.ndarray) -> float:
-    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    return round(float(cv2.Laplacian(gray, cv2.CV_64F).var()), 2)
+def _filter(fields: Fields, settings: Settings) -> tuple[Fields, list[int]]:
+    """Returns the columns of the crops that are good enough, and their places."""
+    columns = {name: fields[name] for name in QUALITIES.values()}
+    good = find_good(columns, dict(settings.min_quality))
+    kept = {
+        name: None if values is None else [values[place] for place in good]
+        for name, values in fields.items()
+    }
+    return kept, good
 
 
-def _save(folder: Path, indices: list[int], faces: FaceCrops, fields: dict[str, Any]) -> None:
+def _face_folder(folder: Path, number: int) -> Path:
+    return folder.with_name(_face_id(folder.name, number))
+
+
+def _face_id(video_id: str, number: int) -> str:
+    return f"{video_id}#{number}" if number else video_id
+
+
+def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields]) -> None:
     """Writes the crops and then, as the mark that they are complete, the faces file.
 
     The folder itself may hold those of other videos (`a/b.mp4` beside `a.mp4`): only own files go.
@@ -233,9 +256,16 @@ def _save(folder: Path, indices: list[int], faces: FaceCrops, fields: dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (folder / FACES_FILE, *folder.glob("*.jpg")):
         stale.unlink(missing_ok=True)
-    for number, crop in zip(indices, faces.crops):
-        bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        (folder / f"{number:06d}.jpg").write_bytes(data.tobytes())
+    number = 1
+    while (stale := _face_folder(folder, number)).is_dir():
+        shutil.rmtree(stale)
+        number += 1
+    for number, (images, fields) in enumerate(zip(crops, rows)):
+        place = _face_folder(folder, number)
+        place.mkdir(exist_ok=True)
+        for frame, image in zip(fields["frame_indices"], images):
+            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            (place / f"{frame:06d}.jpg").write_bytes(data.tobytes())
     with atomic_path(folder / FACES_FILE) as partial:
-        partial.write_text(json.dumps(fields))
+        partial.write_text(json.dumps(rows))

@@ -1,10 +1,10 @@
-"""One face followed over a video: which detections are the same person, filled and smoothed.
+"""Faces followed over a video: which detections are the same person, filled and smoothed.
 
 Plain geometry on boxes (x0, y0, x1, y1) in pixels; no detector, no pixels.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -16,47 +16,112 @@ MIN_FRAGMENT = 3  # sightings; shorter pieces beside the main track are false al
 Boxes = Float32[np.ndarray, "_ 4"]
 
 
+Track = dict[int, int]
+"""Number of the detection by number of the frame, of one person."""
+
+Rank = Callable[[Track], Any]  # a number, or a tuple of numbers: the later decide between equals
+
+
 class FaceTrack(NamedTuple):
-    """The face of one video; `chosen` is the detection taken in each frame, -1 for none."""
+    """One face of a video in frames `first`, `first` + 1 and so on.
+
+    `chosen` is the detection taken in each of these frames, -1 for none.
+    """
 
     boxes: Float32[np.ndarray, "T 4"]
     found: Bool[np.ndarray, "T"]
     chosen: list[int]
+    first: int = 0
 
 
-def follow_face(detections: Sequence[Boxes]) -> FaceTrack | None:
-    """Returns the largest face that is seen consistently, or None where no frame has any.
+def follow_face(detections: Sequence[Boxes], rank: Rank | None = None) -> FaceTrack | None:
+    """Returns the face that ranks highest, in all frames; None where no frame has any.
 
     Detections of consecutive sightings are linked when they are near each other in place and size;
-    the track with the largest sum of box sides wins, so a face that is large and lasts beats one
-    large false alarm. Pieces of at least `MIN_FRAGMENT` sightings that lie in frames where the
-    winner is missing (it moved too fast to link, or the scene was cut) are taken over. Frames left
-    without a face are interpolated, and the boxes smoothed.
+    by default the track with the largest sum of box sides wins, so a face that is large and lasts
+    beats one large false alarm. Pieces of at least `MIN_FRAGMENT` sightings that lie in frames
+    where the winner is missing (it moved too fast to link, or the scene was cut) are taken over.
+    Frames left without a face are interpolated, and the boxes smoothed.
 
     Args:
         detections: the boxes found in each frame, in order of time.
+        rank: of a track; the highest wins, the earliest of equals.
     """
-    tracks = _link(detections)
+    tracks = _ranked(_link(detections), rank or make_size_rank(detections))
     if not tracks:
         return None
-    weight = [sum(_side(detections[t][n]) for t, n in track.items()) for track in tracks]
-    order = np.argsort(-np.array(weight), kind="stable")
-    chosen = dict(tracks[order[0]])
-    for other in (tracks[i] for i in order[1:]):
+    chosen = dict(tracks[0])
+    for other in tracks[1:]:
         if len(other) >= MIN_FRAGMENT and not chosen.keys() & other.keys():
             chosen |= other
-    index = [chosen.get(t, -1) for t in range(len(detections))]
+    return _complete(chosen, detections, range(len(detections)))
+
+
+def follow_all_faces(detections: Sequence[Boxes], rank: Rank | None = None) -> list[FaceTrack]:
+    """Returns every face that lasts, the highest ranked first, from its first to its last sighting.
+
+    Tracks of fewer than `MIN_FRAGMENT` sightings are false alarms, unless there are fewer frames.
+
+    Args:
+        detections: as in `follow_face`.
+        rank: as in `follow_face`.
+    """
+    least = min(MIN_FRAGMENT, len(detections))
+    tracks = [track for track in _link(detections) if len(track) >= least]
+    return [
+        _complete(track, detections, range(min(track), max(track) + 1))
+        for track in _ranked(tracks, rank or make_size_rank(detections))
+    ]
+
+
+def make_size_rank(
+    detections: Sequence[Boxes], shapes: Sequence[tuple[int, int]] | None = None
+) -> Rank:
+    """Returns the rank of a track by size, persistence and centrality: a sum over its sightings.
+
+    Each counts the side of its box; with `shapes` given, as much as that in the middle of the
+    picture and half as much in its corners.
+
+    Args:
+        detections: the boxes that tracks count.
+        shapes: (height, width) of every frame.
+    """
+
+    def rank(track: Track) -> float:
+        return sum(
+            _side(detections[t][n]) * (1.0 if shapes is None else _centrality(box, shapes[t]))
+            for t, n in track.items()
+            for box in (detections[t][n],)
+        )
+
+    return rank
+
+
+def _centrality(box: np.ndarray, shape: tuple[int, int]) -> float:
+    """Returns 1 in the middle of the picture, falling with the distance to 1/2 in its corners."""
+    height, width = shape
+    x, y = (box[0] + box[2]) / width - 1, (box[1] + box[3]) / height - 1
+    return float(1 - min(1.0, np.hypot(x, y) / np.sqrt(2)) / 2)
+
+
+def _ranked(tracks: list[Track], rank: Rank) -> list[Track]:
+    return sorted(tracks, key=rank, reverse=True)  # stable: the earliest of equals stays first
+
+
+def _complete(chosen: Track, detections: Sequence[Boxes], frames: range) -> FaceTrack:
+    index = [chosen.get(t, -1) for t in frames]
     found = np.array([n >= 0 for n in index])
     boxes = np.full((len(index), 4), np.nan, np.float32)
-    for t, n in chosen.items():
-        boxes[t] = detections[t][n]
-    return FaceTrack(smooth_boxes(fill_boxes(boxes, found)), found, index)
+    for place, (t, n) in enumerate(zip(frames, index)):
+        if n >= 0:
+            boxes[place] = detections[t][n]
+    return FaceTrack(smooth_boxes(fill_boxes(boxes, found)), found, index, frames.start)
 
 
 def fill_boxes(
-    boxes: Float32[np.ndarray, "T 4"], found: Bool[np.ndarray, "T"]
-) -> Float32[np.ndarray, "T 4"]:
-    """Returns the boxes with those not found interpolated linearly; held before and after.
+    boxes: Float32[np.ndarray, "T K"], found: Bool[np.ndarray, "T"]
+) -> Float32[np.ndarray, "T K"]:
+    """Returns boxes (or points) with those not found interpolated linearly; held before and after.
 
     Raises:
         ValueError: no box is found.
@@ -64,7 +129,7 @@ def fill_boxes(
     if not found.any():
         raise ValueError("nothing to interpolate from: no box was found")
     frames = np.arange(len(boxes))
-    columns = [np.interp(frames, frames[found], boxes[found, k]) for k in range(4)]
+    columns = [np.interp(frames, frames[found], boxes[found, k]) for k in range(boxes.shape[1])]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -90,9 +155,9 @@ def _neighbours(track: np.ndarray) -> np.ndarray:
     return np.stack([padded[:-2], padded[1:-1], padded[2:]])
 
 
-def _link(detections: Sequence[Boxes]) -> list[dict[int, int]]:
+def _link(detections: Sequence[Boxes]) -> list[Track]:
     """Returns tracks as {frame: detection}, linking the nearest pairs first."""
-    tracks: list[dict[int, int]] = []
+    tracks: list[Track] = []
     last: list[np.ndarray] = []
     for t, boxes in enumerate(detections):
         pairs = sorted(

@@ -1,120 +1,172 @@
-"""Face crops of frames: detect, follow one face, cut out squares around it."""
+"""Face crops of frames: detect, follow faces, cut out squares around them."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from dfjax.data.face_track import follow_face
+from dfjax.data.alignment import align_face, fill_landmarks
+from dfjax.data.detectors import Detections, FaceDetector
+from dfjax.data.face_track import (
+    Boxes,
+    FaceTrack,
+    Rank,
+    follow_all_faces,
+    follow_face,
+    make_size_rank,
+)
 from dfjax.data.video import Frame
-from dfjax.errors import UsageError, unknown
+from dfjax.errors import InputError
 
-DETECTORS = ("haar", "yunet", "none")
-LONGEST_SIDE = 640  # pixels of the copy that detection runs on
-YUNET_SCORE = 0.6
-
-
-class Detections(NamedTuple):
-    """The faces of one frame, in its pixels; landmarks are x0 y0 … x4 y4, where there are any."""
-
-    boxes: Float32[np.ndarray, "N 4"]
-    landmarks: Float32[np.ndarray, "N 10"] | None = None
-
-
-FaceDetector = Callable[[Frame], Detections]  # an RGB frame to its faces, in its pixels
+Shapes = list[tuple[int, int]]
+MakeRank = Callable[[Sequence[Boxes], Shapes], Rank]
+"""From the boxes and the (height, width) of all frames to the rank of a track."""
 
 
 class FacePath(NamedTuple):
-    """Where the face is in every frame of a video."""
+    """Where one face is in the frames `first`, `first` + 1, … of those that were looked at."""
 
     boxes: Float32[np.ndarray, "T 4"]  # xyxy pixels, square, smoothed, without margin
     found: Bool[np.ndarray, "T"]  # False: interpolated, or part of the fallback
     fallback: bool  # no face anywhere: the boxes are the frames' centre squares
-    landmarks: list[list[float] | None] | None
+    landmarks: list[list[float] | None] | None = None
+    scores: list[float | None] | None = None
+    first: int = 0
 
 
 class FaceCrops(NamedTuple):
-    """Square crops of one face, and where they come from."""
+    """Square crops of one face, and where they come from; the fields of `FacePath` follow."""
 
     crops: UInt8[np.ndarray, "T S S 3"]
     boxes: Float32[np.ndarray, "T 4"]
     found: Bool[np.ndarray, "T"]
     fallback: bool
     landmarks: list[list[float] | None] | None = None
+    scores: list[float | None] | None = None
+    first: int = 0
 
 
-def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetector:
-    """Returns a face detector.
+class Cutting(NamedTuple):
+    """How crops are cut: their side in pixels, the margin around a face, and whether aligned."""
 
-    Args:
-        name: `haar` (OpenCV's frontal-face cascade, nothing to download), `yunet` (OpenCV's
-            FaceDetectorYN, 5 landmarks; Wu et al. 2023) or `none` (finds nothing: every crop is
-            the frame's centre, for videos that are face crops already).
-        model_path: the ONNX file of YuNet, which the user supplies.
-
-    Raises:
-        UsageError: unknown name, or a model file missing, unreadable or not wanted.
-    """
-    if name not in DETECTORS:
-        raise unknown("face detector", name, DETECTORS)
-    if name == "yunet":
-        return _make_yunet(model_path)
-    if model_path is not None:
-        raise UsageError(f"the detector {name} takes no model file; only yunet does")
-    return _make_haar() if name == "haar" else _detect_nothing
+    size: int
+    margin: float = 1.3
+    align: bool = False
 
 
 def crop_faces(
-    frames: Sequence[Frame], detector: FaceDetector, *, size: int, margin: float = 1.3
+    frames: Sequence[Frame],
+    detector: FaceDetector,
+    *,
+    size: int,
+    margin: float = 1.3,
+    align: bool = False,
 ) -> FaceCrops:
-    """Returns a square crop per frame of the largest face that is seen consistently.
+    """Returns a square crop per frame of the face that is large, lasts and is central.
 
     Args:
         frames: u8 RGB frames of one video, in order of time.
         detector: from `make_detector`.
         size: side of the crops, pixels.
-        margin: side of the region cut out, in sides of the face's box. What lies outside the
-            frame repeats its border.
+        margin: side of the region cut out, in sides of the face's box (aligned: of the standard
+            tight crop). What lies outside the frame repeats its border.
+        align: turn faces upright by their landmarks.
+
+    Raises:
+        InputError: faces without landmarks cannot be aligned.
     """
-    path = locate_face(frames, detector)
-    crops = [cut(frame, box, path, size, margin) for frame, box in zip(frames, path.boxes)]
-    return FaceCrops(np.stack(crops), *path)
+    paths = locate_faces(frames, detector)
+    return cut_faces(frames, paths, Cutting(size, margin, align))[0]
 
 
-def locate_face(frames: Iterable[Frame], detector: FaceDetector) -> FacePath:
-    """Returns where the face is in each frame; needs one frame in memory at a time.
+def locate_faces(
+    frames: Iterable[Frame],
+    detector: FaceDetector,
+    *,
+    every: bool = False,
+    make_rank: MakeRank = make_size_rank,
+) -> list[FacePath]:
+    """Returns where faces are in the frames, of which one at a time is in memory.
+
+    Without any face, that is one path, of the frames' centre squares.
+
+    Args:
+        frames: in order of time.
+        detector: from `make_detector`.
+        every: all faces that last, instead of one that ranks highest.
+        make_rank: what decides which face that is, and the order of all.
 
     Raises:
         ValueError: there are no frames.
     """
-    shapes, detections = [], []
+    shapes: Shapes = []
+    detections: list[Detections] = []
     for frame in frames:
         shapes.append(frame.shape[:2])
         detections.append(detector(frame))
     if not shapes:
         raise ValueError("no frames to look for a face in")
-    track = follow_face([d.boxes for d in detections])
-    if track is None:
-        boxes = np.array([_centre_square(h, w) for h, w in shapes], np.float32)
-        return FacePath(boxes, np.zeros(len(boxes), bool), True, None)
-    landmarks = None
-    if any(d.landmarks is not None for d in detections):
-        landmarks = [
-            d.landmarks[n].tolist() if n >= 0 and d.landmarks is not None else None
-            for d, n in zip(detections, track.chosen)
-        ]
-    return FacePath(track.boxes, track.found, False, landmarks)
+    found = [d.boxes for d in detections]
+    rank = make_rank(found, shapes)
+    tracks = follow_all_faces(found, rank) if every else []
+    if not tracks:  # or what lasts is too short to be sure of: then the best of it
+        track = follow_face(found, rank)
+        tracks = [track] if track else []
+    if tracks:
+        return [_make_path(track, detections) for track in tracks]
+    boxes = np.array([_centre_square(h, w) for h, w in shapes], np.float32)
+    return [FacePath(boxes, np.zeros(len(boxes), bool), True)]
 
 
-def cut(
-    frame: Frame, box: Float32[np.ndarray, "4"], path: FacePath, size: int, margin: float
-) -> UInt8[np.ndarray, "S S 3"]:
-    """Returns the crop around `box`; the fallback's centre square is taken without margin."""
-    return cut_square(frame, box, size=size, margin=1.0 if path.fallback else margin)
+def _make_path(track: FaceTrack, detections: Sequence[Detections]) -> FacePath:
+    landmarks: list[list[float] | None] = []
+    scores: list[float | None] = []
+    for d, n in zip(detections[track.first :], track.chosen):
+        seen = n >= 0
+        landmarks.append(d.landmarks[n].tolist() if seen and d.landmarks is not None else None)
+        scores.append(round(float(d.scores[n]), 4) if seen and d.scores is not None else None)
+    return FacePath(
+        track.boxes,
+        track.found,
+        False,
+        landmarks if any(points is not None for points in landmarks) else None,
+        scores if any(score is not None for score in scores) else None,
+        track.first,
+    )
+
+
+def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) -> list[FaceCrops]:
+    """Returns the crops of every path; one frame at a time is in memory.
+
+    The centre squares of a video without any face are taken without margin.
+
+    Raises:
+        InputError: faces without landmarks cannot be aligned.
+    """
+    points = [_points_to_align(path) if how.align else None for path in paths]
+    crops: list[list[np.ndarray]] = [[] for _ in paths]
+    for number, frame in enumerate(frames):
+        for path, landmarks, cut in zip(paths, points, crops):
+            place = number - path.first
+            if not 0 <= place < len(path.boxes):
+                continue
+            if landmarks is not None:
+                crop = align_face(frame, landmarks[place], size=how.size, margin=how.margin)
+            else:
+                margin = 1.0 if path.fallback else how.margin
+                crop = cut_square(frame, path.boxes[place], size=how.size, margin=margin)
+            cut.append(crop)
+    return [FaceCrops(np.stack(cut), *path) for cut, path in zip(crops, paths)]
+
+
+def _points_to_align(path: FacePath) -> Float32[np.ndarray, "T 10"] | None:
+    if path.fallback:
+        return None
+    if path.landmarks is None:
+        raise InputError("its faces have no landmarks, which aligning needs")
+    return fill_landmarks(path.landmarks)
 
 
 def cut_square(
@@ -147,60 +199,3 @@ def _centre_square(height: int, width: int) -> tuple[float, float, float, float]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
     return float(left), float(top), float(left + side), float(top + side)
-
-
-def _shrunk(frame: Frame) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
-    """Returns a copy of at most `LONGEST_SIDE` pixels, and its scale."""
-    height, width = frame.shape[:2]
-    scale = min(1.0, LONGEST_SIDE / max(height, width))
-    if scale == 1.0:
-        return frame, scale
-    shape = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
-    return cv2.resize(frame, shape, interpolation=cv2.INTER_AREA), scale
-
-
-def _detect_nothing(frame: Frame) -> Detections:
-    return Detections(np.zeros((0, 4), np.float32))
-
-
-def _make_haar() -> FaceDetector:
-    folder = Path(cv2.__file__).parent / "data"
-    cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
-    if cascade.empty():
-        raise UsageError(
-            f"this OpenCV ({cv2.__version__}) has no cascades; install opencv-python<5"
-        )
-
-    def detect(frame: Frame) -> Detections:
-        small, scale = _shrunk(frame)
-        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        least = max(24, min(gray.shape) // 10)
-        found = cascade.detectMultiScale(gray, 1.1, 5, minSize=(least, least))
-        boxes = np.asarray(found, np.float32).reshape(-1, 4)  # x y w h
-        boxes[:, 2:] += boxes[:, :2]
-        return Detections(boxes / np.float32(scale))
-
-    return detect
-
-
-def _make_yunet(model_path: str | Path | None) -> FaceDetector:
-    if model_path is None:
-        raise UsageError("the detector yunet needs --detector-model FILE, its ONNX file")
-    if not Path(model_path).is_file():
-        raise UsageError(f"no detector model at {model_path}")
-    try:
-        network = cv2.FaceDetectorYN.create(str(model_path), "", (320, 320), YUNET_SCORE)
-    except cv2.error as error:
-        raise UsageError(f"{model_path} is not a YuNet model that OpenCV reads") from error
-
-    def detect(frame: Frame) -> Detections:
-        small, scale = _shrunk(frame)
-        network.setInputSize(small.shape[1::-1])
-        _, found = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        # 15 numbers a face: x y w h, five points, score
-        faces = np.zeros((0, 15), np.float32) if found is None else found.astype(np.float32)
-        boxes = faces[:, :4].copy()
-        boxes[:, 2:] += boxes[:, :2]
-        return Detections(boxes / np.float32(scale), faces[:, 4:14] / np.float32(scale))
-
-    return detect

@@ -93,8 +93,18 @@ def _table(
     columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
     videos = index.iloc[columns.pop("video_index")]
     table = pd.DataFrame(columns)
-    for name in ("dataset", "video_id", "method"):
+    for name in ("dataset", "method"):
         table[name] = videos[name].to_numpy()
     table["fake_prob"] = expit(table["logit"])
-    table = table.assign(unit=unit, face=0, split=split)
+    table = table.assign(unit=unit, split=split, **_split_faces(videos))
     return table[list(COLUMNS)].astype(COLUMNS)
+
+
+def _split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Columns `video_id` and `face` of rows of an index, where face k is the row `VIDEO_ID#k`."""
+    ids = videos["video_id"].to_numpy()
+    if "face" not in videos:
+        return {"video_id": ids, "face": np.zeros(len(ids), np.int32)}
+    faces = videos["face"].fillna(0).to_numpy(np.int32)
+    names = [name.removesuffix(f"#{k}") if k else name for name, k in zip(ids, faces)]
+    return {"video_id": np.array(names, object), "face": faces}

@@ -66,6 +66,7 @@ def write_video(path, n_frames=8, codec="libx264", times=None, options=None, aud
             stream.width, stream.height = 64, 48
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             frames = [_video_frame(k, times) for k in range(n_frames)]
+        container.start_encoding()  # or a file without frames would not be written at all
         for frame in frames:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

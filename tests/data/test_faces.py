@@ -1,12 +1,11 @@
 """Crops: the right pixels, the right frames flagged, the right refusals."""
 
-import cv2
 import numpy as np
 import pytest
 
-from dfjax.data.faces import Detections, crop_faces, cut_square, make_detector
-from dfjax.data.video import probe, read_frames
-from dfjax.errors import UsageError
+from dfjax.data.detectors import Detections, make_detector
+from dfjax.data.faces import Cutting, crop_faces, cut_faces, cut_square, locate_faces
+from dfjax.errors import InputError
 
 RNG = np.random.default_rng(0)
 
@@ -88,32 +87,47 @@ def test_no_frames_are_refused():
         crop_faces([], make_detector("none"), size=8)
 
 
-def test_haar_finds_nothing_in_a_flat_image():
-    detector = make_detector("haar")
-    assert detector(np.full((200, 300, 3), 128, np.uint8)).boxes.shape == (0, 4)
-    assert detector(np.full((2, 900, 3), 128, np.uint8)).boxes.shape == (0, 4)  # nearly no rows
+def two_people(n_frames):
+    """A detector of a small face in the middle of 100x100 pictures and a larger one in a corner.
+
+    The larger one is there from the third frame on.
+    """
+    calls = iter(range(n_frames))
+
+    def detect(frame):
+        boxes = [[40, 40, 60, 60]] + ([[0, 0, 24, 24]] if next(calls) >= 2 else [])
+        scores = np.array([0.9, 0.8], np.float32)[: len(boxes)]
+        return Detections(np.array(boxes, np.float32), None, scores)
+
+    return detect
 
 
-@pytest.mark.samples
-def test_haar_boxes_scale_with_the_frame(samples):
-    """Detection runs on a smaller copy; boxes come back in the frame's own pixels."""
-    path = samples / "ffpp/original_sequences/youtube/c23/videos/004.mp4"
-    assert probe(path).width == 1280
-    (frame,) = read_frames(path, [0])
-    half = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    detector = make_detector("haar")
-    assert detector(frame).boxes == pytest.approx(2 * detector(half).boxes, abs=4)
+def test_all_faces_come_apart_each_where_it_is_seen():
+    frames = [noise(100, 100) for _ in range(6)]
+    paths = locate_faces(frames, two_people(6), every=True)
+    assert [(p.first, len(p.boxes)) for p in paths] == [(0, 6), (2, 4)]
+    assert paths[1].scores == [0.8] * 4 and paths[0].scores == [0.9] * 6
+    crops = cut_faces(frames, paths, Cutting(24, 1.0))
+    assert np.array_equal(crops[1].crops[0], frames[2][:24, :24])
+    assert crops[1].first == 2 and len(crops[1].crops) == 4
 
 
-def test_wrong_detectors_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="Did you mean 'haar'"):
-        make_detector("har")
-    with pytest.raises(UsageError, match="needs --detector-model"):
-        make_detector("yunet")
-    with pytest.raises(UsageError, match="no detector model at"):
-        make_detector("yunet", tmp_path / "absent.onnx")
-    (tmp_path / "bad.onnx").write_text("no network")
-    with pytest.raises(UsageError, match="is not a YuNet model"):
-        make_detector("yunet", tmp_path / "bad.onnx")
-    with pytest.raises(UsageError, match="takes no model file"):
-        make_detector("haar", tmp_path / "bad.onnx")
+def test_the_central_face_beats_one_a_little_larger_in_the_corner():
+    frames = [noise(100, 100) for _ in range(3)]
+    both = Detections(np.array([[0, 0, 24, 24], [40, 40, 60, 60]], np.float32))
+    (path,) = locate_faces(frames, lambda frame: both)
+    assert path.boxes[0].tolist() == [40, 40, 60, 60]
+    both = Detections(np.array([[0, 0, 60, 60], [40, 40, 60, 60]], np.float32))
+    (path,) = locate_faces(frames, lambda frame: both)
+    assert path.boxes[0].tolist() == [0, 0, 60, 60]
+
+
+def test_faces_without_landmarks_are_not_aligned():
+    with pytest.raises(InputError, match="no landmarks"):
+        crop_faces([noise(60, 80)], at([10, 10, 30, 30]), size=8, align=True)
+
+
+def test_a_video_without_faces_gives_the_centre_even_when_aligning():
+    frame = noise(20, 36)
+    crops = crop_faces([frame], make_detector("none"), size=20, align=True)
+    assert crops.fallback and np.array_equal(crops.crops[0], frame[:, 8:28])

@@ -73,3 +73,13 @@ def test_the_last_batch_is_not_forgotten():
         batches = [batch([i], [1], [i], [0]) for i in range(n)]
         table = score(step, VARIABLES, batches, INDEX, split="test")
         assert table["logit"].tolist() == pytest.approx([0.5 * i for i in range(n)])
+
+
+def test_faces_of_one_video_share_its_id():
+    step = make_predict_step(MeanModel().apply, preprocess)
+    index = INDEX.assign(video_id=["a/0", "a/0#1", "b/0#1"], face=[0, 1, None])
+    table = score(
+        step, VARIABLES, [batch([4, 2, 6], [1] * 3, [0, 1, 2], [1] * 3)], index, split="x"
+    )
+    assert table["video_id"].tolist() == ["a/0", "a/0", "b/0#1"]  # the last is no face of ours
+    assert table["face"].tolist() == [0, 1, 0]
