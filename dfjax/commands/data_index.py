@@ -4,13 +4,18 @@ For example:
 
   dfjax data index --adapter ffpp --root FaceForensics++ --compression c23 --out work/index.parquet
   dfjax data index --adapter folder --root videos/ --out work/index.parquet
+  dfjax data index --adapter celebdf --root Celeb-DF-v2 --out work/celeb.parquet
 
-ffpp takes the original tree with splits/ (and conversion_dict.json) in it and keeps the official
-splits. folder takes real/ and fake/ (fake/METHOD/ names methods), one video per file; without
-train/ val/ test/ above them, videos are dealt out 0.8, 0.1, 0.1.
+Adapters: ffpp dfd celebdf (v1, v2, ++) dfdc dfdcp deeperforensics ffiw uadfv wilddeepfake df40 take
+the original trees and keep their official splits and lists; videos without one are split none, see
+--default-split and `dfjax data split`. deepfakebench reads its JSON files with crops or LMDB files.
+folder takes real/ and fake/ (fake/METHOD/ names methods), one video per file, or --fake-pattern;
+frames the same with folders of face images; csv a table path,label,…; tfds:NAME a TFDS data set in
+--root. What is cropped already (frames, wilddeepfake, df40, deepfakebench, tfds) needs no
+extraction: `dfjax data pack` takes the index as it is.
 
-Every file is opened. Unreadable ones are left out, listed in errors.jsonl beside the index, and
-the exit code is then 1.
+Every file is opened. Unreadable ones are left out, listed in errors.jsonl beside the index with
+what is listed but absent, without a label or unsafe; the exit code is then 1.
 """
 
 import argparse
@@ -18,25 +23,41 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.commands.progress import track
 from dfjax.data.error_log import ErrorLog
-from dfjax.errors import FINDING, OK, UsageError, unknown
+from dfjax.errors import FINDING, OK, UsageError
+
+if TYPE_CHECKING:
+    from dfjax.data.adapters.listing import Listing
 
 Rows = list[dict[str, Any]]
+OPTIONS = ("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data index`."""
-    parser.add_argument("--adapter", required=True, help="ffpp or folder")
+    parser.add_argument("--adapter", required=True, help="one of those above")
     parser.add_argument("--root", required=True, help="folder of the data set")
     parser.add_argument("--out", required=True, help="the index to write (Parquet)")
-    parser.add_argument("--compression", help="ffpp: only raw, c0, c23 or c40 (all that exist)")
-    parser.add_argument("--dataset", help="folder: name of the data set (the folder's name)")
+    parser.add_argument("--compression", help="ffpp, dfd: only raw, c23 or c40 (all that exist)")
+    parser.add_argument("--variant", help="celebdf: v1, v2 or pp (found by the tree)")
+    parser.add_argument("--dataset", help="folder, frames, csv: name of the data set (its file's)")
     parser.add_argument("--ratios", type=_ratios, help="folder: train,val,test (0.8,0.1,0.1)")
     parser.add_argument("--seed", type=int, help="folder: of the dealing into splits (0)")
+    parser.add_argument(
+        "--fake-pattern",
+        help="folder: a text, glob or regular expression that paths of fakes match",
+    )
+    parser.add_argument("--table", help="csv: the file; deepfakebench: a JSON file or a folder")
+    parser.add_argument(
+        "--default-split",
+        choices=("train", "val", "test", "none"),
+        default="none",
+        help="of videos that are in no official split (none)",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds a file (120)")
     add_json(parser)
@@ -44,57 +65,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the index; returns 1 if files had to be left out."""
-    from dfjax.data.adapters import ADAPTERS
+    from dfjax.data.adapters.listing import FINDINGS
     from dfjax.data.records import make_index, write_index
 
-    if args.adapter not in ADAPTERS:
-        raise unknown("adapter", args.adapter, ADAPTERS)
+    listing = _list(args)
+    log = ErrorLog(Path(args.out).parent / "errors.jsonl")
+    for kind, video_id, path, error in listing.problems:
+        log.add(video_id=_text(video_id), path=_text(path), stage="index", error=f"{kind}: {error}")
+    known = log.count
+    kept = _probe(listing.rows, log, args)
+    if not kept:
+        raise UsageError(f"none of the {len(listing.rows)} files can be read; see {log.path}")
+    for row in kept:
+        row["split"] = args.default_split if row["split"] == "none" else row["split"]
+    write_index(make_index(kept), args.out, command=" ".join(["dfjax", *sys.argv[1:]]))
+    problems = Counter(problem.kind for problem in listing.problems)
+    _report(kept, listing.notes, problems, log.count - known, log.path, args)
+    return FINDING if log.count > known or any(problems[kind] for kind in FINDINGS) else OK
+
+
+def _list(args: argparse.Namespace) -> "Listing":
+    """Returns what the adapter finds, each `video_id` once."""
+    from dfjax.data.adapters import find_adapter
+    from dfjax.data.adapters.listing import Listing, drop_repeated
+
+    function, options = find_adapter(args.adapter)
     if not Path(args.root).is_dir():
         raise UsageError(f"no folder {args.root}")
     if args.workers < 1 or args.time_limit <= 0:
         raise UsageError("--workers and --time-limit must be positive")
-    rows, notes = ADAPTERS[args.adapter](Path(args.root), **_options(args))
-    log = ErrorLog(Path(args.out).parent / "errors.jsonl")
-    kept = _probe(rows, log, args)
-    if not kept:
-        raise UsageError(f"none of the {len(rows)} files can be read; see {log.path}")
-    write_index(make_index(kept), args.out, command=" ".join(["dfjax", *sys.argv[1:]]))
-    _report(kept, notes, log, args)
-    return FINDING if log.count else OK
-
-
-def _options(args: argparse.Namespace) -> dict[str, Any]:
-    own = {"ffpp": ("compression",), "folder": ("dataset", "ratios", "seed")}
-    given = {
-        name: value
-        for name in ("compression", "dataset", "ratios", "seed")
-        if (value := getattr(args, name)) is not None
-    }
+    given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
     for name in given:
-        if name not in own[args.adapter]:
-            raise UsageError(f"--{name} does not go with --adapter {args.adapter}")
-    return given
+        if name not in options:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} does not go with --adapter {args.adapter}")
+    if "out" in options:
+        given["out"] = Path(args.out).parent
+    rows, notes, problems = function(Path(args.root), **given)
+    rows, repeated = drop_repeated(rows)
+    return Listing(rows, notes, [*problems, *repeated])
 
 
-def _probe(
-    rows: list[dict[str, Any]], log: ErrorLog, args: argparse.Namespace
-) -> list[dict[str, Any]]:
-    from dfjax.data.probing import has_clean_name, probe_rows
+def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:
+    from dfjax.data.probing import probe_rows
 
-    clean = [row for row in rows if has_clean_name(row["path"])]
+    clean = [row for row in rows if _is_clean(row)]
     for row in rows:
-        if not has_clean_name(row["path"]):
+        if not _is_clean(row):
             log.add(
-                video_id=row["video_id"],
-                path=row["path"],
+                video_id=_text(row["video_id"]),
+                path=_text(row["path"]),
                 stage="index",
                 error="the file name is not valid UTF-8; rename it",
             )
-    outcomes = probe_rows(clean, workers=args.workers, time_limit=args.time_limit)
+    limits = {"workers": args.workers, "time_limit": args.time_limit}
     failed = {}
+    outcomes = probe_rows(clean, Path(args.out).parent, **limits)
     for outcome in track(outcomes, total=len(clean), what="videos"):
         if outcome.error is None:
-            clean[outcome.position] |= outcome.value
+            row = clean[outcome.position]
+            row |= {name: v for name, v in outcome.value.items() if row[name] is None}
         else:
             failed[outcome.position] = outcome.error
     for position, error in sorted(failed.items()):
@@ -107,10 +137,24 @@ def _probe(
     return kept
 
 
+def _is_clean(row: dict[str, Any]) -> bool:
+    from dfjax.data.probing import has_clean_name
+
+    names = (row["video_id"], row["path"], row["frames_dir"], *(row.get("frame_names") or ()))
+    return all(has_clean_name(name) for name in names if name is not None)
+
+
+def _text(name: str) -> str:
+    """Returns a name as JSON can hold it."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def _report(
     rows: Rows,
     notes: list[str],
-    log: ErrorLog,
+    problems: Counter[str],
+    unreadable: int,
+    log_path: Path,
     args: argparse.Namespace,
 ) -> None:
     splits = Counter(row["split"] for row in rows)
@@ -121,8 +165,10 @@ def _report(
     print(f"{args.out}: {len(rows)} videos, {real} real, {len(rows) - real} fake")
     print("splits:  " + ", ".join(f"{name} {n}" for name, n in splits.items()))
     print("methods: " + ", ".join(f"{name} {n}" for name, n in sorted(methods.items())))
-    if log.count:
-        print(f"{log.count} files could not be read and were left out: {log.path}")
+    if unreadable:
+        print(f"{unreadable} files could not be read and were left out: {log_path}")
+    for kind, n in sorted(problems.items()):
+        print(f"{n} {kind}: {log_path}")
     if args.json:
         print_json(
             {
@@ -132,7 +178,8 @@ def _report(
                 "fake": len(rows) - real,
                 "splits": splits,
                 "methods": methods,
-                "unreadable": log.count,
+                "unreadable": unreadable,
+                "problems": problems,
                 "notes": notes,
             }
         )

@@ -41,7 +41,7 @@ def by_id(rows):
 
 
 def test_both_orders_of_a_pair_are_in_its_split(tree):
-    rows = by_id(list_ffpp(tree)[0])
+    rows = by_id(list_ffpp(tree).rows)
     splits = {name: row["split"] for name, row in rows.items()}
     assert splits == {
         "ffpp/youtube/c23/001": "train",
@@ -58,7 +58,7 @@ def test_both_orders_of_a_pair_are_in_its_split(tree):
 
 
 def test_a_fake_names_its_target_donor_and_pair(tree):
-    rows = by_id(list_ffpp(tree)[0])
+    rows = by_id(list_ffpp(tree).rows)
     fake = rows["ffpp/Deepfakes/c23/001_002"]
     assert (fake["label"], fake["method"], fake["compression"]) == (FAKE, "Deepfakes", "c23")
     assert (fake["target_id"], fake["donor_ids"]) == ("001", ["002"])
@@ -74,20 +74,20 @@ def test_a_fake_names_its_target_donor_and_pair(tree):
 
 
 def test_groups_join_pairs_and_recordings_and_a_note_tells_of_the_leak(tree):
-    rows, notes = list_ffpp(tree)
+    rows, notes, _ = list_ffpp(tree)
     groups = {row["target_id"]: row["group"] for row in rows}
     assert groups["001"] == groups["002"] == groups["005"] == "ffpp/001"
     assert groups["003"] == groups["004"] == "ffpp/003"
     assert groups["999"] == "ffpp/999"
     assert any("cut 1 groups apart" in note and "ffpp/001" in note for note in notes)
     (tree / "conversion_dict.json").unlink()
-    rows, notes = list_ffpp(tree)
+    rows, notes, _ = list_ffpp(tree)
     assert all(row["origin_id"] is None for row in rows)
     assert not any("apart" in note for note in notes)
 
 
 def test_one_compression_can_be_chosen(tree):
-    rows, _ = list_ffpp(tree, compression="c40")
+    rows, _, _ = list_ffpp(tree, compression="c40")
     assert {row["compression"] for row in rows} == {"c40"} and len(rows) == 2
     with pytest.raises(UsageError, match="holds no FaceForensics.* at compression raw"):
         list_ffpp(tree, compression="raw")
@@ -98,11 +98,33 @@ def test_one_compression_can_be_chosen(tree):
 def test_other_videos_of_the_tree_are_left_aside_and_told(tree):
     touch(tree / "original_sequences/actors/c23/videos/01__hugging.mp4")
     touch(tree / "manipulated_sequences/Deepfakes/masks/videos/001_002.mp4")
-    rows, notes = list_ffpp(tree)
+    rows, notes, _ = list_ffpp(tree)
     assert len(rows) == 9
     (note,) = [note for note in notes if "left aside" in note]
     assert "original_sequences/actors (1)" in note
-    assert "manipulated_sequences/Deepfakes (1)" in note
+    assert "manipulated_sequences" not in note  # the mask belongs to its fake
+    masks = {row["video_id"]: row.get("mask_path") for row in rows if row.get("mask_path")}
+    mask = "manipulated_sequences/Deepfakes/masks/videos/001_002.mp4"
+    assert masks == {"ffpp/Deepfakes/c23/001_002": mask}
+
+
+def test_raw_is_also_spelt_c0_and_counts_once(tree):
+    touch(tree / ORIGINALS.format("c0", "001"))
+    touch(tree / FAKES.format("FaceShifter", "c0", "001", "002"))
+    touch(tree / ORIGINALS.format("raw", "001"))
+    for spelling in ("raw", "c0"):
+        rows = by_id(list_ffpp(tree, compression=spelling).rows)
+        assert set(rows) == {"ffpp/youtube/raw/001", "ffpp/FaceShifter/raw/001_002"}
+        assert rows["ffpp/FaceShifter/raw/001_002"]["pair_id"] == "ffpp/youtube/raw/001"
+        assert rows["ffpp/FaceShifter/raw/001_002"]["path"].split("/")[2] == "c0"
+
+
+def test_what_the_splits_name_and_the_folders_lack_is_listed(tree):
+    problems = list_ffpp(tree).problems
+    assert {problem.kind for problem in problems} == {"partial"}
+    absent = {problem.video_id for problem in problems}
+    assert "ffpp/youtube/c23/004" in absent and "ffpp/Deepfakes/c23/002_001" in absent
+    assert not any("NeuralTextures" in name for name in absent)  # not downloaded at all
 
 
 def test_what_is_missing_is_named(tree, tmp_path_factory):
@@ -123,7 +145,7 @@ def test_the_published_splits_and_their_seven_leaks(samples, tmp_path):
         (tmp_path / name).symlink_to(samples / "ffpp" / name)
     for i in range(1000):
         touch(tmp_path / ORIGINALS.format("c23", f"{i:03d}"))
-    rows, notes = list_ffpp(tmp_path)
+    rows, notes, _ = list_ffpp(tmp_path)
     splits = [row["split"] for row in rows]
     assert [splits.count(s) for s in ("train", "val", "test", "none")] == [720, 140, 140, 0]
     by_origin = {}

@@ -29,7 +29,7 @@ def test_labels_methods_and_ids_come_from_the_folders(tmp_path):
         "fake/swap/x/d.mp4",
         "other/e.mp4",
     )
-    rows = by_path(list_folder(root)[0])
+    rows = by_path(list_folder(root).rows)
     labels = {path: (row["label"], row["method"], row["video_id"]) for path, row in rows.items()}
     assert labels == {
         "real/a.mp4": (REAL, "real", "mine/real/a"),
@@ -37,12 +37,12 @@ def test_labels_methods_and_ids_come_from_the_folders(tmp_path):
         "fake/c.avi": (FAKE, "fake", "mine/fake/c"),
         "fake/swap/x/d.mp4": (FAKE, "swap", "mine/fake/swap/x/d"),
     }
-    assert {row["dataset"] for row in list_folder(root, dataset="other")[0]} == {"other"}
+    assert {row["dataset"] for row in list_folder(root, dataset="other").rows} == {"other"}
 
 
 def test_same_stems_keep_their_suffix(tmp_path):
     root = make(tmp_path / "d", "real/a.mp4", "real/a.avi", "fake/b.mp4")
-    ids = [row["video_id"] for row in list_folder(root)[0]]
+    ids = [row["video_id"] for row in list_folder(root).rows]
     assert ids == ["d/real/a.avi", "d/real/a.mp4", "d/fake/b"]
 
 
@@ -56,7 +56,7 @@ def test_a_fake_with_the_name_of_one_real_is_its_pair(tmp_path):
         "fake/puppet/a.mov",
         "fake/twice.mp4",
     )
-    rows, notes = list_folder(root)
+    rows, notes, _ = list_folder(root)
     rows = by_path(rows)
     for path in ("fake/swap/a.mp4", "fake/puppet/a.mov"):
         assert rows[path]["pair_id"] == rows[path]["group"] == "d/real/a"
@@ -73,7 +73,7 @@ def test_split_folders_are_the_splits(tmp_path):
         "test/real/a.mp4",
         "test/fake/a.mp4",
     )
-    rows = by_path(list_folder(root)[0])
+    rows = by_path(list_folder(root).rows)
     assert {path: row["split"] for path, row in rows.items()} == {
         path: path.split("/")[0] for path in rows
     }
@@ -85,19 +85,19 @@ def test_split_folders_are_the_splits(tmp_path):
 def test_groups_are_dealt_out_by_the_ratios_each_class_alike(tmp_path):
     names = [f"{kind}/{i:02d}{kind}.mp4" for kind in ("real", "fake") for i in range(20)]
     root = make(tmp_path / "d", *names)
-    rows, notes = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=3)
+    rows, notes, _ = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=3)
     for label in (REAL, FAKE):
         splits = [row["split"] for row in rows if row["label"] == label]
         assert [splits.count(s) for s in ("train", "val", "test")] == [12, 4, 4]
-    again = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=3)[0]
-    other = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=4)[0]
+    again = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=3).rows
+    other = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=4).rows
     assert again == rows and other != rows
     assert any("train 0.6, val 0.2, test 0.2" in note for note in notes)
 
 
 def test_small_folders_still_have_every_split(tmp_path):
     names = [f"{kind}/{i}{kind}.mp4" for kind in ("real", "fake") for i in range(3)]
-    rows, _ = list_folder(make(tmp_path / "d", *names))
+    rows, _, _ = list_folder(make(tmp_path / "d", *names))
     for label in (REAL, FAKE):
         assert sorted(row["split"] for row in rows if row["label"] == label) == [
             "test",
@@ -108,7 +108,7 @@ def test_small_folders_still_have_every_split(tmp_path):
 
 def test_a_ratio_of_zero_gives_an_empty_split(tmp_path):
     names = [f"{kind}/{i}{kind}.mp4" for kind in ("real", "fake") for i in range(7)]
-    rows, _ = list_folder(make(tmp_path / "d", *names), ratios=(0.0, 0.0, 1.0))
+    rows, _, _ = list_folder(make(tmp_path / "d", *names), ratios=(0.0, 0.0, 1.0))
     assert {row["split"] for row in rows} == {"test"}
 
 
@@ -125,6 +125,6 @@ def test_loops_of_links_end_and_linked_folders_count(tmp_path):
     (root / "real" / "loop").symlink_to(root / "real")
     (root / "real" / "linked").symlink_to(tmp_path / "elsewhere")
     (root / "fake" / "broken").symlink_to(tmp_path / "absent")
-    paths = [row["path"] for row in list_folder(root)[0]]
+    paths = [row["path"] for row in list_folder(root).rows]
     assert paths.count("real/linked/c.mp4") == 1 and paths.count("real/a.mp4") == 1
     assert len(paths) == 3

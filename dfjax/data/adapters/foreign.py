@@ -1,0 +1,54 @@
+"""Other people's lists: read with care, because their entries name files on this machine."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from dfjax.errors import InputError, UsageError
+
+
+def safe_path(text: object) -> str:
+    """Returns a relative POSIX path for an entry of a foreign list, from either kind of slash.
+
+    Raises:
+        InputError: the entry is no text, is absolute, or leads outside of its folder.
+    """
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InputError(f"not a path: {text!r}")
+    slashed = text.strip().replace("\\", "/")
+    if slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed):
+        raise InputError("an absolute path: it leads outside of the data set")
+    parts = [part for part in slashed.split("/") if part not in ("", ".")]
+    if ".." in parts or not parts:
+        raise InputError("the path leads outside of the data set")
+    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+        raise InputError("a name longer than any file's")
+    return "/".join(parts)
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a list; bytes that are not UTF-8 survive as surrogates.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        return file.read_text("utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Returns the object in a JSON file.
+
+    Raises:
+        UsageError: it cannot be read, or is not an object.
+    """
+    try:
+        content = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{file} is not a JSON object")
+    return content
