@@ -67,7 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--beam-runner", metavar="NAME", help="run on Apache Beam: DirectRunner, FlinkRunner, …"
     )
     parser.add_argument(
-        "--beam-options", default="", metavar="TEXT", help='of that runner: "--flink_master=… …"'
+        "--beam-options",
+        default="",
+        metavar="TEXT",
+        help="of that runner, one text: --beam-options=--flink_master=…",
     )
     add_json(parser)
 

@@ -109,6 +109,9 @@ def test_other_settings_in_a_used_folder_are_refused(index, tmp_path, capsys):
         (["--time-limit", "-1"], "--time-limit must be positive"),
         (["--detector", "yunet"], "needs --detector-model"),
         (["--detector", "mtcn"], "unknown face detector"),
+        (["--align"], "--align needs landmarks"),
+        (["--faces", "every"], "unknown choice of --faces"),
+        (["--min-quality", "size"], "not of the form NAME=NUMBER"),
         (["--index", "absent.parquet"], "no index at absent.parquet"),
     ],
 )
@@ -129,6 +132,16 @@ def test_ids_that_lead_elsewhere_are_refused(tmp_path, capsys):
     write_index(make_index([row]), tmp_path / "i.parquet", command="test")
     assert extract(tmp_path / "i.parquet", tmp_path / "out") == 2
     assert "cannot name a folder" in capsys.readouterr().err
+
+
+@pytest.mark.beam
+def test_beam_gives_the_crops_of_the_pool(index, tmp_path):
+    pool, beam = tmp_path / "pool", tmp_path / "beam"
+    assert extract(index, pool, "--workers", "1") == 1
+    assert extract(index, beam, "--beam-runner", "DirectRunner") == 1
+    assert contents(beam) == contents(pool)
+    assert read_index(beam / "index.parquet").equals(read_index(pool / "index.parquet"))
+    assert (beam / "errors.jsonl").read_text() == (pool / "errors.jsonl").read_text()
 
 
 @pytest.mark.samples
