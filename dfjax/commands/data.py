@@ -20,7 +20,11 @@ SUBVERBS = {
     "index": "list a data set's videos: labels, splits, identities, video properties",
     "extract": "detect faces and cut them out as JPEG crops",
     "split": "deal videos into train, val and test so that nobody is in two of them",
+    "audit": "look for leaks, shortcuts and broken files before training",
+    "flow": "optical flow between crops that a clip samples together",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
+    "merge": "join several indexes into one",
+    "export": "write crops and labels as DeepfakeBench reads them",
     "synth": "make a synthetic data set of animated faces, real and manipulated",
 }
 

@@ -5,7 +5,8 @@
               --config.optimizer.learning_rate=3e-5
 
 --config takes a file or a name, with variants behind a colon (smoke: synthetic, under a minute;
-tiny: the demo). Any key of the config can be set as --config.SECTION.KEY=VALUE.
+tiny: the demo). The data are audited first (`dfjax data audit`): errors such as people in two
+splits stop the run unless --accept CODE names them; every report then says so. Any key of the config can be set as --config.SECTION.KEY=VALUE.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 
@@ -25,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
+    )
     parser.set_defaults(overrides=[])
     add_json(parser)
 
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     outcome: dict[str, Any]
     try:
-        outcome, code = train(config, args.workdir), OK
+        outcome, code = train(config, args.workdir, args.accept), OK
     except Stopped as stopped:
         outcome = {"status": str(stopped), "workdir": str(args.workdir)}
         code = stopped.code

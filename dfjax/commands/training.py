@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from dfjax.commands import assembly
+from dfjax.commands.auditing import check_data
 from dfjax.commands.validation import make_validate
 from dfjax.data.pack import Pack
 from dfjax.data.pipeline import batches_per_epoch, make_train_batches
@@ -67,17 +68,24 @@ class Parts:
     root_rng: Any
 
 
-def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict[str, Any]:
     """Trains to the end, or from the last checkpoint to the end, and returns a summary.
+
+    Args:
+        config: the experiment.
+        workdir: everything the run writes.
+        accept: codes of audit errors to train with all the same.
 
     Raises:
         UsageError: the config, the data or the workdir cannot be used; the message says why.
+        RunError: the audit found errors in the data that nobody accepted.
         Stopped: a signal came; everything is saved.
     """
     with workdirs.locked(workdir):
         workdirs.prepare(workdir, config)
         use_compilation_cache(workdir)
         pack = assembly.open_data(config, workdir)
+        check_data(pack.path, workdir, accept)
         rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
         parts = make_parts(config, pack, rows)
         checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)

@@ -1,0 +1,96 @@
+"""What `dfjax train` asks of its data first, and what evaluation repeats of the answer."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dfjax
+from dfjax.commands.data_audit import write_reports
+from dfjax.commands.main import finite
+from dfjax.commands.progress import track
+from dfjax.data.audit import audit, check_accepted, find_index, hash_index, refused, to_json
+from dfjax.errors import RunError
+from dfjax.evaluation.flags import Flag, make_flag
+
+REPORT = "audit.json"
+
+
+def check_data(data: Path, workdir: Path, accept: Sequence[str]) -> None:
+    """Audits the data of a run once, tells its warnings, and refuses its errors.
+
+    The report is kept in the workdir and made again only for another index. What was accepted once
+    stays accepted there, so that the same command resumes.
+
+    Args:
+        data: folder of the pack, or its index file.
+        workdir: of the run; gets `audit.json` and `audit.html`.
+        accept: codes of errors to train with all the same.
+
+    Raises:
+        UsageError: no error has one of the codes.
+        RunError: an error that nobody accepted.
+    """
+    check_accepted(accept)
+    index = find_index(data)
+    content = _read(workdir)
+    if content and (content["index_sha256"], content["version"]) == (
+        hash_index(index),
+        dfjax.__version__,
+    ):
+        known = sorted({*content["accepted"], *accept})
+        if known != content["accepted"]:
+            content["accepted"] = known
+            _write(workdir, content)
+        for finding in refused(content["findings"], known):
+            _say(finding)
+    else:
+        result = audit(index, workers=os.cpu_count() or 1, track=track)
+        content = finite(to_json(result, accept))
+        write_reports(result, content, workdir, name=str(data))
+        for finding in content["findings"]:
+            if finding["severity"] != "info":
+                _say(finding)
+    standing = sorted({f["code"] for f in refused(content["findings"], content["accepted"])})
+    if standing:
+        options = " ".join(f"--accept {code}" for code in standing)
+        raise RunError(
+            f"the data have errors that would make results misleading: {', '.join(standing)}; see "
+            f"{workdir / 'audit.html'}. Mend the data, or train all the same with {options}, which "
+            "every report will say"
+        )
+
+
+def read_accepted(workdir: Path) -> list[Flag]:
+    """Returns a flag for every error of the data that the run was trained with."""
+    content = _read(workdir)
+    if not content:
+        return []
+    return [
+        make_flag(
+            finding["code"],
+            "warning",
+            f"accepted when training (--accept {finding['code']}): {finding['message']}",
+            finding["ids"],
+        )
+        for finding in content["findings"]
+        if finding["severity"] == "error" and finding["code"] in content["accepted"]
+    ]
+
+
+def _read(workdir: Path) -> dict[str, Any] | None:
+    path = workdir / REPORT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _write(workdir: Path, content: dict[str, Any]) -> None:
+    from dfjax.data.records import atomic_path
+
+    with atomic_path(workdir / REPORT) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _say(finding: dict[str, Any] | Any) -> None:
+    print(f"{finding['severity']}: {finding['code']}: {finding['message']}", file=sys.stderr)
