@@ -44,7 +44,8 @@ h1 { font-size:28px; margin:0 } h2 { font-size:19px; margin:44px 0 12px }
 code { font:13px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace }
 details { margin-top:8px; color:var(--quiet); font-size:14px } details code { color:var(--ink) }
 .panel { padding:12px; margin:0 } .panel img { width:100%; display:block }
-.scroll { overflow-x:auto; margin-bottom:14px } table { border-collapse:collapse; font-size:14px; width:100% }
+.scroll { overflow-x:auto; margin-bottom:14px }
+table { border-collapse:collapse; font-size:14px; width:100% }
 th, td { padding:6px 12px; text-align:right; border-bottom:1px solid var(--line);
   font-variant-numeric:tabular-nums } th { color:var(--quiet); font-weight:600 }
 th:first-child, td:first-child { text-align:left }
