@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import dfjax
@@ -58,6 +59,14 @@ OPTIONAL = pa.schema(
     [
         ("frame_names", pa.list_(pa.string())),  # files in frames_dir that are not `%06d.jpg`
         ("mask_path", pa.string()),  # video of the manipulated region, relative to root
+        ("face", pa.int32()),  # 0, 1, …: the row VIDEO_ID#k is face k of its video
+        ("face_size", pa.list_(pa.float32())),  # box side in source pixels, one per frame as below
+        ("face_score", pa.list_(pa.float32())),  # of the detector
+        ("face_frontal", pa.list_(pa.float32())),  # see `face_quality`
+        ("face_visible", pa.list_(pa.float32())),
+        ("flow_dir", pa.string()),  # relative to the folder of the index file
+        ("flow_stride", pa.int32()),  # source frames from one frame of a flow to the other
+        ("flow_indices", pa.list_(pa.int32())),  # frames at which a flow starts
     ]
 )
 """Columns that only some data sets need; an index without them is complete."""
@@ -97,9 +106,12 @@ def make_record(**fields: Any) -> dict[str, Any]:
 
 
 def make_index(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Returns the table of rows made by `make_record`, with the columns in their order."""
-    optional = [name for name in OPTIONAL.names if any(row.get(name) is not None for row in rows)]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *optional])
+    """Returns the table of rows made by `make_record`, with the columns in their order.
+
+    Further columns follow, unless they are null in all rows.
+    """
+    more = {name for row in rows for name, value in row.items() if value is not None}
+    return pd.DataFrame(rows, columns=[*COLUMNS, *sorted(more - set(COLUMNS))])
 
 
 def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -107,6 +119,20 @@ def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     Other nulls are NaN, as in pandas: ask with `isna`.
     Columns beyond the schema are kept.
+
+    Raises:
+        UsageError: as `read_table`.
+    """
+    table = read_table(path)
+    lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
+    df = table.drop_columns(lists).to_pandas()
+    for name in lists:
+        df[name] = pd.Series(_to_lists(table[name]), index=df.index, dtype=object)
+    return df[table.column_names]
+
+
+def read_table(path: str | os.PathLike[str]) -> pa.Table:
+    """Returns the index in `path` as an Arrow table, which holds ten million rows, with its types.
 
     Raises:
         UsageError: no such file, not Parquet, a column missing or of another type, a label other
@@ -122,13 +148,12 @@ def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in table.schema.names]
     if missing:
         raise UsageError(f"{path} is not an index: it has no column {', '.join(missing)}")
-    lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
-    df = table.to_pandas()
-    for name in lists:
-        df[name] = pd.Series(table[name].to_pylist(), index=df.index, dtype=object)
-    check_index(df, str(path))
-    _to_table(df, str(path))
-    return df
+    for place, field in enumerate(table.schema):
+        kind = _find_type(field.name)
+        if kind is not None and kind != field.type:
+            table = table.set_column(place, field.name, _convert(table, field, kind, str(path)))
+    _check_table(table, str(path))
+    return table
 
 
 def write_index(df: pd.DataFrame, path: str | os.PathLike[str], *, command: str) -> None:
@@ -143,31 +168,45 @@ def write_index(df: pd.DataFrame, path: str | os.PathLike[str], *, command: str)
         UsageError: the table breaks a rule of `read_index`.
     """
     df = df.reindex(columns=[*COLUMNS, *(c for c in df.columns if c not in COLUMNS)])
-    check_index(df, "the index to write")
+    table = _to_table(df, "the index to write")
+    _check_table(table, "the index to write")
+    write_table(table, path, command=command)
+
+
+def write_table(table: pa.Table, path: str | os.PathLike[str], *, command: str) -> None:
+    """Writes a table of `read_table`'s kind to `path`, atomically, with `command` as metadata."""
     metadata = {
         "command": command,
         "version": dfjax.__version__,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    table = _to_table(df, "the index to write").replace_schema_metadata(metadata)
     with atomic_path(path) as partial:
-        pq.write_table(table, partial)
+        pq.write_table(table.replace_schema_metadata(metadata), partial)
 
 
 def check_index(df: pd.DataFrame, name: str) -> None:
-    """Raises a `UsageError` that names the rows when labels, splits or ids break the rules."""
+    """Raises a `UsageError` that names the rows whose types, labels, splits or ids break a rule."""
+    _check_table(_to_table(df, name), name)
+
+
+def _check_table(table: pa.Table, name: str) -> None:
+    ids = table["video_id"]
     for column in REQUIRED:
-        empty = df["video_id"][df[column].isna()].tolist()
-        if empty:
+        if table[column].null_count:
+            empty = ids.filter(pc.is_null(table[column])).to_pylist()
             raise UsageError(f"{name}: {column} is missing for {_some(empty)}")
-    wrong = df["video_id"][~df["label"].isin((REAL, FAKE))].tolist()
-    if wrong:
-        raise UsageError(f"{name}: label is neither 0 (real) nor 1 (fake) for {_some(wrong)}")
-    wrong = df["video_id"][~df["split"].isin(SPLITS)].tolist()
-    if wrong:
-        raise UsageError(f"{name}: split is not one of {', '.join(SPLITS)} for {_some(wrong)}")
-    twice = df["video_id"][df["video_id"].duplicated()].unique().tolist()
-    if twice:
+    for column, known, rule in (
+        ("label", pa.array([REAL, FAKE], pa.int8()), "label is neither 0 (real) nor 1 (fake)"),
+        ("split", pa.array(SPLITS), f"split is not one of {', '.join(SPLITS)}"),
+    ):
+        right = pc.is_in(table[column], known)
+        if not pc.all(right, min_count=0).as_py():
+            raise UsageError(
+                f"{name}: {rule} for {_some(ids.filter(pc.invert(right)).to_pylist())}"
+            )
+    if pc.count_distinct(ids).as_py() < len(ids):
+        counts = pc.value_counts(ids)
+        twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
         raise UsageError(f"{name}: video_id used twice: {_some(twice)}")
 
 
@@ -190,13 +229,38 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _to_table(df: pd.DataFrame, name: str) -> pa.Table:
     columns = {}
     for column in df.columns:
-        kind = next((s.field(column).type for s in (SCHEMA, OPTIONAL) if column in s.names), None)
+        kind = _find_type(column)
         try:
             columns[column] = pa.array(df[column], type=kind, from_pandas=True)
         except (pa.ArrowException, TypeError) as error:
             wanted = f" (wanted: {kind})" if kind else ""
             raise UsageError(f"{name}: column {column}{wanted}: {error}") from error
     return pa.table(columns)
+
+
+def _find_type(column: str) -> pa.DataType | None:
+    return next((s.field(column).type for s in (SCHEMA, OPTIONAL) if column in s.names), None)
+
+
+def _convert(table: pa.Table, field: pa.Field, kind: pa.DataType, name: str) -> pa.ChunkedArray:
+    """Returns a column as the schema wants it; text is not taken for numbers, nor the reverse."""
+    try:
+        if _is_text(field.type) != _is_text(kind) and not pa.types.is_null(field.type):
+            raise pa.ArrowTypeError(f"it is {field.type}")
+        return table[field.name].cast(kind)
+    except pa.ArrowException as error:
+        raise UsageError(f"{name}: column {field.name} (wanted: {kind}): {error}") from error
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _to_lists(column: pa.ChunkedArray) -> list[list[Any] | None]:
+    """Returns a column of lists in Python; one that is all null costs nothing."""
+    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()
 
 
 def _some(ids: list[Any]) -> str:

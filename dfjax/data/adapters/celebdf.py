@@ -61,7 +61,7 @@ def list_celebdf(root: Path, *, variant: str | None = None) -> Listing:
     if not lists:
         raise UsageError(f"{root / LIST} is missing: it says which videos are for testing")
     dataset = f"celebdf_{variant or _find_variant(root, files)}"
-    rows = {}
+    rows: dict[str, Row] = {}
     for file in files:
         fields = describe(file, dataset)
         row = make_record(**fields, split="train", root=str(root.resolve()), path=file)
@@ -143,8 +143,8 @@ def _read_list(file: Path, rows: dict[str, Row]) -> list[Problem]:
             continue
         row["split"] = "test"
         if row["label"] != 1 - int(flag):
-            error = f"{where}: flag {flag} (1 is real) disagrees with the folder, which is kept"
-            problems.append(Problem(CONFLICT, row["video_id"], path, error))
+            reason = f"{where}: flag {flag} (1 is real) disagrees with the folder, which is kept"
+            problems.append(Problem(CONFLICT, row["video_id"], path, reason))
     return problems
 
 

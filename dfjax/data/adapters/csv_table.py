@@ -20,8 +20,10 @@ SPLITS = {
     **{name: name for name in ("train", "val", "test", "none")},
     **{"": "none", "training": "train", "validation": "val", "valid": "val", "testing": "test"},
 }
-TEXTS = ("video_id", "dataset", "method", "target_id", "origin_id", "group", "pair_id")
-TEXTS = (*TEXTS, "compression", "mask_path")
+TEXTS = (
+    *("video_id", "dataset", "method", "target_id", "origin_id", "group", "pair_id"),
+    *("compression", "mask_path"),
+)
 LISTS = ("donor_ids", "identities")  # separated by semicolons
 KNOWN = ("path", "label", "split", *TEXTS, *LISTS)
 
@@ -54,8 +56,8 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
         try:
             rows.append(_make_row(base, entry, dataset or file.stem))
         except FileNotFoundError:
-            error = f"line {number} of {file.name}: the file is absent"
-            problems.append(Problem(ABSENT, where, where, error))
+            reason = f"line {number} of {file.name}: the file is absent"
+            problems.append(Problem(ABSENT, where, where, reason))
         except InputError as error:
             problems.append(
                 Problem(REFUSED, where, where, f"line {number} of {file.name}: {error}")

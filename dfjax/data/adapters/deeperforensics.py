@@ -50,13 +50,13 @@ def list_deeperforensics(root: Path) -> Listing:
         path = f"manipulated_videos/{file}"
         row = _make_row(path, splits)
         if row is None or row["video_id"] in rows:
-            error = "no name of a target and an actor" if row is None else "is there twice"
-            problems.append(Problem(REFUSED, f"{DATASET}/{file}", path, error))
+            reason = "no name of a target and an actor" if row is None else "is there twice"
+            problems.append(Problem(REFUSED, f"{DATASET}/{file}", path, reason))
             continue
         rows[row["video_id"]] = row | {"root": str(root.resolve())}
         if row["split"] == "none":
-            error = "in none of the lists of splits"
-            problems.append(Problem(UNLISTED, row["video_id"], path, error))
+            reason = "in none of the lists of splits"
+            problems.append(Problem(UNLISTED, row["video_id"], path, reason))
     for variant in sorted({row["method"] for row in rows.values()}):
         for stem, split in splits.items():
             video_id = f"{DATASET}/{variant}/{stem}"

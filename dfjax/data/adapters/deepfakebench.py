@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dfjax import FAKE, REAL
 from dfjax.data.adapters.deepfakebench_frames import FrameFinder
 from dfjax.data.adapters.deepfakebench_names import describe
 from dfjax.data.adapters.ffpp import connect
@@ -23,7 +24,7 @@ from dfjax.data.adapters.listing import (
     keep_pairs,
     shorten,
 )
-from dfjax.data.records import COLUMNS, OPTIONAL, make_record
+from dfjax.data.records import COLUMNS, make_record
 from dfjax.errors import InputError, UsageError
 
 PLACES = ("preprocessing/dataset_json", "dataset_json", "")
@@ -79,10 +80,10 @@ def list_deepfakebench(root: Path, *, out: Path, table: str | None = None) -> Li
             f"none of the videos that the JSON files of {root} name can be used: "
             f"{problems[0].error if problems else 'they name none'}"
         )
-    listed = list(rows.values())
+    listed = sorted(rows.values(), key=lambda row: -1 if row[OURS] is None else row[OURS])
     notes = _settle_splits(listed, splits)
     _group(listed)
-    alone = keep_pairs([row for row in listed if not row.pop(OURS)])
+    alone = keep_pairs([row for row in listed if row.pop(OURS) is None])
     notes += [f"{len(alone)} fakes without their real video: {shorten(alone)}"] if alone else []
     return Listing(listed, notes, _once(problems))
 
@@ -116,21 +117,21 @@ def _read_entries(file: Path, problems: list[Problem]) -> Iterator[Entry]:
     for dataset, classes in read_json(file).items():
         for class_name, by_split in _items(classes):
             for split, videos in _items(by_split):
-                for name, content in _items(videos):
-                    place = f"{dataset}/{class_name}/{split}/{name}"
-                    if split not in SPLITS or not isinstance(content, dict):
-                        problems.append(Problem(REFUSED, place, file.name, "is no video"))
-                    elif "frames" in content:
-                        yield Entry(dataset, class_name, split, None, name, content)
+                for compression, video, content in _flatten(videos):
+                    if split in SPLITS and isinstance(content, dict) and "frames" in content:
+                        yield Entry(dataset, class_name, split, compression, video, content)
                     else:
-                        for video, inner in content.items():
-                            if isinstance(inner, dict) and "frames" in inner:
-                                yield Entry(dataset, class_name, split, name, video, inner)
-                            else:
-                                error = "is no video: it has no frames"
-                                problems.append(
-                                    Problem(REFUSED, f"{place}/{video}", file.name, error)
-                                )
+                        place = f"{dataset}/{class_name}/{split}/{video}"
+                        problems.append(Problem(REFUSED, place, file.name, "is no video"))
+
+
+def _flatten(videos: Any) -> Iterator[tuple[str | None, str, Any]]:
+    """Yields compression, name and content of videos, with or without a level of compressions."""
+    for name, content in _items(videos):
+        if isinstance(content, dict) and "frames" not in content:
+            yield from ((name, video, inner) for video, inner in content.items())
+        else:
+            yield None, name, content
 
 
 def _items(level: Any) -> Iterator[tuple[str, Any]]:
@@ -138,18 +139,31 @@ def _items(level: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _describe(entry: Entry) -> dict[str, Any]:
-    kept = entry.content.get(OURS)
-    if isinstance(kept, dict):
-        unknown = kept.keys() - {*COLUMNS, *OPTIONAL.names}
-        if unknown or not isinstance(kept.get("video_id"), str):
-            raise InputError(f"its entry {OURS!r} is not a row of an index")
-        return kept | {"video_id": safe_path(kept["video_id"])}
+    if OURS in entry.content:
+        return _read_ours(entry.content[OURS])
     frames = entry.content["frames"]
     first = str(frames[0]).replace("\\", "/") if isinstance(frames, list) and frames else ""
     class_name = entry.content.get("label", entry.class_name)
     name = entry.class_name if isinstance(class_name, int) else str(class_name)
     video = safe_path(entry.video)
     return describe(entry.dataset, name, entry.compression, video, first)
+
+
+def _read_ours(kept: Any) -> dict[str, Any]:
+    """Returns the row that our export has put into a video's entry.
+
+    Raises:
+        InputError: it is no row.
+    """
+    row = kept.get("row") if isinstance(kept, dict) else None
+    if not isinstance(row, dict) or not isinstance(kept.get("position"), int):
+        raise InputError(f"its entry {OURS!r} is not a row of an index")
+    more = {name: value for name, value in row.items() if name not in COLUMNS}
+    known = make_record(**{name: value for name, value in row.items() if name in COLUMNS})
+    safe_path(known["video_id"])
+    if known["label"] not in (REAL, FAKE) or known["split"] not in (*SPLITS, "none"):
+        raise InputError(f"its entry {OURS!r} has the label or split of no row")
+    return known | more
 
 
 def _make_row(
@@ -160,22 +174,22 @@ def _make_row(
         raise InputError("its frames are no list")
     columns, absent = finder.find(fields["video_id"], entry.dataset, frames)
     if absent:
-        error = f"{absent} of its {len(frames)} frames are absent"
-        problems.append(Problem(ABSENT, fields["video_id"], columns["frames_dir"], error))
+        reason = f"{absent} of its {len(frames)} frames are absent"
+        problems.append(Problem(ABSENT, fields["video_id"], columns["frames_dir"], reason))
     if OURS in entry.content:
-        return make_record(**(fields | columns)) | {OURS: True}
+        return fields | {"frame_names": None} | columns | {OURS: entry.content[OURS]["position"]}
     place = Path(columns["frames_dir"])
     base = root.resolve()
     path = place.relative_to(base).as_posix() if place.is_relative_to(base) else str(place)
     known = base if place.is_absolute() else finder.out
-    return make_record(**fields, root=str(known), path=path, **columns) | {OURS: False}
+    return make_record(**fields, root=str(known), path=path, **columns) | {OURS: None}
 
 
 def _settle_splits(rows: list[Row], splits: dict[str, set[str]]) -> list[str]:
     counts: Counter[str] = Counter()
     for row in rows:
         found = splits[row["video_id"]]
-        if not row[OURS]:
+        if row[OURS] is None:
             row["split"] = _settle(found)
             counts[" and ".join(s for s in SPLITS if s in found)] += len(found) > 1
     return [
@@ -193,7 +207,8 @@ def _settle(found: set[str]) -> str:
 
 def _group(rows: list[Row]) -> None:
     """Joins the videos of FaceForensics++ that fakes connect, as the official pairs do."""
-    ours = [row for row in rows if row["dataset"] == "ffpp" and row["target_id"] and not row[OURS]]
+    ours = [row for row in rows if row["dataset"] == "ffpp" and row["target_id"]]
+    ours = [row for row in ours if row[OURS] is None]
     pairs = [(row["target_id"], donor) for row in ours for donor in row["donor_ids"]]
     groups = connect(pairs)
     for row in ours:

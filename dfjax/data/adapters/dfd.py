@@ -45,8 +45,8 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
         elif compression is None or COMPRESSIONS[compression] == COMPRESSIONS[place[2]]:
             fields = describe(place[3], COMPRESSIONS[place[2]])
             if fields is None or fields["video_id"] in rows:
-                error = "no name of DeepFakeDetection" if fields is None else "is there twice"
-                problems.append(Problem(REFUSED, f"{DATASET}/{place[3]}", path, error))
+                reason = "no name of DeepFakeDetection" if fields is None else "is there twice"
+                problems.append(Problem(REFUSED, f"{DATASET}/{place[3]}", path, reason))
             else:
                 rows[fields["video_id"]] = make_record(
                     **fields, root=str(root.resolve()), path=path

@@ -68,8 +68,8 @@ def list_dfdc(root: Path) -> Listing:
     taken = {row["path"] for row in rows.values()}
     for file in files.values():
         if file not in taken:
-            error = "no metadata.json or labels.csv names it: its label is unknown"
-            problems.append(Problem(UNLABELLED, f"{DATASET}/{file}", file, error))
+            reason = "no metadata.json or labels.csv names it: its label is unknown"
+            problems.append(Problem(UNLABELLED, f"{DATASET}/{file}", file, reason))
     listed = list(rows.values())
     _link_pairs(listed)
     alone = keep_pairs(listed)

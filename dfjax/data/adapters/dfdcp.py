@@ -53,17 +53,17 @@ def list_dfdcp(root: Path) -> Listing:
             continue
         found = files.get(file_key(path))
         if found is None:
-            error = "listed in dataset.json but absent"
-            problems.append(Problem(ABSENT, fields["video_id"], path, error))
+            reason = "listed in dataset.json but absent"
+            problems.append(Problem(ABSENT, fields["video_id"], path, reason))
         elif found in taken:
-            error = "dataset.json names it twice"
-            problems.append(Problem(REFUSED, fields["video_id"], path, error))
+            reason = "dataset.json names it twice"
+            problems.append(Problem(REFUSED, fields["video_id"], path, reason))
         else:
             taken.add(found)
             rows.append(make_record(**fields, root=str(root.resolve()), path=found))
     for found in sorted(set(files.values()) - taken):
-        error = "dataset.json does not name it: its label is unknown"
-        problems.append(Problem(UNLABELLED, f"{DATASET}/{found}", found, error))
+        reason = "dataset.json does not name it: its label is unknown"
+        problems.append(Problem(UNLABELLED, f"{DATASET}/{found}", found, reason))
     alone = keep_pairs(rows)
     notes = [f"{len(alone)} fakes without their original: {shorten(alone)}"] if alone else []
     return Listing(rows, notes, problems)

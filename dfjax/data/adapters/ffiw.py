@@ -37,8 +37,8 @@ def list_ffiw(root: Path) -> Listing:
             split, _, stem = _stem(file).partition("/")
             video_id = f"{DATASET}/{kind}/{split}/{stem}"
             if split not in SPLITS or video_id in rows:
-                error = "is there twice" if video_id in rows else "in no folder train, val or test"
-                problems.append(Problem(REFUSED, video_id, file, error))
+                reason = "is there twice" if video_id in rows else "in no folder train, val or test"
+                problems.append(Problem(REFUSED, video_id, file, reason))
                 continue
             original = f"{DATASET}/source/{split}/{stem}"
             rows[video_id] = make_record(

@@ -210,8 +210,8 @@ def _find_partial(rows: list[Row], pairs: dict[str, list[tuple[str, str]]]) -> l
                 else:
                     video_id = describe_fake(method, a, b, compression)["video_id"]
                 if video_id not in present:
-                    error = f"listed in {split}.json but absent"
-                    problems.append(Problem(PARTIAL, video_id, "", error))
+                    reason = f"listed in {split}.json but absent"
+                    problems.append(Problem(PARTIAL, video_id, "", reason))
     return problems
 
 

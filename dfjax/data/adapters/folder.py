@@ -204,7 +204,7 @@ def _find_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _find_folders(folder: Path) -> dict[str, dict[str, Any]]:
     base = folder.resolve()
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for inner, names in find_frame_folders(folder).items():
         if inner == ".":
             found |= {name: describe_frames(base, [name]) for name in names}

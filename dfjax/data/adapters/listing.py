@@ -54,8 +54,8 @@ def drop_repeated(rows: list[Row]) -> tuple[list[Row], list[Problem]]:
     for row in rows:
         first = kept.setdefault(row["video_id"], row)
         if first is not row:
-            error = f"has the video_id of {first['path']}, which is kept"
-            problems.append(Problem(REFUSED, row["video_id"], row["path"], error))
+            reason = f"has the video_id of {first['path']}, which is kept"
+            problems.append(Problem(REFUSED, row["video_id"], row["path"], reason))
     return list(kept.values()), problems
 
 

@@ -1,0 +1,50 @@
+"""Write crops and their labels as another toolkit reads them.
+
+For example, for DeepfakeBench:
+
+  dfjax data export --to deepfakebench --index work/crops/index.parquet --out bench
+  cp -r bench/datasets bench/preprocessing DeepfakeBench/
+
+writes datasets/rgb/DATASET/…/frames/VIDEO/000.png and preprocessing/dataset_json/DATASET.json: they
+lie as in its checkout. `dfjax data index --adapter deepfakebench --root bench` reads them back
+without loss. Missing or damaged crops are left out and listed, and the exit code is then 1.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.commands.progress import track
+from dfjax.errors import FINDING, OK, unknown
+
+FORMATS = ("deepfakebench",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dfjax data export`."""
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="deepfakebench")
+    parser.add_argument("--index", required=True, help="index.parquet of face crops")
+    parser.add_argument("--out", required=True, help="a new folder")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports, says what was written, and returns 1 when crops had to be left out."""
+    from dfjax.data.deepfakebench_export import export_deepfakebench
+    from dfjax.data.records import read_index
+
+    if args.to not in FORMATS:
+        raise unknown("format", args.to, FORMATS)
+    folder, out = Path(args.index).parent, Path(args.out)
+    report = export_deepfakebench(read_index(args.index), folder, out, track=track)
+    print(f"{args.out}: {report.videos} videos, {report.frames} frames")
+    print("JSON files: " + ", ".join(report.tables))
+    if report.labels:
+        lines = ", ".join(f"{name}: {label}" for name, label in report.labels.items())
+        print(f"add to label_dict in training/config/train_config.yaml: {lines}")
+    for error in report.errors:
+        print(f"dfjax: {error['video_id']}: {error['error']}", file=sys.stderr)
+    if args.json:
+        print_json(report._asdict() | {"out": args.out})
+    return FINDING if report.errors else OK
