@@ -31,6 +31,7 @@ DATA = {
     "sampling": "stride",  # stride | even
     "stride": 3,  # in source frames, for sampling = stride
     "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
+    "flow": False,  # deliver the flow of the pack (`dfjax data flow`), at data.stride
     "pairing": "none",  # none | paired (a real clip with its own fake) | balanced
     "holdout_methods": (),  # manipulations kept out of training and validation
     "shuffle_labels": False,  # a control: a detector trained so must score AUC 0.5

@@ -43,7 +43,7 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
 def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[str, Any]:
     """Returns the shapes and dtypes of a batch, for `jax.eval_shape` and compilation."""
     b, t, s = batch_size, config.data.frames, crop_size
-    shapes = {
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
         "clip": ((b, t, s, s, 3), jnp.uint8),
         "mask": ((b, t), jnp.bool_),
         "position": ((b, t), jnp.int32),
@@ -51,6 +51,8 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
         "weight": ((b,), jnp.float32),
         "video_index": ((b,), jnp.int32),
     }
+    if config.data.flow:
+        shapes["flow"] = ((b, t - 1, s, s, 2), jnp.float16)
     return {name: jax.ShapeDtypeStruct(*spec) for name, spec in shapes.items()}
 
 
@@ -167,4 +169,5 @@ def eval_batches(pack: Pack, config: ConfigDict, rows: Array) -> Iterator[dict[s
         batch_size=config.eval.batch_size,
         threads=d.threads,
         prefetch=d.prefetch,
+        flow=d.flow,
     )

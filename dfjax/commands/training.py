@@ -219,6 +219,7 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
     """Returns the jitted step: the state is donated and keeps its shardings."""
     t = config.train
     gradients = make_gradient_fn(parts.model.apply, parts.preprocess, parts.loss)
+    gradients = sharding.gather_params(gradients, parts.shardings.params, parts.mesh)
     train_step = make_train_step(
         accumulated(gradients, t.accumulate),
         parts.tx,
@@ -267,6 +268,7 @@ def _make_batches(
             workers=d.workers,
             threads=d.threads,
             prefetch=d.prefetch,
+            flow=d.flow,
         )
 
     return make_batches

@@ -22,3 +22,14 @@ def flip_clips(
 ) -> Shaped[Array, "B T H W C"]:
     """Returns the clips, those with `flipped` mirrored left to right in every frame."""
     return jnp.where(flipped[:, None, None, None, None], clip[..., ::-1, :], clip)
+
+
+def flip_flow(
+    flow: Shaped[Array, "B t H W 2"], flipped: Bool[Array, "B"]
+) -> Shaped[Array, "B t H W 2"]:
+    """Returns the flow of the clips that `flip_clips` gives: mirrored, and pointing the other way.
+
+    What moved to the right in a picture moves to the left in its mirror image.
+    """
+    turned = flow[..., ::-1, :] * jnp.array([-1, 1], flow.dtype)
+    return jnp.where(flipped[:, None, None, None, None], turned, flow)

@@ -20,7 +20,7 @@ from dfjax.data.detectors.precomputed import Precomputed
 from dfjax.data.face_quality import QUALITIES, compute_qualities, find_good
 from dfjax.data.face_track import Boxes, Rank, make_size_rank
 from dfjax.data.faces import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
-from dfjax.data.manipulation_mask import find_mask, make_mask_rank, read_masks
+from dfjax.data.manipulation_mask import make_mask_rank, read_masks
 from dfjax.data.records import atomic_path
 from dfjax.data.video import ShortVideoError, iterate_frames, probe
 from dfjax.errors import InputError, UsageError
@@ -191,7 +191,8 @@ def _extract(
     if isinstance(detector, Precomputed):
         names = (task["video_id"], Path(task["path"]).as_posix())
         detector = detector.follow(names, indices)
-    mask = find_mask(task["root"] or "", task["path"]) if settings.faces == "mask" else None
+    masked = settings.faces == "mask" and task.get("mask_path")
+    mask = Path(task["root"] or "", task["mask_path"]) if masked else None
     faces = extract_faces(
         path,
         indices,

@@ -27,6 +27,7 @@ from dfjax.data.worker_pool import Outcome
 from dfjax.errors import UsageError, unknown
 
 SETTINGS_FILE = "extraction.json"
+TASK_COLUMNS = ("video_id", "root", "path", "sha256", "mask_path")
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
 """`run(function, tasks)`: calls the function for each task somewhere, see `worker_pool`."""
@@ -105,7 +106,7 @@ def extract_index(
         settings: what to extract.
         run: `run_tasks` or `run_on_beam` with their options; the result does not depend on it.
     """
-    rows = index[["video_id", "root", "path", "sha256"]].astype(object)
+    rows = index[index.columns.intersection(TASK_COLUMNS)].astype(object)
     tasks = rows.where(rows.notna(), None).to_dict("records")
     todo = []
     for position, task in enumerate(tasks):

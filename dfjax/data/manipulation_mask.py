@@ -1,6 +1,5 @@
 """Masks that data sets publish beside their fakes, and which face of a video they mean."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,22 +11,7 @@ from dfjax.data.face_track import Boxes, Rank, Track
 from dfjax.data.video import Frame, iterate_frames, probe
 from dfjax.errors import InputError
 
-LAYOUTS = (
-    (r"/(raw|c0|c23|c40)/videos/", "/masks/videos/"),  # FaceForensics++ and its DFD
-    (r"^target/", "target_mask/"),  # FFIW
-)
-"""How the path of a mask follows from the path of its video."""
-
 Mask = Float32[np.ndarray, "H W"]
-
-
-def find_mask(root: str | Path, path: str) -> Path | None:
-    """Returns the mask video of a video, or None where the data set has none for it."""
-    for pattern, replacement in LAYOUTS:
-        mask, count = re.subn(pattern, replacement, path)
-        if count and (file := Path(root, mask)).is_file():
-            return file
-    return None
 
 
 def read_masks(path: Path, indices: Sequence[int]) -> dict[int, Mask]:

@@ -17,6 +17,8 @@ import pandas as pd
 
 from dfjax.data.crop_check import check_crops
 from dfjax.data.error_log import ErrorLog
+from dfjax.data.flow_files import check_flows, flow_path, has_flow
+from dfjax.data.folder_lock import lock_folder
 from dfjax.data.pack_builder import Track, count_records, frame_paths, write_records
 from dfjax.data.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.data.records import read_index, write_index
@@ -57,31 +59,45 @@ def pack(
         track: shows progress.
 
     Raises:
-        UsageError: videos not extracted yet, crops of different sizes, nothing to pack, or `out`
-            holds something else.
+        UsageError: videos not extracted yet, crops of different sizes, nothing to pack, `out` holds
+            something else, or another process is writing it.
+        OSError: the disk is full, for example; `out` is as it was.
     """
     index_path, out = Path(index_path), Path(out)
     table = read_index(index_path)
     if table["frames_dir"].isna().all():
         raise UsageError(f"{index_path} names no face crops: run `dfjax data extract` on it first")
-    source = compute_source_hash(table, index_path.parent)
-    if _is_there(out, source, fresh=fresh):
-        return _report(out, reused=True)
+    with lock_folder(out):
+        source = compute_source_hash(table, index_path.parent)
+        if _is_there(out, source, fresh=fresh):
+            return _report(out, reused=True)
+        partial = out.with_name(f".{out.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        try:
+            _write(partial, table, index_path, command, source, track)
+            if out.exists():
+                shutil.rmtree(out)
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+    return _report(out, reused=False)
+
+
+def _write(
+    folder: Path, table: pd.DataFrame, index_path: Path, command: str, source: str, track: Track
+) -> None:
     kept, crop_size, errors = check_crops(table, index_path, track)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write_records(kept, index_path.parent, partial, track)
+    if has_flow(kept):
+        kept, damaged = check_flows(kept, index_path.parent, crop_size)
+        errors += damaged
+    folder.mkdir(parents=True)
+    write_records(kept, index_path.parent, folder, track)
     kept["pack_row"] = find_pack_rows(kept)
-    write_index(kept, partial / "index.parquet", command=command)
-    log = ErrorLog(partial / "errors.jsonl")
+    write_index(kept, folder / "index.parquet", command=command)
+    log = ErrorLog(folder / "errors.jsonl")
     for error in errors:
         log.add(**error)
-    _write_manifest(partial, source, crop_size)
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
-    return _report(out, reused=False)
+    _write_manifest(folder, source, crop_size)
 
 
 def find_pack_rows(table: pd.DataFrame) -> np.ndarray:
@@ -95,7 +111,10 @@ def compute_source_hash(table: pd.DataFrame, folder: Path) -> str:
     """Returns the SHA-256 of all rows of an index and of the sizes of the crops they name."""
     digest = hashlib.sha256(table.to_json(orient="records").encode())
     for row in table[table["frames_dir"].notna()].itertuples():
-        sizes = [_size(file) for file in frame_paths(folder, row)] if row.frame_indices else []
+        files = frame_paths(folder, row) if row.frame_indices else []
+        if isinstance(getattr(row, "flow_dir", None), str):
+            files += [flow_path(folder, row, start) for start in row.flow_indices]
+        sizes = [_size(file) for file in files]
         digest.update(np.asarray(sizes, np.int64).tobytes())
     return digest.hexdigest()
 

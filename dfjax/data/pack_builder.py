@@ -16,22 +16,24 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
+from dfjax.data.flow_files import has_flow, read_flow_bytes
+
 FRAMES_PER_RECORD = 32
 """A record is read whole, so that a long video takes several."""
 
 RECORDS_PER_SHARD = 1024
 """Files of about half a gigabyte at 256 px."""
 
-FEATURES = tfds.features.FeaturesDict(
-    {
-        "video_id": tfds.features.Text(),
-        "label": tfds.features.ClassLabel(names=["real", "fake"]),
-        "method": tfds.features.Text(),
-        "part": np.int32,  # number of the record within its video
-        "frame_indices": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-        "frames": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)),
-    }
-)
+FEATURES = {
+    "video_id": tfds.features.Text(),
+    "label": tfds.features.ClassLabel(names=["real", "fake"]),
+    "method": tfds.features.Text(),
+    "part": np.int32,  # number of the record within its video
+    "frame_indices": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+    "frames": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)),
+}
+FLOW = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
+"""`flow` of a record: per frame the flow that starts there (see `flow.py`), or no bytes."""
 
 Track = Callable[..., Iterable[Any]]
 """`track(items, *, total, what)` yields the items and may show how far it is."""
@@ -66,13 +68,14 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
     def __init__(self, *, table: pd.DataFrame, folder: Path, data_dir: Path, track: Track) -> None:
         """Prepares to write the videos of `table`, whose frames lie under `folder`."""
         self._table, self._folder, self._track = table, folder, track
+        self._flow = has_flow(table)
         super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description="Face crops, one group of consecutive records per video.",
-            features=FEATURES,
+            features=tfds.features.FeaturesDict(FEATURES | ({"flow": FLOW} if self._flow else {})),
             disable_shuffling=True,  # rows are found by number: `pack_row` of the index
         )
 
@@ -92,7 +95,7 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
         files = frame_paths(self._folder, row)
         for part in range(count_records(len(files))):
             within = slice(part * FRAMES_PER_RECORD, (part + 1) * FRAMES_PER_RECORD)
-            yield {
+            record = {
                 "video_id": row.video_id,
                 "label": int(row.label),
                 "method": row.method,
@@ -100,6 +103,9 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
                 "frame_indices": np.asarray(row.frame_indices[within], np.int32),
                 "frames": [path.read_bytes() for path in files[within]],
             }
+            if self._flow:
+                record["flow"] = read_flow_bytes(self._folder, row, row.frame_indices[within])
+            yield record
 
 
 def write_records(table: pd.DataFrame, folder: Path, out: Path, track: Track) -> None:

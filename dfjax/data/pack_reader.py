@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
+from jaxtyping import Float16, UInt8
 
+from dfjax.data.flow import decode_flow
+from dfjax.data.flow_files import find_flow_stride
 from dfjax.data.pack_builder import FRAMES_PER_RECORD
 from dfjax.data.records import read_index
 from dfjax.errors import UsageError
@@ -33,6 +35,7 @@ class Pack:
         path: the folder.
         index: one row per video, in the order of the records.
         crop_size: side of every crop in pixels.
+        flow_stride: source frames from one frame of a flow to the other, None without flow.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class Pack:
         self._splits = self.index["split"].tolist()
         self._records = self.index["pack_row"].tolist()
         self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
+        self.flow_stride = find_flow_stride(self.index)
         self._sources: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -88,6 +92,27 @@ class Pack:
                 raise ValueError(f"{self.path}: record of frame {frame}, row {row}, is damaged")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
         return crops
+
+    def read_flow(
+        self, row: int, frame_numbers: Sequence[int] | np.ndarray
+    ) -> Float16[np.ndarray, "t S S 2"]:
+        """Returns the flow from each of the given frames of video `row` to the next of them.
+
+        Zeros where the two are not `flow_stride` apart, or where there is none. One less than
+        there are frames.
+        """
+        have, pairs = self._frames[row], list(zip(frame_numbers, frame_numbers[1:]))
+        flow = np.zeros((len(pairs), self.crop_size, self.crop_size, 2), np.float16)
+        records: dict[int, Sequence[bytes]] = {}
+        for out, (frame, following) in zip(flow, pairs):
+            if following - frame != self.flow_stride:
+                continue
+            part, within = divmod(bisect.bisect_left(have, frame), FRAMES_PER_RECORD)
+            if part not in records:
+                records[part] = self._source(row)[self._records[row] + part]["flow"]
+            if records[part][within]:
+                out[:] = decode_flow(records[part][within])
+        return flow
 
     def _source(self, row: int) -> Any:
         split = self._splits[row]

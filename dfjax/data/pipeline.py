@@ -48,6 +48,7 @@ def make_train_batches(
     workers: int = 0,
     threads: int = 4,
     prefetch: int = 4,
+    flow: bool = False,
 ) -> Batches:
     """Returns the endless stream of training batches from `start_batch` on.
 
@@ -65,16 +66,18 @@ def make_train_batches(
         workers: reading processes; 0 reads in threads of this process.
         threads: of this process, when `workers` is 0; 0 reads when asked.
         prefetch: batches read ahead.
+        flow: add the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop, zeros where either
+            frame is padding; needs `stride` sampling at the stride of the flow.
 
     Raises:
         UsageError: frames too far apart for the stride, a missing class or pairs, or a batch that
             cannot be divided; the message says what to change.
     """
-    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard)
+    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard, flow)
     sampler = Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=seed)
     plan = _TrainPlan(sampler, start_batch, _places(batch_size, shard))
     return read_ahead(
-        plan, _ClipLoader(pack, how), workers=workers, threads=threads, prefetch=prefetch
+        plan, _ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
     )
 
 
@@ -91,6 +94,7 @@ def make_eval_batches(
     workers: int = 0,
     threads: int = 4,
     prefetch: int = 4,
+    flow: bool = False,
 ) -> Batches:
     """Returns every fixed clip of the videos exactly once, in the order of `rows`.
 
@@ -109,12 +113,14 @@ def make_eval_batches(
         workers: reading processes.
         threads: of this process, when `workers` is 0.
         prefetch: batches read ahead.
+        flow: add the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop, zeros where either
+            frame is padding; needs `stride` sampling at the stride of the flow.
 
     Raises:
         UsageError: frames too far apart for the stride, no videos, or a batch that cannot be
             divided over the processes.
     """
-    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard)
+    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard, flow)
     if clips_per_video < 0:
         raise UsageError(f"data.eval_clips must be 0 (all) or more, not {clips_per_video}")
     draws = [
@@ -124,7 +130,7 @@ def make_eval_batches(
     ]
     plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
     return read_ahead(
-        plan, _ClipLoader(pack, how), workers=workers, threads=threads, prefetch=prefetch
+        plan, _ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
     )
 
 
@@ -160,8 +166,8 @@ class _EvalPlan:
 class _ClipLoader:
     """Reads and decodes the clips of one batch; picklable, for reading processes."""
 
-    def __init__(self, pack: Pack, sampling: Sampling) -> None:
-        self._pack, self._sampling = pack, sampling
+    def __init__(self, pack: Pack, sampling: Sampling, flow: bool) -> None:
+        self._pack, self._sampling, self._flow = pack, sampling, flow
         self._labels = pack.index["label"].to_numpy(np.int8)
 
     def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
@@ -175,11 +181,15 @@ class _ClipLoader:
             "weight": np.zeros(n, np.float32),
             "video_index": np.full(n, -1, np.int32),
         }
+        if self._flow:
+            batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
         for i, draw in enumerate(draws):
             if draw is None:
                 continue
             frames = self._choose_frames(draw)
             batch["clip"][i, : len(frames)] = self._pack.read(draw.row, frames)
+            if self._flow:
+                batch["flow"][i, : len(frames) - 1] = self._pack.read_flow(draw.row, frames)
             batch["position"][i], batch["mask"][i] = clips.pad(frames, t)
             batch["label"][i] = self._labels[draw.row]
             batch["weight"][i] = 1.0
@@ -197,8 +207,17 @@ class _ClipLoader:
         )
 
 
-def _check(pack: Pack, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard) -> Sampling:
+def _check(
+    pack: Pack, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard, flow: bool
+) -> Sampling:
     clips.check_sampling(sampling)
+    if flow and (sampling.kind != "stride" or sampling.stride != pack.flow_stride):
+        there = f"over {pack.flow_stride} source frames" if pack.flow_stride else "none"
+        raise UsageError(
+            f"data.flow needs data.sampling=stride and flow over data.stride={sampling.stride} "
+            f"source frames; {pack.path} has {there}: run `dfjax data flow --stride "
+            f"{sampling.stride}` and pack its index"
+        )
     if not len(rows):
         raise UsageError("no videos to read")
     if batch_size < 1 or batch_size % shard[1]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from dfjax.data.augment import draw_per_clip, flip_clips
+from dfjax.data.augment import draw_per_clip, flip_clips, flip_flow
 from dfjax.errors import UsageError
 from dfjax.ops.resize import resize
 from dfjax.shapes import Batch, Inputs
@@ -31,7 +31,8 @@ def make_preprocess(
     The first stream is the clip resized to its size; every further one is down-sampled from the
     first, as in a dual-stream detector whose second stream sees the same picture at less detail.
     Resizing is bilinear, antialiased when shrinking, on values in [0, 1] before normalisation.
-    Padding frames come out as normalised black: they are to be left out by the mask.
+    Padding frames come out as normalised black: they are to be left out by the mask. A batch with
+    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream, flipped with its clip.
 
     Args:
         streams: square size in pixels by name; the order matters.
@@ -48,16 +49,21 @@ def make_preprocess(
     offset, scale = np.asarray(mean, np.float32), np.asarray(std, np.float32)
 
     def preprocess(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
-        clip = batch["clip"]
+        clip, flow = batch["clip"], batch.get("flow")
         if train and flip > 0:
             if rng is None:
                 raise ValueError("preprocess needs an rng in training")
-            clip = flip_clips(clip, draw_per_clip(rng, flip, clip.shape[0]))
+            flipped = draw_per_clip(rng, flip, clip.shape[0])
+            clip = flip_clips(clip, flipped)
+            flow = None if flow is None else flip_flow(flow, flipped)
         image = clip.astype(jnp.float32) / 255.0
         first = resize(image, (full, full))
         inputs = {
             name: (resize(first, (size, size)) - offset) / scale for name, size in streams.items()
         }
+        if flow is not None:  # in pixels of the crop, so it shrinks with the crop
+            flow = flow.astype(jnp.float32) * (full / flow.shape[-2])
+            inputs["flow"] = resize(flow, (full, full))
         return inputs | {"mask": batch["mask"]}
 
     return preprocess

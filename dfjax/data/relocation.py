@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def rebase_frames(index: pd.DataFrame, source: Path, target: Path) -> pd.DataFrame:
-    """Returns the index with `frames_dir` relative to folder `target` instead of `source`.
+    """Returns the index with its folders relative to folder `target` instead of `source`.
 
     Absolute folders and nulls stay as they are.
     """
@@ -16,9 +16,10 @@ def rebase_frames(index: pd.DataFrame, source: Path, target: Path) -> pd.DataFra
         return index
     way = os.path.relpath(source, target)
 
-    def move(frames_dir: object) -> object:
-        if not isinstance(frames_dir, str) or os.path.isabs(frames_dir):
-            return frames_dir
-        return Path(os.path.normpath(Path(way, frames_dir))).as_posix()
+    def move(folder: object) -> object:
+        if not isinstance(folder, str) or os.path.isabs(folder):
+            return folder
+        return Path(os.path.normpath(Path(way, folder))).as_posix()
 
-    return index.assign(frames_dir=index["frames_dir"].map(move))
+    columns = index.columns.intersection(["frames_dir", "flow_dir"])
+    return index.assign(**{name: index[name].map(move) for name in columns})

@@ -184,6 +184,7 @@ def test_the_mask_of_the_data_set_chooses_the_face(tmp_path, with_faces):
     settings = dataclasses.replace(settings, faces="mask")
     (without,) = extract_record(str(tmp_path / "a"), settings, video)
     assert without["boxes"][0] == [40, 24, 64, 48]  # no mask there: the largest
+    video["mask_path"] = "m/masks/videos/v.mp4"
     masks = tmp_path / "m/masks/videos"
     masks.mkdir(parents=True)
     write_mask(masks / "v.mp4", n_frames=4)

@@ -1,0 +1,64 @@
+"""Optical flow between two crops of a face, and its compact form.
+
+A flow is f32[H, W, 2]: the pixel at (x, y) of the first picture is found at (x + u, y + v) of the
+second. It is stored as one 16-bit PNG, u above v, in steps of 1/16 pixel: the error is at most 1/32
+pixel, and 0 for whole pixels. As float16, which batches carry, steps are exact below 128 pixels.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from dfjax.errors import InputError
+
+STEPS = 16  # per pixel
+MAX_ERROR = 0.5 / STEPS  # pixels
+MAX_FLOW = (2**15 - 1) / STEPS  # pixels; no crop is that large
+
+Flow = Float32[np.ndarray, "H W 2"]
+Crop = UInt8[np.ndarray, "H W 3"]
+
+
+def compute_flow(first: Crop, second: Crop) -> Flow:
+    """Returns the flow from one RGB crop to another by dense inverse search (Kroeger et al. 2016).
+
+    Crops smaller than its coarsest pyramid can work on are enlarged for it.
+    """
+    height, width = first.shape[:2]
+    scale = -(-32 // min(height, width))  # 32 pixels are the least; a whole number keeps the grid
+    gray = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (first, second)]
+    if scale > 1:
+        large = (width * scale, height * scale)
+        gray = [cv2.resize(picture, large, interpolation=cv2.INTER_LINEAR) for picture in gray]
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = method.calc(gray[0], gray[1], np.zeros((*gray[0].shape, 2), np.float32))
+    if scale > 1:
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / scale
+    return flow.astype(np.float32)
+
+
+def encode_flow(flow: Flow) -> bytes:
+    """Returns the PNG of a flow.
+
+    Raises:
+        InputError: values that are not finite, or larger than `MAX_FLOW`.
+    """
+    if not np.isfinite(flow).all() or np.abs(flow).max(initial=0.0) > MAX_FLOW:
+        raise InputError(f"a flow with unknown pixels, or with more than {MAX_FLOW:.0f} pixels")
+    steps = np.round(flow * STEPS).astype(np.int32) + 2**15
+    picture = np.concatenate([steps[..., 0], steps[..., 1]]).astype(np.uint16)
+    return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
+
+
+def decode_flow(data: bytes) -> Flow:
+    """Returns the flow in a PNG of `encode_flow`.
+
+    Raises:
+        InputError: it is damaged, or another kind of picture.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    picture = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if len(buffer) else None
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 2 or len(picture) % 2:
+        raise InputError("not a flow, or damaged")
+    u, v = np.split(picture.astype(np.float32), 2)
+    return (np.stack([u, v], axis=-1) - 2**15) / np.float32(STEPS)
