@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from dfjax import FAKE, REAL
 from dfjax.data.audit import Audit
-from dfjax.data.audit.duplicates import Match, find_matches
+from dfjax.data.audit.duplicates import Match
 from dfjax.data.audit.properties import CATEGORIES, PROPERTIES
 from dfjax.data.audit.shortcut import FAIL, WARN
 from dfjax.data.records import SPLITS
@@ -74,9 +74,9 @@ def plot_lengths(audit: Audit, path: Path) -> bool:
 
 
 def plot_properties(audit: Audit, path: Path) -> bool:
-    """Writes a box plot of every known number by split and class."""
+    """Writes a box plot, by split and class, of every number that differs between videos."""
     table = audit.evidence.properties
-    names = [n for n in PROPERTIES if n not in CATEGORIES and table[n].notna().any()]
+    names = [n for n in PROPERTIES if n not in CATEGORIES and table[n].nunique() > 1]
     if not names:
         return False
     rows = -(-len(names) // COLUMNS)
@@ -139,7 +139,7 @@ def plot_shortcut(audit: Audit, path: Path) -> bool:
 
 def plot_matches(audit: Audit, path: Path) -> bool:
     """Writes the look-alikes of different splits side by side."""
-    matches = find_matches(audit.evidence)[:SHOWN_MATCHES]
+    matches = audit.matches[:SHOWN_MATCHES]
     if not matches:
         return False
     rows = -(-len(matches) // COLUMNS)

@@ -9,18 +9,20 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dfjax
 from dfjax.data.audit import balance, duplicates, files, leaks, properties, shortcut
+from dfjax.data.audit.duplicates import Match
 from dfjax.data.audit.faces import look, make_file_reader, make_pack_reader
 from dfjax.data.audit.findings import (
     SEVERITIES,
     Evidence,
     Finding,
     Problem,
+    Rule,
     make_finding,
 )
 from dfjax.data.audit.shortcut import Probe
@@ -28,8 +30,6 @@ from dfjax.data.pack_builder import Track
 from dfjax.data.pack_reader import MANIFEST, open_pack
 from dfjax.data.records import read_index
 from dfjax.errors import UsageError, unknown
-
-Rule = Callable[[Evidence], Iterable[Finding]]
 
 
 def not_seen(evidence: Evidence) -> Iterator[Finding]:
@@ -52,7 +52,6 @@ RULES: tuple[Rule, ...] = (
     leaks.groups,
     leaks.label_conflicts,
     leaks.copies,
-    duplicates.near_duplicates,
     files.file_problems,
     balance.small_class,
     balance.class_missing,
@@ -81,12 +80,14 @@ class Audit:
         findings: errors first.
         evidence: what the rules looked at.
         probe: result of the shortcut probe.
+        matches: the same moment in two splits, best match first.
         index_sha256: of the index file.
     """
 
     findings: list[Finding]
     evidence: Evidence
     probe: Probe
+    matches: list[Match]
     index_sha256: str
 
 
@@ -132,9 +133,11 @@ def audit(
     ]
     evidence = Evidence(table, properties.describe(table, faces), faces, problems + found)
     probe = shortcut.run_probe(evidence)
-    findings = [f for rule in (*RULES, shortcut.make_rule(probe)) for f in rule(evidence)]
+    matches = duplicates.find_matches(evidence)
+    rules = (*RULES, duplicates.make_rule(matches), shortcut.make_rule(probe))
+    findings = [finding for rule in rules for finding in rule(evidence)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding["severity"]))
-    return Audit(findings, evidence, probe, hash_index(path))
+    return Audit(findings, evidence, probe, matches, hash_index(path))
 
 
 def find_index(path: str | os.PathLike[str]) -> Path:

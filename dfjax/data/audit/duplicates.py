@@ -6,7 +6,7 @@ share a band are compared, and count as the same when their descriptions correla
 comparing all with all would find, but scales to hundreds of thousands of videos.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from scipy.fft import dctn
 
 from dfjax.data.audit.faces import SHOTS, Faces
-from dfjax.data.audit.findings import Evidence, Finding, make_finding, name_some
+from dfjax.data.audit.findings import Evidence, Finding, Rule, make_finding, name_some
 from dfjax.data.splits import PARTS
 
 SAME = 0.95  # correlation from which two crops show the same moment
@@ -39,21 +39,24 @@ class Match(NamedTuple):
     correlation: float
 
 
-def near_duplicates(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when two splits show the same face at the same moment, and no other rule said so."""
-    matches = find_matches(evidence)
-    if not matches:
-        return
-    names = evidence.index["video_id"].to_numpy(object)
-    ids = {names[row] for match in matches for row in (match.row, match.other_row)}
-    examples = (f"{names[m.row]} = {names[m.other_row]} ({m.correlation:.3f})" for m in matches)
-    message = (
-        f"{len(ids)} videos show the same face at the same moment as one in another split: "
-        f"{name_some(examples)}; give them one `group` and split by it, or leave them out"
-    )
-    yield make_finding(
-        "near_duplicate_across_splits", "error", message, ids, figure="near_duplicates"
-    )
+def make_rule(matches: Sequence[Match]) -> Rule:
+    """Returns the rule that turns the matches into a finding."""
+
+    def near_duplicates(evidence: Evidence) -> Iterable[Finding]:
+        """Fires when two splits show the same face at the same moment, and nothing else said so."""
+        if not matches:
+            return
+        names = evidence.index["video_id"].to_numpy(object)
+        ids = {names[row] for match in matches for row in (match.row, match.other_row)}
+        examples = (f"{names[m.row]} = {names[m.other_row]} ({m.correlation:.3f})" for m in matches)
+        message = (
+            f"the same face at the same moment in two splits: {len(matches)} pairs of videos, "
+            f"{name_some(examples)}; give them one `group` and split by it, or leave them out"
+        )
+        code = "near_duplicate_across_splits"
+        yield make_finding(code, "error", message, ids, figure="near_duplicates")
+
+    return near_duplicates
 
 
 def find_matches(evidence: Evidence) -> list[Match]:

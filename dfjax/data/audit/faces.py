@@ -59,7 +59,8 @@ def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, d
         except (OSError, ValueError, KeyError, cv2.error) as error:
             return str(error) or type(error).__name__
         small = np.stack([cv2.resize(c, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for c in crops])
-        return small, np.stack([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY) for c in small]), content
+        grey = np.stack([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY) for c in small])
+        return grey, small.mean((0, 1, 2)), content
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         seen = list(
@@ -71,9 +72,9 @@ def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, d
         return None, errors
     faces = Faces(
         row=np.array([row for row, _ in good], np.int64),
-        patches=np.stack([one[1] for _, one in good]),
-        colour=np.stack([one[0].mean((0, 1, 2)) for _, one in good]),
-        contrast=np.array([one[1].std() for _, one in good]),
+        patches=np.stack([one[0] for _, one in good]),
+        colour=np.stack([one[1] for _, one in good]),
+        contrast=np.array([one[0].std() for _, one in good]),
         content=[one[2] for _, one in good],
     )
     return faces, errors

@@ -16,11 +16,11 @@ PROBED = (
     "n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256",
 )  # fmt: skip
 MESSAGES = {
-    "missing_file": ("error", "are missing"),
-    "unreadable_file": ("error", "cannot be read"),
-    "truncated_file": ("error", "are cut off"),
-    "changed_file": ("warning", "are not the file that was indexed; index again"),
-    "left_out": ("warning", "could not be used when the index was made and are not in it"),
+    "missing_file": ("error", "missing"),
+    "unreadable_file": ("error", "not readable"),
+    "truncated_file": ("error", "cut off"),
+    "changed_file": ("warning", "no longer the file that was indexed"),
+    "left_out": ("warning", "left out when the index was made"),
 }
 
 
@@ -77,7 +77,7 @@ def file_problems(evidence: Evidence) -> Iterable[Finding]:
         found = [p for p in evidence.problems if p.code == code]
         if found:
             examples = name_some(f"{p.video_id} ({p.reason})" for p in found)
-            message = f"{len(found)} videos {what}: {examples}"
+            message = f"{what}: {len(found)} videos, {examples}"
             yield make_finding(code, severity, message, (p.video_id for p in found))
 
 

@@ -1,7 +1,7 @@
 """What an audit says: findings of one shape, and what its rules may look at."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 import pandas as pd
@@ -42,6 +42,10 @@ class Evidence:
     properties: pd.DataFrame
     faces: Faces | None
     problems: list["Problem"]
+
+
+Rule = Callable[[Evidence], Iterable[Finding]]
+"""Evidence in, findings out, or none."""
 
 
 @dataclasses.dataclass(frozen=True)

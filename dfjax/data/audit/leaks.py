@@ -65,7 +65,7 @@ def label_conflicts(evidence: Evidence) -> Iterable[Finding]:
     if len(table):
         ids = index["video_id"].iloc[np.unique(table["row"])]
         message = (
-            f"{table['key'].nunique()} files are called real and fake at once: {name_some(ids)}; "
+            f"files called real and fake at once: {table['key'].nunique()}, as {name_some(ids)}; "
             "one of the labels is wrong"
         )
         yield make_finding("label_conflict", "error", message, ids)
@@ -77,7 +77,7 @@ def copies(evidence: Evidence) -> Iterable[Finding]:
     same = index["sha256"].notna() & index.duplicated(["sha256", "label", "split"], keep=False)
     if same.any():
         ids = index["video_id"][same]
-        message = f"{same.sum()} videos are copies of one another within a split: {name_some(ids)}"
+        message = f"copies of one another within a split: {same.sum()} videos, {name_some(ids)}"
         yield make_finding("duplicate_file", "warning", message, ids)
 
 
@@ -96,7 +96,7 @@ def _across(
     counts = ", ".join(f"{pair} {n}" for pair, n in sides.value_counts().items())
     ids = index["video_id"].iloc[np.unique(table["row"])]
     message = (
-        f"{len(sides)} {what} are in more than one split ({counts}), with {len(ids)} videos: "
+        f"{what} in more than one split: {len(sides)} ({counts}), in {len(ids)} videos: "
         f"{name_some(sides.index)}; {remedy}"
     )
     yield make_finding(code, "error", message, ids)

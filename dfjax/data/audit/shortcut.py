@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from dfjax import FAKE
 from dfjax.data.audit.balance import count_classes
-from dfjax.data.audit.findings import ENOUGH, Evidence, Finding, make_finding
+from dfjax.data.audit.findings import ENOUGH, Evidence, Finding, Rule, make_finding
 from dfjax.data.audit.properties import CATEGORIES, PROPERTIES, measure_auc
 
 WARN, FAIL = 0.6, 0.75
@@ -50,7 +50,7 @@ def run_probe(evidence: Evidence) -> Probe:
     """
     fewest = min(count_classes(evidence.index).values())
     if fewest < ENOUGH:
-        return Probe(None, note=f"needs {ENOUGH} videos of each class, there are {fewest}")
+        return Probe(None, note=f"it needs {ENOUGH} videos of each class, not {fewest}")
     rows = _sample(len(evidence.index))
     features = encode(evidence.properties.iloc[rows].reset_index(drop=True))
     if not features.shape[1]:
@@ -93,13 +93,13 @@ def _cross_validate(
     return score, shuffled
 
 
-def make_rule(probe: Probe) -> Any:
+def make_rule(probe: Probe) -> Rule:
     """Returns the rule that turns the probe's result into a finding."""
 
     def shortcut(evidence: Evidence) -> Iterable[Finding]:
         """Fires on AUC above 0.6 (warning) and 0.75 (error), beyond chance."""
         if probe.auc is None:
-            message = f"the shortcut probe was not run: it {probe.note}"
+            message = f"the shortcut probe was not run: {probe.note}"
             yield make_finding("shortcut_probe_not_run", "info", message)
             return
         if probe.auc <= WARN or probe.auc - 0.5 <= 2 * probe.error:
