@@ -35,8 +35,8 @@ from dfjax.training.loop import HostBatch, Plan, RunState, Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.optimizers import make_tx
 from dfjax.training.profiling import Profiler
-from dfjax.training.sharding_rules import SHARDING_RULES, Rules
 from dfjax.training.schedules import make_schedule
+from dfjax.training.sharding_rules import SHARDING_RULES, Rules
 from dfjax.training.state import TrainState, count, make_init_state
 from dfjax.training.stopping import EarlyStop, Plateau
 

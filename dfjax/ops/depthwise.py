@@ -35,6 +35,12 @@ def depthwise_conv(
     """
     if lowering.matmul:
         return _shifted(stride, padding, lowering.batch_scan, x, kernel[:, :, 0])
+    if lowering.tap_gradient:
+        return _native_by_taps(stride, padding, x, kernel)
+    return _native(stride, padding, x, kernel)
+
+
+def _native(stride: int, padding: Padding, x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(
         x,
         kernel.astype(x.dtype),
@@ -43,6 +49,27 @@ def depthwise_conv(
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
+
+
+_native_by_taps = jax.custom_vjp(_native, nondiff_argnums=(0, 1))
+
+
+def _native_forward(
+    stride: int, padding: Padding, x: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    return _native(stride, padding, x, kernel), (x, kernel)
+
+
+def _native_backward(
+    stride: int, padding: Padding, saved: tuple[Array, Array], grad: Array
+) -> tuple[Array, Array]:
+    x, kernel = saved
+    (dx,) = jax.linear_transpose(lambda x: _native(stride, padding, x, kernel), x)(grad)
+    dkernel = _kernel_gradient(x, grad, kernel.shape[0], stride, padding)
+    return dx, dkernel[:, :, None].astype(kernel.dtype)
+
+
+_native_by_taps.defvjp(_native_forward, _native_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))

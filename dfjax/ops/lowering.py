@@ -18,10 +18,14 @@ class Lowering:
             usable gradient for grouped or k x k convolutions, elsewhere the native form is right.
         batch_scan: a depthwise weight gradient scans over the batch, whose working set then stays
             in the cache. A scan over a sharded axis undoes the sharding: one data shard only.
+        tap_gradient: the native depthwise form takes its weight gradient tap by tap. XLA's
+            partitioner gets that of a grouped convolution wrong by the size of every mesh axis
+            that does not split the batch (jax 0.10.2, GSPMD and Shardy alike).
     """
 
     matmul: bool
     batch_scan: bool = False
+    tap_gradient: bool = False
 
 
 NATIVE = Lowering(matmul=False)
@@ -42,4 +46,6 @@ def resolve(name: str) -> Lowering:
         raise unknown("lowering", name, LOWERINGS)
     if name == "auto" and jax.default_backend() == "cpu":
         return Lowering(matmul=True, batch_scan=jax.device_count() == 1)
-    return MATMUL if name == "matmul" else NATIVE
+    if name == "matmul":
+        return MATMUL
+    return Lowering(matmul=False, tap_gradient=jax.device_count() > 1)

@@ -13,6 +13,7 @@ from dfjax.ops.lowering import MATMUL, NATIVE, Lowering, resolve
 from dfjax.ops.padding import pad_amounts
 
 SCAN = Lowering(matmul=True, batch_scan=True)
+TAPS = Lowering(matmul=False, tap_gradient=True)
 CASES = [
     # size, k, stride, flavour
     ((6, 7), 3, 1, "same"),
@@ -56,7 +57,7 @@ def draw(shape, key, dtype=jnp.float32):
 def test_depthwise_lowerings_agree(size, k, stride, flavour):
     padding = pad_amounts(flavour, size, k, stride, native=0)
     x, kernel = draw((2, *size, 3), 0), draw((k, k, 1, 3), 1)
-    assert_same(depthwise_conv, [MATMUL, SCAN], x, kernel, stride=stride, padding=padding)
+    assert_same(depthwise_conv, [MATMUL, SCAN, TAPS], x, kernel, stride=stride, padding=padding)
 
 
 @pytest.mark.parametrize("size,k,stride,flavour", [*CASES, ((7, 6), 1, 2, "same")])
@@ -72,7 +73,7 @@ def test_bfloat16_agrees_to_its_own_precision():
     x, kernel = draw((2, 8, 8, 4), 0, jnp.bfloat16), draw((3, 3, 1, 4), 1)
     # bfloat16 rounds to 2**-8, once in each of the two forms
     assert_same(
-        depthwise_conv, [MATMUL, SCAN], x, kernel, stride=2, padding=padding, relative=2**-7
+        depthwise_conv, [MATMUL, SCAN, TAPS], x, kernel, stride=2, padding=padding, relative=2**-7
     )
 
 
@@ -85,8 +86,25 @@ def test_depthwise_of_a_known_map():
 
 
 def test_resolve():
-    assert resolve("native") == NATIVE
+    assert resolve("native") == TAPS  # the tests have eight devices
     assert resolve("matmul") == MATMUL  # shardable: no scan over the batch
     assert resolve("auto").matmul == (jax.default_backend() == "cpu")
     with pytest.raises(UsageError, match="native"):
         resolve("nativ")
+
+
+@pytest.mark.parametrize("lowering", [MATMUL, TAPS])
+def test_depthwise_gradients_hold_where_a_mesh_axis_does_not_split_the_batch(lowering):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(8, 6, 6, 4)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(3, 3, 1, 4)), jnp.float32)
+
+    def loss(kernel, x, lowering):
+        pad = ((1, 1), (1, 1))
+        return (depthwise_conv(x, kernel, stride=1, padding=pad, lowering=lowering) ** 2).sum()
+
+    mesh = jax.make_mesh((4, 2), ("data", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    gradient = jax.jit(jax.grad(loss), static_argnums=2)
+    sharded = gradient(kernel, jax.device_put(x, sharding), lowering)
+    np.testing.assert_allclose(sharded, gradient(kernel, x, NATIVE), rtol=1e-5, atol=1e-4)

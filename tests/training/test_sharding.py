@@ -27,7 +27,7 @@ def test_axes_that_do_not_multiply_to_the_devices_are_refused():
 
 def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
     sharding.check_batch(8, mesh(4, 2, 1), "train.batch_size")
-    with pytest.raises(UsageError, match="train.batch_size=10 .* 8 devices .* 8 or 16"):
+    with pytest.raises(UsageError, match="train.batch_size=10 does not divide over 8 devices; .* 8 or 16"):
         sharding.check_batch(10, mesh(4, 2, 1), "train.batch_size")
 
 
@@ -58,8 +58,8 @@ def test_a_dimension_that_does_not_divide_is_an_error():
         sharding.state_shardings(shapes(kernel=(3, 8)), mesh(), [("kernel", P("fsdp"))])
 
 
-def test_put_batch_splits_over_data_and_fsdp():
+def test_put_batch_splits_over_all_axes():
     batch = sharding.put_batch({"clip": np.arange(16.0).reshape(8, 2)}, mesh())
     assert batch["clip"].sharding.spec == sharding.BATCH_SPEC
-    assert batch["clip"].addressable_shards[0].data.shape == (2, 2)
+    assert batch["clip"].addressable_shards[0].data.shape == (1, 2)
     np.testing.assert_array_equal(batch["clip"], np.arange(16.0).reshape(8, 2))
