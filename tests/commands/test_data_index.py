@@ -94,3 +94,43 @@ def test_the_seven_samples(samples, tmp_path):
     assert rows["label"].value_counts().to_dict() == {0: 3, 1: 4}
     assert rows["split"].value_counts().to_dict() == {"train": 3, "val": 2, "test": 2}
     assert rows.set_index("video_id")["n_frames"]["ffpp/youtube/c23/519"] == 751
+
+
+def test_problems_of_the_adapter_are_listed_and_counted(tmp_path, capsys):
+    """Celeb-DF with a video of one frame, a video that is listed but absent, and a wrong flag."""
+    root = tmp_path / "Celeb-DF-v2"
+    for name, n_frames in (("Celeb-real/id27_0005", 1), ("Celeb-synthesis/id0_id1_0000", 5)):
+        (root / name).parent.mkdir(parents=True)
+        code = cv2.VideoWriter_fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(root / f"{name}.mp4"), code, 25, (32, 24))
+        for _ in range(n_frames):
+            writer.write(np.zeros((24, 32, 3), np.uint8))
+        writer.release()
+    lines = ["1 Celeb-real/id27_0005.mp4", "1 Celeb-real/id9_0001.mp4", "1 ../x.mp4"]
+    (root / "List_of_testing_videos.txt").write_text("\n".join(lines))
+    out = tmp_path / "work" / "index.parquet"
+    command = ["data", "index", "--adapter", "celebdf", "--root", str(root), "--out", str(out)]
+    assert main([*command, "--workers", "1", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["problems"] == {"absent": 1, "refused": 1}
+    assert "1 absent:" in captured.out
+    errors = [json.loads(line) for line in (out.parent / "errors.jsonl").read_text().splitlines()]
+    assert {(e["stage"], e["path"]) for e in errors} == {
+        ("index", "Celeb-real/id9_0001.mp4"),
+        ("index", "../x.mp4"),
+    }
+    rows = read_index(out).set_index("video_id")
+    assert rows.loc["celebdf_v2/Celeb-real/id27_0005", "n_frames"] == 1
+    assert rows["split"].tolist() == ["test", "train"]
+
+
+def test_videos_without_a_split_go_where_they_are_told(tmp_path, capsys):
+    root = tmp_path / "UADFV"
+    for name in ("real/0000", "fake/0000_fake"):
+        (root / name).parent.mkdir(parents=True)
+        cv2.imwrite(str(root / f"{name}.png"), np.zeros((10, 12, 3), np.uint8))
+    command = ["data", "index", "--adapter", "uadfv", "--root", str(root), "--workers", "1"]
+    for option, split in (([], "none"), (["--default-split", "test"], "test")):
+        out = tmp_path / split / "index.parquet"
+        assert main([*command, *option, "--out", str(out)]) == 0
+        assert set(read_index(out)["split"]) == {split}

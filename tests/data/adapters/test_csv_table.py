@@ -1,0 +1,58 @@
+"""A CSV file of videos: labels in either notation, further columns, unsafe and absent paths."""
+
+import pytest
+
+from dfjax import FAKE, REAL
+from dfjax.data.adapters.csv_table import list_csv
+from dfjax.errors import UsageError
+
+
+def test_columns_become_columns(tmp_path, touch):
+    root = touch(tmp_path, "a.mp4", "sub/b.avi", "frames/x/1.png")
+    (root / "list.csv").write_text(
+        "path, label,split,method,target_id,donor_ids,pair_id,note\n"
+        "a.mp4,REAL,validation,,p1,,,x\n"
+        "sub\\b.avi,1,train,swap,p1,p2;p3,list/a,\n"
+        f"{root.resolve()}/frames/x,fake,,,,,,\n"
+    )
+    listing = list_csv(root)
+    real, fake, frames = listing.rows
+    assert (real["video_id"], real["label"], real["split"]) == ("list/a", REAL, "val")
+    assert (fake["path"], fake["label"], fake["method"]) == ("sub/b.avi", FAKE, "swap")
+    assert fake["identities"] == ["list/p1", "list/p2", "list/p3"]
+    assert fake["pair_id"] == "list/a"
+    assert (frames["path"], frames["frame_indices"]) == ("frames/x", [1])
+    assert listing.notes == ["columns left out: note"]
+
+
+def test_rows_that_cannot_be_taken_are_listed(tmp_path, touch, kinds):
+    root = touch(tmp_path / "d", "a.mp4", "b.mp4", "empty/readme.txt")
+    touch(tmp_path, "secret.mp4")
+    (root / "t.csv").write_text(
+        "path,label,split,method\na.mp4,0,train,\n../secret.mp4,1,,\n/etc/passwd,1,,\n"
+        "C:\\x.mp4,1,,\ngone.mp4,1,,\nb.mp4,2,,\nb.mp4,1,trian,\nb.mp4,0,,swap\nempty,1,,\n,1,,\n"
+        f"{'x' * 300}.mp4,1,,\n"
+    )
+    listing = list_csv(root)
+    assert [row["path"] for row in listing.rows] == ["a.mp4"]
+    found = kinds(listing)
+    assert found["absent"] == ["gone.mp4"] and len(found["refused"]) == 9
+    errors = " ".join(problem.error for problem in listing.problems)
+    assert "line 3 of t.csv: the path leads outside" in errors
+    assert "the label is '2'" in errors and "the split is 'trian'" in errors
+
+
+def test_same_stems_keep_suffixes_and_files_are_found(tmp_path, touch):
+    root = touch(tmp_path, "a.mp4", "a.avi")
+    (root / "one.csv").write_text("path,label\na.mp4,0\na.avi,1\n")
+    assert [row["video_id"] for row in list_csv(root).rows] == ["one/a.mp4", "one/a.avi"]
+    (root / "two.csv").write_text("file,label\na.mp4,0\n")
+    with pytest.raises(UsageError, match="holds 2 .csv files"):
+        list_csv(root)
+    with pytest.raises(UsageError, match="wants the columns path and label"):
+        list_csv(root, table=str(root / "two.csv"))
+    assert {
+        r["dataset"] for r in list_csv(root, table=str(root / "one.csv"), dataset="z").rows
+    } == {"z"}
+    with pytest.raises(UsageError, match="no table"):
+        list_csv(root, table="absent.csv")
