@@ -4,10 +4,11 @@ For example, for DeepfakeBench:
 
   dfjax data export --to deepfakebench --index work/crops/index.parquet --out bench
   cp -r bench/datasets bench/preprocessing DeepfakeBench/
+  dfjax data index --adapter deepfakebench --root bench --out work/back.parquet
 
-writes datasets/rgb/DATASET/…/frames/VIDEO/000.png and preprocessing/dataset_json/DATASET.json: they
-lie as in its checkout. `dfjax data index --adapter deepfakebench --root bench` reads them back
-without loss. Missing or damaged crops are left out and listed, and the exit code is then 1.
+The first writes datasets/rgb/DATASET/…/frames/VIDEO/000.png and the JSON files in
+preprocessing/dataset_json/, which lie as in DeepfakeBench's checkout; the last reads them back without
+loss. Missing or damaged crops are left out and listed, and the exit code is then 1.
 """
 
 import argparse

@@ -88,10 +88,13 @@ def _list(args: argparse.Namespace) -> "Listing":
     """Returns what the adapter finds, each `video_id` once."""
     from dfjax.data.adapters import find_adapter
     from dfjax.data.adapters.listing import Listing, drop_repeated
+    from dfjax.data.probing import has_clean_name
 
     function, options = find_adapter(args.adapter)
     if not Path(args.root).is_dir():
-        raise UsageError(f"no folder {args.root}")
+        raise UsageError(f"no folder {_text(args.root)}")
+    if not has_clean_name(str(Path(args.root).resolve())):
+        raise UsageError(f"the folder name {_text(args.root)} is not valid UTF-8; rename it")
     if args.workers < 1 or args.time_limit <= 0:
         raise UsageError("--workers and --time-limit must be positive")
     given = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
@@ -146,7 +149,7 @@ def _is_clean(row: dict[str, Any]) -> bool:
 
 def _text(name: str) -> str:
     """Returns a name as JSON can hold it."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _report(

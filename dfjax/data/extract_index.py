@@ -125,6 +125,7 @@ def merge(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.DataFrame
 
     A video of which several faces were kept has as many rows.
     """
+    index = index.drop(columns="frame_names", errors="ignore")  # those of crops that were there
     rows = index.astype(object).to_dict("records")
     return pd.DataFrame(
         [rows[position] | fields for position in sorted(results) for fields in results[position]]

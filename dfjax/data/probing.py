@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfjax.data.video import probe
+from dfjax.data.video import VideoInfo, probe
 from dfjax.data.worker_pool import Outcome, run_tasks
+from dfjax.errors import InputError
 
 
 class _Source(NamedTuple):
@@ -35,11 +36,11 @@ def probe_source(source: _Source) -> dict[str, Any]:
     """Returns the video columns of a file, or of face crops; every file is read for the hash.
 
     Raises:
-        InputError: the file, or the first crop, cannot be read.
+        InputError: the file, or every crop, cannot be read.
     """
     if not source.is_frames:
         return probe(source.files[0])._asdict()
-    info = probe(source.files[0])
+    info = _probe_first(source.files)
     digest, size = hashlib.sha256(), 0
     for file in source.files:
         if file.is_file():  # a missing crop is for `data pack` to list
@@ -48,6 +49,16 @@ def probe_source(source: _Source) -> dict[str, Any]:
             digest.update(data)
     known = {"n_frames": len(source.files), "bytes": size, "sha256": digest.hexdigest()}
     return info._asdict() | known
+
+
+def _probe_first(files: tuple[Path, ...]) -> VideoInfo:
+    """Returns what the first crop is that can be read."""
+    for file in files[:-1]:
+        try:
+            return probe(file)
+        except InputError:
+            continue  # `data pack` lists it
+    return probe(files[-1])
 
 
 def has_clean_name(path: str) -> bool:

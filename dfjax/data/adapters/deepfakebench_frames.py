@@ -48,7 +48,10 @@ class FrameFinder:
             ]
             return describe_frames(folder, names), len(paths) - len(names)
         store = self._open(dataset)
-        found = list(self._read(store, dataset, paths)) if store is not None else []
+        try:
+            found = list(self._read(store, dataset, paths)) if store is not None else []
+        except lmdb.Error as error:
+            raise InputError(f"its LMDB file is damaged: {error}") from error
         if not found:
             raise FileNotFoundError(f"none of its {len(paths)} frames is there")
         return self._write(video_id, found), len(paths) - len(found)

@@ -22,7 +22,11 @@ def safe_path(text: object) -> str:
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
         raise InputError("the path leads outside of the data set")
-    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+    try:
+        longest = max(len(part.encode(errors="surrogateescape")) for part in parts)
+    except UnicodeEncodeError as error:
+        raise InputError("the path is not valid Unicode") from error
+    if longest > 255:
         raise InputError("a name longer than any file's")
     return "/".join(parts)
 

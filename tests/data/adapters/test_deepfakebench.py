@@ -1,4 +1,4 @@
-"""DeepfakeBench's JSON as it is in the wild: both slashes, both nestings, LMDB, and bad entries."""
+"""DeepfakeBench's JSON as it is in the wild: both slashes, both nestings, LMDB, bad entries."""
 
 import json
 
@@ -58,9 +58,7 @@ def test_nested_back_slashed_and_named_twice(nested):
     check_index(make_index(listing.rows), "rows")
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", "./datasets/rgb/", "/home/someone/bench/datasets/rgb/", ".\\"]
-)
+@pytest.mark.parametrize("prefix", ["", "./datasets/rgb/", "/opt/bench/datasets/rgb/", ".\\"])
 def test_flat_files_and_whatever_stands_before_the_path(tmp_path, crop, prefix):
     folder = "Celeb-DF-v2/Celeb-real/frames/id0_0000"
     crop(tmp_path / "datasets/rgb" / folder / "007.png")
