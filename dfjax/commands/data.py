@@ -22,9 +22,11 @@ SUBVERBS = {
     "split": "deal videos into train, val and test so that nobody is in two of them",
     "audit": "look for leaks, shortcuts and broken files before training",
     "flow": "optical flow between crops that a clip samples together",
+    "compress": "encode videos again with x264: equal classes, robustness sets",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
     "merge": "join several indexes into one",
     "export": "write crops and labels as DeepfakeBench reads them",
+    "verify": "check a pack's shards, or an index's videos and crops, against their hashes",
     "synth": "make a synthetic data set of animated faces, real and manipulated",
 }
 

@@ -76,7 +76,7 @@ def _check_video(row: Any, folder: Path) -> _Checked:
         return _Checked([], None, ["no face crops were extracted"])
     good, sizes, errors = [], set(), []
     for place, path in enumerate(frame_paths(folder, row)):
-        size, error = _check_image(path)
+        size, error = check_image(path)
         if size is None:
             errors.append(f"{path.name}: {error}")
         else:
@@ -87,7 +87,14 @@ def _check_video(row: Any, folder: Path) -> _Checked:
     return _Checked(good, sizes.pop() if sizes else None, errors)
 
 
-def _check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
+def check_frames(row: Any, folder: Path) -> list[str]:
+    """Returns what is wrong with the crops of a row of the index, one line per bad file."""
+    results = ((path.name, check_image(path)) for path in frame_paths(folder, row))
+    return [f"{name}: {error}" for name, (size, error) in results if size is None]
+
+
+def check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
+    """Returns height and width of a JPEG or PNG file, or None and what is wrong with it."""
     try:
         data = path.read_bytes()
     except OSError as error:

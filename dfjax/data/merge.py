@@ -47,12 +47,12 @@ def merge_indexes(paths: Sequence[str | os.PathLike[str]], out: Path, *, command
 
 
 def _rebase(table: pa.Table, old: Path, new: Path) -> pa.Table:
-    """Returns the table with `frames_dir` relative to another folder."""
+    """Returns the table with its folders relative to another one."""
     step = Path(os.path.relpath(old.resolve(), new.resolve())).as_posix()
-    if step == ".":
-        return table
-    column = table["frames_dir"]
-    moved = pc.binary_join_element_wise(step, column, "/")
-    moved = pc.if_else(pc.starts_with(column, "/"), column, moved)  # null stays null
-    place = table.schema.get_field_index("frames_dir")
-    return table.set_column(place, table.schema.field(place), moved.cast(pa.string()))
+    for name in {"frames_dir", "flow_dir"}.intersection(() if step == "." else table.column_names):
+        column = table[name]
+        moved = pc.binary_join_element_wise(step, column, "/")
+        moved = pc.if_else(pc.starts_with(column, "/"), column, moved)  # null stays null
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), moved.cast(pa.string()))
+    return table

@@ -5,6 +5,7 @@ Written through TensorFlow Datasets but without TensorFlow: frames are kept as t
 that it needs.
 """
 
+import errno
 import math
 import os
 import shutil
@@ -116,6 +117,9 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path, track: Track) ->
         folder: what `frames_dir` is relative to.
         out: an existing folder; TFDS's own NAME/VERSION levels are flattened away.
         track: shows progress.
+
+    Raises:
+        OSError: the disk is full.
     """
     levels = out / ".tfds"
     builder = FaceClips(table=table, folder=folder, data_dir=levels, track=track)
@@ -124,10 +128,15 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path, track: Track) ->
     # Not `download_and_prepare()`: that holds a split in memory to sort it, and beyond 1 GB sorts
     # on disk, which does need TensorFlow. Ours is in order already and is streamed.
     writer = tfds.core.SequentialWriter(builder.info, RECORDS_PER_SHARD, file_format="array_record")
-    for split, examples in builder._split_generators(None).items():
-        writer.initialize_splits([split])
-        writer.add_examples({split: (record for _, record in examples)})
-        writer.close_splits([split])
+    try:
+        for split, examples in builder._split_generators(None).items():
+            writer.initialize_splits([split])
+            writer.add_examples({split: (record for _, record in examples)})
+            writer.close_splits([split])
+    except RuntimeError as error:  # ArrayRecord's only kind of error
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
+        raise
     for file in written.iterdir():
         file.rename(out / file.name)
     shutil.rmtree(levels)

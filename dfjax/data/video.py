@@ -11,6 +11,7 @@ import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +119,28 @@ def iterate_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> Iter
             yield _decode_image(file)
             return
         yield from _decode_frames(file, indices)
+
+
+def iterate_timed_frames(path: str | os.PathLike[str]) -> Iterator[tuple[Frame, Fraction]]:
+    """Yields every frame of a video with its time in seconds, one in memory at a time.
+
+    A frame without a time gets the one that the frame rate gives it.
+
+    Raises:
+        InputError: as `probe`; also for images, which have no time.
+    """
+    if _is_image(Path(path)):
+        raise InputError("is an image, not a video")
+    with _open_file(Path(path)) as file, _open_video(file) as (container, stream):
+        rate = stream.average_rate or Fraction(25)
+        number = -1
+        for number, frame in enumerate(container.decode(stream)):
+            seconds = number / rate
+            if frame.pts is not None and frame.time_base is not None:
+                seconds = frame.pts * frame.time_base
+            yield _to_rgb(frame), seconds
+        if number < 0:
+            raise InputError("no frame of the video stream decodes")
 
 
 def _decode_frames(file: BufferedReader, indices: list[int]) -> Iterator[Frame]:

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import errno
 import multiprocessing
 import signal
 import time
@@ -33,13 +34,17 @@ def run_tasks(
 
     An `InputError` of the function becomes the outcome's error; so does a process that dies (its
     traceback is on standard error) or takes longer than the time limit (it is killed). The others
-    go on. Closing the iterator, or an exception such as Ctrl-C, kills the workers.
+    go on. Closing the iterator, or an exception such as Ctrl-C, kills the workers; so does a full
+    disk, which would fail all that follow.
 
     Args:
         function: a function of a module, called in another process.
         tasks: its arguments, picklable.
         workers: number of processes, at least 1.
         time_limit: seconds for one task.
+
+    Raises:
+        OSError: the disk is full.
     """
     queue = list(enumerate(tasks))[::-1]
     pool = [_Worker(function) for _ in range(min(workers, len(queue)))]
@@ -94,6 +99,8 @@ class _Worker:
             if self.connection.poll():
                 value, error = self.connection.recv()
                 position, self.position, self.ready = self.position, None, True
+                if isinstance(error, OSError):
+                    raise error
                 return None if position is None else Outcome(position, value, error)
         except (EOFError, ConnectionResetError):
             self.process.join()
@@ -128,8 +135,12 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
         return  # the parent is gone
 
 
-def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | None]:
+def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | OSError | None]:
     try:
         return function(task), None
     except InputError as error:
         return None, str(error)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return None, OSError(error.errno, error.strerror, error.filename)

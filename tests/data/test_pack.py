@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from dfjax.commands.main import main
 from dfjax.data import pack_builder
+from dfjax.data.folder_lock import lock_folder
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
@@ -212,3 +214,30 @@ def test_what_is_no_pack_is_refused(tmp_path):
         open_pack(tmp_path / "missing")
     with pytest.raises(UsageError, match="not a pack"):
         open_pack(tmp_path)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, capsys):
+    """ArrayRecord reports a full disk as a RuntimeError, when it closes a shard."""
+    index, out = write_crops(tmp_path), tmp_path / "out"
+    pack(index, out)
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+
+    def fail(self, splits):
+        raise RuntimeError("write() failed: No space left on device; writing x")
+
+    monkeypatch.setattr(tfds.core.SequentialWriter, "close_splits", fail)
+    command = ["data", "pack", "--index", str(index), "--out", str(out), "--fresh"]
+    assert main(command) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["crops", "index.parquet", "out"]
+
+
+def test_two_processes_do_not_pack_into_one_folder(tmp_path):
+    index, out = write_crops(tmp_path), tmp_path / "out"
+    with lock_folder(out), pytest.raises(UsageError, match="another process is writing"):
+        pack(index, out)
+    assert not out.exists()
+    (tmp_path / ".out.lock").touch()  # of a process that was killed: it holds nothing any more
+    assert pack(index, out).videos == len(LENGTHS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["crops", "index.parquet", "out"]

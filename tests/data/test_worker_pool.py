@@ -1,7 +1,10 @@
 """A task that hangs, crashes or fails costs itself only."""
 
+import errno
 import os
 import time
+
+import pytest
 
 from dfjax.data.worker_pool import run_tasks
 from dfjax.errors import InputError
@@ -14,6 +17,8 @@ def act(task):
         os._exit(3)
     if task == "refuse":
         raise InputError("no face in it")
+    if task == "fill":
+        raise OSError(errno.ENOSPC, "No space left on device", "a.jpg")
     return task.upper()
 
 
@@ -31,3 +36,8 @@ def test_every_task_has_its_outcome():
 
 def test_no_tasks_start_no_process():
     assert list(run_tasks(act, [], workers=4, time_limit=1.0)) == []
+
+
+def test_a_full_disk_ends_it_all():
+    with pytest.raises(OSError, match="No space left on device: 'a.jpg'"):
+        list(run_tasks(act, ["fill", "a", "b"], workers=1, time_limit=30.0))
