@@ -7,8 +7,8 @@ For example, for DeepfakeBench:
   dfjax data index --adapter deepfakebench --root bench --out work/back.parquet
 
 The first writes datasets/rgb/DATASET/…/frames/VIDEO/000.png and the JSON files in
-preprocessing/dataset_json/, which lie as in DeepfakeBench's checkout; the last reads them back without
-loss. Missing or damaged crops are left out and listed, and the exit code is then 1.
+preprocessing/dataset_json/, which lie as in DeepfakeBench's checkout; the last reads them back
+without loss. Missing or damaged crops are left out and listed; the exit code is then 1.
 """
 
 import argparse

@@ -15,7 +15,9 @@ frames the same with folders of face images; csv a table path,label,…; tfds:NA
 extraction: `dfjax data pack` takes the index as it is.
 
 Every file is opened. Unreadable ones are left out, listed in errors.jsonl beside the index with
-what is listed but absent, without a label or unsafe; the exit code is then 1.
+what is listed but absent, without a label or unsafe; the exit code is then 1. What merely has no
+counterpart (a part of FaceForensics++ that was not downloaded, a video in no list of splits) is
+counted and listed in unmatched.jsonl.
 """
 
 import argparse
@@ -70,8 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
     listing = _list(args)
     log = ErrorLog(Path(args.out).parent / "errors.jsonl")
+    unmatched = ErrorLog(Path(args.out).parent / "unmatched.jsonl")
     for kind, video_id, path, error in listing.problems:
-        log.add(video_id=_text(video_id), path=_text(path), stage="index", error=f"{kind}: {error}")
+        (log if kind in FINDINGS else unmatched).add(
+            video_id=_text(video_id), path=_text(path), stage="index", error=f"{kind}: {error}"
+        )
     known = log.count
     kept = _probe(listing.rows, log, args)
     if not kept:
@@ -80,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
         row["split"] = args.default_split if row["split"] == "none" else row["split"]
     write_index(make_index(kept), args.out, command=" ".join(["dfjax", *sys.argv[1:]]))
     problems = Counter(problem.kind for problem in listing.problems)
-    _report(kept, listing.notes, problems, log.count - known, log.path, args)
-    return FINDING if log.count > known or any(problems[kind] for kind in FINDINGS) else OK
+    _report(kept, listing.notes, problems, log.count - known, log.path.parent, args)
+    return FINDING if log.count else OK
 
 
 def _list(args: argparse.Namespace) -> "Listing":
@@ -157,9 +162,11 @@ def _report(
     notes: list[str],
     problems: Counter[str],
     unreadable: int,
-    log_path: Path,
+    folder: Path,
     args: argparse.Namespace,
 ) -> None:
+    from dfjax.data.adapters.listing import FINDINGS
+
     splits = Counter(row["split"] for row in rows)
     methods = Counter(row["method"] for row in rows)
     real = methods["real"]
@@ -169,9 +176,10 @@ def _report(
     print("splits:  " + ", ".join(f"{name} {n}" for name, n in splits.items()))
     print("methods: " + ", ".join(f"{name} {n}" for name, n in sorted(methods.items())))
     if unreadable:
-        print(f"{unreadable} files could not be read and were left out: {log_path}")
+        print(f"{unreadable} files could not be read and were left out: {folder / 'errors.jsonl'}")
     for kind, n in sorted(problems.items()):
-        print(f"{n} {kind}: {log_path}")
+        name = "errors.jsonl" if kind in FINDINGS else "unmatched.jsonl"
+        print(f"{n} {kind}: {folder / name}")
     if args.json:
         print_json(
             {

@@ -4,8 +4,8 @@ For example:
 
   dfjax data merge work/ffpp.parquet work/celeb.parquet --out work/both.parquet
 
-A video that is in two of them is an error. Crops stay where they are: frames_dir is made relative to
-the new index's folder. Extract faces first, then merge with data sets that come as crops.
+A video that is in two of them is an error. Crops stay where they are: frames_dir is made relative
+to the new index's folder. Extract faces first, then merge with data sets that come as crops.
 """
 
 import argparse

@@ -134,3 +134,23 @@ def test_videos_without_a_split_go_where_they_are_told(tmp_path, capsys):
         out = tmp_path / split / "index.parquet"
         assert main([*command, *option, "--out", str(out)]) == 0
         assert set(read_index(out)["split"]) == {split}
+
+
+def test_what_has_no_counterpart_is_listed_and_no_error(tmp_path, capsys):
+    """DeeperForensics with a video that no split names."""
+    root = tmp_path / "D"
+    for name in ("manipulated_videos/end_to_end", "lists/splits"):
+        (root / name).mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        (root / f"lists/splits/{split}.txt").write_text("000_M101.mp4\n" * (split == "train"))
+    for stem in ("000_M101", "001_W001"):
+        file = root / f"manipulated_videos/end_to_end/{stem}.png"
+        cv2.imwrite(str(file), np.zeros((10, 12, 3), np.uint8))
+    out = tmp_path / "index.parquet"
+    command = ["data", "index", "--adapter", "deeperforensics", "--root", str(root)]
+    assert main([*command, "--workers", "1", "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["problems"] == {"unlisted": 1}
+    (line,) = (tmp_path / "unmatched.jsonl").read_text().splitlines()
+    assert json.loads(line)["video_id"] == "deeperforensics/end_to_end/001_W001"
+    assert not (tmp_path / "errors.jsonl").exists()
+    assert read_index(out)["pair_id"].tolist() == ["ffpp/youtube/c23/000", "ffpp/youtube/c23/001"]

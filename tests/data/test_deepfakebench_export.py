@@ -1,4 +1,4 @@
-"""DeepfakeBench's format: what is exported comes back as it was, and its own loader's rules hold."""
+"""DeepfakeBench's format: what is exported comes back as it was, and its loader's rules hold."""
 
 import json
 

@@ -12,11 +12,11 @@ UNLISTED = "unlisted"  # it is there and its label is known, but no list names i
 PARTIAL = "partial"  # the official splits name it, but not all of the data set was downloaded
 
 FINDINGS = (ABSENT, UNLABELLED, REFUSED, CONFLICT)
-"""Kinds of problems that make the exit code 1; the others are facts worth a look."""
+"""Kinds of problems that are errors; the others are facts worth a look."""
 
 
 class Problem(NamedTuple):
-    """One entry or file that does not fit, for `errors.jsonl`."""
+    """One entry or file that does not fit, for `errors.jsonl` or `unmatched.jsonl`."""
 
     kind: str
     video_id: str
