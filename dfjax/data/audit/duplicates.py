@@ -68,7 +68,8 @@ def find_matches(evidence: Evidence) -> list[Match]:
     faces, index = evidence.faces, evidence.index
     if faces is None:
         return []
-    split = pd.Categorical(index["split"], categories=PARTS).codes.astype(np.int64)[faces.row]
+    sides_of = {name: number for number, name in enumerate(PARTS)}
+    split = index["split"].map(sides_of).fillna(-1).to_numpy(np.int64)[faces.row]
     used = np.flatnonzero(split >= 0)
     if len(np.unique(split[used])) < 2:
         return []

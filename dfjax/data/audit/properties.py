@@ -209,7 +209,7 @@ def _values(evidence: Evidence, name: str, where: pd.Series) -> np.ndarray:
 
 
 def _length(value: Any) -> float:
-    return len(value) if isinstance(value, list | tuple | np.ndarray) else np.nan
+    return float(len(value)) if isinstance(value, list | tuple | np.ndarray) else np.nan
 
 
 def _mean(value: Any) -> float:
