@@ -42,7 +42,7 @@ OPTIONS = ("compression", "variant", "dataset", "ratios", "seed", "fake_pattern"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data index`."""
     parser.add_argument("--adapter", required=True, help="one of those above")
-    parser.add_argument("--root", required=True, help="folder of the data set")
+    parser.add_argument("--root", required=True, help="folder of the data set, or its csv file")
     parser.add_argument("--out", required=True, help="the index to write (Parquet)")
     parser.add_argument("--compression", help="ffpp, dfd: only raw, c23 or c40 (all that exist)")
     parser.add_argument("--variant", help="celebdf: v1, v2 or pp (found by the tree)")
@@ -96,6 +96,8 @@ def _list(args: argparse.Namespace) -> "Listing":
     from dfjax.data.probing import has_clean_name
 
     function, options = find_adapter(args.adapter)
+    if "table" in options and args.table is None and Path(args.root).is_file():
+        args.table, args.root = args.root, str(Path(args.root).parent)
     if not Path(args.root).is_dir():
         raise UsageError(f"no folder {_text(args.root)}")
     if not has_clean_name(str(Path(args.root).resolve())):

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from dfjax import FAKE, REAL
 from dfjax.data.adapters.deepfakebench_frames import FrameFinder
 from dfjax.data.adapters.deepfakebench_names import describe
@@ -24,7 +26,7 @@ from dfjax.data.adapters.listing import (
     keep_pairs,
     shorten,
 )
-from dfjax.data.records import COLUMNS, make_record
+from dfjax.data.records import COLUMNS, SCHEMA, make_record
 from dfjax.errors import InputError, UsageError
 
 PLACES = ("preprocessing/dataset_json", "dataset_json", "")
@@ -159,7 +161,11 @@ def _read_ours(kept: Any) -> dict[str, Any]:
     if not isinstance(row, dict) or not isinstance(kept.get("position"), int):
         raise InputError(f"its entry {OURS!r} is not a row of an index")
     more = {name: value for name, value in row.items() if name not in COLUMNS}
-    known = make_record(**{name: value for name, value in row.items() if name in COLUMNS})
+    try:
+        known = make_record(**{name: value for name, value in row.items() if name in COLUMNS})
+        pa.RecordBatch.from_pylist([known], SCHEMA)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InputError(f"its entry {OURS!r} is not a row of an index: {error}") from error
     safe_path(known["video_id"])
     if known["label"] not in (REAL, FAKE) or known["split"] not in (*SPLITS, "none"):
         raise InputError(f"its entry {OURS!r} has the label or split of no row")

@@ -70,8 +70,8 @@ class FrameFinder:
         if first is None:
             return []
         base, dropped = first
-        tails = [tail for path in paths if (tail := path.split("/")[dropped:])]
-        files = [base.joinpath(*tail) for tail in tails]
+        inner = [path.split("/")[dropped:] for path in paths]
+        files = [base.joinpath(*parts) for parts in inner if parts]
         return [file for file in files if file.name in self._list(file.parent)]
 
     def _find_tail(self, path: str) -> tuple[Path, int] | None:

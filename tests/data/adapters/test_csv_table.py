@@ -1,9 +1,13 @@
 """A CSV file of videos: labels in either notation, further columns, unsafe and absent paths."""
 
+import cv2
+import numpy as np
 import pytest
 
 from dfjax import FAKE, REAL
+from dfjax.commands.main import main
 from dfjax.data.adapters.csv_table import list_csv
+from dfjax.data.records import read_index
 from dfjax.errors import UsageError
 
 
@@ -56,3 +60,14 @@ def test_same_stems_keep_suffixes_and_files_are_found(tmp_path, touch):
     } == {"z"}
     with pytest.raises(UsageError, match="no table"):
         list_csv(root, table="absent.csv")
+
+
+def test_the_file_itself_may_be_the_root(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "b.txt").write_text("no table")
+    (tmp_path / "t.csv").write_text("path,label\na.png,1\n../b.txt,1\n")
+    out = tmp_path / "work" / "index.parquet"
+    command = ["data", "index", "--adapter", "csv", "--root", str(tmp_path / "t.csv")]
+    assert main([*command, "--out", str(out), "--workers", "1"]) == 1
+    assert read_index(out)["video_id"].tolist() == ["t/a"]
+    assert "refused: line 3" in (out.parent / "errors.jsonl").read_text()

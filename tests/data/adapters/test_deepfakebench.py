@@ -151,3 +151,19 @@ def test_labels_by_name():
     for name in ("whichisreal2", "other", None, 2):
         with pytest.raises(InputError):
             read_label(name)
+
+
+def test_a_row_of_ours_that_was_tampered_with_is_refused(tmp_path, crop, kinds):
+    crop(tmp_path / "D/a/0.png")
+    good = {"video_id": "D/a", "dataset": "D", "label": 0, "split": "none", "n_frames": 20.0}
+    bad = ({"label": 2}, {"video_id": "../a"}, {"donor_ids": 5}, {"n_frames": "x"}, {"split": "x"})
+    videos = {
+        str(k): video("D_Real", "D/a/0.png") | {"dfjax": {"position": k, "row": good | change}}
+        for k, change in enumerate(({}, *bad))
+    }
+    videos["6"] = video("D_Real", "D/a/0.png") | {"dfjax": []}
+    write(tmp_path, "D", {"D": {"D_Real": {"test": videos}}})
+    listing = list_deepfakebench(tmp_path, out=tmp_path)
+    assert [row["video_id"] for row in listing.rows] == ["D/a"]
+    assert listing.rows[0]["split"] == "none"  # what the row says, not where it lies
+    assert kinds(listing)["refused"] == [f"D/D_Real/{k}" for k in range(1, 7)]
