@@ -21,6 +21,7 @@ counted and listed in unmatched.jsonl.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections import Counter
@@ -126,7 +127,7 @@ def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:
                 video_id=_text(row["video_id"]),
                 path=_text(row["path"]),
                 stage="index",
-                error="the file name is not valid UTF-8; rename it",
+                error="the file name or an id is not valid UTF-8; rename it",
             )
     limits = {"workers": args.workers, "time_limit": args.time_limit}
     failed = {}
@@ -148,10 +149,10 @@ def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:
 
 
 def _is_clean(row: dict[str, Any]) -> bool:
+    """Returns whether all names in a row are text."""
     from dfjax.data.probing import has_clean_name
 
-    names = (row["video_id"], row["path"], row["frames_dir"], *(row.get("frame_names") or ()))
-    return all(has_clean_name(name) for name in names if name is not None)
+    return has_clean_name(json.dumps(row, ensure_ascii=False))
 
 
 def _text(name: str) -> str:
