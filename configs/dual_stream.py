@@ -21,6 +21,12 @@ def get_config(variant: str = "") -> ConfigDict:
     c.precision = "bfloat16"
     if variant:
         _small(c)
+    if variant == "tiny":
+        # Few videos are learnt by heart: 700 videos of 100 people gave a validation AUC of 0.66.
+        c.data.synthetic.update({"videos": 2000, "identities": 200})
+        c.data.holdout_methods = ("warp",)
+        c.data.eval_clips = 1
+        c.train.update({"batch_size": 16, "epochs": 10})
     if variant == "smoke":
         c.data.synthetic.update({"videos": 16, "identities": 8})
         c.train.update({"batch_size": 4, "epochs": 2, "log_every": 1})
@@ -29,7 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _small(c: ConfigDict) -> None:
-    """The demo's size: one block per stage, an eighth of the width, 64 px."""
+    """The demo's size: one block per stage, a quarter of the width, 64 px."""
     c.precision = "float32"
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
@@ -37,5 +43,6 @@ def _small(c: ConfigDict) -> None:
     c.model.dual_stream.update(
         {"hq": "b0", "lq": "b0", "lq_size": 32, "width": 0.25, "one_block": True, "drop_path": 0.0}
     )
-    c.optimizer.learning_rate = 1e-3
-    c.train.update({"batch_size": 16, "epochs": 20})
+    c.model.dual_stream.dropout = (0.1, 0.1)  # a quarter of the width leaves little to drop
+    c.optimizer.learning_rate = 2e-3
+    c.schedule.name = "cosine"

@@ -23,7 +23,7 @@ from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
 from dfjax.errors import UsageError
 
-LOOK = 1  # of the drawing; raised when pixels change, so that old and new are never mixed
+LOOK = 2  # of the drawing; raised when pixels change, so that old and new are never mixed
 
 
 def generate(

@@ -55,11 +55,11 @@ def make_forgery(
         scene=scene,
         visible=make_visible(rng, frames),
         jitter=rng.normal(size=(frames, 4)),
-        gain=1 + side * rng.uniform(0.16, 0.28) + rng.normal(0, [0.06, 0.03, 0.06]),
-        light=rng.uniform(0.35, 0.5) * np.array([np.cos(angle), np.sin(angle)]),
-        cell=int(rng.integers(6, 10)),
+        gain=1 + side * rng.uniform(0.24, 0.4) + rng.normal(0, [0.06, 0.03, 0.06]),
+        light=rng.uniform(0.45, 0.65) * np.array([np.cos(angle), np.sin(angle)]),
+        cell=int(rng.integers(7, 10)),
         phase=rng.uniform(0, 6),
-        loss=rng.uniform(0.0, 0.5),
+        loss=rng.uniform(0.0, 0.7),
         extent=rng.uniform(0.92, 1.06),
         seam=rng.uniform(0.05, 0.12),
     )
@@ -70,7 +70,7 @@ def make_visible(rng: np.random.Generator, frames: int) -> Frames:
     length = max(1.0, rng.uniform(0.5, 0.8) * frames)
     middle = rng.uniform(0.3, 0.7) * (frames - 1)
     distance = np.abs(np.arange(frames) - middle) - length / 2
-    return np.clip(0.5 - distance / 2, 0.0, 1.0) * rng.uniform(0.75, 1.0)
+    return np.clip(0.5 - distance / 2, 0.0, 1.0) * rng.uniform(0.9, 1.0)
 
 
 def inner_mask(
@@ -99,20 +99,20 @@ def blend(image: Image, forgery: Forgery, t: int) -> Image:
     """Pastes the donor's inner face, its colour matched except where the match fails."""
     mask = _mask(image, forgery, t)
     donor = wear_makeup(draw(forgery.donor, forgery.scene, t), forgery.target, forgery.scene, t)
-    pasted = _generate(donor, forgery, 0.6 * forgery.visible[t])
+    pasted = _generate(donor, forgery, 0.8 * forgery.visible[t])
     core = mask > 0.5
     matched = _mean(image, core) / np.maximum(_mean(pasted, core), 1)
-    fault = 1 + forgery.visible[t] * (0.8 * (forgery.gain - 1))
+    fault = 1 + forgery.visible[t] * (forgery.gain - 1)
     return image + mask * (pasted * (matched * fault).astype(np.float32) - image)
 
 
 def colour(image: Image, forgery: Forgery, t: int) -> Image:
     """Changes colour and direction of light of the inner face against the rest of the head."""
     mask = _mask(image, forgery, t)
-    lit = _generate(image, forgery, 0.6 * forgery.visible[t])
+    lit = _generate(image, forgery, 0.8 * forgery.visible[t])
     change = (forgery.light - forgery.scene.light[t]) * forgery.visible[t]
     shade(lit, forgery.scene.poses[t], forgery.target, change, rim=0.0)
-    gain = 1 + 0.6 * forgery.visible[t] * (forgery.gain - 1)
+    gain = 1 + 0.8 * forgery.visible[t] * (forgery.gain - 1)
     return image + mask * (lit * gain.astype(np.float32) - image)
 
 
@@ -124,11 +124,11 @@ def flicker(image: Image, forgery: Forgery, t: int) -> Image:
     dx, dy = 0.045 * scale * jump[:2]
     shift = np.array([[1, 0, dx], [0, 1, dy]])
     size = image.shape[1], image.shape[0]
-    made = _generate(image, forgery, 0.6 * forgery.visible[t])
+    made = _generate(image, forgery, 0.8 * forgery.visible[t])
     moved = cv2.warpAffine(
         made, shift, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    return image + mask * (moved * np.float32(1 + 0.15 * jump[2]) - image)
+    return image + mask * (moved * np.float32(1 + 0.25 * jump[2]) - image)
 
 
 def upsample(image: Image, forgery: Forgery, t: int) -> Image:
@@ -148,7 +148,7 @@ def _generate(image: Image, forgery: Forgery, amount: float) -> Image:
     small = cv2.resize(image, few, interpolation=cv2.INTER_AREA)
     large = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     waves = [np.sin(2 * np.pi * np.arange(n) / cell + forgery.phase) for n in (height, width)]
-    grid = 1 + 0.22 * waves[0][:, None, None] * waves[1][None, :, None]
+    grid = 1 + 0.3 * waves[0][:, None, None] * waves[1][None, :, None]
     made = (image + np.float32(forgery.loss) * (large - image)) * grid.astype(np.float32)
     return image + np.float32(amount) * (made - image)
 

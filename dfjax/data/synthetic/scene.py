@@ -134,7 +134,7 @@ def _make_background(rng: np.random.Generator, canvas: tuple[int, int]) -> Image
         colour = tuple(float(v) for v in np.clip(ends.mean(0) + rng.normal(0, 30, 3), 0, 255))
         cv2.rectangle(image, tuple(map(int, corner)), tuple(map(int, far)), colour, -1)
     blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.01, 0.05) * width)
-    coarse = rng.normal(0, rng.uniform(1, 12), (height // 3 + 1, width // 3 + 1))
+    coarse = rng.normal(0, rng.uniform(1, 8), (height // 3 + 1, width // 3 + 1))
     grain = cv2.resize(coarse, canvas, interpolation=cv2.INTER_LINEAR)[:, :, None]
     return np.asarray(np.clip(blurred + grain, 0, 255), dtype=np.float32)
 
@@ -145,8 +145,8 @@ def _make_camera(rng: np.random.Generator, frames: int) -> Camera:
     return Camera(
         gain=balance[None, :] * (1 + flicker[:, None]),
         gamma=rng.uniform(0.9, 1.1),
-        shrink=rng.uniform(0.45, 1.0),
-        noise=rng.uniform(0.5, 4.0),
+        shrink=rng.uniform(0.55, 1.0),
+        noise=rng.uniform(0.5, 3.5),
         quality=int(rng.integers(72, 97)),
     )
 
