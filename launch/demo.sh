@@ -16,7 +16,7 @@ demo=runs/demo
 step() { echo; echo "== $1"; shift; echo "   $*"; "$@"; }
 
 step "1/6 faces: synthetic, real and manipulated, identities split once and for all" \
-  dfjax data synth --out $demo/data --videos 1000 --identities 100 --mp4 4
+  dfjax data synth --out $demo/data --videos 2000 --identities 200 --mp4 4
 step "2/6 pack" dfjax data pack --index $demo/data/index.parquet --out $demo/pack
 step "3/6 train the two-stream detector (tiny), one manipulation held back" \
   dfjax train --config=dual_stream:tiny --workdir=$demo/workdir --config.data.path=$demo/pack \
