@@ -211,7 +211,7 @@ def test_probe_names_what_gives_the_class_away():
     assert found["shortcut_probe"]["severity"] == "error"
     assert "given away by bitrate" in found["shortcut_probe"]["message"]
     assert "re-encode" in found["shortcut_probe"]["message"]
-    index.loc[fakes, "bitrate"] = rng.normal(1.08e6, 1e5, fakes.sum()).astype(int)
+    index.loc[fakes, "bitrate"] = rng.normal(1.1e6, 1e5, fakes.sum()).astype(int)
     assert probe(index)[1]["shortcut_probe"]["severity"] == "warning"
 
 
