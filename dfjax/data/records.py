@@ -70,6 +70,8 @@ OPTIONAL = pa.schema(
     ]
 )
 """Columns that only some data sets need; an index without them is complete."""
+
+_FIELDS = frozenset((*COLUMNS, *OPTIONAL.names))
 REQUIRED = ("video_id", "dataset", "label", "method", "split", "identities", "group")
 
 
@@ -87,7 +89,7 @@ def make_record(**fields: Any) -> dict[str, Any]:
     Raises:
         ValueError: a name that is not a column, or a needed field missing.
     """
-    extra = fields.keys() - {*COLUMNS, *OPTIONAL.names}
+    extra = fields.keys() - _FIELDS
     if extra:
         raise ValueError(f"not columns of the index: {', '.join(sorted(extra))}")
     row = dict.fromkeys(COLUMNS) | fields
