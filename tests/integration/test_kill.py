@@ -1,0 +1,120 @@
+"""`kill -9` at chosen steps and in the middle of a save, then the same command: the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.metric_writer import read_jsonl
+
+STEPS = 8
+
+
+def command(workdir, *extra):
+    return [
+        *(sys.executable, "-m", "dfjax", "train", "--config=dual_stream:smoke"),
+        *(f"--workdir={workdir}", "--config.train.epochs=4", "--config.checkpoint.every_steps=1"),
+        *("--config.train.ema_decay=0.9", "--config.data.workers=2", "--config.mesh.data=1"),
+        *extra,
+    ]
+
+
+def environment():
+    return os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+
+
+def finish(workdir, *extra):
+    done = subprocess.run(
+        command(workdir, *extra), env=environment(), capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def kill_when(workdir, due, *extra):
+    """Starts the run and kills it, with its reading processes, as soon as `due()` holds."""
+    process = subprocess.Popen(
+        command(workdir, *extra),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 600
+    while not due():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def final_state(workdir):
+    """Everything the last checkpoint holds, as numpy, and its step."""
+    checkpoints = Checkpoints(workdir)
+    manager = checkpoints.managers["last"]
+    step = manager.latest_step()
+    trees = [manager.restore(step)[item] for item in ("variables", "training")]
+    checkpoints.close()
+    return step, jax.tree.map(np.asarray, trees)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    finish(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(whole, tmp_path):
+    data = f"--config.data.path={whole / 'data' / 'pack'}"
+
+    def logged(step):
+        rows = read_jsonl(tmp_path / "metrics.jsonl")
+        return lambda: any(
+            r["step"] >= step for r in read_jsonl(tmp_path / "metrics.jsonl") or rows
+        )
+
+    def saving():
+        last = tmp_path / "checkpoints" / "last"
+        return last.is_dir() and any("tmp" in path.name for path in last.iterdir())
+
+    for due in (logged(1), logged(3), saving, logged(6)):
+        kill_when(tmp_path, due, data)
+    finish(tmp_path, data)
+    step, state = final_state(tmp_path)
+    expected_step, expected = final_state(whole)
+    assert step == expected_step == STEPS
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+    losses = [
+        [(r["step"], r["loss"]) for r in read_jsonl(folder / "metrics.jsonl") if "loss" in r]
+        for folder in (tmp_path, whole)
+    ]
+    assert losses[0] == losses[1]
+    assert "complete" in finish(tmp_path, data).stdout
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_exits_75_and_the_next_run_goes_on(whole, tmp_path):
+    data = f"--config.data.path={whole / 'data' / 'pack'}"
+    process = subprocess.Popen(
+        command(tmp_path, data),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not any(row["step"] >= 2 for row in read_jsonl(tmp_path / "metrics.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) == 75
+    finish(tmp_path, data)
+    jax.tree.map(np.testing.assert_array_equal, final_state(tmp_path)[1], final_state(whole)[1])
