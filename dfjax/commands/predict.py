@@ -33,8 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="clips at a time (32)")
     parser.add_argument("--clips", type=int, help="per input, 0: cover it (8, or as in the config)")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
-    parser.add_argument("--detector", default="haar", help="haar (default), yunet or none")
+    parser.add_argument("--detector", default="haar", help="haar (default), yunet, mtcnn or none")
     parser.add_argument("--detector-model", metavar="FILE", help="YuNet's ONNX file")
+    parser.add_argument("--align", action="store_true", help="as in `dfjax data extract --align`")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
     add_json(parser)
@@ -48,10 +49,12 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None and args.clips < 0:
         raise UsageError("--clips must not be negative")
     from dfjax.commands.predict_inputs import find_inputs
-    from dfjax.data.detectors import make_detector
+    from dfjax.data.detectors import check_alignable, make_detector
 
     inputs = find_inputs(args.inputs)
     make_detector(args.detector, args.detector_model)  # a wrong name should not cost a worker each
+    if args.align:
+        check_alignable(args.detector)
     from dfjax.commands.predict_run import predict
 
     results = [_show(result, args.json) for result in predict(args, inputs)]

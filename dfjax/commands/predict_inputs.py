@@ -37,6 +37,7 @@ class Settings:
     size: int  # of the crops, pixels
     detector: str = "haar"
     detector_model: str | None = None
+    align: bool = False
     pictures: bool = False  # keep a few frames for the strip
 
 
@@ -124,7 +125,9 @@ def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prep
     position, mask = choose_clips(n_frames, settings.sampling, settings.clips)
     numbers = np.unique(position[mask])
     detector = _detector(settings.detector, settings.detector_model)
-    faces = extract_video(path, numbers.tolist(), detector, size=settings.size)
+    faces = extract_video(
+        path, numbers.tolist(), detector, size=settings.size, align=settings.align
+    )
     looked = settings.detector != "none"
     if looked and faces.fallback:
         where = f"any of {len(numbers)} frames" if len(numbers) > 1 else "its one frame"

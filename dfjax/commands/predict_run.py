@@ -60,6 +60,7 @@ def make_settings(config: ConfigDict, args: argparse.Namespace) -> Settings:
         size=size,
         detector=args.detector,
         detector_model=args.detector_model,
+        align=args.align,
         pictures=args.out is not None,
     )
 

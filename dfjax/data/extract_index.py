@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfjax.data.detectors import LANDMARK_DETECTORS, make_detector
+from dfjax.data.detectors import check_alignable, make_detector
 from dfjax.data.detectors.precomputed import Precomputed
 from dfjax.data.extract import (
     FACES,
@@ -27,6 +27,7 @@ from dfjax.data.worker_pool import Outcome
 from dfjax.errors import UsageError, unknown
 
 SETTINGS_FILE = "extraction.json"
+INFORMED = ("score", "frontal")  # qualities that need more than a box
 TASK_COLUMNS = ("video_id", "root", "path", "sha256", "mask_path")
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
@@ -54,13 +55,9 @@ def check_settings(settings: Settings) -> None:
     for name in names:
         if name not in QUALITIES:
             raise unknown("quality", name, QUALITIES)
-    informed = settings.detector in (*LANDMARK_DETECTORS, "precomputed")
-    for what in [*(["--align"] if settings.align else []), *names]:
-        if what in ("--align", "frontal", "score") and not informed:
-            raise UsageError(
-                f"{what} needs landmarks and scores, which the detector {settings.detector} does "
-                f"not give: use --detector {', '.join(LANDMARK_DETECTORS)} or precomputed"
-            )
+    needy = [*(["--align"] if settings.align else []), *(n for n in names if n in INFORMED)]
+    if needy and settings.detector != "precomputed":
+        check_alignable(settings.detector, needy[0])
 
 
 def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:

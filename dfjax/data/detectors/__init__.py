@@ -8,7 +8,7 @@ from dfjax.data.detectors.mtcnn import make_mtcnn
 from dfjax.data.detectors.yunet import make_yunet
 from dfjax.errors import UsageError, unknown
 
-__all__ = ["DETECTORS", "Detections", "FaceDetector", "make_detector"]
+__all__ = ["DETECTORS", "Detections", "FaceDetector", "check_alignable", "make_detector"]
 
 
 def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetector:
@@ -32,6 +32,15 @@ def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetect
     if model_path is not None:
         raise UsageError(f"the detector {name} takes no model file; only yunet does")
     return DETECTORS[name]()
+
+
+def check_alignable(name: str, what: str = "--align") -> None:
+    """Raises a `UsageError` when the detector gives no landmarks and scores, which `what` needs."""
+    if name not in LANDMARK_DETECTORS:
+        raise UsageError(
+            f"{what} needs landmarks and scores, which the detector {name} does not give: use "
+            f"--detector {', '.join(LANDMARK_DETECTORS)}"
+        )
 
 
 def _make_none() -> FaceDetector:
