@@ -31,6 +31,7 @@ from dfjax.errors import OK, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+GIANT = 0.5  # share of the videos in one unit from which ratios fail
 DEALING = ("ratios", "stratify", "seed", "folds")
 
 
@@ -93,6 +94,7 @@ def _split(
             return index, []
         repaired = splits.repair(index, args.repair)
         return index.assign(split=repaired.split), repaired.moved
+    _warn_of_giants(index, args.by)
     columns = splits.STRATIFY if args.stratify is None else args.stratify.split(",")
     dealing: dict[str, Any] = {
         "by": args.by,
@@ -103,6 +105,23 @@ def _split(
         return index.assign(fold=splits.assign_folds(index, folds=args.folds, **dealing)), []
     ratios = args.ratios or (0.8, 0.1, 0.1)
     return index.assign(split=splits.split_by_ratios(index, ratios=ratios, **dealing)), []
+
+
+def _warn_of_giants(index: "pd.DataFrame", by: str) -> None:
+    """Where everybody is forged onto everybody, by identity there is little left to deal out."""
+    import numpy as np
+
+    from dfjax.data.components import find_components
+    from dfjax.data.splits import UNITS
+
+    if by in UNITS and len(index):
+        largest = np.bincount(find_components(index, UNITS[by])).max() / len(index)
+        if largest > GIANT:
+            print(
+                f"note: one unit of connected videos holds {largest:.0%} of them, so the ratios "
+                "cannot be met; another --by may allow more",
+                file=sys.stderr,
+            )
 
 
 def _read_fold(index: "pd.DataFrame", text: str) -> tuple[Any, int, int]:

@@ -180,5 +180,9 @@ def test_the_verb(tmp_path, capsys):
     assert main(round_2) == 0
     assert read_index(out)["split"].value_counts().to_dict() == dict(train=20, val=20, test=20)
     capsys.readouterr()
+    write_index(make_pairs(9, people=2), source, command="test")
+    ratios = ["--ratios", "0.5,0,0.5"]
+    assert main([*call, "--by", "identity", *ratios, "--out", str(out)]) == 0
+    assert "one unit of connected videos holds 56%" in capsys.readouterr().err
     for wrong in (["--by", "official"], ["--by", "group", "--repair", "origin"], []):
         assert main([*call, *wrong, "--out", str(out)]) == 2
