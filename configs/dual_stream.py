@@ -24,12 +24,12 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "tiny":
         # Few videos are learnt by heart: 700 videos of 100 people gave a validation AUC of 0.66.
         c.data.synthetic.update({"videos": 2000, "identities": 200})
-        c.data.holdout_methods = ("warp",)
         c.data.eval_clips = 1
         c.train.update({"batch_size": 16, "epochs": 10})
     if variant == "smoke":
         c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.train.update({"batch_size": 4, "epochs": 2, "log_every": 1})
+        c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
+        c.eval.batch_size = 8
         c.data.frames = 4
     return c
 

@@ -27,6 +27,7 @@ VARIANTS = ("smoke", "tiny")
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
     "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
+    "crop_size": 0,  # side of the crops, pixels; taken from the data when training starts
     "frames": 10,  # T
     "sampling": "stride",  # stride | even
     "stride": 3,  # in source frames, for sampling = stride

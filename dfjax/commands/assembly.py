@@ -66,10 +66,20 @@ def example_inputs(config: ConfigDict, batch_size: int = 1) -> Inputs:
 def open_data(config: ConfigDict, workdir: Path) -> Pack:
     """Returns the pack in `config.data.path`, or the synthetic set, made once in the workdir.
 
+    `config.data.crop_size` is set to that of the pack.
+
     Raises:
-        UsageError: no path is given and the config has no synthetic set.
+        UsageError: no path is given and the config has no synthetic set, or the crops have another
+            size than the config says.
     """
-    return _shuffled(_open(config, workdir), config)
+    pack = _open(config, workdir)
+    if config.data.crop_size not in (0, pack.crop_size):
+        raise UsageError(
+            f"data.crop_size is {config.data.crop_size}, the crops of {pack.path} have "
+            f"{pack.crop_size} px; leave the key out, it is taken from the data"
+        )
+    config.data.crop_size = pack.crop_size
+    return _shuffled(pack, config)
 
 
 def _open(config: ConfigDict, workdir: Path) -> Pack:

@@ -23,7 +23,6 @@ from dfjax.data.worker_pool import run_tasks
 from dfjax.evaluation.sheets import Strip, draw_strip
 
 CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
-CROP_SIZE = 256  # what `dfjax data extract` makes
 ComputeLogits = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # `Detector.logits`
 Entry = tuple[Path, Prepared | str]  # an input, and its clips or what is wrong with it
 
@@ -52,12 +51,10 @@ def predict(args: argparse.Namespace, inputs: list[Path]) -> Iterator[dict[str, 
 def make_settings(config: ConfigDict, args: argparse.Namespace) -> Settings:
     """Returns how to cut clips: as the detector was trained, but for what the command says."""
     d = config.data
-    # A synthetic set has no larger picture around its faces: its crops are the size it was made in.
-    size = max(CROP_SIZE, config.preprocess.size) if d.path else d.synthetic.size
     return Settings(
         sampling=Sampling(d.frames, d.sampling, d.stride),
         clips=(d.eval_clips or CLIPS) if args.clips is None else args.clips,
-        size=size,
+        size=d.crop_size,
         detector=args.detector,
         detector_model=args.detector_model,
         align=args.align,

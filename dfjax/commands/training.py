@@ -82,9 +82,10 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         Stopped: a signal came; everything is saved.
     """
     with workdirs.locked(workdir):
-        workdirs.prepare(workdir, config)
+        workdirs.check(workdir, config)
         use_compilation_cache(workdir)
         pack = assembly.open_data(config, workdir)
+        workdirs.prepare(workdir, config)
         check_data(pack.path, workdir, accept)
         rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
         parts = make_parts(config, pack, rows)

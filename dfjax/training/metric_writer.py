@@ -33,12 +33,13 @@ class MetricWriter:
 
     def write(self, split: str, step: int, epoch: int, values: dict[str, float]) -> None:
         """Appends one row for `split` (`train`, `val`) and flushes it."""
-        clean = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        row = {"step": step, "epoch": epoch, "split": split, **clean}
+        finite = {key: value for key, value in values.items() if math.isfinite(value)}
+        row = {"step": step, "epoch": epoch, "split": split}
+        row |= {key: finite.get(key) for key in values}
         self.file.write(json.dumps(row) + "\n")
         self.file.flush()
         if self.tensorboard:
-            for key, value in values.items():
+            for key, value in finite.items():
                 self.tensorboard.add_scalar(f"{split}/{key}", value, step)
 
     def write_epoch(self, row: dict[str, Any]) -> None:

@@ -25,24 +25,32 @@ FREE_KEYS = (
 )  # fmt: skip
 
 
-def prepare(workdir: Path, config: ConfigDict) -> None:
-    """Writes `config.json`, `config.yaml` and `versions.json`, or checks those that are there.
+def check(workdir: Path, config: ConfigDict) -> None:
+    """Checks that a workdir, if it exists, belongs to this config.
 
     Raises:
-        UsageError: the workdir belongs to another config; the message shows the differences.
+        UsageError: it belongs to another; the message shows the differences.
+    """
+    if not (workdir / "config.json").exists():
+        return
+    free = {*FREE_KEYS} | ({"data.crop_size"} if not config.data.crop_size else set())
+    lines = configs.differences(load(workdir), config)
+    changed = [line for line in lines if line.split(":")[0] not in free]
+    if changed:
+        raise UsageError(
+            f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
+            "Use a new --workdir, or take the change back"
+        )
+
+
+def prepare(workdir: Path, config: ConfigDict) -> None:
+    """Writes `config.json`, `config.yaml` and `versions.json`.
+
+    Raises:
+        UsageError: as `check`.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    if (workdir / "config.json").exists():
-        changed = [
-            line
-            for line in configs.differences(load(workdir), config)
-            if line.split(":")[0] not in FREE_KEYS
-        ]
-        if changed:
-            raise UsageError(
-                f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
-                "Use a new --workdir, or take the change back"
-            )
+    check(workdir, config)
     _write(workdir / "config.yaml", configs.to_yaml(config))
     _write(workdir / "versions.json", json.dumps(versions(), indent=2) + "\n")
     _write(workdir / "config.json", configs.to_json(config) + "\n")

@@ -47,7 +47,7 @@ def files_of(folder):
 def tiny_detector():
     """A detector with a real compiled step: one convolution over the clip."""
     config = base()
-    config.data.frames, config.data.stride, config.data.synthetic.size = 3, 2, SIZE
+    config.data.frames, config.data.stride, config.data.crop_size = 3, 2, SIZE
 
     def apply(variables, inputs, *, train, rngs):
         clip, mask = inputs["hq"], inputs["mask"].astype(jnp.float32)

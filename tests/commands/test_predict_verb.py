@@ -26,7 +26,7 @@ class Brightness:
     def __init__(self):
         self.config = base()
         self.config.data.frames, self.config.data.stride = T, 2
-        self.config.data.synthetic.size = 32
+        self.config.data.crop_size = 32
         self.batches = []
 
     def logits(self, clips, mask, batch_size=0):

@@ -27,7 +27,7 @@ def test_axes_that_do_not_multiply_to_the_devices_are_refused():
 
 def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
     sharding.check_batch(8, mesh(4, 2, 1), "train.batch_size")
-    with pytest.raises(UsageError, match="train.batch_size=10 does not divide over 8 devices; .* 8 or 16"):
+    with pytest.raises(UsageError, match="=10 does not divide over 8 devices; .* 8 or 16"):
         sharding.check_batch(10, mesh(4, 2, 1), "train.batch_size")
 
 

@@ -22,7 +22,7 @@ def test_a_workdir_keeps_its_config_in_two_formats_and_the_versions(tmp_path):
 
 def test_a_changed_config_is_refused_with_the_difference(tmp_path):
     workdir.prepare(tmp_path, smoke())
-    with pytest.raises(UsageError, match=r"optimizer.learning_rate: 0.001 -> 0.5"):
+    with pytest.raises(UsageError, match=r"optimizer.learning_rate: 0.002 -> 0.5"):
         workdir.prepare(tmp_path, smoke("--config.optimizer.learning_rate=0.5"))
     assert workdir.load(tmp_path) == smoke()
 
@@ -61,3 +61,10 @@ def test_two_processes_cannot_train_in_one_workdir(tmp_path):
     after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "another process" in inside
     assert after == "entered\n"
+
+
+def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
+    workdir.prepare(tmp_path, smoke("--config.data.crop_size=64"))
+    workdir.check(tmp_path, smoke())
+    with pytest.raises(UsageError, match="data.crop_size: 64 -> 96"):
+        workdir.check(tmp_path, smoke("--config.data.crop_size=96"))
