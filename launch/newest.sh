@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# A smoke of the newest supported versions: Python 3.13 and the newest JAX and Flax within bounds,
+# in an environment of its own. Says so and leaves where there is no Python 3.13.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+find_newest() {
+  for candidate in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+python=$(find_newest)
+if [ -z "$python" ]; then
+  echo "== no Python 3.13 here: the newest versions are not tested"
+  exit 0
+fi
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$python" -m venv "$folder/venv"
+"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check ".[dev]"
+"$folder/venv/bin/python" -c '
+import flax, jax, sys
+print("== newest: Python", sys.version.split()[0], "jax", jax.__version__, "flax", flax.__version__)'
+"$folder/venv/bin/dfjax" train --config=dual_stream:smoke --workdir="$folder/smoke"
+"$folder/venv/bin/dfjax" evaluate --workdir "$folder/smoke"
+"$folder/venv/bin/python" -m pytest tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null
