@@ -112,9 +112,17 @@ def extract_index(
             todo.append(position)
         else:
             yield Extraction(position, fields, None, True)
+    work = _estimate_work(index)
+    todo.sort(key=lambda position: -work[position])  # the longest last would leave workers idle
     function = functools.partial(extract_record, str(out), settings)
     for position, value, error in run(function, [tasks[position] for position in todo]):
         yield Extraction(todo[position], value, error, False)
+
+
+def _estimate_work(index: pd.DataFrame) -> list[float]:
+    """Pixels to decode of each video, 0 where the index was not probed."""
+    columns = index[["n_frames", "width", "height"]].astype(float)
+    return columns.prod(axis=1, skipna=False).fillna(0.0).tolist()
 
 
 def merge(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ QUALITIES = {
 """Column of the index by what `--min-quality` calls it."""
 
 _HALF = 16  # pixels, of the picture in which the halves of a face are compared
+_INNER = 0.55  # of a crop: eyes to mouth, where a cover lowers the symmetry most
 
 Values = list[float | None]
 
@@ -31,8 +32,9 @@ def compute_qualities(
 
     `quality` is the variance of the crop's Laplacian; `face_size` the side of the box in source
     pixels; `face_score` the detector's; `face_frontal` 1 where the nose is midway between the eyes
-    and 0 where it is beside one (a proxy of pose); `face_visible` the correlation of the crop with
-    its mirror image (a proxy of occlusion: a hand before one cheek lowers it, as does a turn).
+    and 0 where it is beside one (a proxy of pose); `face_visible` the correlation of the crop's
+    middle with its mirror image (a proxy of occlusion: a hand before one cheek lowers it, as do a
+    turn and light from one side).
 
     Args:
         crops: RGB.
@@ -68,11 +70,14 @@ def compute_frontal(landmarks: list[float]) -> float:
 
 
 def compute_symmetry(crop: UInt8[np.ndarray, "H W 3"]) -> float:
-    """Returns the correlation of a gray crop with its mirror image, at least 0; 1 when symmetric.
+    """Returns the correlation of the gray middle of a crop with its mirror image, at least 0.
 
-    Of a small copy, so that hair and noise do not count; a flat crop is symmetric.
+    Of a small copy, so that noise does not count; 1 is symmetric, as is a flat crop.
     """
-    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    height, width = crop.shape[:2]
+    top, left = round(height * (1 - _INNER) / 2), round(width * (1 - _INNER) / 2)
+    inner = crop[top : max(height - top, top + 1), left : max(width - left, left + 1)]
+    gray = cv2.cvtColor(np.ascontiguousarray(inner), cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (2 * _HALF, 2 * _HALF), interpolation=cv2.INTER_AREA)
     values = small.astype(np.float64) - small.mean()
     power = float((values**2).sum())
