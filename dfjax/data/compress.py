@@ -4,6 +4,7 @@ Every frame stays a frame, at its time; sound is left out. Sides are cut to even
 4:2:0 needs, and the rotation that a file asks for is applied.
 """
 
+import glob
 import json
 import os
 from collections.abc import Iterator
@@ -80,7 +81,8 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
         fields = json.loads(mark.read_text())
         if fields.pop("made_from") == made_from:
             return fields
-    mark.unlink(missing_ok=True)
+    for left in (mark, *target.parent.glob(f".{glob.escape(target.stem)}.*.partial.mp4")):
+        left.unlink(missing_ok=True)  # partial files are of processes that were killed
     compress_video(source, target, crf=crf)
     fields = probe(target)._asdict()
     with atomic_path(mark) as partial:

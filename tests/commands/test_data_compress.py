@@ -117,7 +117,9 @@ def test_what_is_done_is_kept_until_it_should_be_another(index, tmp_path):
     video = out / "videos/s/a.mp4"
     before = video.stat().st_mtime_ns
     (out / "videos/s/b.mp4").unlink()
+    (out / "videos/s/.b.1.partial.mp4").touch()  # of a process that was killed
     compress(index, out)
+    assert not list((out / "videos/s").glob(".*"))
     assert video.stat().st_mtime_ns == before and (out / "videos/s/b.mp4").is_file()
     first = read_index(out / "index.parquet")
     compress(index, out, "--crf", "20")
