@@ -244,7 +244,7 @@ class Trainer:
             self.saved = (self.step, self.run.epoch)
 
     def _save(self, kind: str) -> None:
-        self._flush()
+        self._log()  # so that no step's metrics are lost between a save and the next log
         start = time.perf_counter()
         run = {
             "run": dataclasses.asdict(self.run),
