@@ -24,8 +24,11 @@ RATIOS = (0.8, 0.1, 0.1)
 
 
 CLASSES = ((REAL, "real"), (FAKE, "fake"))
-Find = Callable[[Path], dict[str, dict[str, Any]]]
-"""Returns the videos below a folder: relative path → columns of the index that it fills."""
+Find = Callable[[Path, list[Path]], dict[str, dict[str, Any]]]
+"""Returns the videos below a folder: relative path → columns of the index that it fills.
+
+Links must not lead into the folders that follow: those of the other class.
+"""
 
 
 def list_folder(
@@ -155,7 +158,8 @@ def _list_split(
         places, is_fake = [(REAL, PurePosixPath(split))], make_matcher(fake_pattern)
     rows = []
     for label, place in places:
-        videos = find(root / place) if (root / place).is_dir() else {}
+        apart = [root / other for _, other in places if other != place]
+        videos = find(root / place, apart) if (root / place).is_dir() else {}
         stems = Counter(_stem(file) for file in videos)
         for file, fields in videos.items():
             kind = int(is_fake(file)) if is_fake else label
@@ -198,14 +202,14 @@ def make_matcher(pattern: str) -> Callable[[str], bool]:
     )
 
 
-def _find_files(folder: Path) -> dict[str, dict[str, Any]]:
-    return {file: {} for file in find_media(folder)}
+def _find_files(folder: Path, apart: list[Path]) -> dict[str, dict[str, Any]]:
+    return {file: {} for file in find_media(folder, apart)}
 
 
-def _find_folders(folder: Path) -> dict[str, dict[str, Any]]:
+def _find_folders(folder: Path, apart: list[Path]) -> dict[str, dict[str, Any]]:
     base = folder.resolve()
     found: dict[str, dict[str, Any]] = {}
-    for inner, names in find_frame_folders(folder).items():
+    for inner, names in find_frame_folders(folder, apart).items():
         if inner == ".":
             found |= {name: describe_frames(base, [name]) for name in names}
         else:

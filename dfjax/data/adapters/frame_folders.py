@@ -11,13 +11,17 @@ from dfjax.data.video import IMAGE_SUFFIXES
 LARGEST = 2**31 - 1  # frame numbers are int32
 
 
-def find_frame_folders(root: Path) -> dict[str, list[str]]:
+def find_frame_folders(root: Path, apart: Iterable[Path] = ()) -> dict[str, list[str]]:
     """Returns the folders below `root` that hold images themselves: relative path → file names.
 
     Folders called `masks` or `landmarks` hold something else.
+
+    Args:
+        root: where to look.
+        apart: folders that links must not lead into, see `walk.find_files`.
     """
     folders: dict[str, list[str]] = {}
-    for file in find_media(root):
+    for file in find_media(root, apart):
         path = PurePosixPath(file)
         if path.suffix.lower() in IMAGE_SUFFIXES and not {"masks", "landmarks"} & set(path.parts):
             folders.setdefault(str(path.parent), []).append(path.name)

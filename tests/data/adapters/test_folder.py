@@ -128,3 +128,12 @@ def test_loops_of_links_end_and_linked_folders_count(tmp_path):
     paths = [row["path"] for row in list_folder(root).rows]
     assert paths.count("real/linked/c.mp4") == 1 and paths.count("real/a.mp4") == 1
     assert len(paths) == 3
+
+
+@pytest.mark.parametrize("target", [".", "real", "fake"])
+def test_links_never_list_one_class_as_the_other(tmp_path, target):
+    root = make(tmp_path / "d", "real/deep/a.mp4", "fake/b.mp4")
+    (root / "real" / "deep" / "up").symlink_to(root / target)
+    (root / "fake" / "back").symlink_to(root / "real" / "deep")
+    paths = [row["path"] for row in list_folder(root).rows]
+    assert paths == ["real/deep/a.mp4", "fake/b.mp4"]
