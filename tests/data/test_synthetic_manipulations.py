@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dfjax.data.detectors.haar import make_haar
 from dfjax.data.synthetic.face import draw
 from dfjax.data.synthetic.identity import make_generator, make_identity
 from dfjax.data.synthetic.manipulations import (
@@ -15,10 +16,9 @@ from dfjax.data.synthetic.manipulations import (
     wear_makeup,
 )
 from dfjax.data.synthetic.plan import make_plan
-from dfjax.data.synthetic.render import write_video
-from dfjax.data.synthetic.samples import choose_samples
+from dfjax.data.synthetic.samples import rank, write_samples
 from dfjax.data.synthetic.scene import make_scene
-from dfjax.data.video import probe
+from dfjax.data.video import probe, read_frames
 
 T = 6
 
@@ -98,12 +98,16 @@ def test_pictures_are_the_same_every_time_and_people_differ():
     assert not np.array_equal(one, draw(make_identity(0, "a"), scene, 0))
 
 
-def test_samples_take_real_and_fake_in_turn_from_the_test_split(tmp_path):
+def test_samples_are_real_and_fake_videos_of_the_test_split_whose_face_is_found(tmp_path):
     plans = make_plan(200, 20, seed=0)
-    chosen = choose_samples(plans, 7)
-    assert [p.method == "real" for p in chosen] == [True, False] * 3 + [True]
-    assert len({p.method for p in chosen[1::2]}) == 3
-    assert {p.split for p in chosen} == {"test"}
-    write_video(tmp_path / "a.mp4", chosen[1], 0, frames=3)
-    info = probe(tmp_path / "a.mp4")
-    assert (info.width, info.height, info.n_frames, info.codec) == (384, 288, 3, "h264")
+    paths = write_samples(tmp_path, plans, count=4, seed=0)
+    reals = [path.name.startswith("real") for path in paths]
+    assert reals == [True, False, True, False]
+    fakes = list(rank(plans, fake=True))
+    assert len({plan.method for plan in fakes[:5]}) == 5
+    assert {plan.split for plan in fakes} == {"test"}
+    info = probe(paths[1])
+    assert (info.width, info.height, info.n_frames, info.codec) == (384, 288, 24, "h264")
+    detector = make_haar()
+    assert all(len(detector(frame).boxes) for frame in read_frames(paths[1], [0, 8, 16]))
+    assert sorted(write_samples(tmp_path, plans, count=4, seed=0)) == sorted(paths)
