@@ -3,11 +3,16 @@
   dfjax bench b0 --mode infer --batch 16
   dfjax bench s0a --mode train --batch 1 --frames 10 --json
   dfjax bench b4 --mode train --batch 4 --compare torch
+  dfjax bench input --clips 10000
 
-Workloads: b0 b4 (EfficientNet frame classifiers; an item is an image), convlstm (one layer,
-1792 -> 256 on 7 x 7) and s0a (the dual-stream detector; an item is a clip). Training is binary
-cross-entropy and Adam with dropout and drop path on. The peer runs in its own process, step by step
-in turn with ours, so that both see the same machine.
+Workloads: b0 b4 (EfficientNet frame classifiers) and unet (64-128-256-512), where an item is an
+image; convlstm (one layer, 1792 -> 256 on 7 x 7) and s0a (the dual-stream detector), where it is a
+clip. Training is binary cross-entropy (convlstm: mean square) and Adam with dropout and drop path
+on. The peer runs in its own process, step by step in turn with ours, so that both see the same
+machine.
+
+input reads clips of 256 px from a pack of synthetic faces, in turn with the same frames as PNG
+files through OpenCV, and watches memory over --clips clips.
 """
 
 import argparse
@@ -18,6 +23,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
+import dfjax
 from dfjax import precision
 from dfjax.commands.bench_peer import Peer
 from dfjax.commands.bench_workloads import WORKLOADS, Program, Settings, make_program
@@ -25,26 +31,45 @@ from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK, UsageError
 from dfjax.ops.lowering import LOWERINGS
 
+INPUT = "input"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the verb."""
-    parser.add_argument("workload", choices=sorted(WORKLOADS))
+    parser.add_argument("workload", choices=sorted([*WORKLOADS, INPUT]))
     parser.add_argument("--mode", choices=["infer", "train"], default="infer")
-    parser.add_argument("--batch", type=int, default=2, help="images or clips (default 2)")
+    parser.add_argument("--batch", type=int, help="images or clips (default 2; input: 16)")
     parser.add_argument("--frames", type=int, default=10, help="frames of a clip (default 10)")
-    parser.add_argument("--size", type=int, default=224, help="side of a frame (default 224)")
+    parser.add_argument("--size", type=int, help="side of a frame (default 224; input: 256)")
     parser.add_argument("--dtype", choices=sorted(precision.POLICIES), default="float32")
     parser.add_argument("--lowering", choices=LOWERINGS, default="auto")
     parser.add_argument("--steps", type=int, default=5, help="timed steps; the median counts")
+    parser.add_argument(
+        "--clips", type=int, default=2000, help="clips over which input watches memory"
+    )
     parser.add_argument("--compare", choices=["torch"], help="run the peer too, print the ratio")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compiles, warms up, times, and prints one line or one JSON object."""
-    for name in ("batch", "frames", "size", "steps"):
+    """Measures, and prints one line or one JSON object."""
+    reading = args.workload == INPUT
+    args.batch = args.batch if args.batch is not None else (16 if reading else 2)
+    args.size = args.size if args.size is not None else (256 if reading else 224)
+    for name in ("batch", "frames", "size", "steps", "clips"):
         if getattr(args, name) < 1:
             raise UsageError(f"--{name} must be at least 1")
+    if reading and args.compare:
+        raise UsageError("bench input has its own comparison, with PNG files; leave --compare out")
+    result = _run_input(args) if reading else _run_program(args)
+    if args.json:
+        print_json(result)
+    else:
+        Console(soft_wrap=True, highlight=False).print(_describe(result))
+    return OK
+
+
+def _run_program(args: argparse.Namespace) -> dict[str, Any]:
     settings = Settings(
         args.workload, args.mode, args.batch, args.frames, args.size, args.dtype, args.lowering
     )
@@ -55,16 +80,47 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if peer:
             peer.close()
-    result = _result(settings, program, ours)
+    median = statistics.median(ours)
+    result = _identify(args, device=jax.devices()[0].device_kind, compiled=True) | {
+        "lowering": args.lowering,
+        "median_s": median,
+        "items_per_s": args.batch / median,
+        "compile_s": program.compile_s,
+        "peak_bytes": program.peak_bytes,
+        "params": program.params,
+    }
     if theirs:
-        median = statistics.median(theirs)
-        result["peer"] = {"name": args.compare, "median_s": median}
-        result["ratio"] = median / result["median_s"]
-    if args.json:
-        print_json(result)
-    else:
-        _print(result)
-    return OK
+        other = statistics.median(theirs)
+        result["torch"] = {"median_s": other, "items_per_s": args.batch / other}
+        result["ratio"] = other / median
+    return result
+
+
+def _run_input(args: argparse.Namespace) -> dict[str, Any]:
+    from dfjax.commands.bench_input import InputSettings, measure_input, report
+
+    settings = InputSettings(args.clips, args.batch, args.frames, args.size, args.steps)
+    args.mode, args.dtype = "train", "uint8"  # the stream of training, before `preprocess`
+    row = report(settings, measure_input(settings))
+    return _identify(args, device="cpu", compiled=False) | {"compile_s": 0.0, "params": 0} | row
+
+
+def _identify(args: argparse.Namespace, *, device: str, compiled: bool) -> dict[str, Any]:
+    """What was run: the keys that every row of the benchmark has."""
+    return {
+        "peer": "dfjax",
+        "version": dfjax.__version__,
+        "jax": jax.__version__,
+        "source": "dfjax",
+        "workload": args.workload,
+        "mode": args.mode,
+        "batch": args.batch,
+        "frames": args.frames,
+        "size": args.size,
+        "device": device,
+        "dtype": args.dtype,
+        "compile": compiled,
+    }
 
 
 def _time(program: Program, peer: Peer | None, steps: int) -> tuple[list[float], list[float]]:
@@ -79,25 +135,17 @@ def _time(program: Program, peer: Peer | None, steps: int) -> tuple[list[float],
     return ours[1:], theirs[1:]
 
 
-def _result(settings: Settings, program: Program, seconds: list[float]) -> dict[str, Any]:
-    median = statistics.median(seconds)
-    return settings._asdict() | {
-        "device": jax.devices()[0].device_kind,
-        "version": jax.__version__,
-        "median_s": median,
-        "items_per_s": settings.batch / median,
-        "compile_s": program.compile_s,
-        "peak_bytes": program.peak_bytes,
-        "params": program.params,
-    }
-
-
-def _print(result: dict[str, Any]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(
+def _describe(result: dict[str, Any]) -> str:
+    speed = (
         f"{result['workload']} {result['mode']}, batch {result['batch']}, {result['dtype']}: "
         f"{result['items_per_s']:.3g} items/s, {1e3 * result['median_s']:.1f} ms a step, "
-        f"{result['peak_bytes'] / 1e9:.2f} GB, compiled in {result['compile_s']:.0f} s"
+        f"{result['peak_bytes'] / 1e9:.2f} GB"
     )
+    if result["workload"] == INPUT:
+        growth = result["growth_percent"]
+        memory = "" if growth is None else f"\nmemory grew by {growth:.1f} % after 1,000 clips"
+        return f"{speed}\n{result['ratio']:.2f} x the speed of PNG through OpenCV{memory}"
+    speed += f", compiled in {result['compile_s']:.0f} s"
     if "ratio" in result:
-        console.print(f"{result['ratio']:.2f} x the speed of {result['peer']['name']}")
+        speed += f"\n{result['ratio']:.2f} x the speed of torch"
+    return speed

@@ -17,6 +17,7 @@ from dfjax.models.efficientnet import EfficientNet, scaling
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.models.summary import count
+from dfjax.models.unet import UNet
 from dfjax.ops.lowering import resolve
 
 LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
@@ -125,11 +126,28 @@ def dual_stream(settings: Settings) -> Task:
     return Task(input_shapes(streams, settings.batch, settings.frames), model.init, forward)
 
 
+def unet(settings: Settings) -> Task:
+    """Returns the U-Net on single frames; the mean of a restored frame stands for its logit."""
+    compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
+    network = UNet(compute=compute)
+    shape = (settings.batch, 1, settings.size, settings.size, 3)
+
+    def init(rng: Array, frames: Array) -> Any:
+        return one_draw(functools.partial(network.init, train=False), rng, frames)
+
+    def forward(variables: Any, frames: Array, train: bool, rng: Array) -> tuple[Array, Any]:
+        restored, new = network.apply(variables, frames, train=train, mutable=["batch_stats"])
+        return jnp.mean(restored, axis=(1, 2, 3, 4)), new["batch_stats"]
+
+    return Task(jax.ShapeDtypeStruct(shape, jnp.float32), init, forward)
+
+
 WORKLOADS = {
     "b0": frame_classifier,
     "b4": frame_classifier,
     "convlstm": conv_lstm,
     "s0a": dual_stream,
+    "unet": unet,
 }
 
 

@@ -5,8 +5,8 @@ import pytest
 from dfjax.commands.main import main
 
 KEYS = {
-    "workload", "mode", "batch", "frames", "size", "dtype", "device", "version", "median_s",
-    "items_per_s", "peak_bytes", "params", "compile_s",
+    "peer", "version", "source", "workload", "mode", "batch", "frames", "size", "device", "dtype",
+    "compile", "median_s", "items_per_s", "peak_bytes", "params", "compile_s",
 }  # fmt: skip
 
 
@@ -18,6 +18,7 @@ def bench(capsys, *arguments):
 def test_training_reports_the_contract(capsys):
     result = bench(capsys, "convlstm", "--mode", "train", "--batch", "1", "--frames", "2")
     assert KEYS <= set(result)
+    assert (result["peer"], result["source"], result["compile"]) == ("dfjax", "dfjax", True)
     assert result["params"] == 9 * (1792 + 256) * 1024 + 1024
     assert result["peak_bytes"] > 3 * 4 * result["params"]  # parameters and Adam's two moments
     assert result["items_per_s"] == pytest.approx(1 / result["median_s"])
@@ -32,10 +33,27 @@ def test_an_item_of_a_frame_workload_is_an_image(capsys):
 @pytest.mark.parity
 def test_the_peer_runs_in_turn_and_gives_a_ratio(capsys):
     result = bench(capsys, "convlstm", "--batch", "1", "--frames", "1", "--compare", "torch")
-    assert result["ratio"] == pytest.approx(result["peer"]["median_s"] / result["median_s"])
+    assert result["ratio"] == pytest.approx(result["torch"]["median_s"] / result["median_s"])
+
+
+def test_unet_takes_images(capsys):
+    result = bench(capsys, "unet", "--batch", "3", "--size", "16", "--lowering", "native")
+    assert result["params"] == 7_785_859  # of the PyTorch peer
+    assert result["items_per_s"] == pytest.approx(3 / result["median_s"])
+
+
+def test_input_races_png_files_and_watches_memory(capsys):
+    settings = ("--clips", "1004", "--batch", "4", "--frames", "2", "--size", "16")
+    result = bench(capsys, "input", *settings)
+    assert KEYS <= set(result)
+    assert result["size"] == 16 and result["dtype"] == "uint8" and not result["compile"]
+    assert result["ratio"] == pytest.approx(result["png"]["median_s"] / result["median_s"])
+    growth = 100 * (result["late_bytes"] / result["early_bytes"] - 1)
+    assert result["growth_percent"] == pytest.approx(growth)
 
 
 def test_wrong_usage(capsys):
     assert main(["bench", "b0", "--batch", "0"]) == 2
     assert main(["bench", "b1"]) == 2
+    assert main(["bench", "input", "--compare", "torch"]) == 2
     assert "Traceback" not in capsys.readouterr().err

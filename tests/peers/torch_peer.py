@@ -141,13 +141,43 @@ class Dual(nn.Module):
         return self.classify(torch.cat((fused, temporal), 1))[:, 0]
 
 
+class UNet(nn.Module):
+    """64-128-256-512, two 3x3 convolutions a level, pooled down, bilinear up; mean RGB as logit."""
+
+    def __init__(self, widths=(64, 128, 256, 512)):
+        super().__init__()
+        below = zip(widths[1:], widths)
+        self.encoder = nn.ModuleList(map(self.level, (3, *widths), widths))
+        self.decoder = nn.ModuleList(self.level(low + high, high) for low, high in below)
+        self.rgb = nn.Conv2d(widths[0], 3, 1)
+
+    @staticmethod
+    def level(i, o):
+        layers = []
+        for a in (i, o):
+            layers += [nn.Conv2d(a, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+        return nn.Sequential(*layers)
+
+    def forward(self, image):
+        maps = [self.encoder[0](image)]
+        for block in self.encoder[1:]:
+            maps.append(block(F.max_pool2d(maps[-1], 2)))
+        x = maps.pop()
+        for block in reversed(self.decoder):
+            skip = maps.pop()
+            x = F.interpolate(x, size=skip.shape[2:], mode="bilinear")
+            x = block(torch.cat((x, skip), 1))
+        return (image + self.rgb(x)).mean((1, 2, 3))
+
+
 def make(settings):
     b, t, s = settings["batch"], settings["frames"], settings["size"]
     if settings["workload"] == "convlstm":
         return Recurrent(1792, 256), torch.randn(b, t, 1792, 7, 7)
     if settings["workload"] == "s0a":
         return Dual(), (torch.randn(b, t, 3, s, s), torch.randn(b, t, 3, s // 2, s // 2))
-    model = Frames(settings["workload"]).to(memory_format=torch.channels_last)
+    model = UNet() if settings["workload"] == "unet" else Frames(settings["workload"])
+    model = model.to(memory_format=torch.channels_last)
     return model, torch.randn(b, 3, s, s).contiguous(memory_format=torch.channels_last)
 
 
