@@ -11,7 +11,8 @@ import dfjax
 from dfjax.commands.data_audit import write_reports
 from dfjax.commands.main import finite
 from dfjax.commands.progress import track
-from dfjax.data.audit import audit, check_accepted, find_index, hash_index, refused, to_json
+from dfjax.data.audit import audit, check_accepted, hash_index, refused, to_json
+from dfjax.data.records import find_index
 from dfjax.errors import RunError
 from dfjax.evaluation.flags import Flag, make_flag
 
@@ -36,17 +37,15 @@ def check_data(data: Path, workdir: Path, accept: Sequence[str]) -> None:
     check_accepted(accept)
     index = find_index(data)
     content = _read(workdir)
-    if content and (content["index_sha256"], content["version"]) == (
-        hash_index(index),
-        dfjax.__version__,
-    ):
-        known = sorted({*content["accepted"], *accept})
-        if known != content["accepted"]:
-            content["accepted"] = known
-            _write(workdir, content)
-        for finding in refused(content["findings"], known):
-            _say(finding)
+    known = (hash_index(index), dfjax.__version__)
+    if content and (content["index_sha256"], content["version"]) == known:
+        accept = sorted({*content["accepted"], *accept})
     else:
+        content = None
+    if content and content["accepted"] == accept:
+        for finding in refused(content["findings"], accept):
+            _say(finding)
+    else:  # also for a newly accepted code: both reports have to say it
         result = audit(index, workers=os.cpu_count() or 1, track=track)
         content = finite(to_json(result, accept))
         write_reports(result, content, workdir, name=str(data))
@@ -83,13 +82,6 @@ def read_accepted(workdir: Path) -> list[Flag]:
 def _read(workdir: Path) -> dict[str, Any] | None:
     path = workdir / REPORT
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _write(workdir: Path, content: dict[str, Any]) -> None:
-    from dfjax.data.records import atomic_path
-
-    with atomic_path(workdir / REPORT) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _say(finding: dict[str, Any] | Any) -> None:

@@ -3,9 +3,9 @@
   dfjax data verify --pack work/pack
   dfjax data verify --index work/crops/index.parquet
 
-A pack's files are compared with its checksums.json. Of an index, the source videos are compared
-with their hashes, and every crop is decoded. Each damaged, missing or strange file is named; the
-exit code is then 1.
+A pack's files (--pack, or --index of a pack) are compared with its checksums.json. Of an index,
+the source videos are compared with their hashes, and every crop is decoded. Each damaged, missing
+or strange file is named; the exit code is then 1.
 """
 
 import argparse
@@ -30,17 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Checks everything, prints one line per bad file, and returns 1 if there is any."""
     from dfjax.data.pack_reader import MANIFEST
-    from dfjax.data.records import read_index
+    from dfjax.data.records import find_index, read_index
     from dfjax.data.verify import list_index_checks, list_pack_checks, run_checks
 
     if args.workers < 1:
         raise UsageError("--workers must be positive")
-    if args.pack:
-        work = list_pack_checks(args.pack)
-    elif (args.index.parent / MANIFEST).is_file():
-        raise UsageError(f"{args.index} is the index of a pack: use --pack {args.index.parent}")
+    index = find_index(args.index) if args.index else None
+    if index is None or (index.parent / MANIFEST).is_file():
+        work = list_pack_checks(index.parent if index else args.pack)
     else:
-        work = list_index_checks(read_index(args.index), args.index.parent)
+        work = list_index_checks(read_index(index), index.parent)
     bad = []
     checks = run_checks(work, threads=args.workers)
     for path, video_id, errors in track(checks, total=len(work), what="checking"):

@@ -22,7 +22,8 @@ from dfjax.data.face_track import Boxes, Rank, make_size_rank
 from dfjax.data.faces import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
 from dfjax.data.manipulation_mask import make_mask_rank, read_masks
 from dfjax.data.records import atomic_path
-from dfjax.data.video import ShortVideoError, iterate_frames, probe
+from dfjax.data.source import Source, find_source, iterate_source, probe_source
+from dfjax.data.video import ShortVideoError
 from dfjax.errors import InputError, UsageError
 
 JPEG_QUALITY = 95
@@ -91,11 +92,12 @@ def extract_video(
     Raises:
         InputError: the file cannot be read, ends before the last index, or cannot be aligned.
     """
-    return extract_faces(path, indices, detector, Cutting(size, margin, align))[0]
+    how = Cutting(size, margin, align)
+    return extract_faces(Source((Path(path),)), indices, detector, how)[0]
 
 
 def extract_faces(
-    path: Path,
+    source: Source,
     indices: Sequence[int],
     detector: FaceDetector,
     how: Cutting,
@@ -111,15 +113,15 @@ def extract_faces(
     Raises:
         InputError: the file cannot be read, ends before the last index, or cannot be aligned.
     """
-    frames = iterate_frames(path, indices)
+    frames = iterate_source(source, indices)
     first = next(frames)
     if first.nbytes * len(indices) <= BUFFER_BYTES:
         held = [first, *frames]
         paths = locate_faces(held, detector, every=every, make_rank=make_rank)
         return cut_faces(held, paths, how)
-    frames = iterate_frames(path, indices)
+    frames = iterate_source(source, indices)
     paths = locate_faces(frames, detector, every=every, make_rank=make_rank)
-    return cut_faces(iterate_frames(path, indices), paths, how)
+    return cut_faces(iterate_source(source, indices), paths, how)
 
 
 def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
@@ -129,17 +131,15 @@ def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
         InputError: the video cannot be read, is not the one that was indexed, or has no crop that
             is good enough.
     """
-    if task["path"] is None:
-        raise InputError("the index names no file for it")
-    path = Path(task["root"] or "", task["path"])
-    info = probe(path)
+    source = find_source(task)
+    info = probe_source(source)
     if task["sha256"] not in (None, info.sha256):
         raise InputError("the file has changed since it was indexed: run `dfjax data index` again")
     try:
-        indices, faces = _extract(settings, task, path, info.n_frames)
+        indices, faces = _extract(settings, task, source, info.n_frames)
     except ShortVideoError as error:  # the stream promises frames that do not decode
         info = info._replace(n_frames=error.n_frames)
-        indices, faces = _extract(settings, task, path, info.n_frames)
+        indices, faces = _extract(settings, task, source, info.n_frames)
     folder = crops_folder(Path(out), task["video_id"])
     rows, crops = [], []
     for face in faces:
@@ -184,9 +184,11 @@ def crops_folder(out: Path, video_id: str) -> Path:
 
 
 def _extract(
-    settings: Settings, task: Fields, path: Path, n_frames: int
+    settings: Settings, task: Fields, source: Source, n_frames: int
 ) -> tuple[list[int], list[FaceCrops]]:
     indices = choose_frames(n_frames, frames=settings.frames, every=settings.every)
+    if source.numbers is not None:
+        indices = [source.numbers[place] for place in indices]
     detector = _detector(settings.detector, settings.detector_model)
     if isinstance(detector, Precomputed):
         names = (task["video_id"], Path(task["path"]).as_posix())
@@ -194,7 +196,7 @@ def _extract(
     masked = settings.faces == "mask" and task.get("mask_path")
     mask = Path(task["root"] or "", task["mask_path"]) if masked else None
     faces = extract_faces(
-        path,
+        source,
         indices,
         detector,
         Cutting(settings.size, settings.margin, settings.align),

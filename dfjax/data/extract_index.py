@@ -23,12 +23,13 @@ from dfjax.data.extract import (
 )
 from dfjax.data.face_quality import QUALITIES
 from dfjax.data.records import atomic_path
+from dfjax.data.source import SOURCE
 from dfjax.data.worker_pool import Outcome
 from dfjax.errors import UsageError, unknown
 
 SETTINGS_FILE = "extraction.json"
 INFORMED = ("score", "frontal")  # qualities that need more than a box
-TASK_COLUMNS = ("video_id", "root", "path", "sha256", "mask_path")
+TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
 """`run(function, tasks)`: calls the function for each task somewhere, see `worker_pool`."""

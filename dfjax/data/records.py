@@ -116,6 +116,12 @@ def make_index(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*COLUMNS, *sorted(more - set(COLUMNS))])
 
 
+def find_index(path: str | os.PathLike[str]) -> Path:
+    """Returns the index file that `path` is, or that lies in the folder `path`."""
+    path = Path(path)
+    return path / "index.parquet" if path.is_dir() else path
+
+
 def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Returns the index in `path`, one row per video; list columns hold Python lists or None.
 

@@ -1,7 +1,7 @@
 """Whether files are what they were: shards against checksums, videos and crops against an index."""
 
-import hashlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,8 @@ import pandas as pd
 
 from dfjax.data.crop_check import check_frames
 from dfjax.data.pack_reader import MANIFEST, read_manifest
-from dfjax.errors import UsageError
+from dfjax.data.source import find_source, hash_files
+from dfjax.errors import InputError, UsageError
 
 
 class Check(NamedTuple):
@@ -36,7 +37,7 @@ def list_pack_checks(pack: Path) -> list[Work]:
     if not isinstance(files, dict) or not files:
         raise UsageError(f"{pack / MANIFEST} lists no files; pack again")
     work: list[Work] = [
-        _make_hash_check(pack / name, name, "", digest)
+        _make_hash_check(functools.partial(_list_one, pack / name), name, "", digest)
         if Path(name).name == name
         else _make_answer(name, "is listed, but is no file of this folder")
         for name, digest in files.items()
@@ -58,8 +59,7 @@ def list_index_checks(index: pd.DataFrame, folder: Path) -> list[Work]:
     work: list[Work] = []
     for row in index.itertuples():
         if isinstance(row.sha256, str) and isinstance(row.path, str):
-            path = Path(row.root if isinstance(row.root, str) else "", row.path)
-            work.append(_make_hash_check(path, str(path), row.video_id, row.sha256))
+            work.append(_make_source_check(row))
         if isinstance(row.frames_dir, str):
             work.append(_make_crop_check(row, folder))
     if not work:
@@ -73,16 +73,29 @@ def run_checks(work: list[Work], *, threads: int) -> Iterator[Check]:
         yield from pool.map(lambda check: check(), work)
 
 
-def _make_hash_check(path: Path, shown: str, video_id: str, digest: str) -> Work:
+def _list_one(path: Path) -> Sequence[Path]:
+    return [path]
+
+
+def _make_hash_check(
+    find: Callable[[], Sequence[Path]], shown: str, video_id: str, digest: str
+) -> Work:
     def check() -> Check:
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = hash_files(find())
         except OSError as error:
             return Check(shown, video_id, [error.strerror or str(error)])
+        except InputError as error:
+            return Check(shown, video_id, [str(error)])
         return Check(shown, video_id, [] if found == digest else ["its content has changed"])
 
     return check
+
+
+def _make_source_check(row: Any) -> Work:
+    fields = row._asdict() | {"root": row.root if isinstance(row.root, str) else ""}
+    shown = str(Path(fields["root"], row.path))
+    return _make_hash_check(lambda: find_source(fields).files, shown, row.video_id, row.sha256)
 
 
 def _make_crop_check(row: Any, folder: Path) -> Work:

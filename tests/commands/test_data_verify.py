@@ -93,6 +93,14 @@ def test_videos_and_crops_of_an_index(index, tmp_path, capsys):
     ]
 
 
+def test_the_index_of_a_pack_stands_for_the_pack(index, tmp_path, capsys):
+    pack(index, tmp_path / "pack")
+    want = verify(capsys, "--pack", tmp_path / "pack")[:2]
+    assert verify(capsys, "--index", tmp_path / "pack/index.parquet")[:2] == want
+    assert verify(capsys, "--index", tmp_path / "pack")[:2] == want
+    assert want[0] == 0
+
+
 def test_wrong_usage(index, tmp_path, capsys):
     pack(index, tmp_path / "pack")
     row = make_record(video_id="x", dataset="s", label=0)
@@ -100,7 +108,6 @@ def test_wrong_usage(index, tmp_path, capsys):
     for arguments, message in [
         (["--pack", tmp_path / "absent"], "no pack at"),
         (["--pack", tmp_path], "is not a pack"),
-        (["--index", tmp_path / "pack/index.parquet"], "use --pack"),
         (["--index", tmp_path / "bare.parquet"], "nothing can be verified"),
         ([], "one of the arguments --pack --index is required"),
     ]:

@@ -28,7 +28,7 @@ from dfjax.data.audit.findings import (
 from dfjax.data.audit.shortcut import Probe
 from dfjax.data.pack_builder import Track
 from dfjax.data.pack_reader import MANIFEST, open_pack
-from dfjax.data.records import read_index
+from dfjax.data.records import find_index, read_index
 from dfjax.errors import UsageError, unknown
 
 
@@ -138,12 +138,6 @@ def audit(
     findings = [finding for rule in rules for finding in rule(evidence)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding["severity"]))
     return Audit(findings, evidence, probe, matches, hash_index(path))
-
-
-def find_index(path: str | os.PathLike[str]) -> Path:
-    """Returns the index file that `path` is, or that lies in the folder `path`."""
-    path = Path(path)
-    return path / "index.parquet" if path.is_dir() else path
 
 
 def hash_index(path: Path) -> str:

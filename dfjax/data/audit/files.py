@@ -11,6 +11,8 @@ import pandas as pd
 from dfjax.data.audit.findings import Evidence, Finding, Problem, make_finding, name_some
 from dfjax.data.pack_builder import Track, frame_paths
 from dfjax.data.probing import probe_rows
+from dfjax.data.source import find_source
+from dfjax.errors import InputError
 
 PROBED = (
     "n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256",
@@ -36,7 +38,7 @@ def check_sources(
     rows = index[places].to_dict("records")
     problems, doubtful = [], []
     for row in rows:
-        size = _size(Path(row["root"], row["path"]))
+        size = _size(row)
         if size is None:
             problems.append(Problem("missing_file", row["video_id"], str(row["path"])))
         elif deep or pd.isna(row["bytes"]) or size != row["bytes"]:
@@ -106,10 +108,11 @@ def _complete(index: pd.DataFrame, found: dict[str, dict[str, Any]]) -> pd.DataF
     return index.assign(**filled)
 
 
-def _size(path: Path) -> int | None:
+def _size(row: dict[str, Any]) -> int | None:
+    """Returns the bytes of a row's file, or of all images of its folder, or None: it is missing."""
     try:
-        return path.stat().st_size if path.is_file() else None
-    except OSError:
+        return sum(file.stat().st_size for file in find_source(row).files)
+    except (InputError, OSError):
         return None
 
 
