@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import dfjax
 from dfjax.commands.data_audit import write_reports
 from dfjax.commands.main import finite
 from dfjax.commands.progress import track
 from dfjax.data.audit import audit, check_accepted, hash_index, refused, to_json
+from dfjax.data.components import LINKS
 from dfjax.data.records import find_index
+from dfjax.data.splits import PARTS
 from dfjax.errors import RunError
 from dfjax.evaluation.flags import Flag, make_flag
 
@@ -77,6 +81,27 @@ def read_accepted(workdir: Path) -> list[Flag]:
         for finding in content["findings"]
         if finding["severity"] == "error" and finding["code"] in content["accepted"]
     ]
+
+
+def list_accepted_links(workdir: Path, index: pd.DataFrame) -> dict[str, frozenset[str]]:
+    """Returns, by column, the people, recordings and groups that the run's own splits share.
+
+    Training went on only because all of it was accepted; without that there is nothing.
+
+    Args:
+        workdir: of the run.
+        index: all videos of its data.
+    """
+    if not read_accepted(workdir):
+        return {}
+    links = {"identities": "identity", "origin_id": "origin", "group": "group"}
+    found = {}
+    for column, link in links.items():
+        rows, values = LINKS[link](index)
+        splits = index["split"].iloc[rows].where(lambda split: split.isin(PARTS))
+        count = splits.groupby(values).nunique()
+        found[column] = frozenset(count.index[count > 1])
+    return found
 
 
 def _read(workdir: Path) -> dict[str, Any] | None:

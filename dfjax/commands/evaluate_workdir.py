@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.commands import assembly
-from dfjax.commands.auditing import read_accepted
+from dfjax.commands.auditing import list_accepted_links, read_accepted
 from dfjax.commands.detector import Detector, load
 from dfjax.commands.evaluate import write_results
 from dfjax.commands.progress import track
@@ -57,6 +57,7 @@ def evaluate_workdir(
         split=split,
         unreadable=count_unreadable(data),
         flags=read_accepted(workdir),
+        accepted=list_accepted_links(workdir, training.index) if training else {},
     )
     result = make_metrics(predictions, context)
     title = make_title(config.name, split, data.index["dataset"].iloc[rows])

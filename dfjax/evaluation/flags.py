@@ -8,9 +8,9 @@ right but say little.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,7 @@ class Evidence:
         index: index rows of the evaluated videos, or None when no index is known.
         train_index: index rows of the training videos, or None.
         history: `history.csv` of the run, or None.
+        accepted: by column, what lies in several splits of the training data and was accepted.
     """
 
     predictions: pd.DataFrame
@@ -50,6 +51,7 @@ class Evidence:
     index: pd.DataFrame | None = None
     train_index: pd.DataFrame | None = None
     history: pd.DataFrame | None = None
+    accepted: Mapping[str, Set[str]] = field(default_factory=dict)
 
 
 def make_flag(code: str, severity: str, message: str, ids: Iterable[str] = ()) -> Flag:
@@ -155,29 +157,22 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
 
 def identity_in_training(evidence: Evidence) -> Flag | None:
     """Fires when a person of an evaluated video is also in a training video."""
-    if evidence.index is None or evidence.train_index is None:
-        return None
-    seen = {person for people in evidence.train_index["identities"] for person in _list(people)}
-    shared = [bool(seen & set(_list(people))) for people in evidence.index["identities"]]
-    ids = evidence.index["video_id"][shared]
-    if not len(ids):
-        return None
-    message = f"{len(ids)} videos show people that are also in the training videos"
-    return make_flag("identity_in_training", _leak_severity(evidence), message, ids)
+    return _find_leak(
+        evidence,
+        "identity_in_training",
+        ("identities",),
+        "videos show people that are also in the training videos",
+    )
 
 
 def video_in_training(evidence: Evidence) -> Flag | None:
     """Fires when an evaluated video, or one of its group or recording, is a training video."""
-    if evidence.index is None or evidence.train_index is None:
-        return None
-    shared = pd.Series(False, index=evidence.index.index)
-    for column in ("video_id", "group", "origin_id"):
-        shared |= evidence.index[column].isin(evidence.train_index[column].dropna())
-    ids = evidence.index["video_id"][shared]
-    if not len(ids):
-        return None
-    message = f"{len(ids)} videos, or others of their group or recording, were trained on"
-    return make_flag("video_in_training", _leak_severity(evidence), message, ids)
+    return _find_leak(
+        evidence,
+        "video_in_training",
+        ("video_id", "group", "origin_id"),
+        "videos, or others of their group or recording, were trained on",
+    )
 
 
 def early_perfect(evidence: Evidence) -> Flag | None:
@@ -199,13 +194,34 @@ def _chance_error(videos: pd.DataFrame) -> float:
     return float(np.sqrt((fakes + reals + 1) / (12 * fakes * reals)))
 
 
-def _list(people: Iterable[str] | None) -> list[str]:
-    return [] if people is None else list(people)
+def _find_leak(evidence: Evidence, code: str, columns: tuple[str, ...], what: str) -> Flag | None:
+    """An error, unless training had to accept all of these links, or training videos are scored.
+
+    Scoring the training split itself is no leak, but must not be mistaken for a test.
+    """
+    index, train = evidence.index, evidence.train_index
+    if index is None or train is None:
+        return None
+    leaks, new = np.zeros(len(index), bool), False
+    for column in columns:
+        trained = {value for entry in train[column] for value in _values(entry)}
+        shared = [trained.intersection(_values(entry)) for entry in index[column]]
+        leaks |= np.array([bool(values) for values in shared], bool)
+        new |= bool(set().union(*shared) - evidence.accepted.get(column, frozenset()))
+    if not leaks.any():
+        return None
+    severity = "error" if new else "warning"
+    if set(evidence.predictions["split"]) == {"train"}:
+        severity = "info"
+    note = "" if new else ", as accepted when training"
+    return make_flag(code, severity, f"{leaks.sum()} {what}{note}", index["video_id"][leaks])
 
 
-def _leak_severity(evidence: Evidence) -> str:
-    """Scoring the training split itself is no leak, but must not be mistaken for a test."""
-    return "info" if set(evidence.predictions["split"]) == {"train"} else "error"
+def _values(entry: Any) -> list[str]:
+    """The entries of a list, or the one value there is; nulls are none."""
+    if isinstance(entry, list | tuple | np.ndarray):
+        return list(entry)
+    return [entry] if isinstance(entry, str) else []
 
 
 Rule = Callable[[Evidence], Flag | None]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -31,7 +31,8 @@ class Context:
         checkpoint: name of the checkpoint, for example `best/1200`.
         split: name of the evaluated split.
         unreadable: how many videos or clips could not be read.
-        flags: what reading the table already noticed.
+        flags: what reading the table, or auditing the training data, already noticed.
+        accepted: by column, what lies in several splits of the training data and was accepted.
     """
 
     heldout_methods: Sequence[str] = ()
@@ -42,6 +43,7 @@ class Context:
     split: str | None = None
     unreadable: int = 0
     flags: Sequence[Flag] = ()
+    accepted: Mapping[str, Set[str]] = field(default_factory=dict)
 
 
 def make_metrics(
@@ -119,6 +121,7 @@ def find_flags(
         index=index,
         train_index=context.train_index,
         history=context.history,
+        accepted=context.accepted,
     )
     found = [*context.flags, *flags.check(evidence)]
     return sorted(found, key=lambda flag: SEVERITIES.index(flag["severity"]))

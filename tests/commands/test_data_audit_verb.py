@@ -7,7 +7,7 @@ import pytest
 
 from dfjax.commands import auditing
 from dfjax.commands.main import main
-from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.records import make_index, make_record, read_index, write_index
 from dfjax.errors import RunError, UsageError
 
 
@@ -57,15 +57,17 @@ def test_training_refuses_errors_until_they_are_accepted(leaking, monkeypatch, c
     with pytest.raises(RunError, match="--accept origin_across_splits"):
         auditing.check_data(leaking, run, [])
     assert "error: origin_across_splits" in capsys.readouterr().err
-    monkeypatch.setattr(auditing, "audit", None)  # from now on the report in the workdir serves
-    with pytest.raises(RunError):
-        auditing.check_data(leaking, run, [])
     assert auditing.read_accepted(run) == []
     auditing.check_data(leaking, run, ["origin_across_splits"])
+    assert "Accepted: origin_across_splits" in (run / "audit.html").read_text()
+    monkeypatch.setattr(auditing, "audit", None)  # from now on the report in the workdir serves
     auditing.check_data(leaking, run, [])  # the same run resumes
+    auditing.check_data(leaking, run, ["origin_across_splits"] * 2)
     (flag,) = auditing.read_accepted(run)
     assert (flag["code"], flag["severity"]) == ("origin_across_splits", "warning")
     assert flag["message"].startswith("accepted when training (--accept origin_across_splits)")
+    links = auditing.list_accepted_links(run, read_index(leaking / "index.parquet"))
+    assert links["origin_id"] == {"film0", "film1"} and links["group"] == set()
     with pytest.raises(UsageError, match="unknown finding to accept 'typo'"):
         auditing.check_data(leaking, run, ["typo"])
 
@@ -79,3 +81,4 @@ def test_another_index_is_audited_again(leaking):
     assert json.loads((run / "audit.json").read_text())["accepted"] == []
     assert auditing.read_accepted(run) == []
     assert auditing.read_accepted(leaking / "no-run") == []
+    assert auditing.list_accepted_links(run, read_index(leaking / "index.parquet")) == {}

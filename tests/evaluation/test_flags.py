@@ -136,6 +136,19 @@ def test_video_group_or_recording_in_training(column):
     assert flag["code"] == "video_in_training" and len(flag["ids"]) == 1
 
 
+@pytest.mark.parametrize("column", ["group", "origin_id"])
+def test_what_training_had_to_accept_is_no_error_but_said(column):
+    rows = good()
+    evaluated, train = index(rows), other_people(rows)
+    evaluated.loc[3, column] = train.loc[8, column] = "same"
+    known = {"accepted": {column: {"same"}}, "index": evaluated, "train_index": train}
+    (flag,) = flags.check(evidence(rows, **known))
+    assert flag["severity"] == "warning" and "accepted when training" in flag["message"]
+    evaluated.loc[4, column] = train.loc[9, column] = "new"
+    (flag,) = flags.check(evidence(rows, **known))
+    assert flag["severity"] == "error" and len(flag["ids"]) == 2
+
+
 def test_unknown_people_and_recordings_do_not_match_each_other():
     rows = good()
     nobody = [None] * len(rows)
