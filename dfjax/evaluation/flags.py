@@ -19,7 +19,8 @@ from dfjax.evaluation.aggregation import KEY, VIDEO
 
 INVERTED = 0.35  # video AUC below which chance or a weak detector is no explanation
 CONSTANT = 1e-6  # spread of scores below which a detector says the same of everything
-ENOUGH = 20  # videos below which accuracy and precision say too little for a rule
+CHANCE = 1.645  # standard errors: what one in twenty tables of chance exceeds on one side
+FEW, ENOUGH = 10, 20  # videos: no rule on accuracy or precision below, only a strict one between
 
 
 class Flag(TypedDict):
@@ -112,22 +113,27 @@ def constant(evidence: Evidence) -> Flag | None:
 
 
 def inverted(evidence: Evidence) -> Flag | None:
-    """Fires on AUC below 0.35 and two standard errors of chance (Mann-Whitney) below 0.5."""
+    """Fires on AUC below 0.35 and 1.645 standard errors of chance (Mann-Whitney) below 0.5."""
     auc = evidence.metrics.get("video_auc")
     if not isinstance(auc, float):
         return None
-    if auc >= INVERTED or 0.5 - auc <= 2 * _chance_error(evidence.videos):
+    if auc >= INVERTED or 0.5 - auc <= CHANCE * _chance_error(evidence.videos):
         return None
     message = f"video AUC {auc:.3f}: reals score above fakes; are the labels fake = 1?"
     return make_flag("inverted_predictions", "error", message)
 
 
 def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
-    """Fires on accuracy ≥ 0.75 with AUC within 0.05 of 0.5: the majority class was called."""
+    """Fires on accuracy ≥ 0.75 with AUC near 0.5: the majority class was called.
+
+    Near is within 0.05, or within 1.645 standard errors of chance but never more than 0.1: ten
+    reals among two hundred videos move the AUC of chance as far as that.
+    """
     auc, accuracy = evidence.metrics.get("video_auc"), evidence.metrics.get("accuracy")
     if not isinstance(auc, float) or not isinstance(accuracy, float):
         return None
-    if accuracy < 0.75 or abs(auc - 0.5) > 0.05 or len(evidence.videos) < ENOUGH:
+    near = min(0.1, max(0.05, CHANCE * _chance_error(evidence.videos)))
+    if accuracy < 0.75 or abs(auc - 0.5) > near or len(evidence.videos) < FEW:
         return None
     message = f"accuracy {accuracy:.3f} but video AUC {auc:.3f}: it only follows the class balance"
     return make_flag("accuracy_without_ranking", "warning", message)
@@ -137,16 +143,18 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
     """Fires when what is called real, and what is called fake, holds each class as all videos do.
 
     That is what scores joined to the labels of other videos look like. A share is taken for the
-    prior when it differs by less than 0.03 or 1.645 standard errors, from `ENOUGH` videos on.
+    prior when it differs by less than 0.03; or, of `ENOUGH` videos on, 1.645 standard errors.
     """
     fake = evidence.videos["label"].to_numpy() == 1
     called = evidence.videos["fake_prob"].to_numpy() >= 0.5
-    if min(called.sum(), (~called).sum()) < ENOUGH or fake.all() or not fake.any():
+    fewest = min(called.sum(), (~called).sum())
+    if fewest < FEW // 2 or len(fake) < FEW or fake.all() or not fake.any():
         return None
     prior = fake.mean()
     precision, among_real = fake[called].mean(), fake[~called].mean()
     for share, n in ((precision, called.sum()), (among_real, (~called).sum())):
-        if abs(share - prior) > max(0.03, 1.645 * np.sqrt(prior * (1 - prior) / n)):
+        noise = CHANCE * np.sqrt(prior * (1 - prior) / n) if fewest >= ENOUGH else 0.0
+        if abs(share - prior) > max(0.03, noise):
             return None
     message = (
         f"of those called fake {precision:.3f} are fake, of those called real {among_real:.3f},"
@@ -176,13 +184,13 @@ def video_in_training(evidence: Evidence) -> Flag | None:
 
 
 def early_perfect(evidence: Evidence) -> Flag | None:
-    """Fires when validation AUC was ≥ 0.995 within the first two epochs: a leak or a shortcut."""
+    """Fires when validation AUC was ≥ 0.99 within the first two epochs: a leak or a shortcut."""
     history = evidence.history
     if history is None or "val_video_auc" not in history:
         return None
     early = history.sort_values("epoch").head(2)
     best = early["val_video_auc"].max()
-    if not best >= 0.995:
+    if not best >= 0.99:
         return None
     message = f"validation AUC reached {best:.3f} within {len(early)} epochs: look for a shortcut"
     return make_flag("early_perfect_validation", "warning", message)

@@ -35,7 +35,10 @@ COLUMNS: dict[str, str] = {
     "fake_prob": "float64",
     "split": "object",
 }
-LABEL_WORDS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "real": dfjax.REAL, "fake": dfjax.FAKE}
+LABEL_WORDS = {
+    **dict.fromkeys(("0", "0.0", "false", "real"), dfjax.REAL),
+    **dict.fromkeys(("1", "1.0", "true", "fake"), dfjax.FAKE),
+}
 TEXT = ("dataset", "video_id", "unit", "method", "split")
 CHECKPOINT = b"dfjax.checkpoint"
 
@@ -88,7 +91,7 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, str | None]:
     try:
         if path.suffix.lower() in (".csv", ".txt"):
             # Text stays text: the video "003" is not the number 3.
-            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str)), None
+            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), skipinitialspace=True), None
         table = pq.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
@@ -109,6 +112,9 @@ def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> lis
         raise UsageError(f"{name} lacks the column {', '.join(missing)}")
     if not len(table):
         raise UsageError(f"{name} has no rows")
+    nameless = int(table["video_id"].isna().sum())
+    if nameless:
+        raise UsageError(f"{name}: {nameless} rows have no video_id")
     table["video_id"] = table["video_id"].astype(str)
     table["label"] = _labels(table["label"], name)
     _fill_scores(table, name)
@@ -120,7 +126,7 @@ def _labels(column: pd.Series, name: str) -> pd.Series:
     words = column.astype(str).str.strip().str.lower()
     labels = words.map(LABEL_WORDS)
     if labels.isna().any():
-        wrong = sorted(set(column[labels.isna()].astype(str)))[:3]
+        wrong = sorted({str(value) for value in column[labels.isna()]})[:3]
         raise UsageError(f"{name}: label must be 0 (real) or 1 (fake), not {', '.join(wrong)}")
     return labels.astype("int8")
 
@@ -172,9 +178,19 @@ def _fill_units(table: pd.DataFrame, name: str) -> list[Flag]:
         flags.append(make_flag("no_position", "warning", message, ids))
         order = table[unnumbered].groupby([*VIDEO, "unit"]).cumcount()
         positions = positions.fillna(order.astype("float64"))
-    table["position"] = positions.fillna(0).astype("int32")
-    table["face"] = table["face"].fillna(0).astype("int32") if "face" in table else np.int32(0)
+    table["position"] = _whole(positions.fillna(0), "position", name)
+    table["face"] = _whole(table["face"].fillna(0), "face", name) if "face" in table else 0
+    table["face"] = table["face"].astype("int32")
     return flags
+
+
+def _whole(column: pd.Series, what: str, name: str) -> pd.Series:
+    """The column as int32; a rounded or wrapped number would join rows that are apart."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = column[~((numbers % 1 == 0) & (numbers.abs() < 2**31))]
+    if len(wrong):
+        raise UsageError(f"{name}: {what} must be a whole number below 2^31, not {wrong.iloc[0]}")
+    return numbers.astype("int32")
 
 
 def _take_unit(table: pd.DataFrame, name: str) -> None:

@@ -97,12 +97,19 @@ def test_inverted_predictions():
     assert "inverted_predictions" in codes(rows.assign(fake_prob=1 - rows.fake_prob))
     few = table([0, 1], [0.9, 0.1])  # AUC 0, but of two videos
     assert codes(few) == []
+    assert codes(table([0, 0, 0, 1, 1, 1], [0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == [
+        "inverted_predictions"
+    ]
 
 
 def test_accuracy_without_ranking():
     rng = np.random.default_rng(1)
     majority = table(np.r_[np.zeros(20), np.ones(180)].astype(int), rng.uniform(0.6, 0.9, 200))
     assert "accuracy_without_ranking" in codes(majority)
+    ten = table(np.arange(10) // 9, np.linspace(0.1, 0.4, 10)[[0, 2, 4, 6, 8, 9, 7, 5, 3, 1]])
+    assert "accuracy_without_ranking" not in codes(ten)  # the one fake scores low: AUC 1/9
+    middle = ten.assign(fake_prob=np.linspace(0.1, 0.4, 10)[[0, 1, 2, 3, 5, 6, 7, 8, 9, 4]])
+    assert "accuracy_without_ranking" in codes(middle)
     ranked = majority.assign(fake_prob=majority.fake_prob / 2 + 0.3 * majority.label + 0.1)
     assert "accuracy_without_ranking" not in codes(ranked)
 
@@ -115,6 +122,16 @@ def test_scores_joined_to_the_labels_of_other_videos(seed):
     )
     assert "precision_is_prior" in codes(mixed)
     assert "precision_is_prior" not in codes(rows)
+
+
+def test_precision_of_few_videos_has_to_be_the_prior_itself():
+    labels = np.arange(12) % 2
+    assert "precision_is_prior" in codes(
+        table(labels, np.repeat([0.2, 0.7, 0.3, 0.8], [2, 4, 4, 2]))
+    )
+    assert "precision_is_prior" not in codes(table(labels, np.r_[0.7, labels[1:] * 0.5 + 0.2]))
+    half = np.r_[0.7, 0.2, 0.7, 0.2, labels[4:] * 0.5 + 0.2]  # 4 of 6 right, which 12 cannot tell
+    assert "precision_is_prior" not in codes(table(labels, half))
 
 
 def test_identity_in_training():

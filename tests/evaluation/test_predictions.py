@@ -74,6 +74,11 @@ def test_scores_that_are_missing_are_kept_for_the_flags(tmp_path):
         ("video_id,label,fake_prob\na,1,high\n", "not numbers"),
         ("video_id,label,fake_prob,unit\na,1,0.5,shot\n", "not shot"),
         ("video_id,label,fake_prob\na,1,0.5\na,0,0.5\n", "both labels"),
+        ("video_id,label,fake_prob\na,,0.5\nb,1,0.5\n", "label must be 0 .*, not nan"),
+        ("video_id,label,fake_prob\n,1,0.5\n", "1 rows have no video_id"),
+        ("video_id,label,fake_prob,frame,face\na,1,0.5,0,left\n", "face must be a whole number"),
+        ("video_id,label,fake_prob,frame\na,1,0.5,0.5\n", "position must be .*, not 0.5"),
+        ("video_id,label,fake_prob,frame\na,1,0.5,5000000000\n", "position must be a whole"),
         ("", "not a table"),
     ],
 )
@@ -81,6 +86,11 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path, text, message):
     with pytest.raises(UsageError, match=message) as error:
         read(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+def test_booleans_and_blanks_after_commas_are_read(tmp_path):
+    table = read(tmp_path, "video_id, label, fake_prob\na, True, 0.9\nb, False, 0.2\n").predictions
+    assert table["label"].tolist() == [1, 0] and table["fake_prob"].tolist() == [0.9, 0.2]
 
 
 def test_missing_and_broken_files(tmp_path):
