@@ -3,8 +3,9 @@
 XLA's native forward convolution is fine on a CPU; its automatic gradient is up to a hundred times
 too slow there. Three matrix forms replace it, by the shape at hand: a 1 x 1 convolution is one
 matrix product; small maps gather their patches first (im2col); large maps keep the native forward
-and input gradient and take the weight gradient as k x k products, because patches would cost k x k
-times the map.
+and input gradient and take the weight gradient as products, because patches would cost k x k times
+the map: a strip of rows at a time, whose patches stay in the cache, or, where the batch may be
+sharded, one product for each of the k x k shifts.
 """
 
 import functools
@@ -19,8 +20,10 @@ from dfjax.ops.padding import Padding, padded_size
 
 PATCH_CELLS = 256  # output maps up to 16 x 16 use patches
 PATCH_CHANNELS = 4  # and so do images, whose patches are thin
+STRIP = 2**20  # numbers in the patches of a strip: 4 MB of float32
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+_NONE = (0, 0, 0)
 
 
 def conv(
@@ -49,7 +52,7 @@ def conv(
     size = [padded_size(n, k, stride, pad) for n, pad in zip(x.shape[1:3], padding)]
     if size[0] * size[1] <= PATCH_CELLS or x.shape[3] <= PATCH_CHANNELS:
         return patch_conv(x, kernel, stride=stride, padding=padding)
-    return _native_forward(stride, padding, x, kernel)
+    return _native_forward(stride, padding, lowering.batch_scan, x, kernel)
 
 
 def patch_conv(
@@ -68,19 +71,23 @@ def _native(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _native_forward(stride: int, padding: Padding, x: Array, kernel: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _native_forward(
+    stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
+) -> Array:
+    del batch_scan  # concerns the gradient only
     return _native(x, kernel, stride, padding)
 
 
 def _forward(
-    stride: int, padding: Padding, x: Array, kernel: Array
+    stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
+    del batch_scan
     return _native(x, kernel, stride, padding), (x, kernel)
 
 
 def _backward(
-    stride: int, padding: Padding, saved: tuple[Array, Array], grad: Array
+    stride: int, padding: Padding, batch_scan: bool, saved: tuple[Array, Array], grad: Array
 ) -> tuple[Array, Array]:
     x, kernel = saved
     k = kernel.shape[0]
@@ -98,15 +105,50 @@ def _backward(
         lhs_dilation=(stride, stride),
         dimension_numbers=_DIMENSIONS,
     )
-    windows = _windows(x, k, stride, padding)
-    taps = [
-        jnp.einsum("npqi,npqo->io", window, grad, preferred_element_type=jnp.float32)
-        for window in windows
-    ]
-    return dx, jnp.stack(taps).reshape(kernel.shape).astype(kernel.dtype)
+    gradient = _strip_kernel_gradient if batch_scan else _kernel_gradient
+    return dx, gradient(x, grad, k, stride, padding).astype(kernel.dtype)
 
 
 _native_forward.defvjp(_forward, _backward)
+
+
+def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
+    """Gradient by the kernel, [k, k, I, O]: one product over batch and map for each shift."""
+    taps = [
+        jnp.einsum("npqi,npqo->io", window, grad, preferred_element_type=jnp.float32)
+        for window in _windows(x, k, stride, padding)
+    ]
+    return jnp.stack(taps).reshape(k, k, x.shape[3], grad.shape[3])
+
+
+def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
+    """The same, one product of the gradient with the patches of a strip of rows at a time."""
+    n, height, width, outputs = grad.shape
+    inputs = x.shape[3]
+    rows = min(height, max(1, STRIP // (width * k * k * inputs)))
+    strips = -(-height // rows)
+    reach = stride * (rows - 1) + k  # rows of x that a strip sees
+    (top, _), columns = padding
+    below = stride * rows * (strips - 1) + reach - top - x.shape[1]
+    padded = lax.pad(x, jnp.zeros((), x.dtype), [_NONE, (top, below, 0), (*columns, 0), _NONE])
+    grad = jnp.pad(grad, ((0, 0), (0, strips * rows - height), (0, 0), (0, 0)))
+
+    def add(total: Array, number: Array) -> tuple[Array, None]:
+        sample, strip = number // strips, number % strips
+        seen = lax.dynamic_slice(
+            padded,
+            (sample, strip * rows * stride, 0, 0),
+            (1, reach, padded.shape[2], inputs),
+        )
+        here = lax.dynamic_slice(grad, (sample, strip * rows, 0, 0), (1, rows, width, outputs))
+        patches = jnp.concatenate(_windows(seen, k, stride, ((0, 0), (0, 0))), axis=-1)
+        # outputs first: XLA's product on a CPU is up to twice as fast that way round
+        product = jnp.einsum("npqo,npqi->oi", here, patches, preferred_element_type=jnp.float32)
+        return total + product, None
+
+    zeros = jnp.zeros((outputs, k * k * inputs), jnp.float32)
+    total, _ = lax.scan(add, zeros, jnp.arange(n * strips))
+    return total.T.reshape(k, k, inputs, outputs)
 
 
 def _windows(x: Array, k: int, stride: int, padding: Padding) -> list[Array]:

@@ -62,10 +62,11 @@ def test_depthwise_lowerings_agree(size, k, stride, flavour):
 
 @pytest.mark.parametrize("size,k,stride,flavour", [*CASES, ((7, 6), 1, 2, "same")])
 def test_dense_lowerings_agree(size, k, stride, flavour, monkeypatch):
-    monkeypatch.setattr(conv_module, "PATCH_CELLS", 20)  # both matrix forms occur among the cases
+    monkeypatch.setattr(conv_module, "PATCH_CELLS", 15)  # both matrix forms occur among the cases
+    monkeypatch.setattr(conv_module, "STRIP", 1600)  # strips of 1 or 4 rows, a short last one
     padding = pad_amounts(flavour, size, k, stride, native=0)
     x, kernel = draw((2, *size, 6), 0), draw((k, k, 6, 5), 1)
-    assert_same(conv, [MATMUL], x, kernel, stride=stride, padding=padding)
+    assert_same(conv, [MATMUL, SCAN], x, kernel, stride=stride, padding=padding)
 
 
 def test_bfloat16_agrees_to_its_own_precision():
@@ -75,6 +76,15 @@ def test_bfloat16_agrees_to_its_own_precision():
     assert_same(
         depthwise_conv, [MATMUL, SCAN, TAPS], x, kernel, stride=2, padding=padding, relative=2**-7
     )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("cells", [0, 256])
+def test_dense_bfloat16_agrees_to_its_own_precision(stride, cells, monkeypatch):
+    monkeypatch.setattr(conv_module, "PATCH_CELLS", cells)  # the two matrix forms
+    padding = pad_amounts("same", (9, 8), 3, stride, native=0)
+    x, kernel = draw((2, 9, 8, 6), 0, jnp.bfloat16), draw((3, 3, 6, 5), 1)
+    assert_same(conv, [MATMUL, SCAN], x, kernel, stride=stride, padding=padding, relative=2**-7)
 
 
 def test_depthwise_of_a_known_map():
