@@ -1,6 +1,5 @@
 """The evaluation of a workdir: its detector on its own data, or on another index."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from dfjax.commands.detector import Detector, load
 from dfjax.commands.evaluate import write_results
 from dfjax.commands.progress import track
 from dfjax.commands.training import use_compilation_cache
+from dfjax.data.error_log import read_errors
 from dfjax.data.pack import Pack, open_pack, pack
 from dfjax.data.pack_reader import MANIFEST
 from dfjax.data.records import SPLITS
@@ -83,10 +83,7 @@ def open_index(index: Path, out: Path) -> Pack:
 
 def count_unreadable(data: Pack) -> int:
     """Returns how many videos could not be packed at all."""
-    log = data.path / "errors.jsonl"
-    if not log.is_file():
-        return 0
-    listed = {json.loads(line)["video_id"] for line in log.read_text().splitlines()}
+    listed = {entry["video_id"] for entry in read_errors(data.path)}
     return len(listed - set(data.index["video_id"]))
 
 

@@ -23,6 +23,12 @@ VERBS = {
     "doctor": "versions, devices, codecs, detectors, free disk",
 }
 
+WRONG_PLACE = {
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
+"""What the system says of a path that the user should not have named, such as a read-only --out."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line with the command that helps.
@@ -73,10 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            print(f"dfjax: the disk is full: {error}", file=sys.stderr)
+            return FINDING
+        if error.errno not in WRONG_PLACE or error.filename is None:
             raise
-        print(f"dfjax: the disk is full: {error}", file=sys.stderr)
-        return FINDING
+        print(f"dfjax: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return USAGE
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -1,5 +1,6 @@
 """`errors.jsonl`: the inputs that were left out, one JSON object a line."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -24,3 +25,18 @@ class ErrorLog:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.count += 1
+
+
+def read_errors(folder: Path) -> list[dict[str, str]]:
+    """Returns the inputs that the step which made `folder` left out; none without a log.
+
+    A line that a killed process did not finish, or that is of another program, is passed over.
+    """
+    log = folder / "errors.jsonl"
+    if not log.is_file():
+        return []
+    entries = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            entries.append(json.loads(line))
+    return [e for e in entries if isinstance(e, dict) and {"video_id", "error"} <= e.keys()]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.data.crop_check import check_crops
-from dfjax.data.error_log import ErrorLog
+from dfjax.data.error_log import ErrorLog, read_errors
 from dfjax.data.flow_files import check_flows, flow_path, has_flow
 from dfjax.data.folder_lock import lock_folder
 from dfjax.data.pack_builder import Track, count_records, frame_paths, write_records
@@ -154,12 +154,10 @@ def _write_manifest(folder: Path, source: str, crop_size: int) -> None:
 
 def _report(out: Path, *, reused: bool) -> PackReport:
     index = read_index(out / "index.parquet")
-    errors = out / "errors.jsonl"
-    lines = errors.read_text().splitlines() if errors.exists() else []
     return PackReport(
         videos=len(index),
         frames=int(index["frame_indices"].map(len).sum()),
         crop_size=int(read_manifest(out)["crop_size"]),
-        errors=[json.loads(line) for line in lines],
+        errors=read_errors(out),
         reused=reused,
     )

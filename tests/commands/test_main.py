@@ -36,6 +36,15 @@ def test_without_a_verb_the_help_and_2(capsys):
     assert all(verb in text for verb in main_module.VERBS)
 
 
+def test_a_place_that_cannot_be_written_is_one_line_and_2(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    for out in (file, file / "below"):
+        assert main(["data", "synth", "--out", str(out)]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"dfjax: cannot use {file}") and err.count("\n") == 1
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"dfjax {dfjax.__version__}\n"

@@ -154,7 +154,8 @@ def test_files_that_changed_since(videos):
 
 def test_what_indexing_left_out_is_repeated(videos):
     line = '{"video_id": "d/x", "path": "x.mp4", "stage": "probe", "error": "empty file"}\n'
-    (videos / "errors.jsonl").write_text(line)
+    half = '{"video_id": "d/y", "pa'  # of a process that was killed
+    (videos / "errors.jsonl").write_text(line + half)
     assert codes(audit(videos, workers=1))["left_out"]["ids"] == ["d/x"]
 
 

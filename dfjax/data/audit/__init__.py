@@ -7,7 +7,6 @@ findings. A finding of severity `error` means: numbers from these data will misl
 import dataclasses
 import datetime
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from dfjax.data.audit.findings import (
     make_finding,
 )
 from dfjax.data.audit.shortcut import Probe
+from dfjax.data.error_log import read_errors
 from dfjax.data.pack_builder import Track
 from dfjax.data.pack_reader import MANIFEST, open_pack
 from dfjax.data.records import find_index, read_index
@@ -115,7 +115,9 @@ def audit(
     table = read_index(path)
     if not len(table):
         raise UsageError(f"{path} has no videos")
-    problems = _read_left_out(path.parent)
+    problems = [
+        Problem("left_out", entry["video_id"], entry["error"]) for entry in read_errors(path.parent)
+    ]
     table, found = files.check_sources(
         table, deep=deep, workers=workers, time_limit=time_limit, track=track
     )
@@ -175,12 +177,3 @@ def to_json(result: Audit, accepted: Sequence[str] = ()) -> dict[str, Any]:
         "version": dfjax.__version__,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-
-
-def _read_left_out(folder: Path) -> list[Problem]:
-    """What an earlier step could not use, from its `errors.jsonl`."""
-    log = folder / "errors.jsonl"
-    if not log.is_file():
-        return []
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return [Problem("left_out", line["video_id"], line["error"]) for line in lines]
