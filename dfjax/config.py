@@ -184,7 +184,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
     for item in overrides:
         _check_override(item, _leaves(_parse([argument])))
     try:
-        return _parse([argument, *overrides]).lock()
+        return _parse([argument, *map(_quote_words, overrides)]).lock()
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"config {spec}: {error}") from error
 
@@ -207,6 +207,14 @@ def _check_override(item: str, keys: dict[str, Any]) -> None:
         return
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)
     raise UsageError(f"config has no key {key!r}. Did you mean {near[0]!r}?")
+
+
+def _quote_words(item: str) -> str:
+    """Words where a tuple is wanted need no quotes: `--config.data.holdout_methods=warp,blend`."""
+    option, _, text = item.partition("=")
+    if option != "--config.data.holdout_methods" or text.lstrip()[:1] in ("(", "[", "'", '"'):
+        return item
+    return f"{option}={tuple(word.strip() for word in text.split(',') if word.strip())!r}"
 
 
 def _leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
@@ -234,8 +242,13 @@ def from_dict(values: dict[str, Any]) -> ConfigDict:
         node = config
         for part in filter(None, section.split(".")):
             node = node[part]
-        node[leaf] = tuple(value) if isinstance(known[key], tuple) else value
+        node[leaf] = _as_tuple(value) if isinstance(known[key], tuple) else value
     return config
+
+
+def _as_tuple(value: Any) -> Any:
+    """JSON has lists; the schema, like the command line, has tuples, also inside of tuples."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
 
 
 def to_json(config: ConfigDict) -> str:

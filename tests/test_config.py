@@ -39,6 +39,23 @@ def test_overrides_are_typed_and_reach_nested_keys():
 
 
 @pytest.mark.parametrize(
+    ("text", "methods"),
+    [
+        ("warp", ("warp",)),
+        ("warp,blend", ("warp", "blend")),
+        ("Face Swap, warp", ("Face Swap", "warp")),
+        ("('warp',)", ("warp",)),
+        ("['warp', 'blend']", ("warp", "blend")),
+        ("()", ()),
+        ("", ()),
+    ],
+)
+def test_methods_held_back_need_no_quotes(text, methods):
+    config = load_config("dual_stream", [f"--config.data.holdout_methods={text}"])
+    assert config.data.holdout_methods == methods
+
+
+@pytest.mark.parametrize(
     ("override", "nearest"),
     [
         ("--config.optimizer.learning_rat=1", "optimizer.learning_rate"),
@@ -72,7 +89,8 @@ def test_wrong_usage_is_one_line(spec, overrides, message):
 
 @pytest.mark.parametrize("variant", ["", ":smoke", ":tiny"])
 def test_saving_and_reading_gives_the_same(variant):
-    config = load_config(f"dual_stream{variant}", ["--config.seed=7"])
+    pairs = "--config.optimizer.multipliers=(('hq', 0.1), ('lq', 2.0))"
+    config = load_config(f"dual_stream{variant}", ["--config.seed=7", pairs])
     again = from_dict(json.loads(to_json(config)))
     assert differences(config, again) == []
     assert to_json(again) == to_json(config)

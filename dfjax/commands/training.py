@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from dfjax.commands import assembly
 from dfjax.commands.auditing import check_data
+from dfjax.commands.config_check import check_config
 from dfjax.commands.validation import make_validate
 from dfjax.data.pack import Pack
 from dfjax.data.pipeline import batches_per_epoch, make_train_batches
@@ -81,6 +82,7 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         RunError: the audit found errors in the data that nobody accepted.
         Stopped: a signal came; everything is saved.
     """
+    check_config(config)
     with workdirs.locked(workdir):
         workdirs.check(workdir, config)
         use_compilation_cache(workdir)

@@ -89,7 +89,7 @@ def match_paths(tree: Any, patterns: Sequence[str]) -> Any:
 
     def match(path: tuple[Any, ...], leaf: Any) -> bool:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        hits = [pattern for pattern in patterns if re.search(pattern, name)]
+        hits = [pattern for pattern in patterns if _search(pattern, name)]
         used.update(hits)
         return bool(hits)
 
@@ -98,6 +98,13 @@ def match_paths(tree: Any, patterns: Sequence[str]) -> Any:
         if pattern not in used:
             raise UsageError(f"optimizer: the pattern {pattern!r} matches no parameter")
     return found
+
+
+def _search(pattern: str, name: str) -> bool:
+    try:
+        return bool(re.search(pattern, name))
+    except re.error as error:
+        raise UsageError(f"optimizer: {pattern!r} is no regular expression: {error}") from None
 
 
 def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation:
@@ -110,6 +117,11 @@ def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation
 def _scale_by_path(multipliers: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
     if not multipliers:
         return optax.identity()
+    for pair in multipliers:
+        if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
+            raise UsageError(
+                f"optimizer.multipliers are pairs such as (('hq/', 0.1),), not {pair!r}"
+            )
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         trees = [match_paths(updates, [pattern]) for pattern, _ in multipliers]

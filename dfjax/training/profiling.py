@@ -8,18 +8,27 @@ import jax
 from dfjax.errors import UsageError
 
 
-class Profiler:
-    """Traces steps START up to STOP of `config.profile = "START:STOP"` into `workdir/profile`.
+def read_steps(text: str) -> tuple[int, int]:
+    """Returns (START, STOP) of `START:STOP`, (-1, -1) of an empty text.
 
     Raises:
         UsageError: the text has another form, or STOP is not after START.
     """
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if text and not (match and int(match[1]) < int(match[2])):
+        raise UsageError(f"profile={text!r} is not START:STOP with START < STOP, in steps")
+    return (int(match[1]), int(match[2])) if match else (-1, -1)
+
+
+class Profiler:
+    """Traces steps START up to STOP of `config.profile = "START:STOP"` into `workdir/profile`.
+
+    Raises:
+        UsageError: as `read_steps`.
+    """
 
     def __init__(self, steps: str, workdir: Path) -> None:
-        match = re.fullmatch(r"(\d+):(\d+)", steps)
-        if steps and not (match and int(match[1]) < int(match[2])):
-            raise UsageError(f"profile={steps!r} is not START:STOP with START < STOP, in steps")
-        self.start, self.stop = (int(match[1]), int(match[2])) if match else (-1, -1)
+        self.start, self.stop = read_steps(steps)
         self.folder = workdir / "profile"
         self.tracing = False
 

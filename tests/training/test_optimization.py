@@ -117,3 +117,16 @@ def test_multipliers_scale_the_rate_of_the_paths_they_match():
 def test_a_pattern_that_matches_nothing_is_an_error(option):
     with pytest.raises(UsageError, match="'kernle' matches no parameter"):
         one_step(weight_decay=0.1, **{option: ["kernle"]})
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"freeze": ["("]}, "no regular expression"),
+        ({"multipliers": ["hq"]}, "pairs such as"),
+        ({"multipliers": [("hq", "0.1")]}, "pairs such as"),
+    ],
+)
+def test_what_is_no_pattern_or_pair_is_an_error(option, message):
+    with pytest.raises(UsageError, match=message):
+        one_step({"kernel": jnp.ones(2)}, momentum=0.0, **option)

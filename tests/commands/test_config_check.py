@@ -1,0 +1,39 @@
+"""Out-of-range numbers and unknown names are told at once, by their key."""
+
+import pytest
+
+from dfjax.commands.config_check import check_config, list_metrics
+from dfjax.config import config_names, load_config
+from dfjax.errors import UsageError
+
+
+@pytest.mark.parametrize("variant", ["", ":smoke", ":tiny"])
+def test_every_config_passes(variant):
+    for name in config_names():
+        check_config(load_config(f"{name}{variant}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs=0", "train.epochs must be at least 1, not 0"),
+        ("train.accumulate=0", "train.accumulate must be at least 1"),
+        ("optimizer.learning_rate=nan", "optimizer.learning_rate must be at least 0, not nan"),
+        ("train.ema_decay=1", "train.ema_decay must be below 1"),
+        ("data.frames=0", "data.frames must be at least 1"),
+        ("data.sampling=odd", "unknown data.sampling 'odd'"),
+        ("model.name=dual_straem", "Did you mean 'dual_stream'"),
+        ("early_stop.metric=video_acu", "Did you mean 'video_auc'"),
+        ("plateau.metric=lost", "Did you mean 'loss'"),
+        ("profile=5", "profile='5' is not START:STOP"),
+    ],
+)
+def test_what_cannot_be_is_named(override, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(load_config("dual_stream", [f"--config.{override}"]))
+
+
+def test_what_can_be_monitored_are_numbers_of_the_validation():
+    names = list_metrics()
+    assert {"loss", "video_auc", "eer", "clip_auc", "video_auc_max"} <= set(names)
+    assert not [name for name in names if name.endswith("_ci")]
