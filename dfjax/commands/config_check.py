@@ -53,6 +53,9 @@ def check_config(config: ConfigDict) -> None:
     full_options(config.model.name, {})
     check_sampling(Sampling(config.data.frames, config.data.sampling, config.data.stride))
     read_steps(config.profile)
+    for pair in config.optimizer.multipliers:
+        if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
+            raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
     for section in ("early_stop", "plateau"):
         if config[section].metric not in (names := list_metrics()):
             raise unknown(f"{section}.metric", config[section].metric, names)

@@ -117,11 +117,6 @@ def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation
 def _scale_by_path(multipliers: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
     if not multipliers:
         return optax.identity()
-    for pair in multipliers:
-        if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
-            raise UsageError(
-                f"optimizer.multipliers are pairs such as (('hq/', 0.1),), not {pair!r}"
-            )
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         trees = [match_paths(updates, [pattern]) for pattern, _ in multipliers]

@@ -25,6 +25,8 @@ def test_every_config_passes(variant):
         ("model.name=dual_straem", "Did you mean 'dual_stream'"),
         ("early_stop.metric=video_acu", "Did you mean 'video_auc'"),
         ("plateau.metric=lost", "Did you mean 'loss'"),
+        ("optimizer.multipliers=hq", "optimizer.multipliers are pairs"),
+        ("optimizer.multipliers=(('hq', '1'),)", "optimizer.multipliers are pairs"),
         ("profile=5", "profile='5' is not START:STOP"),
     ],
 )
