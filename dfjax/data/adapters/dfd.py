@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from dfjax import FAKE, REAL
-from dfjax.data.adapters.ffpp import COMPRESSIONS, RATE, add_masks, list_tree
+from dfjax.data.adapters.ffpp import COMPRESSIONS, END, RATE, add_masks, list_tree
 from dfjax.data.adapters.listing import REFUSED, Listing, Problem, Row, keep_pairs, shorten
 from dfjax.data.records import make_record
 from dfjax.errors import UsageError
 
 DATASET = "dfd"
 PLACE = re.compile(
-    rf"(original_sequences/actors|manipulated_sequences/DeepFakeDetection)/{RATE}/videos/(.+)\.\w+"
+    rf"(original_sequences/actors|manipulated_sequences/DeepFakeDetection)/{RATE}/"
+    rf"(?:videos|images)/(.+?){END}"
 )
 REAL_NAME = re.compile(r"(\d+)__(.+)")
 FAKE_NAME = re.compile(r"(\d+)_(\d+)__(.+)__(\w{8})")

@@ -2,8 +2,9 @@
 
 `original_sequences/youtube/C/videos/ID.mp4` and
 `manipulated_sequences/METHOD/C/videos/TARGET_DONOR.mp4`, C being `raw` (also spelt `c0`), `c23`,
-`c40`; `splits/{train,val,test}.json` are lists of id pairs, whose two fakes (both orders) and two
-reals belong to the split. `conversion_dict.json` names the recording each sequence was cut from.
+`c40`, or folders of frames `…/images/ID/`; `splits/{train,val,test}.json` are lists of id pairs,
+whose two fakes (both orders) and two reals belong to the split. `conversion_dict.json` names the
+recording each sequence was cut from.
 """
 
 import json
@@ -24,8 +25,12 @@ DATASET = "ffpp"
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 COMPRESSIONS = {"raw": "raw", "c0": "raw", "c23": "c23", "c40": "c40"}
 RATE = f"({'|'.join(COMPRESSIONS)})"  # beside them lie `masks`, which are videos, too
-REAL_PATH = re.compile(rf"original_sequences/youtube/{RATE}/videos/(\d{{3}})\.\w+")
-FAKE_PATH = re.compile(rf"manipulated_sequences/(\w+)/{RATE}/videos/(\d{{3}})_(\d{{3}})\.\w+")
+END = r"(?:\.\w+)?"  # a folder of frames has none
+REAL_PATH = re.compile(rf"original_sequences/youtube/{RATE}/(?:videos|images)/(\d{{3}}){END}")
+FAKE_PATH = re.compile(
+    rf"manipulated_sequences/(\w+)/{RATE}/(?:videos|images)/(\d{{3}})_(\d{{3}}){END}"
+)
+FRAME = re.compile(r"(.+/images/[^/]+)/[^/]+")
 TOPS = ("original_sequences", "manipulated_sequences")
 
 
@@ -75,7 +80,9 @@ def has_tree(root: Path) -> bool:
 
 
 def list_tree(root: Path, compression: str | None) -> list[str]:
-    """Returns the media files below the two top folders, relative to `root`.
+    """Returns the videos below the two top folders, relative to `root`.
+
+    A folder of frames `images/NAME/` is a video, unless `videos/` has it, too.
 
     Raises:
         UsageError: there is no such folder, or no such compression.
@@ -87,7 +94,11 @@ def list_tree(root: Path, compression: str | None) -> list[str]:
             f"{root} has neither original_sequences/ nor manipulated_sequences/: give the folder "
             "that holds them as --root"
         )
-    return [f"{top}/{f}" for top in TOPS if (root / top).is_dir() for f in find_media(root / top)]
+    files = [f"{top}/{f}" for top in TOPS if (root / top).is_dir() for f in find_media(root / top)]
+    videos = [file for file in files if not FRAME.fullmatch(file)]
+    known = {file.rsplit(".", 1)[0] for file in videos}
+    frames = dict.fromkeys(match[1] for file in files if (match := FRAME.fullmatch(file)))
+    return videos + [f for f in frames if f.replace("/images/", "/videos/") not in known]
 
 
 def describe_real(target: str, compression: str) -> dict[str, Any]:

@@ -45,6 +45,13 @@ def test_a_fake_without_its_real_is_counted(tree):
     assert any("1 fakes without the real video of their scene" in n for n in listing.notes)
 
 
+def test_frames_of_a_video_are_a_video(tree, touch):
+    folder = "original_sequences/actors/c40/images/05__podium_speech_happy"
+    touch(tree, f"{folder}/0000.png", f"{folder}/0001.png")
+    (row,) = (r for r in list_dfd(tree).rows if r["compression"] == "c40")
+    assert (row["video_id"], row["path"]) == ("dfd/actors/c40/05__podium_speech_happy", folder)
+
+
 def test_other_names_are_listed_and_an_empty_tree_is_told(tree, tmp_path, touch, kinds):
     touch(tree, REALS.format("c23", "readme"))
     assert kinds(list_dfd(tree)) == {"refused": ["dfd/readme"]}

@@ -57,6 +57,20 @@ def test_both_orders_of_a_pair_are_in_its_split(tree):
     check_index(make_index(list(rows.values())), "rows")
 
 
+def test_frames_that_were_extracted_stand_for_a_video_that_is_not_there(tree):
+    for place in ("original_sequences/youtube/c23/images/001",
+                  "original_sequences/youtube/c23/images/004",
+                  "manipulated_sequences/Deepfakes/c23/images/002_001"):  # fmt: skip
+        for number in range(2):
+            touch(tree / place / f"{number:04d}.png")
+    before = by_id(list_ffpp(tree, compression="c23").rows)
+    assert before["ffpp/youtube/c23/001"]["path"].endswith("videos/001.mp4")
+    assert before["ffpp/youtube/c23/004"]["path"] == "original_sequences/youtube/c23/images/004"
+    fake = before["ffpp/Deepfakes/c23/002_001"]
+    assert (fake["path"][-14:], fake["pair_id"]) == ("images/002_001", "ffpp/youtube/c23/002")
+    assert not any("left aside" in note for note in list_ffpp(tree).notes)
+
+
 def test_a_fake_names_its_target_donor_and_pair(tree):
     rows = by_id(list_ffpp(tree).rows)
     fake = rows["ffpp/Deepfakes/c23/001_002"]
