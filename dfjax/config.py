@@ -27,6 +27,7 @@ VARIANTS = ("smoke", "tiny")
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
     "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
+    "fold": "",  # N/K: round N of K-fold cross-validation, in place of the pack's splits
     "crop_size": 0,  # side of the crops, pixels; taken from the data when training starts
     "frames": 10,  # T
     "sampling": "stride",  # stride | even

@@ -13,6 +13,7 @@ from dfjax import FAKE, precision
 from dfjax.data.pack import Pack, open_pack
 from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess
+from dfjax.data.splits import split_by_round
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
 from dfjax.models.registry import input_streams
@@ -66,11 +67,12 @@ def example_inputs(config: ConfigDict, batch_size: int = 1) -> Inputs:
 def open_data(config: ConfigDict, workdir: Path) -> Pack:
     """Returns the pack in `config.data.path`, or the synthetic set, made once in the workdir.
 
-    `config.data.crop_size` is set to that of the pack.
+    `config.data.crop_size` is set to that of the pack. With `config.data.fold` the splits are those
+    of a round of cross-validation.
 
     Raises:
         UsageError: no path is given and the config has no synthetic set, or the crops have another
-            size than the config says.
+            size than the config says, or there is no such fold.
     """
     pack = _open(config, workdir)
     if config.data.crop_size not in (0, pack.crop_size):
@@ -79,6 +81,9 @@ def open_data(config: ConfigDict, workdir: Path) -> Pack:
             f"{pack.crop_size} px; leave the key out, it is taken from the data"
         )
     config.data.crop_size = pack.crop_size
+    if config.data.fold:
+        split = split_by_round(pack.index, config.data.fold)
+        pack.index = pack.index.assign(pack_split=pack.index["split"], split=split)
     return _shuffled(pack, config)
 
 

@@ -23,7 +23,9 @@ from dfjax.evaluation.flags import Flag, make_flag
 REPORT = "audit.json"
 
 
-def check_data(data: Path, workdir: Path, accept: Sequence[str]) -> None:
+def check_data(
+    data: Path, workdir: Path, accept: Sequence[str], *, split: Sequence[str] | None = None
+) -> None:
     """Audits the data of a run once, tells its warnings, and refuses its errors.
 
     The report is kept in the workdir and made again only for another index. What was accepted once
@@ -33,6 +35,7 @@ def check_data(data: Path, workdir: Path, accept: Sequence[str]) -> None:
         data: folder of the pack, or its index file.
         workdir: of the run; gets `audit.json` and `audit.html`.
         accept: codes of errors to train with all the same.
+        split: of every video, where the run has others than the index (`train --fold`).
 
     Raises:
         UsageError: no error has one of the codes.
@@ -50,7 +53,7 @@ def check_data(data: Path, workdir: Path, accept: Sequence[str]) -> None:
         for finding in refused(content["findings"], accept):
             _say(finding)
     else:  # also for a newly accepted code: both reports have to say it
-        result = audit(index, workers=os.cpu_count() or 1, track=track)
+        result = audit(index, split=split, workers=os.cpu_count() or 1, track=track)
         content = finite(to_json(result, accept))
         write_reports(result, content, workdir, name=str(data))
         for finding in content["findings"]:

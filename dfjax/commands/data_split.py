@@ -86,7 +86,7 @@ def _split(
     from dfjax.data import splits
 
     if args.fold:
-        return index.assign(split=splits.split_by_fold(*_read_fold(index, args.fold))), []
+        return index.assign(split=splits.split_by_round(index, args.fold)), []
     if args.by == "official":
         if not index["split"].isin(splits.PARTS).any():
             raise UsageError("the index has no official split: every video is in split none")
@@ -122,19 +122,6 @@ def _warn_of_giants(index: "pd.DataFrame", by: str) -> None:
                 "cannot be met; another --by may allow more",
                 file=sys.stderr,
             )
-
-
-def _read_fold(index: "pd.DataFrame", text: str) -> tuple[Any, int, int]:
-    if "fold" not in index:
-        raise UsageError("the index has no folds; make them with --by … --folds K")
-    fold = index["fold"].to_numpy()
-    try:
-        number, folds = (int(part) for part in text.split("/"))
-    except ValueError:
-        raise UsageError(f"--fold {text!r} is not of the form N/K, such as 2/5") from None
-    if folds != int(fold.max()) + 1:
-        raise UsageError(f"the index has {int(fold.max()) + 1} folds, not {folds}")
-    return fold, number, folds
 
 
 def _report(

@@ -3,11 +3,13 @@
   dfjax train --config=dual_stream:smoke --workdir=runs/smoke
   dfjax train --config=configs/dual_stream.py --workdir=runs/s0a --config.data.path=PACK \\
               --config.optimizer.learning_rate=3e-5
+  dfjax train --config=dual_stream --workdir=runs/fold2 --config.data.path=PACK --fold=2/5
 
 --config takes a file or a name, with variants behind a colon (smoke: synthetic, under a minute;
 tiny: the demo). The data are audited first (`dfjax data audit`): errors such as people in two
 splits stop the run unless --accept CODE names them; every report then says so. Any key of the
-config can be set as --config.SECTION.KEY=VALUE.
+config can be set as --config.SECTION.KEY=VALUE. --fold takes the folds of the pack's index
+(`dfjax data split --folds`), or deals its groups; the round's own fold is the test.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
+    parser.add_argument("--fold", metavar="N/K", help="round N of K-fold cross-validation")
     parser.add_argument(
         "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
     )
@@ -36,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and returns the exit code."""
-    config = load_config(args.config, args.overrides)
+    fold = [f"--config.data.fold={args.fold}"] if args.fold else []
+    config = load_config(args.config, [*args.overrides, *fold])
     from dfjax.commands.training import train
     from dfjax.training.signals import Stopped
 

@@ -88,7 +88,7 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         use_compilation_cache(workdir)
         pack = assembly.open_data(config, workdir)
         workdirs.prepare(workdir, config)
-        check_data(pack.path, workdir, accept)
+        check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
         rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
         parts = make_parts(config, pack, rows)
         checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)

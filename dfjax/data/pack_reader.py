@@ -33,7 +33,8 @@ class Pack:
 
     Attributes:
         path: the folder.
-        index: one row per video, in the order of the records.
+        index: one row per video, in the order of the records. Where its splits are changed, the
+            column `pack_split` has those that the records lie in.
         crop_size: side of every crop in pixels.
         flow_stride: source frames from one frame of a flow to the other, None without flow.
     """
@@ -44,7 +45,7 @@ class Pack:
 
     def __post_init__(self) -> None:
         """Looks up once what every read needs."""
-        self._splits = self.index["split"].tolist()
+        self._splits = self.index.get("pack_split", self.index["split"]).tolist()
         self._records = self.index["pack_row"].tolist()
         self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
         self.flow_stride = find_flow_stride(self.index)
@@ -75,6 +76,7 @@ class Pack:
 
         Raises:
             KeyError: the pack has no crop of one of the frames.
+            UsageError: the files of the pack are damaged.
         """
         have = self._frames[row]
         crops = np.empty((len(frame_numbers), self.crop_size, self.crop_size, 3), np.uint8)
@@ -86,10 +88,10 @@ class Pack:
                 raise KeyError(f"the pack has no crop of frame {frame} of {video}")
             part, within = divmod(place, FRAMES_PER_RECORD)
             if part not in records:
-                records[part] = self._source(row)[self._records[row] + part]["frames"]
+                records[part] = self._record(row, part)["frames"]
             image = cv2.imdecode(np.frombuffer(records[part][within], np.uint8), cv2.IMREAD_COLOR)
             if image is None:
-                raise ValueError(f"{self.path}: record of frame {frame}, row {row}, is damaged")
+                raise self._damaged(f"no image in frame {frame} of row {row}")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
         return crops
 
@@ -109,10 +111,22 @@ class Pack:
                 continue
             part, within = divmod(bisect.bisect_left(have, frame), FRAMES_PER_RECORD)
             if part not in records:
-                records[part] = self._source(row)[self._records[row] + part]["flow"]
+                records[part] = self._record(row, part)["flow"]
             if records[part][within]:
                 out[:] = decode_flow(records[part][within])
         return flow
+
+    def _record(self, row: int, part: int) -> Any:
+        try:
+            return self._source(row)[self._records[row] + part]
+        except (RuntimeError, OSError, ValueError, LookupError) as error:
+            raise self._damaged((str(error) or type(error).__name__).splitlines()[0]) from error
+
+    def _damaged(self, reason: str) -> UsageError:
+        return UsageError(
+            f"the pack {self.path} is damaged ({reason}); `dfjax data verify` names the files, "
+            "`dfjax data pack --fresh` makes them again"
+        )
 
     def _source(self, row: int) -> Any:
         split = self._splits[row]

@@ -5,6 +5,7 @@ the set of videos and the seed, not on the order of rows.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -96,6 +97,26 @@ def split_by_fold(fold: Int[np.ndarray, "N"], number: int, folds: int) -> np.nda
     split[fold == number % folds] = "val"
     split[fold == number - 1] = "test"
     return split
+
+
+def split_by_round(index: pd.DataFrame, text: str) -> np.ndarray:
+    """Returns the split of each video in round `N/K` of cross-validation (`split_by_fold`).
+
+    By the folds of the index; one without the column `fold` is dealt by group, always the same.
+
+    Raises:
+        UsageError: not of that form, no such round, or the index has another number of folds.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match:
+        raise UsageError(f"fold {text!r} is not of the form N/K, such as 2/5")
+    number, folds = int(match[1]), int(match[2])
+    if "fold" not in index:
+        return split_by_fold(assign_folds(index, by="group", folds=folds), number, folds)
+    fold = index["fold"].to_numpy()
+    if folds != int(fold.max()) + 1:
+        raise UsageError(f"the index has {int(fold.max()) + 1} folds, not {folds}")
+    return split_by_fold(fold, number, folds)
 
 
 def repair(index: pd.DataFrame, by: str = "origin") -> Repair:

@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import json
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -241,3 +242,27 @@ def test_two_processes_do_not_pack_into_one_folder(tmp_path):
     (tmp_path / ".out.lock").touch()  # of a process that was killed: it holds nothing any more
     assert pack(index, out).videos == len(LENGTHS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["crops", "index.parquet", "out"]
+
+
+def test_splits_may_change_in_memory(made):
+    """Records stay in the split that they were written to, also after pickling."""
+    pack_ = open_pack(made[0])
+    crops = pack_.read(1, [2, 4])
+    old = pack_.index["split"]
+    pack_.index = pack_.index.assign(pack_split=old, split=old.map({"train": "test"}).fillna("val"))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(pack_)).read(1, [2, 4]), crops)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
+def test_a_damaged_pack_is_one_line(made, tmp_path, damage):
+    folder = tmp_path / "pack"
+    shutil.copytree(made[0], folder)
+    for shard in folder.glob("*array_record*"):
+        content = shard.read_bytes()
+        middle = len(content) // 2
+        flipped = bytes(255 - byte for byte in content[: middle + 100])
+        changed = {"cut": content[:100], "flipped": flipped + content[middle + 100 :]}
+        shard.unlink() if damage == "gone" else shard.write_bytes(changed[damage])
+    with pytest.raises(UsageError, match="is damaged .*dfjax data verify") as error:
+        open_pack(folder).read(0, [0])
+    assert "\n" not in str(error.value)

@@ -132,6 +132,23 @@ def test_folds_test_every_video_once():
     assert (rounds[4][fold == 0] == "val").all()
 
 
+def test_a_round_is_dealt_alike_with_and_without_the_column():
+    index = make_pairs(30)
+    split = splits.split_by_round(index, "2/3")
+    fold = splits.assign_folds(index, by="group", folds=3)
+    assert split.tolist() == splits.split_by_fold(fold, 2, 3).tolist()
+    assert split.tolist() == splits.split_by_round(index.assign(fold=fold), "2/3").tolist()
+    for text, message in (
+        ("2", "not of the form N/K"),
+        ("4/3", "fold 4/3"),
+        ("1/2", "at least 3"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            splits.split_by_round(index, text)
+    with pytest.raises(UsageError, match="has 3 folds, not 5"):
+        splits.split_by_round(index.assign(fold=fold), "2/5")
+
+
 def test_repair_moves_the_fewest():
     """A film in two train units and one val unit: the val unit moves; at a tie, towards train."""
     rows = []

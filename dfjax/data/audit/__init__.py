@@ -94,6 +94,7 @@ class Audit:
 def audit(
     index: str | os.PathLike[str],
     *,
+    split: Sequence[str] | None = None,
     deep: bool = False,
     workers: int = 1,
     time_limit: float = 120.0,
@@ -103,6 +104,7 @@ def audit(
 
     Args:
         index: the Parquet file, or the folder it is in.
+        split: of each video, in place of the index's.
         deep: open every source video again, also those that were probed for the index.
         workers: processes that open videos.
         time_limit: seconds for one video.
@@ -115,6 +117,8 @@ def audit(
     table = read_index(path)
     if not len(table):
         raise UsageError(f"{path} has no videos")
+    if split is not None:
+        table["split"] = list(split)
     problems = [
         Problem("left_out", entry["video_id"], entry["error"]) for entry in read_errors(path.parent)
     ]
