@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> "Listing":
     """Returns what the adapter finds, each `video_id` once."""
     from dfjax.data.adapters import find_adapter
-    from dfjax.data.adapters.listing import Listing, drop_repeated
+    from dfjax.data.adapters.listing import Listing, drop_unusable
     from dfjax.data.probing import has_clean_name
 
     function, options = find_adapter(args.adapter)
@@ -113,8 +113,8 @@ def _list(args: argparse.Namespace) -> "Listing":
     if "out" in options:
         given["out"] = Path(args.out).parent
     rows, notes, problems = function(Path(args.root), **given)
-    rows, repeated = drop_repeated(rows)
-    return Listing(rows, notes, [*problems, *repeated])
+    rows, unusable = drop_unusable(rows)
+    return Listing(rows, notes, [*problems, *unusable])
 
 
 def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:

@@ -9,7 +9,7 @@ import functools
 import json
 import shutil
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +21,7 @@ from dfjax.data.face_quality import QUALITIES, compute_qualities, find_good
 from dfjax.data.face_track import Boxes, Rank, make_size_rank
 from dfjax.data.faces import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
 from dfjax.data.manipulation_mask import make_mask_rank, read_masks
-from dfjax.data.records import atomic_path
+from dfjax.data.records import atomic_path, names_folder
 from dfjax.data.source import Source, find_source, iterate_source, probe_source
 from dfjax.data.video import ShortVideoError
 from dfjax.errors import InputError, UsageError
@@ -177,10 +177,9 @@ def crops_folder(out: Path, video_id: str) -> Path:
     Raises:
         UsageError: the id would lead outside of `out`.
     """
-    parts = PurePosixPath(video_id).parts
-    if not parts or ".." in parts or parts[0] == "/" or "\0" in video_id:
+    if not names_folder(video_id):
         raise UsageError(f"video_id {video_id!r} cannot name a folder")
-    return out.joinpath("crops", *parts)
+    return out / "crops" / video_id
 
 
 def _extract(

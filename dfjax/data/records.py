@@ -7,7 +7,7 @@ import datetime
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -216,6 +216,12 @@ def _check_table(table: pa.Table, name: str) -> None:
         counts = pc.value_counts(ids)
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
         raise UsageError(f"{name}: video_id used twice: {_some(twice)}")
+
+
+def names_folder(video_id: str) -> bool:
+    """Returns whether an id names a place below a folder, as files of the video have to have."""
+    parts = PurePosixPath(video_id).parts
+    return bool(parts) and ".." not in parts and parts[0] != "/" and "\0" not in video_id
 
 
 @contextmanager

@@ -96,10 +96,9 @@ def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any
 
 def _make_row(base: Path, entry: dict[str, Any], dataset: str) -> Row:
     values = {name: str(entry.get(name) or "").strip() for name in KNOWN}
-    text = values["path"]
-    if text.startswith(f"{base}/"):
-        text = text.removeprefix(f"{base}/")
-    path = safe_path(text)
+    path = safe_path(values["path"].removeprefix(f"{base}/"))
+    if values["mask_path"]:
+        values["mask_path"] = safe_path(values["mask_path"].removeprefix(f"{base}/"))
     label = values["label"].casefold()
     if label not in LABELS:
         raise InputError(f"the label is {values['label']!r}, not 0, 1, real or fake")

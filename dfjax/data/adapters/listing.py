@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from dfjax.data.records import names_folder
+
 Row = dict[str, Any]
 
 ABSENT = "absent"  # a list of the data set names it, the folder lacks it
@@ -47,11 +49,15 @@ def keep_pairs(rows: list[Row]) -> list[str]:
     return [row["video_id"] for row in alone]
 
 
-def drop_repeated(rows: list[Row]) -> tuple[list[Row], list[Problem]]:
-    """Returns the rows whose `video_id` is new, and a problem for each of the others."""
+def drop_unusable(rows: list[Row]) -> tuple[list[Row], list[Problem]]:
+    """Returns the rows whose `video_id` is new and safe, and a problem for each of the others."""
     kept: dict[str, Row] = {}
     problems = []
     for row in rows:
+        if not names_folder(row["video_id"]):
+            reason = "its video_id leads outside of the folder that it is to name"
+            problems.append(Problem(REFUSED, row["video_id"], row["path"], reason))
+            continue
         first = kept.setdefault(row["video_id"], row)
         if first is not row:
             reason = f"has the video_id of {first['path']}, which is kept"

@@ -71,3 +71,16 @@ def test_the_file_itself_may_be_the_root(tmp_path, capsys):
     assert main([*command, "--out", str(out), "--workers", "1"]) == 1
     assert read_index(out)["video_id"].tolist() == ["t/a"]
     assert "refused: line 3" in (out.parent / "errors.jsonl").read_text()
+
+
+def test_ids_and_masks_lead_nowhere_else(tmp_path):
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((8, 8, 3), np.uint8))
+    lines = ["a.png,0,../../x,", "b.png,1,y/z,", "c.png,1,w,../m.mp4", "a.png,1,/v,"]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,video_id,mask_path", *lines]))
+    out = tmp_path / "work" / "index.parquet"
+    command = ["data", "index", "--adapter", "csv", "--root", str(tmp_path / "t.csv")]
+    assert main([*command, "--out", str(out), "--workers", "1"]) == 1
+    assert read_index(out)["video_id"].tolist() == ["y/z"]
+    errors = (out.parent / "errors.jsonl").read_text()
+    assert errors.count("its video_id leads outside") == 2 and "line 4 of t.csv" in errors
