@@ -8,8 +8,8 @@
 --config takes a file or a name, with variants behind a colon (smoke: synthetic, under a minute;
 tiny: the demo). The data are audited first (`dfjax data audit`): errors such as people in two
 splits stop the run unless --accept CODE names them; every report then says so. Any key of the
-config can be set as --config.SECTION.KEY=VALUE. --fold takes the folds of the pack's index
-(`dfjax data split --folds`), or deals its groups; the round's own fold is the test.
+config can be set as --config.SECTION.KEY=VALUE. --fold takes the folds that
+`dfjax data split` wrote, or else deals the groups; the round's own fold is the test.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 

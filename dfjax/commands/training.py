@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from dfjax.commands import assembly
+from dfjax.commands.announcing import announce
 from dfjax.commands.auditing import check_data
 from dfjax.commands.config_check import check_config
 from dfjax.commands.validation import make_validate
@@ -171,7 +172,8 @@ def _fit(
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
     state, run = _start(parts, checkpoints, display, {"stop": stop, "plateau": plateau})
-    _announce(display, pack, rows, config, state, run)
+    announce(display.say, pack.index, rows, config)
+    _say_where(display, int(state.step), run)
     writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
     trainer = Trainer(
         state=state,
@@ -277,22 +279,8 @@ def _make_batches(
     return make_batches
 
 
-def _announce(
-    display: Display, pack: Pack, rows: Rows, config: ConfigDict, state: TrainState, run: RunState
-) -> None:
-    """Says what is about to happen, and warns of what will disappoint."""
-    labels = pack.index["label"].to_numpy()
-    for split, chosen in rows.items():
-        fakes = int(labels[chosen].sum())
-        display.say(f"{split}: {len(chosen) - fakes} real, {fakes} fake videos")
-    if (pack.index["dataset"] == "synthetic").all():
-        display.say("the data is synthetic: scores say nothing about real deepfakes")
-    if pack.crop_size < config.preprocess.size:
-        display.say(
-            f"warning: crops of {pack.crop_size} px are enlarged to the model's "
-            f"{config.preprocess.size} px; extract with --size {config.preprocess.size} or more"
-        )
+def _say_where(display: Display, step: int, run: RunState) -> None:
     if run.finished:
-        display.say(f"complete: this run finished at step {int(state.step)}")
-    elif int(state.step):
-        display.say(f"resuming at step {int(state.step)}")
+        display.say(f"complete: this run finished at step {step}")
+    elif step:
+        display.say(f"resuming at step {step}")
