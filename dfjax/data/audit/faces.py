@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ Read = Callable[[int], tuple[list[np.ndarray], str]]
 
 def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, dict[int, str]]:
     """Returns what is seen of all videos with crops, and why some could not be read, by row."""
-    rows = np.flatnonzero(index["frames_dir"].notna() & index["frame_indices"].map(bool))
+    rows = np.flatnonzero(has_crops(index))
 
     def look_at(row: int) -> tuple[np.ndarray, np.ndarray, str] | str:
         try:
@@ -81,10 +81,16 @@ def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, d
     return faces, errors
 
 
+def has_crops(index: pd.DataFrame) -> pd.Series:
+    """Returns for each row whether it names crops."""
+    return index["frames_dir"].notna() & index["frame_indices"].map(bool)
+
+
 def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
     """Returns the reader of crops that are files below `folder`, decoded no larger than needed."""
-    rows = list(index.itertuples())
-    reduction = _find_reduction(rows, folder)
+    named = has_crops(index)
+    rows = dict(zip(np.flatnonzero(named), index[named].itertuples()))
+    reduction = _find_reduction(rows.values(), folder)
 
     def read(row: int) -> tuple[list[np.ndarray], str]:
         paths = frame_paths(folder, rows[row])
@@ -116,11 +122,9 @@ def _places(n: int) -> list[int]:
     return [int(n * (2 * shot + 1) / (2 * SHOTS)) for shot in range(SHOTS)]
 
 
-def _find_reduction(rows: list, folder: Path) -> int:
+def _find_reduction(rows: Iterable[Any], folder: Path) -> int:
     """The power of two by which JPEG may be decoded smaller: crops stay at least 64 px wide."""
     for row in rows:
-        if not isinstance(row.frames_dir, str) or not row.frame_indices:
-            continue
         image = cv2.imread(os.fspath(frame_paths(folder, row)[0]))
         if image is not None:
             return max((f for f in _REDUCED if min(image.shape[:2]) // f >= 2 * SIDE), default=1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dfjax.data.audit.faces import has_crops
 from dfjax.data.audit.findings import Evidence, Finding, Problem, make_finding, name_some
 from dfjax.data.pack_builder import Track, frame_paths
 from dfjax.data.probing import probe_rows
@@ -57,9 +58,7 @@ def check_sources(
 
 def check_crops(index: pd.DataFrame, folder: Path, track: Track) -> list[Problem]:
     """Returns the videos whose crops below `folder` are missing, empty or cut off."""
-    rows = [
-        row for row in index.itertuples() if isinstance(row.frames_dir, str) and row.frame_indices
-    ]
+    rows = list(index[has_crops(index)].itertuples())
 
     def check(row: Any) -> Problem | None:
         for path in frame_paths(folder, row):

@@ -109,19 +109,23 @@ def summarise_lengths(evidence: Evidence) -> dict[str, Any]:
 
 def summarise(evidence: Evidence) -> list[dict[str, Any]]:
     """Returns n, mean and standard deviation of every number, by class and split."""
+    label, splits = evidence.index["label"], evidence.index["split"]
+    parts = [
+        (split, kind, (splits == split) & (label == value))
+        for split in sorted(set(splits))
+        for value, kind in CLASSES.items()
+    ]
     rows: list[dict[str, Any]] = []
     for name in PROPERTIES:
-        if name in CATEGORIES:
+        if name in CATEGORIES or evidence.properties[name].isna().all():
             continue
-        for split in sorted(set(evidence.index["split"])):
-            for label, kind in CLASSES.items():
-                where = (evidence.index["label"] == label) & (evidence.index["split"] == split)
-                values = _values(evidence, name, where)
-                if len(values):
-                    rows.append(
-                        {"property": name, "split": split, "class": kind, "n": len(values),
-                         "mean": float(values.mean()), "sd": float(values.std())}
-                    )  # fmt: skip
+        for split, kind, where in parts:
+            values = _values(evidence, name, where)
+            if len(values):
+                rows.append(
+                    {"property": name, "split": split, "class": kind, "n": len(values),
+                     "mean": float(values.mean()), "sd": float(values.std())}
+                )  # fmt: skip
     return rows
 
 
