@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     kept = _probe(listing.rows, log, args)
     if not kept:
         raise UsageError(f"none of the {len(listing.rows)} files can be read; see {log.path}")
+    if listing.deal and len(kept) < len(listing.rows):
+        listing.deal(kept)
     for row in kept:
         row["split"] = args.default_split if row["split"] == "none" else row["split"]
     write_index(make_index(kept), args.out, command=" ".join(["dfjax", *sys.argv[1:]]))
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> "Listing":
     """Returns what the adapter finds, each `video_id` once."""
     from dfjax.data.adapters import find_adapter
-    from dfjax.data.adapters.listing import Listing, drop_unusable
+    from dfjax.data.adapters.listing import drop_unusable
     from dfjax.data.probing import has_clean_name
 
     function, options = find_adapter(args.adapter)
@@ -112,9 +114,9 @@ def _list(args: argparse.Namespace) -> "Listing":
             raise UsageError(f"--{option} does not go with --adapter {args.adapter}")
     if "out" in options:
         given["out"] = Path(args.out).parent
-    rows, notes, problems = function(Path(args.root), **given)
-    rows, unusable = drop_unusable(rows)
-    return Listing(rows, notes, [*problems, *unusable])
+    listing = function(Path(args.root), **given)
+    rows, unusable = drop_unusable(listing.rows)
+    return listing._replace(rows=rows, problems=[*listing.problems, *unusable])
 
 
 def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:

@@ -58,6 +58,11 @@ def is_media(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in VIDEO_SUFFIXES + IMAGE_SUFFIXES
 
 
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Returns whether the file name ends like a video's."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Returns the properties of a video or image; its first frame has been decoded, too.
 

@@ -43,6 +43,15 @@ def test_every_file_is_probed(folder, capsys):
     assert not (out.parent / "errors.jsonl").exists()
 
 
+def test_splits_are_dealt_among_what_can_be_read(folder):
+    for i in range(3, 8):
+        (folder / "real" / f"{i}.png").touch()
+        (folder / "fake" / f"{i}.png").write_text("no image")
+    code, out = index(folder)
+    assert code == 1
+    assert sorted(read_index(out)["split"]) == ["test", "test", "train", "train", "val", "val"]
+
+
 def test_unreadable_files_are_listed_and_left_out(folder, capsys):
     (folder / "real" / "0.png").write_bytes(b"")
     (folder / "fake" / "text.mp4").write_text("no video")

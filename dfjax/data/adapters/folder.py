@@ -4,6 +4,7 @@ Where names tell the class instead, a pattern says which files are fake.
 """
 
 import fnmatch
+import functools
 import hashlib
 import re
 from collections import Counter
@@ -16,7 +17,7 @@ from dfjax.data.adapters.frame_folders import describe_frames, find_frame_folder
 from dfjax.data.adapters.listing import Listing, Row
 from dfjax.data.adapters.walk import find_media
 from dfjax.data.records import make_record
-from dfjax.data.video import is_media
+from dfjax.data.video import is_media, is_video
 from dfjax.errors import UsageError
 
 SPLITS = ("train", "val", "test")
@@ -59,7 +60,14 @@ def list_folder(
     Raises:
         UsageError: a class is missing, or ratios are given where folders are the splits.
     """
-    return _list_videos(root, dataset, ratios, seed, fake_pattern, _find_files)
+    listing = _list_videos(root, dataset, ratios, seed, fake_pattern, _find_files)
+    images = sum(not is_video(row["path"]) for row in listing.rows)
+    if images:
+        listing.notes.append(
+            f"{images} images are taken for videos of one frame; if folders of them are the frames "
+            "of videos, --adapter frames keeps these together"
+        )
+    return listing
 
 
 def list_frames(
@@ -109,11 +117,12 @@ def _list_videos(
             where = f"in {folder}/" if fake_pattern is None else f"that are {folder} by the pattern"
             raise UsageError(f"{root} holds no videos or images {where}")
     notes = _pair_up(rows)
-    if not splits:
-        deal_splits(rows, ratios or RATIOS, seed)
+    deal = None if splits else functools.partial(deal_splits, ratios=ratios or RATIOS, seed=seed)
+    if deal:
+        deal(rows)
         parts = ", ".join(f"{s} {r:g}" for s, r in zip(SPLITS, ratios or RATIOS))
         notes.append(f"no train/ val/ test/ folders: dealt out by group, {parts} (--ratios)")
-    return Listing(rows, notes, [])
+    return Listing(rows, notes, [], deal)
 
 
 def deal_splits(rows: list[Row], ratios: tuple[float, float, float], seed: int) -> None:

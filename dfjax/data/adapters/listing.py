@@ -1,5 +1,6 @@
 """What an adapter returns, and the problems it met: nothing is left out silently."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dfjax.data.records import names_folder
@@ -33,11 +34,14 @@ class Listing(NamedTuple):
         rows: made by `records.make_record`, unique in `video_id`.
         notes: sentences for the user.
         problems: one each for what could not be taken as the data set says.
+        deal: sets the splits of the rows where the data set has none of its own; to be called again
+            with those that are left when files turn out to be unreadable.
     """
 
     rows: list[Row]
     notes: list[str]
     problems: list[Problem]
+    deal: Callable[[list[Row]], None] | None = None
 
 
 def keep_pairs(rows: list[Row]) -> list[str]:

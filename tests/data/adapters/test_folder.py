@@ -56,7 +56,7 @@ def test_a_fake_with_the_name_of_one_real_is_its_pair(tmp_path):
         "fake/puppet/a.mov",
         "fake/twice.mp4",
     )
-    rows, notes, _ = list_folder(root)
+    rows, notes, _ = list_folder(root)[:3]
     rows = by_path(rows)
     for path in ("fake/swap/a.mp4", "fake/puppet/a.mov"):
         assert rows[path]["pair_id"] == rows[path]["group"] == "d/real/a"
@@ -85,7 +85,7 @@ def test_split_folders_are_the_splits(tmp_path):
 def test_groups_are_dealt_out_by_the_ratios_each_class_alike(tmp_path):
     names = [f"{kind}/{i:02d}{kind}.mp4" for kind in ("real", "fake") for i in range(20)]
     root = make(tmp_path / "d", *names)
-    rows, notes, _ = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=3)
+    rows, notes, _ = list_folder(root, ratios=(0.6, 0.2, 0.2), seed=3)[:3]
     for label in (REAL, FAKE):
         splits = [row["split"] for row in rows if row["label"] == label]
         assert [splits.count(s) for s in ("train", "val", "test")] == [12, 4, 4]
@@ -97,7 +97,7 @@ def test_groups_are_dealt_out_by_the_ratios_each_class_alike(tmp_path):
 
 def test_small_folders_still_have_every_split(tmp_path):
     names = [f"{kind}/{i}{kind}.mp4" for kind in ("real", "fake") for i in range(3)]
-    rows, _, _ = list_folder(make(tmp_path / "d", *names))
+    rows, _, _ = list_folder(make(tmp_path / "d", *names))[:3]
     for label in (REAL, FAKE):
         assert sorted(row["split"] for row in rows if row["label"] == label) == [
             "test",
@@ -108,7 +108,7 @@ def test_small_folders_still_have_every_split(tmp_path):
 
 def test_a_ratio_of_zero_gives_an_empty_split(tmp_path):
     names = [f"{kind}/{i}{kind}.mp4" for kind in ("real", "fake") for i in range(7)]
-    rows, _, _ = list_folder(make(tmp_path / "d", *names), ratios=(0.0, 0.0, 1.0))
+    rows, _, _ = list_folder(make(tmp_path / "d", *names), ratios=(0.0, 0.0, 1.0))[:3]
     assert {row["split"] for row in rows} == {"test"}
 
 
@@ -137,3 +137,12 @@ def test_links_never_list_one_class_as_the_other(tmp_path, target):
     (root / "fake" / "back").symlink_to(root / "real" / "deep")
     paths = [row["path"] for row in list_folder(root).rows]
     assert paths == ["real/deep/a.mp4", "fake/b.mp4"]
+
+
+def test_images_in_numbers_are_pointed_out(tmp_path):
+    root = make(tmp_path / "d", "real/a/0.png", "real/a/1.png", "fake/b.mp4")
+    assert "2 images are taken for videos of one frame" in list_folder(root).notes[-1]
+    assert not any(
+        "images" in n
+        for n in list_folder(make(tmp_path / "e", *"real/a.mp4 fake/b.mp4".split())).notes
+    )
