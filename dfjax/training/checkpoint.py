@@ -17,6 +17,8 @@ from dfjax.errors import RunError, UsageError
 from dfjax.shapes import Variables
 
 KINDS = ("last", "best")
+DAMAGE = (ValueError, KeyError, OSError, TypeError, AttributeError)
+"""What Orbax raises of files that are missing, cut, or of another state."""
 ITEMS = ("variables", "training")
 
 
@@ -84,9 +86,8 @@ class Checkpoints:
         for step in steps:
             try:
                 restored = _restore(manager, step, template)
-            except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                warn(f"checkpoint last/{step} is damaged and is set aside: {reason[:200]}")
+            except DAMAGE as error:
+                warn(f"checkpoint last/{step} is damaged and is set aside: {_reason(error)}")
                 damaged.append(step)
                 continue
             for bad in damaged:
@@ -111,19 +112,20 @@ class Checkpoints:
         """Returns (step, variables) of the newest step of `kind`, on one device.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is none, or it is damaged.
         """
         manager = self.managers[kind]
         step = manager.latest_step()
         if step is None:
             raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; train first")
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        template = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-            manager.item_metadata(step)["variables"].tree,
-        )
-        args = ocp.args.Composite(variables=ocp.args.StandardRestore(template))
-        return step, manager.restore(step, args=args)["variables"]
+        try:
+            return step, _restore_variables(manager, step)
+        except DAMAGE as error:
+            other = next(name for name in KINDS if name != kind)
+            raise UsageError(
+                f"checkpoint {kind}/{step} of {self.root.parent} is damaged: {_reason(error)}; "
+                f"--checkpoint {other} may be whole"
+            ) from error
 
     def latest_step(self, kind: str) -> int | None:
         """Returns the newest step of `kind`, or None."""
@@ -161,6 +163,20 @@ def _restore(
     arrays = {name: ocp.args.StandardRestore(template[name]) for name in ITEMS}
     restored = manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore(), **arrays))
     return {name: restored[name] for name in ITEMS}, restored["run"]
+
+
+def _restore_variables(manager: ocp.CheckpointManager, step: int) -> Variables:
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    template = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+        manager.item_metadata(step)["variables"].tree,
+    )
+    args = ocp.args.Composite(variables=ocp.args.StandardRestore(template))
+    return manager.restore(step, args=args)["variables"]
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def as_template(shapes: Any, shardings: Any) -> Any:

@@ -64,11 +64,14 @@ def load(workdir: Path) -> ConfigDict:
     """
     path = workdir / "config.json"
     try:
-        return configs.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{workdir} is not a workdir: it has no config.json") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} is not the config of a run")
+    return configs.from_dict(values)
 
 
 def versions() -> dict[str, Any]:

@@ -68,3 +68,10 @@ def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
     workdir.check(tmp_path, smoke())
     with pytest.raises(UsageError, match="data.crop_size: 64 -> 96"):
         workdir.check(tmp_path, smoke("--config.data.crop_size=96"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": ', "\udcff"])
+def test_a_config_that_cannot_be_read_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(UsageError, match="config.json is not"):
+        workdir.load(tmp_path)
