@@ -70,9 +70,12 @@ def _check(args: argparse.Namespace) -> None:
     if (args.by is None) == (args.fold is None):
         raise UsageError("say --by official, group, identity or origin (or --fold N/K)")
     given = [name for name in DEALING if getattr(args, name) is not None]
-    if given and (args.fold or args.by == "official"):
+    if given and (args.fold or (args.by == "official" and args.folds)):
         where = "--fold" if args.fold else "--by official"
-        raise UsageError(f"--{given[0]} does not go with {where}, which deals nothing out")
+        raise UsageError(f"--{given[-1]} does not go with {where}, which deals nothing out")
+    if given and args.by == "official":
+        unused = ", ".join(f"--{name}" for name in given)
+        print(f"note: --by official deals nothing out: no use for {unused}", file=sys.stderr)
     if args.repair and args.by != "official":
         raise UsageError("--repair goes with --by official; the others cut nothing apart")
     if args.ratios and args.folds:
