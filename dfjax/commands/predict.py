@@ -22,7 +22,7 @@ from typing import Any
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import FINDING, OK, UsageError
 
-BATCH_SIZE = 32
+BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", type=Path, required=True, help="of `dfjax train`")
     parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="clips at a time (32)")
+    parser.add_argument(
+        "--batch-size", type=int, help=f"clips at a time (of the config, at most {BATCH_SIZE})"
+    )
     parser.add_argument("--clips", type=int, help="per input, 0: cover it (8, or as in the config)")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
     parser.add_argument("--detector", default="haar", help="haar (default), yunet, mtcnn or none")
@@ -44,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scores the inputs and returns the exit code."""
     for name in ("batch_size", "workers", "time_limit"):
-        if getattr(args, name) <= 0:
+        value = getattr(args, name)
+        if value is not None and value <= 0:
             raise UsageError(f"--{name.replace('_', '-')} must be positive")
     if args.clips is not None and args.clips < 0:
         raise UsageError("--clips must not be negative")

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 import dfjax
 from dfjax.commands.detector import load
+from dfjax.commands.predict import BATCH_SIZE
 from dfjax.commands.predict_inputs import Prepared, Settings, compute_sha256, prepare
 from dfjax.commands.progress import track
 from dfjax.commands.training import use_compilation_cache
@@ -41,7 +42,8 @@ def predict(args: argparse.Namespace, inputs: list[Path]) -> Iterator[dict[str, 
         log = AuditLog(args.out, inputs, detector.checkpoint, detector.checkpoint_sha256)
     read = read_in_order(settings, inputs, workers=args.workers, time_limit=args.time_limit)
     entries = track(read, total=len(inputs), what="reading")
-    for path, prepared, probs in score_entries(detector.logits, entries, args.batch_size):
+    batch_size = args.batch_size or min(BATCH_SIZE, detector.config.eval.batch_size)
+    for path, prepared, probs in score_entries(detector.logits, entries, batch_size):
         result = make_result(path, prepared, probs)
         if log:
             log.write(path, result, prepared, probs)

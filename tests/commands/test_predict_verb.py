@@ -131,6 +131,16 @@ def prepared(*values):
     return Prepared(clips, mask, np.tile(np.arange(T), (len(clips), 1)), T, 0, "hash")
 
 
+@pytest.mark.parametrize(("evaluated", "used"), [(2, 2), (500, 32)])
+def test_a_batch_is_what_the_run_evaluated_with(tmp_path, capsys, detector, evaluated, used):
+    detector.config.eval.batch_size = evaluated
+    inputs = [image(tmp_path / f"{i}.png", 90) for i in range(2)]
+    assert predict(capsys, *inputs, "--detector", "none")[0] == 0
+    assert {size for _, size in detector.batches} == {used}
+    assert predict(capsys, *inputs, "--detector", "none", "--batch-size", "7")[0] == 0
+    assert detector.batches[-1][1] == 7
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
 def test_clips_of_several_inputs_share_batches_and_none_is_mixed_up(batch_size):
     inputs = [prepared(10, 20), "broken", prepared(30), prepared(40, 50, 60), "broken"]
