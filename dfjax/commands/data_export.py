@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.commands.progress import track
-from dfjax.errors import FINDING, OK, unknown
+from dfjax.errors import FINDING, OK, UsageError, unknown
 
 FORMATS = ("deepfakebench",)
 
@@ -33,11 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exports, says what was written, and returns 1 when crops had to be left out."""
     from dfjax.data.deepfakebench_export import export_deepfakebench
+    from dfjax.data.pack_reader import MANIFEST
     from dfjax.data.records import read_index
 
     if args.to not in FORMATS:
         raise unknown("format", args.to, FORMATS)
     folder, out = Path(args.index).parent, Path(args.out)
+    if (folder / MANIFEST).is_file():
+        raise UsageError(f"{args.index} is the index of a pack: give the one that was packed")
     report = export_deepfakebench(read_index(args.index), folder, out, track=track)
     print(f"{args.out}: {report.videos} videos, {report.frames} frames")
     print("JSON files: " + ", ".join(report.tables))

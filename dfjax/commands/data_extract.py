@@ -171,7 +171,8 @@ def _collect(
             reused += again
         else:
             row = index.iloc[position]
-            path, video_id = str(row["path"]), row["video_id"]
+            path = row["path"] if isinstance(row["path"], str) else ""
+            video_id = row["video_id"]
             log.add(video_id=video_id, path=path, stage="extract", error=str(error))
     return results, reused
 
