@@ -40,7 +40,7 @@ def test_loads_locked_and_named(spec):
     assert config.is_locked
     assert config.name == spec.split(":")[0]
     if spec.endswith(":smoke"):
-        assert config.data.synthetic.videos and config.lowering == "native"
+        assert config.data.synthetic.videos
 
 
 def make_pack(crop_size):

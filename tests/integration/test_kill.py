@@ -19,7 +19,7 @@ STEPS = 8
 def command(workdir, *extra):
     return [
         *(sys.executable, "-m", "dfjax", "train", "--config=dual_stream:smoke"),
-        *(f"--workdir={workdir}", "--config.train.epochs=4", "--config.checkpoint.every_steps=1"),
+        *(f"--workdir={workdir}", "--config.train.epochs=8", "--config.checkpoint.every_steps=1"),
         *("--config.train.ema_decay=0.9", "--config.data.workers=2", "--config.mesh.data=1"),
         *extra,
     ]
