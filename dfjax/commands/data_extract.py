@@ -15,6 +15,10 @@ lasts: face k > 0 is a row VIDEO_ID#k, with k in the column face. --align turns 
 five landmarks. Every crop's quality (sharpness), face_size, face_score, face_frontal and
 face_visible are stored; --min-quality leaves crops out.
 
+Faces found by another program (--detector precomputed --detector-model FILE) are JSON
+{VIDEO: {FRAME: {"boxes": [[x0, y0, x1, y1], …], "landmarks": [[x, y, …], …]}}} or CSV with columns
+video, frame, x0, y0, x1, y1 and lx0, ly0, …, lx4, ly4; VIDEO is a video_id or a path of the index.
+
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out, listed in OUT/errors.jsonl, and the exit code is then 1.
 """

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfjax.data.detectors import check_alignable, make_detector
+from dfjax.data.detectors import DETECTORS, check_alignable, make_detector
 from dfjax.data.detectors.precomputed import Precomputed
 from dfjax.data.extract import (
     FACES,
@@ -48,6 +48,8 @@ def check_settings(settings: Settings) -> None:
     """Raises a `UsageError` for settings that no video can be extracted with."""
     if settings.detector == "precomputed":
         Precomputed(settings.detector_model)
+    elif settings.detector not in DETECTORS:
+        raise unknown("face detector", settings.detector, (*DETECTORS, "precomputed"))
     else:
         make_detector(settings.detector, settings.detector_model)
     if settings.faces not in FACES:

@@ -82,6 +82,7 @@ def test_precomputed_json_by_id_or_path(tmp_path):
         "d/v": {"3": {"boxes": [[1, 2, 5, 6]], "scores": [0.5]}},
         "folder\\w.mp4": {"0": {"landmarks": [[[1, 1], [3, 1], [2, 2], [1, 3], [3, 3]]]}},
         "../../etc/passwd": {"0": {"boxes": [[0, 0, 1, 1]]}},
+        "plain": {"000007": [[1, 2, 5, 6]]},
     }
     (tmp_path / "f.json").write_text(json.dumps(faces))
     table = Precomputed(tmp_path / "f.json")
@@ -92,6 +93,7 @@ def test_precomputed_json_by_id_or_path(tmp_path):
     found = table.follow(["d/w", "folder/w.mp4"], [0])(FRAME)
     assert found.boxes.tolist() == [[0, 0, 4, 4]]
     assert found.landmarks.tolist() == [[1, 1, 3, 1, 2, 2, 1, 3, 3, 3]]
+    assert table.follow(["plain"], [7])(FRAME).boxes.tolist() == [[1, 2, 5, 6]]
     with pytest.raises(InputError, match="f.json has no faces of it"):
         table.follow(["d/x"], [0])
 

@@ -1,9 +1,10 @@
 """Faces found by another program, read from a JSON or CSV file.
 
 JSON: `{VIDEO: {FRAME: {"boxes": [[x0, y0, x1, y1], …], "landmarks": [[x, y, x, y, …], …],
-"scores": […]}}}`, where boxes or landmarks may be missing. CSV: one face a line, columns `video`,
-`frame`, and `x0 y0 x1 y1` or `lx0 ly0 … lx4 ly4` or both, and perhaps `score`. VIDEO is the
-`video_id` or the `path` of the index; FRAME counts from 0. Keys are only compared, never opened.
+"scores": […]}}}`, where boxes or landmarks may be missing and a list alone is of boxes. CSV: one
+face a line, columns `video` (or `video_id`), `frame`, and `x0 y0 x1 y1` or `lx0 ly0 … lx4 ly4` or
+both, and perhaps `score`. VIDEO is the `video_id` or the `path` of the index; FRAME counts from 0.
+Keys are only compared, never opened.
 """
 
 import csv
@@ -97,6 +98,8 @@ def box_around(landmarks: Float32[np.ndarray, "10"]) -> Float32[np.ndarray, "4"]
 def _make_detections(entry: Any) -> Detections:
     if not entry:
         return Detections.none()
+    if isinstance(entry, list):
+        entry = {"boxes": entry}
     points = entry.get("landmarks")
     landmarks = None if points is None else np.stack([five_points(face) for face in points])
     if entry.get("boxes") is not None:
@@ -122,7 +125,12 @@ def _read_json(path: Path) -> Table:
         raise UsageError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
         raise UsageError(f"{path}: wanted {{VIDEO: {{FRAME: {{'boxes': …}}}}}}")
-    return table
+    return {video: {_key(number): face for number, face in table[video].items()} for video in table}
+
+
+def _key(frame: str) -> str:
+    """Returns the number of a frame as others write it: 000010 is 10."""
+    return str(int(frame)) if frame.isdecimal() else frame
 
 
 def _read_csv(path: Path) -> Table:
@@ -148,4 +156,5 @@ def _csv_faces(lines: Iterator[dict[str, str]]) -> Iterator[tuple[str, str, dict
             face["landmarks"] = [float(line[f"l{axis}{k}"]) for k in range(5) for axis in "xy"]
         if line.get("score"):
             face["scores"] = float(line["score"])
-        yield line["video"], str(int(line["frame"])), face
+        video = line["video_id"] if "video_id" in line else line["video"]
+        yield video, str(int(line["frame"])), face
