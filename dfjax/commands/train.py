@@ -42,11 +42,12 @@ def run(args: argparse.Namespace) -> int:
     fold = [f"--config.data.fold={args.fold}"] if args.fold else []
     config = load_config(args.config, [*args.overrides, *fold])
     from dfjax.commands.training import train
-    from dfjax.training.signals import Stopped
+    from dfjax.training.signals import Stopped, stop_on_sigterm
 
     outcome: dict[str, Any]
     try:
-        outcome, code = train(config, args.workdir, args.accept), OK
+        with stop_on_sigterm():
+            outcome, code = train(config, args.workdir, args.accept), OK
     except Stopped as stopped:
         outcome = {"status": str(stopped), "workdir": str(args.workdir)}
         code = stopped.code

@@ -123,7 +123,9 @@ class Trainer:
                         continue
                     batches = batches or self.make_batches(self.step)
                     self.profiler.at_step(self.step)
+                    signals.idle = self.saved == (self.step, self.run.epoch)
                     self._train_step(batches)
+                    signals.idle = False
                     if self.step % self.plan.save_every == 0:
                         self._save_last()
                     signals.check()

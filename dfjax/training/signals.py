@@ -1,11 +1,23 @@
-"""Ctrl-C and SIGTERM ask the loop to save and leave; a second Ctrl-C leaves at once."""
+"""Ctrl-C and SIGTERM ask the loop to save and leave; a second Ctrl-C leaves at once.
 
+Python handles a signal between two of its own instructions, so not during minutes of compilation.
+There a thread, told by the system's own handler, leaves instead once nothing can be lost by it.
+"""
+
+import contextlib
+import os
 import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from dfjax.errors import INTERRUPTED, PREEMPTED
 
 EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: PREEMPTED}
+PATIENCE = 3.0  # seconds that the loop has before the thread acts
 
 
 class Stopped(Exception):
@@ -16,14 +28,38 @@ class Stopped(Exception):
         self.code = EXIT_CODES[signal.Signals(signum)]
 
 
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[None]:
+    """While entered, SIGTERM raises `Stopped` wherever the program is: nothing is trained yet."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Stopped(signum)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 class SignalGuard:
-    """While entered, turns SIGINT and SIGTERM into a request that `check` raises as `Stopped`."""
+    """While entered, turns SIGINT and SIGTERM into a request that `check` raises as `Stopped`.
+
+    Attributes:
+        idle: everything so far is saved, so that the process may end anywhere.
+    """
 
     def __init__(self) -> None:
         self.requested: int | None = None
+        self.idle = False
         self._previous: dict[int, signal._HANDLER] = {}
+        self._left = threading.Event()
 
     def __enter__(self) -> "SignalGuard":
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, daemon=True).start()
         for signum in EXIT_CODES:
             self._previous[signum] = signal.signal(signum, self._on_signal)
         return self
@@ -34,8 +70,11 @@ class SignalGuard:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self._left.set()
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        self._writer.close()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self.requested is not None and signum == signal.SIGINT:
@@ -45,4 +84,28 @@ class SignalGuard:
     def check(self) -> None:
         """Raises `Stopped` if a signal came."""
         if self.requested is not None:
+            self._left.set()
             raise Stopped(self.requested)
+
+    def _watch(self) -> None:
+        """Leaves in place of a loop that does not come round to it."""
+        with self._reader:
+            signums = [self._receive()]
+            deadline = time.monotonic() + PATIENCE
+            self._reader.settimeout(0.2)
+            while signums[-1] is not None and not self._left.is_set():
+                twice = signums.count(signal.SIGINT) > 1
+                if time.monotonic() > deadline and (self.idle or twice):
+                    stopped = Stopped(signums[-1])
+                    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # progress bars hide it
+                    print(f"{cursor}dfjax: {stopped}", file=sys.stderr, flush=True)
+                    os._exit(stopped.code)
+                with contextlib.suppress(TimeoutError):
+                    signums.append(self._receive())
+
+    def _receive(self) -> int | None:
+        """The next signal of ours; None when the guard is left."""
+        while received := self._reader.recv(1):
+            if received[0] in EXIT_CODES:
+                return received[0]
+        return None
