@@ -143,8 +143,8 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     """Returns the index in `path` as an Arrow table, which holds ten million rows, with its types.
 
     Raises:
-        UsageError: no such file, not Parquet, a column missing or of another type, a label other
-            than 0 and 1, an unknown split, or a `video_id` used twice.
+        UsageError: no such file, not Parquet, a needed column missing, a column of another type, a
+            label other than 0 and 1, an unknown split, or a `video_id` used twice.
     """
     path = Path(path)
     if not path.is_file():
@@ -154,8 +154,12 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"{path} is not a readable Parquet index: {error}") from error
     missing = [name for name in COLUMNS if name not in table.schema.names]
-    if missing:
-        raise UsageError(f"{path} is not an index: it has no column {', '.join(missing)}")
+    needed = [name for name in missing if name in REQUIRED]
+    if needed:
+        raise UsageError(f"{path} is not an index: it has no column {', '.join(needed)}")
+    for name in missing:  # of others' tables, or of an older version: not known
+        field = SCHEMA.field(name)
+        table = table.append_column(field, pa.nulls(len(table), field.type))
     for place, field in enumerate(table.schema):
         kind = _find_type(field.name)
         if kind is not None and kind != field.type:

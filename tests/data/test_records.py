@@ -8,6 +8,7 @@ import pytest
 from dfjax import FAKE, REAL
 from dfjax.data.records import (
     COLUMNS,
+    REQUIRED,
     SCHEMA,
     atomic_path,
     make_index,
@@ -113,3 +114,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_columns_that_nobody_needs_may_be_missing(tmp_path):
+    row = make_record(video_id="a", dataset="d", label=0, target_id="7", fps=25.0)
+    write_index(make_index([row]), tmp_path / "full.parquet", command="test")
+    pd.read_parquet(tmp_path / "full.parquet", columns=list(REQUIRED)).to_parquet(
+        tmp_path / "least.parquet"
+    )
+    (least,) = read_index(tmp_path / "least.parquet").to_dict("records")
+    assert least["identities"] == ["d/7"] and least["donor_ids"] is None
+    assert set(least) == set(COLUMNS) and pd.isna(least["fps"]) and pd.isna(least["root"])
