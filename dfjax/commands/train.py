@@ -41,12 +41,13 @@ def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and returns the exit code."""
     fold = [f"--config.data.fold={args.fold}"] if args.fold else []
     config = load_config(args.config, [*args.overrides, *fold])
-    from dfjax.commands.training import train
     from dfjax.training.signals import Stopped, stop_on_sigterm
 
     outcome: dict[str, Any]
     try:
         with stop_on_sigterm():
+            from dfjax.commands.training import train  # takes seconds
+
             outcome, code = train(config, args.workdir, args.accept), OK
     except Stopped as stopped:
         outcome = {"status": str(stopped), "workdir": str(args.workdir)}
