@@ -5,14 +5,15 @@ There a thread, told by the system's own handler, leaves instead once nothing ca
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 from dfjax.errors import INTERRUPTED, PREEMPTED
 
@@ -30,10 +31,15 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def stop_on_sigterm() -> Iterator[None]:
-    """While entered, SIGTERM raises `Stopped` wherever the program is: nothing is trained yet."""
+    """While entered, SIGTERM ends the process with 75 wherever it is: nothing is trained yet.
+
+    An exception would be lost in the imports of libraries that try what is installed.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise Stopped(signum)
+        for child in multiprocessing.active_children():
+            child.kill()
+        _leave(signum)
 
     previous = signal.signal(signal.SIGTERM, stop)
     try:
@@ -96,10 +102,7 @@ class SignalGuard:
             while signums[-1] is not None and not self._left.is_set():
                 twice = signums.count(signal.SIGINT) > 1
                 if time.monotonic() > deadline and (self.idle or twice):
-                    stopped = Stopped(signums[-1])
-                    cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # progress bars hide it
-                    print(f"{cursor}dfjax: {stopped}", file=sys.stderr, flush=True)
-                    os._exit(stopped.code)
+                    _leave(signums[-1])
                 with contextlib.suppress(TimeoutError):
                     signums.append(self._receive())
 
@@ -109,3 +112,10 @@ class SignalGuard:
             if received[0] in EXIT_CODES:
                 return received[0]
         return None
+
+
+def _leave(signum: int) -> NoReturn:
+    stopped = Stopped(signum)
+    cursor = "\x1b[?25h" if os.isatty(2) else ""  # progress bars hide it
+    os.write(2, f"{cursor}dfjax: {stopped}\n".encode())  # print() may be what is interrupted
+    os._exit(stopped.code)
