@@ -99,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
     if (out / "index.parquet").exists() and (out / "index.parquet").samefile(args.index):
         raise UsageError(f"--out {out} would overwrite the index it reads; choose another folder")
     check_ids(index, out, settings)
+    if args.faces == "mask" and ("mask_path" not in index or index["mask_path"].isna().all()):
+        print("note: the index names no masks: the same as --faces best", file=sys.stderr)
     open_output(out, settings)
     log = ErrorLog(out / "errors.jsonl")
     try:

@@ -23,13 +23,15 @@ from dfjax.commands.main import add_json, print_json
 from dfjax.commands.progress import track
 from dfjax.errors import FINDING, OK, UsageError
 
+STRIDE = 3  # data.stride of most recipes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data flow`."""
     parser.add_argument("--index", required=True, help="index.parquet beside the extracted crops")
     parser.add_argument("--out", required=True, help="folder for flow and the new index")
     parser.add_argument(
-        "--stride", type=int, required=True, help="source frames between the two, as data.stride"
+        "--stride", type=int, default=STRIDE, help=f"frames between the two, data.stride ({STRIDE})"
     )
     parser.add_argument("--flo-root", metavar="DIR", help="read VIDEO_ID/FRAME.flo instead")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")

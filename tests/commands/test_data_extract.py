@@ -122,6 +122,11 @@ def test_wrong_usage_is_one_line(index, tmp_path, capsys, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_choosing_by_masks_that_nobody_has_is_told(index, tmp_path, capsys):
+    extract(index, tmp_path / "out", "--faces", "mask", "--workers", "1")
+    assert "the index names no masks" in capsys.readouterr().err
+
+
 def test_the_index_it_reads_is_not_overwritten(index, capsys):
     assert extract(index, index.parent) == 2
     assert "would overwrite the index" in capsys.readouterr().err

@@ -154,7 +154,7 @@ def test_damaged_flow_is_left_out_of_the_pack_and_listed(index, tmp_path):
     [
         (["--stride", "0"], "--stride must be positive"),
         (["--stride", "2", "--flo-root", "absent"], "no folder at --flo-root absent"),
-        ([], "--stride"),
+        (["--stride", "x"], "--stride"),
     ],
 )
 def test_wrong_usage(index, tmp_path, capsys, arguments, message):
