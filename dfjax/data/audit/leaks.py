@@ -24,7 +24,7 @@ def origins(evidence: Evidence) -> Iterable[Finding]:
 
 def videos(evidence: Evidence) -> Iterable[Finding]:
     """Fires when one file, or a real and a fake made from it, are in two splits."""
-    remedy = "split again with `dfjax data split --by group`"
+    remedy = "leave out copies and split again with `dfjax data split --by group`"
     code = "video_across_splits"
 
     def find(index: pd.DataFrame) -> Keys:
