@@ -14,10 +14,11 @@ frames the same with folders of face images; csv a table path,label,…; tfds:NA
 --root. What is cropped already (frames, wilddeepfake, df40, deepfakebench, tfds) needs no
 extraction: `dfjax data pack` takes the index as it is.
 
-Every file is opened. Unreadable ones are left out, listed in errors.jsonl beside the index with
-what is listed but absent, without a label or unsafe; the exit code is then 1. What merely has no
-counterpart (a part of FaceForensics++ that was not downloaded, a video in no list of splits) is
-counted and listed in unmatched.jsonl.
+Every file is opened and hashed (--no-probe leaves that to later steps: properties stay unknown).
+Unreadable ones are left out, listed in errors.jsonl beside the index with what is listed but
+absent, without a label or unsafe; the exit code is then 1. What merely has no counterpart (a part
+of FaceForensics++ that was not downloaded, a video in no list of splits) is counted and listed in
+unmatched.jsonl.
 """
 
 import argparse
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="of videos that are in no official split (none)",
     )
+    parser.add_argument("--no-probe", action="store_true", help="open no file, believe the names")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds a file (120)")
     add_json(parser)
@@ -133,6 +135,8 @@ def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:
             )
     limits = {"workers": args.workers, "time_limit": args.time_limit}
     failed = {}
+    if args.no_probe:
+        return clean
     outcomes = probe_rows(clean, Path(args.out).parent, **limits)
     for outcome in track(outcomes, total=len(clean), what="videos"):
         if outcome.error is None:

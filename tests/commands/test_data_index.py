@@ -43,6 +43,14 @@ def test_every_file_is_probed(folder, capsys):
     assert not (out.parent / "errors.jsonl").exists()
 
 
+def test_without_probing_no_file_is_opened(folder):
+    (folder / "real" / "0.png").write_bytes(b"")
+    code, out = index(folder, "--no-probe")
+    rows = read_index(out)
+    assert code == 0 and len(rows) == 6
+    assert rows["n_frames"].isna().all() and rows["sha256"].isna().all()
+
+
 def test_splits_are_dealt_among_what_can_be_read(folder):
     for i in range(3, 8):
         (folder / "real" / f"{i}.png").touch()
