@@ -79,6 +79,7 @@ def evaluate_tables(args: argparse.Namespace) -> dict[str, Any]:
             found = ", ".join(sorted(set(read.predictions["split"])))
             raise UsageError(f"no prediction is of split {args.split!r} (splits there: {found})")
     context = Context(
+        heldout_methods=read.heldout_methods,
         index=index,
         train_index=index[index["split"] == "train"] if index is not None else None,
         checkpoint=read.checkpoint,
@@ -101,7 +102,10 @@ def write_results(
     from dfjax.evaluation.report import split_methods, split_unseen
 
     write_predictions(
-        predictions, out / "predictions.parquet", checkpoint=result["checkpoint"] or ""
+        predictions,
+        out / "predictions.parquet",
+        checkpoint=result["checkpoint"] or "",
+        heldout_methods=context.heldout_methods,
     )
     seen, unseen = split_unseen(predictions, context.heldout_methods)
     plot_roc(seen, result["overall"], out / "roc.png", unseen=split_methods(unseen), title=title)

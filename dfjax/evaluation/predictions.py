@@ -7,6 +7,7 @@ the order of rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,15 +41,21 @@ LABEL_WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "fake"), dfjax.FAKE),
 }
 TEXT = ("dataset", "video_id", "unit", "method", "split")
-CHECKPOINT = b"dfjax.checkpoint"
+CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
 
 class ReadResult(NamedTuple):
-    """Predictions as read: the table, what was noticed on the way, and the checkpoint's name."""
+    """Predictions as read, what was noticed on the way, and what our own files know besides.
+
+    Attributes:
+        checkpoint: name of the checkpoint, None in foreign files.
+        heldout_methods: manipulations that were kept out of its training.
+    """
 
     predictions: pd.DataFrame
     flags: list[Flag]
     checkpoint: str | None
+    heldout_methods: tuple[str, ...]
 
 
 def read_predictions(paths: Sequence[str | Path], index: pd.DataFrame | None = None) -> ReadResult:
@@ -62,41 +69,56 @@ def read_predictions(paths: Sequence[str | Path], index: pd.DataFrame | None = N
         UsageError: a file is missing or no table, lacks a column, or has a label that is neither
             real nor fake, a probability outside [0, 1], or two labels for one video.
     """
-    tables, flags, checkpoints = [], [], set()
+    tables, flags, checkpoints, heldout = [], [], set(), set()
     for path in map(Path, paths):
-        table, checkpoint = _read_file(path)
-        if checkpoint:
-            checkpoints.add(checkpoint)
+        table, metadata = _read_file(path)
+        checkpoints.add(metadata.get(CHECKPOINT, b"").decode())
+        heldout.update(json.loads(metadata.get(HELDOUT, b"[]")))
         flags += normalise(table, str(path), index)
         tables.append(table)
     predictions = pd.concat(tables, ignore_index=True)
     _check_labels_agree(predictions)
     first = list(COLUMNS)
     others = [name for name in predictions.columns if name not in COLUMNS]
-    return ReadResult(predictions[first + others], flags, ", ".join(sorted(checkpoints)) or None)
+    checkpoint = ", ".join(sorted(filter(None, checkpoints))) or None
+    return ReadResult(predictions[first + others], flags, checkpoint, tuple(sorted(heldout)))
 
 
-def write_predictions(predictions: pd.DataFrame, path: str | Path, *, checkpoint: str) -> None:
-    """Writes the table as Parquet, atomically, with the checkpoint's name in its metadata."""
+def write_predictions(
+    predictions: pd.DataFrame,
+    path: str | Path,
+    *,
+    checkpoint: str,
+    heldout_methods: Sequence[str] = (),
+) -> None:
+    """Writes the table as Parquet, atomically, with what else is known of it in its metadata.
+
+    Args:
+        predictions: the columns of CONTRACTS, and any others.
+        path: of the file.
+        checkpoint: name of the checkpoint that scored.
+        heldout_methods: manipulations kept out of its training, which `overall` leaves out.
+    """
     table = pa.Table.from_pandas(predictions, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), CHECKPOINT: checkpoint.encode()}
+    metadata[HELDOUT] = json.dumps(list(heldout_methods)).encode()
     metadata[b"dfjax.version"] = dfjax.__version__.encode()
     with atomic_path(Path(path)) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
-def _read_file(path: Path) -> tuple[pd.DataFrame, str | None]:
+def _read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
     if not path.is_file():
         raise UsageError(f"no predictions file {path}")
     try:
         if path.suffix.lower() in (".csv", ".txt"):
             # Text stays text: the video "003" is not the number 3.
-            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), skipinitialspace=True), None
+            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), skipinitialspace=True), {}
         table = pq.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is not a table (.csv or .parquet): {reason}") from error
-    return table.to_pandas(), (table.schema.metadata or {}).get(CHECKPOINT, b"").decode() or None
+    return table.to_pandas(), table.schema.metadata or {}
 
 
 def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> list[Flag]:

@@ -7,6 +7,7 @@ import pytest
 
 from dfjax.commands.main import main
 from dfjax.data.records import make_index, make_record, write_index
+from dfjax.evaluation.predictions import read_predictions, write_predictions
 
 FAKES = {"d/f0": 0.9, "d/f1": 0.7, "d/f2": 0.4}
 REALS = {"d/r0": 0.1, "d/r1": 0.3, "d/r2": 0.6}
@@ -53,6 +54,17 @@ def test_its_own_predictions_give_the_same_metrics_again(scores, tmp_path, capsy
     first = last_json(capsys)
     main(["evaluate", "--predictions", str(out / "predictions.parquet"), "--json"])
     assert last_json(capsys)["overall"] == first["overall"]
+
+
+def test_own_predictions_say_which_methods_were_held_back(scores, tmp_path, capsys):
+    table = read_predictions([scores]).predictions
+    table.loc[table["video_id"] == "d/f2", "method"] = "warp"
+    path = tmp_path / "p.parquet"
+    write_predictions(table, path, checkpoint="best/1", heldout_methods=["warp"])
+    assert main(["evaluate", "--predictions", str(path), "--json"]) == 0
+    result = last_json(capsys)
+    assert result["overall"]["video_auc"] == 1.0
+    assert result["unseen_methods"]["warp"]["video_auc"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("leaky", [False, True])

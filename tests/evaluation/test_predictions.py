@@ -17,7 +17,7 @@ def read(tmp_path, text, index=None):
 
 def test_frames_with_a_frame_column(tmp_path):
     text = "video_id,label,fake_prob,frame,note\n003,0,0.1,30,x\n003,0,0.2,60,y\n"
-    table, flags, checkpoint = read(tmp_path, text)
+    table, flags, checkpoint, _ = read(tmp_path, text)
     assert list(table) == [*COLUMNS, "note"] and not flags and checkpoint is None
     assert table["video_id"].tolist() == ["003", "003"]  # text, not the number 3
     assert table["unit"].tolist() == ["frame"] * 2 and table["position"].tolist() == [30, 60]
@@ -33,14 +33,14 @@ def test_clip_column_and_logits(tmp_path):
 
 def test_rows_without_positions_number_themselves_and_say_so(tmp_path):
     text = "video_id,label,fake_prob\na,1,0.9\nb,0,0.2\na,1,0.8\n"
-    table, flags, _ = read(tmp_path, text)
+    table, flags, *_ = read(tmp_path, text)
     assert table["position"].tolist() == [0, 0, 1] and set(table["unit"]) == {"frame"}
     assert [f["code"] for f in flags] == ["no_position"] and flags[0]["ids"] == ["a", "b"]
     assert metrics.compute(table)["video_auc"] == 1.0
 
 
 def test_one_row_per_video_is_the_videos_own_score(tmp_path):
-    table, flags, _ = read(tmp_path, "video_id,label,fake_prob\na,1,0.9\nb,0,0.2\n")
+    table, flags, *_ = read(tmp_path, "video_id,label,fake_prob\na,1,0.9\nb,0,0.2\n")
     assert set(table["unit"]) == {"video"} and not flags
 
 
@@ -103,9 +103,10 @@ def test_missing_and_broken_files(tmp_path):
 
 def test_parquet_round_trip_keeps_types_metrics_and_checkpoint(tmp_path):
     table = read(tmp_path, "video_id,label,fake_prob,frame\na,1,0.9,0\nb,0,0.2,0\n").predictions
-    write_predictions(table, tmp_path / "p.parquet", checkpoint="best/40")
-    again, flags, checkpoint = read_predictions([tmp_path / "p.parquet"])
-    assert checkpoint == "best/40" and not flags
+    known = {"checkpoint": "best/40", "heldout_methods": ("warp",)}
+    write_predictions(table, tmp_path / "p.parquet", **known)
+    again, flags, *others = read_predictions([tmp_path / "p.parquet"])
+    assert others == list(known.values()) and not flags
     assert again.dtypes.astype(str)[["position", "label", "logit"]].tolist() == [
         "int32",
         "int8",
