@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dfjax
 from dfjax.commands.bench_workloads import Settings
+from dfjax.commands.huge_pages import plain_environment
 from dfjax.errors import UsageError
 
 SCRIPT = Path(dfjax.__file__).parent.parent / "tests" / "peers" / "torch_peer.py"
@@ -28,6 +29,7 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=plain_environment(),  # torch as it is started by itself
         )
         if self._read() != "ready":
             self.close()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import dfjax
+from dfjax.commands.huge_pages import restart_with_huge_pages
 from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
 
 VERBS = {
@@ -28,6 +29,9 @@ WRONG_PLACE = {
     *(errno.ENAMETOOLONG, errno.ELOOP),
 }
 """What the system says of a path that the user should not have named, such as a read-only --out."""
+
+
+COMPUTING = ("train", "evaluate", "predict", "bench")  # verbs that fill memory step by step
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,7 +59,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code (0, 1, 2, 75, 130: see the README)."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the whole process is ours
+        argv = sys.argv[1:]
+        if argv and argv[0] in COMPUTING:
+            restart_with_huge_pages()
+    argv = list(argv)
     _quiet()
     try:
         if not argv or argv[0] in ("-h", "--help"):

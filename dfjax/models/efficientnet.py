@@ -109,8 +109,7 @@ class MBConv(nn.Module):
         inputs, skip = x.shape[-1], x
         if self.stage.expand != 1:
             x = Conv(inputs * self.stage.expand, compute=self.compute, name="expand_conv")(x)
-            x = BatchNorm(self.bn, name="expand_bn")(x, mask, train=train)
-            x = jax.nn.silu(x)
+            x = BatchNorm(self.bn, jax.nn.silu, name="expand_bn")(x, mask, train=train)
         x = DepthwiseConv(
             self.stage.kernel,
             self.stride,
@@ -118,8 +117,7 @@ class MBConv(nn.Module):
             compute=self.compute,
             name="depthwise_conv",
         )(x)
-        x = BatchNorm(self.bn, name="depthwise_bn")(x, mask, train=train)
-        x = jax.nn.silu(x)
+        x = BatchNorm(self.bn, jax.nn.silu, name="depthwise_bn")(x, mask, train=train)
         x = SqueezeExcite(max(1, inputs // 4), compute=self.compute, name="se")(x)
         x = Conv(self.channels, compute=self.compute, name="project_conv")(x)
         x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
@@ -180,7 +178,7 @@ class EfficientNet(nn.Module):
         x = Conv(scaled_channels(STEM, width), 3, 2, pad, compute=self.compute, name="stem_conv")(
             images
         )
-        x = jax.nn.silu(BatchNorm(self.bn, name="stem_bn")(x, mask, train=train))
+        x = BatchNorm(self.bn, jax.nn.silu, name="stem_bn")(x, mask, train=train)
         maps = {"stem": x}
         native = -(-native // 2)
         for block in self.blocks():
@@ -200,7 +198,7 @@ class EfficientNet(nn.Module):
             maps[f"stage{block.number}"] = x
             native = -(-native // block.stride)
         x = Conv(scaled_channels(TOP, width), compute=self.compute, name="top_conv")(x)
-        maps["top"] = jax.nn.silu(BatchNorm(self.bn, name="top_bn")(x, mask, train=train))
+        maps["top"] = BatchNorm(self.bn, jax.nn.silu, name="top_bn")(x, mask, train=train)
         return maps
 
     @nn.nowrap

@@ -1,6 +1,7 @@
 """The layers that every backbone is made of: convolution, batch normalisation, SE, drop path."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -49,9 +50,17 @@ class BatchNorm(nn.Module):
 
     One pass, E[x²] - E[x]², reads the map once where the two-pass variance reads it twice. Under
     `jit` on a sharded batch the sums run over the global batch.
+
+    The backward pass computes the normalised map and the activation again: they cost less than the
+    four maps (difference, sigmoid, …) that would otherwise be kept for it.
+
+    Attributes:
+        constants: epsilon and decay.
+        activation: applied to the normalised map; None: nothing.
     """
 
     constants: BNConstants = TF_BN
+    activation: Callable[[Array], Array] | None = None
 
     @nn.compact
     def __call__(
@@ -61,7 +70,7 @@ class BatchNorm(nn.Module):
         *,
         train: bool,
     ) -> Float[Array, "n *map c"]:
-        """Returns `x` normalised, in its own dtype.
+        """Returns `x` normalised and activated, in its own dtype.
 
         Args:
             x: feature maps or vectors, channels last.
@@ -82,7 +91,12 @@ class BatchNorm(nn.Module):
                 mean.value = decay * mean.value + (1 - decay) * centre
                 var.value = decay * var.value + (1 - decay) * spread * correction
         factor = scale * jax.lax.rsqrt(spread + self.constants.epsilon)
-        return ((x.astype(jnp.float32) - centre) * factor + bias).astype(x.dtype)
+        return jax.checkpoint(self._normalise)(x, centre, factor, bias)
+
+    @nn.nowrap
+    def _normalise(self, x: Array, centre: Array, factor: Array, bias: Array) -> Array:
+        y = (x.astype(jnp.float32) - centre) * factor + bias
+        return (self.activation(y) if self.activation else y).astype(x.dtype)
 
 
 def _batch_statistics(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:

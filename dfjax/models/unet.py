@@ -35,7 +35,7 @@ class ConvBlock(nn.Module):
             x = Conv(self.features, 3, padding=AROUND, compute=self.compute, name=f"conv{number}")(
                 x
             )
-            x = jax.nn.relu(BatchNorm(self.bn, name=f"bn{number}")(x, mask, train=train))
+            x = BatchNorm(self.bn, jax.nn.relu, name=f"bn{number}")(x, mask, train=train)
         return x
 
 

@@ -48,7 +48,7 @@ def conv(
         return _native(x, kernel, stride, padding)
     k = kernel.shape[0]
     if k == 1 and not any(map(any, padding)):
-        return jnp.einsum("nhwi,io->nhwo", x[:, ::stride, ::stride], kernel[0, 0])
+        return _pointwise(x[:, ::stride, ::stride], kernel[0, 0])
     size = [padded_size(n, k, stride, pad) for n, pad in zip(x.shape[1:3], padding)]
     if size[0] * size[1] <= PATCH_CELLS or x.shape[3] <= PATCH_CHANNELS:
         return patch_conv(x, kernel, stride=stride, padding=padding)
@@ -63,6 +63,39 @@ def patch_conv(
     windows = _windows(x, k, stride, padding)
     patches = jnp.concatenate(windows, axis=-1)  # [N, p, q, k*k*I]
     return jnp.einsum("npqi,io->npqo", patches, kernel.reshape(k * k * inputs, outputs))
+
+
+@jax.custom_vjp
+def _pointwise(x: Array, kernel: Array) -> Array:
+    """The 1 x 1 convolution; the gradient by the kernel is what has its own form."""
+    return jnp.einsum("nhwi,io->nhwo", x, kernel)
+
+
+def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _pointwise(x, kernel), (x, kernel)
+
+
+def _pointwise_backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    dx = jnp.einsum("nhwo,io->nhwi", grad, kernel)
+    # One product would have XLA write a large map once more, transposed: a strided walk through
+    # memory. A product per sample stays in the cache, worth it while its result is the smaller.
+    sample = "n" if max(kernel.shape) <= x.shape[1] * x.shape[2] else ""
+    if x.shape[3] <= grad.shape[3]:  # what comes first is transposed: the thinner one
+        dkernel = _product(f"nhwi,nhwo->{sample}io", x, grad)
+    else:
+        dkernel = _product(f"nhwo,nhwi->{sample}oi", grad, x).swapaxes(-1, -2)
+    if sample:
+        dkernel = dkernel.sum(0)
+    return dx, dkernel.astype(kernel.dtype)
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
+
+
+def _product(subscripts: str, a: Array, b: Array) -> Array:
+    """A sum in float32 over many terms; XLA's CPU has no bfloat16 product with a float32 result."""
+    return jnp.einsum(subscripts, a.astype(jnp.float32), b.astype(jnp.float32))
 
 
 def _native(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
@@ -115,7 +148,7 @@ _native_forward.defvjp(_forward, _backward)
 def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
     """Gradient by the kernel, [k, k, I, O]: one product over batch and map for each shift."""
     taps = [
-        jnp.einsum("npqi,npqo->io", window, grad, preferred_element_type=jnp.float32)
+        _product("npqi,npqo->io", window, grad)
         for window in _windows(x, k, stride, padding)
     ]
     return jnp.stack(taps).reshape(k, k, x.shape[3], grad.shape[3])
@@ -143,8 +176,7 @@ def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: 
         here = lax.dynamic_slice(grad, (sample, strip * rows, 0, 0), (1, rows, width, outputs))
         patches = jnp.concatenate(_windows(seen, k, stride, ((0, 0), (0, 0))), axis=-1)
         # outputs first: XLA's product on a CPU is up to twice as fast that way round
-        product = jnp.einsum("npqo,npqi->oi", here, patches, preferred_element_type=jnp.float32)
-        return total + product, None
+        return total + _product("npqo,npqi->oi", here, patches), None
 
     zeros = jnp.zeros((outputs, k * k * inputs), jnp.float32)
     total, _ = lax.scan(add, zeros, jnp.arange(n * strips))

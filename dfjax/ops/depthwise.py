@@ -65,7 +65,7 @@ def _native_backward(
 ) -> tuple[Array, Array]:
     x, kernel = saved
     (dx,) = jax.linear_transpose(lambda x: _native(stride, padding, x, kernel), x)(grad)
-    dkernel = _kernel_gradient(x, grad, kernel.shape[0], stride, padding)
+    dkernel = _kernel_gradient(_pad(x, padding), grad, kernel.shape[0], stride)
     return dx, dkernel[:, :, None].astype(kernel.dtype)
 
 
@@ -74,34 +74,33 @@ _native_by_taps.defvjp(_native_forward, _native_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _shifted(stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array) -> Array:
-    del batch_scan  # concerns the gradient only
-    size = _output_size(x, kernel, stride, padding)
-    padded = _pad(x, padding)
-    kernel = kernel.astype(jnp.float32)
-    taps = (
-        _window(padded, i, j, stride, size).astype(jnp.float32) * kernel[i, j]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
-    )
-    return sum(taps, start=jnp.zeros((), jnp.float32)).astype(x.dtype)
+    return _forward(stride, padding, batch_scan, x, kernel)[0]
 
 
 def _forward(
     stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
-    return _shifted(stride, padding, batch_scan, x, kernel), (x, kernel)
+    """The output; and the padded map, kept instead of `x`, which then need not be written."""
+    del batch_scan  # concerns the gradient only
+    size = _output_size(x, kernel, stride, padding)
+    padded = _pad(x, padding)
+    wide = kernel.astype(jnp.float32)
+    taps = (
+        _window(padded, i, j, stride, size).astype(jnp.float32) * wide[i, j]
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    )
+    return sum(taps, start=jnp.zeros((), jnp.float32)).astype(x.dtype), (padded, kernel)
 
 
 def _backward(
     stride: int, padding: Padding, batch_scan: bool, saved: tuple[Array, Array], grad: Array
 ) -> tuple[Array, Array]:
-    x, kernel = saved
-    dx = _input_gradient(grad, kernel, x.shape, stride, padding)
-    if batch_scan:
-        dkernel = _scan_kernel_gradient(x, grad, kernel.shape[0], stride, padding)
-    else:
-        dkernel = _kernel_gradient(x, grad, kernel.shape[0], stride, padding)
-    return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
+    padded, kernel = saved
+    dx = _input_gradient(grad, kernel, padded.shape, stride, padding)
+    gradient = _scan_kernel_gradient if batch_scan else _kernel_gradient
+    dkernel = gradient(padded, grad, kernel.shape[0], stride)
+    return dx.astype(padded.dtype), dkernel.astype(kernel.dtype)
 
 
 _shifted.defvjp(_forward, _backward)
@@ -110,10 +109,13 @@ _shifted.defvjp(_forward, _backward)
 def _input_gradient(
     grad: Array, kernel: Array, shape: tuple[int, ...], stride: int, padding: Padding
 ) -> Array:
-    """Gradient by x, one phase of the stride at a time, so that no zero is ever multiplied."""
+    """Gradient by x, one phase of the stride at a time, so that no zero is ever multiplied.
+
+    `shape` is that of the padded x.
+    """
     k = kernel.shape[0]
     kernel = kernel.astype(jnp.float32)
-    cells = [-(-(n + sum(pad)) // stride) for n, pad in zip(shape[1:3], padding)]
+    cells = [-(-n // stride) for n in shape[1:3]]
     margin = -(-k // stride) - 1  # how far the kernel of one phase reaches back
     trail = [max(n - g, 0) for n, g in zip(cells, grad.shape[1:3])]
     wide = _pad(grad, ((margin, trail[0]), (margin, trail[1])))
@@ -131,13 +133,12 @@ def _input_gradient(
     rows = [jnp.stack([phase(a, b) for b in range(stride)], axis=3) for a in range(stride)]
     whole = jnp.stack(rows, axis=2)  # [N, P, s, Q, s, C]
     whole = whole.reshape(shape[0], cells[0] * stride, cells[1] * stride, shape[3])
-    (top, _), (left, _) = padding
-    return whole[:, top : top + shape[1], left : left + shape[2]]
+    (top, bottom), (left, right) = padding
+    return whole[:, top : shape[1] - bottom, left : shape[2] - right]
 
 
-def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
+def _kernel_gradient(padded: Array, grad: Array, k: int, stride: int) -> Array:
     """Gradient by the kernel, [k, k, C]: one reduction over batch and map for each tap."""
-    padded = _pad(x, padding)
     size = (grad.shape[1], grad.shape[2])
     grad = grad.astype(jnp.float32)
     taps = [
@@ -145,16 +146,16 @@ def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Paddin
         for i in range(k)
         for j in range(k)
     ]
-    return jnp.stack(taps).reshape(k, k, x.shape[3])
+    return jnp.stack(taps).reshape(k, k, padded.shape[3])
 
 
-def _scan_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
+def _scan_kernel_gradient(padded: Array, grad: Array, k: int, stride: int) -> Array:
     def add(total: Array, sample: tuple[Array, Array]) -> tuple[Array, None]:
-        one_x, one_grad = sample
-        return total + _kernel_gradient(one_x[None], one_grad[None], k, stride, padding), None
+        one, one_grad = sample
+        return total + _kernel_gradient(one[None], one_grad[None], k, stride), None
 
-    zeros = jnp.zeros((k, k, x.shape[3]), jnp.float32)
-    return lax.scan(add, zeros, (x, grad))[0]
+    zeros = jnp.zeros((k, k, padded.shape[3]), jnp.float32)
+    return lax.scan(add, zeros, (padded, grad))[0]
 
 
 def _pad(x: Array, padding: Padding) -> Array:
