@@ -163,6 +163,30 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
     return make_flag("precision_is_prior", "warning", message)
 
 
+def not_in_index(evidence: Evidence) -> Flag | None:
+    """Fires on videos that the index does not have: nothing is known of who is in them."""
+    if evidence.index is None:
+        return None
+    scored = evidence.predictions["video_id"].drop_duplicates()
+    ids = scored[~scored.isin(evidence.index["video_id"])]
+    if not len(ids):
+        return None
+    message = f"{len(ids)} videos are not in the index: whether they leak cannot be checked"
+    return make_flag("not_in_index", "warning", message, ids)
+
+
+def labels_differ(evidence: Evidence) -> Flag | None:
+    """Fires where a table says real and the index says fake of the same video, or the reverse."""
+    if evidence.index is None:
+        return None
+    truth = evidence.videos["video_id"].map(evidence.index.set_index("video_id")["label"])
+    ids = evidence.videos["video_id"][truth.notna() & (truth != evidence.videos["label"])]
+    if not len(ids):
+        return None
+    message = f"{len(ids)} videos have another label than in the index"
+    return make_flag("labels_differ", "error", message, ids)
+
+
 def identity_in_training(evidence: Evidence) -> Flag | None:
     """Fires when a person of an evaluated video is also in a training video."""
     return _find_leak(
@@ -242,6 +266,8 @@ RULES: tuple[Rule, ...] = (
     inverted,
     accuracy_without_ranking,
     precision_is_prior,
+    not_in_index,
+    labels_differ,
     identity_in_training,
     video_in_training,
     early_perfect,

@@ -28,7 +28,7 @@ def good(n=100, seed=0, separation=0.3):
 
 def index(rows, **columns):
     frame = pd.DataFrame({"video_id": rows["video_id"], "group": rows["video_id"]})
-    frame["origin_id"] = None
+    frame["origin_id"], frame["label"] = None, rows["label"]
     frame["identities"] = [[f"d/{v}"] for v in frame["video_id"]]
     return frame.assign(**columns)
 
@@ -134,6 +134,17 @@ def test_precision_of_few_videos_has_to_be_the_prior_itself():
     assert "precision_is_prior" not in codes(table(labels, half))
 
 
+def test_an_index_that_lacks_videos_or_says_otherwise():
+    rows = good()
+    known = index(rows)
+    known.loc[[4, 5], "label"] = 1 - known.loc[[4, 5], "label"]
+    found = flags.check(evidence(rows, index=known.drop(index=9)))
+    assert [(flag["code"], flag["severity"], flag["ids"]) for flag in found] == [
+        ("not_in_index", "warning", ["v0009"]),
+        ("labels_differ", "error", ["v0004", "v0005"]),
+    ]
+
+
 def test_identity_in_training():
     rows = good()
     train = other_people(rows)
@@ -147,8 +158,7 @@ def test_identity_in_training():
 def test_video_group_or_recording_in_training(column):
     rows = good()
     evaluated, train = index(rows), other_people(rows)
-    evaluated.loc[3, column] = "same"
-    train.loc[8, column] = "same"
+    evaluated.loc[3, column] = train.loc[8, column] = "v0003"
     (flag,) = flags.check(evidence(rows, index=evaluated, train_index=train))
     assert flag["code"] == "video_in_training" and len(flag["ids"]) == 1
 

@@ -83,7 +83,9 @@ def test_a_real_video_is_never_held_back():
 
 
 def test_errors_come_first_and_only_evaluated_videos_are_checked_for_leaks():
-    index = pd.DataFrame({"video_id": [*ROWS["video_id"], "elsewhere"]})
+    index = pd.DataFrame(
+        {"video_id": [*ROWS["video_id"], "elsewhere"], "label": [*ROWS["label"], 0]}
+    )
     index = index.assign(group=index["video_id"], origin_id=None)
     index["identities"] = [[v] for v in index["video_id"]]
     train = index[index["video_id"].isin(["elsewhere", "a/DF/0"])]
