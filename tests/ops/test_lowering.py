@@ -87,6 +87,12 @@ def test_dense_bfloat16_agrees_to_its_own_precision(stride, cells, monkeypatch):
     assert_same(conv, [MATMUL, SCAN], x, kernel, stride=stride, padding=padding, relative=2**-7)
 
 
+def test_pointwise_bfloat16_agrees_to_its_own_precision():
+    padding = ((0, 0), (0, 0))
+    x, kernel = draw((2, 9, 8, 6), 0, jnp.bfloat16), draw((1, 1, 6, 5), 1)
+    assert_same(conv, [MATMUL, SCAN], x, kernel, stride=1, padding=padding, relative=2**-7)
+
+
 def test_depthwise_of_a_known_map():
     x = jnp.arange(9.0).reshape(1, 3, 3, 1)
     y = depthwise_conv(
