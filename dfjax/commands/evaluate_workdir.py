@@ -17,7 +17,7 @@ from dfjax.commands.training import use_compilation_cache
 from dfjax.data.error_log import read_errors
 from dfjax.data.pack import Pack, open_pack, pack
 from dfjax.data.pack_reader import MANIFEST
-from dfjax.data.records import SPLITS
+from dfjax.data.records import SPLITS, find_index
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.aggregation import aggregate, clean
 from dfjax.evaluation.plots import plot_curves
@@ -75,7 +75,7 @@ def open_index(index: Path, out: Path) -> Pack:
         UsageError: there is no such index, or it names no crops.
     """
     folder = index if index.is_dir() else index.parent
-    if (folder / MANIFEST).is_file():
+    if (folder / MANIFEST).is_file() and find_index(index) == folder / "index.parquet":
         return open_pack(folder)
     pack(index, out / "pack")
     return open_pack(out / "pack")

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from dfjax.commands.assembly import open_data, split_rows
+from dfjax.commands.evaluate_workdir import open_index
 from dfjax.config import load_config
 from dfjax.data.pack import pack
-from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.records import make_index, make_record, read_index, write_index
+from dfjax.data.relocation import rebase_frames
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +46,14 @@ def test_every_video_is_tested_in_one_round_and_read_where_it_is(six, tmp_path):
         for row in range(6):
             assert abs(int(data.read(row, [0]).mean()) - 40 * row) <= 2
     assert sorted(tested) == list(range(6))
+
+
+def test_an_index_stands_for_its_pack_and_another_beside_it_for_itself(six, tmp_path):
+    assert len(open_index(six, tmp_path)) == len(open_index(six / "index.parquet", tmp_path)) == 6
+    half = rebase_frames(read_index(six.parent / "index.parquet")[:3], six.parent, six)
+    write_index(half, six / "half.parquet", command="test")
+    assert open_index(six / "half.parquet", tmp_path).index["video_id"].tolist() == [
+        "d/0",
+        "d/1",
+        "d/2",
+    ]
