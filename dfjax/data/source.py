@@ -36,11 +36,8 @@ def find_source(row: Mapping[str, Any]) -> Source:
     place = Path(row["root"] or "", row["path"])
     if not place.is_dir():
         return Source((place,))
-    came = row.get("frames_dir")
-    if (
-        isinstance(came, str) and Path(came).is_absolute()
-    ):  # crops of ours are relative to their index
-        return find_frames(row, Path())
+    if _is_same(row.get("frames_dir"), place):
+        return find_frames(row, Path())  # maybe not all that lie there
     names = [p.name for p in place.iterdir() if _is_frame(p.name)]
     if not names:
         raise InputError("is a folder without images, not a video")
@@ -97,6 +94,13 @@ def iterate_source(source: Source, numbers: Sequence[int]) -> Iterator[Frame]:
             yield from iterate_frames(file_of[number], [0])
         except InputError as error:
             raise InputError(f"{file_of[number].name}: {error}") from error
+
+
+def _is_same(frames_dir: Any, place: Path) -> bool:
+    """Returns whether the frames of a row are its source, rather than crops made from it."""
+    if not isinstance(frames_dir, str) or not Path(frames_dir).is_absolute():
+        return False
+    return Path(frames_dir).is_dir() and place.samefile(frames_dir)
 
 
 def _is_frame(name: str) -> bool:

@@ -81,3 +81,12 @@ def test_folders_of_frames_indexed_as_crops_are_still_sources(tmp_path):
     assert main(["data", "extract", "--index", str(index), *out]) == 0
     (crops,) = {tuple(v) for v in read_index(tmp_path / "out/index.parquet")["frame_indices"]}
     assert crops == NUMBERS
+
+
+def test_crops_made_elsewhere_from_a_folder_are_not_its_frames(tmp_path):
+    folder, crops = make_frames(tmp_path / "v"), make_frames(tmp_path / "crops" / "v", 3)
+    some = {"frame_indices": [3], "frame_names": ["img_3.png"]}
+    row = row_of(folder, frames_dir=str(crops), **some)
+    assert find_source(row).files == tuple(folder / f"img_{n}.png" for n in NUMBERS)
+    row = row_of(folder, frames_dir=str(folder), **some)
+    assert find_source(row).files == (folder / "img_3.png",)
