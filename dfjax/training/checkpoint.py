@@ -116,12 +116,14 @@ class Checkpoints:
         """
         manager = self.managers[kind]
         step = manager.latest_step()
+        other = next(name for name in KINDS if name != kind)
         if step is None:
-            raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; train first")
+            there = self.latest_step(other) is not None
+            advice = f"--checkpoint {other} is there" if there else "train first"
+            raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; {advice}")
         try:
             return step, _restore_variables(manager, step)
         except DAMAGE as error:
-            other = next(name for name in KINDS if name != kind)
             raise UsageError(
                 f"checkpoint {kind}/{step} of {self.root.parent} is damaged: {_reason(error)}; "
                 f"--checkpoint {other} may be whole"

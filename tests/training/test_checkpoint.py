@@ -25,8 +25,15 @@ def saved(tmp_path):
 def test_weights_come_back_without_the_rest(saved):
     step, variables = saved.restore_variables("best")
     assert step == 3 and variables["params"]["kernel"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(UsageError, match="no last checkpoint yet"):
+    with pytest.raises(UsageError, match="no last checkpoint yet; --checkpoint best is there"):
         saved.restore_variables("last")
+
+
+def test_a_run_that_saved_nothing_yet(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(UsageError, match="no best checkpoint yet; train first"):
+        checkpoints.restore_variables("best")
+    checkpoints.close()
 
 
 @pytest.mark.parametrize("how", ["gone", "cut"])
