@@ -40,6 +40,24 @@ def test_batch_norm_equals_linen_forward_and_backward():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), stats, dict(expected))
 
 
+def test_activation_is_that_of_the_normalised_map_and_is_not_kept_for_the_gradient():
+    x = 2 + jax.random.normal(jax.random.key(0), (4, 3, 5, 6))
+    fused, plain = BatchNorm(TF_BN, jax.nn.silu), BatchNorm(TF_BN)
+    variables = plain.init(jax.random.key(0), x, train=False)
+
+    def run(norm, x):
+        return norm.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+
+    expected, expected_pull = jax.vjp(lambda x: jax.nn.silu(run(plain, x)), x)
+    actual, pull = jax.vjp(lambda x: run(fused, x), x)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+    noise = jax.random.normal(jax.random.key(1), x.shape)
+    (grad,), (expected_grad,) = pull(noise), expected_pull(noise)
+    np.testing.assert_allclose(grad, expected_grad, atol=1e-5 * np.abs(expected_grad).max())
+    kept = [leaf for leaf in jax.tree.leaves(pull) if leaf.shape == x.shape]
+    assert kept and all((leaf == x).all() for leaf in kept)
+
+
 def test_masked_samples_do_not_count_in_the_statistics():
     x = jax.random.normal(jax.random.key(0), (3, 2, 2, 4))
     norm = BatchNorm(TF_BN)

@@ -78,6 +78,15 @@ def test_bfloat16_agrees_to_its_own_precision():
     )
 
 
+@pytest.mark.parametrize("side", [2, 5])  # one product; one for each sample
+@pytest.mark.parametrize("channels", [(4, 7), (7, 4)])  # whose transposed side is the thinner one
+@pytest.mark.parametrize("dtype,relative", [(jnp.float32, 1e-5), (jnp.bfloat16, 2**-7)])
+def test_pointwise_lowerings_agree(side, channels, dtype, relative):
+    x, kernel = draw((3, side, side, channels[0]), 0, dtype), draw((1, 1, *channels), 1)
+    padding = ((0, 0), (0, 0))
+    assert_same(conv, [MATMUL], x, kernel, stride=1, padding=padding, relative=relative)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("cells", [0, 256])
 def test_dense_bfloat16_agrees_to_its_own_precision(stride, cells, monkeypatch):
