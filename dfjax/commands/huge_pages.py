@@ -24,7 +24,8 @@ def restart_with_huge_pages() -> None:
     Does nothing where the user has set tunables of their own.
     """
     if TUNABLES not in os.environ and asks(SETTING, platform.libc_ver()):
-        os.execve(sys.executable, sys.orig_argv, os.environ | {TUNABLES: HUGE})
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, command, os.environ | {TUNABLES: HUGE})
 
 
 def asks(setting: Path, libc: tuple[str, str]) -> bool:
