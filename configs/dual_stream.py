@@ -2,8 +2,8 @@
 
 Command:  dfjax train --config=dual_stream --workdir=runs/dual_stream --config.data.path=PACK
 Hardware: any; batch 16 in bfloat16 wants an accelerator with 80 GB
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 4.5 minutes on two CPU cores
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.99
 """
 
 from ml_collections import ConfigDict
