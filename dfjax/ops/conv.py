@@ -147,10 +147,7 @@ _native_forward.defvjp(_forward, _backward)
 
 def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
     """Gradient by the kernel, [k, k, I, O]: one product over batch and map for each shift."""
-    taps = [
-        _product("npqi,npqo->io", window, grad)
-        for window in _windows(x, k, stride, padding)
-    ]
+    taps = [_product("npqi,npqo->io", window, grad) for window in _windows(x, k, stride, padding)]
     return jnp.stack(taps).reshape(k, k, x.shape[3], grad.shape[3])
 
 
