@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the verb."""
     parser.add_argument("workload", choices=sorted([*WORKLOADS, INPUT]))
     parser.add_argument("--mode", choices=["infer", "train"], default="infer")
-    parser.add_argument("--batch", type=int, help="images or clips (default 2; input: 16)")
+    parser.add_argument("--batch", type=int, default=2, help="images or clips (default 2)")
     parser.add_argument("--frames", type=int, default=10, help="frames of a clip (default 10)")
     parser.add_argument("--size", type=int, help="side of a frame (default 224; input: 256)")
     parser.add_argument("--dtype", choices=sorted(precision.POLICIES), default="float32")
@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures, and prints one line or one JSON object."""
     reading = args.workload == INPUT
-    args.batch = args.batch if args.batch is not None else (16 if reading else 2)
     args.size = args.size if args.size is not None else (256 if reading else 224)
     for name in ("batch", "frames", "size", "steps", "clips"):
         if getattr(args, name) < 1:
@@ -143,7 +142,9 @@ def _describe(result: dict[str, Any]) -> str:
     )
     if result["workload"] == INPUT:
         growth = result["growth_percent"]
-        memory = "" if growth is None else f"\nmemory grew by {growth:.1f} % after 1,000 clips"
+        memory = (
+            "" if growth is None else f"\nmemory grew by {growth:.1f} % since the first 1,000 clips"
+        )
         return f"{speed}\n{result['ratio']:.2f} x the speed of PNG through OpenCV{memory}"
     speed += f", compiled in {result['compile_s']:.0f} s"
     if "ratio" in result:

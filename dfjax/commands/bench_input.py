@@ -29,7 +29,7 @@ LEGS = 5  # of a side, whose median counts
 VIDEOS, PEOPLE = 12, 6  # the smallest synthetic set
 STRIDE = 3  # source frames, as the flagship samples
 THREADS = 4
-EARLY = 1000  # clips after which memory has settled
+WINDOW = 1000  # clips over which the typical memory is taken, at the start and at the end
 STATM = Path("/proc/self/statm")
 
 
@@ -44,19 +44,17 @@ class InputSettings(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Seconds per batch of either side, and resident bytes at their largest.
+    """Seconds per batch of either side, and resident bytes.
 
     Attributes:
         ours: from the pack, one per leg.
         png: from the PNG files, of the same clips.
-        early_bytes: largest memory over the first 1,000 clips.
-        late_bytes: largest memory over all later ones; None where there were none.
+        memory: after every batch of the long reading.
     """
 
     ours: list[float]
     png: list[float]
-    early_bytes: int
-    late_bytes: int | None
+    memory: list[int]
 
 
 def measure_input(settings: InputSettings) -> Measured:
@@ -70,7 +68,7 @@ def measure_input(settings: InputSettings) -> Measured:
     with tempfile.TemporaryDirectory(prefix="dfjax-bench-") as name:
         data, pngs = _make_data(Path(name), settings)
         memory = _watch_memory(data, settings)  # first, while nothing else has been held
-        return Measured(*_race(data, pngs, settings), *memory)
+        return Measured(*_race(data, pngs, settings), memory)
 
 
 def _make_data(folder: Path, settings: InputSettings) -> tuple[Pack, Path]:
@@ -145,16 +143,15 @@ def _check_same(ours: list[HostBatch], theirs: list[list[np.ndarray]]) -> None:
             raise RuntimeError("the two sides read different frames")
 
 
-def _watch_memory(data: Pack, settings: InputSettings) -> tuple[int, int | None]:
-    """Largest resident bytes after a batch, over the first 1,000 clips and over the later ones."""
-    sizes: dict[bool, int] = {}
+def _watch_memory(data: Pack, settings: InputSettings) -> list[int]:
+    """Resident bytes after every batch, over all clips."""
+    sizes = []
     count = math.ceil(settings.clips / settings.batch)
     with _batches(data, settings) as batches:
-        for number in track(range(count), total=count, what="watching memory"):
+        for _ in track(range(count), total=count, what="watching memory"):
             next(batches)
-            late = number * settings.batch >= EARLY
-            sizes[late] = max(sizes.get(late, 0), resident_bytes())
-    return sizes[False], sizes.get(True)
+            sizes.append(resident_bytes())
+    return sizes
 
 
 def resident_bytes() -> int:
@@ -163,17 +160,25 @@ def resident_bytes() -> int:
 
 
 def report(settings: InputSettings, measured: Measured) -> dict[str, Any]:
-    """Returns the row for `--json`: speed, the PNG side, the ratio, the growth of memory."""
+    """Returns the row for `--json`: speed, the PNG side, the ratio, the growth of memory.
+
+    How many batches are in flight changes from one moment to the next, so that growth compares the
+    medians of the second half of the first 1,000 clips (the first one fills the buffers) and of
+    the last 1,000; it is None for fewer than 2,000 clips.
+    """
     median, png = statistics.median(measured.ours), statistics.median(measured.png)
-    late = measured.late_bytes
+    window = WINDOW // settings.batch
+    early = statistics.median(measured.memory[window // 2 : window] or measured.memory)
+    late = statistics.median(measured.memory[-window or None :])
+    enough = settings.clips >= 2 * WINDOW
     return {
         "clips": settings.clips,
         "median_s": median,
         "items_per_s": settings.batch / median,
-        "peak_bytes": max(measured.early_bytes, late or 0),
+        "peak_bytes": max(measured.memory),
         "png": {"median_s": png, "items_per_s": settings.batch / png},
         "ratio": png / median,
-        "early_bytes": measured.early_bytes,
+        "early_bytes": early,
         "late_bytes": late,
-        "growth_percent": None if late is None else 100 * (late / measured.early_bytes - 1),
+        "growth_percent": 100 * (late / early - 1) if enough else None,
     }

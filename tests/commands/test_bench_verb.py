@@ -43,7 +43,7 @@ def test_unet_takes_images(capsys):
 
 
 def test_input_races_png_files_and_watches_memory(capsys):
-    settings = ("--clips", "1004", "--batch", "4", "--frames", "2", "--size", "16")
+    settings = ("--clips", "2000", "--batch", "4", "--frames", "2", "--size", "16")
     result = bench(capsys, "input", *settings)
     assert KEYS <= set(result)
     assert result["size"] == 16 and result["dtype"] == "uint8" and not result["compile"]
