@@ -62,13 +62,15 @@ def patch_conv(
     k, _, inputs, outputs = kernel.shape
     windows = _windows(x, k, stride, padding)
     patches = jnp.concatenate(windows, axis=-1)  # [N, p, q, k*k*I]
-    return jnp.einsum("npqi,io->npqo", patches, kernel.reshape(k * k * inputs, outputs))
+    return _product("npqi,io->npqo", patches, kernel.reshape(k * k * inputs, outputs)).astype(
+        x.dtype
+    )
 
 
 @jax.custom_vjp
 def _pointwise(x: Array, kernel: Array) -> Array:
     """The 1 x 1 convolution; the gradient by the kernel is what has its own form."""
-    return jnp.einsum("nhwi,io->nhwo", x, kernel)
+    return _product("nhwi,io->nhwo", x, kernel).astype(x.dtype)
 
 
 def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -77,7 +79,7 @@ def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
 
 def _pointwise_backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    dx = jnp.einsum("nhwo,io->nhwi", grad, kernel)
+    dx = _product("nhwo,io->nhwi", grad, kernel).astype(x.dtype)
     # One product would have XLA write a large map once more, transposed: a strided walk through
     # memory. A product per sample stays in the cache, worth it while its result is the smaller.
     sample = "n" if max(kernel.shape) <= x.shape[1] * x.shape[2] else ""
@@ -94,7 +96,10 @@ _pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 def _product(subscripts: str, a: Array, b: Array) -> Array:
-    """A sum in float32 over many terms; XLA's CPU has no bfloat16 product with a float32 result."""
+    """Returns a product summed in float32: XLA's CPU has none of bfloat16 with a float32 result.
+
+    In jax 0.12 it sums products of bfloat16 in bfloat16, 2 % of the largest value off at 54 terms.
+    """
     return jnp.einsum(subscripts, a.astype(jnp.float32), b.astype(jnp.float32))
 
 
