@@ -33,8 +33,6 @@ from dfjax.ops.lowering import LOWERINGS
 
 INPUT = "input"
 
-PAUSE = 0.5  # seconds between the steps of the two sides
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the verb."""
@@ -128,13 +126,10 @@ def _time(program: Program, peer: Peer | None, steps: int) -> tuple[list[float],
     """Seconds of every timed step, ours and the peer's in turn; the first of each warms up."""
     ours, theirs = [], []
     for _ in range(steps + 1):
-        if peer:
-            time.sleep(PAUSE)  # or the peer's idle threads, still spinning, would slow our step
         start = time.perf_counter()
         program.step()
         ours.append(time.perf_counter() - start)
         if peer:
-            time.sleep(PAUSE)
             theirs.append(peer.step())
     return ours[1:], theirs[1:]
 
