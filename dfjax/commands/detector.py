@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
+from scipy.special import expit
 
 from dfjax.commands import assembly
 from dfjax.errors import UsageError
@@ -55,7 +56,7 @@ class Detector:
             self.logits(clips[i : i + size], np.ones((len(clips[i : i + size]), frames), bool))
             for i in range(0, len(clips), size)
         ]
-        return 1 / (1 + np.exp(-np.concatenate(logits))) if logits else np.zeros(0, np.float32)
+        return expit(np.concatenate(logits)) if logits else np.zeros(0, np.float32)
 
     def logits(self, clips: Array, mask: Array, batch_size: int = 0) -> Array:
         """Returns `f32[N]` logits of one batch, padded to a fixed size so that it compiles once.

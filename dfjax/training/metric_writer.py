@@ -3,11 +3,12 @@
 import csv
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
+
+from dfjax.data.records import atomic_path
 
 
 class MetricWriter:
@@ -79,6 +80,5 @@ def _cell(value: Any) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
