@@ -16,7 +16,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 
 # A part may import the tiers above it, its own part, and what EXTRA allows.
 TIERS = [
-    {"config", "shapes", "precision", "rngs", "errors"},
+    {"config", "schema", "shapes", "precision", "rngs", "errors"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting"},
