@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 from dfjax import FAKE, precision
 from dfjax.data.pack import Pack, open_pack
 from dfjax.data.pipeline import make_eval_batches
-from dfjax.data.preprocess import Preprocess, make_preprocess
+from dfjax.data.preprocess import Preprocess, make_preprocess, pass_features
 from dfjax.data.splits import split_by_round
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
-from dfjax.models.registry import input_streams
+from dfjax.models.registry import input_extras, input_streams
 from dfjax.shapes import Inputs
 
 Array = np.ndarray
@@ -35,8 +35,16 @@ def stream_sizes(config: ConfigDict) -> dict[str, int]:
     return input_streams(name, config.preprocess.size, **config.model[name].to_dict())
 
 
+def model_extras(config: ConfigDict) -> tuple[str, ...]:
+    """Returns what the config's model reads besides frames: `flow`, `features`, `position`."""
+    name = config.model.name
+    return input_extras(name, **config.model[name].to_dict())
+
+
 def make_config_preprocess(config: ConfigDict) -> Preprocess:
     """Returns the `preprocess` of `config`."""
+    if "features" in model_extras(config):
+        return pass_features
     p = config.preprocess
     return make_preprocess(stream_sizes(config), mean=p.mean, std=p.std, flip=p.flip)
 
@@ -45,13 +53,17 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
     """Returns the shapes and dtypes of a batch, for `jax.eval_shape` and compilation."""
     b, t, s = batch_size, config.data.frames, crop_size
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "clip": ((b, t, s, s, 3), jnp.uint8),
         "mask": ((b, t), jnp.bool_),
         "position": ((b, t), jnp.int32),
         "label": ((b,), jnp.int8),
         "weight": ((b,), jnp.float32),
         "video_index": ((b,), jnp.int32),
     }
+    if "features" in model_extras(config):
+        width = config.model[config.model.name].features
+        shapes["features"] = ((b, t, width), jnp.float32)
+    else:
+        shapes["clip"] = ((b, t, s, s, 3), jnp.uint8)
     if config.data.flow:
         shapes["flow"] = ((b, t - 1, s, s, 2), jnp.float16)
     return {name: jax.ShapeDtypeStruct(*spec) for name, spec in shapes.items()}

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array
 
 from dfjax import precision
-from dfjax.models import build, input_shapes, input_streams
+from dfjax.models import build, input_shapes
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import EfficientNet, scaling
 from dfjax.models.initializers import one_draw
@@ -110,7 +110,6 @@ def conv_lstm(settings: Settings) -> Task:
 def dual_stream(settings: Settings) -> Task:
     """Returns the flagship; its second stream has half the side, and costs no resize here."""
     options = {"lq_size": settings.size // 2}
-    streams = input_streams("dual_stream", settings.size, **options)
     model = build(
         "dual_stream",
         lowering=settings.lowering,
@@ -123,7 +122,8 @@ def dual_stream(settings: Settings) -> Task:
         logits, _, stats = model.apply(variables, inputs, train=train, rngs=rngs)
         return logits, stats
 
-    return Task(input_shapes(streams, settings.batch, settings.frames), model.init, forward)
+    inputs = input_shapes("dual_stream", settings.size, settings.batch, settings.frames, **options)
+    return Task(inputs, model.init, forward)
 
 
 def unet(settings: Settings) -> Task:

@@ -32,7 +32,8 @@ def make_preprocess(
     first, as in a dual-stream detector whose second stream sees the same picture at less detail.
     Resizing is bilinear, antialiased when shrinking, on values in [0, 1] before normalisation.
     Padding frames come out as normalised black: they are to be left out by the mask. A batch with
-    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream, flipped with its clip.
+    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream, flipped with its clip;
+    one with `position` keeps it.
 
     Args:
         streams: square size in pixels by name; the order matters.
@@ -64,9 +65,20 @@ def make_preprocess(
         if flow is not None:  # in pixels of the crop, so it shrinks with the crop
             flow = flow.astype(jnp.float32) * (full / flow.shape[-2])
             inputs["flow"] = resize(flow, (full, full))
-        return inputs | {"mask": batch["mask"]}
+        return inputs | _frame_facts(batch)
 
     return preprocess
+
+
+def pass_features(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
+    """Returns the inputs of a model that reads stored features: they are what the pack holds."""
+    del rng, train
+    return {"features": batch["features"].astype(jnp.float32)} | _frame_facts(batch)
+
+
+def _frame_facts(batch: Batch) -> dict[str, Array]:
+    """What is known of the frames apart from their pixels; prediction has no positions."""
+    return {key: batch[key] for key in ("mask", "position") if key in batch}
 
 
 def _check(streams: Mapping[str, int], std: Sequence[float], flip: float) -> None:

@@ -13,7 +13,7 @@ from dfjax.errors import UsageError, unknown
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import EfficientNet
 from dfjax.models.initializers import LECUN
-from dfjax.models.layers import Compute
+from dfjax.models.layers import Compute, Dropout
 from dfjax.ops.resize import resize
 
 STREAMS = ("hq", "lq")
@@ -137,7 +137,7 @@ class DualStream(nn.Module):
     def _classify(self, x: Array, *, train: bool) -> Array:
         for number, (width, rate) in enumerate(zip(self.classifier, self.dropout, strict=True), 1):
             x = jax.nn.relu(Dense(self._scaled(width), name=f"classifier_hidden{number}")(x))
-            x = nn.Dropout(rate, deterministic=not train, name=f"classifier_dropout{number}")(x)
+            x = Dropout(rate, name=f"classifier_dropout{number}")(x, train=train)
         return Dense(1, name="classifier_logit")(x)[:, 0]
 
     def _scaled(self, width: int) -> int:

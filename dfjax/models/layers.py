@@ -1,4 +1,4 @@
-"""The layers that every backbone is made of: convolution, batch normalisation, SE, drop path."""
+"""The layers that every model is made of: convolution, batch normalisation, SE, dropout."""
 
 import dataclasses
 from collections.abc import Callable
@@ -202,4 +202,23 @@ class DropPath(nn.Module):
         keep = 1 - self.rate
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
         kept = jax.random.bernoulli(self.make_rng("dropout"), keep, shape)
+        return jnp.where(kept, x / keep, 0)
+
+
+class Dropout(nn.Module):
+    """Zeroes values at random (Srivastava et al., 2014): in training, and on demand elsewhere.
+
+    Outside training it is active when the caller gives the stream `dropout`, and then it alone is:
+    that is Monte-Carlo dropout (Gal and Ghahramani, 2016).
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape"], *, train: bool) -> Float[Array, "*shape"]:
+        """Returns `x`, when active with values zeroed and the kept ones scaled up."""
+        if self.rate == 0 or not (train or self.has_rng("dropout")):
+            return x
+        keep = 1 - self.rate
+        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, x.shape)
         return jnp.where(kept, x / keep, 0)

@@ -31,9 +31,11 @@ class Apply(Protocol):
 
         Args:
             variables: `params` and `batch_stats`.
-            inputs: what `preprocess` makes: one entry per stream, and `mask`.
-            train: batch statistics and dropout; `batch_stats` comes back as it was otherwise.
-            rngs: `{"dropout": key}` in training; None otherwise.
+            inputs: what `preprocess` makes, see `input_shapes`.
+            train: batch statistics, dropout and drop path; otherwise `batch_stats` comes back as
+                it was.
+            rngs: `{"dropout": key}` in training; otherwise None, or that for Monte-Carlo dropout:
+                the `Dropout` layers are active then, and nothing else.
         """
         ...
 
@@ -59,11 +61,15 @@ class Entry:
             `compute`; its other attributes are the model's options.
         streams: `streams(options, size)` gives the side of every image stream, first one first.
         check: raises `UsageError` for options that contradict each other.
+        extras: `extras(options)` names what it reads besides: `flow`, `position`, or `features`,
+            which are stored ones that stand for all image streams; their width is the option
+            `features`.
     """
 
     module: type[nn.Module]
     streams: Callable[[Mapping[str, Any], int], dict[str, int]]
     check: Callable[[Mapping[str, Any]], None]
+    extras: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda options: ()
 
 
 def _dual_streams(options: Mapping[str, Any], size: int) -> dict[str, int]:
@@ -94,19 +100,20 @@ def build(
     module = make_module(name, lowering=lowering, dtype=dtype, **options)
 
     def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
-        return one_draw(functools.partial(module.init, train=False), rng, inputs)
+        variables = one_draw(functools.partial(module.init, train=False), rng, inputs)
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def apply(
         variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
     ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
         if not train:
-            result: Any = module.apply(variables, inputs, train=False)
+            result: Any = module.apply(variables, inputs, train=False, rngs=dict(rngs or {}))
             return *result, variables["batch_stats"]
         result, new = module.apply(
             variables, inputs, train=True, rngs=dict(rngs or {}), mutable=["batch_stats"]
         )
         logits, outputs = result
-        return logits, outputs, new["batch_stats"]
+        return logits, outputs, new.get("batch_stats", {})
 
     return ModelFns(init, apply)
 
@@ -136,13 +143,49 @@ def input_streams(name: str, size: int, **options: object) -> dict[str, int]:
     return MODELS[name].streams(merged, size)
 
 
-def input_shapes(streams: Mapping[str, int], batch: int, frames: int) -> dict[str, Any]:
-    """Returns the shapes of a model's inputs, for `jax.eval_shape` and `jit(...).lower`."""
-    shapes: dict[str, Any] = {
-        name: jax.ShapeDtypeStruct((batch, frames, side, side, 3), jnp.float32)
-        for name, side in streams.items()
+def input_extras(name: str, **options: object) -> tuple[str, ...]:
+    """Returns what `name` reads besides image streams and mask: `flow`, `features`, `position`.
+
+    Raises:
+        UsageError: an unknown model or option.
+    """
+    merged = full_options(name, options)
+    return MODELS[name].extras(merged)
+
+
+def input_shapes(
+    name: str, size: int, batch: int, frames: int, **options: object
+) -> dict[str, Any]:
+    """Returns the shapes of a model's inputs, for `jax.eval_shape` and `jit(...).lower`.
+
+    `{stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`, and of `flow f32[B,T-1,s,s,2]` (s of the first
+    stream), `features f32[B,T,D]` and `position i32[B,T]` those that the model reads.
+
+    Args:
+        name: a key of `MODELS`.
+        size: side of the frames, pixels.
+        batch: clips.
+        frames: of a clip.
+        options: of the model.
+
+    Raises:
+        UsageError: an unknown model or option.
+    """
+    merged = full_options(name, options)
+    extras = MODELS[name].extras(merged)
+    lead, sides = (batch, frames), MODELS[name].streams(merged, size)
+    specs: dict[str, tuple[tuple[int, ...], Any]] = {
+        stream: ((*lead, side, side, 3), jnp.float32) for stream, side in sides.items()
     }
-    return shapes | {"mask": jax.ShapeDtypeStruct((batch, frames), jnp.bool_)}
+    if "flow" in extras:
+        side = next(iter(sides.values()))
+        specs["flow"] = ((batch, frames - 1, side, side, 2), jnp.float32)
+    if "features" in extras:
+        specs["features"] = ((*lead, merged["features"]), jnp.float32)
+    if "position" in extras:
+        specs["position"] = (lead, jnp.int32)
+    specs["mask"] = (lead, jnp.bool_)
+    return {key: jax.ShapeDtypeStruct(*spec) for key, spec in specs.items()}
 
 
 def full_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from dfjax.models.registry import build, input_shapes, input_streams, make_module
+from dfjax.models.registry import build, input_shapes, make_module
 from dfjax.ops.flops import count_flops
 
 
@@ -40,7 +40,7 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
     """
     model = build(name, lowering="native", **options)
     module = make_module(name, lowering="native", **options)
-    inputs = input_shapes(input_streams(name, size, **options), 1, frames)
+    inputs = input_shapes(name, size, 1, frames, **options)
     rng = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(model.init, rng, inputs)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
-from dfjax.models import build, input_shapes, input_streams
+from dfjax.models import build, input_shapes
 from dfjax.models.dual_stream import masked_mean
 from dfjax.models.summary import count
 
@@ -15,7 +15,7 @@ SMALL = {"hq": "b0", "lq_size": 16, "width": 0.125, "one_block": True}
 
 def abstract(size=224, **options):
     model = build("dual_stream", lowering="native", **options)
-    inputs = input_shapes(input_streams("dual_stream", size, **options), 1, 2)
+    inputs = input_shapes("dual_stream", size, 1, 2, **options)
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.eval_shape(model.init, key, inputs)
 
@@ -123,3 +123,15 @@ def test_a_second_stream_of_the_wrong_size_is_refused(small):
     wrong = inputs | {"lq": inputs["hq"]}
     with pytest.raises(UsageError, match="lq_size is 16"):
         jax.eval_shape(lambda v, x: model.apply(v, x, train=False, rngs=None), variables, wrong)
+
+
+def test_monte_carlo_dropout_moves_the_logits_and_not_the_statistics(small):
+    model, variables, inputs, _ = small
+    run = jax.jit(lambda v, x, key: model.apply(v, x, train=False, rngs={"dropout": key}))
+    (one, outputs, stats), (two, same, _) = (
+        run(variables, inputs, jax.random.key(seed)) for seed in (0, 1)
+    )
+    assert np.any(one != two)
+    # features come before the only dropout; drop path would have moved them
+    np.testing.assert_array_equal(outputs["features"], same["features"])
+    jax.tree.map(np.testing.assert_array_equal, stats, variables["batch_stats"])

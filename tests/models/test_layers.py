@@ -4,7 +4,16 @@ import numpy as np
 from flax import linen as nn
 
 from dfjax.models.initializers import HE_IN, HE_OUT, one_draw
-from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, Compute, Conv, DropPath, SqueezeExcite
+from dfjax.models.layers import (
+    TF_BN,
+    TORCH_BN,
+    BatchNorm,
+    Compute,
+    Conv,
+    Dropout,
+    DropPath,
+    SqueezeExcite,
+)
 
 
 def test_batch_norm_by_hand():
@@ -114,3 +123,19 @@ def test_bfloat16_activations_leave_float32_parameters():
     variables = layer.init(jax.random.key(0), x)
     assert variables["params"]["kernel"].dtype == jnp.float32
     assert layer.apply(variables, x).dtype == jnp.bfloat16
+
+
+def test_dropout_keeps_the_mean_and_is_off_outside_training():
+    x = jnp.ones((1000, 8))
+    y = Dropout(0.25).apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
+    np.testing.assert_allclose(y.mean(), 1, atol=0.03)  # 5 standard deviations
+    assert Dropout(0.25).apply({}, x, train=False) is x
+    assert Dropout(0.0).apply({}, x, train=True) is x
+
+
+def test_monte_carlo_dropout_is_what_training_draws_and_leaves_drop_path_out():
+    x, rngs = jnp.ones((50, 8)), {"dropout": jax.random.key(0)}
+    trained, drawn = (Dropout(0.5).apply({}, x, train=train, rngs=rngs) for train in (True, False))
+    np.testing.assert_array_equal(drawn, trained)
+    assert DropPath(0.5).apply({}, x, train=False, rngs=rngs) is x

@@ -2,7 +2,15 @@ import pytest
 
 from dfjax import config
 from dfjax.errors import UsageError
-from dfjax.models.registry import MODELS, build, full_options, input_streams
+from dfjax.models.registry import (
+    MODELS,
+    Entry,
+    build,
+    full_options,
+    input_extras,
+    input_shapes,
+    input_streams,
+)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -36,3 +44,18 @@ def test_options_that_contradict_each_other(options, message):
 def test_streams_have_their_sizes():
     assert input_streams("dual_stream", 224) == {"hq": 224, "lq": 112}
     assert input_streams("dual_stream", 64, streams=["hq"]) == {"hq": 64}
+
+
+def test_inputs_besides_image_streams(monkeypatch):
+    dual = MODELS["dual_stream"]
+    reads_flow = Entry(dual.module, dual.streams, dual.check, lambda options: ("flow", "position"))
+    monkeypatch.setitem(MODELS, "dual_stream", reads_flow)
+    assert input_extras("dual_stream", streams=("hq",)) == ("flow", "position")
+    shapes = input_shapes("dual_stream", 32, 2, 5, lq_size=16)
+    assert {key: (spec.shape, spec.dtype.name) for key, spec in shapes.items()} == {
+        "hq": ((2, 5, 32, 32, 3), "float32"),
+        "lq": ((2, 5, 16, 16, 3), "float32"),
+        "flow": ((2, 4, 32, 32, 2), "float32"),
+        "position": ((2, 5), "int32"),
+        "mask": ((2, 5), "bool"),
+    }
