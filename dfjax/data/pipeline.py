@@ -1,4 +1,4 @@
-"""Batches for training and evaluation: which clips they hold, and how a clip is loaded.
+"""Batches for training and evaluation: which clips they hold.
 
 Batch k is a pure function of (data, seed, k): it does not depend on how many threads or processes
 read ahead, and a resumed run asks for `start_batch=k` instead of restoring an iterator.
@@ -6,15 +6,13 @@ read ahead, and a resumed run asks for `start_batch=k` instead of restoring an i
 
 import math
 import operator
-from collections.abc import Sequence
 from typing import SupportsIndex
 
-import numpy as np
-
 from dfjax.data import clips
+from dfjax.data.clip_loader import ClipLoader
 from dfjax.data.clips import Sampling
 from dfjax.data.pack import Pack
-from dfjax.data.prefetch import Batches, HostBatch, read_ahead
+from dfjax.data.prefetch import Batches, read_ahead
 from dfjax.data.sampling import Draw, Rows, Sampler
 from dfjax.errors import UsageError
 
@@ -77,7 +75,7 @@ def make_train_batches(
     sampler = Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=seed)
     plan = _TrainPlan(sampler, start_batch, _places(batch_size, shard))
     return read_ahead(
-        plan, _ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
+        plan, ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
     )
 
 
@@ -130,7 +128,7 @@ def make_eval_batches(
     ]
     plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
     return read_ahead(
-        plan, _ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
+        plan, ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
     )
 
 
@@ -161,50 +159,6 @@ class _EvalPlan:
         first = operator.index(k) * self._batch_size
         numbers = [first + place for place in self._places]
         return [self._draws[n] if n < len(self._draws) else None for n in numbers]
-
-
-class _ClipLoader:
-    """Reads and decodes the clips of one batch; picklable, for reading processes."""
-
-    def __init__(self, pack: Pack, sampling: Sampling, flow: bool) -> None:
-        self._pack, self._sampling, self._flow = pack, sampling, flow
-        self._labels = pack.index["label"].to_numpy(np.int8)
-
-    def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
-        """Returns the batch of `draws`; None stands for a black clip of weight 0."""
-        n, t, size = len(draws), self._sampling.frames, self._pack.crop_size
-        batch = {
-            "clip": np.zeros((n, t, size, size, 3), np.uint8),
-            "mask": np.ones((n, t), bool),
-            "position": np.full((n, t), clips.PADDING, np.int32),
-            "label": np.zeros(n, np.int8),
-            "weight": np.zeros(n, np.float32),
-            "video_index": np.full(n, -1, np.int32),
-        }
-        if self._flow:
-            batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
-        for i, draw in enumerate(draws):
-            if draw is None:
-                continue
-            frames = self._choose_frames(draw)
-            batch["clip"][i, : len(frames)] = self._pack.read(draw.row, frames)
-            if self._flow:
-                batch["flow"][i, : len(frames) - 1] = self._pack.read_flow(draw.row, frames)
-            batch["position"][i], batch["mask"][i] = clips.pad(frames, t)
-            batch["label"][i] = self._labels[draw.row]
-            batch["weight"][i] = 1.0
-            batch["video_index"][i] = draw.row
-        return batch
-
-    def _choose_frames(self, draw: Draw) -> np.ndarray:
-        numbers = self._pack.frame_numbers(draw.row)
-        if draw.anchor == draw.row:
-            return clips.choose_frames(numbers, self._sampling, offset=draw.offset)
-        partner = self._pack.frame_numbers(draw.anchor)
-        theirs = clips.choose_frames(partner, self._sampling, offset=draw.offset)
-        return clips.choose_frames(
-            numbers, self._sampling, offset=draw.offset, start=int(theirs[0])
-        )
 
 
 def _check(
