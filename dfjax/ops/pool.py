@@ -1,30 +1,45 @@
-"""Max pooling by two: native, or as comparisons, whose gradient needs no scatter."""
+"""Max pooling with stride two: native, or as comparisons, whose gradient needs no scatter."""
+
+import functools
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from dfjax.ops.lowering import Lowering
+from dfjax.ops.padding import Padding, padded_size
 
 
-def max_pool(x: Float[Array, "n h w c"], *, lowering: Lowering) -> Float[Array, "n p q c"]:
-    """Returns the maximum of every 2 x 2 square of `x`; an odd last row or column is left out.
+def max_pool(
+    x: Float[Array, "n h w c"],
+    *,
+    window: int = 2,
+    padding: Padding = ((0, 0), (0, 0)),
+    lowering: Lowering,
+) -> Float[Array, "n p q c"]:
+    """Returns the maximum of every square of `x`; what is left of a last square is left out.
 
     The gradient goes to the first maximum of a square, row by row, and NaN stays NaN, in either
     form.
 
     Args:
         x: feature maps, channels last.
-        lowering: XLA's window reduction, or comparisons of the four corners.
+        window: side of the squares, which are two cells apart.
+        padding: cells around the map that are never the maximum.
+        lowering: XLA's window reduction, or comparisons of columns, then of rows.
     """
     if not lowering.matmul:
-        window = (1, 2, 2, 1)
-        return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
-    n, h, w, c = x.shape
-    squares = x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
-    top = _first_maximum(squares[:, :, 0, :, 0], squares[:, :, 0, :, 1])
-    bottom = _first_maximum(squares[:, :, 1, :, 0], squares[:, :, 1, :, 1])
-    return _first_maximum(top, bottom)
+        shape, strides = (1, window, window, 1), (1, 2, 2, 1)
+        return lax.reduce_window(x, -jnp.inf, lax.max, shape, strides, [(0, 0), *padding, (0, 0)])
+    edges = [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
+    x = lax.pad(x, jnp.array(-jnp.inf, x.dtype), edges)
+    return _axis_maximum(_axis_maximum(x, 2, window), 1, window)
+
+
+def _axis_maximum(x: Array, axis: int, window: int) -> Array:
+    reach = 2 * (padded_size(x.shape[axis], window, 2, (0, 0)) - 1) + 1
+    shifted = (lax.slice_in_dim(x, i, i + reach, 2, axis) for i in range(window))
+    return functools.reduce(_first_maximum, shifted)
 
 
 def _first_maximum(a: Array, b: Array) -> Array:

@@ -1,0 +1,165 @@
+"""ResNet 18, 34 and 50 (He et al., 2016) as a feature extractor with all endpoints."""
+
+import dataclasses
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from dfjax.errors import unknown
+from dfjax.models.efficientnet import scaled_channels
+from dfjax.models.layers import TORCH_BN, BatchNorm, BNConstants, Compute, Conv, DropPath
+from dfjax.ops.padding import pad_amounts
+from dfjax.ops.pool import max_pool
+
+STEM = 64
+WIDTHS = (64, 128, 256, 512)
+EXPANSION = 4  # of a bottleneck's last convolution
+
+
+@dataclasses.dataclass(frozen=True)
+class Depth:
+    """Blocks of every stage, and whether they are bottlenecks (1 x 1, 3 x 3, 1 x 1)."""
+
+    repeats: tuple[int, int, int, int]
+    bottleneck: bool
+
+
+DEPTHS = {
+    "resnet18": Depth((2, 2, 2, 2), bottleneck=False),
+    "resnet34": Depth((3, 4, 6, 3), bottleneck=False),
+    "resnet50": Depth((3, 4, 6, 3), bottleneck=True),
+}
+
+
+def depth(name: str) -> Depth:
+    """Returns the depth of `resnet18`, `resnet34` or `resnet50`.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    if name not in DEPTHS:
+        raise unknown("ResNet", name, DEPTHS)
+    return DEPTHS[name]
+
+
+def resnet_channels(name: str, width: float = 1.0) -> int:
+    """Returns the channels of the last feature map of `name` (512 for 18, 2048 for 50)."""
+    return scaled_channels(WIDTHS[-1], width) * (EXPANSION if depth(name).bottleneck else 1)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions, or a bottleneck around one, beside a shortcut; ReLU after the sum.
+
+    The stride is that of the first 3 x 3 convolution ("v1.5"), not of the bottleneck's reduction.
+
+    Attributes:
+        features: channels of the 3 x 3 convolutions.
+        bottleneck: 1 x 1, 3 x 3, 1 x 1, the last four times as wide.
+        stride: of the block; with another stride or width the shortcut is a 1 x 1 convolution.
+        padding: flavour, see `dfjax.ops.padding`.
+        drop_path: rate at which the residual branch is left out.
+        bn: constants of batch normalisation.
+        compute: dtype and lowering.
+    """
+
+    features: int
+    bottleneck: bool
+    stride: int
+    padding: str
+    drop_path: float
+    bn: BNConstants
+    compute: Compute
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w i"], mask: Bool[Array, "n"] | None, *, train: bool
+    ) -> Float[Array, "n p q o"]:
+        """Returns the block's output map."""
+        branch, (*inner, last) = x, self._convolutions()
+        for number, (features, kernel, stride) in enumerate(inner, 1):
+            branch = self._conv(branch, features, kernel, stride, f"conv{number}")
+            branch = BatchNorm(self.bn, jax.nn.relu, name=f"bn{number}")(branch, mask, train=train)
+        number = len(inner) + 1
+        branch = self._conv(branch, *last, f"conv{number}")
+        branch = BatchNorm(self.bn, name=f"bn{number}")(branch, mask, train=train)
+        branch = DropPath(self.drop_path, name="drop_path")(branch, train=train)
+        if self.stride != 1 or x.shape[-1] != branch.shape[-1]:
+            x = self._conv(x, branch.shape[-1], 1, self.stride, "shortcut_conv")
+            x = BatchNorm(self.bn, name="shortcut_bn")(x, mask, train=train)
+        return jax.nn.relu(branch + x)
+
+    @nn.nowrap
+    def _convolutions(self) -> list[tuple[int, int, int]]:
+        """Channels, kernel and stride of the branch's convolutions."""
+        if self.bottleneck:
+            wide = self.features * EXPANSION
+            return [(self.features, 1, 1), (self.features, 3, self.stride), (wide, 1, 1)]
+        return [(self.features, 3, self.stride), (self.features, 3, 1)]
+
+    def _conv(self, x: Array, features: int, kernel: int, stride: int, name: str) -> Array:
+        size = (x.shape[1], x.shape[2])
+        pad = pad_amounts(self.padding, size, kernel, stride, size[0])
+        return Conv(features, kernel, stride, pad, compute=self.compute, name=name)(x)
+
+
+class ResNet(nn.Module):
+    """Feature extractor: 7 x 7 stem, max pooling, four stages of residual blocks.
+
+    Attributes:
+        variant: `resnet18`, `resnet34` or `resnet50`.
+        width: multiplies every width, for small models.
+        one_block: one block per stage: compiles fast.
+        padding: `symmetric` (torchvision) or `same`, see `dfjax.ops.padding`.
+        drop_path: stochastic depth of the last block; the rate grows linearly from 0.
+        bn: constants of batch normalisation.
+        compute: dtype and lowering.
+    """
+
+    variant: str
+    width: float = 1.0
+    one_block: bool = False
+    padding: str = "symmetric"
+    drop_path: float = 0.0
+    bn: BNConstants = TORCH_BN
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+    ) -> dict[str, Float[Array, "n _ _ _"]]:
+        """Returns the maps `stem` (before pooling), `stage1` … `stage4`, and `top`, the last one.
+
+        Args:
+            images: normalised images.
+            mask: images that count in the batch statistics; None: all.
+            train: batch statistics and stochastic depth.
+        """
+        size = (images.shape[1], images.shape[2])
+        pad = pad_amounts(self.padding, size, 7, 2, size[0])
+        x = Conv(
+            scaled_channels(STEM, self.width), 7, 2, pad, compute=self.compute, name="stem_conv"
+        )(images)
+        x = BatchNorm(self.bn, jax.nn.relu, name="stem_bn")(x, mask, train=train)
+        maps = {"stem": x}
+        size = (x.shape[1], x.shape[2])
+        pad = pad_amounts(self.padding, size, 3, 2, size[0])
+        x = max_pool(x, window=3, padding=pad, lowering=self.compute.lowering)
+        variant = depth(self.variant)
+        repeats = (1,) * len(WIDTHS) if self.one_block else variant.repeats
+        done = 0
+        for stage, (count, features) in enumerate(zip(repeats, WIDTHS), 1):
+            for position in range(1, count + 1):
+                x = ResidualBlock(
+                    scaled_channels(features, self.width),
+                    variant.bottleneck,
+                    2 if stage > 1 and position == 1 else 1,
+                    self.padding,
+                    self.drop_path * done / sum(repeats),
+                    self.bn,
+                    self.compute,
+                    name=f"stage{stage}_block{position}",
+                )(x, mask, train=train)
+                done += 1
+            maps[f"stage{stage}"] = x
+        return maps | {"top": x}
