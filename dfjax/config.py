@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from dfjax.errors import UsageError, unknown
-from dfjax.schema import DATA, MODEL, OPTIMIZER, PLATEAU, PREPROCESS, SCHEDULE, TRAIN
+from dfjax.schema import DATA, LOSS, MIX, MODEL, OPTIMIZER, PLATEAU, PREPROCESS, SCHEDULE, TRAIN
 
 VARIANTS = ("smoke", "tiny")
 
@@ -36,8 +36,9 @@ def base() -> ConfigDict:
     c.profile = ""  # START:STOP, steps to trace for a profiler
     c.data = ConfigDict(DATA)
     c.preprocess = ConfigDict(PREPROCESS)
+    c.mix = ConfigDict(MIX)
     c.model = ConfigDict(MODEL)
-    c.loss = ConfigDict({"name": "bce"})
+    c.loss = ConfigDict(LOSS)
     c.optimizer = ConfigDict(OPTIMIZER)
     c.schedule = ConfigDict(SCHEDULE)
     c.plateau = ConfigDict(PLATEAU)

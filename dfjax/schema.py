@@ -14,6 +14,9 @@ DATA = {
     "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
     "flow": False,  # deliver the flow of the pack (`dfjax data flow`), at data.stride
     "pairing": "none",  # none | paired (a real clip with its own fake) | balanced
+    "balance_datasets": False,  # every data set as often as the others, within its class
+    "self_blend": 0.0,  # share of the fakes that are real videos blended with themselves
+    "hard_mining": 0.0,  # share of an epoch in which videos come as often as their loss is high
     "holdout_methods": (),  # manipulations kept out of training and validation
     "shuffle_labels": False,  # a control: a detector trained so must score AUC 0.5
     "workers": 0,  # decoding processes; 0: threads of this process
@@ -26,16 +29,24 @@ PREPROCESS = {
     "std": (0.229, 0.224, 0.225),
     "flip": 0.5,  # probability of a horizontal flip, one draw for the whole clip
 }
+MIX = {
+    "mixup": 0.0,  # a of Beta(a, a); 0: off
+    "cutmix": 0.0,  # a of Beta(a, a); 0: off
+    "probability": 1.0,  # of a clip being mixed
+    "segment": False,  # CutMix's box lasts for a run of frames, instead of all
+}
 MODEL = {
     "name": "",
     # One section per entry of `dfjax.models.MODELS`: the keyword arguments of its builder.
     "dual_stream": {
         "streams": ("hq", "lq"),
+        "flow": False,  # one more stream, of optical flow; needs data.flow
         "hq": "b4",
         "lq": "b0",
         "lq_size": 112,
         "width": 1.0,  # multiplies every width of the model
         "one_block": False,  # one block per stage: compiles fast, for tests and demos
+        "flow_channels": (64, 128, 256, 512, 512),
         "conv_lstm": (256, 128),
         "projection": 1280,
         "attention": 512,
@@ -45,6 +56,29 @@ MODEL = {
         "padding": "same",
         "remat": False,
     },
+    "two_stream": {
+        "backbone": "resnet50",
+        "flow": True,  # the stream of optical flow; needs data.flow
+        "width": 1.0,
+        "one_block": False,
+        "conv_lstm": (512, 512),
+        "flow_channels": (64, 128, 256, 512, 512),
+        "classifier": (256,),
+        "dropout": (0.5,),
+        "drop_path": 0.0,
+        "padding": "auto",  # auto: the architecture's own
+        "remat": False,
+    },
+}
+LOSS = {
+    "name": "bce",  # bce | cross_entropy (a head of two classes) | focal | supcon (pre-training)
+    "smoothing": 0.0,  # of the labels
+    "gamma": 2.0,  # of focal
+    "alpha": -1.0,  # of focal: weight of the fakes; -1: none
+    "temperature": 0.1,  # of supcon
+    "class_weights": "none",  # none | balanced (from the training videos) | W_REAL,W_FAKE
+    "temporal": 0.0,  # weight of temporal consistency
+    "method": 0.0,  # weight of telling the manipulations apart
 }
 OPTIMIZER = {
     "name": "adam",  # adam | adamw | sgd
