@@ -24,5 +24,9 @@ video_index i32[B]`, and `flow f16[B,T-1,H,W,2]` where a recipe uses flow."""
 Inputs = Mapping[str, Array]
 """What `preprocess` makes of a batch: one entry per stream, and `mask bool[B,T]`."""
 
+Outputs = Mapping[str, Array]
+"""What a model says besides the logit: `features f32[B,F]`, and where it has them `class_logits
+f32[B,2]`, `method_logits f32[B,K]`, `frame_logits` and `frame_attention f32[B,T]`, and more."""
+
 Variables = Mapping[str, Any]
 """`{"params": tree, "batch_stats": tree}`, plain nested dicts with string keys."""

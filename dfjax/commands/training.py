@@ -18,11 +18,12 @@ from dfjax.commands import assembly
 from dfjax.commands.announcing import announce
 from dfjax.commands.auditing import check_data
 from dfjax.commands.config_check import check_config
+from dfjax.commands.objective import check_outputs, make_config_loss
 from dfjax.commands.validation import make_validate
 from dfjax.data.pack import Pack
 from dfjax.data.pipeline import batches_per_epoch, make_train_batches
 from dfjax.evaluation.plots import plot_curves
-from dfjax.losses.classification import Loss, make_loss
+from dfjax.losses.classification import Loss
 from dfjax.models import ModelFns
 from dfjax.training import sharding
 from dfjax.training import workdir as workdirs
@@ -141,6 +142,8 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
     )
     tx = make_tx(schedule=schedule, **optimizer)
     model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
+    loss = make_config_loss(config, pack.index, rows["train"])
+    check_outputs(config, model, loss, pack.crop_size)
     init = make_init_state(model.init, preprocess, tx, ema=config.train.ema_decay > 0)
     example = assembly.example_batch(config, 1, pack.crop_size)
     root_rng = jax.random.key(config.seed)
@@ -148,7 +151,7 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
     return Parts(
         model=model,
         preprocess=preprocess,
-        loss=make_loss(**config.loss),
+        loss=loss,
         tx=tx,
         schedule=schedule,
         plan=plan,
@@ -183,9 +186,7 @@ def _fit(
         root_rng=parts.root_rng,
         make_batches=_make_batches(config, pack, rows["train"]),
         put=functools.partial(sharding.put_batch, mesh=parts.mesh),
-        validate=make_validate(
-            config, pack, rows["val"], parts.model, parts.preprocess, parts.loss
-        ),
+        validate=make_validate(config, pack, rows, parts.model, parts.preprocess),
         learning_rate=parts.schedule,
         stop=stop,
         plateau=plateau,

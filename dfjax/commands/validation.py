@@ -1,17 +1,16 @@
 """What a run computes after each epoch on the validation split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.commands.assembly import eval_batches
+from dfjax.commands.objective import make_config_loss
 from dfjax.data.pack import Pack
 from dfjax.data.preprocess import Preprocess
 from dfjax.evaluation import metrics
-from dfjax.evaluation.scoring import make_predict_step, score
-from dfjax.losses.classification import Loss
+from dfjax.evaluation.scoring import LOSS_KEYS, make_predict_step, score
 from dfjax.models import ModelFns
 from dfjax.shapes import Variables
 
@@ -22,29 +21,29 @@ Validate = Callable[[Variables, Callable[[], None]], dict[str, float]]
 def make_validate(
     config: ConfigDict,
     pack: Pack,
-    rows: Array,
+    rows: Mapping[str, Array],
     model: ModelFns,
     preprocess: Preprocess,
-    loss: Loss,
 ) -> Validate:
     """Returns `validate(variables, check) -> metrics`: the loss per clip and every scalar metric.
 
-    `check()` is called before each batch and may raise to leave early.
+    `check()` is called before each batch and may raise to leave early. The loss is not weighted by
+    class. Classes are mixed in every batch, as a loss that compares clips needs it.
     """
-    predict_step = make_predict_step(model.apply, preprocess)
+    loss = make_config_loss(config, pack.index, rows["train"], weighted=False)
+    predict_step = make_predict_step(model.apply, preprocess, loss=loss)
+    mixed = np.random.default_rng(0).permutation(rows["val"])
 
     def validate(variables: Variables, check: Callable[[], None]) -> dict[str, float]:
         def checked() -> Iterator[dict[str, Array]]:
-            for batch in eval_batches(pack, config, rows):
+            for batch in eval_batches(pack, config, mixed):
                 check()
                 yield batch
 
-        table = score(predict_step, variables, checked(), pack.index, split="val")
-        labels = {"label": jnp.asarray(table["label"], jnp.int8)}
-        values = loss(jnp.asarray(table["logit"], jnp.float32), labels)
+        table = score(predict_step, variables, checked(), pack.index, split="val", keys=LOSS_KEYS)
         scores = metrics.compute(table, resamples=0)
         numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
         found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}
-        return {"loss": float(np.mean(values)), **found}
+        return {"loss": float(table["loss"].mean()), **found}
 
     return validate

@@ -1,6 +1,6 @@
 """Scores of clips: one jitted step, and the loop that fills the predictions table."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from scipy.special import expit
 
 from dfjax.evaluation.predictions import COLUMNS
+from dfjax.losses.classification import Loss
 from dfjax.shapes import Batch, Inputs, Logits, Variables
 
 Apply = Callable[..., tuple[Logits, Mapping[str, Any], Any]]
@@ -23,16 +24,23 @@ PredictStep = Callable[[Variables, Batch], dict[str, Float[Array, "B"]]]
 
 # What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
 DEVICE_KEYS = ("clip", "mask", "position", "flow")
+LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 
 
-def make_predict_step(apply: Apply, preprocess: Preprocess) -> PredictStep:
-    """Returns a jitted `step(variables, batch) -> {"logit": f32[B]}` in test mode."""
+def make_predict_step(
+    apply: Apply, preprocess: Preprocess, *, loss: Loss | None = None
+) -> PredictStep:
+    """Returns a jitted `step(variables, batch) -> {"logit": f32[B]}` in test mode.
+
+    With a `loss` the step needs the batch's `LOSS_KEYS` and gives `loss` f32[B] too.
+    """
 
     @jax.jit
     def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "B"]]:
         inputs = preprocess(batch, None, train=False)  # evaluation draws nothing
-        logits, _, _ = apply(variables, inputs, train=False, rngs=None)
-        return {"logit": logits.astype(jnp.float32)}
+        logits, outputs, _ = apply(variables, inputs, train=False, rngs=None)
+        scores = {"logit": logits.astype(jnp.float32)}
+        return scores if loss is None else scores | {"loss": loss(logits, outputs, batch)}
 
     return step
 
@@ -45,8 +53,11 @@ def score(
     *,
     split: str,
     unit: str = "clip",
+    keys: Sequence[str] = DEVICE_KEYS,
 ) -> pd.DataFrame:
     """Returns the predictions table of every clip in `batches`; padding (weight 0) is left out.
+
+    Whatever the step gives besides `logit` is a further column.
 
     Only scores are kept, never images or features, and one batch is computed while the next one
     is being read.
@@ -58,21 +69,24 @@ def score(
         index: `pack.index`; gives dataset, id and method.
         split: the name written to the column of that name.
         unit: what a row is, `clip`, or `frame` where T = 1.
+        keys: what of a batch the step reads.
     """
     rows: list[dict[str, np.ndarray]] = []
-    pending: tuple[Mapping[str, np.ndarray], jax.Array] | None = None
+    pending: tuple[Mapping[str, np.ndarray], Mapping[str, jax.Array]] | None = None
     for batch in batches:
-        on_device = {key: jnp.asarray(batch[key]) for key in DEVICE_KEYS if key in batch}
-        logit = predict_step(variables, on_device)["logit"]  # returns before it is computed
+        on_device = {key: jnp.asarray(batch[key]) for key in keys if key in batch}
+        scores = predict_step(variables, on_device)  # returns before it is computed
         if pending:
             rows.append(_rows(*pending))
-        pending = (batch, logit)
+        pending = (batch, scores)
     if pending:
         rows.append(_rows(*pending))
     return _table(rows, index, split=split, unit=unit)
 
 
-def _rows(batch: Mapping[str, np.ndarray], logit: jax.Array) -> dict[str, np.ndarray]:
+def _rows(
+    batch: Mapping[str, np.ndarray], scores: Mapping[str, jax.Array]
+) -> dict[str, np.ndarray]:
     """The real rows of one batch: where they come from and what they scored."""
     kept = np.asarray(batch["weight"]) > 0
     mask, position = np.asarray(batch["mask"]), np.asarray(batch["position"])
@@ -81,8 +95,7 @@ def _rows(batch: Mapping[str, np.ndarray], logit: jax.Array) -> dict[str, np.nda
         "video_index": np.asarray(batch["video_index"])[kept],
         "position": position[np.arange(len(first)), first][kept],
         "label": np.asarray(batch["label"])[kept],
-        "logit": np.asarray(logit, np.float64)[kept],
-    }
+    } | {name: np.asarray(values, np.float64)[kept] for name, values in scores.items()}
 
 
 def _table(
@@ -97,7 +110,8 @@ def _table(
         table[name] = videos[name].to_numpy()
     table["fake_prob"] = expit(table["logit"])
     table = table.assign(unit=unit, split=split, **_split_faces(videos))
-    return table[list(COLUMNS)].astype(COLUMNS)
+    further = [name for name in table if name not in COLUMNS]
+    return table[[*COLUMNS, *further]].astype(COLUMNS)
 
 
 def _split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:

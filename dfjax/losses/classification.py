@@ -1,21 +1,20 @@
-"""Real-or-fake losses on one logit per clip: `loss(logits, batch) -> f32[B]`, never reduced.
+"""Real-or-fake losses of a clip: `loss(logits, outputs, batch) -> f32[B]`, never reduced.
 
-Weights, masks and the mean are applied once, by `weighted_mean`, so that a padded clip cannot count
-in one place and be forgotten in another.
+Weights, masks and the mean are applied once, in the step, so that a padded clip cannot count in one
+place and be forgotten in another. Targets may be soft (mixed clips): `batch["target"]` where there
+is one, else `batch["label"]`.
 """
 
-import inspect
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfjax.errors import UsageError, unknown
-from dfjax.shapes import Batch, Logits
+from dfjax.errors import UsageError
+from dfjax.shapes import Batch, Logits, Outputs
 
-Loss = Callable[[Logits, Batch], Float[Array, "B"]]
+Loss = Callable[[Logits, Outputs, Batch], Float[Array, "B"]]
 
 
 def make_bce(*, smoothing: float = 0.0) -> Loss:
@@ -28,62 +27,91 @@ def make_bce(*, smoothing: float = 0.0) -> Loss:
     Raises:
         UsageError: `smoothing` is outside [0, 1).
     """
-    if not 0.0 <= smoothing < 1.0:
-        raise UsageError(f"loss bce: smoothing must be in [0, 1), not {smoothing}")
+    check_smoothing(smoothing)
 
-    def bce(logits: Logits, batch: Batch) -> Float[Array, "B"]:
-        target = _targets(batch) * (1.0 - smoothing) + 0.5 * smoothing
-        return _cross_entropy(logits, target)
+    def bce(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
+        target = smooth(targets(batch), smoothing)
+        fake, real = _surprise(logits)
+        return target * fake + (1.0 - target) * real
 
     return bce
 
 
-def make_focal(*, gamma: float = 2.0, alpha: float | None = None) -> Loss:
+def make_cross_entropy(*, smoothing: float = 0.0) -> Loss:
+    """Returns the two-class cross-entropy of each clip, from `outputs["class_logits"]`.
+
+    Its value is that of `make_bce` at the logit z1 - z0; its gradient reaches both logits.
+
+    Args:
+        smoothing: as in `make_bce`.
+
+    Raises:
+        UsageError: `smoothing` is outside [0, 1), or, when called, the model has one logit only.
+    """
+    check_smoothing(smoothing)
+
+    def cross_entropy(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
+        if "class_logits" not in outputs:
+            raise UsageError(
+                "loss.name=cross_entropy needs a head of two classes; this model has one logit: "
+                "choose --config.loss.name=bce"
+            )
+        target = smooth(targets(batch), smoothing)
+        log_probs = jax.nn.log_softmax(outputs["class_logits"].astype(jnp.float32))
+        return -(1.0 - target) * log_probs[:, 0] - target * log_probs[:, 1]
+
+    return cross_entropy
+
+
+def make_focal(*, gamma: float = 2.0, alpha: float | None = None, smoothing: float = 0.0) -> Loss:
     """Returns the focal loss of each clip: `alpha_t (1 - p_t)^gamma` times cross-entropy.
 
-    Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5. With `gamma` 0 and no
-    `alpha` it is binary cross-entropy.
+    Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5; a soft target is a mixture
+    of the two classes' losses. With `gamma` 0 and no `alpha` it is binary cross-entropy.
 
     Args:
         gamma: how much clips that are already right are discounted.
         alpha: weight of the fakes, `1 - alpha` that of the reals; None: both 1.
+        smoothing: as in `make_bce`.
 
     Raises:
-        UsageError: `gamma` is negative or `alpha` outside [0, 1].
+        UsageError: `gamma` is negative, `alpha` outside [0, 1] or `smoothing` outside [0, 1).
     """
-    if gamma < 0.0:
-        raise UsageError(f"loss focal: gamma must not be negative, but is {gamma}")
+    check_smoothing(smoothing)
+    if not 0.0 <= gamma < float("inf"):
+        raise UsageError(f"loss.gamma must not be negative, but is {gamma}")
     if alpha is not None and not 0.0 <= alpha <= 1.0:
-        raise UsageError(f"loss focal: alpha must be in [0, 1], not {alpha}")
+        raise UsageError(f"loss.alpha must be in [0, 1], or -1 for none, not {alpha}")
+    share_fake, share_real = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
 
-    def focal(logits: Logits, batch: Batch) -> Float[Array, "B"]:
-        target = _targets(batch)
-        signed = (2.0 * target - 1.0) * logits.astype(jnp.float32)  # > 0 where the clip is right
-        # (1 - p_t)^gamma as exp(gamma log(1 - p_t)): its gradient is finite where p_t rounds to 1.
-        values = jnp.exp(gamma * jax.nn.log_sigmoid(-signed)) * _cross_entropy(logits, target)
-        if alpha is None:
-            return values
-        return values * (alpha * target + (1.0 - alpha) * (1.0 - target))
+    def focal(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
+        target = smooth(targets(batch), smoothing)
+        fake, real = _surprise(logits)
+        # (1 - p)^gamma as exp(gamma log(1 - p)): its gradient is finite where p rounds to 1.
+        fake, real = fake * jnp.exp(-gamma * real), real * jnp.exp(-gamma * fake)
+        return share_fake * target * fake + share_real * (1.0 - target) * real
 
     return focal
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {"bce": make_bce, "focal": make_focal}
+def targets(batch: Batch) -> Float[Array, "B"]:
+    """Returns how fake each clip is said to be, in [0, 1]: its target if it has one, or label."""
+    return batch.get("target", batch["label"]).astype(jnp.float32)
 
 
-def make_loss(name: str, **options: Any) -> Loss:
-    """Returns the loss called `name`, an entry of `LOSSES`, built with `options`.
+def smooth(target: Float[Array, "B"], smoothing: float) -> Float[Array, "B"]:
+    """Returns `target` moved towards one half: 0 and 1 become `s / 2` and `1 - s / 2`."""
+    return target * (1.0 - smoothing) + 0.5 * smoothing
+
+
+def check_smoothing(smoothing: float) -> None:
+    """Checks the amount of label smoothing.
 
     Raises:
-        UsageError: unknown name or option; the message lists the valid ones.
+        UsageError: it is outside [0, 1).
     """
-    if name not in LOSSES:
-        raise unknown("loss", name, LOSSES)
-    valid = inspect.signature(LOSSES[name]).parameters
-    for option in options:
-        if option not in valid:
-            raise unknown(f"option of loss {name}", option, valid)
-    return LOSSES[name](**options)
+    if not 0.0 <= smoothing < 1.0:
+        raise UsageError(f"loss.smoothing must be in [0, 1), not {smoothing}")
 
 
 def weighted_mean(values: Float[Array, "B"], weight: Float[Array, "B"]) -> Float[Array, ""]:
@@ -96,10 +124,7 @@ def weighted_mean(values: Float[Array, "B"], weight: Float[Array, "B"]) -> Float
     return jnp.where(total > 0, (kept * weight).sum() / jnp.where(total > 0, total, 1.0), 0.0)
 
 
-def _targets(batch: Batch) -> Float[Array, "B"]:
-    return batch["label"].astype(jnp.float32)
-
-
-def _cross_entropy(logits: Logits, target: Float[Array, "B"]) -> Float[Array, "B"]:
+def _surprise(logits: Logits) -> tuple[Float[Array, "B"], Float[Array, "B"]]:
+    """Minus the log-probability of fake and of real."""
     logits = logits.astype(jnp.float32)
-    return jax.nn.softplus(logits) - target * logits
+    return jax.nn.softplus(-logits), jax.nn.softplus(logits)

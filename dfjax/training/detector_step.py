@@ -1,7 +1,7 @@
 """One optimisation step of a detector: forward, loss, gradients, update, in reading order."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,44 +9,68 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from dfjax.rngs import make_rng
-from dfjax.shapes import Batch, Inputs, Logits
+from dfjax.shapes import Batch, Inputs, Logits, Outputs
 from dfjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
 TrainStep = Callable[[TrainState, Batch, Key[Array, ""]], tuple[TrainState, Metrics]]
-GradientFn = Callable[
-    [TrainState, Batch, Key[Array, ""]], tuple[Float[Array, ""], Any, Any]
-]  # loss, gradients, batch_stats
 RNG_STREAMS = ("dropout", "drop_path")
+DECIDED = ("target", "mask", "method")
+"""What `preprocess` may decide anew, by mixing clips for example; the loss then goes by that."""
+
+
+class Gradients(NamedTuple):
+    """What a batch gives.
+
+    Attributes:
+        loss: f32[], the weighted mean.
+        grads: of `loss`, like the parameters.
+        batch_stats: after the batch.
+        clips: f32[B] each, before weights: `loss`, and `correct`, 1 where the sign is right.
+    """
+
+    loss: Float[Array, ""]
+    grads: Any
+    batch_stats: Any
+    clips: dict[str, Float[Array, "B"]]
+
+
+GradientFn = Callable[[TrainState, Batch, Key[Array, ""]], Gradients]
 
 
 def make_gradient_fn(
     apply: Callable[..., tuple[Logits, dict[str, Any], Any]],
     preprocess: Callable[..., Inputs],
-    loss: Callable[[Logits, Batch], Float[Array, "B"]],
+    loss: Callable[[Logits, Outputs, Batch], Float[Array, "B"]],
 ) -> GradientFn:
-    """Returns `(state, batch, root_rng) -> loss, gradients, batch_stats` of one whole batch.
+    """Returns `(state, batch, root_rng) -> Gradients` of one whole batch.
 
     The loss is the mean over clips weighted by `batch["weight"]`; `batch["total"]`, where given,
     is the sum of weights to divide by, for a batch that is part of a larger one.
     """
 
-    def gradients(
-        state: TrainState, batch: Batch, root_rng: Key[Array, ""]
-    ) -> tuple[Float[Array, ""], Any, Any]:
+    def gradients(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
         inputs = preprocess(batch, make_rng(root_rng, "preprocess", state.step), train=True)
+        seen = {**batch, **{key: inputs[key] for key in DECIDED if key in inputs}}
         rngs = {name: make_rng(root_rng, name, state.step) for name in RNG_STREAMS}
         total = batch.get("total", jnp.sum(batch["weight"]))
 
         def loss_fn(params: Any) -> tuple[Float[Array, ""], Any]:
             variables = {"params": params, "batch_stats": state.batch_stats}
-            logits, _, batch_stats = apply(variables, inputs, train=True, rngs=rngs)
-            return jnp.sum(loss(logits, batch) * batch["weight"]) / total, batch_stats
+            logits, outputs, batch_stats = apply(variables, inputs, train=True, rngs=rngs)
+            values = loss(logits, outputs, seen)
+            clips = {"loss": values, "correct": _correct(logits, seen)}
+            return jnp.sum(values * batch["weight"]) / total, (batch_stats, clips)
 
-        (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        return value, grads, batch_stats
+        (value, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        return Gradients(value, grads, *aux)
 
     return gradients
+
+
+def _correct(logits: Logits, batch: Batch) -> Float[Array, "B"]:
+    fake = batch.get("target", batch["label"]) > 0.5
+    return ((logits > 0) == fake).astype(jnp.float32)
 
 
 def accumulated(gradients: GradientFn, parts: int) -> GradientFn:
@@ -58,24 +82,22 @@ def accumulated(gradients: GradientFn, parts: int) -> GradientFn:
     if parts == 1:
         return gradients
 
-    def summed(
-        state: TrainState, batch: Batch, root_rng: Key[Array, ""]
-    ) -> tuple[Float[Array, ""], Any, Any]:
+    def summed(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
         total = jnp.sum(batch["weight"])
         split = {k: v.reshape(-1, parts, *v.shape[1:]) for k, v in batch.items()}
 
-        def add(carry: Any, number: Any) -> tuple[Any, None]:
+        def add(carry: Any, number: Any) -> tuple[Any, Any]:
             batch_stats, sums = carry
             part = {k: v[:, number] for k, v in split.items()} | {"total": total}
             here = state.replace(step=state.step * parts + number, batch_stats=batch_stats)
-            value, grads, batch_stats = gradients(here, part, root_rng)
-            return (batch_stats, jax.tree.map(jnp.add, sums, (value, grads))), None
+            value, grads, batch_stats, clips = gradients(here, part, root_rng)
+            return (batch_stats, jax.tree.map(jnp.add, sums, (value, grads))), clips
 
         zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params))
-        (batch_stats, (value, grads)), _ = jax.lax.scan(
+        (batch_stats, (value, grads)), clips = jax.lax.scan(
             add, (state.batch_stats, zero), jnp.arange(parts)
         )
-        return value, grads, batch_stats
+        return Gradients(value, grads, batch_stats, {k: v.T.reshape(-1) for k, v in clips.items()})
 
     return summed
 
@@ -90,7 +112,8 @@ def make_train_step(
     """Returns the pure `train_step(state, batch, root_rng) -> state, metrics`.
 
     A step whose loss or gradient is not finite leaves everything but `step` as it was and is
-    counted in `state.skipped`. `metrics` are `loss`, `grad_norm`, `clipped` and `skipped` (0 or 1).
+    counted in `state.skipped`. `metrics` are `loss`, `accuracy`, `grad_norm`, `clipped` and
+    `skipped` (0 or 1).
 
     Args:
         gradients: of the batch.
@@ -103,7 +126,7 @@ def make_train_step(
     def train_step(
         state: TrainState, batch: Batch, root_rng: Key[Array, ""]
     ) -> tuple[TrainState, Metrics]:
-        value, grads, batch_stats = gradients(state, batch, root_rng)
+        value, grads, batch_stats, clips = gradients(state, batch, root_rng)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
         params = optax.apply_updates(state.params, updates)
@@ -120,6 +143,7 @@ def make_train_step(
         new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)
         metrics = {
             "loss": value,
+            "accuracy": jnp.sum(clips["correct"] * batch["weight"]) / jnp.sum(batch["weight"]),
             "grad_norm": grad_norm,
             "clipped": (grad_norm > (clip_norm or jnp.inf)).astype(jnp.float32),
             "skipped": 1.0 - finite.astype(jnp.float32),

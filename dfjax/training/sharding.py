@@ -16,7 +16,7 @@ from jaxtyping import Array, Key
 
 from dfjax.errors import UsageError
 from dfjax.shapes import Batch
-from dfjax.training.detector_step import GradientFn
+from dfjax.training.detector_step import GradientFn, Gradients
 from dfjax.training.state import TrainState
 
 AXES = ("data", "fsdp", "tensor")
@@ -111,16 +111,16 @@ def gather_params(gradients: GradientFn, shardings: Any, mesh: Mesh) -> Gradient
     size); tests compare every mesh with one device.
 
     Args:
-        gradients: `(state, batch, root_rng) -> loss, gradients, batch_stats`.
+        gradients: of the batch.
         shardings: of the parameters.
         mesh: where they live.
     """
     whole = NamedSharding(mesh, PartitionSpec())
 
-    def gathered(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Any:
+    def gathered(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
         params = jax.lax.with_sharding_constraint(state.params, whole)
-        value, grads, batch_stats = gradients(state.replace(params=params), batch, root_rng)
-        return value, jax.lax.with_sharding_constraint(grads, shardings), batch_stats
+        result = gradients(state.replace(params=params), batch, root_rng)
+        return result._replace(grads=jax.lax.with_sharding_constraint(result.grads, shardings))
 
     return gathered
 

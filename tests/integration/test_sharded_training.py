@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from dfjax.commands import assembly
 from dfjax.config import load_config
-from dfjax.losses.classification import make_loss
+from dfjax.losses.objective import make_loss
 from dfjax.models import build
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn

