@@ -1,14 +1,54 @@
 """From the features of every frame to one vector per clip."""
 
-import functools
-
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from dfjax.models.initializers import LECUN
+from dfjax.models.layers import Dense
 
-Dense = functools.partial(nn.Dense, kernel_init=LECUN)
+
+def masked_mean(x: Float[Array, "B T D"], mask: Bool[Array, "B T"]) -> Float[Array, "B D"]:
+    """Returns the mean of `x` over the valid frames of each clip; zeros where there is none."""
+    weight = mask.astype(x.dtype)
+    return jnp.einsum("btd,bt->bd", x, weight) / jnp.maximum(weight.sum(1), 1)[:, None]
+
+
+def last_state(
+    x: Float[Array, "B T D"], mask: Bool[Array, "B T"], *, bidirectional: bool
+) -> Float[Array, "B D"]:
+    """Returns `x` at the last valid frame of each clip; zeros where there is none.
+
+    Args:
+        x: features or states.
+        mask: frames that are there.
+        bidirectional: the second half of D has been read backwards, so it is taken at the first
+            valid frame, where it has seen them all.
+    """
+    b, t, width = x.shape
+    number = jnp.arange(t)
+    last = jnp.max(jnp.where(mask, number, 0), axis=1)
+    first = jnp.min(jnp.where(mask, number, t - 1), axis=1) if bidirectional else last
+    half = width // 2
+    frames = jnp.where(jnp.arange(width) < half, last[:, None], first[:, None])  # [B, D]
+    picked = jnp.take_along_axis(x, frames[:, None, :], axis=1)[:, 0]
+    return jnp.where(mask.any(1)[:, None], picked, 0)
+
+
+class QueryAttention(nn.Module):
+    """Mean over frames, weighted by how well they match a learned query (scaled dot product)."""
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"]
+    ) -> tuple[Float[Array, "B D"], Float[Array, "B T"]]:
+        """Returns the pooled features and the weight of every frame, 0 outside the mask."""
+        width = x.shape[-1]
+        # Drawn so that scores of normalised features have a variance of 1 from the start.
+        query = self.param("query", LECUN, (width, 1), jnp.float32)[:, 0]
+        x = jnp.where(mask[..., None], x, 0)
+        weights = masked_softmax(x @ query, mask)
+        return jnp.einsum("btd,bt->bd", x, weights), weights
 
 
 class TemporalAttention(nn.Module):
