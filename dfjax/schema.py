@@ -69,6 +69,23 @@ MODEL = {
         "padding": "auto",  # auto: the architecture's own
         "remat": False,
     },
+    "frame_classifier": {
+        "backbone": "b4",
+        "width": 1.0,
+        "one_block": False,
+        "drop_path": 0.2,
+        "padding": "auto",
+        "base_train": True,  # False: the backbone as in evaluation; see also optimizer.freeze
+        "input_norm": False,
+        "input_dropout": 0.5,
+        "hidden": (512,),
+        "hidden_norm": True,
+        "dropout": (0.3,),
+        "norm": "torch",  # torch | keras: constants of the head's batch normalisation
+        "classes": 2,  # 1: the logit; 2: real and fake
+        "method_classes": 0,  # of the second output, real among them; needs loss.method
+        "remat": False,
+    },
 }
 LOSS = {
     "name": "bce",  # bce | cross_entropy (a head of two classes) | focal | supcon (pre-training)

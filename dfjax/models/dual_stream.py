@@ -1,23 +1,24 @@
 """S0A: two EfficientNet streams of one clip, a ConvLSTM over their maps, attention fusion."""
 
-import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError, unknown
+from dfjax.models.classifier import check_classifier, classify
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import EfficientNet
-from dfjax.models.initializers import LECUN
-from dfjax.models.layers import Compute, Dropout
+from dfjax.models.flow_cnn import FlowCNN
+from dfjax.models.frame_encoder import encode_frames
+from dfjax.models.layers import Compute, Dense
+from dfjax.models.pooling import masked_mean
 from dfjax.ops.resize import resize
 
 STREAMS = ("hq", "lq")
-Dense = functools.partial(nn.Dense, kernel_init=LECUN)
 
 
 class DualStream(nn.Module):
@@ -25,11 +26,14 @@ class DualStream(nn.Module):
 
     Attributes:
         streams: `hq` (the frames), `lq` (the same frames down-sampled on device), or both.
+        flow: one more stream, of optical flow: its maps join those of the ConvLSTM, and their mean
+            over frames the fusion.
         hq: EfficientNet of the first stream.
         lq: EfficientNet of the second one.
         lq_size: side of the second stream's frames; other sizes are refused.
         width: multiplies every width, for small models.
         one_block: one block per stage of the backbones.
+        flow_channels: of the convolutions over the flow.
         conv_lstm: channels of the recurrent layers.
         projection: width to which the streams' features are brought for fusion.
         attention: hidden width of the stream weights.
@@ -42,11 +46,13 @@ class DualStream(nn.Module):
     """
 
     streams: tuple[str, ...] = STREAMS
+    flow: bool = False
     hq: str = "b4"
     lq: str = "b0"
     lq_size: int = 112
     width: float = 1.0
     one_block: bool = False
+    flow_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     conv_lstm: tuple[int, ...] = (256, 128)
     projection: int = 1280
     attention: int = 512
@@ -64,20 +70,23 @@ class DualStream(nn.Module):
         """Returns the logits (positive: fake) and the outputs below.
 
         Args:
-            inputs: normalised frames f32[B,T,S,S,3] under each stream's name, and `mask` bool[B,T];
-                a frame outside the mask changes nothing, batch statistics included.
+            inputs: normalised frames f32[B,T,S,S,3] under each stream's name, `mask` bool[B,T], and
+                with the flow stream `flow` f32[B,T-1,S,S,2]; a frame outside the mask changes
+                nothing, batch statistics included.
             train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
 
         Returns:
             f32[B]; and `features` f32[B,F], fused and temporal, what the classifier reads, with
-            `stream_weights` f32[B,2] when there are two streams.
+            `stream_weights` f32[B,S] when there is more than one stream.
         """
         mask = inputs["mask"]
         views = {name: self._stream(name, inputs[name], mask, train=train) for name in self.streams}
+        if self.flow:
+            views["flow"] = self._flow_stream(inputs["flow"], mask, train=train)
         temporal = self._temporal([view.maps for view in views.values()], mask)
         outputs = {}
         vectors = [self._project(name, view.vector) for name, view in views.items()]
-        if len(vectors) == 2:
+        if len(vectors) > 1:
             weights = self._stream_weights(vectors)
             outputs["stream_weights"] = weights
             fused = jnp.einsum("sbd,bs->bd", jnp.stack(vectors), weights)
@@ -85,14 +94,13 @@ class DualStream(nn.Module):
             fused = vectors[0]
         features = jnp.concatenate([fused, temporal], axis=-1)
         outputs["features"] = features
-        return self._classify(features, train=train), outputs
+        widths = [self._scaled(width) for width in self.classifier]
+        return classify(features, widths, self.dropout, train=train), outputs
 
     def _stream(self, name: str, clip: Array, mask: Array, *, train: bool) -> "View":
-        b, t, *image = clip.shape
-        if name == "lq" and image[0] != self.lq_size:
-            raise UsageError(f"stream lq has frames of {image[0]} px, lq_size is {self.lq_size}")
-        # Whatever a padding frame holds, even NaN, must not reach a sum.
-        frames = jnp.where(mask[:, :, None, None, None], clip, 0).reshape(b * t, *image)
+        size = clip.shape[2]
+        if name == "lq" and size != self.lq_size:
+            raise UsageError(f"stream lq has frames of {size} px, lq_size is {self.lq_size}")
         network = EfficientNet(
             getattr(self, name),
             width=self.width,
@@ -102,14 +110,14 @@ class DualStream(nn.Module):
             compute=self.compute,
             name=f"{name}_backbone",
         )
+        maps = encode_frames(network, clip, mask, train=train, remat=self.remat)["top"]
+        return View(maps, _pool(maps, mask))
 
-        def top(network: EfficientNet, frames: Array, valid: Array) -> Array:
-            return network(frames, valid, train=train)["top"]
-
-        run = nn.remat(top) if self.remat else top
-        maps = run(network, frames, mask.reshape(b * t))
-        pooled = jnp.mean(maps.astype(jnp.float32), axis=(1, 2)).reshape(b, t, -1)
-        return View(maps.reshape(b, t, *maps.shape[1:]), masked_mean(pooled, mask))
+    def _flow_stream(self, flow: Array, mask: Array, *, train: bool) -> "View":
+        channels = tuple(map(self._scaled, self.flow_channels))
+        flow_cnn = FlowCNN(channels, compute=self.compute, name="flow_cnn")
+        maps, moved = flow_cnn(flow, mask, train=train)
+        return View(maps, _pool(maps, moved))
 
     def _temporal(self, maps: list[Array], mask: Array) -> Array:
         size = (maps[0].shape[2], maps[0].shape[3])
@@ -134,12 +142,6 @@ class DualStream(nn.Module):
         x = jax.nn.relu(Dense(self._scaled(self.attention), name="attention_hidden")(x))
         return jax.nn.softmax(Dense(len(vectors), name="attention_weights")(x))
 
-    def _classify(self, x: Array, *, train: bool) -> Array:
-        for number, (width, rate) in enumerate(zip(self.classifier, self.dropout, strict=True), 1):
-            x = jax.nn.relu(Dense(self._scaled(width), name=f"classifier_hidden{number}")(x))
-            x = Dropout(rate, name=f"classifier_dropout{number}")(x, train=train)
-        return Dense(1, name="classifier_logit")(x)[:, 0]
-
     def _scaled(self, width: int) -> int:
         return max(8, int(width * self.width))
 
@@ -151,10 +153,8 @@ class View(NamedTuple):
     vector: Array
 
 
-def masked_mean(x: Float[Array, "B T D"], mask: Bool[Array, "B T"]) -> Float[Array, "B D"]:
-    """Returns the mean of `x` over the valid frames of each clip; zeros where there is none."""
-    weight = mask.astype(x.dtype)
-    return jnp.einsum("btd,bt->bd", x, weight) / jnp.maximum(weight.sum(1), 1)[:, None]
+def _pool(maps: Array, mask: Array) -> Array:
+    return masked_mean(jnp.mean(maps.astype(jnp.float32), axis=(2, 3)), mask)
 
 
 def check_options(streams: tuple[str, ...], classifier: tuple, dropout: tuple) -> None:
@@ -168,5 +168,4 @@ def check_options(streams: tuple[str, ...], classifier: tuple, dropout: tuple) -
             raise unknown("stream", name, STREAMS)
     if not streams or len(set(streams)) != len(streams):
         raise UsageError(f"streams is {streams}; give hq, lq or both, each once")
-    if len(classifier) != len(dropout):
-        raise UsageError(f"{len(classifier)} classifier layers but {len(dropout)} dropout rates")
+    check_classifier(classifier, dropout)

@@ -1,6 +1,7 @@
 """The layers that every model is made of: convolution, batch normalisation, SE, dropout."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -9,13 +10,15 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from dfjax.models.initializers import HE_IN, HE_OUT
+from dfjax.models.initializers import HE_IN, HE_OUT, LECUN
 from dfjax.ops import conv as conv_ops
 from dfjax.ops.depthwise import depthwise_conv
 from dfjax.ops.lowering import NATIVE, Lowering
 from dfjax.ops.padding import Padding
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
+
+Dense = functools.partial(nn.Dense, kernel_init=LECUN)
 
 
 @dataclasses.dataclass(frozen=True)

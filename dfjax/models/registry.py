@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from dfjax.errors import unknown
-from dfjax.models import dual_stream
+from dfjax.models import dual_stream, frame_classifier, two_stream
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
@@ -80,7 +80,22 @@ def _check_dual(options: Mapping[str, Any]) -> None:
     dual_stream.check_options(options["streams"], options["classifier"], options["dropout"])
 
 
-MODELS = {"dual_stream": Entry(dual_stream.DualStream, _dual_streams, _check_dual)}
+def _rgb(options: Mapping[str, Any], size: int) -> dict[str, int]:
+    del options
+    return {"rgb": size}
+
+
+def _flow(options: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("flow",) if options["flow"] else ()
+
+
+MODELS = {
+    "dual_stream": Entry(dual_stream.DualStream, _dual_streams, _check_dual, _flow),
+    "two_stream": Entry(two_stream.TwoStream, _rgb, two_stream.check_options, _flow),
+    "frame_classifier": Entry(
+        frame_classifier.FrameClassifier, _rgb, frame_classifier.check_options
+    ),
+}
 
 
 def build(

@@ -76,8 +76,10 @@ def _is_part(module: nn.Module, method: str) -> bool:
 
 
 def _last(output: Any) -> tuple[int, ...]:
-    """Shape of a part's output; of a backbone's endpoints the last one."""
-    return output["top"] if isinstance(output, dict) else output
+    """Shape of a part's output; of a backbone's endpoints the last one, of several the first."""
+    if isinstance(output, dict):
+        return output["top"]
+    return output[0] if output and isinstance(output[0], tuple) else output
 
 
 def count(tree: Any) -> int:

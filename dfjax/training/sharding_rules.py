@@ -12,8 +12,15 @@ from jax.sharding import PartitionSpec as P
 Rules = Sequence[tuple[str, P]]
 
 CONV = P(None, None, "fsdp", "tensor")
-EFFICIENTNET: Rules = (("(expand|project|top)_conv/kernel$", CONV),)
+EFFICIENTNET: Rules = (("((expand|project|top)_conv|flow_cnn/conv[2-9])/kernel$", CONV),)
+RESNET: Rules = (("(block[0-9]+/(shortcut_)?conv[0-9]*|flow_cnn/conv[2-9])/kernel$", CONV),)
 CONV_LSTM: Rules = (("conv_lstm[0-9]+/(kernel|recurrent)$", CONV),)
 DENSE: Rules = (("(projection|hidden[0-9]*)/kernel$", P("fsdp", "tensor")),)
+BACKBONE: Rules = (("backbone/.*((expand|project|top|shortcut)_conv|conv[0-9]+)/kernel$", CONV),)
+HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp")),)  # no width divides two classes
 
-SHARDING_RULES: dict[str, Rules] = {"dual_stream": (*EFFICIENTNET, *CONV_LSTM, *DENSE)}
+SHARDING_RULES: dict[str, Rules] = {
+    "dual_stream": (*EFFICIENTNET, *CONV_LSTM, *DENSE),
+    "frame_classifier": (*BACKBONE, *HEAD),
+    "two_stream": (*RESNET, *CONV_LSTM, *DENSE),
+}

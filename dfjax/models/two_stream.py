@@ -1,0 +1,113 @@
+"""S0B: ResNet50 on the frames and a CNN on their optical flow, each under ConvLSTMs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from dfjax.models.backbones import find_backbone, make_backbone
+from dfjax.models.classifier import check_classifier, classify
+from dfjax.models.conv_lstm import ConvLSTM
+from dfjax.models.flow_cnn import FlowCNN
+from dfjax.models.frame_encoder import encode_frames
+from dfjax.models.layers import Compute
+from dfjax.models.pooling import TemporalAttention
+
+
+class TwoStream(nn.Module):
+    """Clip detector: frames and flow → ConvLSTM each → temporal attention → one logit per clip.
+
+    Attributes:
+        backbone: of the frames, a key of `BACKBONES`; the part is called like it.
+        flow: the stream of optical flow; False: frames only.
+        width: multiplies every width, for small models.
+        one_block: one block per stage of the backbone.
+        conv_lstm: channels of the recurrent layers of either stream.
+        flow_channels: of the convolutions over the flow.
+        classifier: hidden widths of the classifier.
+        dropout: rate after each hidden layer of the classifier.
+        drop_path: stochastic depth of the backbone.
+        padding: flavour of the backbone, see `dfjax.ops.padding`.
+        remat: recompute the backbone and the recurrent gates in the backward pass.
+        compute: dtype and lowering.
+    """
+
+    backbone: str = "resnet50"
+    flow: bool = True
+    width: float = 1.0
+    one_block: bool = False
+    conv_lstm: tuple[int, ...] = (512, 512)
+    flow_channels: tuple[int, ...] = (64, 128, 256, 512, 512)
+    classifier: tuple[int, ...] = (256,)
+    dropout: tuple[float, ...] = (0.5,)
+    drop_path: float = 0.0
+    padding: str = "auto"
+    remat: bool = False
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(
+        self, inputs: Mapping[str, Array], *, train: bool
+    ) -> tuple[Float[Array, "B"], dict[str, Array]]:
+        """Returns the logits (positive: fake) and the outputs below.
+
+        Args:
+            inputs: normalised frames `rgb f32[B,T,S,S,3]`, `mask bool[B,T]`, and with the flow
+                stream `flow f32[B,T-1,S,S,2]`; a frame outside the mask changes nothing, batch
+                statistics included.
+            train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
+
+        Returns:
+            f32[B]; and `features f32[B,F]`, what the classifier reads, with `frame_attention
+            f32[B,T]`, the weight of every frame.
+        """
+        mask = inputs["mask"]
+        network = make_backbone(
+            self.backbone,
+            width=self.width,
+            one_block=self.one_block,
+            drop_path=self.drop_path,
+            padding=self.padding,
+            compute=self.compute,
+            module_name=self.backbone,
+        )
+        maps = encode_frames(network, inputs["rgb"], mask, train=train, remat=self.remat)["top"]
+        x = self._recur(maps, mask, "conv_lstm")
+        if self.flow:
+            channels = tuple(map(self._scaled, self.flow_channels))
+            flow_cnn = FlowCNN(channels, compute=self.compute, name="flow_cnn")
+            moves, moved = flow_cnn(inputs["flow"], mask, train=train)
+            x = jnp.concatenate([x, self._recur(moves, moved, "flow_conv_lstm")], axis=-1)
+        features, weights = TemporalAttention(name="attention")(x, mask)
+        widths = [self._scaled(width) for width in self.classifier]
+        logits = classify(features, widths, self.dropout, train=train)
+        return logits, {"features": features, "frame_attention": weights}
+
+    def _recur(
+        self, maps: Float[Array, "B T h w c"], mask: Bool[Array, "B T"], name: str
+    ) -> Float[Array, "B T d"]:
+        """The pooled state after every frame; where the mask is False, that of the frame before."""
+        for number, features in enumerate(self.conv_lstm, 1):
+            maps = ConvLSTM(
+                self._scaled(features),
+                remat=self.remat,
+                compute=self.compute,
+                name=f"{name}{number}",
+            )(maps, mask)
+        return jnp.mean(maps.astype(jnp.float32), axis=(2, 3))
+
+    def _scaled(self, width: int) -> int:
+        return max(8, int(width * self.width))
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Checks the options that only make sense together.
+
+    Raises:
+        UsageError: an unknown backbone, a padding that it does not exist in, or not one dropout
+            rate per layer of the classifier.
+    """
+    find_backbone(options["backbone"], options["padding"])
+    check_classifier(options["classifier"], options["dropout"])
