@@ -1,6 +1,9 @@
 """Where packages of one tier meet: a config becomes a model and a data source."""
 
+import functools
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax import FAKE, precision
+from dfjax.commands.progress import track
+from dfjax.data.flow_index import add_flow, make_flow, make_tasks
 from dfjax.data.pack import Pack, open_pack
 from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess, pass_features
+from dfjax.data.records import read_index, write_index
+from dfjax.data.relocation import rebase_frames
 from dfjax.data.splits import split_by_round
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
@@ -122,8 +129,24 @@ def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
             folder / "synthetic", videos=s.videos, identities=s.identities, frames=s.frames,
             size=s.size, seed=config.seed,
         )  # fmt: skip
-        pack(folder / "synthetic" / "index.parquet", target)
+        index = folder / "synthetic" / "index.parquet"
+        if config.data.flow:
+            index = _synthetic_flow(index, folder / "flow", config.data.stride)
+        pack(index, target)
     return target
+
+
+def _synthetic_flow(index_path: Path, out: Path, stride: int) -> Path:
+    """The index of the synthetic set with its flow; `dfjax data flow` without its processes."""
+    index = read_index(index_path)
+    tasks = make_tasks(index, index_path.parent, out, None)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        flows = threads.map(functools.partial(make_flow, stride), tasks)
+        starts = list(track(flows, total=len(tasks), what="flow"))
+    moved = rebase_frames(index, index_path.parent, out)
+    table = add_flow(moved, out, tasks, dict(enumerate(starts)), stride)
+    write_index(table, out / "index.parquet", command="dfjax data flow")
+    return out / "index.parquet"
 
 
 def _shuffled(pack: Pack, config: ConfigDict) -> Pack:
