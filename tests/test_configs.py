@@ -15,7 +15,7 @@ import pytest
 
 from dfjax import FAKE, REAL
 from dfjax.commands import assembly
-from dfjax.commands.training import jit_train_step, make_parts
+from dfjax.commands.run_parts import jit_train_step, make_parts
 from dfjax.config import VARIANTS, config_names, find_config, load_config
 from dfjax.data.pack import Pack
 from dfjax.data.records import make_record
