@@ -11,12 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import tensorflow_datasets as tfds
 from jaxtyping import Float16, UInt8
 
 from dfjax.data.flow import decode_flow
 from dfjax.data.flow_files import find_flow_stride
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.pack_builder import FRAMES_PER_RECORD
 from dfjax.data.records import read_index
 from dfjax.errors import UsageError
@@ -25,49 +25,21 @@ MANIFEST = "checksums.json"
 
 
 @dataclasses.dataclass(eq=False)
-class Pack:
+class Pack(FrameStore):
     """A pack on disk: its index, and random access to its frames.
 
-    Rows are positions in `index`. Threads may share a pack; a pickled copy opens the files again
-    when it first reads.
-
-    Attributes:
-        path: the folder.
-        index: one row per video, in the order of the records. Where its splits are changed, the
-            column `pack_split` has those that the records lie in.
-        crop_size: side of every crop in pixels.
-        flow_stride: source frames from one frame of a flow to the other, None without flow.
+    Videos are in the order of the records. Where the splits of `index` are changed, its column
+    `pack_split` has those that the records lie in.
     """
-
-    path: Path
-    index: pd.DataFrame
-    crop_size: int
 
     def __post_init__(self) -> None:
         """Looks up once what every read needs."""
+        super().__post_init__()
         self._splits = self.index.get("pack_split", self.index["split"]).tolist()
         self._records = self.index["pack_row"].tolist()
-        self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
         self.flow_stride = find_flow_stride(self.index)
         self._sources: dict[str, Any] = {}
         self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Returns what a pickle holds: everything but the open files."""
-        return {"path": self.path, "index": self.index, "crop_size": self.crop_size}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restores a pickle; files are opened when first read."""
-        self.__dict__.update(state)
-        self.__post_init__()
-
-    def __len__(self) -> int:
-        """Returns the number of videos."""
-        return len(self._records)
-
-    def frame_numbers(self, row: int) -> np.ndarray:
-        """Returns the source frame numbers that video `row` has crops of, ascending."""
-        return self._frames[row]
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
@@ -78,14 +50,10 @@ class Pack:
             KeyError: the pack has no crop of one of the frames.
             UsageError: the files of the pack are damaged.
         """
-        have = self._frames[row]
-        crops = np.empty((len(frame_numbers), self.crop_size, self.crop_size, 3), np.uint8)
+        places = self.find_places(row, np.asarray(frame_numbers, np.int32))
+        crops = np.empty((len(places), self.crop_size, self.crop_size, 3), np.uint8)
         records: dict[int, Sequence[bytes]] = {}
-        for crop, frame in zip(crops, frame_numbers):
-            place = bisect.bisect_left(have, frame)
-            if place == len(have) or have[place] != frame:
-                video = self.index["video_id"].iloc[row]
-                raise KeyError(f"the pack has no crop of frame {frame} of {video}")
+        for crop, frame, place in zip(crops, frame_numbers, places.tolist()):
             part, within = divmod(place, FRAMES_PER_RECORD)
             if part not in records:
                 records[part] = self._record(row, part)["frames"]
