@@ -6,15 +6,19 @@ import numpy as np
 
 from dfjax.data import clips
 from dfjax.data.clips import Sampling
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.pack import Pack
 from dfjax.data.prefetch import HostBatch
 from dfjax.data.sampling import Draw
 
 
 class ClipLoader:
-    """Reads and decodes the clips of one batch; picklable, for reading processes."""
+    """Reads and decodes the clips of one batch; picklable, for reading processes.
 
-    def __init__(self, pack: Pack, sampling: Sampling, flow: bool) -> None:
+    Of stored features the batch has `features f32[B,T,D]`, and no pixels.
+    """
+
+    def __init__(self, pack: FrameStore, sampling: Sampling, flow: bool) -> None:
         self._pack, self._sampling, self._flow = pack, sampling, flow
         self._labels = pack.index["label"].to_numpy(np.int8)
 
@@ -22,21 +26,22 @@ class ClipLoader:
         """Returns the batch of `draws`; None stands for a black clip of weight 0."""
         n, t, size = len(draws), self._sampling.frames, self._pack.crop_size
         batch = {
-            "clip": np.zeros((n, t, size, size, 3), np.uint8),
             "mask": np.ones((n, t), bool),
             "position": np.full((n, t), clips.PADDING, np.int32),
             "label": np.zeros(n, np.int8),
             "weight": np.zeros(n, np.float32),
             "video_index": np.full(n, -1, np.int32),
         }
+        content = batch[self._pack.content] = self._pack.empty(n, t)
         if self._flow:
             batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
         for i, draw in enumerate(draws):
             if draw is None:
                 continue
             frames = self._choose_frames(draw)
-            batch["clip"][i, : len(frames)] = self._pack.read(draw.row, frames)
+            content[i, : len(frames)] = self._pack.read(draw.row, frames)
             if self._flow:
+                assert isinstance(self._pack, Pack), "no other store has a stride of flow"
                 batch["flow"][i, : len(frames) - 1] = self._pack.read_flow(draw.row, frames)
             batch["position"][i], batch["mask"][i] = clips.pad(frames, t)
             batch["label"][i] = self._labels[draw.row]

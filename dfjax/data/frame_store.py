@@ -1,8 +1,9 @@
 """What everything that holds the frames of videos, as pixels or as features, has in common."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,14 @@ class FrameStore:
     when it first reads.
 
     Attributes:
+        content: what a batch calls what is read: `clip` or `features`.
         path: the folder.
         index: one row per video.
         crop_size: side in pixels of every crop, also where only features of them are kept.
         flow_stride: source frames from one frame of a flow to the other, None without flow.
     """
 
+    content: ClassVar[str]
     path: Path
     index: pd.DataFrame
     crop_size: int
@@ -47,6 +50,18 @@ class FrameStore:
     def frame_numbers(self, row: int) -> np.ndarray:
         """Returns the source frame numbers that there are of video `row`, ascending."""
         return self._frames[row]
+
+    def empty(self, clips: int, frames: int) -> np.ndarray:
+        """Returns what padding is made of: zeros `[clips, frames, …]` of what `read` returns."""
+        raise NotImplementedError
+
+    def read(self, row: int, frame_numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the given source frames of video `row`, in the order asked.
+
+        Raises:
+            KeyError: one of them is not there.
+        """
+        raise NotImplementedError
 
     def find_places(self, row: int, frame_numbers: np.ndarray) -> np.ndarray:
         """Returns where the given source frames stand among those of video `row`.

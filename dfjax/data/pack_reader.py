@@ -32,6 +32,8 @@ class Pack(FrameStore):
     `pack_split` has those that the records lie in.
     """
 
+    content = "clip"
+
     def __post_init__(self) -> None:
         """Looks up once what every read needs."""
         super().__post_init__()
@@ -40,6 +42,10 @@ class Pack(FrameStore):
         self.flow_stride = find_flow_stride(self.index)
         self._sources: dict[str, Any] = {}
         self._lock = threading.Lock()
+
+    def empty(self, clips: int, frames: int) -> UInt8[np.ndarray, "B T S S 3"]:
+        """Returns black clips."""
+        return np.zeros((clips, frames, self.crop_size, self.crop_size, 3), np.uint8)
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray

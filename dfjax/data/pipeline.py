@@ -11,7 +11,7 @@ from typing import SupportsIndex
 from dfjax.data import clips
 from dfjax.data.clip_loader import ClipLoader
 from dfjax.data.clips import Sampling
-from dfjax.data.pack import Pack
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.prefetch import Batches, read_ahead
 from dfjax.data.sampling import Draw, Rows, Sampler
 from dfjax.errors import UsageError
@@ -22,7 +22,7 @@ Shard = tuple[int, int]
 """This process and how many there are; each gets an equal, disjoint piece of every batch."""
 
 
-def batches_per_epoch(pack: Pack, rows: Rows, *, pairing: str, batch_size: int) -> int:
+def batches_per_epoch(pack: FrameStore, rows: Rows, *, pairing: str, batch_size: int) -> int:
     """Returns how many batches an epoch has; see `sampling` for what an epoch is.
 
     Raises:
@@ -32,7 +32,7 @@ def batches_per_epoch(pack: Pack, rows: Rows, *, pairing: str, batch_size: int) 
 
 
 def make_train_batches(
-    pack: Pack,
+    pack: FrameStore,
     rows: Rows,
     *,
     frames: int,
@@ -80,7 +80,7 @@ def make_train_batches(
 
 
 def make_eval_batches(
-    pack: Pack,
+    pack: FrameStore,
     rows: Rows,
     *,
     frames: int,
@@ -162,7 +162,7 @@ class _EvalPlan:
 
 
 def _check(
-    pack: Pack, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard, flow: bool
+    pack: FrameStore, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard, flow: bool
 ) -> Sampling:
     clips.check_sampling(sampling)
     if flow and (sampling.kind != "stride" or sampling.stride != pack.flow_stride):
