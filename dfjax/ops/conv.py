@@ -19,7 +19,7 @@ from dfjax.ops.lowering import Lowering
 from dfjax.ops.padding import Padding, padded_size
 
 PATCH_CELLS = 256  # output maps up to 16 x 16 use patches
-PATCH_CHANNELS = 4  # and so do images, whose patches are thin
+PATCH_NUMBERS = 48  # and so do maps whose patches are thin: images under a 3 x 3 kernel
 STRIP = 2**20  # numbers in the patches of a strip: 4 MB of float32
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -50,7 +50,7 @@ def conv(
     if k == 1 and not any(map(any, padding)):
         return _pointwise(x[:, ::stride, ::stride], kernel[0, 0])
     size = [padded_size(n, k, stride, pad) for n, pad in zip(x.shape[1:3], padding)]
-    if size[0] * size[1] <= PATCH_CELLS or x.shape[3] <= PATCH_CHANNELS:
+    if size[0] * size[1] <= PATCH_CELLS or k * k * x.shape[3] <= PATCH_NUMBERS:
         return patch_conv(x, kernel, stride=stride, padding=padding)
     return _native_forward(stride, padding, lowering.batch_scan, x, kernel)
 
