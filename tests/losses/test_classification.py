@@ -41,9 +41,38 @@ def test_focal_by_hand():
 
 
 def test_focal_at_gamma_0_without_alpha_is_bce():
-    np.testing.assert_array_equal(
-        make_loss("focal", gamma=0.0)(LOGITS, {}, BATCH), make_loss("bce")(LOGITS, {}, BATCH)
+    for target in (BATCH["label"], jnp.array([0.2, 0.9, 0.5, 0.0])):
+        batch = BATCH | {"target": target}
+        np.testing.assert_array_equal(
+            make_loss("focal", gamma=0.0, smoothing=0.1)(LOGITS, {}, batch),
+            make_loss("bce", smoothing=0.1)(LOGITS, {}, batch),
+        )
+
+
+def test_two_class_cross_entropy_is_bce_at_the_difference_and_reaches_both_logits():
+    pair = jnp.array([[0.5, 0.5], [-1.0, 1.0], [2.0, -1.0], [0.3, 1.3]])
+
+    def loss(name, z):
+        outputs = {"class_logits": z}
+        return make_loss(name, smoothing=0.1)(z[:, 1] - z[:, 0], outputs, BATCH)
+
+    np.testing.assert_allclose(loss("cross_entropy", pair), loss("bce", pair), rtol=1e-5)
+    gradient = jax.grad(lambda z: loss("cross_entropy", z).sum())(pair)
+    p = np.exp(pair) / np.exp(pair).sum(1, keepdims=True)
+    wanted = np.array([[0.05, 0.95], [0.05, 0.95], [0.95, 0.05], [0.95, 0.05]])
+    np.testing.assert_allclose(gradient, p - wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bce", "cross_entropy", "focal"])
+def test_a_soft_target_is_the_mixture_of_the_two_classes(name):
+    outputs = {"class_logits": jnp.stack([jnp.zeros(4), LOGITS], 1)}
+    fake, real = (
+        make_loss(name)(LOGITS, outputs, {"label": jnp.full(4, label, jnp.int8)})
+        for label in (1, 0)
     )
+    share = jnp.array([0.3, 0.7, 0.0, 1.0])
+    got = make_loss(name)(LOGITS, outputs, BATCH | {"target": share})
+    np.testing.assert_allclose(got, share * fake + (1 - share) * real, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["bce", "focal"])
@@ -82,6 +111,9 @@ def test_weighted_mean_ignores_padding_even_when_not_finite():
         ("bce", {"smoothing": 1.5}, "smoothing"),
         ("focal", {"gamma": -1.0}, "gamma"),
         ("focal", {"alpha": 2.0}, "alpha"),
+        ("supcon", {"temperature": 0.0}, "temperature"),
+        ("bce", {"temporal": -1.0}, "temporal"),
+        ("bce", {"method": float("nan")}, "method"),
     ],
 )
 def test_wrong_names_and_options(name, options, message):
