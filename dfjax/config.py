@@ -125,6 +125,30 @@ def _parse(arguments: list[str]) -> ConfigDict:
     return values.config
 
 
+def override(config: ConfigDict, items: Sequence[str]) -> ConfigDict:
+    """Returns a copy of `config`, locked, with some of its keys set to other values.
+
+    Args:
+        config: stays as it is.
+        items: `section.key=value`, what stands behind `--config.` on the command line.
+
+    Raises:
+        UsageError: an unknown key (the nearest valid one is named) or a value of the wrong type.
+    """
+    copy = config.copy_and_resolve_references()
+    arguments = [f"--config.{item}" for item in items]
+    for argument in arguments:
+        _check_override(argument, _leaves(copy))
+    arguments = [_quote_words(argument) for argument in arguments]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_dict("config", copy, flag_values=values, sys_argv=arguments)
+    try:
+        values(["dfjax", *arguments])
+    except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
+        raise UsageError(f"config {config.name}: {error}") from error
+    return copy.lock()
+
+
 def _check_override(item: str, keys: dict[str, Any]) -> None:
     match = re.fullmatch(r"--config\.([\w.]+)=.*", item, flags=re.DOTALL)
     if not match:

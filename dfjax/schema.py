@@ -119,7 +119,7 @@ SCHEDULE = {
 }
 
 TRAIN = {
-    "init_from": "",  # a workdir, whose best checkpoint the parameters start from
+    "init_from": "",  # a workdir whose best checkpoint gives the parameters to start from
     "batch_size": 16,
     "accumulate": 1,  # parts in which a batch goes through the model
     "epochs": 30,

@@ -9,15 +9,16 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from rich.console import Console
 
 from dfjax.commands import assembly
 from dfjax.commands.announcing import announce
 from dfjax.commands.auditing import check_data
-from dfjax.commands.config_check import check_config
+from dfjax.commands.phases import check_workdirs, plan_phases, share_data
 from dfjax.commands.run_parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.commands.starting import start
 from dfjax.commands.validation import make_validate
-from dfjax.data.pack import Pack
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.pipeline import make_train_batches
 from dfjax.evaluation.plots import plot_curves
 from dfjax.training import sharding
@@ -36,6 +37,9 @@ Array = np.ndarray
 def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict[str, Any]:
     """Trains to the end, or from the last checkpoint to the end, and returns a summary.
 
+    A config with `phases` goes through them one after another (`commands/phases.py`); those that
+    are over are not looked at again. The summary is that of the last one.
+
     Args:
         config: the experiment.
         workdir: everything the run writes.
@@ -46,20 +50,31 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         RunError: the audit found errors in the data that nobody accepted.
         Stopped: a signal came; everything is saved.
     """
-    check_config(config)
+    phases = plan_phases(config, workdir)
     with workdirs.locked(workdir):
-        workdirs.check(workdir, config)
+        check_workdirs(phases, workdir)
         use_compilation_cache(workdir)
-        pack = assembly.open_data(config, workdir)
-        workdirs.prepare(workdir, config)
-        check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
-        rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
-        parts = make_parts(config, pack, rows)
-        checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
-        try:
-            return _fit(config, workdir, pack, rows, parts, checkpoints)
-        finally:
-            checkpoints.close()
+        share_data(phases, workdir)
+        for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
+            if not following.begun:
+                _say_phase(number, len(phases), phase.workdir)
+                _train_phase(phase.config, phase.workdir, accept)
+        if len(phases) > 1:
+            _say_phase(len(phases), len(phases), workdir)
+        return _train_phase(phases[-1].config, workdir, accept)
+
+
+def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> dict[str, Any]:
+    pack = assembly.open_data(config, workdir)
+    workdirs.prepare(workdir, config)
+    check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
+    rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
+    parts = make_parts(config, pack, rows)
+    checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
+    try:
+        return _fit(config, workdir, pack, rows, parts, checkpoints)
+    finally:
+        checkpoints.close()
 
 
 def use_compilation_cache(workdir: Path) -> None:
@@ -76,7 +91,7 @@ def use_compilation_cache(workdir: Path) -> None:
 def _fit(
     config: ConfigDict,
     workdir: Path,
-    pack: Pack,
+    pack: FrameStore,
     rows: Rows,
     parts: Parts,
     checkpoints: Checkpoints,
@@ -84,7 +99,8 @@ def _fit(
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
     monitors = {"stop": stop, "plateau": plateau}
-    state, run = start(parts, checkpoints, display.say, monitors, config.train.init_from)
+    init_from = config.train.init_from.replace("{workdir}", str(workdir))
+    state, run = start(parts, checkpoints, display.say, monitors, init_from)
     announce(display.say, pack.index, rows, config)
     _say_where(display, int(state.step), run)
     writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
@@ -126,7 +142,7 @@ def _fit(
 
 
 def _make_batches(
-    config: ConfigDict, pack: Pack, rows: Array
+    config: ConfigDict, pack: FrameStore, rows: Array
 ) -> Callable[[int], Iterator[HostBatch]]:
     d = config.data
 
@@ -149,6 +165,10 @@ def _make_batches(
         )
 
     return make_batches
+
+
+def _say_phase(number: int, count: int, workdir: Path) -> None:
+    Console(stderr=True, highlight=False).print(f"phase {number} of {count}: {workdir}")
 
 
 def _say_where(display: Display, step: int, run: RunState) -> None:
