@@ -30,12 +30,19 @@ def test_overlapping_squares_by_hand(lowering):
     assert dx[0, :, :, 0].tolist() == [[1, 2, 0], [3, 4, 0], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("size", [(4, 6), (5, 7)])
-@pytest.mark.parametrize("window,flavour", [(2, "symmetric"), (3, "symmetric"), (3, "same")])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize(
+    "size,window,flavour,dtype",
+    [
+        ((4, 6), 2, None, jnp.bfloat16),
+        ((5, 7), 2, None, jnp.float32),
+        ((5, 7), 3, "symmetric", jnp.float32),
+        ((4, 6), 3, "symmetric", jnp.bfloat16),
+        ((4, 7), 3, "same", jnp.float32),
+    ],
+)
 def test_lowerings_agree_exactly_ties_included(size, window, flavour, dtype):
     x = jax.random.randint(jax.random.key(0), (2, *size, 3), 0, 3).astype(dtype)
-    padding = pad_amounts(flavour, size, window, 2, native=0) if window == 3 else ((0, 0), (0, 0))
+    padding = pad_amounts(flavour, size, window, 2, native=0) if flavour else ((0, 0), (0, 0))
 
     @jax.jit
     def both(x):
