@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from dfjax.models.initializers import GLOROT
+from dfjax.models.initializers import GLOROT, forget_open
 from dfjax.models.layers import Compute
 from dfjax.ops.conv import conv
 from dfjax.ops.padding import same_padding
@@ -45,7 +44,7 @@ class ConvLSTM(nn.Module):
         k, gates = self.kernel_size, 4 * self.features
         kernel = self.param("kernel", GLOROT, (k, k, inputs, gates), jnp.float32)
         recurrent = self.param("recurrent", GLOROT, (k, k, self.features, gates), jnp.float32)
-        bias = self.param("bias", _forget_open, (gates,), jnp.float32)
+        bias = self.param("bias", forget_open, (gates,), jnp.float32)
         pad = (same_padding(h, k, 1), same_padding(w, k, 1))
         maps = x.astype(dtype).reshape(b * t, h, w, inputs)
         driven = conv(maps, kernel, padding=pad, lowering=lowering)
@@ -75,10 +74,3 @@ def _gates(z: Array, cell: Array) -> tuple[Array, Array]:
     i, f, g, o = jnp.split(z, 4, axis=-1)
     cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
     return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
-
-
-def _forget_open(rng: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Zeros, and ones for the forget gate: a new cell remembers (Jozefowicz et al., 2015)."""
-    del rng
-    size = shape[0] // 4
-    return jnp.zeros(shape, dtype).at[size : 2 * size].set(1)

@@ -94,3 +94,15 @@ HE_OUT = Scaled(2.0, "out")
 HE_IN = Scaled(2.0, "in")
 LECUN = Scaled(1.0, "in")
 GLOROT = Scaled(1.0, "avg")
+
+
+def forget_open(
+    rng: Key[Array, ""], shape: tuple[int], dtype: DTypeLike = jnp.float32
+) -> Float[Array, "_"]:
+    """Returns an LSTM's bias: zeros, and ones for its second gate, so that a new cell remembers.
+
+    That is the forget gate (Jozefowicz et al., 2015).
+    """
+    del rng
+    size = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[size : 2 * size].set(1)
