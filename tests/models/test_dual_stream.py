@@ -7,10 +7,16 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
-from dfjax.models.dual_stream import masked_mean
 from dfjax.models.summary import count
 
-SMALL = {"hq": "b0", "lq_size": 16, "width": 0.125, "one_block": True}
+SMALL = {
+    "flow": True,
+    "hq": "b0",
+    "lq_size": 16,
+    "width": 0.125,
+    "one_block": True,
+    "flow_channels": (64, 128),
+}
 
 
 def abstract(size=224, **options):
@@ -22,12 +28,13 @@ def abstract(size=224, **options):
 
 @pytest.fixture(scope="module")
 def small():
-    """A small model, its variables, inputs with two padding frames, and its training step."""
+    """A small model of three streams, its variables, inputs with padding, its training step."""
     model = build("dual_stream", lowering="native", **SMALL)
     key = jax.random.key(0)
     inputs = {
         "hq": jax.random.normal(key, (2, 3, 32, 32, 3)),
         "lq": jax.random.normal(key, (2, 3, 16, 16, 3)),
+        "flow": jax.random.normal(key, (2, 2, 32, 32, 2)),
         "mask": jnp.array([[True, True, True], [True, False, False]]),
     }
     variables = jax.jit(model.init)(key, inputs)
@@ -72,11 +79,22 @@ def test_single_streams_drop_the_attention_and_the_other_backbone():
     assert lq["conv_lstm1"]["kernel"].shape[2] == 1280
 
 
+def test_the_flow_stream_joins_the_maps_and_the_fusion():
+    two, three = (abstract(flow=flow)["params"] for flow in (False, True))
+    assert set(three) - set(two) == {"flow_cnn", "flow_projection"}
+    assert three["conv_lstm1"]["kernel"].shape[2] == 1792 + 1280 + 512
+    assert three["attention_weights"]["kernel"].shape[1] == 3
+    # CNN, projection 512→1280, 512 more maps into 4 * 256 gates, and a third view to weigh
+    more = 3_911_680 + 512 * 1280 + 1280 + 9 * 512 * 1024 + 1280 * 512 + 513
+    assert count(three) == 58_458_311 + more
+
+
 def test_masked_frames_change_nothing_in_training(small):
     _, _, inputs, step = small
     expected = step(inputs)
     frames = ~inputs["mask"][:, :, None, None, None]
     changed = {name: jnp.where(frames, jnp.nan, inputs[name]) for name in ("hq", "lq")}
+    changed["flow"] = jnp.where(frames[:, :-1] | frames[:, 1:], jnp.nan, inputs["flow"])
     actual = step(inputs | changed)  # logits, outputs, statistics and gradients
     jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
@@ -87,7 +105,7 @@ def test_outputs(small):
     assert logits.shape == (2,) and logits.dtype == jnp.float32
     np.testing.assert_allclose(outputs["stream_weights"].sum(1), 1, rtol=1e-5)
     assert all(np.any(np.asarray(g) != 0) for g in jax.tree.leaves(gradients))
-    assert set(stats) == {"hq_backbone", "lq_backbone"}
+    assert set(stats) == {"hq_backbone", "lq_backbone", "flow_cnn"}
 
 
 def test_evaluation_needs_no_randomness_and_keeps_the_statistics(small):
@@ -110,12 +128,6 @@ def test_the_same_function_in_other_forms(small):
     np.testing.assert_allclose(remat, expected, rtol=0, atol=1e-5)
     assert bfloat16.dtype == jnp.float32
     np.testing.assert_allclose(bfloat16, expected, rtol=0, atol=3e-2)  # 8 bits, some 30 layers
-
-
-def test_masked_mean_by_hand():
-    x = jnp.array([[[1.0], [3.0], [9.0]], [[5.0], [5.0], [5.0]]])
-    mask = jnp.array([[True, True, False], [False, False, False]])
-    np.testing.assert_array_equal(masked_mean(x, mask), [[2.0], [0.0]])
 
 
 def test_a_second_stream_of_the_wrong_size_is_refused(small):
