@@ -20,7 +20,18 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from dfjax.errors import UsageError, unknown
-from dfjax.schema import DATA, LOSS, MIX, MODEL, OPTIMIZER, PLATEAU, PREPROCESS, SCHEDULE, TRAIN
+from dfjax.schema import (
+    AUGMENT,
+    DATA,
+    LOSS,
+    MIX,
+    MODEL,
+    OPTIMIZER,
+    PLATEAU,
+    PREPROCESS,
+    SCHEDULE,
+    TRAIN,
+)
 
 VARIANTS = ("smoke", "tiny")
 
@@ -36,6 +47,7 @@ def base() -> ConfigDict:
     c.profile = ""  # START:STOP, steps to trace for a profiler
     c.data = ConfigDict(DATA)
     c.preprocess = ConfigDict(PREPROCESS)
+    c.augment = ConfigDict(AUGMENT)
     c.mix = ConfigDict(MIX)
     c.model = ConfigDict(MODEL)
     c.loss = ConfigDict(LOSS)

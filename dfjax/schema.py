@@ -3,6 +3,8 @@
 Sections mirror the packages; a builder's keyword arguments are the keys of its section.
 """
 
+from typing import Any
+
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
     "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
@@ -27,7 +29,26 @@ PREPROCESS = {
     "size": 224,  # model input, pixels
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
-    "flip": 0.5,  # probability of a horizontal flip, one draw for the whole clip
+}
+# One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST and what else
+# `dfjax.data.augment_presets.OPERATIONS` lists, or its probability alone; (): as the preset has it.
+AUGMENT: dict[str, Any] = {
+    "preset": "minimal",  # none | minimal (flip) | s2 | s3 | s4 | deepfakebench
+    "crop": (),  # random resized crop: probability, smallest and largest area, ratios
+    "rotate": (),  # degrees
+    "zoom": (),  # factor, above 1 enlarges
+    "translate": (),  # share of the side, for either axis
+    "flip": (),  # probability
+    "brightness": (),  # factor
+    "offset": (),  # added, share of white
+    "contrast": (),  # factor
+    "saturation": (),  # factor
+    "hue": (),  # share of the colour circle
+    "blur": (),  # sigma in pixels; and the taps of the kernel
+    "rescale": (),  # share of the side to which frames shrink before they grow back
+    "noise": (),  # standard deviation, share of white
+    "jpeg": (),  # quality
+    "erase": (),  # as crop
 }
 MIX = {
     "mixup": 0.0,  # a of Beta(a, a); 0: off

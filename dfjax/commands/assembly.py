@@ -14,7 +14,10 @@ from ml_collections import ConfigDict
 
 from dfjax import FAKE, precision
 from dfjax.commands.progress import track
+from dfjax.data.augment import make_augment
+from dfjax.data.augment_presets import choose_operations
 from dfjax.data.flow_index import add_flow, make_flow, make_tasks
+from dfjax.data.mixing import make_mix
 from dfjax.data.pack import Pack, open_pack
 from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess, pass_features
@@ -53,7 +56,14 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
     if "features" in model_extras(config):
         return pass_features
     p = config.preprocess
-    return make_preprocess(stream_sizes(config), mean=p.mean, std=p.std, flip=p.flip)
+    operations = choose_operations(**config.augment)
+    return make_preprocess(
+        stream_sizes(config),
+        mean=p.mean,
+        std=p.std,
+        mix=make_mix(**config.mix),
+        augment=make_augment(operations, fill=p.mean),
+    )
 
 
 def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dfjax.data.flo_file import write_flo
 from dfjax.data.flow import MAX_ERROR
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.pipeline import make_eval_batches, make_train_batches
+from dfjax.data.augment import make_augment
 from dfjax.data.preprocess import make_preprocess
 from dfjax.data.records import make_index, make_record, read_index, write_index
 from dfjax.errors import UsageError
@@ -172,14 +173,15 @@ def test_flow_shrinks_and_flips_with_its_clip():
         "mask": jnp.ones((2, 3), bool),
         "flow": jnp.asarray(rng.normal(size=(2, 2, 8, 8, 2)), jnp.float16),
     }
-    flipped = make_preprocess({"hq": 8}, mean=(0.0,) * 3, std=(1.0,) * 3, flip=1.0)
+    flip = make_augment({"flip": (1.0,)}, fill=(0.0,) * 3)
+    flipped = make_preprocess({"hq": 8}, mean=(0.0,) * 3, std=(1.0,) * 3, augment=flip)
     inputs = flipped(batch, jax.random.key(0), train=True)
     expected = np.asarray(batch["flow"], np.float32)[..., ::-1, :] * [-1, 1]
     np.testing.assert_array_equal(inputs["flow"], expected)
     assert inputs["flow"].dtype == jnp.float32
     plain = flipped(batch, None, train=False)
     np.testing.assert_array_equal(plain["flow"], np.asarray(batch["flow"], np.float32))
-    half = make_preprocess({"hq": 4}, mean=(0.0,) * 3, std=(1.0,) * 3, flip=0.0)
+    half = make_preprocess({"hq": 4}, mean=(0.0,) * 3, std=(1.0,) * 3)
     constant = batch | {"flow": jnp.full((2, 2, 8, 8, 2), 3.0, jnp.float16)}
     small = half(constant, None, train=False)["flow"]
     assert small.shape == (2, 2, 4, 4, 2)

@@ -58,7 +58,7 @@ def tiny_detector():
         per_frame = jnp.tanh(maps).mean((1, 2, 3)).reshape(mask.shape)
         return 30 * (per_frame * mask).sum(1) / mask.sum(1), {}, {}
 
-    preprocess = make_preprocess({"hq": SIZE}, mean=(0.5,) * 3, std=(0.5,) * 3, flip=0.0)
+    preprocess = make_preprocess({"hq": SIZE}, mean=(0.5,) * 3, std=(0.5,) * 3)
     kernel = jax.random.normal(jax.random.key(0), (3, 3, 3, 8))
     step = make_predict_step(apply, preprocess)
     return Detector(config, {"kernel": kernel}, "best/1", "c" * 64, step)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dfjax.data.augment import draw_per_clip, flip_clips
+from dfjax.data.augment import draw_per_clip, flip_clips, make_augment
 from dfjax.data.preprocess import make_preprocess
 from dfjax.errors import UsageError
 
@@ -19,7 +19,8 @@ def make_batch(clips=3, frames=2, size=8):
 
 
 def make(streams, flip=0.0):
-    return make_preprocess(streams, mean=MEAN, std=STD, flip=flip)
+    augment = make_augment({"flip": (flip,)} if flip else {}, fill=MEAN)
+    return make_preprocess(streams, mean=MEAN, std=STD, augment=augment)
 
 
 def test_same_size_is_only_normalised():
@@ -92,10 +93,9 @@ def test_evaluation_draws_nothing():
         {"streams": {}},
         {"streams": {"hq": 64, "lq": 112}},
         {"std": (1.0, 0.0, 1.0)},
-        {"flip": 1.5},
     ],
 )
 def test_impossible_settings_are_refused(arguments):
-    settings = {"streams": {"hq": 8}, "mean": MEAN, "std": STD, "flip": 0.5} | arguments
+    settings = {"streams": {"hq": 8}, "mean": MEAN, "std": STD} | arguments
     with pytest.raises(UsageError):
         make_preprocess(settings.pop("streams"), **settings)

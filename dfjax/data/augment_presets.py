@@ -1,0 +1,175 @@
+"""What augmentation can do, and the presets of the write-ups: plain numbers, no arrays.
+
+An operation is a tuple of numbers: its probability, then its range, as `OPERATIONS` lists them.
+`config.augment` names a preset and may override each operation by such a tuple.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dfjax.errors import UsageError, unknown
+
+RANGE = ("lowest", "highest")
+BOX = ("smallest area", "largest area", "lowest ratio", "highest ratio")
+
+
+class Operation(NamedTuple):
+    """One operation of augmentation, drawn once per clip.
+
+    Attributes:
+        title: what it does, for people.
+        unit: of its range.
+        values: what follows the probability.
+        least: bound of the range.
+        most: bound of the range.
+        nothing: the drawn numbers that change nothing, which a clip has that is left out.
+    """
+
+    title: str
+    unit: str
+    values: tuple[str, ...]
+    least: float
+    most: float
+    nothing: tuple[float, ...]
+
+
+INFINITE = float("inf")
+
+# In the order in which they are applied.
+OPERATIONS = {
+    "crop": Operation(
+        "random resized crop", "of the area", BOX, 0.01, 1, (1.0, 1.0, 0.5, 0.5)
+    ),  # ratio: width to height
+    "rotate": Operation("rotation", "degrees", RANGE, -180, 180, (0.0,)),
+    "zoom": Operation("zoom", "times", RANGE, 0.1, 10, (1.0,)),
+    "translate": Operation("translation", "of the side", RANGE, -1, 1, (0.0, 0.0)),
+    "flip": Operation("horizontal flip", "", (), 0, 0, (0.0,)),
+    "brightness": Operation("brightness", "times", RANGE, 0, INFINITE, (1.0,)),
+    "offset": Operation("brightness offset", "of white", RANGE, -1, 1, (0.0,)),
+    "contrast": Operation("contrast", "times", RANGE, 0, INFINITE, (1.0,)),
+    "saturation": Operation("saturation", "times", RANGE, 0, INFINITE, (1.0,)),
+    "hue": Operation("hue", "of the circle", RANGE, -0.5, 0.5, (0.0,)),
+    "blur": Operation("Gaussian blur", "pixels", (*RANGE, "taps"), 0, INFINITE, (0.0,)),
+    "rescale": Operation("down- and up-scaling", "of the side", RANGE, 0.01, 1, (1.0,)),
+    "noise": Operation("Gaussian noise", "of white", RANGE, 0, 1, (0.0,)),
+    "jpeg": Operation("JPEG", "quality", RANGE, 1, 100, (0.0,)),
+    "erase": Operation("random erasing", "of the area", BOX, 0.001, 1, (0.0, 1.0, 0.5, 0.5)),
+}
+GEOMETRIC = ("crop", "rotate", "zoom", "translate", "flip")
+COLOURS = ("brightness", "offset", "contrast", "saturation", "hue")
+
+Values = tuple[float, ...]
+
+PRESETS: dict[str, dict[str, Values]] = {
+    "none": {},
+    "minimal": {"flip": (0.5,)},
+    "s2": {  # the EfficientNet-B4 classifier; erasing's areas and ratios: Zhong et al. 2020
+        "rotate": (1.0, -15.0, 15.0),
+        "translate": (1.0, -0.05, 0.05),
+        "flip": (0.5,),
+        "brightness": (1.0, 0.8, 1.2),
+        "contrast": (1.0, 0.8, 1.2),
+        "saturation": (1.0, 0.8, 1.2),
+        "hue": (1.0, -0.1, 0.1),
+        "blur": (1.0, 0.1, 2.0, 3),
+        "erase": (0.1, 0.02, 0.33, 0.3, 3.3),
+    },
+    "s3": {  # the classifier at 380 px names the operations; the ranges are ours
+        "rotate": (1.0, -15.0, 15.0),
+        "zoom": (1.0, 0.9, 1.1),
+        "translate": (1.0, -0.1, 0.1),
+        "flip": (0.5,),
+        "brightness": (1.0, 0.8, 1.2),
+    },
+    "s4": {  # ResNet18 and BiLSTM; ranges of crop, saturation, hue and "light" blur are ours
+        "crop": (1.0, 0.8, 1.0, 0.9, 1.1),
+        "rotate": (1.0, -5.0, 5.0),
+        "flip": (0.5,),
+        "brightness": (1.0, 0.8, 1.2),
+        "contrast": (1.0, 0.8, 1.2),
+        "saturation": (1.0, 0.8, 1.2),
+        "hue": (1.0, -0.05, 0.05),
+        "blur": (0.5, 0.1, 1.0, 5),
+    },
+    "deepfakebench": {  # its limits; what it calls contrast is a factor of all values, and blur of
+        "rotate": (0.5, -10.0, 10.0),  # 3 to 7 taps has the sigma that OpenCV derives from them
+        "flip": (0.5,),
+        "brightness": (0.5, 0.9, 1.1),
+        "offset": (0.5, -0.1, 0.1),
+        "blur": (0.5, 0.8, 1.4, 7),
+        "jpeg": (0.5, 40.0, 100.0),
+    },
+}
+
+
+def choose_operations(preset: str, **overrides: Sequence[float]) -> dict[str, Values]:
+    """Returns the operations of `preset` with `overrides`, in the order of application.
+
+    Args:
+        preset: a key of `PRESETS`.
+        overrides: per operation its probability and range, or only its probability, which keeps
+            the preset's range; an empty tuple leaves the preset's, probability 0 switches it off.
+
+    Raises:
+        UsageError: an unknown preset or operation, or numbers that it cannot take.
+    """
+    if preset not in PRESETS:
+        raise unknown("augment.preset", preset, PRESETS)
+    chosen = dict(PRESETS[preset])
+    for name, given in overrides.items():
+        if name not in OPERATIONS:
+            raise unknown("operation of augment", name, OPERATIONS)
+        if given:
+            chosen[name] = (float(given[0]), *(given[1:] or chosen.get(name, ())[1:]))
+    return {name: _check(name, chosen[name]) for name in OPERATIONS if chosen.get(name, (0.0,))[0]}
+
+
+def describe_operation(name: str, values: Values) -> str:
+    """Returns one line: `rotation -15 … 15 degrees, p 0.5`."""
+    operation = OPERATIONS[name]
+    text = operation.title
+    if operation.values:
+        text += f" {values[1]:g} … {values[2]:g} {operation.unit}"
+    if operation.values == BOX:
+        text += f", ratio {values[3]:g} … {values[4]:g}"
+    if "taps" in operation.values:
+        text += f", {values[3]:g} taps"
+    return text if values[0] == 1 else f"{text}, p {values[0]:g}"
+
+
+def find_example(name: str, values: Values) -> Values:
+    """Returns numbers that `name` could draw and that show it: the end of its range that does most.
+
+    They stand where a drawn value would (`draw_operations`).
+    """
+    nothing = OPERATIONS[name].nothing
+    if name == "flip":
+        return (1.0,)
+    low, high = values[1:3]
+    far = max(low, high, key=lambda value: abs(value - nothing[0]))
+    if name == "jpeg":
+        return (low,)
+    if OPERATIONS[name].values == BOX:
+        return (low if name == "crop" else high, 1.0, 0.3, 0.7)
+    return (far,) * len(nothing)
+
+
+def _check(name: str, values: Values) -> Values:
+    operation = OPERATIONS[name]
+    wanted = ("probability", *operation.values)
+    given = f"augment.{name}={values}"
+    if len(values) != len(wanted):
+        raise UsageError(f"{given}: give {', '.join(wanted)}")
+    if not 0 <= values[0] <= 1:
+        raise UsageError(f"{given}: the probability {values[0]} is not in [0, 1]")
+    if not operation.values:
+        return values
+    low, high = values[1:3]
+    if not operation.least <= low <= high <= operation.most or high == INFINITE:
+        bounds = f"{operation.least:g} to {operation.most:g} {operation.unit}"
+        raise UsageError(f"{given}: the range must ascend within {bounds}")
+    if operation.values == BOX and not 0 < values[3] <= values[4] < INFINITE:
+        raise UsageError(f"{given}: the ratios must be positive and ascend")
+    if "taps" in operation.values and (values[3] < 1 or values[3] % 2 != 1):
+        raise UsageError(f"{given}: taps must be an odd number")
+    return values
