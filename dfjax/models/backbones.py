@@ -10,6 +10,7 @@ from dfjax.errors import UsageError, unknown
 from dfjax.models.efficientnet import EfficientNet, feature_channels
 from dfjax.models.layers import Compute
 from dfjax.models.resnet import ResNet, resnet_channels
+from dfjax.models.xception import Xception, xception_channels
 from dfjax.ops.padding import FLAVOURS
 
 
@@ -29,9 +30,9 @@ class Backbone:
     paddings: tuple[str, ...]
 
 
-def _efficientnet(name: str) -> Backbone:
+def _efficientnet(name: str, paddings: tuple[str, ...] = FLAVOURS) -> Backbone:
     make = functools.partial(EfficientNet, name)
-    return Backbone(make, functools.partial(feature_channels, name), FLAVOURS)
+    return Backbone(make, functools.partial(feature_channels, name), paddings)
 
 
 def _resnet(name: str) -> Backbone:
@@ -48,6 +49,8 @@ BACKBONES = {
     "b5": _efficientnet("b5"),
     "b6": _efficientnet("b6"),
     "b7": _efficientnet("b7"),
+    "v2s": _efficientnet("v2s", ("same", "symmetric")),
+    "xception": Backbone(Xception, xception_channels, ("same", "symmetric")),
     "resnet18": _resnet("resnet18"),
     "resnet34": _resnet("resnet34"),
     "resnet50": _resnet("resnet50"),

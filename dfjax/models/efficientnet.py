@@ -1,4 +1,4 @@
-"""EfficientNet B0 to B7 (Tan and Le, 2019) as a feature extractor with all endpoints."""
+"""EfficientNet B0 to B7 and V2-S (Tan and Le, 2019, 2021) as extractors with all endpoints."""
 
 import dataclasses
 import math
@@ -8,28 +8,42 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from dfjax.errors import unknown
-from dfjax.models.layers import (
-    NO_PADDING,
-    TF_BN,
-    BatchNorm,
-    BNConstants,
-    Compute,
-    Conv,
-    DepthwiseConv,
-    DropPath,
-    SqueezeExcite,
+from dfjax.models.layers import NO_PADDING, TF_BN, BatchNorm, BNConstants, Compute, Conv
+from dfjax.models.mbconv import FusedMBConv, MBConv, Stage
+from dfjax.ops.padding import pad_amounts
+
+STAGES = (  # of B0, table 1 of the paper
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
 )
-from dfjax.ops.padding import Padding, pad_amounts
+V2S_STAGES = (  # table 4 of the second paper
+    Stage(2, 3, 1, 1, 24, fused=True),
+    Stage(4, 3, 2, 4, 48, fused=True),
+    Stage(4, 3, 2, 4, 64, fused=True),
+    Stage(6, 3, 2, 4, 128),
+    Stage(9, 3, 1, 6, 160),
+    Stage(15, 3, 2, 6, 256),
+)
+TOP = 1280
+V2_BN = BNConstants(epsilon=1e-3, momentum=0.9, unbiased=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """One row of the compound-scaling table: multipliers of B0, and the native image side."""
+    """One variant: multipliers of its stages' widths and repeats, and the native image side."""
 
     width: float
     depth: float
     size: int
     dropout: float
+    stem: int = 32
+    stages: tuple[Stage, ...] = STAGES
+    bn: BNConstants = TF_BN
 
 
 SCALING = {
@@ -41,30 +55,8 @@ SCALING = {
     "b5": Scaling(1.6, 2.2, 456, 0.4),
     "b6": Scaling(1.8, 2.6, 528, 0.5),
     "b7": Scaling(2.0, 3.1, 600, 0.5),
+    "v2s": Scaling(1.0, 1.0, 384, 0.2, 24, V2S_STAGES, V2_BN),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """A row of B0 (table 1 of the paper): repeats, kernel, stride, expansion, output channels."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    channels: int
-
-
-STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
-)
-STEM, TOP = 32, 1280
 
 
 def scaled_channels(channels: int, width: float) -> int:
@@ -75,7 +67,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 def scaling(name: str) -> Scaling:
-    """Returns the scaling of `b0` … `b7`.
+    """Returns the scaling of `b0` … `b7` or `v2s`.
 
     Raises:
         UsageError: the name is unknown.
@@ -90,45 +82,9 @@ def feature_channels(name: str, width: float = 1.0) -> int:
     return scaled_channels(TOP, scaling(name).width * width)
 
 
-class MBConv(nn.Module):
-    """Inverted residual: expand, depthwise, squeeze-and-excitation, project, skip."""
-
-    stage: Stage
-    stride: int
-    channels: int
-    padding: Padding
-    drop_path: float
-    bn: BNConstants
-    compute: Compute
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "n h w i"], mask: Bool[Array, "n"] | None, *, train: bool
-    ) -> Float[Array, "n p q o"]:
-        """Returns the block's output map."""
-        inputs, skip = x.shape[-1], x
-        if self.stage.expand != 1:
-            x = Conv(inputs * self.stage.expand, compute=self.compute, name="expand_conv")(x)
-            x = BatchNorm(self.bn, jax.nn.silu, name="expand_bn")(x, mask, train=train)
-        x = DepthwiseConv(
-            self.stage.kernel,
-            self.stride,
-            self.padding,
-            compute=self.compute,
-            name="depthwise_conv",
-        )(x)
-        x = BatchNorm(self.bn, jax.nn.silu, name="depthwise_bn")(x, mask, train=train)
-        x = SqueezeExcite(max(1, inputs // 4), compute=self.compute, name="se")(x)
-        x = Conv(self.channels, compute=self.compute, name="project_conv")(x)
-        x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
-        if self.stride == 1 and inputs == self.channels:
-            x = DropPath(self.drop_path, name="drop_path")(x, train=train) + skip
-        return x
-
-
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Where one `MBConv` stands: stage and position count from 1."""
+    """Where one block stands: stage and position count from 1."""
 
     stage: Stage
     number: int
@@ -138,15 +94,15 @@ class Block:
 
 
 class EfficientNet(nn.Module):
-    """Feature extractor: stem, seven stages of `MBConv`, and the 1 x 1 top convolution.
+    """Feature extractor: stem, stages of (fused) `MBConv`, and the 1 x 1 top convolution.
 
     Attributes:
-        variant: `b0` … `b7`.
+        variant: `b0` … `b7` (seven stages), or `v2s` (six).
         width: multiplies every width once more, for small models.
         one_block: one block per stage instead of the scaled repeats: compiles fast.
         padding: `same`, `symmetric`, `static` or `dfb_stem_valid`, see `dfjax.ops.padding`.
         drop_path: stochastic depth of the last block; the rate grows linearly from 0.
-        bn: constants of batch normalisation.
+        bn: constants of batch normalisation; None: those the variant was published with.
         compute: dtype and lowering.
     """
 
@@ -155,14 +111,14 @@ class EfficientNet(nn.Module):
     one_block: bool = False
     padding: str = "same"
     drop_path: float = 0.2
-    bn: BNConstants = TF_BN
+    bn: BNConstants | None = None
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> dict[str, Float[Array, "n _ _ _"]]:
-        """Returns the maps `stem`, `stage1` … `stage7` and `top`, by name.
+        """Returns the maps `stem`, `stage1`, `stage2` … and `top`, by name.
 
         Args:
             images: normalised images.
@@ -171,44 +127,48 @@ class EfficientNet(nn.Module):
         """
         scale = scaling(self.variant)
         width = scale.width * self.width
+        bn = scale.bn if self.bn is None else self.bn
         native = scale.size
         pad = NO_PADDING
         if self.padding != "dfb_stem_valid":
             pad = pad_amounts(self.padding, (images.shape[1], images.shape[2]), 3, 2, native)
-        x = Conv(scaled_channels(STEM, width), 3, 2, pad, compute=self.compute, name="stem_conv")(
-            images
-        )
-        x = BatchNorm(self.bn, jax.nn.silu, name="stem_bn")(x, mask, train=train)
+        x = Conv(
+            scaled_channels(scale.stem, width), 3, 2, pad, compute=self.compute, name="stem_conv"
+        )(images)
+        x = BatchNorm(bn, jax.nn.silu, name="stem_bn")(x, mask, train=train)
         maps = {"stem": x}
         native = -(-native // 2)
         for block in self.blocks():
             pad = pad_amounts(
                 self.padding, (x.shape[1], x.shape[2]), block.stage.kernel, block.stride, native
             )
-            x = MBConv(
+            x = (FusedMBConv if block.stage.fused else MBConv)(
                 block.stage,
                 block.stride,
                 scaled_channels(block.stage.channels, width),
                 pad,
                 block.drop_path,
-                self.bn,
+                bn,
                 self.compute,
                 name=f"stage{block.number}_block{block.position}",
             )(x, mask, train=train)
             maps[f"stage{block.number}"] = x
             native = -(-native // block.stride)
         x = Conv(scaled_channels(TOP, width), compute=self.compute, name="top_conv")(x)
-        maps["top"] = BatchNorm(self.bn, jax.nn.silu, name="top_bn")(x, mask, train=train)
+        maps["top"] = BatchNorm(bn, jax.nn.silu, name="top_bn")(x, mask, train=train)
         return maps
 
     @nn.nowrap
     def blocks(self) -> list[Block]:
         """Returns the blocks in order, with their stride and drop-path rate."""
-        depth = scaling(self.variant).depth
-        counts = [1 if self.one_block else math.ceil(stage.repeats * depth) for stage in STAGES]
+        scale = scaling(self.variant)
+        counts = [
+            1 if self.one_block else math.ceil(stage.repeats * scale.depth)
+            for stage in scale.stages
+        ]
         total = sum(counts)
         blocks: list[Block] = []
-        for number, (stage, count) in enumerate(zip(STAGES, counts), 1):
+        for number, (stage, count) in enumerate(zip(scale.stages, counts), 1):
             for position in range(1, count + 1):
                 rate = self.drop_path * len(blocks) / total
                 stride = stage.stride if position == 1 else 1

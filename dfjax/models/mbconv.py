@@ -1,0 +1,110 @@
+"""EfficientNet's inverted residual blocks: around a depthwise convolution, or a dense one."""
+
+import dataclasses
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from dfjax.models.layers import (
+    BatchNorm,
+    BNConstants,
+    Compute,
+    Conv,
+    DepthwiseConv,
+    DropPath,
+    SqueezeExcite,
+)
+from dfjax.ops.padding import Padding
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A row of an architecture's table: repeats, kernel, stride, expansion, output channels.
+
+    Attributes:
+        fused: `FusedMBConv` instead of `MBConv`.
+    """
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    channels: int
+    fused: bool = False
+
+
+class MBConv(nn.Module):
+    """Inverted residual: expand, depthwise, squeeze-and-excitation, project, skip."""
+
+    stage: Stage
+    stride: int
+    channels: int
+    padding: Padding
+    drop_path: float
+    bn: BNConstants
+    compute: Compute
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w i"], mask: Bool[Array, "n"] | None, *, train: bool
+    ) -> Float[Array, "n p q o"]:
+        """Returns the block's output map."""
+        inputs, skip = x.shape[-1], x
+        if self.stage.expand != 1:
+            x = Conv(inputs * self.stage.expand, compute=self.compute, name="expand_conv")(x)
+            x = BatchNorm(self.bn, jax.nn.silu, name="expand_bn")(x, mask, train=train)
+        x = DepthwiseConv(
+            self.stage.kernel,
+            self.stride,
+            self.padding,
+            compute=self.compute,
+            name="depthwise_conv",
+        )(x)
+        x = BatchNorm(self.bn, jax.nn.silu, name="depthwise_bn")(x, mask, train=train)
+        x = SqueezeExcite(max(1, inputs // 4), compute=self.compute, name="se")(x)
+        x = Conv(self.channels, compute=self.compute, name="project_conv")(x)
+        x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
+        if self.stride == 1 and inputs == self.channels:
+            x = DropPath(self.drop_path, name="drop_path")(x, train=train) + skip
+        return x
+
+
+class FusedMBConv(nn.Module):
+    """Inverted residual whose expansion and depthwise convolution are one dense convolution.
+
+    Without squeeze-and-excitation, as EfficientNetV2-S has it. With an expansion of 1 the dense
+    convolution is the only one, and it is followed by the activation.
+
+    Attributes are those of `MBConv`.
+    """
+
+    stage: Stage
+    stride: int
+    channels: int
+    padding: Padding
+    drop_path: float
+    bn: BNConstants
+    compute: Compute
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w i"], mask: Bool[Array, "n"] | None, *, train: bool
+    ) -> Float[Array, "n p q o"]:
+        """Returns the block's output map."""
+        inputs, skip = x.shape[-1], x
+        kernel, stride, padding = self.stage.kernel, self.stride, self.padding
+        if self.stage.expand == 1:
+            x = Conv(
+                self.channels, kernel, stride, padding, compute=self.compute, name="project_conv"
+            )(x)
+            x = BatchNorm(self.bn, jax.nn.silu, name="project_bn")(x, mask, train=train)
+        else:
+            wide = inputs * self.stage.expand
+            x = Conv(wide, kernel, stride, padding, compute=self.compute, name="expand_conv")(x)
+            x = BatchNorm(self.bn, jax.nn.silu, name="expand_bn")(x, mask, train=train)
+            x = Conv(self.channels, compute=self.compute, name="project_conv")(x)
+            x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
+        if self.stride == 1 and inputs == self.channels:
+            x = DropPath(self.drop_path, name="drop_path")(x, train=train) + skip
+        return x
