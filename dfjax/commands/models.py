@@ -6,23 +6,29 @@
   dfjax models dual_stream:tiny
 
 FLOPs are of one clip in evaluation, two per multiply-add, convolutions and matrix products only.
+Non-trainable are running statistics and what the config's optimizer.freeze names; a config with
+phases of training has a line for each.
 """
 
 import argparse
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
+import jax
 from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from dfjax.commands.main import add_json, print_json
+from dfjax.commands.phases import plan_phases
 from dfjax.config import config_names, load_config
 from dfjax.errors import OK, UsageError
 from dfjax.models.diagram import make_svg
 from dfjax.models.registry import full_options
-from dfjax.models.summary import Summary, compute_summary
+from dfjax.models.summary import Summary, compute_summary, count
+from dfjax.training.optimizers import match_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +50,11 @@ def run(args: argparse.Namespace) -> int:
     if args.diagram:
         _write(args.diagram, _draw(args.name, configs[args.name], summaries[args.name]))
         Console(stderr=True).print(f"wrote {args.diagram}")
+    sizes = {name: count_phases(configs[name], summaries[name]) for name in names}
     if args.json:
-        print_json({name: _as_json(summary) for name, summary in summaries.items()})
+        print_json({name: _as_json(summaries[name], sizes[name]) for name in names})
     else:
-        _print_table(summaries)
+        _print_table(summaries, sizes)
     return OK
 
 
@@ -67,21 +74,62 @@ def summarise(config: ConfigDict) -> Summary:
     )
 
 
-def _as_json(summary: Summary) -> dict[str, object]:
-    return {key: value for key, value in summary._asdict().items() if key != "shapes"}
+class Sizes(NamedTuple):
+    """What training changes of a model, and what not.
+
+    Attributes:
+        trainable: number of parameters that are trained.
+        non_trainable: number of the frozen ones and of running statistics.
+        parts: trained parameters of every top-level part.
+    """
+
+    trainable: int
+    non_trainable: int
+    parts: dict[str, int]
 
 
-def _print_table(summaries: dict[str, Summary]) -> None:
+def count_phases(config: ConfigDict, summary: Summary) -> list[Sizes]:
+    """Returns the sizes in every phase of training; a config without `phases` has one.
+
+    Raises:
+        UsageError: a pattern of `optimizer.freeze` matches no parameter.
+    """
+    params = summary.variables["params"]
+    found = []
+    for phase in plan_phases(config, Path()):
+        frozen = match_paths(params, phase.config.optimizer.freeze)
+        trained = jax.tree.map(lambda leaf, out: () if out else leaf, params, frozen)
+        parts = {name: count(part) for name, part in trained.items()}
+        total = sum(parts.values())
+        rest = summary.parameters - total + summary.statistics
+        found.append(Sizes(total, rest, parts))
+    return found
+
+
+def _as_json(summary: Summary, sizes: list[Sizes]) -> dict[str, object]:
+    """The contract's keys, of the first phase, and both counts of every phase."""
+    content: dict[str, object] = {
+        **sizes[0]._asdict(), "input": summary.input, "flops": summary.flops
+    }  # fmt: skip
+    if len(sizes) > 1:
+        keys = ("trainable", "non_trainable")
+        content["phases"] = [{key: getattr(size, key) for key in keys} for size in sizes]
+    return content
+
+
+def _print_table(summaries: dict[str, Summary], sizes: dict[str, list[Sizes]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("config")
     for title in ("trainable", "non-trainable", "input", "GFLOPs"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, summary in summaries.items():
         shapes = "\n".join("x".join(map(str, shape[1:])) for shape in summary.input.values())
+        counts = sizes[name]
+        phases = [f"  phase {number}" for number in range(2, len(counts) + 1)]
         table.add_row(
-            name,
-            f"{summary.trainable:,}",
-            f"{summary.non_trainable:,}",
+            "\n".join([name, *phases]),
+            "\n".join(f"{size.trainable:,}" for size in counts),
+            "\n".join(f"{size.non_trainable:,}" for size in counts),
             shapes,
             f"{summary.flops / 1e9:.2f}",
         )

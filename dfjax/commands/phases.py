@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from dfjax.commands import assembly
 from dfjax.commands.config_check import check_config
 from dfjax.config import override
 from dfjax.errors import UsageError
@@ -76,12 +75,3 @@ def check_workdirs(phases: list[Phase], workdir: Path) -> None:
         )
     for phase in phases:
         workdirs.check(phase.workdir, phase.config)
-
-
-def share_data(phases: list[Phase], workdir: Path) -> None:
-    """Lets all phases of a config that makes its own data train on the same files."""
-    config = phases[0].config
-    if len(phases) > 1 and config.data.synthetic.videos and not config.data.path:
-        pack = assembly.synthetic_pack(config, workdir / "data")
-        for phase in phases[:-1]:
-            phase.config.data.path = str(pack)

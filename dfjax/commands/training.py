@@ -14,7 +14,7 @@ from rich.console import Console
 from dfjax.commands import assembly
 from dfjax.commands.announcing import announce
 from dfjax.commands.auditing import check_data
-from dfjax.commands.phases import check_workdirs, plan_phases, share_data
+from dfjax.commands.phases import Phase, check_workdirs, plan_phases
 from dfjax.commands.run_parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.commands.starting import start
 from dfjax.commands.validation import make_validate
@@ -54,7 +54,7 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
     with workdirs.locked(workdir):
         check_workdirs(phases, workdir)
         use_compilation_cache(workdir)
-        share_data(phases, workdir)
+        _share_data(phases, workdir)
         for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
             if not following.begun:
                 _say_phase(number, len(phases), phase.workdir)
@@ -62,6 +62,15 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         if len(phases) > 1:
             _say_phase(len(phases), len(phases), workdir)
         return _train_phase(phases[-1].config, workdir, accept)
+
+
+def _share_data(phases: list[Phase], workdir: Path) -> None:
+    """Lets all phases of a config that makes its own data train on the same files."""
+    config = phases[0].config
+    if len(phases) > 1 and config.data.synthetic.videos and not config.data.path:
+        pack = assembly.synthetic_pack(config, workdir / "data")
+        for phase in phases[:-1]:
+            phase.config.data.path = str(pack)
 
 
 def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Architecture diagrams as SVG: boxes with shapes and parameters, the flow from left to right."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -68,7 +69,7 @@ def make_svg(title: str, name: str, options: Mapping[str, Any], summary: Summary
     width = 2 * MARGIN + (columns + 1) * BOX_WIDTH + columns * GAP_X
     height = 2 * MARGIN + TITLE_HEIGHT + (rows + 1) * BOX_HEIGHT + rows * GAP_Y
     subtitle = (
-        f"{summary.trainable:,} trainable · {summary.non_trainable:,} running statistics · "
+        f"{summary.parameters:,} parameters · {summary.statistics:,} running statistics · "
         f"{summary.flops / 1e9:.1f} GFLOPs a clip"
     )
     places = {node.key: node for node in nodes}
@@ -147,7 +148,7 @@ def _dual_stream(options: Mapping[str, Any], summary: Summary) -> tuple[list[Nod
             Node(name, f"{name.upper()} frames", _dims(summary.input[name]), 0, "data", 0, row),
             Node(
                 f"{name}_backbone",
-                f"EfficientNet-{options[name].upper()}",
+                _network(options[name]),
                 _dims((1, *summary.shapes[f"{name}_backbone"])),
                 summary.parts[f"{name}_backbone"],
                 "backbone",
@@ -180,6 +181,40 @@ def _dual_stream(options: Mapping[str, Any], summary: Summary) -> tuple[list[Nod
     return nodes, edges
 
 
+def _frame_classifier(options: Mapping[str, Any], summary: Summary) -> tuple[list[Node], Edges]:
+    hidden = [
+        shape[-1] for key, shape in summary.shapes.items() if re.fullmatch("hidden[0-9]+", key)
+    ]
+    widths = " → ".join(map(str, [*hidden, options["classes"]]))
+    head = summary.parameters - summary.parts["backbone"]
+    nodes = [
+        Node("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data", 0, 0.0),
+        Node(
+            "backbone",
+            _network(options["backbone"]),
+            _dims((1, *summary.shapes["backbone"])),
+            summary.parts["backbone"],
+            "backbone",
+            1,
+            0.0,
+        ),
+        Node("pooled", "Mean over the map", "one vector a frame", 0, "fusion", 2, 0.0),
+        Node("head", "Head", widths, head, "head", 3, 0.0),
+        Node("logit", "fake logit", "mean over valid frames", 0, "data", 4, 0.0),
+    ]
+    keys = [node.key for node in nodes]
+    return nodes, list(zip(keys, keys[1:]))
+
+
+def _network(backbone: str) -> str:
+    """The name of a backbone as its authors write it."""
+    if re.fullmatch("b[0-7]", backbone):
+        return f"EfficientNet-{backbone.upper()}"
+    return {"v2s": "EfficientNetV2-S", "xception": "Xception"}.get(
+        backbone, backbone.replace("resnet", "ResNet")
+    )
+
+
 def _temporal(options: Mapping[str, Any], summary: Summary) -> tuple[list[Node], Edges]:
     keys = [f"conv_lstm{number}" for number in range(1, len(options["conv_lstm"]) + 1)]
     nodes = [
@@ -200,5 +235,6 @@ def _dims(shape: tuple[int, ...]) -> str:
 
 
 LAYOUTS: dict[str, Callable[[Mapping[str, Any], Summary], tuple[list[Node], Edges]]] = {
-    "dual_stream": _dual_stream
+    "dual_stream": _dual_stream,
+    "frame_classifier": _frame_classifier,
 }

@@ -10,26 +10,29 @@ from flax import linen as nn
 
 from dfjax.models.registry import build, input_shapes, make_module
 from dfjax.ops.flops import count_flops
+from dfjax.shapes import Variables
 
 
 class Summary(NamedTuple):
     """Size of a model.
 
     Attributes:
-        trainable: number of parameters.
-        non_trainable: number of running statistics.
+        parameters: their number; which of them are trained is up to the optimiser.
+        statistics: number of running statistics.
         input: shape of every input for one clip, `{"hq": (1, 10, 224, 224, 3), …}`.
         flops: arithmetic of one clip in evaluation, 2 per multiply-add.
         parts: parameters of every top-level part.
         shapes: output of every top-level part for that clip.
+        variables: shapes of all parameters and statistics.
     """
 
-    trainable: int
-    non_trainable: int
+    parameters: int
+    statistics: int
     input: dict[str, tuple[int, ...]]
     flops: int
     parts: dict[str, int]
     shapes: dict[str, tuple[int, ...]]
+    variables: Variables
 
 
 def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, Any]) -> Summary:
@@ -60,14 +63,15 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
     flops = count_flops(forward, variables, inputs)
 
     return Summary(
-        trainable=count(variables["params"]),
-        non_trainable=count(variables["batch_stats"]),
+        parameters=count(variables["params"]),
+        statistics=count(variables["batch_stats"]),
         input={key: tuple(value.shape) for key, value in inputs.items() if key != "mask"},
         flops=flops,
         parts={key: count(part) for key, part in variables["params"].items()},
         shapes={
             key: _last(value["__call__"][0]) for key, value in seen.items() if key != "__call__"
         },
+        variables=variables,
     )
 
 

@@ -23,7 +23,7 @@ def test_table_and_diagram_of_one_config(capsys, tmp_path):
     captured = capsys.readouterr()
     assert "conv_lstm1" in captured.out and "10x64x64x3" in captured.out
     text = "".join(ET.parse(figure).getroot().itertext())
-    assert "ConvLSTM 2" in text and "EfficientNet-B0" in text and "trainable" in text
+    assert "ConvLSTM 2" in text and "EfficientNet-B0" in text and "parameters" in text
 
 
 def test_wrong_usage_is_one_line(capsys, tmp_path):
