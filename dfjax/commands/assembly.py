@@ -18,11 +18,13 @@ from dfjax.data.augment import make_augment
 from dfjax.data.augment_presets import choose_operations
 from dfjax.data.flow_index import add_flow, make_flow, make_tasks
 from dfjax.data.mixing import make_mix
-from dfjax.data.pack import Pack, open_pack
+from dfjax.data.frame_store import FrameStore
+from dfjax.data.pack import open_pack
 from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess, pass_features
 from dfjax.data.records import read_index, write_index
 from dfjax.data.relocation import rebase_frames
+from dfjax.data.sampling import Recipe
 from dfjax.data.splits import split_by_round
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
@@ -66,6 +68,19 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
     )
 
 
+def make_recipe(config: ConfigDict) -> Recipe:
+    """Returns how `config` draws its training batches."""
+    d = config.data
+    return Recipe(
+        pairing=d.pairing,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        balance_datasets=d.balance_datasets,
+        self_blend=d.self_blend,
+        hard_mining=d.hard_mining,
+    )
+
+
 def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[str, Any]:
     """Returns the shapes and dtypes of a batch, for `jax.eval_shape` and compilation."""
     b, t, s = batch_size, config.data.frames, crop_size
@@ -93,7 +108,7 @@ def example_inputs(config: ConfigDict, batch_size: int = 1) -> Inputs:
     return jax.eval_shape(lambda b: preprocess(b, None, train=False), batch)
 
 
-def open_data(config: ConfigDict, workdir: Path) -> Pack:
+def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
     """Returns the pack in `config.data.path`, or the synthetic set, made once in the workdir.
 
     `config.data.crop_size` is set to that of the pack. With `config.data.fold` the splits are those
@@ -116,7 +131,7 @@ def open_data(config: ConfigDict, workdir: Path) -> Pack:
     return _shuffled(pack, config)
 
 
-def _open(config: ConfigDict, workdir: Path) -> Pack:
+def _open(config: ConfigDict, workdir: Path) -> FrameStore:
     if config.data.path:
         return open_pack(config.data.path)
     if not config.data.synthetic.videos:
@@ -159,7 +174,7 @@ def _synthetic_flow(index_path: Path, out: Path, stride: int) -> Path:
     return out / "index.parquet"
 
 
-def _shuffled(pack: Pack, config: ConfigDict) -> Pack:
+def _shuffled(pack: FrameStore, config: ConfigDict) -> FrameStore:
     """The control of `data.shuffle_labels`: labels of training and validation are permuted."""
     if not config.data.shuffle_labels:
         return pack
@@ -175,7 +190,7 @@ def _shuffled(pack: Pack, config: ConfigDict) -> Pack:
     return pack
 
 
-def check_validation(pack: Pack, rows: Array, metric: str) -> None:
+def check_validation(pack: FrameStore, rows: Array, metric: str) -> None:
     """Checks that the monitored metric can be computed on the validation videos.
 
     Raises:
@@ -190,7 +205,7 @@ def check_validation(pack: Pack, rows: Array, metric: str) -> None:
         )
 
 
-def split_rows(pack: Pack, config: ConfigDict, split: str) -> Array:
+def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
     """Returns the rows of `pack.index` that `split` uses.
 
     Training and validation leave out the methods that the config holds back; other splits keep
@@ -216,7 +231,7 @@ def split_rows(pack: Pack, config: ConfigDict, split: str) -> Array:
     return rows
 
 
-def eval_batches(pack: Pack, config: ConfigDict, rows: Array) -> Iterator[dict[str, Array]]:
+def eval_batches(pack: FrameStore, config: ConfigDict, rows: Array) -> Iterator[dict[str, Array]]:
     """Returns the clips of `rows` for evaluation: each once, the last batch padded."""
     d = config.data
     return make_eval_batches(

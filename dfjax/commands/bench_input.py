@@ -22,6 +22,7 @@ from dfjax.commands.progress import track
 from dfjax.data.pack import Pack, open_pack, pack
 from dfjax.data.pipeline import make_train_batches
 from dfjax.data.prefetch import HostBatch
+from dfjax.data.sampling import Recipe
 from dfjax.data.synthetic.dataset import generate
 from dfjax.errors import UsageError
 
@@ -96,12 +97,10 @@ def _batches(data: Pack, settings: InputSettings) -> Any:
     return make_train_batches(
         data,
         np.arange(len(data)),
+        Recipe("none", settings.batch, seed=0),
         frames=settings.frames,
         sampling="stride",
         stride=STRIDE,
-        pairing="none",
-        batch_size=settings.batch,
-        seed=0,
         threads=THREADS,
     )
 

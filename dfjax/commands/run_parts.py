@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from dfjax.commands import assembly
 from dfjax.commands.objective import check_outputs, make_config_loss
-from dfjax.data.pack import Pack
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.pipeline import batches_per_epoch
 from dfjax.losses.classification import Loss
 from dfjax.models import ModelFns
@@ -52,7 +52,7 @@ class Parts:
     root_rng: Any
 
 
-def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
+def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
     """Returns the parts of the run; nothing is compiled yet.
 
     Raises:
@@ -64,9 +64,7 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
     sharding.check_batch(
         config.train.batch_size, mesh, "train.batch_size", parts=config.train.accumulate
     )
-    steps = batches_per_epoch(
-        pack, rows["train"], pairing=config.data.pairing, batch_size=config.train.batch_size
-    )
+    steps = batches_per_epoch(pack, rows["train"], assembly.make_recipe(config))
     plan = Plan(
         steps_per_epoch=steps,
         epochs=config.train.epochs,
@@ -85,7 +83,13 @@ def make_parts(config: ConfigDict, pack: Pack, rows: Rows) -> Parts:
     model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
     loss = make_config_loss(config, pack.index, rows["train"])
     check_outputs(config, model, loss, pack.crop_size)
-    init = make_init_state(model.init, preprocess, tx, ema=config.train.ema_decay > 0)
+    init = make_init_state(
+        model.init,
+        preprocess,
+        tx,
+        ema=config.train.ema_decay > 0,
+        videos=len(pack) if config.data.hard_mining else 0,
+    )
     example = assembly.example_batch(config, 1, pack.crop_size)
     root_rng = jax.random.key(config.seed)
     shapes = jax.eval_shape(init, root_rng, example)

@@ -152,20 +152,19 @@ def _fit(
 
 def _make_batches(
     config: ConfigDict, pack: FrameStore, rows: Array
-) -> Callable[[int], Iterator[HostBatch]]:
-    d = config.data
+) -> Callable[[int, Array | None], Iterator[HostBatch]]:
+    d, recipe = config.data, assembly.make_recipe(config)
 
-    def make_batches(start: int) -> Iterator[HostBatch]:
+    def make_batches(start: int, losses: Array | None) -> Iterator[HostBatch]:
         return make_train_batches(
             pack,
             rows,
+            recipe,
             frames=d.frames,
             sampling=d.sampling,
             stride=d.stride,
-            pairing=d.pairing,
-            batch_size=config.train.batch_size,
-            seed=config.seed,
             start_batch=start,
+            losses=losses,
             shard=(jax.process_index(), jax.process_count()),
             workers=d.workers,
             threads=d.threads,

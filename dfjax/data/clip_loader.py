@@ -50,11 +50,30 @@ class ClipLoader:
         return batch
 
     def _choose_frames(self, draw: Draw) -> np.ndarray:
-        numbers = self._pack.frame_numbers(draw.row)
+        numbers, how = self._of_video(draw.row)
         if draw.anchor == draw.row:
-            return clips.choose_frames(numbers, self._sampling, offset=draw.offset)
-        partner = self._pack.frame_numbers(draw.anchor)
-        theirs = clips.choose_frames(partner, self._sampling, offset=draw.offset)
-        return clips.choose_frames(
-            numbers, self._sampling, offset=draw.offset, start=int(theirs[0])
-        )
+            return clips.choose_frames(numbers, how, offset=draw.offset)
+        partner, theirs = self._of_video(draw.anchor)
+        start = int(clips.choose_frames(partner, theirs, offset=draw.offset)[0])
+        return clips.choose_frames(numbers, how, offset=draw.offset, start=start)
+
+    def _of_video(self, row: int) -> tuple[np.ndarray, Sampling]:
+        """The frames that there are of a video, and how its clips are cut."""
+        return self._pack.frame_numbers(row), video_sampling(self._pack, row, self._sampling)
+
+
+def video_sampling(pack: FrameStore, row: int, sampling: Sampling) -> Sampling:
+    """Returns how the clips of one video are cut, see `clips.for_video`.
+
+    Args:
+        pack: where its frames are.
+        row: of the video in `pack.index`.
+        sampling: of all videos.
+
+    Raises:
+        UsageError: a duration, and the video's frame rate is not known.
+    """
+    if not sampling.by_duration:
+        return sampling
+    video = pack.index.iloc[row]
+    return clips.for_video(sampling, float(video["fps"]), video["video_id"])

@@ -13,7 +13,7 @@ from dfjax.data.clip_loader import ClipLoader
 from dfjax.data.clips import Sampling
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.prefetch import Batches, read_ahead
-from dfjax.data.sampling import Draw, Rows, Sampler
+from dfjax.data.sampling import Draw, Losses, Recipe, Rows, Sampler
 from dfjax.errors import UsageError
 
 _FOREVER = 2**40  # batches; Grain wants a length
@@ -22,26 +22,25 @@ Shard = tuple[int, int]
 """This process and how many there are; each gets an equal, disjoint piece of every batch."""
 
 
-def batches_per_epoch(pack: FrameStore, rows: Rows, *, pairing: str, batch_size: int) -> int:
+def batches_per_epoch(pack: FrameStore, rows: Rows, recipe: Recipe) -> int:
     """Returns how many batches an epoch has; see `sampling` for what an epoch is.
 
     Raises:
         UsageError: as `make_train_batches`.
     """
-    return Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=0).batches
+    return Sampler(pack.index, rows, recipe).batches
 
 
 def make_train_batches(
     pack: FrameStore,
     rows: Rows,
+    recipe: Recipe,
     *,
     frames: int,
     sampling: str,
     stride: int,
-    pairing: str,
-    batch_size: int,
-    seed: int,
     start_batch: int = 0,
+    losses: Losses | None = None,
     shard: Shard = (0, 1),
     workers: int = 0,
     threads: int = 4,
@@ -50,16 +49,18 @@ def make_train_batches(
 ) -> Batches:
     """Returns the endless stream of training batches from `start_batch` on.
 
+    With hard-example mining it ends with the epoch that `start_batch` is in, because the next one
+    goes by other losses.
+
     Args:
         pack: where the crops are; its `index` gives labels and pairs.
         rows: positions in `pack.index` of the videos to train on.
+        recipe: how epochs are drawn; its seed and the batch number decide everything random.
         frames: T.
         sampling: `stride` or `even`; see `clips`.
         stride: in source frames, for `stride`.
-        pairing: `none`, `balanced` or `paired`; see `sampling`.
-        batch_size: clips of a batch over all processes.
-        seed: of the run; with the batch number it decides everything random.
         start_batch: number of the first batch wanted.
+        losses: of all videos at the start of the epoch, for hard-example mining.
         shard: this process and their count.
         workers: reading processes; 0 reads in threads of this process.
         threads: of this process, when `workers` is 0; 0 reads when asked.
@@ -71,9 +72,10 @@ def make_train_batches(
         UsageError: frames too far apart for the stride, a missing class or pairs, or a batch that
             cannot be divided; the message says what to change.
     """
-    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard, flow)
-    sampler = Sampler(pack.index, rows, pairing=pairing, batch_size=batch_size, seed=seed)
-    plan = _TrainPlan(sampler, start_batch, _places(batch_size, shard))
+    how = _check(pack, rows, Sampling(frames, sampling, stride), recipe.batch_size, shard, flow)
+    sampler = Sampler(pack.index, rows, recipe, losses)
+    left = sampler.batches - start_batch % sampler.batches if recipe.hard_mining else _FOREVER
+    plan = _TrainPlan(sampler, start_batch, left, _places(recipe.batch_size, shard))
     return read_ahead(
         plan, ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
     )
@@ -133,13 +135,13 @@ def make_eval_batches(
 
 
 class _TrainPlan:
-    """The clips of batch k, for k from `start` on, that this process loads."""
+    """The clips of batch k, for `length` batches from `start` on, that this process loads."""
 
-    def __init__(self, sampler: Sampler, start: int, places: range) -> None:
-        self._sampler, self._start, self._places = sampler, start, places
+    def __init__(self, sampler: Sampler, start: int, length: int, places: range) -> None:
+        self._sampler, self._start, self._length, self._places = sampler, start, length, places
 
     def __len__(self) -> int:
-        return _FOREVER
+        return self._length
 
     def __getitem__(self, k: SupportsIndex) -> list[Draw | None]:
         batch = self._start + operator.index(k)

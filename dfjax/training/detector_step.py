@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from dfjax.rngs import make_rng
 from dfjax.shapes import Batch, Inputs, Logits, Outputs
+from dfjax.training.loss_memory import remember
 from dfjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
@@ -136,6 +137,7 @@ def make_train_step(
             opt_state=opt_state,
             ema=_average(state.ema, params, state.step, ema_decay),
             skipped=jnp.zeros_like(state.skipped),
+            memory=remember(state.memory, batch, clips["loss"]),
         )
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)

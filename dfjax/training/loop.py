@@ -18,6 +18,7 @@ from dfjax.errors import RunError
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
+from dfjax.training.loss_memory import begin_epoch
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
 from dfjax.training.signals import SignalGuard, Stopped
@@ -35,6 +36,7 @@ class RunState:
     Attributes:
         epoch: epochs finished and validated.
         loss_sum: sum of the losses of this epoch's steps so far.
+        accuracy_sum: the same of their accuracies.
         loss_steps: their number.
         skipped_in_a_row: steps up to now that were not finite.
         seconds: training time so far, over all resumptions.
@@ -43,6 +45,7 @@ class RunState:
 
     epoch: int = 0
     loss_sum: float = 0.0
+    accuracy_sum: float = 0.0
     loss_steps: int = 0
     skipped_in_a_row: int = 0
     seconds: float = 0.0
@@ -71,7 +74,9 @@ class Trainer:
         plan: lengths.
         step_fn: jitted `(state, batch, root_rng) -> state, metrics`.
         root_rng: the root of all keys.
-        make_batches: start step -> iterator of host batches, each a function of its number only.
+        make_batches: (start step, losses of the videos at the start of its epoch) -> iterator of
+            host batches, each a function of these and its number. Where the state remembers no
+            losses they are None, and the iterator goes on over all epochs.
         put: host batch -> device batch.
         validate: `(variables, check) -> metrics`; calls `check()` between batches.
         learning_rate: schedule, for the log.
@@ -86,7 +91,7 @@ class Trainer:
     plan: Plan
     step_fn: Callable[..., tuple[TrainState, Mapping[str, Array]]]
     root_rng: Key[Array, ""]
-    make_batches: Callable[[int], Iterator[HostBatch]]
+    make_batches: Callable[[int, np.ndarray | None], Iterator[HostBatch]]
     put: Callable[[HostBatch], Any]
     validate: Callable[[Variables, Callable[[], None]], dict[str, float]]
     learning_rate: Callable[[int], Any]
@@ -120,8 +125,11 @@ class Trainer:
                 while not self.run.finished:
                     if self.step == (self.run.epoch + 1) * self.plan.steps_per_epoch:
                         self._end_epoch(signals.check)
+                        if self.state.memory:
+                            _close(batches)
+                            batches = None
                         continue
-                    batches = batches or self.make_batches(self.step)
+                    batches = batches or self.make_batches(self.step, self._known_losses())
                     self.profiler.at_step(self.step)
                     signals.idle = self.saved == (self.step, self.run.epoch)
                     self._train_step(batches)
@@ -134,9 +142,11 @@ class Trainer:
                 raise
             finally:
                 self.profiler.close()
-                close = getattr(batches, "close", None)
-                if close:
-                    close()
+                _close(batches)
+
+    def _known_losses(self) -> np.ndarray | None:
+        """Of the videos, at the start of this epoch."""
+        return np.array(self.state.memory["epoch_start"]) if self.state.memory else None
 
     def _train_step(self, batches: Iterator[HostBatch]) -> None:
         start = time.perf_counter()
@@ -168,6 +178,7 @@ class Trainer:
             else:
                 self.run.skipped_in_a_row = 0
                 self.run.loss_sum += row["loss"]
+                self.run.accuracy_sum += row["accuracy"]
                 self.run.loss_steps += 1
         self.window, self.videos = [], []
         return rows
@@ -206,16 +217,19 @@ class Trainer:
         epoch = self.run.epoch + 1
         improved = self.stop.update(epoch, values)
         self.run.epoch = epoch
+        self.state = self.state.replace(memory=begin_epoch(self.state.memory))
         row_rate = self._learning_rate()
         self._lower_rate(epoch, values)
         self.run.finished = epoch >= self.plan.epochs or self.stop.should_stop(epoch)
-        train_loss = self.run.loss_sum / max(1, self.run.loss_steps)
-        self.run.loss_sum, self.run.loss_steps = 0.0, 0
+        steps = max(1, self.run.loss_steps)
+        means = {"train_loss": self.run.loss_sum / steps}
+        means["train_accuracy"] = self.run.accuracy_sum / steps
+        self.run.loss_sum, self.run.accuracy_sum, self.run.loss_steps = 0.0, 0.0, 0
         self.run.seconds += time.perf_counter() - start
         row = {
             "epoch": epoch,
             "step": self.step,
-            "train_loss": train_loss,
+            **means,
             **{f"val_{key}": value for key, value in values.items()},
             "learning_rate": row_rate,
             "seconds": round(self.run.seconds, 3),
@@ -257,3 +271,10 @@ class Trainer:
         }
         self.checkpoints.save(kind, self.step, self.state.to_items(), run)
         self.clock["save"] += time.perf_counter() - start
+
+
+def _close(batches: Iterator[HostBatch] | None) -> None:
+    """Ends the threads and processes that read ahead, where there are any."""
+    close = getattr(batches, "close", None)
+    if close:
+        close()

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int, Key
 
 from dfjax.rngs import make_rng
 from dfjax.shapes import Inputs, Variables
+from dfjax.training.loss_memory import init_memory
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -24,6 +25,7 @@ class TrainState(flax.struct.PyTreeNode):
         ema: exponential moving average of `params`, or an empty dict where it is off.
         lr_scale: f32, what reduce-on-plateau has made of the learning rate so far; 1 at first.
         skipped: i32, steps in a row that were not finite and changed nothing.
+        memory: the losses of the videos (see `loss_memory`), or an empty dict where it is off.
     """
 
     step: Any
@@ -33,6 +35,7 @@ class TrainState(flax.struct.PyTreeNode):
     ema: Any
     lr_scale: Any
     skipped: Any
+    memory: Any
 
     @property
     def variables(self) -> Variables:
@@ -49,6 +52,8 @@ class TrainState(flax.struct.PyTreeNode):
         }
         if self.ema:
             training["params"] = self.params
+        if self.memory:
+            training["memory"] = self.memory
         return {"variables": self.variables, "training": training}
 
     @classmethod
@@ -60,6 +65,7 @@ class TrainState(flax.struct.PyTreeNode):
             params=training.pop("params", variables["params"]),
             batch_stats=variables["batch_stats"],
             ema=variables["params"] if averaged else {},
+            memory=training.pop("memory", {}),
             **training,
         )
 
@@ -70,8 +76,17 @@ def make_init_state(
     tx: optax.GradientTransformation,
     *,
     ema: bool = False,
+    videos: int = 0,
 ) -> Callable[[Key[Array, ""], Any], TrainState]:
-    """Returns `init_state(root_rng, batch)`, pure, to be jitted with the state's shardings."""
+    """Returns `init_state(root_rng, batch)`, pure, to be jitted with the state's shardings.
+
+    Args:
+        init: of the model.
+        preprocess: makes its inputs of a batch.
+        tx: gradient transformation.
+        ema: average the parameters.
+        videos: whose losses are remembered; 0: none.
+    """
 
     def init_state(root_rng: Key[Array, ""], batch: Any) -> TrainState:
         variables = init(make_rng(root_rng, "init", 0), preprocess(batch, None, train=False))
@@ -84,6 +99,7 @@ def make_init_state(
             ema=jax.tree.map(jnp.copy, params) if ema else {},
             lr_scale=jnp.ones((), jnp.float32),
             skipped=jnp.zeros((), jnp.int32),
+            memory=init_memory(videos),
         )
 
     return init_state

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
+from dfjax.data.augment import make_augment
 from dfjax.data.flo_file import write_flo
 from dfjax.data.flow import MAX_ERROR
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.pipeline import make_eval_batches, make_train_batches
-from dfjax.data.augment import make_augment
 from dfjax.data.preprocess import make_preprocess
 from dfjax.data.records import make_index, make_record, read_index, write_index
+from dfjax.data.sampling import Recipe
 from dfjax.errors import UsageError
 
 SIZE = 32
@@ -66,8 +67,9 @@ def test_flow_reaches_the_batches_of_its_clip(index, tmp_path, capsys):
     assert pack(out / "index.parquet", tmp_path / "pack").errors == []
     opened = open_pack(tmp_path / "pack")
     assert opened.flow_stride == 2
-    how = dict(frames=4, sampling="stride", stride=2, batch_size=2, flow=True, threads=0)
-    (batch,) = make_eval_batches(opened, np.arange(2), clips_per_video=1, **how)
+    how = dict(frames=4, sampling="stride", stride=2, flow=True, threads=0)
+    once = dict(clips_per_video=1, batch_size=2)
+    (batch,) = make_eval_batches(opened, np.arange(2), **once, **how)
     assert batch["flow"].shape == (2, 3, SIZE, SIZE, 2) and batch["flow"].dtype == np.float16
     middle = np.median(batch["flow"][:, :, 8:-8, 8:-8].astype(float), axis=(2, 3))
     np.testing.assert_allclose(middle[0], [[2, 0]] * 3, atol=0.3)
@@ -75,10 +77,9 @@ def test_flow_reaches_the_batches_of_its_clip(index, tmp_path, capsys):
     assert batch["position"][1].tolist() == [2, 4, 8, -1]
     np.testing.assert_allclose(middle[1], [[2, 0], [0, 0], [0, 0]], atol=0.3)
     assert not batch["flow"][1, 1:].any() and batch["mask"][1].tolist() == [True] * 3 + [False]
-    with make_train_batches(opened, np.arange(2), pairing="none", seed=0, **how) as batches:
+    with make_train_batches(opened, np.arange(2), Recipe("none", 2, seed=0), **how) as batches:
         assert next(batches)["flow"].shape == (2, 3, SIZE, SIZE, 2)
-    plain = next(iter(make_eval_batches(opened, np.arange(2), clips_per_video=1,
-                                        **how | {"flow": False})))  # fmt: skip
+    plain = next(iter(make_eval_batches(opened, np.arange(2), **once, **how | {"flow": False})))
     assert "flow" not in plain
 
 

@@ -10,6 +10,7 @@ import pytest
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.pipeline import batches_per_epoch, make_eval_batches, make_train_batches
 from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.sampling import Recipe
 from dfjax.errors import UsageError
 
 FRAMES = {"r0": 9, "r1": 2, "r2": 1, "f0": 9, "f1": 5, "f2": 1}
@@ -48,17 +49,18 @@ ALL = tuple(range(6))
 
 
 def settings(**changes):
-    return dict(frames=3, sampling="stride", stride=2, batch_size=4) | changes
+    return dict(frames=3, sampling="stride", stride=2) | changes
 
 
-def train(opened, count, rows=ALL, **changes):
-    how = settings(pairing="none", seed=0, threads=0) | changes
-    with make_train_batches(opened, np.array(rows, int), **how) as batches:
+def train(opened, count, rows=ALL, *, pairing="none", batch_size=4, recipe=(), **changes):
+    recipe = Recipe(pairing, batch_size, seed=0, **dict(recipe))
+    how = settings(threads=0) | changes
+    with make_train_batches(opened, np.array(rows, int), recipe, **how) as batches:
         return list(islice(batches, count))
 
 
 def evaluate(opened, rows=ALL, **changes):
-    how = settings(clips_per_video=1) | changes
+    how = settings(clips_per_video=1, batch_size=4) | changes
     with make_eval_batches(opened, np.array(rows, int), **how) as batches:
         return list(batches)
 
@@ -130,8 +132,8 @@ def test_a_pair_shows_the_same_moment(opened):
 
 def test_batches_per_epoch(opened):
     rows = np.arange(6)
-    assert batches_per_epoch(opened, rows, pairing="none", batch_size=4) == 2
-    assert batches_per_epoch(opened, rows, pairing="paired", batch_size=2) == 3
+    assert batches_per_epoch(opened, rows, Recipe("none", 4, seed=0)) == 2
+    assert batches_per_epoch(opened, rows, Recipe("paired", 2, seed=0)) == 3
     first, second = train(opened, 2)
     assert set(first["video_index"]) | set(second["video_index"]) == set(range(6))
 
@@ -159,9 +161,9 @@ def test_evaluation_in_shards_and_threads_is_the_same(opened):
 
 
 def test_closing_leaves_no_thread_and_no_process(opened):
-    how = settings(pairing="none", seed=0)
+    recipe = Recipe("none", 4, seed=0)
     for reader in ({"threads": 3}, {"workers": 1}):
-        batches = make_train_batches(opened, np.arange(6), **how, **reader)
+        batches = make_train_batches(opened, np.arange(6), recipe, **settings(), **reader)
         next(batches)
         batches.close()
         batches.close()

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.sampling import Sampler, fill, find_pairs
+from dfjax.data.drawing import fill
+from dfjax.data.sampling import Recipe, Sampler, find_pairs
 from dfjax.errors import UsageError
 
 # rows 0-3 real, 4-10 fakes: three of r0, two of r1, one of r2, one of a video not in the table
@@ -20,8 +21,8 @@ INDEX = pd.DataFrame(
 ROWS = np.arange(len(IDS))
 
 
-def make(pairing, batch_size=4, seed=0, rows=ROWS, index=INDEX):
-    return Sampler(index, rows, pairing=pairing, batch_size=batch_size, seed=seed)
+def make(pairing, batch_size=4, seed=0, rows=ROWS, index=INDEX, losses=None, **more):
+    return Sampler(index, rows, Recipe(pairing, batch_size, seed, **more), losses)
 
 
 def epoch_of(sampler, epoch=0, batch_size=4):

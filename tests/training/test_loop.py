@@ -113,7 +113,7 @@ def make_trainer(workdir, on_read=lambda number: None, make=batch, save_every=3,
         plan=Plan(STEPS, EPOCHS, 8, log_every=1, save_every=save_every, max_skipped=2),
         step_fn=STEP,
         root_rng=ROOT_RNG,
-        make_batches=lambda start: Batches(start, on_read, make),
+        make_batches=lambda start, losses: Batches(start, on_read, make),
         put=lambda batch: batch,
         validate=lambda variables, check: {
             "auc": float(variables["params"]["kernel"][0]),
