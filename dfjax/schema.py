@@ -7,6 +7,7 @@ from typing import Any
 
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
+    "features": "",  # a feature pack (`dfjax data features`), for models that read those instead
     "synthetic": {"videos": 0, "identities": 0, "frames": 12, "size": 64},
     "fold": "",  # N/K: round N of K-fold cross-validation, in place of the pack's splits
     "crop_size": 0,  # side of the crops, pixels; taken from the data when training starts

@@ -14,11 +14,13 @@ from ml_collections import ConfigDict
 
 from dfjax import FAKE, precision
 from dfjax.commands.progress import track
+from dfjax.commands.stored_features import check_backbone
 from dfjax.data.augment import make_augment
 from dfjax.data.augment_presets import choose_operations
+from dfjax.data.feature_pack import open_features
 from dfjax.data.flow_index import add_flow, make_flow, make_tasks
-from dfjax.data.mixing import make_mix
 from dfjax.data.frame_store import FrameStore
+from dfjax.data.mixing import make_mix
 from dfjax.data.pack import open_pack
 from dfjax.data.pipeline import make_eval_batches
 from dfjax.data.preprocess import Preprocess, make_preprocess, pass_features
@@ -109,14 +111,17 @@ def example_inputs(config: ConfigDict, batch_size: int = 1) -> Inputs:
 
 
 def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
-    """Returns the pack in `config.data.path`, or the synthetic set, made once in the workdir.
+    """Returns the pack in `config.data.path` or `config.data.features`, or the synthetic set.
+
+    The latter is made once in the workdir.
 
     `config.data.crop_size` is set to that of the pack. With `config.data.fold` the splits are those
     of a round of cross-validation.
 
     Raises:
         UsageError: no path is given and the config has no synthetic set, or the crops have another
-            size than the config says, or there is no such fold.
+            size than the config says, or the features are of another backbone than the run's, or
+            there is no such fold.
     """
     pack = _open(config, workdir)
     if config.data.crop_size not in (0, pack.crop_size):
@@ -132,6 +137,10 @@ def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
 
 
 def _open(config: ConfigDict, workdir: Path) -> FrameStore:
+    if config.data.features:
+        features = open_features(config.data.features)
+        check_backbone(features, workdir)
+        return features
     if config.data.path:
         return open_pack(config.data.path)
     if not config.data.synthetic.videos:

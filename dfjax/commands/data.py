@@ -23,6 +23,8 @@ SUBVERBS = {
     "audit": "look for leaks, shortcuts and broken files before training",
     "flow": "optical flow between crops that a clip samples together",
     "compress": "encode videos again with x264: equal classes, robustness sets",
+    "features": "features of every crop by a frame backbone, for models that read those",
+    "rank": "which videos to label next: the most uncertain ones first",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
     "merge": "join several indexes into one",
     "export": "write crops and labels as DeepfakeBench reads them",

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from dfjax.commands.assembly import eval_batches
 from dfjax.commands.objective import make_config_loss
-from dfjax.data.pack import Pack
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.preprocess import Preprocess
 from dfjax.evaluation import metrics
 from dfjax.evaluation.scoring import LOSS_KEYS, make_predict_step, score
@@ -20,7 +20,7 @@ Validate = Callable[[Variables, Callable[[], None]], dict[str, float]]
 
 def make_validate(
     config: ConfigDict,
-    pack: Pack,
+    pack: FrameStore,
     rows: Mapping[str, Array],
     model: ModelFns,
     preprocess: Preprocess,
