@@ -7,6 +7,8 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax import FAKE
+from dfjax.commands.objective import find_class_weights
+from dfjax.data.frame_counts import count_frames, summarise_frames
 from dfjax.data.sampling import find_pairs
 
 
@@ -28,6 +30,8 @@ def announce(
     for split, chosen in rows.items():
         fakes = int((labels[chosen] == FAKE).sum())
         say(f"{split}: {len(chosen) - fakes} real, {fakes} fake videos")
+    _say_frames(say, index.iloc[rows["train"]])
+    _say_weights(say, index, rows["train"], config)
     if config.data.pairing == "paired":
         _say_pairs(say, index, rows["train"], labels)
     if (index["dataset"] == "synthetic").all():
@@ -37,6 +41,32 @@ def announce(
         say(
             f"warning: crops of {crop_size} px are enlarged to the model's {size} px; "
             f"extract with --size {size} or more"
+        )
+
+
+def _say_frames(say: Callable[[str], None], videos: pd.DataFrame) -> None:
+    """S1's block: a class that is longer can be told without looking at a face."""
+    block = summarise_frames(count_frames(videos), videos["label"])
+    if not block["ratio"]:
+        return
+    classes = [
+        f"{name} {block[name]['mean']:.1f} ± {block[name]['sd'] or 0.0:.1f} (n {block[name]['n']})"
+        for name in ("real", "fake")
+    ]
+    say(f"frames per training video: {', '.join(classes)}, ratio {block['ratio']:.1f}")
+
+
+def _say_weights(
+    say: Callable[[str], None], index: pd.DataFrame, rows: np.ndarray, config: ConfigDict
+) -> None:
+    weights = find_class_weights(config, index, rows)
+    if not weights:
+        return
+    say(f"class weights: real {weights.real:.3f}, fake {weights.fake:.3f}")
+    if config.data.pairing != "none":
+        say(
+            f"warning: data.pairing={config.data.pairing} already shows both classes equally often;"
+            " class weights tip the balance again"
         )
 
 

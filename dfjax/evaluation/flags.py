@@ -209,15 +209,19 @@ def video_in_training(evidence: Evidence) -> Flag | None:
 
 def early_perfect(evidence: Evidence) -> Flag | None:
     """Fires when validation AUC was ≥ 0.99 within the first two epochs: a leak or a shortcut."""
-    history = evidence.history
-    if history is None or "val_video_auc" not in history:
-        return None
+    message = "" if evidence.history is None else find_early_perfect(evidence.history)
+    return make_flag("early_perfect_validation", "warning", message) if message else None
+
+
+def find_early_perfect(history: pd.DataFrame) -> str:
+    """Returns what is suspicious about the first two epochs of `history.csv`, or nothing."""
+    if "val_video_auc" not in history:
+        return ""
     early = history.sort_values("epoch").head(2)
     best = early["val_video_auc"].max()
     if not best >= 0.99:
-        return None
-    message = f"validation AUC reached {best:.3f} within {len(early)} epochs: look for a shortcut"
-    return make_flag("early_perfect_validation", "warning", message)
+        return ""
+    return f"validation AUC reached {best:.3f} within {len(early)} epochs: look for a shortcut"
 
 
 def _chance_error(videos: pd.DataFrame) -> float:

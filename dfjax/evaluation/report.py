@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dfjax import FAKE, REAL
+from dfjax.data.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
 from dfjax.evaluation.flags import Flag
@@ -73,6 +74,7 @@ def make_metrics(
         "unseen_methods": _compute_each(split_methods(unseen), resamples),
         "flags": find_flags(predictions, seen, overall, context),
         "n": count(predictions, context.unreadable),
+        "frames_per_video": _count_frames(predictions, context.index),
         "protocol": _protocol(context, resamples),
         "split": context.split or "+".join(sorted(set(predictions["split"]))),
         "checkpoint": context.checkpoint,
@@ -139,6 +141,14 @@ def count(predictions: pd.DataFrame, unreadable: int) -> dict[str, int]:
         "fake": int((videos["label"] == FAKE).sum()),
         "unreadable": unreadable,
     }
+
+
+def _count_frames(predictions: pd.DataFrame, index: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Frames per video of the evaluated videos, by class; None where the index does not say."""
+    if index is None or not {"n_frames", "frame_indices"} <= set(index):
+        return None
+    index = index[index["video_id"].isin(predictions["video_id"])]
+    return summarise_frames(count_frames(index), index["label"])
 
 
 def _compute_each(tables: dict[str, pd.DataFrame], resamples: int) -> dict[str, Metrics]:

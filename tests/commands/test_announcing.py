@@ -17,6 +17,8 @@ def said(*overrides, crop_size=224, dataset="d"):
             "label": [0, 1, 1, 0, 1],
             "pair_id": [None, "a", "elsewhere", None, None],
             "dataset": dataset,
+            "n_frames": [8, 50, None, 8, 50],
+            "frame_indices": [None, None, [*range(49)], None, None],
         }
     )
     lines = []
@@ -27,7 +29,11 @@ def said(*overrides, crop_size=224, dataset="d"):
 
 
 def test_counts_by_split_and_what_pairing_leaves_out():
-    counts = ["train: 2 real, 2 fake videos", "val: 0 real, 1 fake videos"]
+    counts = [
+        "train: 2 real, 2 fake videos",
+        "val: 0 real, 1 fake videos",
+        "frames per training video: real 8.0 ± 0.0 (n 2), fake 49.5 ± 0.7 (n 2), ratio 6.2",
+    ]
     assert said("data.pairing=none") == counts
     *same, alone = said()
     assert same == counts
@@ -42,3 +48,11 @@ def test_crops_smaller_than_the_input_are_warned_of(crop_size, warned):
 
 def test_synthetic_data_is_always_called_so():
     assert "the data is synthetic" in said("data.pairing=none", dataset="synthetic")[-1]
+
+
+def test_class_weights_are_told_and_warned_of_where_batches_are_balanced():
+    weights = "class weights: real 3.300, fake 0.600"
+    lines = said("data.pairing=none", "loss.class_weights=3.3,0.6")
+    assert weights in lines and not any("tip the balance" in line for line in lines)
+    lines = said("data.pairing=balanced", "loss.class_weights=3.3,0.6")
+    assert weights in lines and any("tip the balance" in line for line in lines)

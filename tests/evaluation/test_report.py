@@ -71,7 +71,7 @@ def test_counts_and_names():
     assert got["split"] == "test" and got["checkpoint"] == "best/3"
     assert set(got) == {
         "overall", "by_dataset", "by_method", "macro", "unseen_methods", "flags", "n",
-        "protocol", "split", "checkpoint", "generated",
+        "frames_per_video", "protocol", "split", "checkpoint", "generated",
     }  # fmt: skip
     assert json.loads(json.dumps(finite(got), allow_nan=False)) == got
 
@@ -93,3 +93,13 @@ def test_errors_come_first_and_only_evaluated_videos_are_checked_for_leaks():
     found = result(index=index, train_index=train, flags=[note])["flags"]
     assert [f["severity"] for f in found] == ["error", "error", "warning"]
     assert all(f["ids"] == ["a/DF/0"] for f in found[:2])
+
+
+def test_frames_per_video_of_the_evaluated_videos():
+    index = ROWS[["video_id", "label"]].assign(n_frames=10.0, frame_indices=None)
+    index.loc[index["label"] == 1, "n_frames"] = 25.0
+    other = index.assign(video_id="elsewhere", n_frames=1000.0)
+    block = result(index=pd.concat([index, other], ignore_index=True))["frames_per_video"]
+    assert block["real"] == {"n": 3, "mean": 10.0, "sd": 0.0}
+    assert block["fake"]["n"] == 7 and block["ratio"] == 2.5
+    assert result()["frames_per_video"] is None

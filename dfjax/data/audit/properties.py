@@ -11,6 +11,7 @@ from dfjax import FAKE, REAL
 from dfjax.data.audit.balance import CLASSES
 from dfjax.data.audit.faces import Faces
 from dfjax.data.audit.findings import ENOUGH, Evidence, Finding, make_finding
+from dfjax.data.frame_counts import count_crops, count_frames, measure_list, summarise_frames
 from dfjax.data.splits import PARTS
 
 APART = 0.75  # AUC of one property from which a class, or a split, can be told by it
@@ -56,14 +57,12 @@ CATEGORIES = ("codec", "compression")
 
 def describe(index: pd.DataFrame, faces: Faces | None) -> pd.DataFrame:
     """Returns the properties of every video, NaN (or None) where unknown."""
-    n_frames = index["n_frames"].astype("float64")
-    crops = index["frame_indices"].map(_length).astype("float64")
     width, height = index["width"].astype("float64"), index["height"].astype("float64")
-    length = n_frames.fillna(crops)
+    length = count_frames(index)
     table = pd.DataFrame(
         {
             "length": length,
-            "crops": crops,
+            "crops": count_crops(index),
             "duration": index["duration"].astype("float64"),
             "fps": index["fps"].astype("float64"),
             "pixels": width * height,
@@ -94,17 +93,7 @@ def measure_auc(real: np.ndarray, fake: np.ndarray) -> float:
 
 def summarise_lengths(evidence: Evidence) -> dict[str, Any]:
     """Returns n, mean and standard deviation of the length per class, and the ratio of means."""
-    block: dict[str, Any] = {}
-    for label, name in CLASSES.items():
-        values = _values(evidence, "length", evidence.index["label"] == label)
-        block[name] = {
-            "n": len(values),
-            "mean": float(values.mean()) if len(values) else None,
-            "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-        }
-    means = [block[name]["mean"] for name in CLASSES.values()]
-    block["ratio"] = max(means) / min(means) if all(means) else None
-    return block
+    return summarise_frames(evidence.properties["length"], evidence.index["label"])
 
 
 def summarise(evidence: Evidence) -> list[dict[str, Any]]:
@@ -212,9 +201,5 @@ def _values(evidence: Evidence, name: str, where: pd.Series) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def _length(value: Any) -> float:
-    return float(len(value)) if isinstance(value, list | tuple | np.ndarray) else np.nan
-
-
 def _mean(value: Any) -> float:
-    return float(np.mean(value)) if _length(value) > 0 else np.nan
+    return float(np.mean(value)) if measure_list(value) > 0 else np.nan

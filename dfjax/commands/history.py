@@ -1,0 +1,78 @@
+"""What a run shows of its epochs when it is over, and what is too good to be true."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from dfjax.evaluation.flags import find_early_perfect
+from dfjax.training.metric_writer import read_history
+
+SHOWN = 30  # epochs; of a longer run the last ones, and the best
+
+COLUMNS = {
+    "epoch": ("epoch", "{:.0f}"),
+    "train_loss": ("loss", "{:.4f}"),
+    "train_accuracy": ("accuracy", "{:.3f}"),
+    "val_loss": ("val loss", "{:.4f}"),
+    "val_accuracy": ("val accuracy", "{:.3f}"),
+    "val_video_auc": ("val AUC", "{:.3f}"),
+    "learning_rate": ("learning rate", "{:.2e}"),
+    "seconds": ("seconds", "{:.1f}"),
+}
+"""Columns of `history.csv`: their headings, and how a number is written."""
+
+
+def print_history(workdir: Path, metric: str, console: Console) -> None:
+    """Prints one row per epoch of the run in `workdir`, the best one marked.
+
+    Args:
+        workdir: of the run.
+        metric: what is monitored; it has a column of its own.
+        console: where to.
+    """
+    rows = read_history(workdir / "history.csv")
+    if rows:
+        console.print(make_history_table(rows, metric))
+
+
+def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
+    """Returns the training history as a table: losses, accuracies, learning rate, seconds.
+
+    Args:
+        rows: of `history.csv`; `seconds` counts from the start of the run, the table has those of
+            each epoch.
+        metric: what is monitored.
+    """
+    best = max((n for n, row in enumerate(rows) if row["best"] == "1"), default=-1)
+    columns = dict(COLUMNS)
+    if (monitored := f"val_{metric}") not in columns:
+        columns[monitored] = (f"val {metric}", "{:.4f}")
+    table = Table(box=None, pad_edge=False)
+    for heading, _ in columns.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
+    first = max(0, len(rows) - SHOWN)
+    for number, row in enumerate(rows):
+        if number < first and number != best:
+            continue
+        before = float(rows[number - 1]["seconds"]) if number else 0.0
+        row = {**row, "seconds": str(float(row["seconds"]) - before)}
+        cells = [_write(row.get(name, ""), form) for name, (_, form) in columns.items()]
+        is_best = number == best
+        table.add_row(*cells, "best" if is_best else "", style="bold" if is_best else None)
+    return table
+
+
+def warn_of_perfection(workdir: Path, say: Callable[[str], None]) -> None:
+    """Says once, after the epoch in which it happens, that validation was perfect too soon."""
+    history = pd.read_csv(workdir / "history.csv")
+    message = find_early_perfect(history)
+    if message and not find_early_perfect(history.iloc[:-1]) and len(history) <= 2:
+        say(f"warning: {message}")
+
+
+def _write(text: str, form: str) -> str:
+    return form.format(float(text)) if text else "–"
