@@ -16,7 +16,9 @@ EFFICIENTNET: Rules = (("((expand|project|top)_conv|flow_cnn/conv[2-9])/kernel$"
 RESNET: Rules = (("(block[0-9]+/(shortcut_)?conv[0-9]*|flow_cnn/conv[2-9])/kernel$", CONV),)
 CONV_LSTM: Rules = (("conv_lstm[0-9]+/(kernel|recurrent)$", CONV),)
 DENSE: Rules = (("(projection|hidden[0-9]*)/kernel$", P("fsdp", "tensor")),)
-BACKBONE: Rules = (("backbone/.*((expand|project|top|shortcut)_conv|conv[0-9]+)/kernel$", CONV),)
+BACKBONE: Rules = (
+    ("backbone/.*((expand|project|top|shortcut)_conv|/conv[0-9]+|pointwise)/kernel$", CONV),
+)
 HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp")),)  # no width divides two classes
 
 SHARDING_RULES: dict[str, Rules] = {
