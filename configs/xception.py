@@ -1,0 +1,21 @@
+"""S2's head and training on Xception at 224 px, one of the backbones it was compared with.
+
+Xception is native to 299 px; the write-up compares all backbones at 224.
+
+Command:  dfjax train --config=xception --workdir=runs/xception --config.data.path=PACK
+Hardware: any; batch 32 wants an accelerator with 16 GB
+Time:     not yet measured
+Expected: not yet measured
+"""
+
+from ml_collections import ConfigDict
+
+from dfjax.config import load_config
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns `efficientnet_b4` with another backbone; variants as there."""
+    c = load_config(f"efficientnet_b4:{variant}")
+    c.name = "xception"
+    c.model.frame_classifier.update({"backbone": "xception", "drop_path": 0.0})
+    return c
