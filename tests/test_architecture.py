@@ -117,6 +117,7 @@ def test_who_imports_what(name):
         assert {m for m in modules if m.startswith("dfjax")} <= {
             "dfjax.config",
             "dfjax.config.base",
+            "dfjax.config.load_config",
         }
 
 
