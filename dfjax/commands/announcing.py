@@ -1,6 +1,7 @@
 """What a run says of its data before it starts, and what will disappoint."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from ml_collections import ConfigDict
 
 from dfjax import FAKE
 from dfjax.commands.objective import find_class_weights
+from dfjax.data.feature_pack import read_record
 from dfjax.data.frame_counts import count_frames, summarise_frames
 from dfjax.data.sampling import find_pairs
 
@@ -36,12 +38,21 @@ def announce(
         _say_pairs(say, index, rows["train"], labels)
     if (index["dataset"] == "synthetic").all():
         say("the data is synthetic: scores say nothing about real deepfakes")
+    if config.data.features:
+        _say_features(say, Path(config.data.features))
+        return
     size, crop_size = config.preprocess.size, config.data.crop_size
     if crop_size < size:
         say(
             f"warning: crops of {crop_size} px are enlarged to the model's {size} px; "
             f"extract with --size {size} or more"
         )
+
+
+def _say_features(say: Callable[[str], None], folder: Path) -> None:
+    record = read_record(folder)
+    random = "warning: " if record["parameters"].startswith("random") else ""
+    say(f"{random}features of {record['backbone']['name']}: {record['parameters']}")
 
 
 def _say_frames(say: Callable[[str], None], videos: pd.DataFrame) -> None:

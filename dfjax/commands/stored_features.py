@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from dfjax.data.feature_pack import PARAMETERS, RECORD, FeaturePack, read_record
 from dfjax.data.records import atomic_path
 from dfjax.errors import UsageError
+from dfjax.models.registry import full_options
 
 IDENTITY = ("backbone", "features", "parameters_sha256", "preprocess")
 """What two feature packs must agree in for one model to read both."""
@@ -19,17 +20,19 @@ def use_stored_features(config: ConfigDict) -> None:
     Raises:
         UsageError: the model reads none, or others; or there is no such feature pack.
     """
-    section = config.model[config.model.name]
     if not config.data.features:
         return
+    name = config.model.name
+    options = full_options(name, {})
     if config.data.path:
         raise UsageError("give data.features or data.path, not both: features stand for crops")
-    if "features" not in section:
-        raise UsageError(f"{config.model.name} reads frames, not data.features")
+    if "features" not in options:
+        raise UsageError(f"{name} reads frames, not data.features; clip_detector reads either")
+    section = config.model[name]
     width = int(read_record(Path(config.data.features))["features"])
     if section.features not in (0, width):
         raise UsageError(
-            f"model.{config.model.name}.features is {section.features}, those of "
+            f"model.{name}.features is {section.features}, those of "
             f"{config.data.features} have {width} numbers; leave the key out"
         )
     section.features = width

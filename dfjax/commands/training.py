@@ -17,7 +17,9 @@ from dfjax.commands.auditing import check_data
 from dfjax.commands.phases import Phase, check_workdirs, plan_phases
 from dfjax.commands.run_parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.commands.starting import start
+from dfjax.commands.stored_features import keep_backbone, use_stored_features
 from dfjax.commands.validation import make_validate
+from dfjax.data.feature_pack import FeaturePack
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.pipeline import make_train_batches
 from dfjax.evaluation.plots import plot_curves
@@ -50,6 +52,7 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         RunError: the audit found errors in the data that nobody accepted.
         Stopped: a signal came; everything is saved.
     """
+    use_stored_features(config)
     phases = plan_phases(config, workdir)
     with workdirs.locked(workdir):
         check_workdirs(phases, workdir)
@@ -76,6 +79,8 @@ def _share_data(phases: list[Phase], workdir: Path) -> None:
 def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> dict[str, Any]:
     pack = assembly.open_data(config, workdir)
     workdirs.prepare(workdir, config)
+    if isinstance(pack, FeaturePack):
+        keep_backbone(pack, workdir)
     check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
     rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
     parts = make_parts(config, pack, rows)

@@ -23,7 +23,7 @@ Preprocess = Callable[..., Inputs]
 PredictStep = Callable[[Variables, Batch], dict[str, Float[Array, "B"]]]
 
 # What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
-DEVICE_KEYS = ("clip", "mask", "position", "flow")
+DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
 LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 
 
