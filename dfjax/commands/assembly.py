@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,8 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
         shapes["features"] = ((b, t, width), jnp.float32)
     else:
         shapes["clip"] = ((b, t, s, s, 3), jnp.uint8)
+    if config.loss.method:
+        shapes["method"] = ((b,), jnp.int8)
     if config.data.flow:
         shapes["flow"] = ((b, t - 1, s, s, 2), jnp.float16)
     return {name: jax.ShapeDtypeStruct(*spec) for name, spec in shapes.items()}
@@ -240,7 +242,9 @@ def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
     return rows
 
 
-def eval_batches(pack: FrameStore, config: ConfigDict, rows: Array) -> Iterator[dict[str, Array]]:
+def eval_batches(
+    pack: FrameStore, config: ConfigDict, rows: Array, methods: Sequence[str] = ()
+) -> Iterator[dict[str, Array]]:
     """Returns the clips of `rows` for evaluation: each once, the last batch padded."""
     d = config.data
     return make_eval_batches(
@@ -254,4 +258,5 @@ def eval_batches(pack: FrameStore, config: ConfigDict, rows: Array) -> Iterator[
         threads=d.threads,
         prefetch=d.prefetch,
         flow=d.flow,
+        methods=methods,
     )

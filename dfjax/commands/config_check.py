@@ -9,6 +9,8 @@ from dfjax.data.clips import Sampling, check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
 from dfjax.evaluation.predictions import COLUMNS
+from dfjax.losses.objective import make_loss
+from dfjax.losses.weighting import make_class_weights
 from dfjax.models.registry import full_options
 from dfjax.training.profiling import read_steps
 
@@ -37,6 +39,8 @@ AT_LEAST = {
 }
 """The smallest value of a key."""
 
+LOSS_OPTIONS = ("smoothing", "gamma", "alpha", "temperature", "temporal", "method")
+
 
 def check_config(config: ConfigDict) -> None:
     """Checks what a run would otherwise stumble over after minutes of compilation, or an epoch.
@@ -53,12 +57,39 @@ def check_config(config: ConfigDict) -> None:
     full_options(config.model.name, {})
     check_sampling(Sampling(config.data.frames, config.data.sampling, config.data.stride))
     read_steps(config.profile)
+    _check_loss(config)
     for pair in config.optimizer.multipliers:
         if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
             raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
     for section in ("early_stop", "plateau"):
         if config[section].metric not in (names := list_metrics()):
             raise unknown(f"{section}.metric", config[section].metric, names)
+
+
+def _check_loss(config: ConfigDict) -> None:
+    """What a loss does not go with; what it needs of the model, `check_outputs` says."""
+    loss, name = config.loss, config.model.name
+    make_loss(loss.name, **{key: loss[key] for key in LOSS_OPTIONS})
+    make_class_weights(loss.class_weights, real=1, fake=1)
+    if loss.name == "supcon" and config.early_stop.metric != "loss":
+        raise UsageError(
+            "loss.name=supcon does not train the classifier, so only the loss says how it goes: "
+            "set --config.early_stop.metric=loss --config.early_stop.mode=min"
+        )
+    if loss.name == "supcon" and (config.mix.mixup or config.mix.cutmix):
+        raise UsageError("loss.name=supcon needs clips of one class: mix.mixup and mix.cutmix=0.0")
+    if loss.temporal and config.data.frames < 2:
+        raise UsageError(
+            "loss.temporal compares neighbouring frames: data.frames must be 2 or more"
+        )
+    if loss.method and config.data.shuffle_labels:
+        raise UsageError("data.shuffle_labels is a control that loss.method, which tells, undoes")
+    head = config.model[name].get("method_classes", 0)
+    if head and not loss.method:
+        raise UsageError(
+            f"model.{name}.method_classes={head} makes a head that nothing trains: set "
+            "--config.loss.method=1.0 or method_classes=0"
+        )
 
 
 def list_metrics() -> list[str]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dfjax.evaluation.flags import find_early_perfect
+from dfjax.evaluation.plots import plot_curves
 from dfjax.training.metric_writer import read_history
 
 SHOWN = 30  # epochs; of a longer run the last ones, and the best
@@ -66,9 +67,11 @@ def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
     return table
 
 
-def warn_of_perfection(workdir: Path, say: Callable[[str], None]) -> None:
-    """Says once, after the epoch in which it happens, that validation was perfect too soon."""
-    history = pd.read_csv(workdir / "history.csv")
+def show_epoch(workdir: Path, say: Callable[[str], None]) -> None:
+    """Draws the curves of the run so far, and says once if validation was perfect too soon."""
+    path = workdir / "history.csv"
+    plot_curves(path, workdir / "curves.png")
+    history = pd.read_csv(path)
     message = find_early_perfect(history)
     if message and not find_early_perfect(history.iloc[:-1]) and len(history) <= 2:
         say(f"warning: {message}")

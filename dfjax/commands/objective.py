@@ -7,7 +7,6 @@ from ml_collections import ConfigDict
 
 from dfjax import FAKE, REAL
 from dfjax.commands import assembly
-from dfjax.errors import UsageError
 from dfjax.losses.classification import Loss
 from dfjax.losses.objective import make_loss
 from dfjax.losses.weighting import ClassWeights, make_class_weights
@@ -32,7 +31,7 @@ def make_config_loss(
     """
     options = config.loss.to_dict() | {
         "class_weights": find_class_weights(config, index, rows) if weighted else None,
-        "methods": len(list_methods(index, rows)),
+        "methods": len(list_methods(config, index, rows)),
     }
     return make_loss(options.pop("name"), **options)
 
@@ -50,8 +49,13 @@ def find_class_weights(
     return make_class_weights(config.loss.class_weights, real=real, fake=fake)
 
 
-def list_methods(index: pd.DataFrame, rows: np.ndarray) -> list[str]:
-    """Returns what `batch["method"]` counts: `real`, then the methods of training, sorted."""
+def list_methods(config: ConfigDict, index: pd.DataFrame, rows: np.ndarray) -> list[str]:
+    """Returns what `batch["method"]` counts: `real`, then the methods of training, sorted.
+
+    Nothing where no method loss asks for it.
+    """
+    if not config.loss.method:
+        return []
     videos = index.iloc[rows]
     return ["real", *sorted(set(videos["method"][videos["label"] == FAKE]))]
 
@@ -64,11 +68,6 @@ def check_outputs(config: ConfigDict, model: ModelFns, loss: Loss, crop_size: in
     """
     if config.loss.name in ("bce", "focal") and not config.loss.temporal and not config.loss.method:
         return  # these read the logit only
-    if config.loss.name == "supcon" and config.early_stop.metric != "loss":
-        raise UsageError(
-            "loss.name=supcon does not train the classifier, so only the loss says how it goes: "
-            "set --config.early_stop.metric=loss --config.early_stop.mode=min"
-        )
     batch = assembly.example_batch(config, 2, crop_size)
     inputs = assembly.example_inputs(config, 2)
 

@@ -14,6 +14,8 @@ from rich.console import Console
 from dfjax.commands import assembly
 from dfjax.commands.announcing import announce
 from dfjax.commands.auditing import check_data
+from dfjax.commands.history import print_history, show_epoch
+from dfjax.commands.objective import list_methods
 from dfjax.commands.phases import Phase, check_workdirs, plan_phases
 from dfjax.commands.run_parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.commands.starting import start
@@ -22,7 +24,6 @@ from dfjax.commands.validation import make_validate
 from dfjax.data.feature_pack import FeaturePack
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.pipeline import make_train_batches
-from dfjax.evaluation.plots import plot_curves
 from dfjax.training import sharding
 from dfjax.training import workdir as workdirs
 from dfjax.training.checkpoint import Checkpoints
@@ -134,8 +135,12 @@ def _fit(
         checkpoints=checkpoints,
         writer=writer,
         display=display,
-        metadata={"config": config.to_dict(), "versions": workdirs.versions()},
-        on_epoch=lambda: plot_curves(workdir / "history.csv", workdir / "curves.png"),
+        metadata={
+            "config": config.to_dict(),
+            "versions": workdirs.versions(),
+            "methods": list_methods(config, pack.index, rows["train"]),
+        },
+        on_epoch=functools.partial(show_epoch, workdir, display.say),
         name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
     )
     complete = run.finished
@@ -143,6 +148,7 @@ def _fit(
         trainer.fit()
     finally:
         writer.close()
+    print_history(workdir, config.early_stop.metric, display.console)
     return {
         "status": "complete" if complete else "trained",
         "workdir": str(workdir),
@@ -159,6 +165,7 @@ def _make_batches(
     config: ConfigDict, pack: FrameStore, rows: Array
 ) -> Callable[[int, Array | None], Iterator[HostBatch]]:
     d, recipe = config.data, assembly.make_recipe(config)
+    methods = list_methods(config, pack.index, rows)
 
     def make_batches(start: int, losses: Array | None) -> Iterator[HostBatch]:
         return make_train_batches(
@@ -175,6 +182,7 @@ def _make_batches(
             threads=d.threads,
             prefetch=d.prefetch,
             flow=d.flow,
+            methods=methods,
         )
 
     return make_batches

@@ -6,7 +6,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.commands.assembly import eval_batches
-from dfjax.commands.objective import make_config_loss
+from dfjax.commands.objective import list_methods, make_config_loss
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.preprocess import Preprocess
 from dfjax.evaluation import metrics
@@ -32,11 +32,12 @@ def make_validate(
     """
     loss = make_config_loss(config, pack.index, rows["train"], weighted=False)
     predict_step = make_predict_step(model.apply, preprocess, loss=loss)
+    methods = list_methods(config, pack.index, rows["train"])
     mixed = np.random.default_rng(0).permutation(rows["val"])
 
     def validate(variables: Variables, check: Callable[[], None]) -> dict[str, float]:
         def checked() -> Iterator[dict[str, Array]]:
-            for batch in eval_batches(pack, config, mixed):
+            for batch in eval_batches(pack, config, mixed, methods):
                 check()
                 yield batch
 

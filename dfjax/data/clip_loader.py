@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Int8
 
+from dfjax import REAL
 from dfjax.data import clips
 from dfjax.data.clips import Sampling
 from dfjax.data.frame_store import FrameStore
@@ -11,16 +14,23 @@ from dfjax.data.pack import Pack
 from dfjax.data.prefetch import HostBatch
 from dfjax.data.sampling import Draw
 
+UNKNOWN = -1
+"""The method of a clip that is none of those told apart."""
+
 
 class ClipLoader:
     """Reads and decodes the clips of one batch; picklable, for reading processes.
 
-    Of stored features the batch has `features f32[B,T,D]`, and no pixels.
+    Of stored features the batch has `features f32[B,T,D]`, and no pixels. With names of `methods`
+    it has `method i8[B]`, see `number_methods`.
     """
 
-    def __init__(self, pack: FrameStore, sampling: Sampling, flow: bool) -> None:
+    def __init__(
+        self, pack: FrameStore, sampling: Sampling, flow: bool, methods: Sequence[str] = ()
+    ) -> None:
         self._pack, self._sampling, self._flow = pack, sampling, flow
         self._labels = pack.index["label"].to_numpy(np.int8)
+        self._methods = number_methods(pack.index, methods) if methods else None
 
     def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
         """Returns the batch of `draws`; None stands for a black clip of weight 0."""
@@ -35,6 +45,8 @@ class ClipLoader:
         content = batch[self._pack.content] = self._pack.empty(n, t)
         if self._flow:
             batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
+        if self._methods is not None:
+            batch["method"] = np.full(n, UNKNOWN, np.int8)
         for i, draw in enumerate(draws):
             if draw is None:
                 continue
@@ -45,6 +57,8 @@ class ClipLoader:
                 batch["flow"][i, : len(frames) - 1] = self._pack.read_flow(draw.row, frames)
             batch["position"][i], batch["mask"][i] = clips.pad(frames, t)
             batch["label"][i] = self._labels[draw.row]
+            if self._methods is not None and not draw.blend:
+                batch["method"][i] = self._methods[draw.row]
             batch["weight"][i] = 1.0
             batch["video_index"][i] = draw.row
         return batch
@@ -60,6 +74,17 @@ class ClipLoader:
     def _of_video(self, row: int) -> tuple[np.ndarray, Sampling]:
         """The frames that there are of a video, and how its clips are cut."""
         return self._pack.frame_numbers(row), video_sampling(self._pack, row, self._sampling)
+
+
+def number_methods(index: pd.DataFrame, methods: Sequence[str]) -> Int8[np.ndarray, "N"]:
+    """Returns the place of each video's method in `methods`, -1 for one that is not there.
+
+    Args:
+        index: one row per video.
+        methods: the first stands for all real videos, whatever their method is called.
+    """
+    places = pd.Index(methods).get_indexer(index["method"])
+    return np.where(index["label"] == REAL, 0, places).astype(np.int8)
 
 
 def video_sampling(pack: FrameStore, row: int, sampling: Sampling) -> Sampling:

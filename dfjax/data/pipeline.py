@@ -6,10 +6,11 @@ read ahead, and a resumed run asks for `start_batch=k` instead of restoring an i
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import SupportsIndex
 
 from dfjax.data import clips
-from dfjax.data.clip_loader import ClipLoader
+from dfjax.data.clip_loader import ClipLoader, video_sampling
 from dfjax.data.clips import Sampling
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.prefetch import Batches, read_ahead
@@ -46,6 +47,7 @@ def make_train_batches(
     threads: int = 4,
     prefetch: int = 4,
     flow: bool = False,
+    methods: Sequence[str] = (),
 ) -> Batches:
     """Returns the endless stream of training batches from `start_batch` on.
 
@@ -57,7 +59,7 @@ def make_train_batches(
         rows: positions in `pack.index` of the videos to train on.
         recipe: how epochs are drawn; its seed and the batch number decide everything random.
         frames: T.
-        sampling: `stride` or `even`; see `clips`.
+        sampling: how clips are cut, see `clips`.
         stride: in source frames, for `stride`.
         start_batch: number of the first batch wanted.
         losses: of all videos at the start of the epoch, for hard-example mining.
@@ -67,6 +69,7 @@ def make_train_batches(
         prefetch: batches read ahead.
         flow: add the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop, zeros where either
             frame is padding; needs `stride` sampling at the stride of the flow.
+        methods: add `method i8[B]`, the place of a clip's method among these names.
 
     Raises:
         UsageError: frames too far apart for the stride, a missing class or pairs, or a batch that
@@ -77,7 +80,11 @@ def make_train_batches(
     left = sampler.batches - start_batch % sampler.batches if recipe.hard_mining else _FOREVER
     plan = _TrainPlan(sampler, start_batch, left, _places(recipe.batch_size, shard))
     return read_ahead(
-        plan, ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
+        plan,
+        ClipLoader(pack, how, flow, methods),
+        workers=workers,
+        threads=threads,
+        prefetch=prefetch,
     )
 
 
@@ -95,6 +102,7 @@ def make_eval_batches(
     threads: int = 4,
     prefetch: int = 4,
     flow: bool = False,
+    methods: Sequence[str] = (),
 ) -> Batches:
     """Returns every fixed clip of the videos exactly once, in the order of `rows`.
 
@@ -106,7 +114,7 @@ def make_eval_batches(
         pack: as in `make_train_batches`, as the others.
         rows: positions in `pack.index`.
         frames: T.
-        sampling: `stride` or `even`.
+        sampling: how clips are cut, see `clips`.
         stride: in source frames.
         batch_size: clips of a batch over all processes.
         shard: this process and their count.
@@ -115,6 +123,7 @@ def make_eval_batches(
         prefetch: batches read ahead.
         flow: add the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop, zeros where either
             frame is padding; needs `stride` sampling at the stride of the flow.
+        methods: add `method i8[B]`, the place of a clip's method among these names.
 
     Raises:
         UsageError: frames too far apart for the stride, no videos, or a batch that cannot be
@@ -126,11 +135,17 @@ def make_eval_batches(
     draws = [
         Draw(row, float(offset), row)
         for row in map(int, rows)
-        for offset in clips.spread_offsets(pack.frame_numbers(row), how, clips_per_video)
+        for offset in clips.spread_offsets(
+            pack.frame_numbers(row), video_sampling(pack, row, how), clips_per_video
+        )
     ]
     plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
     return read_ahead(
-        plan, ClipLoader(pack, how, flow), workers=workers, threads=threads, prefetch=prefetch
+        plan,
+        ClipLoader(pack, how, flow, methods),
+        workers=workers,
+        threads=threads,
+        prefetch=prefetch,
     )
 
 
@@ -182,8 +197,9 @@ def _check(
             f"a batch of {batch_size} cannot be divided over {shard[1]} processes; nearest sizes: "
             + ", ".join(str(size) for size in near if size > 0)
         )
-    if sampling.kind == "stride":
-        for row in map(int, rows):
+    for row in map(int, rows):
+        video_sampling(pack, row, sampling)
+        if sampling.kind == "stride":
             numbers = pack.frame_numbers(row)
             clips.check_stride(numbers, sampling.stride, pack.index["video_id"].iloc[row])
     return sampling

@@ -27,6 +27,10 @@ def test_every_config_passes(variant):
         ("plateau.metric=lost", "Did you mean 'loss'"),
         ("optimizer.multipliers=hq", "optimizer.multipliers are pairs"),
         ("optimizer.multipliers=(('hq', '1'),)", "optimizer.multipliers are pairs"),
+        ("loss.name=focla", "Did you mean 'focal'"),
+        ("loss.smoothing=1.5", "loss.smoothing must be in"),
+        ("loss.class_weights=balance", "loss.class_weights is none, balanced or"),
+        ("loss.name=supcon", "early_stop.metric=loss"),
         ("profile=5", "profile='5' is not START:STOP"),
     ],
 )
@@ -39,3 +43,20 @@ def test_what_can_be_monitored_are_numbers_of_the_validation():
     names = list_metrics()
     assert {"loss", "video_auc", "eer", "clip_auc", "video_auc_max"} <= set(names)
     assert not [name for name in names if name.endswith("_ci")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.temporal=0.1", "data.frames=1"], "data.frames must be 2"),
+        (["loss.method=0.1", "data.shuffle_labels=True"], "control"),
+        (["loss.name=supcon", "early_stop.metric=loss", "mix.mixup=0.2"], "mix.mixup"),
+        (
+            ["model.name=frame_classifier", "model.frame_classifier.method_classes=5"],
+            "nothing trains",
+        ),
+    ],
+)
+def test_losses_and_what_they_do_not_go_with(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from dfjax.commands.history import SHOWN, make_history_table, print_history, warn_of_perfection
+from dfjax.commands.history import SHOWN, make_history_table, print_history, show_epoch
 
 HEADER = (
     "epoch,step,train_loss,train_accuracy,val_loss,val_video_auc,val_accuracy,val_f1,"
@@ -63,6 +63,6 @@ def test_near_perfect_validation_is_warned_of_once_and_only_in_the_first_epochs(
 ):
     rows = [f"{n},4,0.7,0.5,0.6,{auc},0.5,0.4,0.001,1,0" for n, auc in enumerate(aucs, 1)]
     lines = []
-    warn_of_perfection(write(tmp_path, *rows), lines.append)
+    show_epoch(write(tmp_path, *rows), lines.append)
     assert len(lines) == warned
     assert all("look for a shortcut" in line for line in lines)
