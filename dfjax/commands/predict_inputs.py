@@ -4,6 +4,7 @@ Runs in worker processes, where a decoder that hangs or crashes costs only its o
 here imports JAX.
 """
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -115,6 +116,11 @@ def prepare(settings: Settings, path: str) -> Prepared:
         InputError: the file cannot be read, or no face is found in it.
     """
     info = probe(path)
+    fps = info.fps if info.n_frames > 1 else 1.0  # of a picture, nothing depends on it
+    if settings.sampling.by_duration and not fps:
+        raise InputError("its frame rate is not known, and clips have a duration in seconds")
+    sampling = clips.for_video(settings.sampling, fps, Path(path).name)
+    settings = dataclasses.replace(settings, sampling=sampling)
     try:
         return _prepare(settings, Path(path), info.n_frames, info.sha256)
     except ShortVideoError as error:  # the stream promises frames that do not decode
@@ -151,9 +157,9 @@ def choose_clips(
     """Returns source frame numbers `i32[N, T]` of an input's clips, and their mask.
 
     The clips that evaluation would see, on the frames that extraction would take: every
-    `stride`-th, or 32 spread evenly.
+    `stride`-th, 32 spread evenly, or, where a duration decides, all of them.
     """
-    every = sampling.stride if sampling.kind == "stride" else None
+    every = {"stride": sampling.stride, "even": None}.get(sampling.kind, 1)
     frames = None if every else max(GRID, sampling.frames)
     numbers = np.asarray(choose_frames(n_frames, frames=frames, every=every), np.int32)
     chosen = [

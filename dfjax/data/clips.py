@@ -3,9 +3,10 @@
 Frame numbers are those of the source video; `numbers` are the ones that a pack has, ascending.
 A clip of T frames that finds fewer is padded at its end: pixels 0, mask False, position -1.
 
-Two ways to sample:
+Three ways to sample:
 
 * `stride`: T frames, `stride` source frames apart, so that motion has one speed in all videos.
+* `duration:SECONDS`: T frames spread over so many seconds, whatever the frame rate of a video.
 * `even`: the video cut into T equal parts and one frame from each, so that a clip spans it all.
 """
 
@@ -17,7 +18,7 @@ from jaxtyping import Bool, Float, Int32
 
 from dfjax.errors import UsageError, unknown
 
-SAMPLING = ("stride", "even")
+SAMPLING = ("stride", "even", "duration:SECONDS")
 PADDING = -1
 """Position of a frame that is not there."""
 
@@ -25,21 +26,68 @@ Numbers = Int32[np.ndarray, "_"]
 
 
 class Sampling(NamedTuple):
-    """How clips are cut: T = `frames`, `kind` one of SAMPLING, `stride` in source frames."""
+    """How clips are cut.
+
+    Attributes:
+        frames: T.
+        kind: one of SAMPLING.
+        stride: of `stride`, in source frames.
+        span: of `duration`, source frames from the first to the last of a clip, see `for_video`.
+    """
 
     frames: int
     kind: str
     stride: int
+    span: int = 0
+
+    @property
+    def by_duration(self) -> bool:
+        """Whether clips have a duration in seconds."""
+        return self.kind.startswith("duration")
 
 
 def check_sampling(sampling: Sampling) -> None:
-    """Raises a `UsageError` for an unknown kind, no frames, or a stride below 1."""
-    if sampling.kind not in SAMPLING:
+    """Raises a `UsageError` for an unknown kind, no frames, no seconds, or a stride below 1."""
+    if sampling.by_duration:
+        _seconds(sampling)
+    elif sampling.kind not in SAMPLING:
         raise unknown("data.sampling", sampling.kind, SAMPLING)
     if sampling.frames < 1:
         raise UsageError(f"data.frames must be at least 1, not {sampling.frames}")
     if sampling.kind == "stride" and sampling.stride < 1:
         raise UsageError(f"data.stride must be at least 1, not {sampling.stride}")
+
+
+def for_video(sampling: Sampling, fps: float | None, video_id: str) -> Sampling:
+    """Returns the sampling of one video: `duration` has its span in that video's frames.
+
+    Args:
+        sampling: how clips are cut.
+        fps: frames per second; None or not finite where that is not known.
+        video_id: for the message.
+
+    Raises:
+        UsageError: `duration`, and a video whose frame rate is not known.
+    """
+    if not sampling.by_duration:
+        return sampling
+    if fps is None or not (math.isfinite(fps) and fps > 0):
+        raise UsageError(
+            f"data.sampling={sampling.kind} needs the frame rate of every video, {video_id} has "
+            "none in the index; set --config.data.sampling=even, or index the video files"
+        )
+    return sampling._replace(span=max(1, round(_seconds(sampling) * fps)))
+
+
+def _seconds(sampling: Sampling) -> float:
+    name, _, text = sampling.kind.partition(":")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if name != "duration" or not (math.isfinite(seconds) and seconds > 0):
+        raise UsageError(f"data.sampling={sampling.kind}: say how long, for example duration:4")
+    return seconds
 
 
 def find_spacing(numbers: Numbers) -> int | None:
@@ -76,10 +124,14 @@ def find_starts(numbers: Numbers, sampling: Sampling) -> Numbers:
     """Returns the frames at which a clip may start, ascending; never empty.
 
     For `stride`: those from which the most frames of a clip exist, which is all T of them unless
-    the video is too short or has gaps. For `even`: the first frame only.
+    the video is too short or has gaps. For `duration`: those after which the video lasts as long as
+    the clip. For `even`, and in a shorter video: the first frame only.
     """
     if sampling.kind == "even":
         return numbers[:1]
+    if sampling.by_duration:
+        starts = numbers[numbers <= numbers[-1] - sampling.span]
+        return starts if len(starts) else numbers[:1]
     wanted = numbers[:, None] + sampling.stride * np.arange(sampling.frames)
     found = np.isin(wanted, numbers).sum(axis=1)
     return numbers[found == found.max()]
@@ -93,9 +145,9 @@ def choose_frames(
     Args:
         numbers: the frames that there are.
         sampling: how clips are cut.
-        offset: in [0, 1). For `stride`, the place among `find_starts`; for `even`, the place within
-            each of the T parts.
-        start: for `stride`, start as near to this source frame as possible instead.
+        offset: in [0, 1). For `even`, the place within each of the T parts; else the place among
+            `find_starts`.
+        start: except for `even`, start as near to this source frame as possible instead.
     """
     if sampling.kind == "even":
         n, t = len(numbers), sampling.frames
@@ -103,8 +155,20 @@ def choose_frames(
             return numbers
         return numbers[np.floor((np.arange(t) + offset) * (n / t)).astype(np.int64)]
     first = choose_start(find_starts(numbers, sampling), offset, start)
+    if sampling.by_duration:
+        last = min(first + sampling.span, int(numbers[-1]))
+        return _nearest(numbers, np.linspace(first, last, sampling.frames))
     wanted = first + sampling.stride * np.arange(sampling.frames)
     return wanted[np.isin(wanted, numbers)].astype(np.int32)
+
+
+def _nearest(numbers: Numbers, wanted: Float[np.ndarray, "T"]) -> Numbers:
+    """The frames nearest to those wanted, each once."""
+    after = np.searchsorted(numbers, wanted).clip(1, max(1, len(numbers) - 1))
+    before = after - 1
+    after = after.clip(max=len(numbers) - 1)
+    nearer = np.where(wanted - numbers[before] <= numbers[after] - wanted, before, after)
+    return numbers[np.unique(nearer)]
 
 
 def choose_start(starts: Numbers, offset: float, near: int | None = None) -> int:
@@ -133,7 +197,8 @@ def spread_offsets(numbers: Numbers, sampling: Sampling, clips: int) -> Float[np
     count = clips
     if not clips:
         length = int(numbers[-1]) - int(numbers[0]) + 1
-        count = math.ceil(length / (sampling.stride * sampling.frames))
+        covered = sampling.span or sampling.stride * sampling.frames
+        count = math.ceil(length / covered)
     count = min(count, possible)
     if count == 1:
         return np.array([0.5])

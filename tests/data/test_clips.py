@@ -22,6 +22,10 @@ def even(frames):
     return Sampling(frames, "even", 0)
 
 
+def lasting(frames, seconds, fps):
+    return clips.for_video(Sampling(frames, f"duration:{seconds}", 0), float(fps), "v")
+
+
 @pytest.mark.parametrize(
     "found, spacing",
     [
@@ -139,6 +143,55 @@ def test_padding():
     position, mask = clips.pad(numbers(3, 6), 4)
     np.testing.assert_array_equal(position, [3, 6, -1, -1])
     np.testing.assert_array_equal(mask, [True, True, False, False])
+
+
+def test_a_duration_spans_as_many_seconds_whatever_the_frame_rate():
+    for fps in (10, 25, 50):
+        found = every(1, 10 * fps)
+        got = clips.choose_frames(found, lasting(5, 2, fps), offset=0.0)
+        np.testing.assert_allclose(got / fps, np.linspace(0, 2, 5), atol=0.5 / fps)
+        late = clips.choose_frames(found, lasting(5, 2, fps), offset=0.999)
+        assert late[0] == 8 * fps - 1 and late[-1] == found[-1]
+
+
+def test_a_duration_takes_the_nearest_of_the_frames_that_there_are():
+    found = every(3, 9)  # 0, 3, …, 24
+    got = clips.choose_frames(found, lasting(4, 1, 10), offset=0.0)  # wanted: 0, 3.3, 6.7, 10
+    np.testing.assert_array_equal(got, [0, 3, 6, 9])
+    got = clips.choose_frames(found, lasting(9, 0.9, 10), offset=0.0)  # wanted every 1.1
+    np.testing.assert_array_equal(got, [0, 3, 6, 9])  # each once, the rest is padding
+    got = clips.choose_frames(found, lasting(4, 1, 10), offset=0.0, start=14)
+    np.testing.assert_array_equal(got, [12, 15, 18, 21])  # from 15 on it would lack a frame's time
+
+
+def test_a_video_shorter_than_the_duration_is_spread_whole():
+    np.testing.assert_array_equal(
+        clips.choose_frames(every(1, 10), lasting(4, 60, 25), offset=0.7), [0, 3, 6, 9]
+    )
+    np.testing.assert_array_equal(
+        clips.choose_frames(numbers(5), lasting(4, 60, 25), offset=0.7), [5]
+    )
+
+
+def test_clips_of_a_duration_cover_the_video():
+    found, how = every(1, 100), lasting(5, 1, 25)
+    firsts = starts_of(found, how, 0)
+    assert firsts[0] == 0 and firsts[-1] == 74 and len(firsts) == 4
+    assert np.all(np.diff(firsts) <= 25)
+
+
+@pytest.mark.parametrize(
+    "kind", ["duration", "duration:", "duration:0", "duration:x", "durations:3"]
+)
+def test_a_duration_needs_seconds(kind):
+    with pytest.raises(UsageError, match="for example duration:4"):
+        clips.check_sampling(Sampling(4, kind, 1))
+
+
+@pytest.mark.parametrize("fps", [None, float("nan"), 0.0])
+def test_a_duration_needs_the_frame_rate(fps):
+    with pytest.raises(UsageError, match="ffpp/x has none"):
+        clips.for_video(Sampling(4, "duration:2", 1), fps, "ffpp/x")
 
 
 @pytest.mark.parametrize(
