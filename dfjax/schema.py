@@ -12,7 +12,7 @@ DATA = {
     "fold": "",  # N/K: round N of K-fold cross-validation, in place of the pack's splits
     "crop_size": 0,  # side of the crops, pixels; taken from the data when training starts
     "frames": 10,  # T
-    "sampling": "stride",  # stride | even
+    "sampling": "stride",  # stride | even | duration:SECONDS
     "stride": 3,  # in source frames, for sampling = stride
     "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
     "flow": False,  # deliver the flow of the pack (`dfjax data flow`), at data.stride
@@ -107,6 +107,33 @@ MODEL = {
         "classes": 2,  # 1: the logit; 2: real and fake
         "method_classes": 0,  # of the second output, real among them; needs loss.method
         "remat": False,
+    },
+    "clip_detector": {
+        "features": 0,  # width of the stored features of data.features; 0: frames are read
+        "backbone": "b0",
+        "width": 1.0,
+        "one_block": False,
+        "drop_path": 0.0,
+        "padding": "auto",
+        "base_train": True,  # False: the backbone as in evaluation; see also optimizer.freeze
+        "remat": False,
+        "projection": 0,  # width of a linear layer on every frame's vector; 0: none
+        "temporal": "lstm",  # lstm | gru | transformer | none
+        "layers": 1,  # of the temporal module
+        "hidden": 256,  # of a recurrent layer, per direction
+        "bidirectional": True,
+        "layer_norm": False,  # of the LSTM
+        "peephole": False,  # of the LSTM
+        "heads": 4,  # this and what follows: of the Transformer
+        "feed_forward": 512,
+        "positions": "sinusoidal",  # sinusoidal | learned | none
+        "norm_first": True,
+        "activation": "gelu",  # gelu | relu
+        "temporal_dropout": 0.0,  # in the Transformer, or between recurrent layers
+        "pooling": "mean",  # mean | query | attention | last
+        "classifier": (),
+        "dropout": (),
+        "temperature": 1.0,  # logits are divided by it, but in training
     },
 }
 LOSS = {

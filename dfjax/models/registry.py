@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from dfjax.errors import unknown
-from dfjax.models import dual_stream, frame_classifier, two_stream
+from dfjax.models import clip_detector, dual_stream, frame_classifier, two_stream
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
@@ -94,6 +94,12 @@ MODELS = {
     "two_stream": Entry(two_stream.TwoStream, _rgb, two_stream.check_options, _flow),
     "frame_classifier": Entry(
         frame_classifier.FrameClassifier, _rgb, frame_classifier.check_options
+    ),
+    "clip_detector": Entry(
+        clip_detector.ClipDetector,
+        clip_detector.find_streams,
+        clip_detector.check_options,
+        clip_detector.find_extras,
     ),
 }
 

@@ -21,7 +21,14 @@ BACKBONE: Rules = (
 )
 HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp")),)  # no width divides two classes
 
+RECURRENT: Rules = (("layer[0-9]+_[a-z]+/(kernel|recurrent)$", P("fsdp", "tensor")),)
+ENCODER: Rules = (
+    ("attention/(query|key|value|output)/kernel$", P("fsdp", "tensor")),
+    ("layer[0-9]+/(hidden|output)/kernel$", P("fsdp", "tensor")),
+)
+
 SHARDING_RULES: dict[str, Rules] = {
+    "clip_detector": (*BACKBONE, *RECURRENT, *ENCODER, *DENSE),
     "dual_stream": (*EFFICIENTNET, *CONV_LSTM, *DENSE),
     "frame_classifier": (*BACKBONE, *HEAD),
     "two_stream": (*RESNET, *CONV_LSTM, *DENSE),

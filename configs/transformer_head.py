@@ -1,0 +1,65 @@
+"""S1: a Transformer over the stored features of 32 frames, attention pooling. 2.4M parameters.
+
+The features are of EfficientNet-B0, stored once by `dfjax data features`. End to end from frames
+instead, the backbone trained with the head: --config.model.clip_detector.features=0
+--config.data.path=PACK; the variants `smoke` and `tiny` do that, so they need no features.
+
+Command:  dfjax train --config=transformer_head --workdir=runs/s1 --config.data.features=FEATURES
+Hardware: any; a laptop CPU will do
+Time:     not yet measured
+Expected: not yet measured
+"""
+
+from ml_collections import ConfigDict
+
+from dfjax.config import base
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU.
+
+    Frames, learning rate and batch are ours: the write-up is silent.
+    """
+    c = base()
+    c.name = "transformer_head"
+    c.model.name = "clip_detector"
+    c.model.clip_detector.update(
+        {
+            "features": 1280,
+            "backbone": "b0",
+            "projection": 256,
+            "temporal": "transformer",
+            "layers": 4,
+            "heads": 4,
+            "feed_forward": 512,
+            "temporal_dropout": 0.1,
+            "pooling": "query",
+        }
+    )
+    c.data.update({"frames": 32, "eval_clips": 0})
+    c.loss.update({"name": "focal", "alpha": 0.5, "gamma": 2.0})
+    c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "clip_norm": 1.0})
+    c.early_stop.min_epochs = 10
+    c.seed = 42
+    if variant:
+        _small(c)
+    if variant == "tiny":
+        c.data.synthetic.update({"videos": 2000, "identities": 200})
+        c.data.eval_clips = 1
+        c.train.update({"batch_size": 16, "epochs": 10})
+    if variant == "smoke":
+        c.data.synthetic.update({"videos": 16, "identities": 8})
+        c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
+        c.eval.batch_size = 8
+        c.data.frames = 4
+    return c
+
+
+def _small(c: ConfigDict) -> None:
+    """The demo's size: end to end, one block per stage, a quarter of the width, 64 px."""
+    c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
+    c.preprocess.size = 64
+    c.data.update({"frames": 8, "stride": 1})
+    c.model.clip_detector.update({"features": 0, "width": 0.25, "one_block": True, "layers": 2})
+    c.optimizer.learning_rate = 2e-3
+    c.schedule.name = "cosine"
