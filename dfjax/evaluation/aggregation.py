@@ -36,14 +36,21 @@ def aggregate(predictions: pd.DataFrame, how: str = "mean") -> pd.DataFrame:
     """
     if how not in AGGREGATIONS:
         raise unknown("aggregation", how, AGGREGATIONS)
-    rank = predictions["unit"].map({unit: i for i, unit in enumerate(UNITS)})
-    coarsest = rank.groupby([predictions[name] for name in VIDEO]).transform("min")
-    # Sorted, so that no result depends on the order of rows, not even in its last digit.
-    rows = predictions[rank == coarsest].sort_values(KEY)
+    rows = coarsest(predictions)
     videos = rows.groupby(VIDEO, sort=True)
     table = videos[["label", "method"]].first()
     table["fake_prob"] = AGGREGATIONS[how](rows)
     return table.reset_index()
+
+
+def coarsest(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of each video's coarsest unit, in the order of their keys.
+
+    Sorted, so that no result depends on the order of rows, not even in its last digit.
+    """
+    rank = predictions["unit"].map({unit: i for i, unit in enumerate(UNITS)})
+    lowest = rank.groupby([predictions[name] for name in VIDEO]).transform("min")
+    return predictions[rank == lowest].sort_values(KEY)
 
 
 def _mean(rows: pd.DataFrame) -> pd.Series:

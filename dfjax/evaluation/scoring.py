@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from dfjax.evaluation.predictions import COLUMNS
+from dfjax.evaluation.uncertainty import summarise
 from dfjax.losses.classification import Loss
 from dfjax.shapes import Batch, Inputs, Logits, Variables
 
@@ -20,7 +21,8 @@ Apply = Callable[..., tuple[Logits, Mapping[str, Any], Any]]
 Preprocess = Callable[..., Inputs]
 """`preprocess(batch, rng, *, train) -> inputs`, of `dfjax.data.preprocess`."""
 
-PredictStep = Callable[[Variables, Batch], dict[str, Float[Array, "B"]]]
+PredictStep = Callable[[Any, Batch], dict[str, Array]]
+"""`step(variables, batch)`, see `score`."""
 
 # What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
 DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
@@ -63,7 +65,8 @@ def score(
     is being read.
 
     Args:
-        predict_step: `make_predict_step(…)`.
+        predict_step: `make_predict_step(…)`, or one that gives several draws of every score as
+            `logits` (`draws.make_draw_step`): the table then has `uncertainty.MEASURES` too.
         variables: parameters and batch statistics.
         batches: evaluation batches; `video_index` counts rows of `index`.
         index: `pack.index`; gives dataset, id and method.
@@ -95,7 +98,21 @@ def _rows(
         "video_index": np.asarray(batch["video_index"])[kept],
         "position": position[np.arange(len(first)), first][kept],
         "label": np.asarray(batch["label"])[kept],
-    } | {name: np.asarray(values, np.float64)[kept] for name, values in scores.items()}
+    } | {name: values[kept] for name, values in read_scores(scores).items()}
+
+
+def read_scores(scores: Mapping[str, jax.Array]) -> dict[str, Float[np.ndarray, "N"]]:
+    """Returns what a step gave as columns: `logit fake_prob`, and MEASURES where it gave draws.
+
+    The logit of several draws is that of their mean probability.
+    """
+    columns = {name: np.asarray(values, np.float64) for name, values in scores.items()}
+    if "logits" not in columns:
+        return columns | {"fake_prob": expit(columns["logit"])}
+    draws = expit(columns.pop("logits")).mean(axis=0)  # over a clip and its mirror image
+    columns |= summarise(draws)
+    with np.errstate(divide="ignore"):
+        return columns | {"logit": logit(columns["fake_prob"])}
 
 
 def _table(
@@ -108,7 +125,6 @@ def _table(
     table = pd.DataFrame(columns)
     for name in ("dataset", "method"):
         table[name] = videos[name].to_numpy()
-    table["fake_prob"] = expit(table["logit"])
     table = table.assign(unit=unit, split=split, **_split_faces(videos))
     further = [name for name in table if name not in COLUMNS]
     return table[[*COLUMNS, *further]].astype(COLUMNS)

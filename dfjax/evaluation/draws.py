@@ -1,0 +1,77 @@
+"""Several draws of every score: Monte-Carlo dropout and mirror images, in one jitted function."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from dfjax.data.augment import flip_clips, flip_flow
+from dfjax.evaluation.scoring import Apply, PredictStep, Preprocess
+from dfjax.rngs import make_rng
+from dfjax.shapes import Batch, Inputs, Variables
+
+
+def make_draw_step(
+    apply: Apply, preprocess: Preprocess, *, passes: int = 0, flip: bool = False, seed: int = 0
+) -> PredictStep:
+    """Returns a jitted `step(variables, batch) -> {"logits": f32[V, D, B]}`: V views, D draws.
+
+    Pass k of Monte-Carlo dropout drops the same units for every clip, as if it were one member of
+    an ensemble: a clip's scores do not depend on its place in the batch, nor on its company. What
+    comes before the first dropout is computed once for all passes.
+
+    Args:
+        apply: of the model.
+        preprocess: of the model.
+        passes: D of Monte-Carlo dropout; 0: one draw without dropout.
+        flip: score each clip (V = 1) and its mirror image (V = 2).
+        seed: of the passes.
+    """
+
+    def draw(variables: Variables, inputs: Inputs) -> Float[Array, "D B"]:
+        if not passes:
+            logits, _, _ = apply(variables, inputs, train=False, rngs=None)
+            return logits[None].astype(jnp.float32)
+
+        def one(clip: Inputs, key: Key[Array, ""]) -> Float[Array, ""]:
+            alone = {name: value[None] for name, value in clip.items()}
+            logits, _, _ = apply(variables, alone, train=False, rngs={"dropout": key})
+            return logits[0].astype(jnp.float32)
+
+        keys = jax.random.split(make_rng(jax.random.key(seed), "mc_dropout", 0), passes)
+        return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(inputs, keys)
+
+    @jax.jit
+    def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "V D B"]]:
+        views = [batch, mirror(batch)] if flip else [batch]
+        logits = [draw(variables, preprocess(view, None, train=False)) for view in views]
+        return {"logits": jnp.stack(logits)}
+
+    return step
+
+
+def mirror(batch: Batch) -> dict[str, Array]:
+    """Returns the batch with every clip, and its flow, as a mirror shows it."""
+    every = jnp.ones(batch["clip"].shape[0], bool)
+    mirrored = {**batch, "clip": flip_clips(batch["clip"], every)}
+    if "flow" in batch:
+        mirrored["flow"] = flip_flow(batch["flow"], every)
+    return mirrored
+
+
+def has_dropout(apply: Apply, variables: Any, inputs: Any) -> bool:
+    """Returns whether a model has anything that Monte-Carlo dropout would drop.
+
+    Args:
+        apply: of the model.
+        variables: of the model, arrays or shapes.
+        inputs: shapes of what it reads.
+    """
+
+    def run(variables: Any, inputs: Any, key: Array) -> Array:
+        return apply(variables, inputs, train=False, rngs={"dropout": key})[0]
+
+    traced = jax.make_jaxpr(run)(variables, inputs, jax.random.key(0)).jaxpr
+    key = traced.invars[-1]
+    return any(read is key for equation in traced.eqns for read in equation.invars)

@@ -1,0 +1,130 @@
+"""How sure a score is: what several draws of it disagree about, and whether that tells errors.
+
+A draw is one P(fake) of a clip: of one member of an ensemble, of one pass of Monte-Carlo dropout
+(Gal and Ghahramani, 2016), or of one pass of one member. The score is their mean. Logarithms are
+natural.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.special import entr
+
+from dfjax.evaluation import statistics
+from dfjax.evaluation.aggregation import VIDEO, clean, coarsest
+
+Draws = Float[np.ndarray, "D N"]
+Values = Float[np.ndarray, "N"]
+
+MEASURES = ("fake_prob_sd", "entropy", "mutual_information")
+"""Columns of a predictions table; the higher, the less sure."""
+DOUBT = "doubt"
+"""min(p, 1 - p), which needs no draws: what the measures have to be better than."""
+
+
+def summarise(draws: Draws) -> dict[str, Values]:
+    """Returns `fake_prob` and MEASURES of N clips from D draws of each.
+
+    `fake_prob_sd` is the standard deviation over the draws at hand (divided by D). `entropy` is
+    that of the mean, all uncertainty there is; `mutual_information` is what of it the draws
+    disagree about (Houlsby et al., 2011): it goes away with more training data, the rest does not.
+    """
+    mean = draws.mean(axis=0)
+    entropy = binary_entropy(mean)
+    expected = binary_entropy(draws).mean(axis=0)
+    return {
+        "fake_prob": mean,
+        "fake_prob_sd": draws.std(axis=0),
+        "entropy": entropy,
+        "mutual_information": np.maximum(entropy - expected, 0.0),  # concave: only rounding is < 0
+    }
+
+
+def binary_entropy(probs: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Returns -p ln p - (1 - p) ln (1 - p): 0 at certainty, ln 2 at one half."""
+    return entr(probs) + entr(1.0 - probs)
+
+
+def has_uncertainty(predictions: pd.DataFrame) -> bool:
+    """Returns whether a predictions table has all MEASURES."""
+    return set(MEASURES) <= set(predictions.columns)
+
+
+def aggregate_uncertainty(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per video: `dataset video_id label fake_prob`, MEASURES and DOUBT.
+
+    The measures are means over the rows of the video's coarsest unit.
+    """
+    rows = coarsest(clean(predictions)).dropna(subset=list(MEASURES))
+    videos = rows.groupby(VIDEO, sort=True)
+    table = videos[["label"]].first()
+    table[["fake_prob", *MEASURES]] = videos[["fake_prob", *MEASURES]].mean()
+    table[DOUBT] = np.minimum(table["fake_prob"], 1.0 - table["fake_prob"])
+    return table.reset_index()
+
+
+def compute_uncertainty(predictions: pd.DataFrame) -> dict[str, Any] | None:
+    """Returns the block `uncertainty` of metrics.json, on videos; None without MEASURES.
+
+    For each measure, and for DOUBT: `error_auc`, how well it ranks wrong verdicts above right ones
+    (None where all are of one kind), `risk_coverage_area`, `mean_right` and `mean_wrong`. The area
+    of an order that knows the errors is `risk_coverage_best`, that of no order the `error_rate`.
+    """
+    if not has_uncertainty(predictions):
+        return None
+    videos = aggregate_uncertainty(predictions)
+    if not len(videos):
+        return None
+    wrong = find_errors(videos)
+    block: dict[str, Any] = {
+        "videos": len(videos),
+        "error_rate": float(wrong.mean()),
+        "risk_coverage_best": risk_coverage_area(wrong.astype(np.float64), wrong),
+    }
+    for name in (*MEASURES, DOUBT):
+        values = videos[name].to_numpy(np.float64)
+        block[name] = {
+            "error_auc": _finite(error_auc(values, wrong)),
+            "risk_coverage_area": risk_coverage_area(values, wrong),
+            "mean_right": _finite(values[~wrong].mean() if (~wrong).any() else np.nan),
+            "mean_wrong": _finite(values[wrong].mean() if wrong.any() else np.nan),
+        }
+    return block
+
+
+def find_errors(videos: pd.DataFrame) -> Bool[np.ndarray, "N"]:
+    """Returns for each video whether its verdict, fake from 0.5 on, is wrong."""
+    verdict = videos["fake_prob"].to_numpy() >= statistics.THRESHOLD
+    return verdict != (videos["label"].to_numpy() == 1)
+
+
+def error_auc(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
+    """Returns how probably a wrong verdict is less sure than a right one; ties count one half."""
+    ones = np.ones((1, len(wrong)))
+    return float(statistics.auc(statistics.RankCounts(uncertainty, wrong.astype(int), ones))[0])
+
+
+def risk_coverage(
+    uncertainty: Values, wrong: Bool[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
+    """Returns (coverage, risk): the error rate when only the surest k of N videos are judged.
+
+    (Geifman and El-Yaniv, 2017.) Equally sure videos are taken in no particular order: the risk is
+    its mean over all orders.
+    """
+    order = np.argsort(uncertainty, kind="stable")
+    ends = np.flatnonzero(np.r_[np.diff(uncertainty[order]) > 0, True]) + 1  # of groups of ties
+    errors = np.r_[0, np.cumsum(wrong[order])[ends - 1]]
+    taken = np.arange(1, len(order) + 1)
+    return taken / len(order), np.interp(taken, np.r_[0, ends], errors) / taken
+
+
+def risk_coverage_area(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
+    """Returns the mean risk over all coverages 1/N … 1 (AURC); lower is better."""
+    return float(risk_coverage(uncertainty, wrong)[1].mean())
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
