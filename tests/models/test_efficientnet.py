@@ -36,6 +36,18 @@ def test_endpoints_of_b4():
     assert maps["top"] == (7, 7, feature_channels("b4")) == (7, 7, 1792)
 
 
+def test_endpoints_of_v2s():
+    variables, maps = shapes(224, "v2s")
+    assert set(maps) == {"stem", *(f"stage{n}" for n in range(1, 7)), "top"}
+    assert maps["stage3"] == (28, 28, 64)
+    assert maps["top"] == (7, 7, 1280)
+    fused = variables["params"]["stage2_block1"]
+    assert set(fused) == {"expand_conv", "expand_bn", "project_conv", "project_bn"}
+    assert fused["expand_conv"]["kernel"].shape == (3, 3, 24, 96)
+    assert set(variables["params"]["stage1_block1"]) == {"project_conv", "project_bn"}
+    assert "se" in variables["params"]["stage4_block1"]
+
+
 @pytest.mark.parametrize(
     "variant,size,padding,side",
     [

@@ -1,0 +1,140 @@
+"""What every backbone promises: endpoints, channels, and that a masked image changes nothing."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from dfjax.errors import UsageError
+from dfjax.models.backbones import BACKBONES, backbone_channels, make_backbone
+from dfjax.models.efficientnet import EfficientNet
+from dfjax.models.initializers import one_draw
+from dfjax.models.layers import Compute, DropPath
+from dfjax.models.summary import count
+from dfjax.ops.lowering import MATMUL, NATIVE, Lowering
+
+
+def shapes(network, size=32):
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(lambda k, x: network.init(k, x, train=False), key, image)
+    return variables, jax.eval_shape(
+        lambda v, x: network.apply(v, x, train=False), variables, image
+    )
+
+
+@pytest.mark.parametrize("width", [0.25, 1.0])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_endpoints_and_channels(name, width):
+    compute = Compute(jnp.bfloat16)
+    _, maps = shapes(make_backbone(name, width=width, one_block=True, compute=compute))
+    stages = len(maps) - 2
+    assert {"stem", "top", *(f"stage{n}" for n in range(1, stages + 1))} == set(maps)
+    assert maps["top"].shape[-1] == backbone_channels(name, width)
+    assert all(m.dtype == jnp.bfloat16 for m in maps.values())
+
+
+def test_b0_is_the_efficientnet_with_its_paths():
+    ours, _ = shapes(make_backbone("b0", one_block=True, compute=Compute()))
+    assert ours == shapes(EfficientNet("b0", one_block=True))[0]
+
+
+def test_the_module_takes_its_name():
+    network = make_backbone("b0", compute=Compute(), module_name="hq_backbone")
+    assert network.name == "hq_backbone"
+
+
+@pytest.mark.parametrize("name", ["b0", "v2s", "xception", "resnet18"])
+def test_auto_padding_is_the_published_one(name):
+    network = make_backbone(name, compute=Compute())
+    assert network.padding == ("symmetric" if name == "resnet18" else "same")
+    assert make_backbone(name, padding="symmetric", compute=Compute()).padding == "symmetric"
+
+
+def test_wrong_names_and_paddings():
+    with pytest.raises(UsageError, match="resnet18"):
+        backbone_channels("resnet19")
+    with pytest.raises(UsageError, match="resnet18 has no padding 'static'; valid: auto, symm"):
+        make_backbone("resnet18", padding="static", compute=Compute())
+
+
+@pytest.mark.parametrize("name,skips", [("resnet18", 8), ("xception", 12), ("v2s", 35)])
+def test_drop_path_grows_linearly(name, skips):
+    rates = {}
+
+    def note(call, args, kwargs, context):
+        if isinstance(context.module, DropPath):
+            rates[context.module.path[0]] = context.module.rate
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        shapes(make_backbone(name, drop_path=0.2, compute=Compute()))
+    rates = list(rates.values())
+    assert len(rates) == skips
+    steps = np.diff(rates) / 0.2
+    blocks = 40 if name == "v2s" else skips  # a block without a skip has nothing to drop
+    np.testing.assert_allclose(steps * blocks, np.round(steps * blocks), atol=1e-9)
+    assert (steps > 0).all() and rates[-1] == pytest.approx(0.2 * (blocks - 1) / blocks)
+
+
+@functools.cache
+def trained(name, lowering, seed):
+    """Results of one tiny training step; `seed` draws the image that the mask leaves out."""
+    compute = Compute(lowering=lowering)
+    network = make_backbone(name, width=0.125, one_block=True, compute=compute)
+    mask = jnp.array([True, True, False, True])
+    images = jax.random.normal(jax.random.key(0), (4, 64, 64, 3))
+    images = images.at[2].set(jax.random.normal(jax.random.key(seed), (64, 64, 3)))
+    variables = initialised(network, images)
+    return step_of(network)(variables["params"], variables["batch_stats"], images, mask)
+
+
+def initialised(network, images):
+    init = functools.partial(one_draw, functools.partial(network.init, train=False))
+    return jax.jit(init)(jax.random.key(2), images)
+
+
+@functools.cache
+def step_of(network):
+    def loss(params, stats, images, mask):
+        variables = {"params": params, "batch_stats": stats}
+        maps, new = network.apply(variables, images, mask, train=True, mutable=["batch_stats"])
+        top = maps["top"] * mask[:, None, None, None]
+        return jnp.sum(top * jax.random.normal(jax.random.key(1), top.shape)), (top, new)
+
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "xception", "v2s"])
+def test_a_masked_image_changes_nothing_and_every_parameter_learns(name):
+    results = trained(name, NATIVE, seed=5)
+    jax.tree.map(np.testing.assert_array_equal, results, trained(name, NATIVE, seed=6))
+    for path, grad in jax.tree_util.tree_leaves_with_path(results[1]):
+        assert np.abs(grad).max() > 0, path
+
+
+@pytest.mark.parametrize("lowering", [MATMUL, Lowering(matmul=True, batch_scan=True)])
+def test_lowerings_agree_on_a_whole_network(lowering):
+    for actual, expected in zip(
+        jax.tree.leaves(trained("resnet18", lowering, seed=5)),
+        jax.tree.leaves(trained("resnet18", NATIVE, seed=5)),
+        strict=True,
+    ):
+        peak = np.abs(expected).max()
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * peak)
+
+
+# Keras' and torchvision's own totals without a classifier: trainable weights, running statistics.
+@pytest.mark.parametrize(
+    "name,params,statistics",
+    [("v2s", 20_177_488, 153_872), ("xception", 20_806_952, 54_528),
+     ("resnet18", 11_176_512, 9_600), ("resnet34", 21_284_672, 17_024),
+     ("resnet50", 23_508_032, 53_120)],
+)  # fmt: skip
+def test_parameters(name, params, statistics):
+    variables, _ = shapes(make_backbone(name, compute=Compute()))
+    assert count(variables["params"]) == params
+    assert count(variables["batch_stats"]) == statistics
