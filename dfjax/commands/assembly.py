@@ -17,6 +17,7 @@ from dfjax.commands.progress import track
 from dfjax.commands.stored_features import check_backbone
 from dfjax.data.augment import make_augment
 from dfjax.data.augment_presets import choose_operations
+from dfjax.data.clips import Sampling
 from dfjax.data.feature_pack import open_features
 from dfjax.data.flow_index import add_flow, make_flow, make_tasks
 from dfjax.data.frame_store import FrameStore
@@ -27,6 +28,7 @@ from dfjax.data.preprocess import Preprocess, make_preprocess, pass_features
 from dfjax.data.records import read_index, write_index
 from dfjax.data.relocation import rebase_frames
 from dfjax.data.sampling import Recipe
+from dfjax.data.self_blend import self_blend
 from dfjax.data.splits import split_by_round
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
@@ -65,9 +67,16 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
         stream_sizes(config),
         mean=p.mean,
         std=p.std,
+        self_blend=self_blend if config.data.self_blend else None,
         mix=make_mix(**config.mix),
         augment=make_augment(operations, fill=p.mean),
     )
+
+
+def make_sampling(config: ConfigDict) -> Sampling:
+    """Returns how `config` cuts clips, in training."""
+    d = config.data
+    return Sampling(d.frames, d.sampling, d.stride, d.pad)
 
 
 def make_recipe(config: ConfigDict) -> Recipe:
@@ -100,6 +109,8 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
         shapes["clip"] = ((b, t, s, s, 3), jnp.uint8)
     if config.loss.method:
         shapes["method"] = ((b,), jnp.int8)
+    if config.data.self_blend:
+        shapes["blend"] = ((b,), jnp.bool_)
     if config.data.flow:
         shapes["flow"] = ((b, t - 1, s, s, 2), jnp.float16)
     return {name: jax.ShapeDtypeStruct(*spec) for name, spec in shapes.items()}
@@ -250,9 +261,7 @@ def eval_batches(
     return make_eval_batches(
         pack,
         rows,
-        frames=d.frames,
-        sampling=d.sampling,
-        stride=d.stride,
+        sampling=make_sampling(config),
         clips_per_video=d.eval_clips,
         batch_size=config.eval.batch_size,
         threads=d.threads,

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int8
 
-from dfjax import REAL
+from dfjax import FAKE, REAL
 from dfjax.data import clips
 from dfjax.data.clips import Sampling
+from dfjax.data.crop_landmarks import count_landmarks, read_landmarks
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.pack import Pack
 from dfjax.data.prefetch import HostBatch
@@ -22,13 +23,20 @@ class ClipLoader:
     """Reads and decodes the clips of one batch; picklable, for reading processes.
 
     Of stored features the batch has `features f32[B,T,D]`, and no pixels. With names of `methods`
-    it has `method i8[B]`, see `number_methods`.
+    it has `method i8[B]`, see `number_methods`; for self-blending `blend bool[B]` and, where the
+    index knows them, `landmarks f32[B,T,K,2]` in pixels of the crop, NaN for a frame without.
     """
 
     def __init__(
-        self, pack: FrameStore, sampling: Sampling, flow: bool, methods: Sequence[str] = ()
+        self,
+        pack: FrameStore,
+        sampling: Sampling,
+        flow: bool,
+        methods: Sequence[str] = (),
+        blend: bool = False,
     ) -> None:
-        self._pack, self._sampling, self._flow = pack, sampling, flow
+        self._pack, self._sampling, self._flow, self._blend = pack, sampling, flow, blend
+        self._landmarks = count_landmarks(pack.index) if blend else 0
         self._labels = pack.index["label"].to_numpy(np.int8)
         self._methods = number_methods(pack.index, methods) if methods else None
 
@@ -47,18 +55,31 @@ class ClipLoader:
             batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
         if self._methods is not None:
             batch["method"] = np.full(n, UNKNOWN, np.int8)
+        if self._blend:
+            batch["blend"] = np.zeros(n, bool)
+        if self._landmarks:
+            batch["landmarks"] = np.full((n, t, self._landmarks, 2), np.nan, np.float32)
         for i, draw in enumerate(draws):
             if draw is None:
                 continue
             frames = self._choose_frames(draw)
-            content[i, : len(frames)] = self._pack.read(draw.row, frames)
+            position, mask = clips.pad(frames, self._sampling, offset=draw.offset)
+            first = int(mask.argmax())
+            content[i, first : first + len(frames)] = self._pack.read(draw.row, frames)
             if self._flow:
                 assert isinstance(self._pack, Pack), "no other store has a stride of flow"
-                batch["flow"][i, : len(frames) - 1] = self._pack.read_flow(draw.row, frames)
-            batch["position"][i], batch["mask"][i] = clips.pad(frames, t)
-            batch["label"][i] = self._labels[draw.row]
+                flow = self._pack.read_flow(draw.row, frames)
+                batch["flow"][i, first : first + len(flow)] = flow
+            batch["position"][i], batch["mask"][i] = position, mask
+            batch["label"][i] = FAKE if draw.blend else self._labels[draw.row]
             if self._methods is not None and not draw.blend:
                 batch["method"][i] = self._methods[draw.row]
+            if self._blend:
+                batch["blend"][i] = draw.blend
+            if self._landmarks:
+                places = self._pack.find_places(draw.row, frames)
+                points = read_landmarks(self._pack.index, draw.row, places, self._landmarks)
+                batch["landmarks"][i, : len(frames)] = points
             batch["weight"][i] = 1.0
             batch["video_index"][i] = draw.row
         return batch

@@ -37,9 +37,7 @@ def make_train_batches(
     rows: Rows,
     recipe: Recipe,
     *,
-    frames: int,
-    sampling: str,
-    stride: int,
+    sampling: Sampling,
     start_batch: int = 0,
     losses: Losses | None = None,
     shard: Shard = (0, 1),
@@ -58,9 +56,7 @@ def make_train_batches(
         pack: where the crops are; its `index` gives labels and pairs.
         rows: positions in `pack.index` of the videos to train on.
         recipe: how epochs are drawn; its seed and the batch number decide everything random.
-        frames: T.
-        sampling: how clips are cut, see `clips`.
-        stride: in source frames, for `stride`.
+        sampling: how clips are cut.
         start_batch: number of the first batch wanted.
         losses: of all videos at the start of the epoch, for hard-example mining.
         shard: this process and their count.
@@ -75,13 +71,13 @@ def make_train_batches(
         UsageError: frames too far apart for the stride, a missing class or pairs, or a batch that
             cannot be divided; the message says what to change.
     """
-    how = _check(pack, rows, Sampling(frames, sampling, stride), recipe.batch_size, shard, flow)
+    how = _check(pack, rows, sampling, recipe.batch_size, shard, flow)
     sampler = Sampler(pack.index, rows, recipe, losses)
     left = sampler.batches - start_batch % sampler.batches if recipe.hard_mining else _FOREVER
     plan = _TrainPlan(sampler, start_batch, left, _places(recipe.batch_size, shard))
     return read_ahead(
         plan,
-        ClipLoader(pack, how, flow, methods),
+        ClipLoader(pack, how, flow, methods, blend=recipe.self_blend > 0),
         workers=workers,
         threads=threads,
         prefetch=prefetch,
@@ -92,9 +88,7 @@ def make_eval_batches(
     pack: FrameStore,
     rows: Rows,
     *,
-    frames: int,
-    sampling: str,
-    stride: int,
+    sampling: Sampling,
     clips_per_video: int,
     batch_size: int,
     shard: Shard = (0, 1),
@@ -113,9 +107,7 @@ def make_eval_batches(
         clips_per_video: clips of each video, spread evenly; 0 covers it from end to end.
         pack: as in `make_train_batches`, as the others.
         rows: positions in `pack.index`.
-        frames: T.
-        sampling: how clips are cut, see `clips`.
-        stride: in source frames.
+        sampling: how clips are cut; padding at random is centred here.
         batch_size: clips of a batch over all processes.
         shard: this process and their count.
         workers: reading processes.
@@ -129,7 +121,7 @@ def make_eval_batches(
         UsageError: frames too far apart for the stride, no videos, or a batch that cannot be
             divided over the processes.
     """
-    how = _check(pack, rows, Sampling(frames, sampling, stride), batch_size, shard, flow)
+    how = _check(pack, rows, clips.for_evaluation(sampling), batch_size, shard, flow)
     if clips_per_video < 0:
         raise UsageError(f"data.eval_clips must be 0 (all) or more, not {clips_per_video}")
     draws = [

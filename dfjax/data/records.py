@@ -64,6 +64,7 @@ OPTIONAL = pa.schema(
         ("face_score", pa.list_(pa.float32())),  # of the detector
         ("face_frontal", pa.list_(pa.float32())),  # see `face_quality`
         ("face_visible", pa.list_(pa.float32())),
+        ("crop_landmarks", pa.list_(pa.list_(pa.float32()))),  # as above, in pixels of the crop
         ("flow_dir", pa.string()),  # relative to the folder of the index file
         ("flow_stride", pa.int32()),  # source frames from one frame of a flow to the other
         ("flow_indices", pa.list_(pa.int32())),  # frames at which a flow starts
