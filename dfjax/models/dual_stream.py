@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -14,6 +13,7 @@ from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import EfficientNet
 from dfjax.models.flow_cnn import FlowCNN
 from dfjax.models.frame_encoder import encode_frames
+from dfjax.models.fusion import weigh_views
 from dfjax.models.layers import Compute, Dense
 from dfjax.models.pooling import masked_mean
 from dfjax.ops.resize import resize
@@ -87,7 +87,7 @@ class DualStream(nn.Module):
         outputs = {}
         vectors = [self._project(name, view.vector) for name, view in views.items()]
         if len(vectors) > 1:
-            weights = self._stream_weights(vectors)
+            weights = weigh_views(vectors, self._scaled(self.attention))
             outputs["stream_weights"] = weights
             fused = jnp.einsum("sbd,bs->bd", jnp.stack(vectors), weights)
         else:
@@ -136,11 +136,6 @@ class DualStream(nn.Module):
         if name == "lq" and vector.shape[-1] == width:
             return vector  # the write-up projects the wide stream to the width of the narrow one
         return Dense(width, name=f"{name}_projection")(vector)
-
-    def _stream_weights(self, vectors: list[Array]) -> Array:
-        x = jnp.concatenate(vectors, axis=-1)
-        x = jax.nn.relu(Dense(self._scaled(self.attention), name="attention_hidden")(x))
-        return jax.nn.softmax(Dense(len(vectors), name="attention_weights")(x))
 
     def _scaled(self, width: int) -> int:
         return max(8, int(width * self.width))

@@ -1,26 +1,22 @@
 """The optical flow of a clip as feature maps, one for every frame but the first."""
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from dfjax.models.layers import TORCH_BN, BatchNorm, BNConstants, Compute, Conv
-
-AROUND = ((1, 1), (1, 1))
+from dfjax.models.conv_stack import stack_convs
+from dfjax.models.layers import Compute
 
 
 class FlowCNN(nn.Module):
-    """3 x 3 convolutions of stride 2 without bias, each with batch normalisation and ReLU.
+    """The convolutions of `stack_convs`, whose normalisation makes up for the unit of the flow.
 
     Attributes:
         channels: of the maps after each convolution, which has half the side of the one before.
-        bn: constants of batch normalisation; it makes up for the unit of the flow.
         compute: dtype and lowering.
     """
 
     channels: tuple[int, ...] = (64, 128, 256, 512, 512)
-    bn: BNConstants = TORCH_BN
     compute: Compute = Compute()
 
     @nn.compact
@@ -41,11 +37,7 @@ class FlowCNN(nn.Module):
         valid = mask[:, :-1] & mask[:, 1:]
         # What stands between padding frames, even NaN, must not reach a sum.
         x = jnp.where(valid[:, :, None, None, None], flow, 0).reshape(b * t, *image)
-        for number, channels in enumerate(self.channels, 1):
-            x = Conv(channels, 3, 2, AROUND, compute=self.compute, name=f"conv{number}")(x)
-            x = BatchNorm(self.bn, jax.nn.relu, name=f"bn{number}")(
-                x, valid.reshape(b * t), train=train
-            )
+        x = stack_convs(x, self.channels, valid.reshape(b * t), train=train, compute=self.compute)
         maps = jnp.where(valid[:, :, None, None, None], x.reshape(b, t, *x.shape[1:]), 0)
         first = ((0, 0), (1, 0))
         return jnp.pad(maps, (*first, (0, 0), (0, 0), (0, 0))), jnp.pad(valid, first)

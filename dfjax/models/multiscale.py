@@ -1,0 +1,99 @@
+"""More than one size of map: feature pyramid, spatial attention, attention over input scales."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from dfjax.models.layers import Compute, Conv
+from dfjax.models.pooling import TemporalAttention
+from dfjax.ops.padding import Padding
+from dfjax.ops.resize import resize
+
+LEVELS = 3
+AROUND: Padding = ((1, 1), (1, 1))
+WIDE_AROUND: Padding = ((3, 3), (3, 3))
+
+
+class Pyramid(nn.Module):
+    """Features of several resolutions at once (feature pyramid network, Lin et al., 2017).
+
+    Each level is brought to the same channels (1 x 1), the smaller ones are enlarged and added to
+    the larger ones from the top down, and a 3 x 3 convolution follows on each sum.
+
+    Attributes:
+        channels: of every level.
+        compute: dtype and lowering.
+    """
+
+    channels: int
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, maps: Mapping[str, Float[Array, "B T _ _ _"]]) -> Float[Array, "B T d"]:
+        """Returns the means over the maps of all levels, side by side, the smallest level first.
+
+        Args:
+            maps: one of each size, by name.
+        """
+        b, t = next(iter(maps.values())).shape[:2]
+        vectors = []
+        above: Array | None = None
+        for name in sorted(maps, key=lambda name: maps[name].shape[2]):
+            level = maps[name].reshape(b * t, *maps[name].shape[2:])
+            level = self._conv(1, ((0, 0), (0, 0)), f"{name}_lateral")(level)
+            if above is not None:
+                level += resize(above, (level.shape[1], level.shape[2]), antialias=False)
+            above = level
+            smooth = self._conv(3, AROUND, f"{name}_smooth")(level)
+            vectors.append(jnp.mean(smooth.astype(jnp.float32), axis=(1, 2)))
+        return jnp.concatenate(vectors, axis=-1).reshape(b, t, -1)
+
+    @nn.nowrap
+    def _conv(self, size: int, padding: Padding, name: str) -> Conv:
+        return Conv(
+            self.channels, size, padding=padding, use_bias=True, compute=self.compute, name=name
+        )
+
+
+class SpatialAttention(nn.Module):
+    """Weighs the cells of a map by a gate in (0, 1) (CBAM, Woo et al., 2018).
+
+    The gate is a 7 x 7 convolution of the mean and the maximum over channels.
+
+    Attributes:
+        compute: dtype and lowering.
+    """
+
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, maps: Float[Array, "B T h w c"]) -> Float[Array, "B T h w c"]:
+        """Returns the maps, every cell multiplied by its gate."""
+        b, t, h, w, _ = maps.shape
+        seen = jnp.stack([jnp.mean(maps, axis=-1), jnp.max(maps, axis=-1)], axis=-1)
+        score = Conv(1, 7, padding=WIDE_AROUND, use_bias=True, compute=self.compute, name="score")(
+            seen.reshape(b * t, h, w, 2)
+        )
+        return maps * jax.nn.sigmoid(score).reshape(b, t, h, w, 1)
+
+
+class ScaleAttention(nn.Module):
+    """Mean over the scales at which a frame was seen, weighted by a linear score and a softmax."""
+
+    @nn.compact
+    def __call__(
+        self, vectors: Sequence[Float[Array, "B T D"]]
+    ) -> tuple[Float[Array, "B T D"], Float[Array, "B T S"]]:
+        """Returns the mean, and the weight of every scale in each frame.
+
+        Args:
+            vectors: of all frames, one array per scale.
+        """
+        b, t, width = vectors[0].shape
+        views = jnp.stack(vectors, axis=2).reshape(b * t, len(vectors), width)
+        everything = jnp.ones(views.shape[:2], bool)
+        mean, weights = TemporalAttention(name="attention")(views, everything)
+        return mean.reshape(b, t, width), weights.reshape(b, t, -1)
