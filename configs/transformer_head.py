@@ -36,7 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "pooling": "query",
         }
     )
-    c.data.update({"frames": 32, "eval_clips": 0})
+    c.data.update({"frames": 32, "pad": "random", "eval_clips": 0})
     c.loss.update({"name": "focal", "alpha": 0.5, "gamma": 2.0})
     c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "clip_norm": 1.0})
     c.early_stop.min_epochs = 10

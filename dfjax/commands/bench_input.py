@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from dfjax.commands.progress import track
+from dfjax.data.clips import Sampling
 from dfjax.data.pack import Pack, open_pack, pack
 from dfjax.data.pipeline import make_train_batches
 from dfjax.data.prefetch import HostBatch
@@ -98,9 +99,7 @@ def _batches(data: Pack, settings: InputSettings) -> Any:
         data,
         np.arange(len(data)),
         Recipe("none", settings.batch, seed=0),
-        frames=settings.frames,
-        sampling="stride",
-        stride=STRIDE,
+        sampling=Sampling(settings.frames, "stride", STRIDE),
         threads=THREADS,
     )
 

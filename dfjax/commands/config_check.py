@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dfjax.data.clips import Sampling, check_sampling
+from dfjax.commands.assembly import make_sampling
+from dfjax.data.clips import check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
 from dfjax.evaluation.predictions import COLUMNS
@@ -55,7 +56,7 @@ def check_config(config: ConfigDict) -> None:
     if config.train.ema_decay >= 1:
         raise UsageError(f"train.ema_decay must be below 1, not {config.train.ema_decay}")
     full_options(config.model.name, {})
-    check_sampling(Sampling(config.data.frames, config.data.sampling, config.data.stride))
+    check_sampling(make_sampling(config))
     read_steps(config.profile)
     _check_loss(config)
     for pair in config.optimizer.multipliers:

@@ -163,7 +163,11 @@ def choose_clips(
     frames = None if every else max(GRID, sampling.frames)
     numbers = np.asarray(choose_frames(n_frames, frames=frames, every=every), np.int32)
     chosen = [
-        clips.pad(clips.choose_frames(numbers, sampling, offset=float(offset)), sampling.frames)
+        clips.pad(
+            clips.choose_frames(numbers, sampling, offset=float(offset)),
+            sampling,
+            offset=float(offset),
+        )
         for offset in clips.spread_offsets(numbers, sampling, count)
     ]
     return np.stack([position for position, _ in chosen]), np.stack([mask for _, mask in chosen])

@@ -1,7 +1,8 @@
 """Which frames of a video make a clip: pure functions of the frames that there are.
 
 Frame numbers are those of the source video; `numbers` are the ones that a pack has, ascending.
-A clip of T frames that finds fewer is padded at its end: pixels 0, mask False, position -1.
+A clip of T frames that finds fewer is padded, with pixels 0, mask False, position -1: at its `end`,
+or on both sides with the frames at a `random` place, or in the `centre`.
 
 Three ways to sample:
 
@@ -19,6 +20,7 @@ from jaxtyping import Bool, Float, Int32
 from dfjax.errors import UsageError, unknown
 
 SAMPLING = ("stride", "even", "duration:SECONDS")
+PAD = ("end", "random", "centre")
 PADDING = -1
 """Position of a frame that is not there."""
 
@@ -32,12 +34,14 @@ class Sampling(NamedTuple):
         frames: T.
         kind: one of SAMPLING.
         stride: of `stride`, in source frames.
+        pad: one of PAD, where the frames of a short clip stand.
         span: of `duration`, source frames from the first to the last of a clip, see `for_video`.
     """
 
     frames: int
     kind: str
     stride: int
+    pad: str = "end"
     span: int = 0
 
     @property
@@ -47,11 +51,13 @@ class Sampling(NamedTuple):
 
 
 def check_sampling(sampling: Sampling) -> None:
-    """Raises a `UsageError` for an unknown kind, no frames, no seconds, or a stride below 1."""
+    """Raises a `UsageError` for an unknown name, no frames, no seconds, or a stride below 1."""
     if sampling.by_duration:
         _seconds(sampling)
     elif sampling.kind not in SAMPLING:
         raise unknown("data.sampling", sampling.kind, SAMPLING)
+    if sampling.pad not in PAD:
+        raise unknown("data.pad", sampling.pad, PAD)
     if sampling.frames < 1:
         raise UsageError(f"data.frames must be at least 1, not {sampling.frames}")
     if sampling.kind == "stride" and sampling.stride < 1:
@@ -206,8 +212,26 @@ def spread_offsets(numbers: Numbers, sampling: Sampling, clips: int) -> Float[np
     return (places + 0.5) / possible
 
 
-def pad(frames: Numbers, length: int) -> tuple[Int32[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
-    """Returns the positions of a clip, filled up to `length` with PADDING, and its mask."""
-    position = np.full(length, PADDING, np.int32)
-    position[: len(frames)] = frames
+def for_evaluation(sampling: Sampling) -> Sampling:
+    """Returns the sampling without chance: what training pads at random is centred."""
+    return sampling._replace(pad="centre") if sampling.pad == "random" else sampling
+
+
+def pad(
+    frames: Numbers, sampling: Sampling, *, offset: float
+) -> tuple[Int32[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
+    """Returns the positions of a clip, filled up to T with PADDING, and its mask.
+
+    Args:
+        frames: of the clip, at most T.
+        sampling: how clips are cut; its `pad` says where the frames stand.
+        offset: in [0, 1), the clip's; `random` reads its low bits, of which the choice of frames
+            knows nothing.
+    """
+    missing = sampling.frames - len(frames)
+    chance = offset * 2**20 % 1.0
+    before = {"end": 0, "random": int(chance * (missing + 1)), "centre": missing // 2}
+    first = before[sampling.pad]
+    position = np.full(sampling.frames, PADDING, np.int32)
+    position[first : first + len(frames)] = frames
     return position, position != PADDING

@@ -10,6 +10,7 @@ import pytest
 
 from dfjax.commands.main import main
 from dfjax.data.augment import make_augment
+from dfjax.data.clips import Sampling
 from dfjax.data.flo_file import write_flo
 from dfjax.data.flow import MAX_ERROR
 from dfjax.data.pack import open_pack, pack
@@ -67,7 +68,7 @@ def test_flow_reaches_the_batches_of_its_clip(index, tmp_path, capsys):
     assert pack(out / "index.parquet", tmp_path / "pack").errors == []
     opened = open_pack(tmp_path / "pack")
     assert opened.flow_stride == 2
-    how = dict(frames=4, sampling="stride", stride=2, flow=True, threads=0)
+    how = dict(sampling=Sampling(4, "stride", 2), flow=True, threads=0)
     once = dict(clips_per_video=1, batch_size=2)
     (batch,) = make_eval_batches(opened, np.arange(2), **once, **how)
     assert batch["flow"].shape == (2, 3, SIZE, SIZE, 2) and batch["flow"].dtype == np.float16
@@ -88,14 +89,14 @@ def test_a_recipe_of_another_stride_is_refused(index, tmp_path):
     pack(tmp_path / "flow/index.parquet", tmp_path / "pack")
     pack(index, tmp_path / "plain")
     with_flow, plain = open_pack(tmp_path / "pack"), open_pack(tmp_path / "plain")
-    how = dict(frames=2, batch_size=1, flow=True, clips_per_video=1)
-    for opened, changes in [
-        (with_flow, {"sampling": "stride", "stride": 4}),
-        (with_flow, {"sampling": "even", "stride": 2}),
-        (plain, {"sampling": "stride", "stride": 2}),
+    how = dict(batch_size=1, flow=True, clips_per_video=1)
+    for opened, sampling in [
+        (with_flow, Sampling(2, "stride", 4)),
+        (with_flow, Sampling(2, "even", 2)),
+        (plain, Sampling(2, "stride", 2)),
     ]:
         with pytest.raises(UsageError, match="dfjax data flow --stride"):
-            make_eval_batches(opened, np.arange(1), **how, **changes)
+            make_eval_batches(opened, np.arange(1), sampling=sampling, **how)
 
 
 def test_flow_of_other_programs_is_taken_from_files(index, tmp_path, capsys):

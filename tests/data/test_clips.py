@@ -139,10 +139,33 @@ def test_all_clips_with_a_wide_stride_span_the_video():
     ]  # starts 0 … 272; 300 frames hold 10 clips of 30
 
 
-def test_padding():
-    position, mask = clips.pad(numbers(3, 6), 4)
-    np.testing.assert_array_equal(position, [3, 6, -1, -1])
-    np.testing.assert_array_equal(mask, [True, True, False, False])
+@pytest.mark.parametrize("where, positions", [("end", [3, 6, -1, -1, -1]),
+                                             ("centre", [-1, 3, 6, -1, -1])])  # fmt: skip
+def test_padding(where, positions):
+    position, mask = clips.pad(numbers(3, 6), strided(5, 3)._replace(pad=where), offset=0.7)
+    np.testing.assert_array_equal(position, positions)
+    np.testing.assert_array_equal(mask, np.array(positions) >= 0)
+
+
+def test_padding_at_random_is_uniform_whatever_frames_were_chosen():
+    how = strided(4, 3)._replace(pad="random")
+    found = every(1, 9)  # starts 0, 1 and 2 have 3 frames each, 1 short of a clip
+    offsets = np.random.default_rng(0).random(6000)
+    counts = np.zeros((3, 2))
+    for offset in offsets:
+        frames = clips.choose_frames(found, how, offset=offset)
+        _, mask = clips.pad(frames, how, offset=offset)
+        assert mask.sum() == len(frames) == 3
+        counts[frames[0], int(mask.argmax())] += 1
+    np.testing.assert_allclose(counts / 6000, 1 / 6, atol=0.025)  # 5 standard deviations
+    whole = clips.choose_frames(every(1, 30), how, offset=0.3)
+    np.testing.assert_array_equal(clips.pad(whole, how, offset=0.3)[0], whole)
+
+
+def test_evaluation_pads_nothing_at_random():
+    how = strided(4, 3)
+    assert clips.for_evaluation(how) == how
+    assert clips.for_evaluation(how._replace(pad="random")).pad == "centre"
 
 
 def test_a_duration_spans_as_many_seconds_whatever_the_frame_rate():
@@ -195,7 +218,13 @@ def test_a_duration_needs_the_frame_rate(fps):
 
 
 @pytest.mark.parametrize(
-    "sampling", [Sampling(10, "evn", 1), Sampling(0, "even", 1), Sampling(10, "stride", 0)]
+    "sampling",
+    [
+        Sampling(10, "evn", 1),
+        Sampling(0, "even", 1),
+        Sampling(10, "stride", 0),
+        Sampling(10, "even", 1, "start"),
+    ],
 )
 def test_impossible_sampling_is_refused(sampling):
     with pytest.raises(UsageError):

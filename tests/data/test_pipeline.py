@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dfjax.data.clips import Sampling
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.pipeline import batches_per_epoch, make_eval_batches, make_train_batches
 from dfjax.data.records import make_index, make_record, write_index
@@ -48,19 +49,19 @@ def opened(tmp_path_factory):
 ALL = tuple(range(6))
 
 
-def settings(**changes):
-    return dict(frames=3, sampling="stride", stride=2) | changes
+def settings(frames=3, kind="stride", stride=2, pad="end", **others):
+    return {"sampling": Sampling(frames, kind, stride, pad), **others}
 
 
 def train(opened, count, rows=ALL, *, pairing="none", batch_size=4, recipe=(), **changes):
     recipe = Recipe(pairing, batch_size, seed=0, **dict(recipe))
-    how = settings(threads=0) | changes
+    how = settings(**{"threads": 0} | changes)
     with make_train_batches(opened, np.array(rows, int), recipe, **how) as batches:
         return list(islice(batches, count))
 
 
 def evaluate(opened, rows=ALL, **changes):
-    how = settings(clips_per_video=1, batch_size=4) | changes
+    how = settings(**{"clips_per_video": 1, "batch_size": 4} | changes)
     with make_eval_batches(opened, np.array(rows, int), **how) as batches:
         return list(batches)
 
@@ -140,7 +141,7 @@ def test_batches_per_epoch(opened):
 
 @pytest.mark.parametrize("sampling, count", [("stride", 3 + 1 + 1 + 3 + 2 + 1), ("even", 10)])
 def test_evaluation_sees_each_clip_once_and_fills_the_last_batch(opened, sampling, count):
-    batches = evaluate(opened, clips_per_video=0, sampling=sampling)
+    batches = evaluate(opened, clips_per_video=0, kind=sampling)
     joined = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
     real = joined["weight"] > 0
     assert real.sum() == count and len(real) == -(-count // 4) * 4
@@ -174,6 +175,53 @@ def test_closing_leaves_no_thread_and_no_process(opened):
         assert not multiprocessing.active_children()
 
 
+def test_a_real_to_be_blended_takes_the_place_of_a_fake_and_its_label(opened):
+    plain = train(opened, 3, pairing="paired", batch_size=2)
+    for share in (0.5, 1.0):
+        batches = train(opened, 3, pairing="paired", batch_size=2, recipe={"self_blend": share})
+        blended = 0
+        for batch in batches:
+            np.testing.assert_array_equal(batch["label"], [0, 1])
+            assert batch["blend"].dtype == bool and not batch["blend"][0]
+            blended += batch["blend"][1]
+            if batch["blend"][1]:
+                for name in ("clip", "mask", "position", "video_index"):
+                    np.testing.assert_array_equal(batch[name][0], batch[name][1])
+        assert blended == round(3 * share)
+    assert "blend" not in plain[0]
+
+
+def test_landmarks_come_along_where_the_index_has_them(opened):
+    points = [[[k, 2.0 * k, 3.0, 4.0] for k in range(n)] for n in FRAMES.values()]
+    points[0] = None
+    points[3][1] = None
+    index = opened.index.assign(crop_landmarks=points)
+    other = dataclasses.replace(opened, index=index)
+    batches = train(other, 2, recipe={"self_blend": 1.0})
+    seen = 0
+    for batch in batches:
+        assert batch["landmarks"].shape == (4, 3, 2, 2)
+        for row, position, found in zip(
+            batch["video_index"], batch["position"], batch["landmarks"]
+        ):
+            for at, given in zip(position, found):
+                if at < 0 or row == 0 or (row == 3 and at == 2):
+                    assert np.isnan(given).all()
+                else:
+                    seen += 1
+                    np.testing.assert_array_equal(given, [[at / 2, at], [3.0, 4.0]])
+    assert seen
+    assert "landmarks" not in train(other, 1)[0]
+
+
+def test_with_mining_batches_end_with_the_epoch_and_follow_the_losses(opened):
+    recipe = {"hard_mining": 1.0}
+    losses = np.array([0.0, 0.0, 0.0, 2.0, 0.0, 0.0])
+    (last,) = train(opened, 9, recipe=recipe, losses=losses, start_batch=5)  # of two an epoch
+    assert set(last["video_index"]) == {3}
+    assert len(train(opened, 9, recipe=recipe, start_batch=4)) == 2
+
+
 def test_labels_come_from_the_index_in_memory(opened):
     """The control of shuffled labels changes the index, and not the pack on disk."""
     other = dataclasses.replace(opened, index=opened.index.assign(label=1 - opened.index["label"]))
@@ -186,7 +234,7 @@ def test_labels_come_from_the_index_in_memory(opened):
     "changes, says",
     [
         ({"stride": 3}, "r0 has crops every 2 source frames"),
-        ({"sampling": "uniform"}, "even, stride"),
+        ({"kind": "uniform"}, "even, stride"),
         ({"rows": []}, "no videos"),
         ({"shard": (0, 3)}, "nearest sizes: 3, 6"),
         ({"pairing": "paired", "batch_size": 3}, "nearest sizes: 2, 4"),
@@ -195,3 +243,22 @@ def test_labels_come_from_the_index_in_memory(opened):
 def test_impossible_settings_say_what_to_change(opened, changes, says):
     with pytest.raises(UsageError, match=says):
         train(opened, 1, **changes)
+
+
+def test_a_short_clip_is_centred_in_evaluation_and_anywhere_in_training(opened):
+    """Pixels, mask and position move together; r1 has frames 0 and 2, f1 has 0 … 8."""
+    (batch,) = evaluate(opened, (1,), frames=5, pad="random", batch_size=1)
+    assert batch["position"][0].tolist() == [-1, 0, 2, -1, -1]
+    assert batch["mask"][0].tolist() == [False, True, True, False, False]
+    pixels = batch["clip"][0].mean((1, 2, 3))
+    np.testing.assert_allclose(pixels, [0, 40, 44, 0, 0], atol=1)
+    firsts = set()
+    for batch in train(opened, 60, (1,), frames=5, pad="random", batch_size=1):
+        mask = batch["mask"][0]
+        np.testing.assert_array_equal(batch["position"][0][mask], [0, 2])
+        np.testing.assert_allclose(batch["clip"][0].mean((1, 2, 3))[mask], [40, 44], atol=1)
+        assert not batch["clip"][0][~mask].any()
+        firsts.add(int(mask.argmax()))
+    assert firsts == {0, 1, 2, 3}
+    (batch,) = evaluate(opened, (4,), frames=5, pad="random", batch_size=1)
+    assert batch["mask"].all()
