@@ -103,22 +103,22 @@ def _quantise(plane: Planes, table: Float[Array, "N 8 8"]) -> Planes:
     blocks = jnp.moveaxis(blocks, 3, 4).reshape(count, -1, BLOCK * BLOCK)
     steps = table.reshape(count, 1, BLOCK * BLOCK)
     matrix = cosine_matrix()
-    coefficients = jnp.matmul(blocks, matrix.T, precision=EXACT) / steps
-    # Halves are rounded away from zero, as libjpeg does; whole pixels make them common.
-    whole = jnp.sign(coefficients) * jnp.floor(jnp.abs(coefficients) + 0.5)
+    # libjpeg has eighths here, and rounds halves away from zero.
+    eighths = jnp.round(8 * jnp.matmul(blocks, matrix.T, precision=EXACT))
+    whole = jnp.sign(eighths) * jnp.floor((jnp.abs(eighths) + 4 * steps) / (8 * steps))
     blocks = jnp.matmul(whole * steps, matrix, precision=EXACT)
     blocks = jnp.clip(jnp.round(blocks), -128, 127)
     blocks = blocks.reshape(count, frames, rows, columns, BLOCK, BLOCK)
     return jnp.moveaxis(blocks, 4, 3).reshape(plane.shape)
 
 
-def _shrink(plane: Planes) -> Planes:
+def _shrink(plane: Planes) -> Float[Array, "N F h w"]:
     count, frames, height, width = plane.shape
     pairs = plane.reshape(count, frames, height // 2, 2, width // 2, 2)
     return jnp.floor(jnp.mean(pairs, axis=(3, 5)) + _alternate(width // 2, 0.25, 0.5))
 
 
-def _grow(plane: Planes, size: tuple[int, int]) -> Planes:
+def _grow(plane: Planes, size: tuple[int, int]) -> Float[Array, "N F h w"]:
     """Twice the size by weights 3/4 and 1/4, without the pixels that only filled up a block."""
     plane = resize(plane[..., : size[0], : size[1], None], (2 * size[0], 2 * size[1]))[..., 0]
     return jnp.floor(plane + _alternate(2 * size[1], 8 / 16, 7 / 16))

@@ -12,12 +12,13 @@ from jaxtyping import Array, Float
 EXACT = jax.lax.Precision.HIGHEST  # a TPU would round pixels to 8 bits otherwise
 _SHARPEST = 1e-3  # pixels; the neighbours' weights are then zero in float32
 
-Matrices = Float[Array, "N m n"]
 PerImage = Float[Array, "N"]
 
 
 def apply_matrices(
-    images: Float[Array, "N *frames h w c"], rows: Matrices, columns: Matrices
+    images: Float[Array, "N *frames h w c"],
+    rows: Float[Array, "N H h"],
+    columns: Float[Array, "N W w"],
 ) -> Float[Array, "N *frames H W c"]:
     """Returns `images` with their height filtered by `rows` and their width by `columns`.
 

@@ -55,7 +55,7 @@ def compose(*maps: Maps) -> Maps:
     return first
 
 
-def _stack(rows: list[list[PerImage]]) -> Maps:
+def _stack(rows: list[list[PerImage]]) -> Float[Array, "N 2 _"]:
     return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
 
 
