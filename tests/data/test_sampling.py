@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.drawing import fill
 from dfjax.data.sampling import Recipe, Sampler, find_pairs
 from dfjax.errors import UsageError
 
@@ -31,11 +30,6 @@ def epoch_of(sampler, epoch=0, batch_size=4):
         [sampler.draw(first + k, place) for place in range(batch_size)]
         for k in range(sampler.batches)
     ]
-
-
-def test_fill_uses_all_equally_often():
-    counts = Counter(fill(3, 11, np.random.default_rng(0)).tolist())
-    assert sorted(counts.values()) == [3, 4, 4]
 
 
 def test_without_pairing_every_video_comes_once_and_the_last_batch_is_filled():
@@ -101,6 +95,100 @@ def test_epochs_differ_and_offsets_are_uniform():
     assert abs(offsets.mean() - 0.5) < 4 / np.sqrt(12 * offsets.size)
 
 
+# ten videos of two data sets: big has reals 0-3 and fakes 4-7, small real 8 and fake 9
+TWO = pd.DataFrame(
+    {
+        "video_id": [f"v{k}" for k in range(10)],
+        "label": [0, 0, 0, 0, 1, 1, 1, 1, 0, 1],
+        "pair_id": [*[None] * 4, "v0", "v1", "v2", "v3", None, "v8"],
+        "dataset": ["big"] * 8 + ["small"] * 2,
+    }
+)
+
+
+@pytest.mark.parametrize("pairing", ["none", "balanced", "paired"])
+def test_balanced_data_sets_come_equally_often_within_each_class(pairing):
+    rows = np.arange(10)
+    sampler = make(pairing, rows=rows, index=TWO, balance_datasets=True)
+    assert sampler.batches == 4
+    batches = epoch_of(sampler)
+    for batch in batches:
+        kinds = Counter((TWO["dataset"][d.row], TWO["label"][d.row]) for d in batch)
+        if pairing == "none":  # classes are not balanced then
+            assert sum(n for (dataset, _), n in kinds.items() if dataset == "small") == 2
+        else:
+            assert set(kinds.values()) == {1} and len(kinds) == 4
+    assert {d.row for d in sum(batches, [])} == set(range(10))
+
+
+@pytest.mark.parametrize("pairing", ["none", "balanced", "paired"])
+def test_a_share_of_the_fakes_is_real_videos_to_be_blended(pairing):
+    plain, sampler = make(pairing), make(pairing, self_blend=0.5)
+    assert sampler.batches == plain.batches
+    draws, before = sum(epoch_of(sampler), []), sum(epoch_of(plain), [])
+    fakes = [k for k, d in enumerate(before) if INDEX["label"][d.row]]
+    blended = [k for k, d in enumerate(draws) if d.blend]
+    assert set(blended) < set(fakes) and len(blended) == round(0.5 * len(fakes))
+    for k, (draw, old) in enumerate(zip(draws, before)):
+        if not draw.blend:
+            assert draw == old
+            continue
+        assert INDEX["label"][draw.row] == 0 and draw.offset == old.offset
+        assert draw.row == draw.anchor
+        if pairing == "paired":  # the pair's own real, at the same start
+            assert draw.row == draws[k - 1].row and draw.offset == draws[k - 1].offset
+
+
+@pytest.mark.parametrize("pairing", ["balanced", "paired"])
+def test_with_nothing_but_blended_fakes_reals_are_enough(pairing):
+    sampler = make(pairing, rows=ROWS[:4], self_blend=1.0)
+    draws = sum(epoch_of(sampler), [])
+    assert sampler.batches == 2  # every real once, and once blended
+    assert [d.blend for d in draws] == [False, True] * 4
+    for part in (draws[::2], draws[1::2]):
+        assert sorted(d.row for d in part) == [0, 1, 2, 3]
+    if pairing == "paired":
+        assert all(a.row == b.row and a.offset == b.offset for a, b in zip(draws[::2], draws[1::2]))
+
+
+def test_blended_reals_are_balanced_over_data_sets():
+    sampler = make("balanced", rows=np.arange(10), index=TWO, balance_datasets=True, self_blend=1.0)
+    draws = sum(epoch_of(sampler), [])
+    blended = Counter(TWO["dataset"][d.row] for d in draws if d.blend)
+    assert blended == {"big": 4, "small": 4}
+
+
+def test_mining_draws_hard_videos_more_often_within_their_class():
+    losses = np.full(11, 0.2)
+    losses[[1, 5]] = [3.4, 2.6]  # mean 1.0 of the reals, 3.8 / 7 of the fakes
+    sampler = make("balanced", batch_size=28, losses=losses, hard_mining=1.0)
+    (batch,) = epoch_of(sampler, batch_size=28)
+    assert [INDEX["label"][d.row] for d in batch] == [0, 1] * 14
+    counts = np.bincount([d.row for d in batch], minlength=11)
+    real, fake = 14 * losses[:4] / 4.0, 14 * losses[4:] / 3.8
+    assert (np.abs(counts - np.concatenate([real, fake])) < 1).all()
+
+
+def test_a_pair_is_as_hard_as_its_harder_clip():
+    losses = np.full(11, 0.1)
+    losses[[2, 7]] = 1.6  # of pairs (2, 9) and (1, 7): 3.2 of 3.6 in all
+    sampler = make("paired", batch_size=36, losses=losses, hard_mining=1.0)
+    (batch,) = epoch_of(sampler, batch_size=36)
+    counts = Counter(d.row for d in batch[1::2])
+    assert counts == {9: 8, 7: 8, **{row: n for row, n in counts.items() if row not in (7, 9)}}
+
+
+def test_mining_is_a_function_of_seed_epoch_and_losses():
+    losses = np.linspace(0, 1, 11)
+    a, b = (make("balanced", losses=losses, hard_mining=0.5) for _ in range(2))
+    assert epoch_of(a, 3) == epoch_of(b, 3) != epoch_of(a, 4)
+    other = make("balanced", losses=losses[::-1].copy(), hard_mining=0.5)
+    assert epoch_of(other, 3) != epoch_of(a, 3)
+    unknown = make("balanced", losses=np.full(11, -1.0), hard_mining=0.5)
+    counts = Counter(d.row for d in sum(epoch_of(unknown), []) if d.row < 4)
+    assert set(counts.values()) == {2}  # as often as without
+
+
 @pytest.mark.parametrize(
     "settings, says",
     [
@@ -111,6 +199,10 @@ def test_epochs_differ_and_offsets_are_uniform():
         (dict(pairing="paired", rows=np.array([0, 7])), "there is none"),
         (dict(pairing="none", rows=ROWS[:0]), "no videos"),
         (dict(pairing="none", batch_size=0), "at least 1"),
+        (dict(pairing="none", self_blend=1.5), "data.self_blend is a share"),
+        (dict(pairing="none", hard_mining=-0.5), "data.hard_mining is a share"),
+        (dict(pairing="none", rows=ROWS[:4], self_blend=0.5), "balanced .*self_blend=1"),
+        (dict(pairing="none", rows=ROWS[4:], self_blend=0.5), "needs real videos"),
     ],
 )
 def test_impossible_settings_say_what_to_change(settings, says):
