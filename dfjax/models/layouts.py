@@ -1,0 +1,189 @@
+"""`LAYOUTS`: which boxes the diagram of a model has, and where they stand.
+
+A model is a row of blocks, from left to right; a block is one or more chains of boxes, one below
+the other. Every chain of a block leads into every chain of the next one.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dfjax.models.summary import Summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """What a part of a model is and does.
+
+    Attributes:
+        key: unique in its diagram.
+        title: first line.
+        shape: what comes out of it.
+        params: parameters, 0 to show none.
+        kind: `data`, `backbone`, `temporal`, `fusion` or `head`.
+    """
+
+    key: str
+    title: str
+    shape: str
+    params: int
+    kind: str
+
+
+class Node(NamedTuple):
+    """A box in its place: `column` from left to right, `row` from top to bottom, also halves."""
+
+    box: Box
+    column: int
+    row: float
+
+
+Block = Sequence[Sequence[Box]]
+Layout = Callable[[Mapping[str, Any], Summary], list[Block]]
+
+
+def place(blocks: Sequence[Block]) -> tuple[list[Node], list[tuple[Node, Node]]]:
+    """Returns the boxes of `blocks` in their places, and the pairs that an arrow joins."""
+    rows = max(len(block) for block in blocks)
+    nodes: list[Node] = []
+    edges: list[tuple[Node, Node]] = []
+    column, ends = 0, list[Node]()
+    for block in blocks:
+        chains = [
+            [Node(box, column + i, (rows - len(block)) / 2 + row) for i, box in enumerate(chain)]
+            for row, chain in enumerate(block)
+        ]
+        for chain in chains:
+            nodes += chain
+            edges += [(end, chain[0]) for end in ends] + list(itertools.pairwise(chain))
+        column += max(map(len, chains))
+        ends = [chain[-1] for chain in chains]
+    return nodes, edges
+
+
+def _dual_stream(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+    streams = [
+        [
+            Box(name, f"{name.upper()} frames", _dims(summary.input[name]), 0, "data"),
+            _part(summary, f"{name}_backbone", _network(options[name]), "backbone"),
+        ]
+        for name in options["streams"]
+    ]
+    if options["flow"]:
+        streams.append(_flow(summary))
+    title = "Attention fusion" if len(streams) > 1 else "Mean over frames"
+    names = [key for key in summary.parts if re.search("_projection$|^attention", key)]
+    fusion = sum(summary.parts[name] for name in names)
+    return [
+        streams,
+        [
+            [Box("fusion", title, "mean over valid frames", fusion, "fusion")],
+            _conv_lstms(summary, "conv_lstm"),
+        ],
+        [_head(summary)],
+    ]
+
+
+def _two_stream(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+    name = options["backbone"]
+    streams = [
+        [
+            Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
+            _part(summary, name, _network(name), "backbone"),
+            *_conv_lstms(summary, "conv_lstm"),
+        ]
+    ]
+    if options["flow"]:
+        streams.append([*_flow(summary), *_conv_lstms(summary, "flow_conv_lstm")])
+    attention = _part(summary, "attention", "Temporal attention", "fusion")
+    return [streams, [[attention, *_head(summary)]]]
+
+
+def _frame_classifier(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+    hidden = [
+        shape[-1] for key, shape in summary.shapes.items() if re.fullmatch("hidden[0-9]+", key)
+    ]
+    widths = " → ".join(map(str, [*hidden, options["classes"]]))
+    head = summary.parameters - summary.parts["backbone"]
+    chain = [
+        Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
+        _part(summary, "backbone", _network(options["backbone"]), "backbone"),
+        Box("pooled", "Mean over the map", "one vector a frame", 0, "fusion"),
+        Box("head", "Head", widths, head, "head"),
+        Box("logit", "fake logit", "mean over valid frames", 0, "data"),
+    ]
+    return [[chain]]
+
+
+def _clip_detector(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+    title = "Stored features" if options["features"] else "Frames"
+    ((name, shape),) = summary.input.items()
+    chain = [Box(name, title, _dims(shape), 0, "data")]
+    titles = {
+        "backbone": (_network(options["backbone"]), "backbone"),
+        "projection": ("Projection", "fusion"),
+        "positions": ("Positions", "temporal"),
+        "recurrent": (options["temporal"].upper(), "temporal"),
+        "encoder": ("Transformer", "temporal"),
+        "pooling": ("Attention over frames", "fusion"),
+    }
+    chain += [_part(summary, key, *titles[key]) for key in titles if key in summary.parts]
+    if "pooling" not in summary.parts:
+        chain.append(Box("pooling", f"Pooling: {options['pooling']}", "over frames", 0, "fusion"))
+    return [[[*chain, *_head(summary)]]]
+
+
+def _flow(summary: Summary) -> list[Box]:
+    return [
+        Box("flow", "Optical flow", _dims(summary.input["flow"]), 0, "data"),
+        _part(summary, "flow_cnn", "Convolutions", "backbone"),
+    ]
+
+
+def _conv_lstms(summary: Summary, prefix: str) -> list[Box]:
+    keys = sorted(key for key in summary.parts if re.fullmatch(f"{prefix}[0-9]+", key))
+    return [
+        _part(summary, key, f"ConvLSTM {number}", "temporal") for number, key in enumerate(keys, 1)
+    ]
+
+
+def _head(summary: Summary) -> list[Box]:
+    """The layers of `classifier.classify` as one box, and the logit."""
+    parts = sorted(key for key in summary.parts if key.startswith("classifier_"))
+    widths = " → ".join(str(summary.shapes[key][-1]) for key in parts)
+    params = sum(summary.parts[key] for key in parts)
+    return [
+        Box("classifier", "Classifier", widths, params, "head"),
+        Box("logit", "fake logit", "one a clip", 0, "data"),
+    ]
+
+
+def _part(summary: Summary, key: str, title: str, kind: str) -> Box:
+    """The box of a part; a backbone, which sees images, has the frames as its batch."""
+    shape = summary.shapes.get(key, ())
+    shape = (1, *shape) if kind == "backbone" and len(shape) == 4 else shape
+    return Box(key, title, _dims(shape), summary.parts[key], kind)
+
+
+def _network(backbone: str) -> str:
+    """The name of a backbone as its authors write it."""
+    if re.fullmatch("b[0-7]", backbone):
+        return f"EfficientNet-{backbone.upper()}"
+    return {"v2s": "EfficientNetV2-S", "xception": "Xception"}.get(
+        backbone, backbone.replace("resnet", "ResNet")
+    )
+
+
+def _dims(shape: tuple[int, ...]) -> str:
+    """A shape without its batch axis: `10 × 7 × 7 × 1792`."""
+    return " × ".join(map(str, shape[1:]))
+
+
+LAYOUTS: dict[str, Layout] = {
+    "dual_stream": _dual_stream,
+    "two_stream": _two_stream,
+    "frame_classifier": _frame_classifier,
+    "clip_detector": _clip_detector,
+}
