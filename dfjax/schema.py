@@ -118,14 +118,23 @@ MODEL = {
         "padding": "auto",
         "base_train": True,  # False: the backbone as in evaluation; see also optimizer.freeze
         "remat": False,
+        "pyramid": 0,  # channels of a level of a feature pyramid; 0: only the last map is read
+        "spatial_attention": False,  # a gate on every cell of the last map
+        "scales": (),  # sides such as (160, 224, 320): every frame is seen at each; (): one
+        "frequency": "none",  # none | dct | fft: a stream of the frequencies of every frame
+        "frequency_channels": (32, 64, 128),
         "projection": 0,  # width of a linear layer on every frame's vector; 0: none
-        "temporal": "lstm",  # lstm | gru | transformer | none
+        "temporal": "lstm",  # lstm | gru | conv_lstm | transformer | none
         "layers": 1,  # of the temporal module
         "hidden": 256,  # of a recurrent layer, per direction
         "bidirectional": True,
         "layer_norm": False,  # of the LSTM
         "peephole": False,  # of the LSTM
-        "heads": 4,  # this and what follows: of the Transformer
+        "cross_attention": False,  # the states ask the vectors of the frames
+        "self_attention": False,  # the states ask each other
+        "join": "none",  # none | residual | gate: the vectors of the frames beside the states
+        "dual_pathway": False,  # a Transformer beside the recurrence, the two weighed at the end
+        "heads": 4,  # of all attention; what follows is the Transformer's
         "feed_forward": 512,
         "positions": "sinusoidal",  # sinusoidal | learned | none
         "norm_first": True,

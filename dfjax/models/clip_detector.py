@@ -1,35 +1,28 @@
 """S1, S4: frames → one vector each → temporal module → pooling → classifier → one logit per clip.
 
 `ClipDetector.__call__` is the chain, one method per link, and each link takes and gives plain
-arrays. What is to change a link goes into that method, as one more option and one block from a file
-of its own:
-
-    _encode    clip → f32[B,T,D]: what is made of the maps of a frame (scales, spatial attention,
-               frequencies), or of more streams than one
-    _temporal  f32[B,T,D] → f32[B,T,E]: what looks along the clip (other cells, attention on or
-               beside the states, gates, residuals)
-    _pool      f32[B,T,E] → f32[B,E], and the weight of every frame where there is one
+arrays; what an option adds to a link is a block from a file of its own.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from dfjax.errors import UsageError, unknown
-from dfjax.models.backbones import backbone_channels, find_backbone, make_backbone
-from dfjax.models.classifier import check_classifier, classify
-from dfjax.models.frame_encoder import encode_frames
+from dfjax.models.backbones import make_backbone
+from dfjax.models.classifier import classify
+from dfjax.models.clip_options import CONV_LSTM, RECURRENT, scaled, stream_names
+from dfjax.models.conv_lstm import ConvRecurrent
+from dfjax.models.frequency import FrequencyCNN
+from dfjax.models.fusion import AttendTo, Join, Pathway, mix_pathways, weigh_views
 from dfjax.models.initializers import LECUN
 from dfjax.models.layers import Compute, Dense
+from dfjax.models.multiscale import Pyramid, ScaleAttention, SpatialAttention, see_frames
 from dfjax.models.pooling import QueryAttention, TemporalAttention, last_state, masked_mean
-from dfjax.models.recurrent import CELLS, Recurrent, check_cell
-from dfjax.models.temporal_transformer import ACTIVATIONS, POSITIONS, Encoder, sinusoids
-
-TEMPORAL = (*CELLS, "transformer", "none")
-POOLING = ("mean", "query", "attention", "last")
+from dfjax.models.recurrent import Recurrent
+from dfjax.models.temporal_transformer import Encoder, sinusoids
 
 
 class ClipDetector(nn.Module):
@@ -47,14 +40,26 @@ class ClipDetector(nn.Module):
             which stay as they are, and no stochastic depth. Which of its parameters move is the
             optimiser's `freeze`.
         remat: recompute the backbone in the backward pass.
+        pyramid: channels of each of the last levels of a feature pyramid, whose means stand for
+            that of the last map; 0: no pyramid.
+        spatial_attention: a gate on every cell of the last map.
+        scales: sides of the frames, to look at each at several and weigh what was seen; none: one.
+        frequency: `dct` or `fft`, a stream of the frequencies of every frame beside the backbone;
+            or `none`.
+        frequency_channels: of that stream's convolutions.
         projection: width to which a linear layer brings the vectors of the frames; 0: no layer.
-        temporal: `lstm`, `gru`, `transformer` or `none`.
+        temporal: `lstm`, `gru`, `conv_lstm` (over the last maps), `transformer` or `none`.
         layers: of the temporal module.
         hidden: width of a recurrent state, of one direction.
         bidirectional: recurrent layers read in both directions.
         layer_norm: of the LSTM's products and cell.
         peephole: the LSTM's gates see the cell.
-        heads: of the Transformer, whose width is that of the vectors it reads.
+        cross_attention: the states ask the vectors of all frames.
+        self_attention: the states ask each other.
+        join: what the temporal module read stands beside its states: `residual`, a projection is
+            added; `gate`, a learned gate mixes the two; or `none`.
+        dual_pathway: a Transformer beside the recurrence; what is pooled of the two is weighed.
+        heads: of the Transformer, whose width is that of the vectors it reads, and of attention.
         feed_forward: width between the Transformer's linear layers.
         positions: `sinusoidal`, `learned` (for the config's number of frames) or `none`, added to
             what the Transformer reads; they count from the first place of the clip, padding or not.
@@ -77,6 +82,11 @@ class ClipDetector(nn.Module):
     padding: str = "auto"
     base_train: bool = True
     remat: bool = False
+    pyramid: int = 0
+    spatial_attention: bool = False
+    scales: tuple[int, ...] = ()
+    frequency: str = "none"
+    frequency_channels: tuple[int, ...] = (32, 64, 128)
     projection: int = 0
     temporal: str = "lstm"
     layers: int = 1
@@ -84,6 +94,10 @@ class ClipDetector(nn.Module):
     bidirectional: bool = True
     layer_norm: bool = False
     peephole: bool = False
+    cross_attention: bool = False
+    self_attention: bool = False
+    join: str = "none"
+    dual_pathway: bool = False
     heads: int = 4
     feed_forward: int = 512
     positions: str = "sinusoidal"
@@ -104,32 +118,39 @@ class ClipDetector(nn.Module):
 
         Args:
             inputs: `mask` bool[B,T], and `features` f32[B,T,D] or normalised frames
-                `rgb` f32[B,T,S,S,3]; what a frame outside the mask holds changes nothing, batch
-                statistics included.
+                `rgb` f32[B,T,S,S,3], with `scales` also `rgb_224` … for each smaller one; what a
+                frame outside the mask holds changes nothing, batch statistics included.
             train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
 
         Returns:
             f32[B]; and `features` f32[B,F], what the classifier reads, `frame_features` f32[B,T,F],
             what the pooling reads, and with attention `frame_attention` f32[B,T], the weight of
-            every frame.
+            every frame. With two pathways `stream_weights` f32[B,2], of the recurrent one and of
+            the other; with scales `scale_weights` f32[B,T,S], the largest first.
         """
         mask = inputs["mask"]
-        frames = self._encode(inputs, mask, train=train)
+        frames, maps, outputs = self._encode(inputs, mask, train=train)
         if self.projection:
-            frames = Dense(_scaled(self.projection, self.width), name="projection")(frames)
-        states = self._temporal(frames, mask, train=train)
-        features, weights = self._pool(states, mask)
-        widths = [_scaled(width, self.width) for width in self.classifier]
-        logits = classify(features, widths, self.dropout, train=train)
-        outputs = {"features": features, "frame_features": states} | weights
+            frames = Dense(scaled(self.projection, self.width), name="projection")(frames)
+        states = self._temporal(frames, maps, mask, train=train)
+        states = self._look_around(states, frames, mask, train=train)
+        both = self.temporal in RECURRENT and self.bidirectional
+        path = self._pool(states, mask, "pooling", bidirectional=both)
+        if self.dual_pathway:
+            path, outputs["stream_weights"] = self._beside(path, frames, mask, train=train)
+        widths = [scaled(width, self.width) for width in self.classifier]
+        logits = classify(path.vector, widths, self.dropout, train=train)
+        outputs |= {"features": path.vector, "frame_features": path.states}
+        if path.attention is not None:
+            outputs["frame_attention"] = path.attention
         return logits if train else logits / self.temperature, outputs
 
     def _encode(
         self, inputs: Mapping[str, Array], mask: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B T D"]:
+    ) -> "Encoded":
         if self.features:
             # Whatever a padding frame holds, even NaN, must not reach a sum.
-            return jnp.where(mask[..., None], inputs["features"], 0)
+            return Encoded(jnp.where(mask[..., None], inputs["features"], 0), None, {})
         network = make_backbone(
             self.backbone,
             width=self.width,
@@ -139,31 +160,61 @@ class ClipDetector(nn.Module):
             compute=self.compute,
             module_name="backbone",
         )
-        maps = encode_frames(
-            network, inputs["rgb"], mask, train=train and self.base_train, remat=self.remat
-        )["top"]
-        return jnp.mean(maps.astype(jnp.float32), axis=(2, 3))
+        channels = scaled(self.pyramid, self.width)
+        pyramid = Pyramid(channels, self.compute, name="pyramid") if self.pyramid else None
+        gate = SpatialAttention(self.compute, name="spatial") if self.spatial_attention else None
+        outputs: dict[str, Array] = {}
+        views = [
+            see_frames(
+                network,
+                inputs[name],
+                mask,
+                gate=gate,
+                pyramid=pyramid,
+                train=train and self.base_train,
+                remat=self.remat,
+            )
+            for name in stream_names(self.scales)
+        ]
+        vectors, maps = views[0]
+        if len(views) > 1:
+            vectors, outputs["scale_weights"] = ScaleAttention(name="scales")(
+                [vectors for vectors, _ in views]
+            )
+        if self.frequency != "none":
+            widths = tuple(scaled(width, self.width) for width in self.frequency_channels)
+            stream = FrequencyCNN(self.frequency, widths, self.compute, name="frequency")
+            seen = stream(inputs["rgb"], mask, train=train)
+            vectors = jnp.concatenate([vectors, seen], axis=-1)
+        return Encoded(vectors, maps, outputs)
 
     def _temporal(
-        self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"], *, train: bool
+        self,
+        x: Float[Array, "B T D"],
+        maps: Float[Array, "B T h w C"] | None,
+        mask: Bool[Array, "B T"],
+        *,
+        train: bool,
     ) -> Float[Array, "B T E"]:
         if self.temporal == "none":
             return x
         if self.temporal == "transformer":
-            encoder = Encoder(
+            return self._encoder(x, mask, train=train)
+        hidden = scaled(self.hidden, self.width)
+        if self.temporal == CONV_LSTM:
+            recurrent = ConvRecurrent(
+                hidden,
                 self.layers,
-                self.heads,
-                _scaled(self.feed_forward, self.width),
-                self.norm_first,
-                self.activation,
-                self.temporal_dropout,
+                self.bidirectional,
+                self.remat,
                 self.compute,
-                name="encoder",
+                name="conv_recurrent",
             )
-            return encoder(x + self._positions(x.shape[1], x.shape[2]), mask, train=train)
-        recurrent = Recurrent(
+            assert maps is not None, "check_options refuses stored features here"
+            return recurrent(maps, mask)
+        return Recurrent(
             self.temporal,
-            _scaled(self.hidden, self.width),
+            hidden,
             self.layers,
             self.bidirectional,
             self.layer_norm,
@@ -171,8 +222,45 @@ class ClipDetector(nn.Module):
             self.temporal_dropout,
             self.compute,
             name="recurrent",
+        )(x, mask, train=train)
+
+    def _encoder(
+        self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T D"]:
+        encoder = Encoder(
+            self.layers,
+            self.heads,
+            scaled(self.feed_forward, self.width),
+            self.norm_first,
+            self.activation,
+            self.temporal_dropout,
+            self.compute,
+            name="encoder",
         )
-        return recurrent(x, mask, train=train)
+        return encoder(x + self._positions(x.shape[1], x.shape[2]), mask, train=train)
+
+    def _look_around(
+        self, states: Array, frames: Array, mask: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T E"]:
+        """The states after what they find in the frames, in each other, and beside them."""
+        if self.cross_attention:
+            attend = AttendTo(self.heads, self.temporal_dropout, self.compute, name="cross")
+            states = attend(states, frames, mask, train=train)
+        if self.self_attention:
+            attend = AttendTo(self.heads, self.temporal_dropout, self.compute, name="self")
+            states = attend(states, states, mask, train=train)
+        return states if self.join == "none" else Join(self.join, name="join")(states, frames)
+
+    def _beside(
+        self, path: Pathway, frames: Array, mask: Bool[Array, "B T"], *, train: bool
+    ) -> tuple[Pathway, Float[Array, "B 2"]]:
+        """A pathway of attention beside the recurrent one: their mean by weights, and these."""
+        states = self._encoder(frames, mask, train=train)
+        states = Dense(path.states.shape[-1], name="encoder_projection")(states)
+        other = self._pool(states, mask, "encoder_pooling", bidirectional=False)
+        hidden = scaled(self.hidden, self.width)
+        weights = weigh_views([path.vector, other.vector], hidden, prefix="pathway")
+        return mix_pathways(path, other, weights), weights
 
     def _positions(self, length: int, width: int) -> Float[Array, "#T #D"]:
         if self.positions == "learned":
@@ -182,66 +270,19 @@ class ClipDetector(nn.Module):
         return jnp.zeros((1, 1))
 
     def _pool(
-        self, x: Float[Array, "B T E"], mask: Bool[Array, "B T"]
-    ) -> tuple[Float[Array, "B E"], dict[str, Array]]:
+        self, x: Float[Array, "B T E"], mask: Bool[Array, "B T"], name: str, *, bidirectional: bool
+    ) -> Pathway:
         if self.pooling == "mean":
-            return masked_mean(x, mask), {}
+            return Pathway(x, masked_mean(x, mask), None)
         if self.pooling == "last":
-            both = self.temporal in CELLS and self.bidirectional
-            return last_state(x, mask, bidirectional=both), {}
+            return Pathway(x, last_state(x, mask, bidirectional=bidirectional), None)
         kind = QueryAttention if self.pooling == "query" else TemporalAttention
-        features, weights = kind(name="pooling")(x, mask)
-        return features, {"frame_attention": weights}
+        return Pathway(x, *kind(name=name)(x, mask))
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Checks the options that only make sense together or from a list.
+class Encoded(NamedTuple):
+    """A vector for every frame, the last maps where there are frames, and outputs of the model."""
 
-    Raises:
-        UsageError: an unknown name, a GRU with what only the LSTM has, heads that do not divide the
-            Transformer's width, no layer, a temperature that is not positive, or not one dropout
-            rate per layer of the classifier.
-    """
-    for key, valid in (
-        ("temporal", TEMPORAL),
-        ("pooling", POOLING),
-        ("positions", POSITIONS),
-        ("activation", ACTIVATIONS),
-    ):
-        if options[key] not in valid:
-            raise unknown(key, options[key], valid)
-    find_backbone(options["backbone"], options["padding"])
-    check_classifier(options["classifier"], options["dropout"])
-    if options["layers"] < 1:
-        raise UsageError(f"layers is {options['layers']}; temporal=none leaves the module out")
-    if options["temperature"] <= 0:
-        raise UsageError(f"temperature must be positive, not {options['temperature']}")
-    if options["temporal"] in CELLS:
-        check_cell(
-            options["temporal"], layer_norm=options["layer_norm"], peephole=options["peephole"]
-        )
-    if options["temporal"] == "transformer":
-        width = frame_width(options)
-        if width % options["heads"]:
-            raise UsageError(f"{options['heads']} heads do not divide the width {width}")
-
-
-def frame_width(options: Mapping[str, Any]) -> int:
-    """Returns the width of the vectors that the temporal module reads."""
-    if options["projection"]:
-        return _scaled(options["projection"], options["width"])
-    return options["features"] or backbone_channels(options["backbone"], options["width"])
-
-
-def find_streams(options: Mapping[str, Any], size: int) -> dict[str, int]:
-    """Returns the side of the image stream, of which there is none with stored features."""
-    return {} if options["features"] else {"rgb": size}
-
-
-def find_extras(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns `features` where they are read in place of frames."""
-    return ("features",) if options["features"] else ()
-
-
-def _scaled(width: int, factor: float) -> int:
-    return max(8, int(width * factor))
+    vectors: Float[Array, "B T D"]
+    maps: Float[Array, "B T h w C"] | None
+    outputs: dict[str, Array]

@@ -22,12 +22,14 @@ class ConvLSTM(nn.Module):
     Attributes:
         features: channels of the state.
         kernel_size: side of both kernels, SAME padding.
+        reverse: read the clip from its end.
         remat: recompute the gates in the backward pass instead of keeping them for every frame.
         compute: dtype and lowering; the cell state stays in float32.
     """
 
     features: int
     kernel_size: int = 3
+    reverse: bool = False
     remat: bool = False
     compute: Compute = Compute()
 
@@ -37,7 +39,8 @@ class ConvLSTM(nn.Module):
     ) -> Float[Array, "B T h w o"]:
         """Returns the hidden state after every frame; a masked frame leaves the state as it was.
 
-        The last entry along T is therefore the state after the last valid frame.
+        The last entry along T is therefore the state after the last valid frame; in reverse, the
+        first one that after the first.
         """
         b, t, h, w, inputs = x.shape
         dtype, lowering = self.compute.dtype, self.compute.lowering
@@ -66,8 +69,48 @@ class ConvLSTM(nn.Module):
         shape = (b, h, w, self.features)
         start = (jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.float32))
         frames = (driven.swapaxes(0, 1), mask.swapaxes(0, 1))  # time first
-        _, states = lax.scan(body, start, frames)
+        _, states = lax.scan(body, start, frames, reverse=self.reverse)
         return states.swapaxes(0, 1)
+
+
+class ConvRecurrent(nn.Module):
+    """Layers of `ConvLSTM` whose states are averaged over the map: `layer1_forward`, ….
+
+    Attributes:
+        features: channels of the state of one direction.
+        layers: how many, each over the states of the one below.
+        bidirectional: read the clip in both directions; the states stand side by side.
+        remat: see `ConvLSTM`.
+        compute: dtype and lowering.
+    """
+
+    features: int
+    layers: int = 1
+    bidirectional: bool = True
+    remat: bool = False
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B T h w i"], mask: Bool[Array, "B T"]
+    ) -> Float[Array, "B T O"]:
+        """Returns the states of the last layer for every frame; zeros outside the mask.
+
+        Args:
+            x: maps, finite also where the mask is False.
+            mask: frames that are there; both directions pass over the others.
+        """
+        for number in range(1, self.layers + 1):
+            states = [self._layer(f"layer{number}_forward", reverse=False)(x, mask)]
+            if self.bidirectional:
+                states.append(self._layer(f"layer{number}_backward", reverse=True)(x, mask))
+            x = jnp.concatenate(states, axis=-1)
+        return jnp.where(mask[..., None], jnp.mean(x.astype(jnp.float32), axis=(2, 3)), 0)
+
+    def _layer(self, name: str, *, reverse: bool) -> ConvLSTM:
+        return ConvLSTM(
+            self.features, reverse=reverse, remat=self.remat, compute=self.compute, name=name
+        )
 
 
 def _gates(z: Array, cell: Array) -> tuple[Array, Array]:

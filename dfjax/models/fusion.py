@@ -1,6 +1,7 @@
 """How several views of the same clip become one."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -95,3 +96,29 @@ class AttendTo(nn.Module):
             keys = nn.LayerNorm(epsilon=EPSILON, name="context_norm")(context)
         attention = Attention(self.heads, self.dropout, self.compute, name="attention")
         return states + attention(queries, keys, mask, train=train)
+
+
+class Pathway(NamedTuple):
+    """One way of looking along a clip.
+
+    Attributes:
+        states: of every frame.
+        vector: what is pooled of them.
+        attention: weight of every frame in it, where it has one.
+    """
+
+    states: Float[Array, "B T E"]
+    vector: Float[Array, "B E"]
+    attention: Float[Array, "B T"] | None
+
+
+def mix_pathways(first: Pathway, second: Pathway, weights: Float[Array, "B 2"]) -> Pathway:
+    """Returns the mean of two pathways by the weights that each clip gives them."""
+
+    def mean(a: Array, b: Array) -> Array:
+        return jnp.einsum("sb...,bs->b...", jnp.stack([a, b]), weights)
+
+    attention = None
+    if first.attention is not None and second.attention is not None:
+        attention = mean(first.attention, second.attention)
+    return Pathway(mean(first.states, second.states), mean(first.vector, second.vector), attention)

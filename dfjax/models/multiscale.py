@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import Compute, Conv
 from dfjax.models.pooling import TemporalAttention
 from dfjax.ops.padding import Padding
@@ -97,3 +98,32 @@ class ScaleAttention(nn.Module):
         everything = jnp.ones(views.shape[:2], bool)
         mean, weights = TemporalAttention(name="attention")(views, everything)
         return mean.reshape(b, t, width), weights.reshape(b, t, -1)
+
+
+def see_frames(
+    network: nn.Module,
+    clip: Float[Array, "B T H W 3"],
+    mask: Bool[Array, "B T"],
+    *,
+    gate: SpatialAttention | None,
+    pyramid: Pyramid | None,
+    train: bool,
+    remat: bool,
+) -> tuple[Float[Array, "B T D"], Float[Array, "B T h w c"]]:
+    """Returns a vector for every frame, the mean over its last map, and these maps.
+
+    Args:
+        network: backbone, see `encode_frames`.
+        clip: normalised frames.
+        mask: frames that are there.
+        gate: on the last maps, None: none.
+        pyramid: gives the vectors in place of the mean, None: the mean does.
+        train: mode of the backbone.
+        remat: see `encode_frames`.
+    """
+    levels = LEVELS if pyramid else 1
+    maps = encode_frames(network, clip, mask, train=train, levels=levels, remat=remat)
+    if gate:
+        maps["top"] = gate(maps["top"])
+    vectors = pyramid(maps) if pyramid else jnp.mean(maps["top"].astype(jnp.float32), axis=(2, 3))
+    return vectors, maps["top"]

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Key
 
 from dfjax.errors import unknown
-from dfjax.models import clip_detector, dual_stream, frame_classifier, two_stream
+from dfjax.models import clip_detector, clip_options, dual_stream, frame_classifier, two_stream
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
@@ -97,9 +97,9 @@ MODELS = {
     ),
     "clip_detector": Entry(
         clip_detector.ClipDetector,
-        clip_detector.find_streams,
-        clip_detector.check_options,
-        clip_detector.find_extras,
+        clip_options.find_streams,
+        clip_options.check_options,
+        clip_options.find_extras,
     ),
 }
 
