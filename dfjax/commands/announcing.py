@@ -11,7 +11,7 @@ from dfjax import FAKE
 from dfjax.commands.objective import find_class_weights
 from dfjax.data.feature_pack import read_record
 from dfjax.data.frame_counts import count_frames, summarise_frames
-from dfjax.data.sampling import find_pairs
+from dfjax.data.sampling import SELF_BLENDED, find_pairs
 
 
 def announce(
@@ -34,7 +34,8 @@ def announce(
         say(f"{split}: {len(chosen) - fakes} real, {fakes} fake videos")
     _say_frames(say, index.iloc[rows["train"]])
     _say_weights(say, index, rows["train"], config)
-    if config.data.pairing == "paired":
+    _say_draws(say, index.iloc[rows["train"]], config)
+    if config.data.pairing == "paired" and config.data.self_blend < 1:
         _say_pairs(say, index, rows["train"], labels)
     if (index["dataset"] == "synthetic").all():
         say("the data is synthetic: scores say nothing about real deepfakes")
@@ -79,6 +80,18 @@ def _say_weights(
             f"warning: data.pairing={config.data.pairing} already shows both classes equally often;"
             " class weights tip the balance again"
         )
+
+
+def _say_draws(say: Callable[[str], None], videos: pd.DataFrame, config: ConfigDict) -> None:
+    data = config.data
+    if data.self_blend:
+        say(f"{data.self_blend:.0%} of the fakes are {SELF_BLENDED}: two views of a real video")
+    if data.balance_datasets:
+        counts = videos["dataset"].value_counts().sort_index()
+        sets = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        say(f"data sets come equally often: {sets}")
+    if data.hard_mining:
+        say(f"{data.hard_mining:.0%} of an epoch goes by the losses of its videos")
 
 
 def _say_pairs(

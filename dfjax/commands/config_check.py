@@ -59,6 +59,7 @@ def check_config(config: ConfigDict) -> None:
     check_sampling(make_sampling(config))
     read_steps(config.profile)
     _check_loss(config)
+    _check_changes(config)
     for pair in config.optimizer.multipliers:
         if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
             raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
@@ -90,6 +91,22 @@ def _check_loss(config: ConfigDict) -> None:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "
             "--config.loss.method=1.0 or method_classes=0"
+        )
+
+
+def _check_changes(config: ConfigDict) -> None:
+    """What clips cannot be changed by."""
+    data, mixed = config.data, config.mix.mixup or config.mix.cutmix
+    if data.features and (data.self_blend or mixed):
+        raise UsageError(
+            "data.features are of clips as they are: blending and mixing need pixels; set "
+            "data.self_blend, mix.mixup and mix.cutmix to 0"
+        )
+    if data.flow and config.mix.mixup:
+        raise UsageError("mix.mixup cannot add optical flow; use mix.cutmix with data.flow")
+    if data.shuffle_labels and data.self_blend:
+        raise UsageError(
+            "data.shuffle_labels is a control that data.self_blend, whose labels are true, undoes"
         )
 
 

@@ -56,3 +56,12 @@ def test_class_weights_are_told_and_warned_of_where_batches_are_balanced():
     assert weights in lines and not any("tip the balance" in line for line in lines)
     lines = said("data.pairing=balanced", "loss.class_weights=3.3,0.6")
     assert weights in lines and any("tip the balance" in line for line in lines)
+
+
+def test_how_videos_are_drawn_is_told():
+    lines = said("data.self_blend=0.25", "data.balance_datasets=True", "data.hard_mining=0.5")
+    assert "25% of the fakes are self_blended: two views of a real video" in lines
+    assert "data sets come equally often: d (4)" in lines
+    assert "50% of an epoch goes by the losses of its videos" in lines
+    alone = [line for line in said("data.self_blend=1.0") if "no partner" in line]
+    assert not alone  # every real video is its own

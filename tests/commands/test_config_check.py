@@ -60,3 +60,17 @@ def test_what_can_be_monitored_are_numbers_of_the_validation():
 def test_losses_and_what_they_do_not_go_with(overrides, message):
     with pytest.raises(UsageError, match=message):
         check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.features=PACK", "mix.cutmix=1.0"], "need pixels"),
+        (["data.features=PACK", "data.self_blend=0.5"], "need pixels"),
+        (["data.flow=True", "mix.mixup=0.2"], "use mix.cutmix"),
+        (["data.shuffle_labels=True", "data.self_blend=0.5"], "control"),
+    ],
+)
+def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))
