@@ -123,7 +123,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
     for item in overrides:
         _check_override(item, _leaves(_parse([argument])))
     try:
-        return _parse([argument, *map(_quote_words, overrides)]).lock()
+        return _parse([argument, *_last_of_each(overrides)]).lock()
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"config {spec}: {error}") from error
 
@@ -151,7 +151,7 @@ def override(config: ConfigDict, items: Sequence[str]) -> ConfigDict:
     arguments = [f"--config.{item}" for item in items]
     for argument in arguments:
         _check_override(argument, _leaves(copy))
-    arguments = [_quote_words(argument) for argument in arguments]
+    arguments = _last_of_each(arguments)
     values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", copy, flag_values=values, sys_argv=arguments)
     try:
@@ -170,6 +170,11 @@ def _check_override(item: str, keys: dict[str, Any]) -> None:
         return
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)
     raise UsageError(f"config has no key {key!r}. Did you mean {near[0]!r}?")
+
+
+def _last_of_each(items: Sequence[str]) -> list[str]:
+    """The last override of every key; given twice, a tuple would become that of both."""
+    return [*{item.partition("=")[0]: _quote_words(item) for item in items}.values()]
 
 
 def _quote_words(item: str) -> str:

@@ -11,6 +11,7 @@ from dfjax.config import (
     find_config,
     from_dict,
     load_config,
+    override,
     to_json,
     to_yaml,
 )
@@ -55,8 +56,24 @@ def test_methods_held_back_need_no_quotes(text, methods):
     assert config.data.holdout_methods == methods
 
 
+def test_the_last_of_two_values_counts_and_a_copy_takes_further_ones():
+    repeated = [f"--config.model.dual_stream.dropout=({rate}, {rate})" for rate in (0.1, 0.2)]
+    config = load_config("dual_stream", repeated)
+    assert config.model.dual_stream.dropout == (0.2, 0.2)
+    items = ["train.epochs=7", "optimizer.freeze=('a=b',)", "data.holdout_methods=warp,blend"]
+    changed = override(config, items)
+    assert changed.is_locked and changed.model.dual_stream.dropout == (0.2, 0.2)
+    assert changed.optimizer.freeze == ("a=b",)
+    assert changed.data.holdout_methods == ("warp", "blend")
+    assert (changed.train.epochs, config.train.epochs) == (7, 30)
+    with pytest.raises(UsageError, match="Did you mean 'train.epochs'"):
+        override(config, ["train.epoch=7"])
+    with pytest.raises(UsageError, match="train.epochs=many"):
+        override(config, ["train.epochs=many"])
+
+
 @pytest.mark.parametrize(
-    ("override", "nearest"),
+    ("key", "nearest"),
     [
         ("--config.optimizer.learning_rat=1", "optimizer.learning_rate"),
         ("--config.learning_rate=1", "optimizer.learning_rate"),
@@ -64,9 +81,9 @@ def test_methods_held_back_need_no_quotes(text, methods):
         ("--config.data.pairng=paired", "data.pairing"),
     ],
 )
-def test_a_misspelt_key_names_the_nearest(override, nearest):
+def test_a_misspelt_key_names_the_nearest(key, nearest):
     with pytest.raises(UsageError, match=f"Did you mean '{nearest}'"):
-        load_config("dual_stream", [override])
+        load_config("dual_stream", [key])
 
 
 @pytest.mark.parametrize(
