@@ -10,9 +10,12 @@ from ml_collections import ConfigDict
 from scipy.special import expit
 
 from dfjax.commands import assembly
+from dfjax.commands.frozen_backbone import open_backbone
+from dfjax.data.preprocess import Preprocess
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring import make_predict_step
-from dfjax.shapes import Variables
+from dfjax.evaluation.scoring import Apply, PredictStep, make_predict_step
+from dfjax.models.frame_features import join, put_under
+from dfjax.shapes import Batch, Inputs, Variables
 from dfjax.training import workdir as workdirs
 from dfjax.training.checkpoint import KINDS, Checkpoints
 
@@ -25,9 +28,13 @@ class Detector:
 
     Attributes:
         config: of the workdir.
-        variables: `{"params", "batch_stats"}`.
+        variables: `{"params", "batch_stats"}`; of a run on stored features with those of the
+            backbone that computed them.
         checkpoint: for example `best/1200`.
         checkpoint_sha256: hash of the checkpoint's files.
+        workdir: where it was trained.
+        apply: of the model.
+        preprocess: of the model.
         predict_step: jitted `(variables, batch) -> {"logit": f32[B]}`.
     """
 
@@ -35,7 +42,10 @@ class Detector:
     variables: Variables
     checkpoint: str
     checkpoint_sha256: str
-    predict_step: Any
+    workdir: Path
+    apply: Apply
+    preprocess: Preprocess
+    predict_step: PredictStep
 
     def predict(self, clips: Array) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
@@ -66,13 +76,17 @@ class Detector:
             mask: `bool[N, T]`, False on padding frames.
             batch_size: 0 takes the config's evaluation batch.
         """
-        n, t = clips.shape[:2]
-        pad = (batch_size or self.config.eval.batch_size) - n
-        batch = {
-            "clip": np.concatenate([clips, np.zeros((pad, *clips.shape[1:]), np.uint8)]),
-            "mask": np.concatenate([mask, np.ones((pad, t), bool)]),
-        }
-        return np.asarray(self.predict_step(self.variables, batch)["logit"])[:n]
+        batch = pad_batch(clips, mask, batch_size or self.config.eval.batch_size)
+        return np.asarray(self.predict_step(self.variables, batch)["logit"])[: len(clips)]
+
+
+def pad_batch(clips: Array, mask: Array, batch_size: int) -> dict[str, Array]:
+    """Returns a batch of `batch_size` clips: black ones, all frames valid, follow those given."""
+    missing = batch_size - len(clips)
+    return {
+        "clip": np.concatenate([clips, np.zeros((missing, *clips.shape[1:]), np.uint8)]),
+        "mask": np.concatenate([mask, np.ones((missing, mask.shape[1]), bool)]),
+    }
 
 
 def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
@@ -90,16 +104,33 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
     folder = Path(workdir)
     config = workdirs.load(folder)
     model, preprocess = assembly.make_model(config), assembly.make_config_preprocess(config)
+    backbone = open_backbone(folder) if config.data.features else None
     checkpoints = Checkpoints(folder)
     try:
         step, variables = checkpoints.restore_variables(checkpoint)
         sha256 = checkpoints.sha256(checkpoint, step)
     finally:
         checkpoints.close()
+    if backbone:
+        model, variables = put_under(model, backbone.fns), join(variables, backbone.variables)
+        preprocess = read_either(preprocess, backbone.preprocess)
     return Detector(
         config=config,
         variables=variables,
         checkpoint=f"{checkpoint}/{step}",
         checkpoint_sha256=sha256,
+        workdir=folder,
+        apply=model.apply,
+        preprocess=preprocess,
         predict_step=make_predict_step(model.apply, preprocess),
     )
+
+
+def read_either(features: Preprocess, crops: Preprocess) -> Preprocess:
+    """Returns the preprocessing of a model that reads stored features, or computes them."""
+
+    def preprocess(batch: Batch, rng: Any, *, train: bool) -> Inputs:
+        chosen = features if "features" in batch else crops
+        return chosen(batch, rng, train=train)
+
+    return preprocess

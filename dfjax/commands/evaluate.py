@@ -10,6 +10,12 @@ columns video_id, label (1 = fake) and fake_prob or logit; without --out it is o
 --index names the data to score (of a pack, or of crops, which are packed first); with --predictions
 it says who is in each video, so that people also in training are noticed.
 
+--mc-dropout, --ensemble and --flip score every clip several times: predictions.parquet then has the
+columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (do they
+tell wrong verdicts?), and uncertainty.png shows risk against coverage.
+
+  dfjax evaluate --workdir runs/s0a --mc-dropout 20 --ensemble runs/s1 last --flip
+
 A video scores the mean fake_prob of its clips; intervals are 95 %, from 1,000 resamples of videos.
 Exit code 1: a flag of severity `error` was raised, such as an identity also in training.
 """
@@ -20,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfjax.commands.main import add_json, finite, print_json
+from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
 
 if TYPE_CHECKING:
@@ -39,20 +46,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=Path, metavar="FILE", help="other data than the run's")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
+    add_scoring_options(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates and returns the exit code."""
+    scoring = read_scoring_options(args)
     if args.workdir:
         from dfjax.commands.evaluate_workdir import evaluate_workdir
 
         split = args.split or "test"
         out = args.out or args.workdir / "eval" / split
         result = evaluate_workdir(
-            args.workdir, split=split, index=args.index, checkpoint=args.checkpoint, out=out
+            args.workdir,
+            split=split,
+            index=args.index,
+            checkpoint=args.checkpoint,
+            out=out,
+            scoring=scoring,
         )
     else:
+        if any(scoring.values()):
+            raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir")
         result, out = evaluate_tables(args), args.out
     from dfjax.commands.evaluate_table import print_tables
 
@@ -95,11 +111,12 @@ def evaluate_tables(args: argparse.Namespace) -> dict[str, Any]:
 def write_results(
     out: Path, predictions: "pd.DataFrame", result: dict[str, Any], context: "Context", title: str
 ) -> None:
-    """Writes `predictions.parquet`, `metrics.json` and `roc.png` to folder `out`."""
+    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and, of draws, `uncertainty.png`."""
     from dfjax.data.records import atomic_path
     from dfjax.evaluation.plots import plot_roc
     from dfjax.evaluation.predictions import write_predictions
     from dfjax.evaluation.report import split_methods, split_unseen
+    from dfjax.evaluation.uncertainty_plot import plot_uncertainty
 
     write_predictions(
         predictions,
@@ -109,5 +126,7 @@ def write_results(
     )
     seen, unseen = split_unseen(predictions, context.heldout_methods)
     plot_roc(seen, result["overall"], out / "roc.png", unseen=split_methods(unseen), title=title)
+    if "uncertainty" in result:
+        plot_uncertainty(seen, out / "uncertainty.png", title=title)
     with atomic_path(out / "metrics.json") as partial:
         partial.write_text(json.dumps(finite(result), indent=2) + "\n", encoding="utf-8")

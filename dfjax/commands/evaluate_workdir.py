@@ -1,7 +1,7 @@
 """The evaluation of a workdir: its detector on its own data, or on another index."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,20 @@ import pandas as pd
 
 from dfjax.commands import assembly
 from dfjax.commands.auditing import list_accepted_links, read_accepted
-from dfjax.commands.detector import Detector, load
+from dfjax.commands.committee import Committee, load_committee
+from dfjax.commands.detector import Detector
 from dfjax.commands.evaluate import write_results
 from dfjax.commands.progress import track
 from dfjax.commands.training import use_compilation_cache
 from dfjax.data.error_log import read_errors
-from dfjax.data.pack import Pack, open_pack, pack
+from dfjax.data.feature_pack import FeaturePack, is_feature_pack, open_features
+from dfjax.data.frame_store import FrameStore
+from dfjax.data.pack import open_pack, pack
 from dfjax.data.pack_reader import MANIFEST
 from dfjax.data.records import SPLITS, find_index
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.plots import plot_curves
 from dfjax.evaluation.report import Context, make_metrics
 from dfjax.evaluation.scoring import score
@@ -29,59 +33,83 @@ EXAMPLES = 24
 
 
 def evaluate_workdir(
-    workdir: Path, *, split: str, index: Path | None, checkpoint: str, out: Path
+    workdir: Path,
+    *,
+    split: str,
+    index: Path | None,
+    checkpoint: str,
+    out: Path,
+    scoring: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns the content of `metrics.json`, after writing it and all that belongs to it to `out`.
+
+    Args:
+        workdir: of the detector.
+        split: which videos.
+        index: other data than the run's.
+        checkpoint: `best` or `last`.
+        out: folder of the results.
+        scoring: further arguments of `load_committee`.
 
     Raises:
         UsageError: no such split, checkpoint or data, or a split without videos.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    detector = load(workdir, checkpoint)
+    committee = load_committee(workdir, checkpoint, **scoring)
     use_compilation_cache(workdir)
+    detector, *others = committee.members
     config = detector.config
-    training = _training_data(detector, workdir, needed=index is None)
+    training = _training_data(detector, needed=index is None)
+    trained_on = [_trained_on(training, detector)]
+    trained_on += [_trained_on(_training_data(m, needed=False), m) for m in others]
     data = training if index is None else open_index(index, out)
     assert data is not None
+    committee.check_data(data)
     rows = _rows(data, detector, split, own=index is None)
     batches = track(assembly.eval_batches(data, config, rows), total=None, what="scoring")
-    predictions = score(detector.predict_step, detector.variables, batches, data.index, split=split)
+    predictions = score(committee.step, committee.variables, batches, data.index, split=split)
     history = workdir / "history.csv"
     context = Context(
-        heldout_methods=tuple(config.data.holdout_methods),
+        heldout_methods=_held_back(committee),
         index=data.index,
-        train_index=_trained_on(training, detector),
+        train_index=_join_indexes(trained_on),
         history=pd.read_csv(history) if history.is_file() else None,
-        checkpoint=detector.checkpoint,
+        checkpoint=committee.checkpoint,
         split=split,
         unreadable=count_unreadable(data),
-        flags=read_accepted(workdir),
+        flags=_read_accepted(committee),
         accepted=list_accepted_links(workdir, training.index) if training else {},
     )
     result = make_metrics(predictions, context)
     title = make_title(config.name, split, data.index["dataset"].iloc[rows])
     write_results(out, predictions, result, context, title)
-    write_sheet(predictions, data, out / "sheet.png", title)
+    crops = data.open_crops() if isinstance(data, FeaturePack) else data
+    if crops is None:
+        print(f"dfjax: no sheet.png: the crops of {data.path} are gone", file=sys.stderr)
+    else:
+        write_sheet(predictions, crops, out / "sheet.png", title)
     if context.history is not None and len(context.history):
         plot_curves(history, out / "curves.png")
     return result
 
 
-def open_index(index: Path, out: Path) -> Pack:
-    """Returns the pack that an index belongs to; crops that are not packed yet are packed in `out`.
+def open_index(index: Path, out: Path) -> FrameStore:
+    """Returns the pack that an index belongs to, of crops or features.
+
+    Crops that are not packed yet are packed in `out`.
 
     Raises:
         UsageError: there is no such index, or it names no crops.
     """
     folder = index if index.is_dir() else index.parent
     if (folder / MANIFEST).is_file() and find_index(index) == folder / "index.parquet":
-        return open_pack(folder)
+        return open_features(folder) if is_feature_pack(folder) else open_pack(folder)
     pack(index, out / "pack")
     return open_pack(out / "pack")
 
 
-def count_unreadable(data: Pack) -> int:
+def count_unreadable(data: FrameStore) -> int:
     """Returns how many videos could not be packed at all."""
     listed = {entry["video_id"] for entry in read_errors(data.path)}
     return len(listed - set(data.index["video_id"]))
@@ -93,8 +121,15 @@ def make_title(name: str, split: str, datasets: Iterable[str]) -> str:
     return f"{name} · {split} · {', '.join(found)} data"
 
 
-def write_sheet(predictions: pd.DataFrame, data: Pack, path: Path, title: str) -> None:
-    """Writes a contact sheet of videos of both classes, from the lowest to the highest score."""
+def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: str) -> None:
+    """Writes a contact sheet of videos of both classes, from the lowest to the highest score.
+
+    Args:
+        predictions: of the videos.
+        data: their crops.
+        path: the PNG file.
+        title: of the picture.
+    """
     examples = choose_examples(aggregate(clean(predictions)), EXAMPLES)
     if not len(examples):
         return
@@ -109,24 +144,47 @@ def write_sheet(predictions: pd.DataFrame, data: Pack, path: Path, title: str) -
     draw_sheet(tiles, path, title=title)
 
 
-def _training_data(detector: Detector, workdir: Path, *, needed: bool) -> Pack | None:
-    """The run's own data; where only other data is scored it may be gone, which is said."""
+def _training_data(detector: Detector, *, needed: bool) -> FrameStore | None:
+    """A run's own data; where only other data is scored it may be gone, which is said."""
     try:
-        return assembly.open_data(detector.config, workdir)
+        return assembly.open_data(detector.config, detector.workdir)
     except UsageError as error:
         if needed:
             raise
-        print(f"dfjax: leaks from training are not checked: {error}", file=sys.stderr)
+        print(
+            f"dfjax: leaks from training of {detector.workdir} are not checked: {error}",
+            file=sys.stderr,
+        )
         return None
 
 
-def _trained_on(training: Pack | None, detector: Detector) -> pd.DataFrame | None:
+def _trained_on(training: FrameStore | None, detector: Detector) -> pd.DataFrame | None:
     if training is None:
         return None
     return training.index.iloc[assembly.split_rows(training, detector.config, "train")]
 
 
-def _rows(data: Pack, detector: Detector, split: str, *, own: bool) -> np.ndarray:
+def _join_indexes(indexes: list[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """What any member was trained on: each video once."""
+    known = [index for index in indexes if index is not None]
+    return pd.concat(known).drop_duplicates("video_id") if known else None
+
+
+def _held_back(committee: Committee) -> tuple[str, ...]:
+    """The manipulations that no member was trained on."""
+    held = [set(member.config.data.holdout_methods) for member in committee.members]
+    return tuple(sorted(set.intersection(*held)))
+
+
+def _read_accepted(committee: Committee) -> list[Flag]:
+    """What the data of any member was accepted with."""
+    flags: list[Flag] = []
+    for workdir in dict.fromkeys(member.workdir for member in committee.members):
+        flags += [flag for flag in read_accepted(workdir) if flag not in flags]
+    return flags
+
+
+def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:
     """Rows of the split; another data set need not have the methods that the config names."""
     if own:
         return assembly.split_rows(data, detector.config, split)

@@ -9,6 +9,12 @@ an input scores the mean P(fake) of its clips: verdict fake from 0.5, confidence
 
 --out writes one PNG per input (frames with the face's box, score over time) and appends an audit
 line per input to predictions.jsonl (hashes of the file and the checkpoint, score, version, time).
+--mc-dropout, --ensemble and --flip score a clip several times: fake_prob is the mean, fake_prob_sd
+the standard deviation, entropy all uncertainty (natural logarithm), mutual_information what of it
+the members or passes disagree about. Inputs stand before --ensemble, which takes all that follows.
+
+  dfjax predict clip.mp4 --workdir runs/s0a --mc-dropout 20 --ensemble runs/s1 last --flip
+
 An input that cannot be scored gives one line that says why; the others go on, and the exit code
 is then 1.
 """
@@ -20,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dfjax.commands.main import add_json, print_json
+from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
 
 BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
@@ -40,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--align", action="store_true", help="as in `dfjax data extract --align`")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
+    add_scoring_options(parser)
     add_json(parser)
 
 
@@ -51,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name.replace('_', '-')} must be positive")
     if args.clips is not None and args.clips < 0:
         raise UsageError("--clips must not be negative")
+    read_scoring_options(args)  # before anything is looked for
     from dfjax.commands.predict_inputs import find_inputs
     from dfjax.data.detectors import check_alignable, make_detector
 
@@ -78,8 +87,9 @@ def _show(result: dict[str, Any], json: bool) -> dict[str, Any]:
         print(f"dfjax: {name}: {result['error']}", file=sys.stderr)
     elif not json:
         missed = f", {result['faces_missed']} without a face" if result["faces_missed"] else ""
+        spread = f" ± {result['fake_prob_sd']:.4f}" if "fake_prob_sd" in result else ""
         print(
-            f"{result['fake_prob']:.4f}  {result['verdict']}  {name}"
+            f"{result['fake_prob']:.4f}{spread}  {result['verdict']}  {name}"
             f"  ({result['frames_used']} frames{missed})",
             flush=True,
         )

@@ -11,20 +11,22 @@ from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
-from scipy.special import expit
 
 import dfjax
-from dfjax.commands.detector import load
+from dfjax.commands.assembly import make_sampling
+from dfjax.commands.committee import load_committee
 from dfjax.commands.predict import BATCH_SIZE
 from dfjax.commands.predict_inputs import Prepared, Settings, compute_sha256, prepare
 from dfjax.commands.progress import track
+from dfjax.commands.scoring_options import read_scoring_options
 from dfjax.commands.training import use_compilation_cache
-from dfjax.data.clips import Sampling
+from dfjax.data.clips import for_evaluation
 from dfjax.data.worker_pool import run_tasks
 from dfjax.evaluation.sheets import Strip, draw_strip
 
 CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
-ComputeLogits = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # `Detector.logits`
+Scores = dict[str, np.ndarray]  # of the clips of an input: `fake_prob`, and what is known besides
+ComputeScores = Callable[[np.ndarray, np.ndarray, int], Scores]  # `Committee.score`
 Entry = tuple[Path, Prepared | str]  # an input, and its clips or what is wrong with it
 
 
@@ -34,19 +36,19 @@ def predict(args: argparse.Namespace, inputs: list[Path]) -> Iterator[dict[str, 
     Clips of several inputs share a batch, which always has the same size, padded if need be: a
     score does not depend on what else was asked for.
     """
-    detector = load(args.workdir, args.checkpoint)
+    committee = load_committee(args.workdir, args.checkpoint, **read_scoring_options(args))
     use_compilation_cache(args.workdir)
-    settings = make_settings(detector.config, args)
+    settings = make_settings(committee.config, args)
     log = None
     if args.out:
-        log = AuditLog(args.out, inputs, detector.checkpoint, detector.checkpoint_sha256)
+        log = AuditLog(args.out, inputs, committee.checkpoint, committee.checkpoint_sha256)
     read = read_in_order(settings, inputs, workers=args.workers, time_limit=args.time_limit)
     entries = track(read, total=len(inputs), what="reading")
-    batch_size = args.batch_size or min(BATCH_SIZE, detector.config.eval.batch_size)
-    for path, prepared, probs in score_entries(detector.logits, entries, batch_size):
-        result = make_result(path, prepared, probs)
+    batch_size = args.batch_size or min(BATCH_SIZE, committee.config.eval.batch_size)
+    for path, prepared, scores in score_entries(committee.score, entries, batch_size):
+        result = make_result(path, prepared, scores)
         if log:
-            log.write(path, result, prepared, probs)
+            log.write(path, result, prepared, scores)
         yield result
 
 
@@ -54,7 +56,7 @@ def make_settings(config: ConfigDict, args: argparse.Namespace) -> Settings:
     """Returns how to cut clips: as the detector was trained, but for what the command says."""
     d = config.data
     return Settings(
-        sampling=Sampling(d.frames, d.sampling, d.stride),
+        sampling=for_evaluation(make_sampling(config)),
         clips=(d.eval_clips or CLIPS) if args.clips is None else args.clips,
         size=d.crop_size,
         detector=args.detector,
@@ -80,27 +82,28 @@ def read_in_order(
 
 
 def score_entries(
-    compute_logits: ComputeLogits, entries: Iterator[Entry], batch_size: int
-) -> Iterator[tuple[Path, Prepared | str, np.ndarray]]:
-    """Yields every input with P(fake) of its clips, once all of them have been in a batch."""
+    compute_scores: ComputeScores, entries: Iterator[Entry], batch_size: int
+) -> Iterator[tuple[Path, Prepared | str, Scores]]:
+    """Yields every input with the scores of its clips, once all of them have been in a batch."""
     open_entries: deque[Entry] = deque()
-    scored: list[float] = []  # of clips of the open entries, in order
+    scored: list[dict[str, float]] = []  # of clips of the open entries, in order
     clips: list[np.ndarray] = []
     masks: list[np.ndarray] = []
 
     def flush() -> None:
-        logits = compute_logits(np.stack(clips), np.stack(masks), batch_size)
-        scored.extend(expit(logits.astype(np.float64)))
+        columns = compute_scores(np.stack(clips), np.stack(masks), batch_size)
+        scored.extend(dict(zip(columns, values)) for values in zip(*columns.values()))
         clips.clear()
         masks.clear()
 
-    def closed() -> Iterator[tuple[Path, Prepared | str, np.ndarray]]:
+    def closed() -> Iterator[tuple[Path, Prepared | str, Scores]]:
         while open_entries:
             path, prepared = open_entries[0]
             count = 0 if isinstance(prepared, str) else len(prepared.clips)
             if count > len(scored):
                 return
-            yield path, prepared, np.array(scored[:count])
+            names = scored[0] if count else {}
+            yield path, prepared, {n: np.array([row[n] for row in scored[:count]]) for n in names}
             del scored[:count]
             open_entries.popleft()
 
@@ -118,23 +121,24 @@ def score_entries(
     yield from closed()
 
 
-def make_result(path: Path, prepared: Prepared | str, probs: np.ndarray) -> dict[str, Any]:
-    """Returns the JSON form of CONTRACTS for one input."""
+def make_result(path: Path, prepared: Prepared | str, scores: Scores) -> dict[str, Any]:
+    """Returns the JSON form of CONTRACTS for one input; all scores are means over its clips."""
     result: dict[str, Any] = {
         "input": str(path), "status": "ok", "fake_prob": None, "confidence": None,
         "verdict": None, "frames_used": 0, "faces_missed": 0, "error": None,
     }  # fmt: skip
     if isinstance(prepared, str):
         return result | {"status": "error", "error": prepared}
-    prob = float(probs.mean())
+    means = {name: float(values.mean()) for name, values in scores.items()}
+    prob = means["fake_prob"]
     if not np.isfinite(prob):
         return result | {"status": "error", "error": "the detector gives no finite score"}
     return result | {
-        "fake_prob": prob,
         "confidence": max(prob, 1.0 - prob),
         "verdict": "fake" if prob >= 0.5 else "real",
         "frames_used": prepared.frames_used,
         "faces_missed": prepared.faces_missed,
+        **means,
     }
 
 
@@ -160,7 +164,7 @@ class AuditLog:
             self.pictures[path] = folder / f"{name}.png"
 
     def write(
-        self, path: Path, result: dict[str, Any], prepared: Prepared | str, probs: np.ndarray
+        self, path: Path, result: dict[str, Any], prepared: Prepared | str, scores: Scores
     ) -> None:
         """Appends the audit line of one input, and draws its strip if it was scored."""
         line = {
@@ -175,7 +179,7 @@ class AuditLog:
             file.write(json.dumps(line) + "\n")
         if not isinstance(prepared, str) and result["status"] == "ok":
             title = path.name.encode("utf-8", "replace").decode()  # names may not be text
-            strip = make_strip(prepared, probs)
+            strip = make_strip(prepared, scores["fake_prob"])
             draw_strip(strip, self.pictures[path], title=title, fake_prob=result["fake_prob"])
 
 

@@ -15,6 +15,7 @@ from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.metrics import Metrics
+from dfjax.evaluation.uncertainty import compute_uncertainty
 
 SEVERITIES = ("error", "warning", "info")
 VIDEO_SCORE = "a video scores the mean fake_prob of its clips or frames; threshold 0.5"
@@ -54,7 +55,8 @@ def make_metrics(
 
     `overall`, `by_dataset`, `by_method` and `macro` (the plain mean over `by_method`) leave out
     the manipulations held back from training; those are in `unseen_methods`. A manipulation is
-    measured against all real videos of its data set.
+    measured against all real videos of its data set. Predictions of several draws have the block
+    `uncertainty` (`uncertainty.compute_uncertainty`).
 
     Args:
         predictions: the table of CONTRACTS.
@@ -65,6 +67,7 @@ def make_metrics(
     seen, unseen = split_unseen(predictions, context.heldout_methods)
     overall = metrics.compute(seen, resamples=resamples)
     by_method = _compute_each(split_methods(seen), resamples)
+    uncertainty = compute_uncertainty(seen)
     datasets = {str(name): rows for name, rows in seen.groupby("dataset")}
     return {
         "overall": overall,
@@ -72,6 +75,7 @@ def make_metrics(
         "by_method": by_method,
         "macro": metrics.macro_mean(list(by_method.values())),
         "unseen_methods": _compute_each(split_methods(unseen), resamples),
+        **({"uncertainty": uncertainty} if uncertainty else {}),
         "flags": find_flags(predictions, seen, overall, context),
         "n": count(predictions, context.unreadable),
         "frames_per_video": _count_frames(predictions, context.index),

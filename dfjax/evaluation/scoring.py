@@ -21,7 +21,7 @@ Apply = Callable[..., tuple[Logits, Mapping[str, Any], Any]]
 Preprocess = Callable[..., Inputs]
 """`preprocess(batch, rng, *, train) -> inputs`, of `dfjax.data.preprocess`."""
 
-PredictStep = Callable[[Any, Batch], dict[str, Array]]
+PredictStep = Callable[[Any, Mapping[str, Any]], dict[str, Array]]
 """`step(variables, batch)`, see `score`."""
 
 # What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def asked(monkeypatch):
             raise UsageError("absent is not a workdir")
         calls.append((workdir, checkpoint))
         config = load_config("dual_stream:tiny")
-        return detectors.Detector(config, VARIABLES, f"{checkpoint}/12", "0" * 64, None)
+        return detectors.Detector(
+            config, VARIABLES, f"{checkpoint}/12", "0" * 64, Path(workdir), *[print] * 3
+        )
 
     monkeypatch.setattr(detectors, "load", load)
     return calls

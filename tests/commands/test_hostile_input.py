@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dfjax.commands import predict_run
+from dfjax.commands.committee import Committee
 from dfjax.commands.detector import Detector
 from dfjax.commands.main import main
 from dfjax.config import base
@@ -44,8 +45,8 @@ def files_of(folder):
     )
 
 
-def tiny_detector():
-    """A detector with a real compiled step: one convolution over the clip."""
+def tiny_committee():
+    """A committee of one, with a real compiled step: one convolution over the clip."""
     config = base()
     config.data.frames, config.data.stride, config.data.crop_size = 3, 2, SIZE
 
@@ -61,7 +62,10 @@ def tiny_detector():
     preprocess = make_preprocess({"hq": SIZE}, mean=(0.5,) * 3, std=(0.5,) * 3)
     kernel = jax.random.normal(jax.random.key(0), (3, 3, 3, 8))
     step = make_predict_step(apply, preprocess)
-    return Detector(config, {"kernel": kernel}, "best/1", "c" * 64, step)
+    detector = Detector(
+        config, {"kernel": kernel}, "best/1", "c" * 64, Path("w"), apply, preprocess, step
+    )
+    return Committee((detector,), lambda variables, batch: step(variables[0], batch))
 
 
 def predict(capsys, folder, out):
@@ -75,8 +79,8 @@ def test_predict_names_every_file_and_scores_the_good_as_alone(
     corpus, tmp_path, capsys, monkeypatch
 ):
     folder, alone = corpus
-    detector = tiny_detector()
-    monkeypatch.setattr(predict_run, "load", lambda workdir, checkpoint: detector)
+    committee = tiny_committee()
+    monkeypatch.setattr(predict_run, "load_committee", lambda *arguments, **options: committee)
     monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
     code, results, errors = predict(capsys, folder, tmp_path / "out")
     assert code == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from dfjax.commands import predict_inputs, predict_run
 from dfjax.commands.main import main
@@ -29,16 +30,17 @@ class Brightness:
         self.config.data.crop_size = 32
         self.batches = []
 
-    def logits(self, clips, mask, batch_size=0):
+    def score(self, clips, mask, batch_size):
         self.batches.append((len(clips), batch_size))
         assert clips.dtype == np.uint8 and clips.shape[1:] == (T, 32, 32, 3)
-        return (clips.mean((1, 2, 3, 4), where=mask[:, :, None, None, None]) - 128) / 32
+        logits = (clips.mean((1, 2, 3, 4), where=mask[:, :, None, None, None]) - 128) / 32
+        return {"fake_prob": expit(logits)}
 
 
 @pytest.fixture
 def detector(monkeypatch):
     stub = Brightness()
-    monkeypatch.setattr(predict_run, "load", lambda workdir, checkpoint: stub)
+    monkeypatch.setattr(predict_run, "load_committee", lambda *arguments, **options: stub)
     monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
     return stub
 
@@ -146,12 +148,12 @@ def test_clips_of_several_inputs_share_batches_and_none_is_mixed_up(batch_size):
     inputs = [prepared(10, 20), "broken", prepared(30), prepared(40, 50, 60), "broken"]
     stub = Brightness()
     entries = iter([(Path(str(i)), entry) for i, entry in enumerate(inputs)])
-    scored = list(score_entries(stub.logits, entries, batch_size))
+    scored = list(score_entries(stub.score, entries, batch_size))
     assert [path.name for path, _, _ in scored] == list("01234")
-    logits = [np.log(p / (1 - p)) * 32 + 128 for _, _, p in scored]
     expected = [[10, 20], [], [30], [40, 50, 60], []]
-    for got, wanted in zip(logits, expected):
-        np.testing.assert_allclose(got, wanted, rtol=1e-9)
+    for (_, _, scores), wanted in zip(scored, expected):
+        probs = scores.get("fake_prob", np.zeros(0))
+        np.testing.assert_allclose(logit(probs) * 32 + 128, wanted, rtol=1e-9)
     assert {size for _, size in stub.batches} == {batch_size}
     assert sum(n for n, _ in stub.batches) == 6
 
@@ -164,7 +166,7 @@ def test_results_do_not_wait_for_inputs_that_follow():
         yield Path("b"), prepared(30)
         raise AssertionError("asked for more than was needed")
 
-    results = score_entries(stub.logits, entries(), 2)
+    results = score_entries(stub.score, entries(), 2)
     assert next(results)[0].name == "a"
 
 

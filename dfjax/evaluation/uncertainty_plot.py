@@ -1,0 +1,68 @@
+"""Picture of what uncertainty is worth: risk against coverage, and how sure right and wrong are."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, OTHERS, QUIET, REAL_COLOUR, figure
+from dfjax.evaluation.uncertainty import (
+    DOUBT,
+    aggregate_uncertainty,
+    find_errors,
+    risk_coverage,
+)
+
+SHOWN = {
+    "mutual_information": ("mutual information", OTHERS[0]),
+    "fake_prob_sd": ("standard deviation", OTHERS[1]),
+    DOUBT: ("min(p, 1 - p)", REAL_COLOUR),
+}
+
+
+def plot_uncertainty(
+    predictions: pd.DataFrame, path: str | os.PathLike[str], *, title: str = ""
+) -> None:
+    """Draws error rates of the surest videos, and the spread of right and wrong verdicts.
+
+    Args:
+        predictions: a table with `uncertainty.MEASURES`.
+        path: the PNG file.
+        title: of the picture.
+    """
+    videos = aggregate_uncertainty(predictions)
+    wrong = find_errors(videos)
+    with figure(path, 2, size=(10.0, 4.6)) as (drawn, axes):
+        _draw_risk(axes[0], videos, wrong)
+        _draw_spread(axes[1], videos["fake_prob_sd"].to_numpy(), wrong)
+        if title:
+            drawn.suptitle(title, x=0.01, ha="left", color=QUIET, fontsize=11)
+
+
+def _draw_risk(axes: Axes, videos: pd.DataFrame, wrong: np.ndarray) -> None:
+    best = risk_coverage(wrong.astype(np.float64), wrong)
+    axes.plot(*best, color=QUIET, lw=1, ls=(0, (4, 4)), label="errors known")
+    axes.axhline(wrong.mean(), color=QUIET, lw=1, label="no order")
+    for name, (label, colour) in SHOWN.items():
+        coverage, risk = risk_coverage(videos[name].to_numpy(np.float64), wrong)
+        axes.plot(coverage, risk, color=colour, label=f"{label}  {risk.mean():.3f}")
+    axes.set(xlabel="share of videos judged, the surest first", ylabel="error rate")
+    axes.set(title="Risk and coverage (area)", xlim=(0, 1.01), ylim=(-0.01, None))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.legend(fontsize=10)
+
+
+def _draw_spread(axes: Axes, spread: np.ndarray, wrong: np.ndarray) -> None:
+    bins = np.linspace(0, max(float(spread.max()), 1e-3), 26).tolist()
+    for chosen, name, colour in ((~wrong, "right", INK), (wrong, "wrong", FAKE_COLOUR)):
+        if chosen.any():
+            axes.hist(spread[chosen], bins, color=colour, alpha=0.25, lw=0)
+            text = f"{name} ({int(chosen.sum())})"
+            axes.hist(spread[chosen], bins, color=colour, histtype="step", lw=1.6, label=text)
+    axes.set(xlabel="standard deviation of P(fake) of a video", ylabel="videos", title="Verdicts")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2, fontsize=10)
