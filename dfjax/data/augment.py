@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
 from dfjax.data.augment_presets import BOX, COLOURS, GEOMETRIC, OPERATIONS, Values
@@ -140,7 +139,7 @@ def apply_draws(
     if "erase" in draws:
         area, ratio, x, y = draws["erase"].T
         width, height = jnp.sqrt(area * ratio), jnp.sqrt(area / ratio)
-        clip = erase_box(clip, width, height, x, y, np.asarray(fill, np.float32))
+        clip = erase_box(clip, width, height, x, y, jnp.array(fill))
     return {**changed, "clip": clip}
 
 

@@ -58,7 +58,8 @@ OPERATIONS = {
 GEOMETRIC = ("crop", "rotate", "zoom", "translate", "flip")
 COLOURS = ("brightness", "offset", "contrast", "saturation", "hue")
 
-Values = tuple[float, ...]
+Number = float | int  # the command line gives whole numbers, too
+Values = tuple[Number, ...]
 
 PRESETS: dict[str, dict[str, Values]] = {
     "none": {},
@@ -102,7 +103,7 @@ PRESETS: dict[str, dict[str, Values]] = {
 }
 
 
-def choose_operations(preset: str, **overrides: Sequence[float]) -> dict[str, Values]:
+def choose_operations(preset: str, **overrides: Sequence[Number]) -> dict[str, Values]:
     """Returns the operations of `preset` with `overrides`, in the order of application.
 
     Args:
@@ -120,7 +121,7 @@ def choose_operations(preset: str, **overrides: Sequence[float]) -> dict[str, Va
         if name not in OPERATIONS:
             raise unknown("operation of augment", name, OPERATIONS)
         if given:
-            chosen[name] = (float(given[0]), *(given[1:] or chosen.get(name, ())[1:]))
+            chosen[name] = (given[0], *(given[1:] or chosen.get(name, ())[1:]))
     return {name: _check(name, chosen[name]) for name in OPERATIONS if chosen.get(name, (0.0,))[0]}
 
 
