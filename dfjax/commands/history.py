@@ -11,6 +11,7 @@ from dfjax.evaluation.flags import find_early_perfect
 from dfjax.evaluation.plots import plot_curves
 from dfjax.training.metric_writer import read_history
 
+WIDE = 140  # characters
 SHOWN = 30  # epochs; of a longer run the last ones, and the best
 
 COLUMNS = {
@@ -36,7 +37,8 @@ def print_history(workdir: Path, metric: str, console: Console) -> None:
     """
     rows = read_history(workdir / "history.csv")
     if rows:
-        console.print(make_history_table(rows, metric))
+        width = None if console.is_terminal else WIDE  # a log is not cut off
+        console.print(make_history_table(rows, metric), width=width)
 
 
 def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:

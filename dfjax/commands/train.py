@@ -4,17 +4,21 @@
   dfjax train --config=configs/dual_stream.py --workdir=runs/s0a --config.data.path=PACK \\
               --config.optimizer.learning_rate=3e-5
   dfjax train --config=dual_stream --workdir=runs/fold2 --config.data.path=PACK --fold=2/5
+  dfjax train --config=dual_stream --workdir=runs/cv --config.data.path=PACK --fold=all/5
 
 --config takes a file or a name, with variants behind a colon (smoke: synthetic, under a minute;
 tiny: the demo). The data are audited first (`dfjax data audit`): errors such as people in two
 splits stop the run unless --accept CODE names them; every report then says so. Any key of the
 config can be set as --config.SECTION.KEY=VALUE. --fold takes the folds that
-`dfjax data split` wrote, or else deals the groups; the round's own fold is the test.
+`dfjax data split` wrote, or else deals the groups; the round's own fold is the test. --fold=all/K
+trains and evaluates all K in WORKDIR/fold1 …: folds.md has mean ± standard deviation of every
+metric, oof.parquet the score of every video by the detector that did not train on it.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
-    parser.add_argument("--fold", metavar="N/K", help="round N of K-fold cross-validation")
+    parser.add_argument("--fold", metavar="N/K|all/K", help="round N of cross-validation, or all")
     parser.add_argument(
         "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
     )
@@ -39,16 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and returns the exit code."""
-    fold = [f"--config.data.fold={args.fold}"] if args.fold else []
+    folds = re.fullmatch(r"all/(\d+)", args.fold or "")
+    fold = [f"--config.data.fold={args.fold}"] if args.fold and not folds else []
     config = load_config(args.config, [*args.overrides, *fold])
     from dfjax.training.signals import Stopped, stop_on_sigterm
 
     outcome: dict[str, Any]
     try:
         with stop_on_sigterm():
-            from dfjax.commands.training import train  # takes seconds
+            if folds:
+                from dfjax.commands.folds import train_folds  # takes seconds
 
-            outcome, code = train(config, args.workdir, args.accept), OK
+                outcome = train_folds(config, args.workdir, int(folds[1]), args.accept)
+            else:
+                from dfjax.commands.training import train
+
+                outcome = train(config, args.workdir, args.accept)
+            code = OK
     except Stopped as stopped:
         outcome = {"status": str(stopped), "workdir": str(args.workdir)}
         code = stopped.code
