@@ -153,7 +153,8 @@ def _evaluate(
     if summary["status"] == "complete" and (written := out / "metrics.json").is_file():
         result = json.loads(written.read_text(encoding="utf-8"))
     if not str(result.get("checkpoint")).startswith("best/"):
-        result = finite(evaluate(folder, split="test", index=None, checkpoint="best", out=out))
+        how: dict[str, Any] = {"split": "test", "index": None, "checkpoint": "best", "scoring": {}}
+        result = finite(evaluate(folder, **how, out=out))
     metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, list)}
     return {"checkpoint": result["checkpoint"], "metrics": metrics, "flags": result["flags"]}
 
