@@ -154,6 +154,11 @@ def _open(config: ConfigDict, workdir: Path) -> FrameStore:
         features = open_features(config.data.features)
         check_backbone(features, workdir)
         return features
+    if "features" in model_extras(config):
+        raise UsageError(
+            "this config reads stored features: --config.data.features=FEATURES (made by "
+            "`dfjax data features`)"
+        )
     if config.data.path:
         return open_pack(config.data.path)
     if not config.data.synthetic.videos:

@@ -18,7 +18,7 @@ def use_stored_features(config: ConfigDict) -> None:
     """Sets the width of the features that a config's model reads to that of `data.features`.
 
     Raises:
-        UsageError: the model reads none, or others; or there is no such feature pack.
+        UsageError: the model reads none, or there is no such feature pack.
     """
     if not config.data.features:
         return
@@ -28,14 +28,7 @@ def use_stored_features(config: ConfigDict) -> None:
         raise UsageError("give data.features or data.path, not both: features stand for crops")
     if "features" not in options:
         raise UsageError(f"{name} reads frames, not data.features; clip_detector reads either")
-    section = config.model[name]
-    width = int(read_record(Path(config.data.features))["features"])
-    if section.features not in (0, width):
-        raise UsageError(
-            f"model.{name}.features is {section.features}, those of "
-            f"{config.data.features} have {width} numbers; leave the key out"
-        )
-    section.features = width
+    config.model[name].features = int(read_record(Path(config.data.features))["features"])
 
 
 def keep_backbone(pack: FeaturePack, workdir: Path) -> None:

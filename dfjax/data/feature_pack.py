@@ -113,6 +113,15 @@ class FeaturePack(FrameStore):
         return crops if all(same) else None
 
 
+def open_crops(folder: Path) -> Pack | CropFiles | None:
+    """Returns the crops of a pack, or those that a feature pack is of, if they are still there.
+
+    Raises:
+        UsageError: the folder is neither.
+    """
+    return open_features(folder).open_crops() if is_feature_pack(folder) else open_pack(folder)
+
+
 def shard_name(number: int) -> str:
     """Returns the file name of a shard."""
     return f"features-{number:05d}.npy"

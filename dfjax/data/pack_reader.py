@@ -120,8 +120,10 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     path = Path(path)
     if not path.is_dir():
         raise UsageError(f"no pack at {path}; `dfjax data pack` makes one")
-    manifest = read_manifest(path)
-    return Pack(path, read_index(path / "index.parquet"), int(manifest["crop_size"]))
+    manifest, index = read_manifest(path), read_index(path / "index.parquet")
+    if "pack_row" not in index:
+        raise UsageError(f"{path} holds features, not crops: name it as data.features")
+    return Pack(path, index, int(manifest["crop_size"]))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

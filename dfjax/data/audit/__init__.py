@@ -26,8 +26,9 @@ from dfjax.data.audit.findings import (
 )
 from dfjax.data.audit.shortcut import Probe
 from dfjax.data.error_log import read_errors
+from dfjax.data.feature_pack import open_crops
 from dfjax.data.pack_builder import Track
-from dfjax.data.pack_reader import MANIFEST, open_pack
+from dfjax.data.pack_reader import MANIFEST
 from dfjax.data.records import find_index, read_index
 from dfjax.errors import UsageError, unknown
 
@@ -36,7 +37,7 @@ def not_seen(evidence: Evidence) -> Iterator[Finding]:
     """Says what could not be checked because it is not known."""
     index = evidence.index
     if evidence.faces is None:
-        message = "no face crops yet: audit again after `dfjax data extract` for likeness and light"
+        message = "no face crops at hand: likeness and light are not checked (`dfjax data extract`)"
         yield make_finding("faces_not_checked", "info", message)
     for column, what in (("identities", "people"), ("origin_id", "recordings")):
         empty = index[column].map(lambda v: v is None or v != v or len(v) == 0)
@@ -126,7 +127,8 @@ def audit(
         table, deep=deep, workers=workers, time_limit=time_limit, track=track
     )
     if (path.parent / MANIFEST).is_file():  # crops were checked when they were packed
-        faces, errors = look(table, make_pack_reader(open_pack(path.parent)), track)
+        crops = open_crops(path.parent)
+        faces, errors = look(table, make_pack_reader(crops), track) if crops else (None, {})
     else:
         found += files.check_crops(table, path.parent, track)
         faces, errors = look(table, make_file_reader(table, path.parent), track)

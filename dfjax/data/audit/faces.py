@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, UInt8
 
+from dfjax.data.frame_store import FrameStore
 from dfjax.data.pack_builder import Track, frame_paths
-from dfjax.data.pack_reader import Pack
-from dfjax.errors import UsageError
+from dfjax.errors import InputError, UsageError
 
 SHOTS = 3
 """Crops per video, at 1/6, 1/2 and 5/6 of it: an edited copy still shares one of them."""
@@ -57,7 +57,7 @@ def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, d
     def look_at(row: int) -> tuple[np.ndarray, np.ndarray, str] | str:
         try:
             crops, content = read(row)
-        except (OSError, ValueError, KeyError, cv2.error, UsageError) as error:
+        except (OSError, ValueError, KeyError, cv2.error, InputError, UsageError) as error:
             return str(error) or type(error).__name__
         small = np.stack([cv2.resize(c, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for c in crops])
         grey = np.stack([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY) for c in small])
@@ -107,7 +107,7 @@ def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
     return read
 
 
-def make_pack_reader(pack: Pack) -> Read:
+def make_pack_reader(pack: FrameStore) -> Read:
     """Returns the reader of the crops of a pack."""
 
     def read(row: int) -> tuple[list[np.ndarray], str]:
