@@ -4,6 +4,7 @@
   dfjax bench s0a --mode train --batch 1 --frames 10 --json
   dfjax bench b4 --mode train --batch 4 --compare torch
   dfjax bench input --clips 10000
+  dfjax bench augment --batch 2 --json
 
 Workloads: b0 b4 (EfficientNet frame classifiers) and unet (64-128-256-512), where an item is an
 image; convlstm (one layer, 1792 -> 256 on 7 x 7) and s0a (the dual-stream detector), where it is a
@@ -13,6 +14,9 @@ machine.
 
 input reads clips of 256 px from a pack of synthetic faces, in turn with the same frames as PNG
 files through OpenCV, and watches memory over --clips clips.
+
+augment changes clips by every preset of `config.augment`, in turn with training steps of s0a on as
+many, and gives the share of such a step that it takes.
 """
 
 import argparse
@@ -31,12 +35,12 @@ from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK, UsageError
 from dfjax.ops.lowering import LOWERINGS
 
-INPUT = "input"
+INPUT, AUGMENT = "input", "augment"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the verb."""
-    parser.add_argument("workload", choices=sorted([*WORKLOADS, INPUT]))
+    parser.add_argument("workload", choices=sorted([*WORKLOADS, INPUT, AUGMENT]))
     parser.add_argument("--mode", choices=["infer", "train"], default="infer")
     parser.add_argument("--batch", type=int, default=2, help="images or clips (default 2)")
     parser.add_argument("--frames", type=int, default=10, help="frames of a clip (default 10)")
@@ -53,14 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures, and prints one line or one JSON object."""
-    reading = args.workload == INPUT
+    reading, augmenting = args.workload == INPUT, args.workload == AUGMENT
     args.size = args.size if args.size is not None else (256 if reading else 224)
     for name in ("batch", "frames", "size", "steps", "clips"):
         if getattr(args, name) < 1:
             raise UsageError(f"--{name} must be at least 1")
     if reading and args.compare:
         raise UsageError("bench input has its own comparison, with PNG files; leave --compare out")
-    result = _run_input(args) if reading else _run_program(args)
+    if augmenting and args.compare:
+        raise UsageError("bench augment has no torch peer; leave --compare out")
+    result = (_run_input if reading else _run_augment if augmenting else _run_program)(args)
     if args.json:
         print_json(result)
     else:
@@ -102,6 +108,17 @@ def _run_input(args: argparse.Namespace) -> dict[str, Any]:
     args.mode, args.dtype = "train", "uint8"  # the stream of training, before `preprocess`
     row = report(settings, measure_input(settings))
     return _identify(args, device="cpu", compiled=False) | {"compile_s": 0.0, "params": 0} | row
+
+
+def _run_augment(args: argparse.Namespace) -> dict[str, Any]:
+    from dfjax.commands.bench_augment import measure_augment, report
+
+    args.mode = "train"
+    settings = Settings(
+        args.workload, args.mode, args.batch, args.frames, args.size, args.dtype, args.lowering
+    )
+    row = report(settings, *measure_augment(settings, args.steps))
+    return _identify(args, device=jax.devices()[0].device_kind, compiled=True) | row
 
 
 def _identify(args: argparse.Namespace, *, device: str, compiled: bool) -> dict[str, Any]:
@@ -146,6 +163,12 @@ def _describe(result: dict[str, Any]) -> str:
             "" if growth is None else f"\nmemory grew by {growth:.1f} % since the first 1,000 clips"
         )
         return f"{speed}\n{result['ratio']:.2f} x the speed of PNG through OpenCV{memory}"
+    if result["workload"] == AUGMENT:
+        step = result["s0a_step"]["median_s"]
+        shares = ", ".join(
+            f"{name} {row['share_of_s0a_step']:.1%}" for name, row in result["presets"].items()
+        )
+        return f"{speed}\nof a training step of s0a, {step:.2f} s: {shares}"
     speed += f", compiled in {result['compile_s']:.0f} s"
     if "ratio" in result:
         speed += f"\n{result['ratio']:.2f} x the speed of torch"

@@ -167,7 +167,7 @@ def _inference(task: Task, variables: Any, data: Any, size: int) -> Program:
     def infer(variables: Any, data: Any) -> Array:
         return task.forward(variables, data, False, jax.random.key(1))[0]
 
-    compiled, seconds, peak = _compile(jax.jit(infer), variables, data)
+    compiled, seconds, peak = compile_function(jax.jit(infer), variables, data)
     return Program(lambda: compiled(variables, data).block_until_ready(), seconds, peak, size)
 
 
@@ -196,7 +196,7 @@ def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
         }
 
     state = dict(variables) | {"opt_state": tx.init(variables["params"]), "step": jnp.int32(0)}
-    compiled, seconds, peak = _compile(jax.jit(train, donate_argnums=0), state, data)
+    compiled, seconds, peak = compile_function(jax.jit(train, donate_argnums=0), state, data)
 
     def step() -> None:
         nonlocal state
@@ -205,7 +205,8 @@ def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
     return Program(step, seconds, peak, size)
 
 
-def _compile(function: Any, *arguments: object) -> tuple[Any, float, int]:
+def compile_function(function: Any, *arguments: object) -> tuple[Any, float, int]:
+    """Returns the jitted function compiled, the seconds that took, and the bytes that it needs."""
     start = time.perf_counter()
     compiled = function.lower(*arguments).compile()
     seconds = time.perf_counter() - start

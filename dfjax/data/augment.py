@@ -161,7 +161,7 @@ def _apply_geometry(batch: Batch, draws: Draws) -> dict[str, Array]:
     return changed
 
 
-def make_maps(draws: Draws, size: tuple[int, int]) -> Maps:
+def make_maps(draws: Draws, size: Sequence[int]) -> Maps:
     """Returns the one map per clip of all its geometric draws; see `ops.warp`.
 
     Args:
