@@ -33,7 +33,6 @@ from dfjax.data.splits import split_by_round
 from dfjax.errors import UsageError
 from dfjax.models import ModelFns, build
 from dfjax.models.registry import input_extras, input_streams
-from dfjax.shapes import Inputs
 
 Array = np.ndarray
 
@@ -116,7 +115,7 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
     return {name: jax.ShapeDtypeStruct(*spec) for name, spec in shapes.items()}
 
 
-def example_inputs(config: ConfigDict, batch_size: int = 1) -> Inputs:
+def example_inputs(config: ConfigDict, batch_size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes of what the config's model reads."""
     batch = example_batch(config, batch_size, config.preprocess.size)
     preprocess = make_config_preprocess(config)

@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from dfjax.commands import assembly
 from dfjax.commands.frozen_backbone import open_backbone
+from dfjax.commands.objective import load_methods
 from dfjax.data.preprocess import Preprocess
 from dfjax.errors import UsageError
 from dfjax.evaluation.scoring import Apply, PredictStep, make_predict_step
@@ -122,7 +123,7 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
         workdir=folder,
         apply=model.apply,
         preprocess=preprocess,
-        predict_step=make_predict_step(model.apply, preprocess),
+        predict_step=make_predict_step(model.apply, preprocess, methods=load_methods(folder)),
     )
 
 

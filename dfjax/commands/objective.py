@@ -1,5 +1,9 @@
 """The loss of a run, from its config and the videos that it trains on."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import jax
 import numpy as np
 import pandas as pd
@@ -7,11 +11,14 @@ from ml_collections import ConfigDict
 
 from dfjax import FAKE, REAL
 from dfjax.commands import assembly
+from dfjax.data.records import atomic_path
 from dfjax.losses.classification import Loss
 from dfjax.losses.objective import make_loss
 from dfjax.losses.weighting import ClassWeights, make_class_weights
 from dfjax.models import ModelFns
 from dfjax.shapes import Batch, Inputs
+
+METHODS = "methods.json"
 
 
 def make_config_loss(
@@ -58,6 +65,19 @@ def list_methods(config: ConfigDict, index: pd.DataFrame, rows: np.ndarray) -> l
         return []
     videos = index.iloc[rows]
     return ["real", *sorted(set(videos["method"][videos["label"] == FAKE]))]
+
+
+def save_methods(workdir: Path, methods: Sequence[str]) -> None:
+    """Writes `methods.json`: what the numbers of a method head mean. Without methods, nothing."""
+    if methods:
+        with atomic_path(workdir / METHODS) as partial:
+            partial.write_text(json.dumps(methods) + "\n", encoding="utf-8")
+
+
+def load_methods(workdir: Path) -> list[str]:
+    """Returns what `save_methods` wrote, nothing where it wrote nothing."""
+    path = workdir / METHODS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def check_outputs(config: ConfigDict, model: ModelFns, loss: Loss, crop_size: int) -> None:

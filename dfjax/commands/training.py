@@ -15,7 +15,7 @@ from dfjax.commands import assembly
 from dfjax.commands.announcing import announce
 from dfjax.commands.auditing import check_data
 from dfjax.commands.history import print_history, show_epoch
-from dfjax.commands.objective import list_methods
+from dfjax.commands.objective import list_methods, save_methods
 from dfjax.commands.phases import Phase, check_workdirs, plan_phases
 from dfjax.commands.run_parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.commands.starting import start
@@ -112,6 +112,8 @@ def _fit(
     checkpoints: Checkpoints,
 ) -> dict[str, Any]:
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
+    methods = list_methods(config, pack.index, rows["train"])
+    save_methods(workdir, methods)
     stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
     monitors = {"stop": stop, "plateau": plateau}
     init_from = config.train.init_from.replace("{workdir}", str(workdir))
@@ -138,7 +140,7 @@ def _fit(
         metadata={
             "config": config.to_dict(),
             "versions": workdirs.versions(),
-            "methods": list_methods(config, pack.index, rows["train"]),
+            "methods": methods,
         },
         on_epoch=functools.partial(show_epoch, workdir, display.say),
         name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),

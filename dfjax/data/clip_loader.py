@@ -79,7 +79,7 @@ class ClipLoader:
             if self._landmarks:
                 places = self._pack.find_places(draw.row, frames)
                 points = read_landmarks(self._pack.index, draw.row, places, self._landmarks)
-                batch["landmarks"][i, : len(frames)] = points
+                batch["landmarks"][i, first : first + len(frames)] = points
             batch["weight"][i] = 1.0
             batch["video_index"][i] = draw.row
         return batch

@@ -14,6 +14,7 @@ from dfjax.data.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
 from dfjax.evaluation.flags import Flag
+from dfjax.evaluation.method_guesses import measure_methods
 from dfjax.evaluation.metrics import Metrics
 from dfjax.evaluation.uncertainty import compute_uncertainty
 
@@ -68,6 +69,7 @@ def make_metrics(
     overall = metrics.compute(seen, resamples=resamples)
     by_method = _compute_each(split_methods(seen), resamples)
     uncertainty = compute_uncertainty(seen)
+    methods = measure_methods(seen)
     datasets = {str(name): rows for name, rows in seen.groupby("dataset")}
     return {
         "overall": overall,
@@ -76,6 +78,7 @@ def make_metrics(
         "macro": metrics.macro_mean(list(by_method.values())),
         "unseen_methods": _compute_each(split_methods(unseen), resamples),
         **({"uncertainty": uncertainty} if uncertainty else {}),
+        **({"guessed_methods": methods} if methods else {}),
         "flags": find_flags(predictions, seen, overall, context),
         "n": count(predictions, context.unreadable),
         "frames_per_video": _count_frames(predictions, context.index),

@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Array, Float
 from scipy.special import expit, logit
 
+from dfjax.evaluation.method_guesses import PREFIX
 from dfjax.evaluation.predictions import COLUMNS
 from dfjax.evaluation.uncertainty import summarise
 from dfjax.losses.classification import Loss
@@ -30,11 +31,16 @@ LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 
 
 def make_predict_step(
-    apply: Apply, preprocess: Preprocess, *, loss: Loss | None = None
+    apply: Apply, preprocess: Preprocess, *, loss: Loss | None = None, methods: Sequence[str] = ()
 ) -> PredictStep:
     """Returns a jitted `step(variables, batch) -> {"logit": f32[B]}` in test mode.
 
-    With a `loss` the step needs the batch's `LOSS_KEYS` and gives `loss` f32[B] too.
+    Args:
+        apply: of the model.
+        preprocess: of the model.
+        loss: the step gives `loss` f32[B] too, and needs the batch's `LOSS_KEYS`.
+        methods: what the model's second head tells apart: the step gives the probability of each,
+            `method_prob:NAME` f32[B].
     """
 
     @jax.jit
@@ -42,6 +48,9 @@ def make_predict_step(
         inputs = preprocess(batch, None, train=False)  # evaluation draws nothing
         logits, outputs, _ = apply(variables, inputs, train=False, rngs=None)
         scores = {"logit": logits.astype(jnp.float32)}
+        if methods:
+            probs = jax.nn.softmax(outputs["method_logits"].astype(jnp.float32))
+            scores |= {PREFIX + name: probs[:, place] for place, name in enumerate(methods)}
         return scores if loss is None else scores | {"loss": loss(logits, outputs, batch)}
 
     return step

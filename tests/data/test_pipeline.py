@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.data.clips import Sampling
+from dfjax.data.clip_loader import number_methods
+from dfjax.data.clips import PAD, Sampling
 from dfjax.data.pack import open_pack, pack
 from dfjax.data.pipeline import batches_per_epoch, make_eval_batches, make_train_batches
 from dfjax.data.records import make_index, make_record, write_index
@@ -191,13 +192,14 @@ def test_a_real_to_be_blended_takes_the_place_of_a_fake_and_its_label(opened):
     assert "blend" not in plain[0]
 
 
-def test_landmarks_come_along_where_the_index_has_them(opened):
+@pytest.mark.parametrize("pad", PAD)
+def test_landmarks_come_along_where_the_index_has_them(opened, pad):
     points = [[[k, 2.0 * k, 3.0, 4.0] for k in range(n)] for n in FRAMES.values()]
     points[0] = None
     points[3][1] = None
     index = opened.index.assign(crop_landmarks=points)
     other = dataclasses.replace(opened, index=index)
-    batches = train(other, 2, recipe={"self_blend": 1.0})
+    batches = train(other, 2, pad=pad, recipe={"self_blend": 1.0})
     seen = 0
     for batch in batches:
         assert batch["landmarks"].shape == (4, 3, 2, 2)
@@ -262,3 +264,23 @@ def test_a_short_clip_is_centred_in_evaluation_and_anywhere_in_training(opened):
     assert firsts == {0, 1, 2, 3}
     (batch,) = evaluate(opened, (4,), frames=5, pad="random", batch_size=1)
     assert batch["mask"].all()
+
+
+def test_methods_are_numbered_by_their_place_and_unknown_ones_are_minus_one(opened):
+    (batch,) = evaluate(opened, rows=(0, 3), methods=("real", "other", "swap"))
+    np.testing.assert_array_equal(batch["method"], [0, 2, -1, -1])  # the last two are padding
+    assert batch["method"].dtype == np.int8
+    (batch,) = train(opened, 1, rows=(3, 4), methods=("real", "other"))
+    np.testing.assert_array_equal(batch["method"], [-1] * 4)
+    assert "method" not in train(opened, 1)[0]
+
+
+def test_reals_are_method_zero_whatever_their_method_is_called(opened):
+    index = opened.index.assign(method="youtube")
+    np.testing.assert_array_equal(number_methods(index, ("real", "youtube")), [0, 0, 0, 1, 1, 1])
+
+
+def test_a_real_video_that_is_blended_with_itself_is_of_no_known_method(opened):
+    recipe = {"self_blend": 1.0}
+    for batch in train(opened, 2, pairing="paired", recipe=recipe, methods=("real", "swap")):
+        np.testing.assert_array_equal(batch["method"], np.where(batch["blend"], -1, 0))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dfjax.evaluation.predictions import COLUMNS
-from dfjax.evaluation.scoring import make_predict_step, score
+from dfjax.evaluation.scoring import LOSS_KEYS, make_predict_step, score
 
 INDEX = pd.DataFrame(
     {"dataset": ["a", "a", "b"], "video_id": ["a/0", "a/1", "b/0"], "method": ["real", "DF", "FS"]}
@@ -83,3 +83,19 @@ def test_faces_of_one_video_share_its_id():
     )
     assert table["video_id"].tolist() == ["a/0", "a/0", "b/0#1"]  # the last is no face of ours
     assert table["face"].tolist() == [0, 1, 0]
+
+
+def test_probabilities_of_methods_are_columns_and_the_loss_another():
+    def apply(variables, inputs, *, train, rngs):
+        logits = inputs["hq"].mean((1, 2, 3, 4))
+        return logits, {"method_logits": jnp.stack([logits, 2 * logits], 1)}, {}
+
+    def loss(logits, outputs, batch):
+        return jnp.abs(logits - batch["label"])
+
+    step = make_predict_step(apply, preprocess, loss=loss, methods=("real", "FS"))
+    batches = [batch([4, 2], [1, 1], [2, 0], [1, 0])]
+    table = score(step, VARIABLES, batches, INDEX, split="test", keys=LOSS_KEYS)
+    assert set(table) == {*COLUMNS, "method_prob:real", "method_prob:FS", "loss"}
+    np.testing.assert_allclose(table["method_prob:FS"], 1 / (1 + np.exp(-table["logit"])))
+    assert table["loss"].tolist() == (table["logit"] - table["label"]).abs().tolist()
