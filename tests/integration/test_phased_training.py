@@ -1,0 +1,138 @@
+"""S3's two phases, small, by one command: interrupted in either, they end with the same bits."""
+
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from dfjax.commands import assembly, training
+from dfjax.commands.run_parts import make_parts
+from dfjax.commands.starting import start
+from dfjax.config import load_config
+from dfjax.errors import UsageError
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.signals import Stopped
+
+LAST_STAGE = "^backbone/(?!stage4_block1/conv1/)"
+SMALL = (
+    "--config.preprocess.size=32",
+    "--config.data.eval_clips=1",
+    "--config.model.frame_classifier.backbone=resnet18",
+    "--config.model.frame_classifier.width=0.125",
+    f"--config.phases=(('train.epochs=2', \"optimizer.freeze=('{LAST_STAGE}',)\"),)",
+)
+
+
+def config(*overrides):
+    return load_config("efficientnet_b4_380:smoke", [*SMALL, *overrides])
+
+
+def read(workdir):
+    """The variables of the newest `last` checkpoint, by path."""
+    checkpoints = Checkpoints(workdir)
+    try:
+        _, variables = checkpoints.restore_variables("last")
+    finally:
+        checkpoints.close()
+    leaves = jax.tree_util.tree_leaves_with_path(variables)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The workdir of a run that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("whole")
+    outcome = training.train(config(), workdir)
+    assert (outcome["status"], outcome["epochs"]) == ("trained", 2)
+    assert outcome["workdir"] == str(workdir)
+    return workdir
+
+
+@pytest.fixture
+def stop_in_phase(monkeypatch):
+    """Makes the run stop, as a signal would, where it validates for the first time in a phase."""
+    whole = training.make_validate
+
+    def arm(number):
+        def make_validate(config, *args):
+            def stop(variables, check):
+                raise Stopped(signal.SIGTERM)
+
+            due = number == (2 if config.train.init_from else 1)
+            return stop if due else whole(config, *args)
+
+        monkeypatch.setattr(training, "make_validate", make_validate)
+
+    return arm
+
+
+@pytest.mark.slow
+def test_what_is_frozen_stays_and_the_rest_moves(whole):
+    first, last = read(whole / "phase1"), read(whole)
+    changed = {path for path in last if (first[path] != last[path]).any()}
+    head = {path for path in last if "/backbone/" not in path}
+    assert changed == head | {"params/backbone/stage4_block1/conv1/kernel"}
+    statistics = {path: value for path, value in last.items() if "batch_stats/backbone" in path}
+    assert statistics  # the base never saw a batch in training mode
+    for path, value in statistics.items():
+        np.testing.assert_array_equal(value, float(path.endswith("/var")), err_msg=path)
+
+
+@pytest.mark.slow
+def test_a_run_stopped_in_either_phase_goes_on_to_the_same_bits(whole, tmp_path, stop_in_phase):
+    for number, over in ((1, False), (2, True)):
+        stop_in_phase(number)
+        with pytest.raises(Stopped):
+            training.train(config(), tmp_path)
+        assert (tmp_path / "phase1" / "history.csv").exists() == over
+        assert not (tmp_path / "history.csv").exists()
+    stop_in_phase(0)
+    assert training.train(config(), tmp_path)["status"] == "trained"
+    for folder in ("phase1", "."):
+        expected, actual = read(whole / folder), read(tmp_path / folder)
+        assert actual.keys() == expected.keys()
+        for path, value in expected.items():
+            np.testing.assert_array_equal(actual[path], value, err_msg=path)
+    assert training.train(config(), tmp_path)["status"] == "complete"
+
+
+@pytest.mark.slow
+def test_a_changed_config_is_refused_in_every_phase(whole):
+    with pytest.raises(UsageError, match="train.epochs: 1 -> 3"):
+        training.train(config("--config.train.epochs=3"), whole)
+    with pytest.raises(UsageError, match="phases"):
+        training.train(config("--config.phases=(('train.epochs=4',),)"), whole)
+
+
+def start_from(source, whole, folder, *overrides):
+    """The state that a run without phases starts from, and what it says of that."""
+    one = config("--config.phases=()", f"--config.data.path={whole / 'data' / 'pack'}", *overrides)
+    pack = assembly.open_data(one, folder)
+    rows = {split: assembly.split_rows(pack, one, split) for split in ("train", "val")}
+    checkpoints, said = Checkpoints(folder), []
+    try:
+        state, _ = start(make_parts(one, pack, rows), checkpoints, said.append, {}, str(source))
+    finally:
+        checkpoints.close()
+    return state, said
+
+
+@pytest.mark.slow
+def test_parameters_start_from_another_run_and_what_differs_is_told(whole, tmp_path):
+    state, said = start_from(
+        whole, whole, tmp_path, "--config.model.frame_classifier.input_norm=False"
+    )
+    kernel = state.params["backbone"]["stem_conv"]["kernel"]
+    np.testing.assert_array_equal(kernel, read(whole)["params/backbone/stem_conv/kernel"])
+    paths = [f"batch_stats/input_norm/{name}" for name in ("mean", "var")]
+    paths += [f"params/input_norm/{name}" for name in ("bias", "scale")]
+    assert said[1] == f"warning: {', '.join(paths)} of it have no place in this model"
+    message = r"hidden1_norm/mean has the shape \(64,\), .* \(128,\); give both models the same"
+    with pytest.raises(UsageError, match=message):
+        start_from(whole, whole, tmp_path, "--config.model.frame_classifier.hidden=(1024,)")
+    with pytest.raises(UsageError, match="is not a workdir"):
+        start_from(whole / "data", whole, tmp_path)
