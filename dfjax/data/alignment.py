@@ -71,6 +71,15 @@ def align_face(
     )
 
 
+def align_points(
+    landmarks: Float[np.ndarray, "10"], *, size: int, margin: float
+) -> Float[np.ndarray, "5 2"]:
+    """Returns where the five points are in the crop of `align_face`: near the template's."""
+    points = landmarks.reshape(5, 2)
+    matrix = fit_similarity(points, make_template(size, margin))
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
 def fill_landmarks(landmarks: list[list[float] | None]) -> Float32[np.ndarray, "T 10"]:
     """Returns the points of every frame, interpolated where there are none."""
     found = np.array([points is not None for points in landmarks])

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from dfjax.data.crop_landmarks import CROP_LANDMARKS
 from dfjax.data.face_quality import QUALITIES
 from dfjax.data.pack_builder import Track, frame_paths
 from dfjax.errors import UsageError
 
 PER_FRAME = (
-    *("frame_indices", "frame_names", "boxes", "landmarks", "face_found"),
+    *("frame_indices", "frame_names", "boxes", "landmarks", CROP_LANDMARKS, "face_found"),
     *QUALITIES.values(),
 )
 """Columns of the index with one entry per crop."""

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-COLUMN = "crop_landmarks"
+CROP_LANDMARKS = "crop_landmarks"
 """Of the index: per crop x0 y0 x1 y1 …, or null."""
 
 
 def count_landmarks(index: pd.DataFrame) -> int:
     """Returns how many points the crops of an index have; 0 where none is known."""
-    for frames in index.get(COLUMN, ()):
+    for frames in index.get(CROP_LANDMARKS, ()):
         for points in frames if isinstance(frames, list) else ():
             if points is not None:
                 return len(points) // 2
@@ -29,7 +29,7 @@ def read_landmarks(
         count: of points.
     """
     found = np.full((len(places), count, 2), np.nan, np.float32)
-    frames = index[COLUMN].iloc[row]
+    frames = index[CROP_LANDMARKS].iloc[row]
     for out, place in zip(found, places.tolist()):
         points = frames[place] if isinstance(frames, list) else None
         if points is not None and len(points) == 2 * count:

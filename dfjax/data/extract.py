@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dfjax.data.crop_landmarks import CROP_LANDMARKS
 from dfjax.data.detectors import FaceDetector, make_detector
 from dfjax.data.detectors.precomputed import Precomputed
 from dfjax.data.face_quality import QUALITIES, compute_qualities, find_good
@@ -226,6 +227,7 @@ def _describe(indices: list[int], face: FaceCrops) -> Fields:
         "frame_indices": indices[face.first : face.first + len(face.crops)],
         "boxes": [[round(float(v), 2) for v in box] for box in face.boxes],
         "landmarks": face.landmarks,
+        CROP_LANDMARKS: face.crop_landmarks,
         "face_found": face.found.tolist(),
         **compute_qualities(face.crops, face.boxes, face.landmarks, face.scores),
     }

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from dfjax.data.alignment import align_face, fill_landmarks
+from dfjax.data.alignment import align_face, align_points, fill_landmarks
 from dfjax.data.detectors import Detections, FaceDetector
 from dfjax.data.face_track import (
     Boxes,
@@ -46,6 +46,7 @@ class FaceCrops(NamedTuple):
     landmarks: list[list[float] | None] | None = None
     scores: list[float | None] | None = None
     first: int = 0
+    crop_landmarks: list[list[float] | None] | None = None  # in pixels of the crop
 
 
 class Cutting(NamedTuple):
@@ -147,8 +148,9 @@ def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) 
     """
     points = [_points_to_align(path) if how.align else None for path in paths]
     crops: list[list[np.ndarray]] = [[] for _ in paths]
+    seen: list[list[list[float] | None]] = [[] for _ in paths]
     for number, frame in enumerate(frames):
-        for path, landmarks, cut in zip(paths, points, crops):
+        for path, landmarks, cut, where in zip(paths, points, crops, seen):
             place = number - path.first
             if not 0 <= place < len(path.boxes):
                 continue
@@ -158,7 +160,28 @@ def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) 
                 margin = 1.0 if path.fallback else how.margin
                 crop = cut_square(frame, path.boxes[place], size=how.size, margin=margin)
             cut.append(crop)
-    return [FaceCrops(np.stack(cut), *path) for cut, path in zip(crops, paths)]
+            where.append(_find_in_crop(path, place, how, frame.shape[:2]))
+    return [
+        FaceCrops(np.stack(cut), *path, None if path.landmarks is None else where)
+        for cut, path, where in zip(crops, paths, seen)
+    ]
+
+
+def _find_in_crop(
+    path: FacePath, place: int, how: Cutting, shape: tuple[int, int]
+) -> list[float] | None:
+    """Where the landmarks of a frame are in its crop: x0 y0 x1 y1 …, or None."""
+    points = path.landmarks[place] if path.landmarks else None
+    if points is None:
+        return None
+    if how.align:
+        found = align_points(np.array(points), size=how.size, margin=how.margin)
+    else:
+        left, top, side = find_square(path.boxes[place], shape, how.margin)
+        # Pixels are squares: the centre of the first one is at 0.5 from the edge.
+        corner = np.array([left, top])
+        found = (np.reshape(points, (-1, 2)) + 0.5 - corner) * (how.size / side) - 0.5
+    return [round(float(value), 2) for value in found.reshape(-1)]
 
 
 def _points_to_align(path: FacePath) -> Float32[np.ndarray, "T 10"] | None:
@@ -177,10 +200,7 @@ def cut_square(
     Beyond the frame its border is repeated. Shrinking averages areas, enlarging is cubic.
     """
     height, width = frame.shape[:2]
-    x0, y0, x1, y1 = (float(v) for v in box)
-    side = max(1, round(max(x1 - x0, y1 - y0) * margin))
-    left = round(min(max((x0 + x1) / 2, 0), width) - side / 2)
-    top = round(min(max((y0 + y1) / 2, 0), height) - side / 2)
+    left, top, side = find_square(box, (height, width), margin)
     right, bottom = left + side, top + side
     inside = frame[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     square = cv2.copyMakeBorder(
@@ -193,6 +213,21 @@ def cut_square(
     )
     method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
     return cv2.resize(square, (size, size), interpolation=method)
+
+
+def find_square(
+    box: Float32[np.ndarray, "4"], shape: tuple[int, int], margin: float
+) -> tuple[int, int, int]:
+    """Returns left, top and side of the square of `margin` box sides around a box, in pixels.
+
+    Its centre is in the frame, of `shape` height and width; the square may reach beyond.
+    """
+    height, width = shape
+    x0, y0, x1, y1 = (float(v) for v in box)
+    side = max(1, round(max(x1 - x0, y1 - y0) * margin))
+    left = round(min(max((x0 + x1) / 2, 0), width) - side / 2)
+    top = round(min(max((y0 + y1) / 2, 0), height) - side / 2)
+    return left, top, side
 
 
 def _centre_square(height: int, width: int) -> tuple[float, float, float, float]:

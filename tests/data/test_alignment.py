@@ -82,4 +82,6 @@ def test_aligned_crops_keep_what_was_detected():
     crops = crop_faces(frames, lambda frame: next(found), size=60, margin=1.0, align=True)
     np.testing.assert_allclose(crops.crops[0].astype(int), frames[0], atol=1)  # already in place
     assert crops.landmarks[0] == points[0].tolist() and crops.landmarks[1] is None
+    assert crops.crop_landmarks[0] == pytest.approx(points[0].tolist(), abs=0.01)
+    assert crops.crop_landmarks[1] is None
     np.testing.assert_allclose(crops.crops[1].astype(int), frames[1], atol=1)

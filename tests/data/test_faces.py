@@ -131,3 +131,20 @@ def test_a_video_without_faces_gives_the_centre_even_when_aligning():
     frame = noise(20, 36)
     crops = crop_faces([frame], make_detector("none"), size=20, align=True)
     assert crops.fallback and np.array_equal(crops.crops[0], frame[:, 8:28])
+
+
+def test_landmarks_are_found_again_in_the_crop():
+    """A dot at each landmark of the frame is at its landmark of the crop, clipped or not."""
+    points = np.array([30, 22, 44, 20, 38, 30, 32, 38, 43, 37], np.float32).reshape(1, 10)
+    for box in ([24, 12, 52, 40], [-6, 4, 46, 56]):  # the second reaches out of the frame
+        found = Detections(np.array([box], np.float32), points)
+        for x, y in points.reshape(5, 2).astype(int):
+            frame = np.zeros((60, 80, 3), np.uint8)
+            frame[y - 1 : y + 2, x - 1 : x + 2] = 240
+            crops = crop_faces([frame], lambda frame, found=found: found, size=96, margin=1.3)
+            dot = crops.crops[0, ..., 0].astype(float)
+            rows, columns = np.mgrid[:96, :96]
+            place = (dot * columns).sum() / dot.sum(), (dot * rows).sum() / dot.sum()
+            given = np.reshape(crops.crop_landmarks[0], (5, 2))
+            nearest = given[np.argmin(np.abs(given - place).sum(axis=1))]
+            assert place == pytest.approx(tuple(nearest), abs=0.3)
