@@ -71,7 +71,7 @@ def read_predictions(paths: Sequence[str | Path], index: pd.DataFrame | None = N
     """
     tables, flags, checkpoints, heldout = [], [], set(), set()
     for path in map(Path, paths):
-        table, metadata = _read_file(path)
+        table, metadata = read_file(path)
         checkpoints.add(metadata.get(CHECKPOINT, b"").decode())
         heldout.update(json.loads(metadata.get(HELDOUT, b"[]")))
         flags += normalise(table, str(path), index)
@@ -107,7 +107,12 @@ def write_predictions(
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
-def _read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
+def read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
+    """Returns a CSV or Parquet file as it is, and the metadata of the latter.
+
+    Raises:
+        UsageError: no such file, or it is neither.
+    """
     if not path.is_file():
         raise UsageError(f"no predictions file {path}")
     try:

@@ -1,0 +1,164 @@
+"""Which videos to label next: those a detector is least sure of, or that detectors disagree on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfjax.errors import UsageError, unknown
+from dfjax.evaluation.aggregation import KEY, VIDEO, coarsest
+from dfjax.evaluation.predictions import normalise, read_file
+from dfjax.evaluation.uncertainty import MEASURES
+
+UNLABELLED = -1
+"""Label of a video that nobody has labelled yet."""
+
+
+class Ranking(NamedTuple):
+    """The videos in their order, and how many have no value to be ranked by.
+
+    Attributes:
+        videos: `rank video_id dataset label method fake_prob value files`; the label is empty where
+            there is none. The first is to be looked at first.
+        left_out: how many videos lack what is asked for.
+    """
+
+    videos: pd.DataFrame
+    left_out: int
+
+
+def read_unlabelled(path: Path) -> pd.DataFrame:
+    """Returns a predictions file in the columns of CONTRACTS, label UNLABELLED where it has none.
+
+    Also reads `predictions.jsonl` of `dfjax predict`, whose inputs are its ids; inputs that could
+    not be scored are left out, and of one that was scored twice the later line counts.
+
+    Raises:
+        UsageError: as `read_predictions`, but for missing labels.
+    """
+    if path.suffix.lower() == ".jsonl":
+        table = _read_lines(path)
+    else:
+        table, _ = read_file(path)
+    if "label" not in table:
+        table["label"] = np.nan
+    words = table["label"].astype("object")
+    known = words.notna() & ~words.astype(str).str.strip().isin(["", str(UNLABELLED)])
+    # What is checked and completed does not depend on the label, except that it has to be one.
+    table["label"] = words.where(known, 0)
+    normalise(table, str(path), None)
+    table["label"] = table["label"].where(known, UNLABELLED).astype("int8")
+    table.loc[~known & (table["method"] == "real"), "method"] = "unknown"
+    return table
+
+
+def rank(tables: Sequence[pd.DataFrame], by: str) -> Ranking:
+    """Returns the videos of all tables, joined by (dataset, video_id), the least sure first.
+
+    A video's score in a table is the mean over its rows; over tables values are averaged, but for
+    `disagreement`, which is their spread. Equal values are in the order of their ids.
+
+    Args:
+        tables: predictions, as `read_unlabelled` gives them.
+        by: a key of RANKINGS.
+
+    Raises:
+        UsageError: an unknown `by`, tables without what it needs, two labels for one video, or
+            nothing that can be ranked.
+    """
+    if by not in RANKINGS:
+        raise unknown("--by", by, RANKINGS)
+    rows = pd.concat(
+        [_aggregate(table).assign(file=number) for number, table in enumerate(tables)],
+        ignore_index=True,
+    )
+    labels = rows[rows["label"] != UNLABELLED].groupby(VIDEO)["label"].nunique()
+    if (labels > 1).any():
+        raise UsageError(f"{'/'.join(labels.index[labels > 1][0])} is real and fake")
+    value = RANKINGS[by](rows, len(tables))
+    videos = rows.groupby(VIDEO, sort=True)
+    table = pd.DataFrame(
+        {
+            "label": videos["label"].max(),  # one file may know what another does not
+            "method": videos["method"].first(),
+            "fake_prob": videos["fake_prob"].mean(),
+            "value": value,
+            "files": videos["file"].nunique(),
+        }
+    ).reset_index()
+    ranked = table.dropna(subset="value").sort_values(
+        ["value", "video_id"], ascending=[False, True], kind="stable"
+    )
+    if not len(ranked):
+        raise UsageError(f"no video can be ranked by {by}")
+    ranked["label"] = ranked["label"].astype("Int8").replace(UNLABELLED, pd.NA)
+    ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
+    columns = ["rank", "video_id", "dataset", "label", "method", "fake_prob", "value", "files"]
+    return Ranking(ranked[columns].reset_index(drop=True), len(table) - len(ranked))
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        scored = [line for line in lines if line.get("fake_prob") is not None]
+        named = [{"video_id": line["input"], **line} for line in scored]
+    except FileNotFoundError:
+        raise UsageError(f"no predictions file {path}") from None
+    except (ValueError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is not a predictions.jsonl of `dfjax predict`") from error
+    names = ["video_id", "fake_prob", *MEASURES]
+    table = pd.DataFrame(named, columns=names).dropna(axis=1, how="all")
+    return table.drop_duplicates("video_id", keep="last").reset_index(drop=True)
+
+
+def _aggregate(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per video of a file: means over its coarsest unit."""
+    rows = coarsest(table[np.isfinite(table["fake_prob"])].drop_duplicates(KEY))
+    measures = [name for name in MEASURES if name in rows]
+    videos = rows.groupby(VIDEO, sort=True)
+    first = videos[["label", "method"]].first()
+    return first.join(videos[["fake_prob", *measures]].mean()).reset_index()
+
+
+def _by_uncertainty(rows: pd.DataFrame, files: int) -> pd.Series:
+    name = "mutual_information"
+    if name not in rows or rows[name].isna().all():
+        raise UsageError(
+            f"--by uncertainty needs the column {name}, which `dfjax evaluate` and `dfjax predict` "
+            "write with --mc-dropout or --ensemble; --by confidence needs scores alone"
+        )
+    return rows.groupby(VIDEO)[name].mean()
+
+
+def _by_confidence(rows: pd.DataFrame, files: int) -> pd.Series:
+    probs = rows.groupby(VIDEO)["fake_prob"].mean()
+    return np.minimum(probs, 1.0 - probs)
+
+
+def _by_loss(rows: pd.DataFrame, files: int) -> pd.Series:
+    tiny = np.finfo(np.float64).eps
+    of_label = np.where(rows["label"] == 1, rows["fake_prob"], 1.0 - rows["fake_prob"])
+    loss = -np.log(np.clip(of_label, tiny, 1.0))
+    known = rows["label"] != UNLABELLED
+    return pd.Series(loss, rows.index)[known].groupby([rows[name] for name in VIDEO]).mean()
+
+
+def _by_disagreement(rows: pd.DataFrame, files: int) -> pd.Series:
+    if files < 2:
+        raise UsageError("--by disagreement compares predictions: give --predictions two files")
+    spread = rows.groupby(VIDEO)["fake_prob"].std(ddof=0)
+    return spread.where(rows.groupby(VIDEO)["file"].nunique() > 1)
+
+
+RANKINGS: dict[str, Callable[[pd.DataFrame, int], Any]] = {
+    "uncertainty": _by_uncertainty,
+    "confidence": _by_confidence,
+    "loss": _by_loss,
+    "disagreement": _by_disagreement,
+}
+"""What the value of a video is; the highest comes first."""
