@@ -15,6 +15,12 @@ from dfjax.ops.lowering import resolve
 os.environ["KERAS_BACKEND"] = "jax"
 pytestmark = pytest.mark.parity
 
+# Keras' name, and the factor and offset that its rescaling of the pixels undoes.
+KINDS = {
+    "b0": ("EfficientNetB0", 255, 0),
+    "b4": ("EfficientNetB4", 255, 0),
+    "v2s": ("EfficientNetV2S", 128, 128),
+}
 BN_NAMES = {
     "gamma": "scale",
     "beta": "bias",
@@ -44,7 +50,9 @@ def randomise(keras_model, seed):
         if variable.path.startswith("normalization"):
             continue
         if variable.name in ("gamma", "moving_variance"):
-            variable.assign(rng.uniform(0.7, 1.3, shape))
+            # forty undamped residual branches reach 1e5, where a gate turns rounding into a jump
+            damping = 0.3 if variable.path.endswith("project_bn/gamma") else 1.0
+            variable.assign(damping * rng.uniform(0.7, 1.3, shape))
         elif variable.name in ("beta", "moving_mean", "bias"):
             variable.assign(rng.normal(0, 0.1, shape))
 
@@ -78,7 +86,7 @@ def keras_logits(model, images):
 
     trainable = [v.value for v in model.trainable_variables]
     rest = [v.value for v in model.non_trainable_variables]
-    evaluated, trained, new = run(trainable, rest, 255 * images)  # it rescales inside
+    evaluated, trained, new = run(trainable, rest, images)
     for variable, value in zip(model.non_trainable_variables, new, strict=True):
         variable.assign(value)
     return evaluated, trained
@@ -100,14 +108,25 @@ def our_logits(name, variables, head, images):
 
 @pytest.mark.parametrize(
     "name,size",
-    [("b0", 112), ("b0", 131), ("b0", 224), ("b0", 256), ("b0", 380), ("b4", 224), ("b4", 380)],
+    [
+        ("b0", 112),
+        ("b0", 131),
+        ("b0", 224),
+        ("b0", 256),
+        ("b0", 380),
+        ("b4", 224),
+        ("b4", 380),
+        ("v2s", 131),
+    ],
 )
 def test_equals_keras(name, size):
     import keras
 
     keras.utils.set_random_seed(0)
-    kind = {"b0": keras.applications.EfficientNetB0, "b4": keras.applications.EfficientNetB4}[name]
-    model = kind(weights=None, input_shape=(size, size, 3), classes=4, classifier_activation=None)
+    kind, factor, offset = KINDS[name]
+    model = getattr(keras.applications, kind)(
+        weights=None, input_shape=(size, size, 3), classes=4, classifier_activation=None
+    )
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0  # both kinds: of the classifier and of the residual branches
@@ -116,7 +135,7 @@ def test_equals_keras(name, size):
     head = [np.asarray(w) for w in model.get_layer("predictions").weights]
     images = jax.random.uniform(jax.random.key(size), (2, size, size, 3))
     (evaluated, trained), stats = our_logits(name, variables, head, images)
-    keras_evaluated, keras_trained = keras_logits(model, images)
+    keras_evaluated, keras_trained = keras_logits(model, factor * images + offset)
     assert np.std(keras_evaluated) > 1e-2  # the comparison is of something
     np.testing.assert_allclose(evaluated, keras_evaluated, rtol=0, atol=1e-4)
     np.testing.assert_allclose(trained, keras_trained, rtol=0, atol=1e-4)
