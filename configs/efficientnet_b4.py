@@ -24,7 +24,9 @@ def get_config(variant: str = "") -> ConfigDict:
     c.model.name = "frame_classifier"
     c.data.frames = 1
     c.data.sampling = "even"
+    c.data.train_clips = 16
     c.data.eval_clips = 16
+    c.augment.preset = "s2"
     c.loss.name = "cross_entropy"
     c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-4})
     c.plateau.patience = 3
@@ -38,7 +40,7 @@ def get_config(variant: str = "") -> ConfigDict:
         c.train.update({"batch_size": 32, "epochs": 20})
     if variant == "smoke":
         c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.data.eval_clips = 2
+        c.data.update({"train_clips": 1, "eval_clips": 2})
         c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
         c.eval.batch_size = 8
     return c
@@ -48,7 +50,8 @@ def _small(c: ConfigDict) -> None:
     """The demo's size: one block per stage, a quarter of the width, 64 px."""
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
-    c.data.eval_clips = 4
+    c.data.update({"train_clips": 2, "eval_clips": 4})
+    c.augment.preset = "minimal"  # few cells are left of what S2's augmentation keeps
     c.model.frame_classifier.update(
         {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0}
     )

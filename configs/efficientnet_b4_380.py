@@ -44,7 +44,9 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     c.data.frames = 1
     c.data.sampling = "even"
+    c.data.train_clips = 16
     c.data.eval_clips = 16
+    c.augment.preset = "s3"
     c.preprocess.size = 380
     c.loss.update({"name": "focal", "gamma": 2.0, "class_weights": "balanced"})
     c.optimizer.update({"learning_rate": 1e-3, "freeze": ("^backbone/",)})
@@ -63,7 +65,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "smoke":
         phase_2 = ("optimizer.learning_rate=1e-3", "train.epochs=1")
         c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.data.eval_clips = 2
+        c.data.update({"train_clips": 1, "eval_clips": 2})
         c.train.update({"batch_size": 8, "epochs": 1, "log_every": 1})
         c.eval.batch_size = 8
     c.phases = ((*phase_2, f"optimizer.freeze={PHASE_2_FROZEN!r}"),)
@@ -75,5 +77,6 @@ def _small(c: ConfigDict) -> None:
     c.precision = "float32"
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
-    c.data.eval_clips = 4
+    c.data.update({"train_clips": 2, "eval_clips": 4})
+    c.augment.preset = "minimal"  # few cells are left of what S3's augmentation keeps
     c.model.frame_classifier.update({"backbone": "b0", "width": 0.25, "one_block": True})

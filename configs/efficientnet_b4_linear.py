@@ -26,7 +26,9 @@ def get_config(variant: str = "") -> ConfigDict:
     c.model.frame_classifier.input_dropout = 0.0
     c.data.frames = 1
     c.data.sampling = "even"
+    c.data.train_clips = 32
     c.data.eval_clips = 32
+    c.augment.preset = "deepfakebench"
     c.preprocess.update({"size": 256, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)})
     c.loss.name = "cross_entropy"
     c.optimizer.update({"learning_rate": 2e-4, "weight_decay": 5e-4, "no_decay": ()})
@@ -40,7 +42,7 @@ def get_config(variant: str = "") -> ConfigDict:
         c.train.update({"batch_size": 32, "epochs": 20})
     if variant == "smoke":
         c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.data.eval_clips = 2
+        c.data.update({"train_clips": 1, "eval_clips": 2})
         c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
         c.eval.batch_size = 8
     return c
@@ -50,7 +52,8 @@ def _small(c: ConfigDict) -> None:
     """The demo's size: one block per stage, a quarter of the width, 64 px."""
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
-    c.data.eval_clips = 4
+    c.data.update({"train_clips": 2, "eval_clips": 4})
+    c.augment.preset = "minimal"
     c.model.frame_classifier.update(
         {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0}
     )

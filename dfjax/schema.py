@@ -15,6 +15,7 @@ DATA = {
     "sampling": "stride",  # stride | even | duration:SECONDS
     "stride": 3,  # in source frames, for sampling = stride
     "pad": "end",  # where a short clip is padded: end | random (in training, else centre) | centre
+    "train_clips": 1,  # clips of a video in an epoch of training, each somewhere in it
     "eval_clips": 1,  # clips of a video that evaluation sees, spread evenly; 0: all
     "flow": False,  # deliver the flow of the pack (`dfjax data flow`), at data.stride
     "pairing": "none",  # none | paired (a real clip with its own fake) | balanced

@@ -88,6 +88,7 @@ def make_recipe(config: ConfigDict) -> Recipe:
         balance_datasets=d.balance_datasets,
         self_blend=d.self_blend,
         hard_mining=d.hard_mining,
+        clips=d.train_clips,
     )
 
 

@@ -17,6 +17,7 @@ from dfjax.training.profiling import read_steps
 
 AT_LEAST = {
     "seed": 0,
+    "data.train_clips": 1,
     "data.eval_clips": 0,
     "data.workers": 0,
     "data.threads": 0,

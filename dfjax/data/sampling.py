@@ -4,7 +4,8 @@ An epoch is every video once (`none`), every video of the larger class once (`ba
 fake once, each next to the real video it was made from (`paired`). Its last batch is filled up
 with further draws, so that no video is left out and all batches have one size. With balanced data
 sets they take turns within each class, and an epoch is as long as the largest needs. Hard-example
-mining keeps the length, and draws by the losses at the start of the epoch.
+mining keeps the length, and draws by the losses at the start of the epoch. Where an epoch takes
+several clips of a video, `once` reads so many times.
 """
 
 import math
@@ -74,6 +75,7 @@ class Recipe(NamedTuple):
             fakes: every real video is one clip and, blended, another.
         hard_mining: in [0, 1], the share of an epoch that goes by losses; see `compute_weights`.
             A pair counts as its harder clip.
+        clips: of a video in an epoch, at places of their own.
     """
 
     pairing: str
@@ -82,6 +84,7 @@ class Recipe(NamedTuple):
     balance_datasets: bool = False
     self_blend: float = 0.0
     hard_mining: float = 0.0
+    clips: int = 1
 
 
 def find_pairs(index: pd.DataFrame, rows: Rows) -> Pairs:
@@ -132,7 +135,7 @@ class Sampler:
         reals = rows[self._label[rows] == REAL, None]
         self._reals = _make_stratum(index, reals, recipe) if recipe.self_blend else None
         width = sum(stratum.members.shape[1] for stratum in self._strata)
-        longest = max(stratum.length for stratum in self._strata)
+        longest = max(stratum.length for stratum in self._strata) * recipe.clips
         self.batches = math.ceil(longest * width / recipe.batch_size)
         self._draws = self.batches * recipe.batch_size // width
 

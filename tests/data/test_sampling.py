@@ -41,6 +41,15 @@ def test_without_pairing_every_video_comes_once_and_the_last_batch_is_filled():
     assert all(d.anchor == d.row for d in draws)
 
 
+def test_an_epoch_of_several_clips_of_a_video_has_them_at_places_of_their_own():
+    sampler = make("none", clips=3)
+    draws = sum(epoch_of(sampler), [])[:33]
+    assert sampler.batches == 9
+    assert set(Counter(d.row for d in draws).values()) == {3}
+    assert len({d.offset for d in draws}) == 33
+    assert make("paired", clips=2).batches == 2 * make("paired").batches == 6
+
+
 def test_fewer_videos_than_a_batch_repeat():
     sampler = make("none", batch_size=8, rows=ROWS[:3])
     counts = Counter(d.row for d in epoch_of(sampler, batch_size=8)[0])
