@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, OTHERS, QUIET, REAL_COLOUR, figure
 from dfjax.evaluation.uncertainty import (
@@ -45,24 +45,31 @@ def plot_uncertainty(
 
 def _draw_risk(axes: Axes, videos: pd.DataFrame, wrong: np.ndarray) -> None:
     best = risk_coverage(wrong.astype(np.float64), wrong)
-    axes.plot(*best, color=QUIET, lw=1, ls=(0, (4, 4)), label="errors known")
-    axes.axhline(wrong.mean(), color=QUIET, lw=1, label="no order")
+    axes.plot(*best, color=QUIET, lw=1, ls=(0, (4, 4)), label=f"errors known  {best[1].mean():.3f}")
+    axes.axhline(wrong.mean(), color=QUIET, lw=1, label=f"no order  {wrong.mean():.3f}")
     for name, (label, colour) in SHOWN.items():
         coverage, risk = risk_coverage(videos[name].to_numpy(np.float64), wrong)
         axes.plot(coverage, risk, color=colour, label=f"{label}  {risk.mean():.3f}")
     axes.set(xlabel="share of videos judged, the surest first", ylabel="error rate")
-    axes.set(title="Risk and coverage (area)", xlim=(0, 1.01), ylim=(-0.01, None))
+    top = max(axes.dataLim.y1, 0.01)
+    # Above the highest risk there is room for the legend.
+    axes.set(title="Risk and coverage (area)", xlim=(0, 1.01), ylim=(-0.03 * top, 1.6 * top))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.legend(fontsize=10)
+    axes.legend(loc="upper left", fontsize=10)
 
 
 def _draw_spread(axes: Axes, spread: np.ndarray, wrong: np.ndarray) -> None:
-    bins = np.linspace(0, max(float(spread.max()), 1e-3), 26).tolist()
+    bins = np.linspace(0, max(float(spread.max()), 1e-3), 16).tolist()
     for chosen, name, colour in ((~wrong, "right", INK), (wrong, "wrong", FAKE_COLOUR)):
-        if chosen.any():
-            axes.hist(spread[chosen], bins, color=colour, alpha=0.25, lw=0)
-            text = f"{name} ({int(chosen.sum())})"
-            axes.hist(spread[chosen], bins, color=colour, histtype="step", lw=1.6, label=text)
-    axes.set(xlabel="standard deviation of P(fake) of a video", ylabel="videos", title="Verdicts")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        n = int(chosen.sum())
+        if n:  # as shares: there are to be few that are wrong
+            weights = np.full(n, 1.0 / n)
+            axes.hist(spread[chosen], bins, weights=weights, color=colour, alpha=0.2, lw=0)
+            axes.hist(
+                spread[chosen], bins, weights=weights, color=colour, histtype="step", lw=1.6,
+                label=f"{name} ({n})",
+            )  # fmt: skip
+    axes.set(xlabel="standard deviation of P(fake) of a video", ylabel="share of verdicts")
+    axes.set(title="Verdicts", xlim=(0, bins[-1]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2, fontsize=10)
