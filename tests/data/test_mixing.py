@@ -1,5 +1,7 @@
 """Mixup and CutMix: what a pixel, a frame and a label are made of."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from dfjax.data.mixing import make_mix
 from dfjax.errors import UsageError
+from dfjax.training import sharding
 
 RNG = jax.random.key(3)
 B, T, S = 12, 3, 8
@@ -131,3 +134,17 @@ def test_off_is_none_and_wrong_settings_say_so():
         make(mixup=1.0, probability=2.0)
     with pytest.raises(UsageError, match="mix.cutmix"):
         make(mixup=1.0)(make_batch() | {"flow": jnp.zeros((B, T - 1, S, S, 2))}, RNG)
+
+
+def test_clips_split_over_devices_are_mixed_with_a_step_between_neighbours():
+    batch = make_batch(24)
+    mix = jax.jit(make(mixup=0.4, cutmix=1.0))
+    split = sharding.put_batch(jax.tree.map(np.asarray, batch), sharding.make_mesh(-1, 1, 1))
+    compiled = mix.lower(split, RNG).compile()
+    moved = set(re.findall(r"(all-gather|all-to-all|collective-permute)\(", compiled.as_text()))
+    assert moved == {"collective-permute"}
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+        dict(compiled(split, RNG)),
+        dict(mix(batch, RNG)),
+    )
