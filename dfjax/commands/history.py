@@ -37,8 +37,9 @@ def print_history(workdir: Path, metric: str, console: Console) -> None:
     """
     rows = read_history(workdir / "history.csv")
     if rows:
-        width = None if console.is_terminal else WIDE  # a log is not cut off
-        console.print(make_history_table(rows, metric), width=width)
+        if not console.is_terminal:
+            console.width = WIDE  # a log is not cut off where a terminal would be
+        console.print(make_history_table(rows, metric))
 
 
 def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:

@@ -79,12 +79,12 @@ def _share_data(phases: list[Phase], workdir: Path) -> None:
 
 def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> dict[str, Any]:
     pack = assembly.open_data(config, workdir)
-    workdirs.prepare(workdir, config)
     if isinstance(pack, FeaturePack):
         keep_backbone(pack, workdir)
     check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
     rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
     parts = make_parts(config, pack, rows)
+    workdirs.prepare(workdir, config)  # now that the config is known to be usable
     checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
     try:
         return _fit(config, workdir, pack, rows, parts, checkpoints)

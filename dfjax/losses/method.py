@@ -25,8 +25,9 @@ def make_method_loss(methods: int) -> Loss:
         head = outputs["method_logits"].shape[1] if "method_logits" in outputs else 0
         if head != methods:
             raise UsageError(
-                f"loss.method needs a model whose method head has {methods} outputs (real and the "
-                f"{methods - 1} methods of training); this one has {head or 'no such head'}"
+                f"loss.method needs a model whose method head has {methods} outputs, real and the "
+                f"{methods - 1} methods of training; this one has {head or 'no such head'}. A "
+                f"frame_classifier has it with method_classes={methods}"
             )
         method = batch["method"].astype(jnp.int32)
         log_probs = jax.nn.log_softmax(outputs["method_logits"].astype(jnp.float32))

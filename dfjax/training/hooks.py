@@ -60,11 +60,11 @@ class Display:
 
     def epoch(self, row: dict[str, Any], stop: EarlyStop, epochs: int) -> None:
         """Prints the line of a finished epoch."""
-        monitored = row[f"val_{stop.metric}"]
         mark = "best so far" if row["best"] else f"best {stop.best:.4f} at epoch {stop.best_epoch}"
+        names = dict.fromkeys(("loss", stop.metric))  # once, where the loss is monitored
+        values = " · ".join(f"val {name} {row[f'val_{name}']:.4f}" for name in names)
         self.console.print(
-            f"epoch {row['epoch']}/{epochs} · loss {row['train_loss']:.4f} · "
-            f"val loss {row['val_loss']:.4f} · val {stop.metric} {monitored:.4f} ({mark}) · "
+            f"epoch {row['epoch']}/{epochs} · loss {row['train_loss']:.4f} · {values} ({mark}) · "
             f"{row['seconds']:.0f} s"
         )
 
