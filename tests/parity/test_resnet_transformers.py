@@ -32,6 +32,9 @@ def randomise(model, seed):
             value.uniform_(0.7, 1.3, generator=generator)
         elif name.endswith(("normalization.bias", "running_mean")):
             value.normal_(0, 0.1, generator=generator)
+    for stage in model.encoder.stages:
+        for block in stage.layers:  # undamped, sixteen residual branches add up to hundreds
+            block.layer[-1].normalization.weight.data *= 0.3
 
 
 def our_path(name):
@@ -88,7 +91,7 @@ def test_equals_transformers(name, size):
     for actual, mode in ((evaluated, False), (trained, True)):
         maps = expected[mode].numpy().transpose(0, 2, 3, 1)
         assert maps.std() > 0.1  # the comparison is of something
-        np.testing.assert_allclose(actual, maps, rtol=0, atol=1e-4 * np.abs(maps).max())
+        np.testing.assert_allclose(actual, maps, rtol=0, atol=1e-4)
     updated = our_variables(model)["batch_stats"]
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), stats, updated
