@@ -73,7 +73,8 @@ class Committee:
             mask: `bool[N, T]`, False on padding frames.
             batch_size: to which it is filled up, so that it compiles once.
         """
-        result = self.step(self.variables, pad_batch(clips, mask, batch_size))
+        flow = self.members[0].config.data.flow
+        result = self.step(self.variables, pad_batch(clips, mask, batch_size, flow=flow))
         return {
             name: values[: len(clips)]
             for name, values in read_scores(result).items()

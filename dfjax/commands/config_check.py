@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dfjax.commands.assembly import make_sampling
+from dfjax.commands.assembly import make_sampling, model_extras
 from dfjax.data.clips import check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
@@ -41,6 +41,9 @@ AT_LEAST = {
 }
 """The smallest value of a key."""
 
+LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
+"""Metrics that are errors; of the others more is better."""
+
 LOSS_OPTIONS = ("smoothing", "gamma", "alpha", "temperature", "temporal", "method")
 
 
@@ -57,6 +60,11 @@ def check_config(config: ConfigDict) -> None:
     if config.train.ema_decay >= 1:
         raise UsageError(f"train.ema_decay must be below 1, not {config.train.ema_decay}")
     full_options(config.model.name, {})
+    if "flow" in model_extras(config) and not config.data.flow:
+        raise UsageError(
+            f"model.{config.model.name} reads optical flow: set --config.data.flow=True, or "
+            f"--config.model.{config.model.name}.flow=False"
+        )
     check_sampling(make_sampling(config))
     read_steps(config.profile)
     _check_loss(config)
@@ -64,9 +72,21 @@ def check_config(config: ConfigDict) -> None:
     for pair in config.optimizer.multipliers:
         if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
             raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
+    _check_monitors(config)
+
+
+def _check_monitors(config: ConfigDict) -> None:
+    names = list_metrics()
     for section in ("early_stop", "plateau"):
-        if config[section].metric not in (names := list_metrics()):
-            raise unknown(f"{section}.metric", config[section].metric, names)
+        metric, mode = config[section].metric, config[section].mode
+        if metric not in names:
+            raise unknown(f"{section}.metric", metric, names)
+        better = "min" if metric in LOWER_IS_BETTER else "max"
+        if mode in ("min", "max") and mode != better:
+            raise UsageError(
+                f"{section}.mode={mode} would take the worst {metric} for the best: set "
+                f"--config.{section}.mode={better}"
+            )
 
 
 def _check_loss(config: ConfigDict) -> None:

@@ -12,6 +12,7 @@ from scipy.special import expit
 from dfjax.commands import assembly
 from dfjax.commands.frozen_backbone import open_backbone
 from dfjax.commands.objective import load_methods
+from dfjax.data.flow import compute_clip_flow
 from dfjax.data.preprocess import Preprocess
 from dfjax.errors import UsageError
 from dfjax.evaluation.scoring import Apply, PredictStep, make_predict_step
@@ -77,17 +78,27 @@ class Detector:
             mask: `bool[N, T]`, False on padding frames.
             batch_size: 0 takes the config's evaluation batch.
         """
-        batch = pad_batch(clips, mask, batch_size or self.config.eval.batch_size)
+        size = batch_size or self.config.eval.batch_size
+        batch = pad_batch(clips, mask, size, flow=self.config.data.flow)
         return np.asarray(self.predict_step(self.variables, batch)["logit"])[: len(clips)]
 
 
-def pad_batch(clips: Array, mask: Array, batch_size: int) -> dict[str, Array]:
-    """Returns a batch of `batch_size` clips: black ones, all frames valid, follow those given."""
+def pad_batch(clips: Array, mask: Array, batch_size: int, *, flow: bool) -> dict[str, Array]:
+    """Returns a batch of `batch_size` clips: black ones, all frames valid, follow those given.
+
+    Args:
+        clips: `u8[N, T, H, W, 3]`.
+        mask: `bool[N, T]`.
+        batch_size: N or more.
+        flow: add their optical flow, which is computed here.
+    """
     missing = batch_size - len(clips)
-    return {
-        "clip": np.concatenate([clips, np.zeros((missing, *clips.shape[1:]), np.uint8)]),
-        "mask": np.concatenate([mask, np.ones((missing, mask.shape[1]), bool)]),
-    }
+    batch = {"clip": clips, "mask": mask}
+    if flow:
+        batch["flow"] = compute_clip_flow(clips, mask)
+    padding = {name: np.zeros((missing, *x.shape[1:]), x.dtype) for name, x in batch.items()}
+    padding["mask"][:] = True
+    return {name: np.concatenate([x, padding[name]]) for name, x in batch.items()}
 
 
 def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:

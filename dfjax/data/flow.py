@@ -5,9 +5,12 @@ second. It is stored as one 16-bit PNG, u above v, in steps of 1/16 pixel: the e
 pixel, and 0 for whole pixels. As float16, which batches carry, steps are exact below 128 pixels.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float16, Float32, UInt8
 
 from dfjax.errors import InputError
 
@@ -35,6 +38,28 @@ def compute_flow(first: Crop, second: Crop) -> Flow:
     if scale > 1:
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / scale
     return flow.astype(np.float32)
+
+
+def compute_clip_flow(
+    clips: UInt8[np.ndarray, "N T H W 3"], mask: Bool[np.ndarray, "N T"]
+) -> Float16[np.ndarray, "N t H W 2"]:
+    """Returns the flow from each frame to the next, t = T - 1, as a pack would hold it.
+
+    Args:
+        clips: RGB crops.
+        mask: frames that are there; beside another one the flow is zeros.
+    """
+    n, t, height, width, _ = clips.shape
+    flow = np.zeros((n, t - 1, height, width, 2), np.float16)
+
+    def fill(place: tuple[int, int]) -> None:
+        clip, frame = place
+        found = compute_flow(clips[clip, frame], clips[clip, frame + 1])
+        flow[place] = np.round(found * STEPS) / STEPS
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(fill, map(tuple, np.argwhere(mask[:, :-1] & mask[:, 1:]).tolist())))
+    return flow
 
 
 def encode_flow(flow: Flow) -> bytes:

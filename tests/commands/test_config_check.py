@@ -23,10 +23,13 @@ def test_every_config_passes(variant):
         ("data.frames=0", "data.frames must be at least 1"),
         ("data.sampling=odd", "unknown data.sampling 'odd'"),
         ("model.name=dual_straem", "Did you mean 'dual_stream'"),
+        ("model.dual_stream.flow=True", "set --config.data.flow=True, or --config.model.dual_str"),
         ("early_stop.metric=video_acu", "Did you mean 'video_auc'"),
         ("plateau.metric=lost", "Did you mean 'loss'"),
         ("optimizer.multipliers=hq", "optimizer.multipliers are pairs"),
         ("optimizer.multipliers=(('hq', '1'),)", "optimizer.multipliers are pairs"),
+        ("early_stop.metric=eer", "set --config.early_stop.mode=min"),
+        ("plateau.mode=max", "set --config.plateau.mode=min"),
         ("loss.name=focla", "Did you mean 'focal'"),
         ("loss.smoothing=1.5", "loss.smoothing must be in"),
         ("loss.class_weights=balance", "loss.class_weights is none, balanced or"),
@@ -50,7 +53,10 @@ def test_what_can_be_monitored_are_numbers_of_the_validation():
     [
         (["loss.temporal=0.1", "data.frames=1"], "data.frames must be 2"),
         (["loss.method=0.1", "data.shuffle_labels=True"], "control"),
-        (["loss.name=supcon", "early_stop.metric=loss", "mix.mixup=0.2"], "mix.mixup"),
+        (
+            ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min", "mix.mixup=0.2"],
+            "mix.mixup",
+        ),  # fmt: skip
         (
             ["model.name=frame_classifier", "model.frame_classifier.method_classes=5"],
             "nothing trains",

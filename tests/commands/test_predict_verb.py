@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit, logit
 
 from dfjax.commands import predict_inputs, predict_run
+from dfjax.commands.detector import pad_batch
 from dfjax.commands.main import main
 from dfjax.commands.predict_inputs import Prepared, choose_clips, find_inputs
 from dfjax.commands.predict_run import score_entries
@@ -202,3 +203,16 @@ def test_a_real_video(samples, capsys, detector, monkeypatch):
     code, results, _ = predict(capsys, path, "--clips", "2")
     assert code == 0 and results[0]["frames_used"] == 2 * T and results[0]["faces_missed"] == 0
     assert predict_inputs.compute_sha256(path) is not None
+
+
+def test_a_batch_is_filled_up_with_black_clips_that_stand_still():
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (2, T, 32, 32, 3), np.uint8)
+    mask = np.array([[True, True, True], [True, True, False]])
+    batch = pad_batch(clips, mask, 3, flow=True)
+    assert {name: x.shape[0] for name, x in batch.items()} == {"clip": 3, "mask": 3, "flow": 3}
+    np.testing.assert_array_equal(batch["clip"][:2], clips)
+    np.testing.assert_array_equal(batch["mask"], [*mask, [True] * T])
+    assert batch["flow"].shape == (3, T - 1, 32, 32, 2) and batch["flow"][0].any()
+    assert not batch["clip"][2].any() and not batch["flow"][2].any()
+    assert set(pad_batch(clips, mask, 2, flow=False)) == {"clip", "mask"}

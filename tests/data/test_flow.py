@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from dfjax.data.flo_file import read_flo, write_flo
-from dfjax.data.flow import MAX_ERROR, MAX_FLOW, compute_flow, decode_flow, encode_flow
+from dfjax.data.flow import (
+    MAX_ERROR,
+    MAX_FLOW,
+    compute_clip_flow,
+    compute_flow,
+    decode_flow,
+    encode_flow,
+)
 from dfjax.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -25,6 +32,19 @@ def test_a_shift_is_found_with_its_sign():
     assert flow.shape == (64, 64, 2) and flow.dtype == np.float32
     inside = flow[8:-8, 8:-8].reshape(-1, 2)
     np.testing.assert_allclose(np.median(inside, axis=0), [2, -3], atol=0.1)
+
+
+def test_flow_of_clips_is_that_of_their_neighbours_and_zeros_beside_padding():
+    picture = texture(64)
+    clip = np.stack([np.roll(picture, 2 * frame, axis=1) for frame in range(4)])
+    mask = np.array([[True] * 4, [False, True, True, False]])
+    flow = compute_clip_flow(np.stack([clip, clip]), mask)
+    assert flow.shape == (2, 3, 64, 64, 2) and flow.dtype == np.float16
+    np.testing.assert_array_equal(flow[1, [0, 2]], 0)
+    np.testing.assert_array_equal(flow[1, 1], flow[0, 1])
+    stored = decode_flow(encode_flow(compute_flow(clip[1], clip[2])))
+    np.testing.assert_array_equal(flow[0, 1], stored)  # what a pack would hold
+    assert abs(np.median(flow[0, :, 16:-16, 16:-16, 0]) - 2) < 0.1
 
 
 @pytest.mark.parametrize("side", [8, 16, 31])
