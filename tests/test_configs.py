@@ -62,11 +62,19 @@ def make_pack(crop_size):
     return Pack(Path(), pd.DataFrame(rows), crop_size)
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_the_step_gives_back_the_state_it_was_given(spec):
+CHANGES = (
+    *("data.self_blend=0.5", "data.hard_mining=0.5", "data.balance_datasets=True"),
+    *("mix.mixup=0.4", "mix.cutmix=1.0", "mix.segment=True"),
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "more"), [*((spec, ()) for spec in SPECS), ("dual_stream:smoke", CHANGES)]
+)
+def test_the_step_gives_back_the_state_it_was_given(spec, more):
     """Traces the run's own initialisation and step, on eight devices; nothing is computed."""
-    batch_sizes = ["--config.train.batch_size=8", "--config.eval.batch_size=8"]
-    config = load_config(spec, [*batch_sizes, "--config.data.holdout_methods=()"])
+    overrides = ["train.batch_size=8", "eval.batch_size=8", "data.holdout_methods=()", *more]
+    config = load_config(spec, [f"--config.{item}" for item in overrides])
     pack = make_pack(config.preprocess.size)
     rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
     parts = make_parts(config, pack, rows)
