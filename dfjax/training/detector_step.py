@@ -160,4 +160,5 @@ def _average(ema: Any, params: Any, step: Any, decay: float) -> Any:
     if not ema:
         return ema
     d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda mean, new: d * mean + (1.0 - d) * new, ema, params)
+    # In this form the mean of a frozen parameter keeps its bits.
+    return jax.tree.map(lambda mean, new: mean + (1.0 - d) * (new - mean), ema, params)

@@ -1,17 +1,39 @@
 import json
+import re
 import xml.etree.ElementTree as ET
 
 from dfjax.commands.main import main
 from dfjax.config import config_names
+
+COUNTS = {
+    "dual_stream": (58_458_311, 167_216),
+    "two_stream_flow": (131_500_610, 56_064),
+    "efficientnet_b4": (18_468_682, 126_224),
+    "efficientnet_b4_linear": (17_552_202, 125_200),
+    "efficientnet_b4_380": (923_137, 17_678_424),  # with a frozen base
+    "xception": (21_858_090, 55_552),
+    "efficientnet_v2s": (20_835_410, 154_896),
+    "resnet50": (24_559_170, 54_144),
+    "resnet18": (11_177_025, 9_600),
+    "resnet18_bilstm": (14_331_458, 9_600),
+    "hybrid": (11_914_365, 42_016),
+}
+"""What the write-ups state, and with the test of each model its derivation."""
 
 
 def test_json_has_the_contract(capsys):
     assert main(["models", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert sorted(result) == config_names()
+    for name, counts in COUNTS.items():
+        model = result[name]
+        assert (model["trainable"], model["non_trainable"]) == counts, name
+        assert sum(model["parts"].values()) == model["trainable"]
+    assert [phase["trainable"] for phase in result["efficientnet_b4_380"]["phases"]] == [
+        923_137,
+        5_494_641,
+    ]
     flagship = result["dual_stream"]
-    assert (flagship["trainable"], flagship["non_trainable"]) == (58_458_311, 167_216)
-    assert sum(flagship["parts"].values()) == flagship["trainable"]
     assert flagship["input"]["hq"] == [1, 10, 224, 224, 3]
     # B4 at 224 px is 3.1 GFLOPs a frame, B0 at 112 px 0.2, the first ConvLSTM 3.0
     assert 5.8e10 < flagship["flops"] < 7.0e10
@@ -21,6 +43,8 @@ def test_table_and_diagram_of_one_config(capsys, tmp_path):
     figure = tmp_path / "model.svg"
     assert main(["models", "dual_stream:tiny", "--diagram", str(figure)]) == 0
     captured = capsys.readouterr()
+    assert main(["models", "efficientnet_b4_380:smoke"]) == 0
+    assert re.search(r"phase 2 +90,753 +80,236", capsys.readouterr().out)
     assert "conv_lstm1" in captured.out and "10x64x64x3" in captured.out
     text = "".join(ET.parse(figure).getroot().itertext())
     assert "ConvLSTM 2" in text and "EfficientNet-B0" in text and "parameters" in text

@@ -17,6 +17,7 @@ from dfjax.training.signals import Stopped
 LAST_STAGE = "^backbone/(?!stage4_block1/conv1/)"
 SMALL = (
     "--config.preprocess.size=32",
+    "--config.train.ema_decay=0.9",
     "--config.data.eval_clips=1",
     "--config.model.frame_classifier.backbone=resnet18",
     "--config.model.frame_classifier.width=0.125",
