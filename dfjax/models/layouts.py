@@ -119,20 +119,45 @@ def _frame_classifier(options: Mapping[str, Any], summary: Summary) -> list[Bloc
 
 def _clip_detector(options: Mapping[str, Any], summary: Summary) -> list[Block]:
     title = "Stored features" if options["features"] else "Frames"
-    ((name, shape),) = summary.input.items()
-    chain = [Box(name, title, _dims(shape), 0, "data")]
+    inputs = [[Box(key, title, _dims(shape), 0, "data")] for key, shape in summary.input.items()]
     titles = {
         "backbone": (_network(options["backbone"]), "backbone"),
+        "spatial": ("Spatial attention", "fusion"),
+        "pyramid": ("Feature pyramid", "fusion"),
+        "scales": ("Attention over scales", "fusion"),
+        "frequency": (options["frequency"].upper(), "backbone"),
         "projection": ("Projection", "fusion"),
         "positions": ("Positions", "temporal"),
         "recurrent": (options["temporal"].upper(), "temporal"),
+        "conv_recurrent": ("ConvLSTM", "temporal"),
         "encoder": ("Transformer", "temporal"),
-        "pooling": ("Attention over frames", "fusion"),
+        "cross": ("Cross-attention", "temporal"),
+        "self": ("Self-attention", "temporal"),
+        "join": (f"Join: {options['join']}", "fusion"),
+        "encoder_projection": ("Projection", "fusion"),
+        "encoder_pooling": ("Attention over frames", "fusion"),
     }
-    chain += [_part(summary, key, *titles[key]) for key in titles if key in summary.parts]
-    if "pooling" not in summary.parts:
-        chain.append(Box("pooling", f"Pooling: {options['pooling']}", "over frames", 0, "fusion"))
-    return [[[*chain, *_head(summary)]]]
+
+    def chain(*keys: str) -> list[Box]:
+        return [_part(summary, key, *titles[key]) for key in keys if key in summary.parts]
+
+    pooling = Box(
+        "pooling", f"Pooling: {options['pooling']}", "over frames",
+        summary.parts.get("pooling", 0), "fusion",
+    )  # fmt: skip
+    seen = [chain("backbone", "spatial", "pyramid", "scales"), chain("frequency")]
+    attending = chain("positions", "encoder")
+    after = [*chain("cross", "self", "join"), pooling]
+    states = [[*chain("recurrent", "conv_recurrent"), *attending, *after]]
+    end = _head(summary)
+    if options["dual_pathway"]:
+        beside = [*attending, *chain("encoder_projection", "encoder_pooling")]
+        states = [[*chain("recurrent", "conv_recurrent"), *after], beside]
+        weights = [key for key in summary.parts if key.startswith("pathway_")]
+        params = sum(summary.parts[key] for key in weights)
+        end = [Box("pathways", "Weights of the pathways", "one a clip", params, "fusion"), *end]
+    blocks = [inputs, seen, [chain("projection")], states, [end]]
+    return [filled for block in blocks if (filled := [part for part in block if part])]
 
 
 def _flow(summary: Summary) -> list[Box]:

@@ -67,6 +67,7 @@ def state_shardings(
 ) -> Any:
     """Returns a `NamedSharding` per leaf of the state: the first rule that its path matches.
 
+    A rule says how the last dimensions are split, so that one does for matrices and convolutions.
     Paths are joined by slashes. Optimiser moments end in the path of their parameter and so follow
     its rule. Leaves that no rule names are replicated, which is refused for large ones as soon as
     the mesh could split them.
@@ -82,6 +83,7 @@ def state_shardings(
         for pattern, spec in rules:
             if re.search(pattern, name):
                 used.add(pattern)
+                spec = PartitionSpec(*(None,) * (len(leaf.shape) - len(spec)), *spec)
                 _check_divides(name, leaf.shape, spec, mesh)
                 return NamedSharding(mesh, spec)
         if leaf.size >= LARGE and mesh.shape["fsdp"] * mesh.shape["tensor"] > 1:

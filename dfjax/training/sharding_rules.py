@@ -11,25 +11,27 @@ from jax.sharding import PartitionSpec as P
 
 Rules = Sequence[tuple[str, P]]
 
-CONV = P(None, None, "fsdp", "tensor")
-EFFICIENTNET: Rules = (("((expand|project|top)_conv|flow_cnn/conv[2-9])/kernel$", CONV),)
-RESNET: Rules = (("(block[0-9]+/(shortcut_)?conv[0-9]*|flow_cnn/conv[2-9])/kernel$", CONV),)
-CONV_LSTM: Rules = (("conv_lstm[0-9]+/(kernel|recurrent)$", CONV),)
-DENSE: Rules = (("(projection|hidden[0-9]*)/kernel$", P("fsdp", "tensor")),)
-BACKBONE: Rules = (
-    ("backbone/.*((expand|project|top|shortcut)_conv|/conv[0-9]+|pointwise)/kernel$", CONV),
-)
-HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp")),)  # no width divides two classes
+KERNEL = P("fsdp", "tensor")  # the last dimensions of every kernel are its inputs and outputs
 
-RECURRENT: Rules = (("layer[0-9]+_[a-z]+/(kernel|recurrent)$", P("fsdp", "tensor")),)
-ENCODER: Rules = (
-    ("attention/(query|key|value|output)/kernel$", P("fsdp", "tensor")),
-    ("layer[0-9]+/(hidden|output)/kernel$", P("fsdp", "tensor")),
-)
+EFFICIENTNET = "(expand|project|top)_conv/kernel$"
+RESNET = "block[0-9]+/(shortcut_)?conv[0-9]*/kernel$"
+FLOW_CNN = "flow_cnn/conv[2-9]/kernel$"
+CONV_LSTM = "conv_lstm[0-9]+/(kernel|recurrent)$"
+DENSE = "(projection|hidden[0-9]*|gate)/kernel$"
+BACKBONE = "backbone/.*((expand|project|top|shortcut)_conv|/conv[0-9]+|pointwise)/kernel$"
+RECURRENT = "layer[0-9]+_[a-z]+/(kernel|recurrent)$"
+ENCODER = "(attention/(query|key|value|output)|layer[0-9]+/output)/kernel$"
+HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp", None)),)  # nothing divides two classes
+
+
+def _kernels(*patterns: str) -> Rules:
+    """One rule for all of them, because a rule must match and options leave parts out."""
+    return (("|".join(patterns), KERNEL),)
+
 
 SHARDING_RULES: dict[str, Rules] = {
-    "clip_detector": (*BACKBONE, *RECURRENT, *ENCODER, *DENSE),
-    "dual_stream": (*EFFICIENTNET, *CONV_LSTM, *DENSE),
-    "frame_classifier": (*BACKBONE, *HEAD),
-    "two_stream": (*RESNET, *CONV_LSTM, *DENSE),
+    "clip_detector": _kernels(BACKBONE, RECURRENT, ENCODER, DENSE),
+    "dual_stream": _kernels(EFFICIENTNET, FLOW_CNN, CONV_LSTM, DENSE),
+    "frame_classifier": (*_kernels(BACKBONE), *HEAD),
+    "two_stream": _kernels(RESNET, FLOW_CNN, CONV_LSTM, DENSE),
 }

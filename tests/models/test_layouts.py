@@ -32,6 +32,9 @@ OTHERS = {
     "dual_stream": {"streams": ("lq",), "flow": True},
     "two_stream_flow": {"flow": False},
     "transformer_head": {"features": 24, "positions": "learned", "pooling": "last"},
+    "resnet18_bilstm": {"scales": (48, 32), "pyramid": 16, "frequency": "dct", "projection": 16}
+    | {"cross_attention": True, "self_attention": True, "join": "gate", "dual_pathway": True},
+    "hybrid": {"temporal": "conv_lstm", "spatial_attention": True, "projection": 0},
 }
 
 

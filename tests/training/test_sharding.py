@@ -38,7 +38,7 @@ def test_the_first_matching_rule_wins_and_moments_follow_their_parameter():
     assert (
         found["params"]["kernel"].spec == found["opt"]["mu"]["kernel"].spec == P("fsdp", "tensor")
     )
-    assert found["opt"]["mu"]["bias"].spec == P()
+    assert found["opt"]["mu"]["bias"].is_fully_replicated
 
 
 def test_a_rule_that_matches_nothing_is_an_error():
@@ -55,7 +55,7 @@ def test_a_large_parameter_without_a_rule_is_an_error_only_where_it_could_be_spl
 
 def test_a_dimension_that_does_not_divide_is_an_error():
     with pytest.raises(UsageError, match="3 does not divide over 2"):
-        sharding.state_shardings(shapes(kernel=(3, 8)), mesh(), [("kernel", P("fsdp"))])
+        sharding.state_shardings(shapes(kernel=(3, 8)), mesh(), [("kernel", P("fsdp", None))])
 
 
 def test_put_batch_splits_over_all_axes():
