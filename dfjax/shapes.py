@@ -19,10 +19,12 @@ Logits = Float[Array, "B"]
 
 Batch = Mapping[str, Array]
 """`clip u8[B,T,H,W,3]  mask bool[B,T]  position i32[B,T]  label i8[B]  weight f32[B]
-video_index i32[B]`, and `flow f16[B,T-1,H,W,2]` where a recipe uses flow."""
+video_index i32[B]`, and where a recipe uses them `flow f16[B,T-1,H,W,2]`, `method i8[B]`, `blend
+bool[B]`, `landmarks f32[B,T,K,2]`; `features f32[B,T,D]` takes the place of pixels."""
 
 Inputs = Mapping[str, Array]
-"""What `preprocess` makes of a batch: one entry per stream, and `mask bool[B,T]`."""
+"""What `preprocess` makes of a batch: one entry per stream, `mask bool[B,T]`, and `target f32[B]`
+where mixing makes labels soft."""
 
 Outputs = Mapping[str, Array]
 """What a model says besides the logit: `features f32[B,F]`, and where it has them `class_logits

@@ -42,15 +42,22 @@ class ClipLoader:
 
     def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
         """Returns the batch of `draws`; None stands for a black clip of weight 0."""
-        n, t, size = len(draws), self._sampling.frames, self._pack.crop_size
+        batch = self._make_padding(len(draws))
+        for place, draw in enumerate(draws):
+            if draw is not None:
+                self._load(draw, {name: array[place : place + 1] for name, array in batch.items()})
+        return batch
+
+    def _make_padding(self, n: int) -> HostBatch:
+        t, size = self._sampling.frames, self._pack.crop_size
         batch = {
+            self._pack.content: self._pack.empty(n, t),
             "mask": np.ones((n, t), bool),
             "position": np.full((n, t), clips.PADDING, np.int32),
             "label": np.zeros(n, np.int8),
             "weight": np.zeros(n, np.float32),
             "video_index": np.full(n, -1, np.int32),
         }
-        content = batch[self._pack.content] = self._pack.empty(n, t)
         if self._flow:
             batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
         if self._methods is not None:
@@ -59,30 +66,29 @@ class ClipLoader:
             batch["blend"] = np.zeros(n, bool)
         if self._landmarks:
             batch["landmarks"] = np.full((n, t, self._landmarks, 2), np.nan, np.float32)
-        for i, draw in enumerate(draws):
-            if draw is None:
-                continue
-            frames = self._choose_frames(draw)
-            position, mask = clips.pad(frames, self._sampling, offset=draw.offset)
-            first = int(mask.argmax())
-            content[i, first : first + len(frames)] = self._pack.read(draw.row, frames)
-            if self._flow:
-                assert isinstance(self._pack, Pack), "no other store has a stride of flow"
-                flow = self._pack.read_flow(draw.row, frames)
-                batch["flow"][i, first : first + len(flow)] = flow
-            batch["position"][i], batch["mask"][i] = position, mask
-            batch["label"][i] = FAKE if draw.blend else self._labels[draw.row]
-            if self._methods is not None and not draw.blend:
-                batch["method"][i] = self._methods[draw.row]
-            if self._blend:
-                batch["blend"][i] = draw.blend
-            if self._landmarks:
-                places = self._pack.find_places(draw.row, frames)
-                points = read_landmarks(self._pack.index, draw.row, places, self._landmarks)
-                batch["landmarks"][i, first : first + len(frames)] = points
-            batch["weight"][i] = 1.0
-            batch["video_index"][i] = draw.row
         return batch
+
+    def _load(self, draw: Draw, clip: HostBatch) -> None:
+        """Fills in a clip, a batch of one that is a view of the whole."""
+        frames = self._choose_frames(draw)
+        clip["position"][0], clip["mask"][0] = clips.pad(frames, self._sampling, offset=draw.offset)
+        first = int(clip["mask"][0].argmax())
+        last = first + len(frames)
+        clip[self._pack.content][0, first:last] = self._pack.read(draw.row, frames)
+        if self._flow:
+            assert isinstance(self._pack, Pack), "no other store has a stride of flow"
+            clip["flow"][0, first : last - 1] = self._pack.read_flow(draw.row, frames)
+        clip["label"][0] = FAKE if draw.blend else self._labels[draw.row]
+        if self._methods is not None and not draw.blend:
+            clip["method"][0] = self._methods[draw.row]
+        if self._blend:
+            clip["blend"][0] = draw.blend
+        if self._landmarks:
+            places = self._pack.find_places(draw.row, frames)
+            points = read_landmarks(self._pack.index, draw.row, places, self._landmarks)
+            clip["landmarks"][0, first:last] = points
+        clip["weight"][0] = 1.0
+        clip["video_index"][0] = draw.row
 
     def _choose_frames(self, draw: Draw) -> np.ndarray:
         numbers, how = self._of_video(draw.row)
