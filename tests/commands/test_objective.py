@@ -14,6 +14,7 @@ from dfjax.commands.objective import (
     make_config_loss,
     save_methods,
 )
+from dfjax.commands.phases import plan_phases
 from dfjax.config import load_config
 from dfjax.errors import UsageError
 
@@ -58,8 +59,8 @@ def check(*overrides, name="resnet18:smoke"):
     ("overrides", "message"),
     [
         (["loss.name=cross_entropy"], "two classes; this model has one logit"),
-        (["loss.method=1.0"], "3 outputs .* no such head"),
-        (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 outputs .* has 5"),
+        (["loss.method=1.0"], "3 outputs.* no such head"),
+        (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 outputs.* has 5"),
         (
             ["loss.temporal=1.0", "model.name=two_stream", "model.two_stream.flow=False"],
             "something of each frame",
@@ -82,3 +83,11 @@ def test_names_of_methods_are_kept_with_the_run(tmp_path):
     assert load_methods(tmp_path) == [] and not list(tmp_path.iterdir())
     save_methods(tmp_path, ["real", "DF"])
     assert load_methods(tmp_path) == ["real", "DF"]
+
+
+def test_contrastive_pre_training_then_fine_tuning_is_a_run_in_phases(tmp_path):
+    fine = "('loss.name=bce','early_stop.metric=video_auc','early_stop.mode=max')"
+    first = ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min"]
+    phases = plan_phases(make_config(*first, f"phases=({fine},)"), tmp_path)
+    assert [phase.config.loss.name for phase in phases] == ["supcon", "bce"]
+    assert phases[1].workdir == tmp_path and phases[1].config.train.init_from

@@ -302,6 +302,38 @@ def test_loss_is_the_weighted_mean(tmp_path):
     )
 
 
+def test_what_preprocess_decides_anew_reaches_the_loss_and_counts_as_right():
+    """Mixed clips: the loss, and the accuracy, go by the mixed target."""
+    target = np.linspace(0.0, 1.0, 8, dtype=np.float32)
+
+    def mixing(batch, rng, *, train):
+        return {"x": batch["x"], "target": jnp.asarray(target)}
+
+    def distance(logits, outputs, batch):
+        return jnp.abs(logits - batch["target"])
+
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    data = batch(2)
+    gradients = make_gradient_fn(without_noise, mixing, distance)
+    clips = jax.jit(gradients)(state, data, ROOT_RNG).clips
+    logits = data["x"] @ np.asarray(state.params["kernel"])
+    np.testing.assert_allclose(clips["loss"], np.abs(logits - target), rtol=1e-5)
+    np.testing.assert_array_equal(clips["correct"], (logits > 0) == (target > 0.5))
+    weight = np.array([1, 1, 0, 0, 0, 0, 0, 2], np.float32)
+    _, metrics = jax.jit(make_train_step(gradients, TX))(state, data | {"weight": weight}, ROOT_RNG)
+    right = np.asarray(clips["correct"])
+    expected = (right[0] + right[1] + 2 * right[7]) / 4
+    np.testing.assert_allclose(metrics["accuracy"], expected, rtol=1e-6)
+
+
+def test_the_history_has_the_mean_accuracy_of_an_epoch_s_steps(whole):
+    trainer, folder = whole[:2]
+    steps = [r for r in read_jsonl(folder / "metrics.jsonl") if r["split"] == "train"]
+    for row in read_history(folder / "history.csv"):
+        own = [step["accuracy"] for step in steps if step["epoch"] == int(row["epoch"])]
+        assert float(row["train_accuracy"]) == pytest.approx(np.mean(own), abs=1e-8)
+
+
 def without_noise(variables, inputs, *, train, rngs):
     """No BatchNorm and no dropout: what accumulation promises to leave unchanged."""
     return inputs["x"] @ variables["params"]["kernel"], {}, variables["batch_stats"]
