@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfjax.models.conv_lstm import ConvLSTM
+from dfjax.models.conv_lstm import ConvLSTM, ConvRecurrent
 
 X = jax.random.normal(jax.random.key(0), (2, 4, 3, 3, 5))
 
@@ -60,3 +60,31 @@ def test_depends_on_the_order_of_frames():
     assert not np.allclose(
         layer.apply(variables, X)[:, -1], layer.apply(variables, X[:, ::-1])[:, -1]
     )
+
+
+def test_in_reverse_it_reads_the_clip_from_its_end():
+    layer, variables = make(reverse=True)
+    mask = jnp.array([[True, True, True, False], [False, True, True, True]])
+    states = layer.apply(variables, X, mask)
+    forward, _ = make()
+    turned = forward.apply(variables, X[:, ::-1], mask[:, ::-1])[:, ::-1]
+    np.testing.assert_array_equal(states, turned)
+
+
+def test_layers_in_both_directions_are_averaged_over_the_map():
+    mask = jnp.array([[True, True, True, False], [False, True, True, True]])
+    stack = ConvRecurrent(4, layers=2)
+    variables = stack.init(jax.random.key(1), X, mask)
+    states = stack.apply(variables, X, mask)
+    assert states.shape == (2, 4, 8)
+    np.testing.assert_array_equal(states[~np.asarray(mask)], 0)
+    x = X
+    for number in (1, 2):
+        directions = [
+            ConvLSTM(4, reverse=name == "backward").apply(
+                {"params": variables["params"][f"layer{number}_{name}"]}, x, mask
+            )
+            for name in ("forward", "backward")
+        ]
+        x = jnp.concatenate(directions, axis=-1)
+    np.testing.assert_allclose(states[mask], x.mean((2, 3))[mask], atol=1e-6)
