@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
@@ -180,7 +181,8 @@ def _check_fit(first: Detector, other: Detector) -> None:
 
 
 def _check_dropout(member: Detector) -> None:
-    inputs = assembly.example_inputs(member.config)
+    batch = assembly.example_batch(member.config, 1, member.config.data.crop_size)
+    inputs = jax.eval_shape(lambda b: member.preprocess(b, None, train=False), batch)
     if not has_dropout(member.apply, member.variables, inputs):
         raise UsageError(
             f"--mc-dropout: {member.workdir} has no dropout to be drawn; --ensemble needs none"
