@@ -85,21 +85,40 @@ def find_config(name: str) -> Path:
     return files[name]
 
 
+def find_table(name: str) -> Path:
+    """Returns the file of an ablation table given as a path or as a bare name.
+
+    Raises:
+        UsageError: there is no such file or name; the message lists the names.
+    """
+    files = {p.stem: p for p in _config_files("ablations")}
+    path = Path(name)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise UsageError(f"no table {name}; known names: {', '.join(files)}")
+        return path
+    if name not in files:
+        raise unknown("ablation table", name, files)
+    return files[name]
+
+
 def config_names() -> list[str]:
     """Returns the names of all configs, sorted."""
     return sorted(p.stem for p in _config_files())
 
 
-def _config_files() -> Iterator[Path]:
+def _config_files(below: str = "") -> Iterator[Path]:
+    """The files in `configs/`, or in the folder `below` it."""
     site = Path(__file__).resolve().parent.parent
     checkout = (site / "pyproject.toml").is_file()
     # The second is where `pip install --target` puts them, without saying so in its records.
-    folder = site / "configs" if checkout else site / "share" / "dfjax" / "configs"
+    folder = (site if checkout else site / "share" / "dfjax") / "configs" / below
     if folder.is_dir():
         yield from sorted(folder.glob("*.py"))
         return
+    wanted = Path("share/dfjax/configs", below, "*.py")
     for file in importlib.metadata.files("dfjax") or ():
-        if file.match("share/dfjax/configs/*.py"):
+        if file.match(str(wanted)):
             yield Path(str(file.locate())).resolve()
 
 

@@ -6,11 +6,9 @@ WORKDIR/oof.parquet. WORKDIR/folds.json and folds.md have every metric of every 
 standard deviation.
 """
 
-import contextlib
 import json
-import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,8 @@ from rich.console import Console
 from dfjax.commands import assembly
 from dfjax.commands.evaluate_workdir import evaluate_workdir
 from dfjax.commands.main import finite
-from dfjax.commands.training import train, use_compilation_cache
+from dfjax.commands.run_series import evaluate_once, shared_cache
+from dfjax.commands.training import train
 from dfjax.config import override
 from dfjax.data.records import atomic_path
 from dfjax.errors import UsageError
@@ -74,7 +73,7 @@ def train_folds(
     rounds = [f"{number}/{folds}" for number in range(1, folds + 1)]
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []
-    with workdirs.locked(workdir), _shared_cache(workdir):
+    with workdirs.locked(workdir), shared_cache(workdir):
         for name, folder in zip(rounds, folders):
             _say(f"fold {name}: {folder}")
             data = _find_data(config, workdir)
@@ -147,14 +146,8 @@ def make_markdown(name: str, summary: dict[str, Any]) -> str:
 def _evaluate(
     folder: Path, summary: dict[str, Any], evaluate: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """What is kept of a fold's evaluation; one that was made of the same checkpoint stays."""
-    out = folder / "eval" / "test"
-    result: dict[str, Any] = {}
-    if summary["status"] == "complete" and (written := out / "metrics.json").is_file():
-        result = json.loads(written.read_text(encoding="utf-8"))
-    if not str(result.get("checkpoint")).startswith("best/"):
-        how: dict[str, Any] = {"split": "test", "index": None, "checkpoint": "best", "scoring": {}}
-        result = finite(evaluate(folder, **how, out=out))
+    """What is kept of a fold's evaluation."""
+    result = evaluate_once(folder, summary, evaluate)
     metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, list)}
     return {"checkpoint": result["checkpoint"], "metrics": metrics, "flags": result["flags"]}
 
@@ -175,19 +168,6 @@ def _find_data(config: ConfigDict, workdir: Path) -> list[str]:
     if config.data.path or config.data.features or not config.data.synthetic.videos:
         return []
     return [f"data.path={assembly.synthetic_pack(config, workdir / 'data').resolve()}"]
-
-
-@contextlib.contextmanager
-def _shared_cache(workdir: Path) -> Iterator[None]:
-    """While entered, all folds keep their compiled programs in one place: they are the same."""
-    use_compilation_cache(workdir)
-    name, found = "JAX_COMPILATION_CACHE_DIR", os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    os.environ[name] = found or str(workdir.resolve() / "jax_cache")
-    try:
-        yield
-    finally:
-        if found is None:
-            del os.environ[name]
 
 
 def _write(path: Path, text: str) -> None:

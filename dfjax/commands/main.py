@@ -16,6 +16,7 @@ from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unkn
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
     "evaluate": "score a trained model or foreign predictions: tables, plots, flags",
+    "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
     "data": "index, extract, pack and synthesise face clips",
     "models": "parameters, input and FLOPs of every config",
@@ -31,7 +32,7 @@ WRONG_PLACE = {
 """What the system says of a path that the user should not have named, such as a read-only --out."""
 
 
-COMPUTING = ("train", "evaluate", "predict", "bench")  # verbs that fill memory step by step
+COMPUTING = ("train", "ablate", "evaluate", "predict", "bench")  # they fill memory step by step
 
 
 class Parser(argparse.ArgumentParser):

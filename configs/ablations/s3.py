@@ -1,0 +1,40 @@
+"""S3's ladder: from a small network to B4 at 380 px, focal loss, class weights, fine-tuning.
+
+Command:  dfjax ablate s3 --workdir=runs/ablate_s3 --config.data.path=PACK
+Hardware: as efficientnet_b4_380
+Time:     not yet measured
+Expected: not yet measured
+"""
+
+from typing import Any
+
+
+def get_table(variant: str = "") -> dict[str, Any]:
+    """Returns the table: each row keeps what the rows above it changed.
+
+    The basic network is a ResNet18 with one block per stage, trained from end to end at 224 px: the
+    write-up does not describe its own.
+    """
+    model = "model.frame_classifier"
+    small, large = (64, 64) if variant else (224, 380)
+    return {
+        "title": "S3: ladder",
+        "config": "efficientnet_b4_380",
+        "cumulative": True,
+        "rows": {
+            "basic CNN": (
+                f"{model}.backbone=resnet18",
+                f"{model}.one_block=True",
+                f"{model}.base_train=True",
+                "optimizer.freeze=()",
+                "phases=()",
+                f"preprocess.size={small}",
+                "loss.name=bce",
+                "loss.class_weights=none",
+            ),
+            "EfficientNet-B0": (f"{model}.backbone=b0", f"{model}.one_block={bool(variant)}"),
+            "EfficientNet-B4 at 380": (f"{model}.backbone=b4", f"preprocess.size={large}"),
+            "+ focal loss": ("loss.name=focal",),
+            "+ class weights": ("loss.class_weights=balanced",),
+        },
+    }

@@ -1,0 +1,63 @@
+"""Train the rows of a table and compare them: Markdown, CSV and a plot with intervals.
+
+  dfjax ablate s0a:tiny --workdir=runs/ablate_s0a
+  dfjax ablate configs/ablations/s1.py --seeds=3 --workdir=runs/ablate_s1 \\
+               --config.data.features=FEATURES
+
+A table is a file in configs/ablations/, given by path or name, with the variant of its config
+behind a colon. Every row and seed is an ordinary run in WORKDIR/ROW/seedK: it resumes, so the same
+command goes on where it was stopped, and rows that are finished are not trained again. All rows
+share one data set; validation chooses each checkpoint, and the test split is looked at once per
+row. A row that cannot be trained is listed and the others go on (exit 1).
+
+A table with `grid` is a sweep: every combination of its values is a row. --config.KEY=VALUE holds
+for all rows, below what a row sets itself.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from dfjax.commands.main import add_json, print_json
+from dfjax.errors import FINDING, OK, UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments; `--config.KEY=VALUE` are collected from what is left over."""
+    parser.add_argument("table", metavar="FILE|NAME[:VARIANT]", help="s0a s1 s2 s3 s4 s4_phases …")
+    parser.add_argument("--workdir", required=True, type=Path, help="gets a folder per row")
+    parser.add_argument("--seeds", type=int, default=1, help="runs per row (1)")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
+    )
+    parser.set_defaults(overrides=[])
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains what is left, writes table.md, table.csv, table.json and table.png, and prints."""
+    if args.seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, not {args.seeds}")
+    from dfjax.commands.ablation import run_table  # these take seconds
+    from dfjax.commands.ablation_table import load_table
+    from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
+    from dfjax.training.signals import Stopped, stop_on_sigterm
+
+    table = load_table(args.table, args.overrides)
+    try:
+        with stop_on_sigterm():
+            lines, datasets = run_table(table, args.workdir, seeds=args.seeds, accept=args.accept)
+    except Stopped as stopped:
+        if args.json:
+            print_json({"status": str(stopped), "workdir": str(args.workdir)})
+        return stopped.code
+    title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
+    rows = summarise(lines)
+    write_report(args.workdir, lines, rows, title)
+    if args.json:
+        print_json({"title": title, "workdir": str(args.workdir), "rows": rows})
+    else:
+        Console().print(Markdown(make_markdown(rows, title)))
+    return FINDING if any(row["errors"] for row in rows) else OK
