@@ -25,6 +25,7 @@ SUBVERBS = {
     "compress": "encode videos again with x264: equal classes, robustness sets",
     "features": "features of every crop by a frame backbone, for models that read those",
     "rank": "which videos to label next: the most uncertain ones first",
+    "preview": "one picture of what a recipe makes of its clips",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
     "merge": "join several indexes into one",
     "export": "write crops and labels as DeepfakeBench reads them",

@@ -125,34 +125,36 @@ def choose_operations(preset: str, **overrides: Sequence[Number]) -> dict[str, V
     return {name: _check(name, chosen[name]) for name in OPERATIONS if chosen.get(name, (0.0,))[0]}
 
 
-def describe_operation(name: str, values: Values) -> str:
-    """Returns one line: `rotation -15 … 15 degrees, p 0.5`."""
-    operation = OPERATIONS[name]
-    text = operation.title
+def describe_range(name: str, values: Values) -> str:
+    """Returns the numbers of an operation in words: `-15 … 15 degrees, p 0.5`."""
+    operation, parts = OPERATIONS[name], []
     if operation.values:
-        text += f" {values[1]:g} … {values[2]:g} {operation.unit}"
+        parts.append(f"{values[1]:g} … {values[2]:g} {operation.unit}")
     if operation.values == BOX:
-        text += f", ratio {values[3]:g} … {values[4]:g}"
+        parts.append(f"ratio {values[3]:g} … {values[4]:g}")
     if "taps" in operation.values:
-        text += f", {values[3]:g} taps"
-    return text if values[0] == 1 else f"{text}, p {values[0]:g}"
+        parts.append(f"{values[3]:g} taps")
+    return ", ".join([*parts, f"p {values[0]:g}" if values[0] < 1 else "always"])
 
 
-def find_example(name: str, values: Values) -> Values:
-    """Returns numbers that `name` could draw and that show it: the end of its range that does most.
+def spread_values(name: str, values: Values, count: int) -> list[Values]:
+    """Returns `count` things that an operation could draw, from one end of its range to the other.
 
-    They stand where a drawn value would (`draw_operations`).
+    They stand where drawn numbers would (`draw_operations`). Boxes go from corner to corner.
     """
-    nothing = OPERATIONS[name].nothing
-    if name == "flip":
-        return (1.0,)
+    steps = [place / max(count - 1, 1) for place in range(count)]
+    operation = OPERATIONS[name]
+    if not operation.values:
+        return [(float(place % 2),) for place in range(count)]
     low, high = values[1:3]
-    far = max(low, high, key=lambda value: abs(value - nothing[0]))
-    if name == "jpeg":
-        return (low,)
-    if OPERATIONS[name].values == BOX:
-        return (low if name == "crop" else high, 1.0, 0.3, 0.7)
-    return (far,) * len(nothing)
+    along = [low + step * (high - low) for step in steps]
+    if operation.values != BOX:
+        return [(value,) * len(operation.nothing) for value in along]
+    growth = values[4] / values[3]
+    return [
+        (area, values[3] * growth**step, step, (2.0 * step) % 1.0)
+        for area, step in zip(along, steps)
+    ]
 
 
 def _check(name: str, values: Values) -> Values:

@@ -7,8 +7,8 @@ from dfjax.data.augment_presets import (
     OPERATIONS,
     PRESETS,
     choose_operations,
-    describe_operation,
-    find_example,
+    describe_range,
+    spread_values,
 )
 from dfjax.errors import UsageError
 
@@ -74,18 +74,26 @@ def test_impossible_numbers_are_wrong_usage(preset, overrides, message):
         choose_operations(preset, **overrides)
 
 
-def test_descriptions():
+def test_ranges_in_words():
     s2 = PRESETS["s2"]
-    assert describe_operation("flip", (0.5,)) == "horizontal flip, p 0.5"
-    assert describe_operation("rotate", s2["rotate"]) == "rotation -15 … 15 degrees"
-    assert "3 taps" in describe_operation("blur", s2["blur"])
-    assert "ratio 0.3 … 3.3, p 0.1" in describe_operation("erase", s2["erase"])
+    assert describe_range("flip", (0.5,)) == "p 0.5"
+    assert describe_range("rotate", s2["rotate"]) == "-15 … 15 degrees, always"
+    assert "3 taps" in describe_range("blur", s2["blur"])
+    assert describe_range("erase", s2["erase"]).endswith("ratio 0.3 … 3.3, p 0.1")
+
+
+def test_examples_go_through_the_range():
+    assert spread_values("rotate", (1.0, -10, 10), 5) == [(-10,), (-5,), (0,), (5,), (10,)]
+    assert spread_values("translate", (1.0, 0.0, 0.1), 2) == [(0.0, 0.0), (0.1, 0.1)]
+    assert spread_values("flip", (0.5,), 2) == [(0,), (1,)]
+    boxes = spread_values("crop", (1.0, 0.5, 1.0, 0.5, 2.0), 3)
+    assert boxes == [(0.5, 0.5, 0.0, 0.0), (0.75, 1.0, 0.5, 0.0), (1.0, 2.0, 1.0, 0.0)]
+    assert len(spread_values("hue", (1.0, -0.1, 0.1), 1)) == 1
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_an_example_is_what_could_be_drawn_and_does_something(preset):
+def test_examples_are_what_could_be_drawn(preset):
     for name, values in PRESETS[preset].items():
-        example = find_example(name, values)
-        assert len(example) == len(OPERATIONS[name].nothing) and example != OPERATIONS[name].nothing
-        if name != "flip":
-            assert values[1] <= example[0] <= values[2]
+        for example in spread_values(name, values, 4):
+            assert len(example) == len(OPERATIONS[name].nothing)
+            assert name == "flip" or values[1] <= example[0] <= values[2] + 1e-9
