@@ -53,7 +53,7 @@ def announce(
 def _say_features(say: Callable[[str], None], folder: Path) -> None:
     record = read_record(folder)
     random = "warning: " if record["parameters"].startswith("random") else ""
-    say(f"{random}features of {record['backbone']['name']}: {record['parameters']}")
+    say(f"{random}features of {record['backbone']['name']}, {record['parameters']}; not augmented")
 
 
 def _say_frames(say: Callable[[str], None], videos: pd.DataFrame) -> None:

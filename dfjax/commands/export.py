@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file")
     from dfjax.commands.detector import load
+    from dfjax.data.feature_pack import read_record
 
     detector = load(args.workdir, checkpoint=args.checkpoint)
     metadata = {
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         "checkpoint": detector.checkpoint,
         "config": detector.config.to_dict(),
     }
+    if detector.config.data.features:
+        metadata["features"] = read_record(detector.workdir)  # what the part `backbone` is
     FORMATS[args.to](out, detector.variables, metadata)
     size = out.stat().st_size
     print(f"{out}: {size / 1e6:.1f} MB, checkpoint {detector.checkpoint}")

@@ -71,7 +71,8 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
 def _share_data(phases: list[Phase], workdir: Path) -> None:
     """Lets all phases of a config that makes its own data train on the same files."""
     config = phases[0].config
-    if len(phases) > 1 and config.data.synthetic.videos and not config.data.path:
+    given = config.data.path or config.data.features
+    if len(phases) > 1 and config.data.synthetic.videos and not given:
         pack = assembly.synthetic_pack(config, workdir / "data")
         for phase in phases[:-1]:
             phase.config.data.path = str(pack)

@@ -151,11 +151,14 @@ def read_record(folder: Path) -> dict[str, Any]:
     """Returns `features.json`: what computed the features.
 
     Raises:
-        UsageError: there is none, or it is damaged.
+        UsageError: there is none, it is damaged, or is of another kind.
     """
     try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{folder} has no {RECORD}; `dfjax data features` writes one") from None
+        raise UsageError(f"no features in {folder}; `dfjax data features` makes them") from None
     except ValueError as error:
         raise UsageError(f"{folder / RECORD} is damaged: {error}") from None
+    if not {"backbone", "features", "preprocess"} <= record.keys():  # packs of crops have one too
+        raise UsageError(f"{folder} holds no features; `dfjax data features` makes them")
+    return record

@@ -228,6 +228,11 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
         use_stored_features(load_config("dual_stream", [place]))
     with pytest.raises(UsageError, match="not both"):
         use_stored_features(load_config("transformer_head", [place, "--config.data.path=pack"]))
+    for folder in (data / "pack", tmp_path):
+        with pytest.raises(UsageError, match="`dfjax data features` makes them"):
+            use_stored_features(
+                load_config("transformer_head", [f"--config.data.features={folder}"])
+            )
     with pytest.raises(UsageError, match="--config.data.features=FEATURES"):
         assembly.open_data(load_config("transformer_head"), tmp_path)
 

@@ -22,7 +22,10 @@ from dfjax.errors import UsageError
 
 LENGTHS = (5, 2, 7, 1)
 WIDTH = 4
-RECORD = {"backbone": {"name": "b0"}, "features": WIDTH, "source": "../index.parquet"}
+RECORD = {
+    "backbone": {"name": "b0"}, "preprocess": {"size": 8}, "features": WIDTH,
+    "source": "../index.parquet",
+}  # fmt: skip
 
 
 def feature(row, frame):
