@@ -137,7 +137,8 @@ def test_shapes_cover_what_geometry_says():
     hull = inside(hull_supports(jnp.asarray(triangle)[None, None], 1.0), x, y)[0, 0]
     drawn = np.zeros((101, 101), np.uint8)
     cv2.fillConvexPoly(drawn, (triangle[:3] + 50).astype(np.int32), 1)
-    assert np.asarray(hull)[drawn > 0].all()  # a polygon around it
+    within = cv2.erode(drawn, np.ones((3, 3))) > 0  # its edge is drawn wide
+    assert np.asarray(hull)[within].all()  # a polygon around it
     assert np.asarray(hull).sum() < 1.15 * drawn.sum()
     grown = hull_supports(jnp.asarray(triangle)[None, None], 2.0)
     middle = triangle.mean(axis=0) @ module.directions().T
