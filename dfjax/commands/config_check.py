@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dfjax.commands.assembly import make_sampling, model_extras
+from dfjax.commands.assembly import make_config_preprocess, make_sampling, model_extras
 from dfjax.data.clips import check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
@@ -117,6 +117,7 @@ def _check_loss(config: ConfigDict) -> None:
 
 def _check_changes(config: ConfigDict) -> None:
     """What clips cannot be changed by."""
+    make_config_preprocess(config)
     data, mixed = config.data, config.mix.mixup or config.mix.cutmix
     if data.features and (data.self_blend or mixed):
         raise UsageError(
