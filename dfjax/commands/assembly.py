@@ -258,6 +258,11 @@ def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
     return rows
 
 
+def score_unit(config: ConfigDict) -> str:
+    """Returns what the config's model scores: a `frame` at a time, or a `clip`."""
+    return "frame" if config.data.frames == 1 else "clip"
+
+
 def eval_batches(
     pack: FrameStore, config: ConfigDict, rows: Array, methods: Sequence[str] = ()
 ) -> Iterator[dict[str, Array]]:

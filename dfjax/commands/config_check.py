@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dfjax.commands.assembly import make_config_preprocess, make_sampling, model_extras
+from dfjax.commands.assembly import make_config_preprocess, make_sampling, model_extras, score_unit
 from dfjax.data.clips import check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
@@ -81,6 +81,12 @@ def _check_monitors(config: ConfigDict) -> None:
         metric, mode = config[section].metric, config[section].mode
         if metric not in names:
             raise unknown(f"{section}.metric", metric, names)
+        other = "clip_auc" if score_unit(config) == "frame" else "frame_auc"
+        if metric == other:
+            raise UsageError(
+                f"{section}.metric={metric} is undefined with data.frames={config.data.frames}: "
+                f"choose {score_unit(config)}_auc or video_auc"
+            )
         better = "min" if metric in LOWER_IS_BETTER else "max"
         if mode in ("min", "max") and mode != better:
             raise UsageError(

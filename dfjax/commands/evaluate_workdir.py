@@ -68,7 +68,10 @@ def evaluate_workdir(
     committee.check_data(data)
     rows = _rows(data, detector, split, own=index is None)
     batches = track(assembly.eval_batches(data, config, rows), total=None, what="scoring")
-    predictions = score(committee.step, committee.variables, batches, data.index, split=split)
+    unit = assembly.score_unit(config)
+    predictions = score(
+        committee.step, committee.variables, batches, data.index, split=split, unit=unit
+    )
     history = workdir / "history.csv"
     context = Context(
         heldout_methods=_held_back(committee),

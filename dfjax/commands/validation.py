@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.commands.assembly import eval_batches
+from dfjax.commands.assembly import eval_batches, score_unit
 from dfjax.commands.objective import list_methods, make_config_loss
 from dfjax.data.frame_store import FrameStore
 from dfjax.data.preprocess import Preprocess
@@ -41,7 +41,15 @@ def make_validate(
                 check()
                 yield batch
 
-        table = score(predict_step, variables, checked(), pack.index, split="val", keys=LOSS_KEYS)
+        table = score(
+            predict_step,
+            variables,
+            checked(),
+            pack.index,
+            split="val",
+            unit=score_unit(config),
+            keys=LOSS_KEYS,
+        )
         scores = metrics.compute(table, resamples=0)
         numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
         found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}

@@ -58,7 +58,7 @@ def make_predict_step(
 
 def score(
     predict_step: PredictStep,
-    variables: Variables,
+    variables: Any,
     batches: Iterable[Mapping[str, np.ndarray]],
     index: pd.DataFrame,
     *,
@@ -76,7 +76,7 @@ def score(
     Args:
         predict_step: `make_predict_step(…)`, or one that gives several draws of every score as
             `logits` (`draws.make_draw_step`): the table then has `uncertainty.MEASURES` too.
-        variables: parameters and batch statistics.
+        variables: what the step takes: parameters and batch statistics, or those of several.
         batches: evaluation batches; `video_index` counts rows of `index`.
         index: `pack.index`; gives dataset, id and method.
         split: the name written to the column of that name.

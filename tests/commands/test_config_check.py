@@ -29,6 +29,7 @@ def test_every_config_passes(variant):
         ("optimizer.multipliers=hq", "optimizer.multipliers are pairs"),
         ("optimizer.multipliers=(('hq', '1'),)", "optimizer.multipliers are pairs"),
         ("early_stop.metric=eer", "set --config.early_stop.mode=min"),
+        ("early_stop.metric=frame_auc", "choose clip_auc or video_auc"),
         ("plateau.mode=max", "set --config.plateau.mode=min"),
         ("loss.name=focla", "Did you mean 'focal'"),
         ("loss.smoothing=1.5", "loss.smoothing must be in"),

@@ -60,6 +60,7 @@ def runs(tmp_path_factory):
         jax.config.update(name, value)
 
 
+@pytest.mark.slow
 def test_a_stopped_driver_goes_on_where_it_was(runs):
     _, (first, second, third) = runs
     assert first == (None, ["fold1"], ["fold1"])
@@ -72,6 +73,7 @@ def test_a_stopped_driver_goes_on_where_it_was(runs):
     }
 
 
+@pytest.mark.slow
 def test_every_video_is_scored_once_by_a_detector_that_did_not_train_on_it(runs):
     workdir, _ = runs
     scores = pd.read_parquet(workdir / "oof.parquet")
@@ -83,6 +85,7 @@ def test_every_video_is_scored_once_by_a_detector_that_did_not_train_on_it(runs)
     assert sorted(scores["fold"].unique()) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_are_those_of_the_folds(runs):
     workdir, done = runs
     written = pd.read_json(workdir / "folds.json", typ="series")
