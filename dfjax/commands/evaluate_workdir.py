@@ -67,11 +67,7 @@ def evaluate_workdir(
     assert data is not None
     committee.check_data(data)
     rows = _rows(data, detector, split, own=index is None)
-    batches = track(assembly.eval_batches(data, config, rows), total=None, what="scoring")
-    unit = assembly.score_unit(config)
-    predictions = score(
-        committee.step, committee.variables, batches, data.index, split=split, unit=unit
-    )
+    predictions = _score(committee, data, rows, split)
     history = workdir / "history.csv"
     context = Context(
         heldout_methods=_held_back(committee),
@@ -95,6 +91,18 @@ def evaluate_workdir(
     if context.history is not None and len(context.history):
         plot_curves(history, out / "curves.png")
     return result
+
+
+def _score(committee: Committee, data: FrameStore, rows: np.ndarray, split: str) -> pd.DataFrame:
+    batches = assembly.eval_batches(data, committee.config, rows)
+    return score(
+        committee.step,
+        committee.variables,
+        track(batches, total=None, what="scoring"),
+        data.index,
+        split=split,
+        unit=assembly.score_unit(committee.config),
+    )
 
 
 def open_index(index: Path, out: Path) -> FrameStore:
