@@ -1,16 +1,16 @@
-"""S0A: two EfficientNet streams of one clip, a ConvLSTM over their maps, attention fusion."""
+"""S0A: two backbone streams of one clip, a ConvLSTM over their maps, attention fusion."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError, unknown
+from dfjax.models.backbones import find_backbone, make_backbone
 from dfjax.models.classifier import check_classifier, classify
 from dfjax.models.conv_lstm import ConvLSTM
-from dfjax.models.efficientnet import EfficientNet
 from dfjax.models.flow_cnn import FlowCNN
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.fusion import weigh_views
@@ -28,8 +28,8 @@ class DualStream(nn.Module):
         streams: `hq` (the frames), `lq` (the same frames down-sampled on device), or both.
         flow: one more stream, of optical flow: its maps join those of the ConvLSTM, and their mean
             over frames the fusion.
-        hq: EfficientNet of the first stream.
-        lq: EfficientNet of the second one.
+        hq: backbone of the first stream, a key of `BACKBONES`.
+        lq: backbone of the second one.
         lq_size: side of the second stream's frames; other sizes are refused.
         width: multiplies every width, for small models.
         one_block: one block per stage of the backbones.
@@ -101,14 +101,14 @@ class DualStream(nn.Module):
         size = clip.shape[2]
         if name == "lq" and size != self.lq_size:
             raise UsageError(f"stream lq has frames of {size} px, lq_size is {self.lq_size}")
-        network = EfficientNet(
+        network = make_backbone(
             getattr(self, name),
             width=self.width,
             one_block=self.one_block,
             padding=self.padding,
             drop_path=self.drop_path,
             compute=self.compute,
-            name=f"{name}_backbone",
+            module_name=f"{name}_backbone",
         )
         maps = encode_frames(network, clip, mask, train=train, remat=self.remat)["top"]
         return View(maps, _pool(maps, mask))
@@ -152,15 +152,19 @@ def _pool(maps: Array, mask: Array) -> Array:
     return masked_mean(jnp.mean(maps.astype(jnp.float32), axis=(2, 3)), mask)
 
 
-def check_options(streams: tuple[str, ...], classifier: tuple, dropout: tuple) -> None:
+def check_options(options: Mapping[str, Any]) -> None:
     """Checks the options that only make sense together.
 
     Raises:
-        UsageError: an unknown, repeated or missing stream, or not one dropout rate per layer.
+        UsageError: an unknown, repeated or missing stream, an unknown backbone or one without that
+            padding, or not one dropout rate per layer.
     """
+    streams = options["streams"]
     for name in streams:
         if name not in STREAMS:
             raise unknown("stream", name, STREAMS)
     if not streams or len(set(streams)) != len(streams):
         raise UsageError(f"streams is {streams}; give hq, lq or both, each once")
-    check_classifier(classifier, dropout)
+    for name in streams:
+        find_backbone(options[name], options["padding"])
+    check_classifier(options["classifier"], options["dropout"])

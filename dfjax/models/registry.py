@@ -76,10 +76,6 @@ def _dual_streams(options: Mapping[str, Any], size: int) -> dict[str, int]:
     return {name: size if name == "hq" else options["lq_size"] for name in options["streams"]}
 
 
-def _check_dual(options: Mapping[str, Any]) -> None:
-    dual_stream.check_options(options["streams"], options["classifier"], options["dropout"])
-
-
 def _rgb(options: Mapping[str, Any], size: int) -> dict[str, int]:
     del options
     return {"rgb": size}
@@ -90,7 +86,7 @@ def _flow(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 MODELS = {
-    "dual_stream": Entry(dual_stream.DualStream, _dual_streams, _check_dual, _flow),
+    "dual_stream": Entry(dual_stream.DualStream, _dual_streams, dual_stream.check_options, _flow),
     "two_stream": Entry(two_stream.TwoStream, _rgb, two_stream.check_options, _flow),
     "frame_classifier": Entry(
         frame_classifier.FrameClassifier, _rgb, frame_classifier.check_options
