@@ -34,6 +34,8 @@ def test_unknown_names_list_the_valid_ones():
         ({"streams": ()}, "give hq, lq or both"),
         ({"streams": ("lq", "lq")}, "each once"),
         ({"dropout": (0.5,)}, "2 classifier layers but 1 dropout rates"),
+        ({"lq": "b9"}, "unknown backbone 'b9'"),
+        ({"hq": "resnet18", "padding": "static"}, "resnet18 has no padding 'static'"),
     ],
 )
 def test_options_that_contradict_each_other(options, message):
