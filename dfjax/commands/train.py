@@ -13,6 +13,9 @@ config can be set as --config.SECTION.KEY=VALUE. --fold takes the folds that
 `dfjax data split` wrote, or else deals the groups; the round's own fold is the test. --fold=all/K
 trains and evaluates all K in WORKDIR/fold1 …: folds.md has mean ± standard deviation of every
 metric, oof.parquet the score of every video by the detector that did not train on it.
+A config with `phases` (efficientnet_b4_380: the head on a frozen base, then its end too) runs them
+one after another, in WORKDIR/phase1 … and the last in WORKDIR. --config.train.init_from=WORKDIR
+starts from the best checkpoint of another run.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 
