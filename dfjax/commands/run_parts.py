@@ -62,7 +62,11 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
     mesh = sharding.make_mesh(**config.mesh)
     sharding.check_batch(config.eval.batch_size, mesh, "eval.batch_size")
     sharding.check_batch(
-        config.train.batch_size, mesh, "train.batch_size", parts=config.train.accumulate
+        config.train.batch_size,
+        mesh,
+        "train.batch_size",
+        parts=config.train.accumulate,
+        pairs=config.data.pairing != "none",
     )
     steps = batches_per_epoch(pack, rows["train"], assembly.make_recipe(config))
     plan = Plan(
@@ -123,7 +127,7 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
     )
     gradients = sharding.gather_params(gradients, parts.shardings.params, parts.mesh)
     train_step = make_train_step(
-        accumulated(gradients, t.accumulate),
+        accumulated(gradients, t.accumulate, together=1 if config.data.pairing == "none" else 2),
         parts.tx,
         ema_decay=t.ema_decay,
         clip_norm=config.optimizer.clip_norm,

@@ -74,31 +74,40 @@ def _correct(logits: Logits, batch: Batch) -> Float[Array, "B"]:
     return ((logits > 0) == fake).astype(jnp.float32)
 
 
-def accumulated(gradients: GradientFn, parts: int) -> GradientFn:
+def accumulated(gradients: GradientFn, parts: int, *, together: int = 1) -> GradientFn:
     """Returns `gradients` computed in equal `parts` of the batch, one after the other.
 
     Loss and gradients add up to those of the whole batch; BatchNorm sees the parts. Parts are
     strided, so that every device keeps the clips it has.
+
+    Args:
+        gradients: of a batch.
+        parts: how many.
+        together: neighbours that stay in one part. In batches that alternate real and fake it has
+            to be 2, or a part would be of one class, which BatchNorm would give away.
     """
     if parts == 1:
         return gradients
 
     def summed(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
         total = jnp.sum(batch["weight"])
-        split = {k: v.reshape(-1, parts, *v.shape[1:]) for k, v in batch.items()}
+        split = {k: v.reshape(-1, parts, together, *v.shape[1:]) for k, v in batch.items()}
 
         def add(carry: Any, number: Any) -> tuple[Any, Any]:
             batch_stats, sums = carry
-            part = {k: v[:, number] for k, v in split.items()} | {"total": total}
+            part = {k: v[:, number].reshape(-1, *v.shape[3:]) for k, v in split.items()}
+            part["total"] = total
             here = state.replace(step=state.step * parts + number, batch_stats=batch_stats)
             value, grads, batch_stats, clips = gradients(here, part, root_rng)
+            clips = {k: v.reshape(-1, together) for k, v in clips.items()}
             return (batch_stats, jax.tree.map(jnp.add, sums, (value, grads))), clips
 
         zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params))
         (batch_stats, (value, grads)), clips = jax.lax.scan(
             add, (state.batch_stats, zero), jnp.arange(parts)
         )
-        return Gradients(value, grads, batch_stats, {k: v.T.reshape(-1) for k, v in clips.items()})
+        clips = {k: v.swapaxes(0, 1).reshape(-1) for k, v in clips.items()}  # the batch's order
+        return Gradients(value, grads, batch_stats, clips)
 
     return summed
 

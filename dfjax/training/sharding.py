@@ -43,19 +43,30 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
     return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found)
 
 
-def check_batch(batch_size: int, mesh: Mesh, key: str, *, parts: int = 1) -> None:
+def check_batch(
+    batch_size: int, mesh: Mesh, key: str, *, parts: int = 1, pairs: bool = False
+) -> None:
     """Checks that a batch, in `parts` of it, divides over the mesh.
+
+    Args:
+        batch_size: clips.
+        mesh: of the devices.
+        key: of the config, for the message.
+        parts: in which the batch goes through the model.
+        pairs: real and fake clips alternate, and several parts must not part them.
 
     Raises:
         UsageError: it does not; the message names the nearest sizes that do.
     """
-    shards = mesh.size * parts
+    pairs = pairs and parts > 1
+    shards = mesh.size * parts * (2 if pairs else 1)
     if batch_size % shards:
         below, above = batch_size // shards * shards, -(-batch_size // shards) * shards
         nearest = f"{below} or {above}" if below else f"{above}"
         raise UsageError(
             f"{key}={batch_size} does not divide over {mesh.size} devices"
             + (f" in {parts} parts" if parts > 1 else "")
+            + (" of real and fake side by side" if pairs else "")
             + f"; the nearest sizes that do: {nearest}"
         )
 

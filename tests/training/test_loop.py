@@ -339,13 +339,14 @@ def without_noise(variables, inputs, *, train, rngs):
     return inputs["x"] @ variables["params"]["kernel"], {}, variables["batch_stats"]
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-def test_accumulated_gradients_equal_the_large_batch(parts):
+@pytest.mark.parametrize(("parts", "together"), [(2, 1), (4, 1), (2, 2)])
+def test_accumulated_gradients_equal_the_large_batch(parts, together):
     state = jax.jit(INIT)(ROOT_RNG, batch(0))
     data = batch(5) | {"weight": np.linspace(0.0, 2.0, 8, dtype=np.float32)}
     whole = make_gradient_fn(without_noise, preprocess, loss)
     value, grads, _, clips = jax.jit(whole)(state, data, ROOT_RNG)
-    value2, grads2, _, clips2 = jax.jit(accumulated(whole, parts))(state, data, ROOT_RNG)
+    split = jax.jit(accumulated(whole, parts, together=together))
+    value2, grads2, _, clips2 = split(state, data, ROOT_RNG)
     np.testing.assert_allclose(value2, value, atol=1e-5)
     np.testing.assert_allclose(grads2["kernel"], grads["kernel"], atol=1e-5)
     np.testing.assert_allclose(clips2["loss"], clips["loss"], atol=1e-5)  # in the batch's order
@@ -364,6 +365,21 @@ def test_batch_statistics_pass_through_the_parts_one_after_the_other():
     stats = jax.jit(gradients)(state, data, ROOT_RNG).batch_stats
     expected = 0.5 * (0.5 * data["x"][::2].mean()) + 0.5 * data["x"][1::2].mean()
     np.testing.assert_allclose(stats["mean"], expected, rtol=1e-5)
+
+
+def test_neighbours_that_belong_together_stay_in_one_part():
+    seen = []
+
+    def note(variables, inputs, *, train, rngs):
+        jax.debug.callback(lambda x: seen.append(x.tolist()), inputs["x"][:, 0])
+        return without_noise(variables, inputs, train=train, rngs=rngs)
+
+    data = batch(0) | {"x": np.arange(16, dtype=np.float32).reshape(8, 2) / 2}
+    state = jax.jit(INIT)(ROOT_RNG, batch(0))
+    gradients = accumulated(make_gradient_fn(note, preprocess, loss), 2, together=2)
+    jax.block_until_ready(jax.jit(gradients)(state, data, ROOT_RNG).loss)
+    jax.effects_barrier()
+    assert sorted(seen) == [[0, 1, 4, 5], [2, 3, 6, 7]]
 
 
 def test_the_average_follows_the_parameters_with_a_growing_decay():

@@ -29,6 +29,10 @@ def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
     sharding.check_batch(8, mesh(4, 2, 1), "train.batch_size")
     with pytest.raises(UsageError, match="=10 does not divide over 8 devices; .* 8 or 16"):
         sharding.check_batch(10, mesh(4, 2, 1), "train.batch_size")
+    sharding.check_batch(16, mesh(4, 2, 1), "train.batch_size", parts=2)
+    sharding.check_batch(8, mesh(4, 2, 1), "train.batch_size", pairs=True)
+    with pytest.raises(UsageError, match="2 parts of real and fake side by side; .* 32"):
+        sharding.check_batch(16, mesh(4, 2, 1), "train.batch_size", parts=2, pairs=True)
 
 
 def test_the_first_matching_rule_wins_and_moments_follow_their_parameter():
