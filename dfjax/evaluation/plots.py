@@ -94,7 +94,7 @@ def plot_curves(
     *,
     metrics: tuple[str, ...] = ("video_auc", "accuracy"),
 ) -> None:
-    """Draws losses and validation metrics of a run over its epochs, its best epoch marked.
+    """Draws losses, accuracy and validation metrics of a run by epoch, its best epoch marked.
 
     Args:
         history: `history.csv` of a workdir.
@@ -111,6 +111,7 @@ def plot_curves(
     with figure(path, 2, size=(10.0, 4.0)) as (_, axes):
         for name, colour in (("train_loss", QUIET), ("val_loss", FAKE_COLOUR)):
             _draw_curve(axes[0], table, name, name.split("_")[0], colour)
+        _draw_curve(axes[1], table, "train_accuracy", "accuracy in training", QUIET)
         for name, colour in zip(metrics, (REAL_COLOUR, *OTHERS)):
             _draw_curve(
                 axes[1], table, f"val_{name}", name.replace("_", " ").replace("auc", "AUC"), colour

@@ -17,8 +17,9 @@ def make_supcon(*, temperature: float = 0.1) -> Loss:
 
     Khosla et al. 2020, "Supervised Contrastive Learning", equation 2 (the mean over the positives
     outside the logarithm). A clip is compared with every other clip of the whole batch, over all
-    devices; clips of weight 0 are compared with nothing. A clip alone in its class gives 0. The
-    classifier gets no gradient: it is trained afterwards, from the features learnt here.
+    devices (with `train.accumulate`, of its own part of it); clips of weight 0 are compared with
+    nothing. A clip alone in its class gives 0. The classifier gets no gradient: it is trained
+    afterwards, from the features learnt here.
 
     Args:
         temperature: divides the cosines.
