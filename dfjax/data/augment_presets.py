@@ -121,7 +121,8 @@ def choose_operations(preset: str, **overrides: Sequence[Number]) -> dict[str, V
         if name not in OPERATIONS:
             raise unknown("operation of augment", name, OPERATIONS)
         if given:
-            chosen[name] = (given[0], *(given[1:] or chosen.get(name, ())[1:]))
+            kept = given[1:] or chosen.get(name, ())[1:]
+            chosen[name] = tuple(float(number) for number in (given[0], *kept))
     return {name: _check(name, chosen[name]) for name in OPERATIONS if chosen.get(name, (0.0,))[0]}
 
 

@@ -49,7 +49,7 @@ def test_overrides_from_the_command_line():
     assert "flip" not in chosen
     assert chosen["rotate"] == (0.5, -3, 3)
     assert chosen["erase"] == (0.2, *PRESETS["s2"]["erase"][1:])
-    assert chosen["jpeg"] == (1.0, 40, 60)
+    assert chosen["jpeg"] == (1.0, 40, 60) and all(type(n) is float for n in chosen["jpeg"])
     assert chosen["hue"] == PRESETS["s2"]["hue"]
 
 
