@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from dfjax import FAKE
 from dfjax.commands.objective import find_class_weights
+from dfjax.data.crop_landmarks import count_landmarks
 from dfjax.data.feature_pack import read_record
 from dfjax.data.frame_counts import count_frames, summarise_frames
 from dfjax.data.sampling import SELF_BLENDED, find_pairs
@@ -85,7 +86,11 @@ def _say_weights(
 def _say_draws(say: Callable[[str], None], videos: pd.DataFrame, config: ConfigDict) -> None:
     data = config.data
     if data.self_blend:
-        say(f"{data.self_blend:.0%} of the fakes are {SELF_BLENDED}: two views of a real video")
+        shape = "the hull of its landmarks" if count_landmarks(videos) else "an ellipse"
+        say(
+            f"{data.self_blend:.0%} of the fakes are {SELF_BLENDED}: two views of a real video, "
+            f"the face being {shape}"
+        )
     if data.balance_datasets:
         counts = videos["dataset"].value_counts().sort_index()
         sets = ", ".join(f"{name} ({count})" for name, count in counts.items())
