@@ -11,7 +11,7 @@ from dfjax import FAKE
 from dfjax.commands.objective import find_class_weights
 from dfjax.data.crop_landmarks import count_landmarks
 from dfjax.data.feature_pack import read_record
-from dfjax.data.frame_counts import count_frames, summarise_frames
+from dfjax.data.frame_counts import count_frames, describe_frames, summarise_frames
 from dfjax.data.sampling import SELF_BLENDED, find_pairs
 
 
@@ -62,11 +62,7 @@ def _say_frames(say: Callable[[str], None], videos: pd.DataFrame) -> None:
     block = summarise_frames(count_frames(videos), videos["label"])
     if not block["ratio"]:
         return
-    classes = [
-        f"{name} {block[name]['mean']:.1f} ± {block[name]['sd'] or 0.0:.1f} (n {block[name]['n']})"
-        for name in ("real", "fake")
-    ]
-    say(f"frames per training video: {', '.join(classes)}, ratio {block['ratio']:.1f}")
+    say(f"frames per training video: {describe_frames(block)}")
 
 
 def _say_weights(

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dfjax.data.frame_counts import describe_frames
+
 COLUMNS = {
     "video_auc": "AUC",
     "ap": "AP",
@@ -32,10 +34,24 @@ def print_tables(result: dict[str, Any]) -> None:
         cells = [_number(metrics.get(key)) for key in COLUMNS]
         table.add_row(escape(name), *cells, _interval(metrics.get("video_auc_ci")))
     console.print(table)
+    frames = result["frames_per_video"]
+    if frames and frames["ratio"]:
+        console.print(f"frames per video: {describe_frames(frames)}", highlight=False)
     for flag in result["flags"]:
         colour = COLOURS[flag["severity"]]
         text = f"[{colour}]{flag['severity']}[/] {flag['code']}: {escape(flag['message'])}"
         console.print(text, soft_wrap=True, highlight=False)
+
+
+def _describe_uncertainty(block: dict[str, Any]) -> str:
+    """How well the spread of draws tells wrong verdicts, beside the score alone."""
+    spread, doubt = block["mutual_information"], block["doubt"]
+    return (
+        f"uncertainty: wrong verdicts {block['error_rate']:.1%}, found with AUC "
+        f"{_number(spread['error_auc'])} (by the score alone {_number(doubt['error_auc'])}); area "
+        f"under risk and coverage {spread['risk_coverage_area']:.3f} "
+        f"({doubt['risk_coverage_area']:.3f})"
+    )
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

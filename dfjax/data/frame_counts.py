@@ -13,6 +13,15 @@ def count_frames(index: pd.DataFrame) -> pd.Series:
     return index["n_frames"].astype("float64").fillna(count_crops(index))
 
 
+def describe_frames(block: dict[str, Any]) -> str:
+    """Returns a `summarise_frames` in which both classes have a mean, in words."""
+    classes = [
+        f"{name} {block[name]['mean']:.1f} ± {block[name]['sd'] or 0.0:.1f} (n {block[name]['n']})"
+        for name in ("real", "fake")
+    ]
+    return f"{', '.join(classes)}, ratio {block['ratio']:.1f}"
+
+
 def count_crops(index: pd.DataFrame) -> pd.Series:
     """Returns the face crops of each video, NaN where none were extracted yet."""
     return index["frame_indices"].map(measure_list).astype("float64")
