@@ -86,6 +86,17 @@ def test_without_json_a_table_is_printed_with_the_flags(scores, capsys):
     assert "overall" in printed and "0.889" in printed and "no_position" in printed
 
 
+def test_uncertainty_of_a_table_is_measured_and_told(scores, tmp_path, capsys):
+    table = pd.read_csv(scores).assign(entropy=0.5)
+    table["mutual_information"] = table["fake_prob_sd"] = [0.0, 0.0, 0.3, 0.0, 0.1, 0.2]
+    table.to_csv(scores, index=False)
+    assert main(["evaluate", "--predictions", str(scores), "--out", str(tmp_path), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert "wrong verdicts 33.3%, found with AUC 1.000 (by the score alone 1.000)" in printed
+    assert json.loads(printed.splitlines()[-1])["uncertainty"]["entropy"]["error_auc"] == 0.5
+    assert (tmp_path / "uncertainty.png").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
