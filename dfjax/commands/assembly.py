@@ -157,7 +157,8 @@ def _open(config: ConfigDict, workdir: Path) -> FrameStore:
     if "features" in model_extras(config):
         raise UsageError(
             "this config reads stored features: --config.data.features=FEATURES (made by "
-            "`dfjax data features`)"
+            "`dfjax data features`); to train from frames, backbone and all: "
+            f"--config.model.{config.model.name}.features=0 --config.data.path=PACK"
         )
     if config.data.path:
         return open_pack(config.data.path)
