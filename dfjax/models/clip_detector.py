@@ -206,12 +206,13 @@ class ClipDetector(nn.Module):
                 hidden,
                 self.layers,
                 self.bidirectional,
+                self.temporal_dropout,
                 self.remat,
                 self.compute,
                 name="conv_recurrent",
             )
             assert maps is not None, "check_options refuses stored features here"
-            return recurrent(maps, mask)
+            return recurrent(maps, mask, train=train)
         return Recurrent(
             self.temporal,
             hidden,

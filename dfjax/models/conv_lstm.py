@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from dfjax.models.initializers import GLOROT, forget_open
-from dfjax.models.layers import Compute
+from dfjax.models.layers import Compute, Dropout
 from dfjax.ops.conv import conv
 from dfjax.ops.padding import same_padding
 
@@ -80,6 +80,7 @@ class ConvRecurrent(nn.Module):
         features: channels of the state of one direction.
         layers: how many, each over the states of the one below.
         bidirectional: read the clip in both directions; the states stand side by side.
+        dropout: rate between the layers.
         remat: see `ConvLSTM`.
         compute: dtype and lowering.
     """
@@ -87,20 +88,24 @@ class ConvRecurrent(nn.Module):
     features: int
     layers: int = 1
     bidirectional: bool = True
+    dropout: float = 0.0
     remat: bool = False
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T h w i"], mask: Bool[Array, "B T"]
+        self, x: Float[Array, "B T h w i"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T O"]:
         """Returns the states of the last layer for every frame; zeros outside the mask.
 
         Args:
             x: maps, finite also where the mask is False.
             mask: frames that are there; both directions pass over the others.
+            train: mode of dropout.
         """
         for number in range(1, self.layers + 1):
+            if number > 1:
+                x = Dropout(self.dropout, name=f"dropout{number}")(x, train=train)
             states = [self._layer(f"layer{number}_forward", reverse=False)(x, mask)]
             if self.bidirectional:
                 states.append(self._layer(f"layer{number}_backward", reverse=True)(x, mask))

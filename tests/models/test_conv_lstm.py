@@ -74,8 +74,8 @@ def test_in_reverse_it_reads_the_clip_from_its_end():
 def test_layers_in_both_directions_are_averaged_over_the_map():
     mask = jnp.array([[True, True, True, False], [False, True, True, True]])
     stack = ConvRecurrent(4, layers=2)
-    variables = stack.init(jax.random.key(1), X, mask)
-    states = stack.apply(variables, X, mask)
+    variables = stack.init(jax.random.key(1), X, mask, train=False)
+    states = stack.apply(variables, X, mask, train=False)
     assert states.shape == (2, 4, 8)
     np.testing.assert_array_equal(states[~np.asarray(mask)], 0)
     x = X
