@@ -51,7 +51,7 @@ def stream_sizes(config: ConfigDict) -> dict[str, int]:
 
 
 def model_extras(config: ConfigDict) -> tuple[str, ...]:
-    """Returns what the config's model reads besides frames: `flow`, `features`, `position`."""
+    """Returns what the config's model reads besides frames: `flow`, `features`."""
     name = config.model.name
     return input_extras(name, **config.model[name].to_dict())
 

@@ -36,8 +36,8 @@ def make_preprocess(
     first, as in a dual-stream detector whose second stream sees the same picture at less detail.
     Resizing is bilinear, antialiased when shrinking, on values in [0, 1] before normalisation.
     Padding frames come out as normalised black: they are to be left out by the mask. A batch with
-    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream; one with `position` keeps
-    it. In training, what a change decides anew about the labels comes out as `target f32[B]`.
+    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream. In training, what a change
+    decides anew about the labels comes out as `target f32[B]`.
 
     Args:
         streams: square size in pixels by name; the order matters.
@@ -86,8 +86,8 @@ def pass_features(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
 
 
 def _facts(batch: Batch) -> dict[str, Array]:
-    """What is known apart from pixels: no positions in prediction, a `target` where clips mix."""
-    known = ("mask", "position", "method", "target")
+    """What is known apart from pixels; `target` is there where clips mix."""
+    known = ("mask", "method", "target")
     return {key: batch[key] for key in known if key in batch}
 
 

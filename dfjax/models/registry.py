@@ -61,9 +61,8 @@ class Entry:
             `compute`; its other attributes are the model's options.
         streams: `streams(options, size)` gives the side of every image stream, first one first.
         check: raises `UsageError` for options that contradict each other.
-        extras: `extras(options)` names what it reads besides: `flow`, `position`, or `features`,
-            which are stored ones that stand for all image streams; their width is the option
-            `features`.
+        extras: `extras(options)` names what it reads besides: `flow`, or `features`, stored ones that
+            stand for all image streams and whose width is the option `features`.
     """
 
     module: type[nn.Module]
@@ -161,7 +160,7 @@ def input_streams(name: str, size: int, **options: object) -> dict[str, int]:
 
 
 def input_extras(name: str, **options: object) -> tuple[str, ...]:
-    """Returns what `name` reads besides image streams and mask: `flow`, `features`, `position`.
+    """Returns what `name` reads besides image streams and mask: `flow`, `features`.
 
     Raises:
         UsageError: an unknown model or option.
@@ -176,7 +175,7 @@ def input_shapes(
     """Returns the shapes of a model's inputs, for `jax.eval_shape` and `jit(...).lower`.
 
     `{stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`, and of `flow f32[B,T-1,s,s,2]` (s of the first
-    stream), `features f32[B,T,D]` and `position i32[B,T]` those that the model reads.
+    stream) and `features f32[B,T,D]` what the model reads.
 
     Args:
         name: a key of `MODELS`.
@@ -199,8 +198,6 @@ def input_shapes(
         specs["flow"] = ((batch, frames - 1, side, side, 2), jnp.float32)
     if "features" in extras:
         specs["features"] = ((*lead, merged["features"]), jnp.float32)
-    if "position" in extras:
-        specs["position"] = (lead, jnp.int32)
     specs["mask"] = (lead, jnp.bool_)
     return {key: jax.ShapeDtypeStruct(*spec) for key, spec in specs.items()}
 

@@ -50,14 +50,13 @@ def test_streams_have_their_sizes():
 
 def test_inputs_besides_image_streams(monkeypatch):
     dual = MODELS["dual_stream"]
-    reads_flow = Entry(dual.module, dual.streams, dual.check, lambda options: ("flow", "position"))
+    reads_flow = Entry(dual.module, dual.streams, dual.check, lambda options: ("flow",))
     monkeypatch.setitem(MODELS, "dual_stream", reads_flow)
-    assert input_extras("dual_stream", streams=("hq",)) == ("flow", "position")
+    assert input_extras("dual_stream", streams=("hq",)) == ("flow",)
     shapes = input_shapes("dual_stream", 32, 2, 5, lq_size=16)
     assert {key: (spec.shape, spec.dtype.name) for key, spec in shapes.items()} == {
         "hq": ((2, 5, 32, 32, 3), "float32"),
         "lq": ((2, 5, 16, 16, 3), "float32"),
         "flow": ((2, 4, 32, 32, 2), "float32"),
-        "position": ((2, 5), "int32"),
         "mask": ((2, 5), "bool"),
     }
