@@ -37,6 +37,8 @@ def print_tables(result: dict[str, Any]) -> None:
     frames = result["frames_per_video"]
     if frames and frames["ratio"]:
         console.print(f"frames per video: {describe_frames(frames)}", highlight=False)
+    if "uncertainty" in result:
+        console.print(_describe_uncertainty(result["uncertainty"]), soft_wrap=True, highlight=False)
     for flag in result["flags"]:
         colour = COLOURS[flag["severity"]]
         text = f"[{colour}]{flag['severity']}[/] {flag['code']}: {escape(flag['message'])}"
