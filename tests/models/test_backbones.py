@@ -14,7 +14,7 @@ from dfjax.models.efficientnet import EfficientNet
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute, DropPath
 from dfjax.models.summary import count
-from dfjax.ops.lowering import MATMUL, NATIVE, Lowering
+from dfjax.ops.lowering import NATIVE, Lowering
 
 
 def shapes(network, size=32):
@@ -26,15 +26,19 @@ def shapes(network, size=32):
     )
 
 
-@pytest.mark.parametrize("width", [0.25, 1.0])
 @pytest.mark.parametrize("name", BACKBONES)
-def test_endpoints_and_channels(name, width):
+def test_endpoints_and_channels(name):
     compute = Compute(jnp.bfloat16)
-    _, maps = shapes(make_backbone(name, width=width, one_block=True, compute=compute))
+    _, maps = shapes(make_backbone(name, width=0.25, one_block=True, compute=compute))
     stages = len(maps) - 2
     assert {"stem", "top", *(f"stage{n}" for n in range(1, stages + 1))} == set(maps)
-    assert maps["top"].shape[-1] == backbone_channels(name, width)
+    assert maps["top"].shape[-1] == backbone_channels(name, 0.25)
     assert all(m.dtype == jnp.bfloat16 for m in maps.values())
+
+
+def test_published_channels():
+    wide = ("b4", "v2s", "xception", "resnet18", "resnet34", "resnet50")
+    assert [backbone_channels(name) for name in wide] == [1792, 1280, 2048, 512, 512, 2048]
 
 
 def test_b0_is_the_efficientnet_with_its_paths():
@@ -108,7 +112,7 @@ def step_of(network):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "xception", "v2s"])
+@pytest.mark.parametrize("name", ["resnet50", "xception", "v2s"])
 def test_a_masked_image_changes_nothing_and_every_parameter_learns(name):
     results = trained(name, NATIVE, seed=5)
     jax.tree.map(np.testing.assert_array_equal, results, trained(name, NATIVE, seed=6))
@@ -116,11 +120,11 @@ def test_a_masked_image_changes_nothing_and_every_parameter_learns(name):
         assert np.abs(grad).max() > 0, path
 
 
-@pytest.mark.parametrize("lowering", [MATMUL, Lowering(matmul=True, batch_scan=True)])
-def test_lowerings_agree_on_a_whole_network(lowering):
+def test_lowerings_agree_on_a_whole_network():
+    lowering = Lowering(matmul=True, batch_scan=True)
     for actual, expected in zip(
-        jax.tree.leaves(trained("resnet18", lowering, seed=5)),
-        jax.tree.leaves(trained("resnet18", NATIVE, seed=5)),
+        jax.tree.leaves(trained("resnet50", lowering, seed=5)),
+        jax.tree.leaves(trained("resnet50", NATIVE, seed=5)),
         strict=True,
     ):
         peak = np.abs(expected).max()
