@@ -55,7 +55,7 @@ class Committee:
     def checkpoint(self) -> str:
         """Names of all checkpoints and of what makes draws, for reports."""
         first, *others = self.members
-        names = [first.checkpoint, *(f"{m.workdir.name}:{m.checkpoint}" for m in others)]
+        names = [first.checkpoint, *(f"{m.workdir}:{m.checkpoint}" for m in others)]
         return "; ".join(filter(None, (" + ".join(names), self.how)))
 
     @property

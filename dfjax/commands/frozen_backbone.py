@@ -92,13 +92,13 @@ def restore(record: dict[str, Any], parameters: Variables | int, *, source: str)
         merged = merge(own, parameters, source=source)
         if merged.kept:
             raise UsageError(f"{source} lacks {len(merged.kept)} parameters: {merged.kept[0]} …")
-        variables = merged.variables
+        variables = jax.device_put(merged.variables)  # once, and not for every batch
     digest = compute_sha256(variables)
-    if record.setdefault("parameters_sha256", digest) != digest:
+    if record.get("parameters_sha256", digest) != digest:
         raise UsageError(f"{source} holds other parameters than {RECORD} says")
     p = record["preprocess"]
     preprocess = make_preprocess({STREAM: p["size"]}, mean=p["mean"], std=p["std"])
-    return FrozenBackbone(fns, variables, preprocess, record)
+    return FrozenBackbone(fns, variables, preprocess, record | {"parameters_sha256": digest})
 
 
 def open_backbone(folder: Path) -> FrozenBackbone:

@@ -171,9 +171,12 @@ def finish(
     with atomic_path(folder / MANIFEST) as partial:
         partial.write_text(json.dumps(manifest | {"files": files}, indent=1), encoding="utf-8")
     shutil.rmtree(folder / NOTES)
-    if out.exists():
-        shutil.rmtree(out)
+    old = out.with_name(f".{out.name}.old")
+    if out.exists():  # moved away first: removing it may take long, and be interrupted
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
     folder.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _note(folder: Path, number: int) -> Path:
