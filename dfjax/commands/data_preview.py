@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     draw_preview(
         sections,
         args.out,
-        title=f"{args.config}: what training sees",
+        title=f"{Path(args.config).name}: what training sees",
         subtitle=f"{data}, crops of {config.data.crop_size} px, model input {size} px",
     )
     print(f"wrote {args.out}")

@@ -18,6 +18,7 @@ from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, QUIET, REAL_COLOUR, 
 TILE, GAP = 1.3, 0.12  # inches
 GUTTER, MARGIN = 2.35, 0.3  # for the names at the left; around everything
 CAPTION, HEADING, HEADER, FOOTER = 0.24, 0.5, 0.85, 0.1  # heights
+LEAST_COLUMNS = 4  # the title needs their width
 SWATCHES = (("real", REAL_COLOUR), ("fake", FAKE_COLOUR))
 
 
@@ -65,7 +66,8 @@ def draw_preview(
         title: the first line.
         subtitle: the second.
     """
-    columns = max(len(row.tiles) for section in sections for row in section.rows)
+    most = max(len(row.tiles) for section in sections for row in section.rows)
+    columns = max(most, LEAST_COLUMNS)
     rows = sum(len(section.rows) for section in sections)
     width = 2 * MARGIN + GUTTER + columns * (TILE + GAP) - GAP
     height = 2 * MARGIN + HEADER + FOOTER + len(sections) * HEADING + rows * (TILE + CAPTION)

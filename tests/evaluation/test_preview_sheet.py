@@ -30,7 +30,7 @@ def test_pictures_stand_in_rows_and_columns(tmp_path):
         subtitle="s",
     )
     picture = cv2.imread(str(path))[..., ::-1]
-    across = 2 * sheet.MARGIN + sheet.GUTTER + 3 * (sheet.TILE + sheet.GAP) - sheet.GAP
+    across = 2 * sheet.MARGIN + sheet.GUTTER + 4 * (sheet.TILE + sheet.GAP) - sheet.GAP
     assert abs(picture.shape[1] - DPI * across) <= 1
 
     def middle(row, column, headings):
