@@ -57,3 +57,12 @@ def test_an_index_stands_for_its_pack_and_another_beside_it_for_itself(six, tmp_
         "d/1",
         "d/2",
     ]
+
+
+def test_the_synthetic_set_has_flow_between_the_frames_that_are_sampled_together(tmp_path):
+    small = ["--config.data.synthetic.videos=12", "--config.data.synthetic.identities=6"]
+    small += ["--config.data.synthetic.frames=5", "--config.data.stride=2"]
+    pack = open_data(load_config("two_stream_flow:smoke", small), tmp_path)
+    assert pack.flow_stride == 2
+    flow = pack.read_flow(0, [0, 2, 3])
+    assert flow[0].any() and not flow[1].any()  # between 2 and 3 there is none
