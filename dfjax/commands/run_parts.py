@@ -66,7 +66,7 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
         mesh,
         "train.batch_size",
         parts=config.train.accumulate,
-        pairs=config.data.pairing != "none",
+        pairs=keeps_pairs(config),
     )
     steps = batches_per_epoch(pack, rows["train"], assembly.make_recipe(config))
     plan = Plan(
@@ -119,6 +119,11 @@ def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
     return SHARDING_RULES[config.model.name] if split else ()
 
 
+def keeps_pairs(config: ConfigDict) -> bool:
+    """Returns whether the parts of a batch hold real and fake alike, which single clips cannot."""
+    return config.data.pairing != "none" and config.train.batch_size > config.train.accumulate
+
+
 def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
     """Returns the jitted step: the state is donated and keeps its shardings."""
     t = config.train
@@ -127,7 +132,7 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
     )
     gradients = sharding.gather_params(gradients, parts.shardings.params, parts.mesh)
     train_step = make_train_step(
-        accumulated(gradients, t.accumulate, together=1 if config.data.pairing == "none" else 2),
+        accumulated(gradients, t.accumulate, together=2 if keeps_pairs(config) else 1),
         parts.tx,
         ema_decay=t.ema_decay,
         clip_norm=config.optimizer.clip_norm,
