@@ -37,10 +37,12 @@ def get_config(variant: str = "") -> ConfigDict:
         _small(c)
     if variant == "tiny":
         c.data.synthetic.update({"videos": 2000, "identities": 200})
+        # A frame shows a forgery half of the time: many frames, and its real twin beside each.
+        c.data.update({"pairing": "paired", "train_clips": 4})
         c.train.update({"batch_size": 32, "epochs": 20})
     if variant == "smoke":
         c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.data.update({"train_clips": 1, "eval_clips": 2})
+        c.data.eval_clips = 2
         c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
         c.eval.batch_size = 8
     return c
@@ -50,7 +52,7 @@ def _small(c: ConfigDict) -> None:
     """The demo's size: one block per stage, a quarter of the width, 64 px."""
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
-    c.data.update({"train_clips": 2, "eval_clips": 4})
+    c.data.update({"train_clips": 1, "eval_clips": 4})
     c.augment.preset = "minimal"  # few cells are left of what S2's augmentation keeps
     c.model.frame_classifier.update(
         {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0}
@@ -59,3 +61,4 @@ def _small(c: ConfigDict) -> None:
     c.model.frame_classifier.update({"input_dropout": 0.1, "dropout": (0.1,)})
     c.optimizer.learning_rate = 2e-3
     c.schedule.name = "cosine"
+    c.early_stop.patience = c.plateau.patience = 0

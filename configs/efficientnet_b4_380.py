@@ -17,10 +17,8 @@ from dfjax.config import base
 
 # What Keras' last 20 layers leave frozen: all but the projection of block 7a, block 7b and the
 # top convolution; and of these the batch normalisation, scale and offset included.
-PHASE_2_FROZEN = (
-    "^backbone/(?!stage7_block1/project_conv/|stage7_block2/|top_conv/)",
-    "^backbone/.*_bn/",
-)
+FROZEN = ("^backbone/(?!stage7_block1/project_conv/|stage7_block2/|top_conv/)", "^backbone/.*_bn/")
+PHASE_2 = f"optimizer.freeze={FROZEN!r}"
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -54,21 +52,28 @@ def get_config(variant: str = "") -> ConfigDict:
     c.early_stop.update({"metric": "loss", "mode": "min", "patience": 7})
     c.train.update({"batch_size": 32, "epochs": 30})
     c.eval.batch_size = 32
-    phase_2 = ("optimizer.learning_rate=1e-4", "plateau.floor=1e-3", "train.epochs=20",
-               "early_stop.min_epochs=10")  # fmt: skip
+    phases = [("optimizer.learning_rate=1e-4", "plateau.floor=1e-3", "train.epochs=20",
+               "early_stop.min_epochs=10", PHASE_2)]  # fmt: skip
     if variant:
         _small(c)
     if variant == "tiny":
-        phase_2 = ("optimizer.learning_rate=1e-3", "train.epochs=10")
+        # No trained base to freeze: a phase before the two makes one.
+        c.model.frame_classifier.base_train = True
+        c.optimizer.update({"learning_rate": 2e-3, "freeze": ()})
+        phase_1 = ("model.frame_classifier.base_train=False", "optimizer.freeze=('^backbone/',)")
+        phases = [(*phase_1, "optimizer.learning_rate=1e-3", "train.epochs=2"),
+                  ("optimizer.learning_rate=1e-4", "train.epochs=2", PHASE_2)]  # fmt: skip
         c.data.synthetic.update({"videos": 2000, "identities": 200})
-        c.train.update({"batch_size": 32, "epochs": 10})
+        # A frame shows a forgery half of the time: many frames, and its real twin beside each.
+        c.data.update({"pairing": "paired", "train_clips": 4})
+        c.train.update({"batch_size": 32, "epochs": 16})
     if variant == "smoke":
-        phase_2 = ("optimizer.learning_rate=1e-3", "train.epochs=1")
+        phases = [("train.epochs=1", PHASE_2)]
         c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.data.update({"train_clips": 1, "eval_clips": 2})
+        c.data.eval_clips = 2
         c.train.update({"batch_size": 8, "epochs": 1, "log_every": 1})
         c.eval.batch_size = 8
-    c.phases = ((*phase_2, f"optimizer.freeze={PHASE_2_FROZEN!r}"),)
+    c.phases = tuple(phases)
     return c
 
 
@@ -77,6 +82,10 @@ def _small(c: ConfigDict) -> None:
     c.precision = "float32"
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
-    c.data.update({"train_clips": 2, "eval_clips": 4})
+    c.data.update({"train_clips": 1, "eval_clips": 4})
     c.augment.preset = "minimal"  # few cells are left of what S3's augmentation keeps
-    c.model.frame_classifier.update({"backbone": "b0", "width": 0.25, "one_block": True})
+    c.model.frame_classifier.update(
+        {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0, "dropout": (0.1,)}
+    )
+    c.schedule.name = "cosine"
+    c.early_stop.patience = c.plateau.patience = 0
