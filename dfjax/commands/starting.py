@@ -6,7 +6,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from dfjax.commands.frozen_backbone import open_backbone
 from dfjax.commands.run_parts import Parts
+from dfjax.models.frame_features import BACKBONE, join
 from dfjax.training import workdir as workdirs
 from dfjax.training.checkpoint import Checkpoints, as_template
 from dfjax.training.loop import RunState
@@ -30,7 +32,8 @@ def start(
         say: takes one line.
         monitors: what the checkpoint says of them is put back into them.
         init_from: a workdir, whose best checkpoint gives a fresh state its parameters and
-            statistics; empty: all of them are drawn at random.
+            statistics (a head on stored features, those of its backbone too); empty: all of them
+            are drawn at random.
 
     Raises:
         UsageError: no checkpoint can be read, or `init_from` does not fit.
@@ -53,13 +56,18 @@ def start(
 def _take_over(
     state: TrainState, parts: Parts, source: Path, say: Callable[[str], None]
 ) -> TrainState:
-    """The fresh state with the parameters and statistics of another run's best checkpoint."""
-    workdirs.load(source)  # says so when it is no workdir, before a folder is made there
+    """The fresh state with the parameters and statistics of another run's best checkpoint.
+
+    A run on stored features gives the backbone that computed them too, where there is one here.
+    """
+    config = workdirs.load(source)  # says so when it is no workdir, before a folder is made there
     others = Checkpoints(source)
     try:
         step, variables = others.restore_variables("best")
     finally:
         others.close()
+    if config.data.features and BACKBONE in state.params:
+        variables = join(variables, open_backbone(source).variables)
     own = {"params": state.params, "batch_stats": state.batch_stats}
     merged = merge(own, variables, source=f"train.init_from={source}")
     say(f"parameters start from {source}, best/{step}")

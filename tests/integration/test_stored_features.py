@@ -8,12 +8,20 @@ import pandas as pd
 import pytest
 
 import dfjax
+from dfjax.commands import assembly
 from dfjax.commands.main import main
+from dfjax.commands.run_parts import make_parts
+from dfjax.commands.starting import start
+from dfjax.config import load_config
 from dfjax.data.pack import open_pack
-from dfjax.weights.safetensors_file import load_safetensors
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.weights.safetensors_file import flatten, load_safetensors
+
+pytestmark = pytest.mark.slow
 
 TRAIN = (
-    "--config=transformer_head:smoke", "--config.model.clip_detector.layers=1",
+    "--config=transformer_head:smoke",
+    "--config.model.clip_detector.layers=1", "--config.model.clip_detector.width=0.125",
     "--config.data.frames=2", "--config.train.epochs=1", "--config.writers.tensorboard=False",
 )  # fmt: skip
 
@@ -99,3 +107,21 @@ def test_a_workdir_predicts_and_exports_without_its_features(place, tmp_path, ca
     variables, metadata = load_safetensors(out)
     assert {"backbone", "encoder", "projection"} <= variables["params"].keys()
     assert metadata["features"]["backbone"]["name"] == "resnet18"
+
+
+def test_training_goes_on_end_to_end_from_the_head_and_its_backbone(place, tmp_path):
+    whole = load_config(
+        "transformer_head:smoke",
+        [*TRAIN[1:], f"--config.data.path={place / 'pack'}", "--config.preprocess.size=32",
+         "--config.model.clip_detector.backbone=resnet18"],
+    )  # fmt: skip
+    pack = assembly.open_data(whole, tmp_path)
+    rows = {split: assembly.split_rows(pack, whole, split) for split in ("train", "val")}
+    checkpoints, said = Checkpoints(tmp_path), []
+    parts = make_parts(whole, pack, rows)
+    state, _ = start(parts, checkpoints, said.append, {}, str(place / "run"))
+    checkpoints.close()
+    assert len(said) == 1  # nothing is left at random, nothing has no place
+    trained = flatten(dfjax.load(place / "run").variables)
+    for path, value in flatten({"params": state.params, "batch_stats": state.batch_stats}).items():
+        np.testing.assert_array_equal(value, trained[path], err_msg=path)
