@@ -5,8 +5,8 @@ What manipulation it is, as a second output (real and four methods):
 
 Command:  dfjax train --config=efficientnet_b4 --workdir=runs/b4 --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 4 minutes of CPU time, its data included
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.94, frames 0.83
 """
 
 from ml_collections import ConfigDict
