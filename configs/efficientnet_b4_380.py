@@ -52,8 +52,10 @@ def get_config(variant: str = "") -> ConfigDict:
     c.early_stop.update({"metric": "loss", "mode": "min", "patience": 7})
     c.train.update({"batch_size": 32, "epochs": 30})
     c.eval.batch_size = 32
-    phases = [("optimizer.learning_rate=1e-4", "plateau.floor=1e-3", "train.epochs=20",
-               "early_stop.min_epochs=10", PHASE_2)]  # fmt: skip
+    phases: list[tuple[str, ...]] = [
+        ("optimizer.learning_rate=1e-4", "plateau.floor=1e-3", "train.epochs=20",
+         "early_stop.min_epochs=10", PHASE_2)
+    ]  # fmt: skip
     if variant:
         _small(c)
     if variant == "tiny":
@@ -66,6 +68,7 @@ def get_config(variant: str = "") -> ConfigDict:
         c.data.synthetic.update({"videos": 2000, "identities": 200})
         # A frame shows a forgery half of the time: many frames, and its real twin beside each.
         c.data.update({"pairing": "paired", "train_clips": 4})
+        c.loss.class_weights = "none"
         c.train.update({"batch_size": 32, "epochs": 16})
     if variant == "smoke":
         phases = [("train.epochs=1", PHASE_2)]
