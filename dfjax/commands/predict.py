@@ -9,6 +9,7 @@ an input scores the mean P(fake) of its clips: verdict fake from 0.5, confidence
 
 --out writes one PNG per input (frames with the face's box, score over time) and appends an audit
 line per input to predictions.jsonl (hashes of the file and the checkpoint, score, version, time).
+
 --mc-dropout, --ensemble and --flip score a clip several times: fake_prob is the mean, fake_prob_sd
 the standard deviation, entropy all uncertainty (natural logarithm), mutual_information what of it
 the members or passes disagree about. Inputs stand before --ensemble, which takes all that follows.

@@ -111,15 +111,15 @@ def _rows(
 
 
 def read_scores(scores: Mapping[str, jax.Array]) -> dict[str, Float[np.ndarray, "N"]]:
-    """Returns what a step gave as columns: `logit fake_prob`, and MEASURES where it gave draws.
+    """Returns what a step gave as columns: `logit fake_prob`, and MEASURES of several draws.
 
-    The logit of several draws is that of their mean probability.
+    The logit of several draws, or of a clip and its mirror image, is that of the mean probability.
     """
     columns = {name: np.asarray(values, np.float64) for name, values in scores.items()}
     if "logits" not in columns:
         return columns | {"fake_prob": expit(columns["logit"])}
     draws = expit(columns.pop("logits")).mean(axis=0)  # over a clip and its mirror image
-    columns |= summarise(draws)
+    columns |= summarise(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
     with np.errstate(divide="ignore"):
         return columns | {"logit": logit(columns["fake_prob"])}
 

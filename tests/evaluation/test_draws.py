@@ -111,7 +111,7 @@ def test_flip_scores_a_clip_and_its_mirror_image_alike():
 
 
 def test_the_table_has_the_measures_and_the_mean_probability():
-    probs = np.array([[[0.2, 0.6]], [[0.4, 0.6]]])  # views, draws, clips
+    probs = np.array([[[0.2, 0.6], [0.4, 0.6]], [[0.4, 0.6], [0.6, 0.8]]])  # views, draws, clips
     logits = jnp.asarray(np.log(probs / (1 - probs)))
     batch = {
         "mask": np.ones((2, T), bool), "position": np.zeros((2, T), np.int32),
@@ -121,6 +121,11 @@ def test_the_table_has_the_measures_and_the_mean_probability():
     index = pd.DataFrame({"dataset": "d", "video_id": ["a", "b"], "method": ["real", "x"]})
     table = score(lambda variables, batch: {"logits": logits}, {}, [batch], index, split="test")
     assert list(table) == [*COLUMNS, *MEASURES]
+    np.testing.assert_allclose(table["fake_prob"], [0.4, 0.65], rtol=1e-6)
+    np.testing.assert_allclose(table["logit"], np.log([0.4 / 0.6, 0.65 / 0.35]), rtol=1e-6)
+    # Mirror images are one draw: 0.3 and 0.5, 0.6 and 0.7.
+    np.testing.assert_allclose(table["fake_prob_sd"], [0.1, 0.05], rtol=1e-5)
+    one = {"logits": logits[:, :1]}
+    table = score(lambda variables, batch: one, {}, [batch], index, split="test")
+    assert list(table) == list(COLUMNS)  # a single draw has no spread
     np.testing.assert_allclose(table["fake_prob"], [0.3, 0.6], rtol=1e-6)
-    np.testing.assert_allclose(table["logit"], np.log([0.3 / 0.7, 0.6 / 0.4]), rtol=1e-6)
-    assert (table["fake_prob_sd"] < 1e-7).all()  # mirror images are one draw
