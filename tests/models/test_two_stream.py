@@ -1,3 +1,4 @@
+import functools
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ from dfjax.models import build, input_shapes
 from dfjax.models.summary import count
 
 SMALL = {"backbone": "resnet18", "width": 0.125, "one_block": True, "flow_channels": (64, 128)}
+CHEAP = {"xla_backend_optimization_level": 0}  # compiling is all that these programs cost
 
 
 def abstract(size=224, **options):
@@ -22,16 +24,16 @@ def abstract(size=224, **options):
 @pytest.fixture(scope="module")
 def small():
     """A small model, its variables, inputs with padding frames, and its training step."""
-    model = build("two_stream", lowering="matmul", **SMALL)
+    model = build("two_stream", lowering="native", **SMALL)
     keys = jax.random.split(jax.random.key(0), 3)
     inputs = {
         "rgb": jax.random.normal(keys[0], (3, 4, 32, 32, 3)),
         "flow": jax.random.normal(keys[1], (3, 3, 32, 32, 2)),
         "mask": jnp.array([[True] * 4, [True] * 4, [False, True, True, False]]),
     }
-    variables = jax.jit(model.init)(keys[2], inputs)
+    variables = jax.jit(model.init, compiler_options=CHEAP)(keys[2], inputs)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=CHEAP)
     def step(inputs):
         def loss(params):
             logits, outputs, stats = model.apply(
