@@ -7,8 +7,8 @@ The write-up's sigmoid says > 0.5 = real; here, as everywhere, a positive logit 
 
 Command:  dfjax train --config=efficientnet_b4_380 --workdir=runs/b4_380 --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 3 minutes of CPU time, its data apart
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.94
 """
 
 from ml_collections import ConfigDict
