@@ -58,14 +58,20 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _small(c: ConfigDict) -> None:
-    """The demo's size: one block per stage, a quarter of the width, 64 px."""
+    """The demo's size: ResNet18 with one block per stage, a quarter of the width, 64 px.
+
+    In ten epochs a B0 of this size learns nothing, and pairs teach faster than classes.
+    """
     c.precision = "float32"
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
     c.data.update({"frames": 8, "stride": 1})
     c.augment.preset = "minimal"  # few cells are left of what S4's augmentation keeps
     c.mix.update({"mixup": 0.0, "cutmix": 0.0})
-    c.model.clip_detector.update({"width": 0.25, "one_block": True, "drop_path": 0.0})
+    c.data.pairing = "paired"
+    c.data.balance_datasets = False  # there is one
+    c.model.clip_detector.update({"backbone": "resnet18", "drop_path": 0.0})
+    c.model.clip_detector.update({"width": 0.25, "one_block": True})
     c.model.clip_detector.dropout = (0.1, 0.1)  # a quarter of the width leaves little to drop
     c.optimizer.learning_rate = 2e-3
     c.schedule.name = "cosine"

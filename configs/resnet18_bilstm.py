@@ -59,6 +59,8 @@ def _small(c: ConfigDict) -> None:
     c.preprocess.size = 64
     c.data.update({"frames": 8, "stride": 1})
     c.augment.preset = "minimal"  # few cells are left of what S4's augmentation keeps
+    c.data.pairing = "paired"  # pairs teach faster than classes
+    c.data.balance_datasets = False  # there is one
     c.model.clip_detector.update({"width": 0.25, "one_block": True})
     c.optimizer.learning_rate = 2e-3
     c.schedule.name = "cosine"

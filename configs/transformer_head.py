@@ -57,11 +57,15 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _small(c: ConfigDict) -> None:
-    """The demo's size: end to end, one block per stage, a quarter of the width, 64 px."""
+    """The demo's size: end to end, ResNet18 of a quarter of the width with one block per stage, 64 px.
+
+    In ten epochs a B0 of this size learns nothing, and pairs teach faster than classes.
+    """
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
     c.seed = 0  # also of the synthetic set, of which 42 has look-alikes on both sides of a split
-    c.data.update({"frames": 8, "stride": 1})
-    c.model.clip_detector.update({"features": 0, "width": 0.25, "one_block": True, "layers": 2})
+    c.data.update({"frames": 8, "stride": 1, "pairing": "paired"})
+    c.model.clip_detector.update({"features": 0, "backbone": "resnet18", "layers": 2})
+    c.model.clip_detector.update({"width": 0.25, "one_block": True})
     c.optimizer.learning_rate = 1e-3
     c.schedule.name = "cosine"
