@@ -57,7 +57,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
 
 def _small(c: ConfigDict) -> None:
-    """The demo's size: end to end, ResNet18 of a quarter of the width with one block per stage, 64 px.
+    """The demo's size: end to end, ResNet18 with a block per stage, a quarter of the width, 64 px.
 
     In ten epochs a B0 of this size learns nothing, and pairs teach faster than classes.
     """
