@@ -1,6 +1,6 @@
 """Train the rows of a table and compare them: Markdown, CSV and a plot with intervals.
 
-  dfjax ablate s0a:tiny --workdir=runs/ablate_s0a
+  dfjax ablate s0a:tiny
   dfjax ablate configs/ablations/s1.py --seeds=3 --workdir=runs/ablate_s1 \\
                --config.data.features=FEATURES
 
@@ -27,7 +27,9 @@ from dfjax.errors import FINDING, OK, UsageError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments; `--config.KEY=VALUE` are collected from what is left over."""
     parser.add_argument("table", metavar="FILE|NAME[:VARIANT]", help="s0a s1 s2 s3 s4 s4_phases …")
-    parser.add_argument("--workdir", required=True, type=Path, help="gets a folder per row")
+    parser.add_argument(
+        "--workdir", type=Path, help="gets a folder per row (runs/ablate_NAME, _VARIANT)"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="runs per row (1)")
     parser.add_argument(
         "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
@@ -46,18 +48,23 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.training.signals import Stopped, stop_on_sigterm
 
     table = load_table(args.table, args.overrides)
+    name = Path(args.table.partition(":")[0]).stem
+    workdir = args.workdir or Path("runs", "_".join(["ablate", name, *table.variant]))
     try:
         with stop_on_sigterm():
-            lines, datasets = run_table(table, args.workdir, seeds=args.seeds, accept=args.accept)
+            lines, datasets = run_table(table, workdir, seeds=args.seeds, accept=args.accept)
     except Stopped as stopped:
         if args.json:
-            print_json({"status": str(stopped), "workdir": str(args.workdir)})
+            print_json({"status": str(stopped), "workdir": str(workdir)})
         return stopped.code
     title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
     rows = summarise(lines)
-    write_report(args.workdir, lines, rows, title)
+    write_report(workdir, lines, rows, title)
     if args.json:
-        print_json({"title": title, "workdir": str(args.workdir), "rows": rows})
+        print_json({"title": title, "workdir": str(workdir), "rows": rows})
     else:
         Console().print(Markdown(make_markdown(rows, title)))
+        Console(soft_wrap=True).print(
+            f"written to {workdir}: table.md table.csv table.json table.png"
+        )
     return FINDING if any(row["errors"] for row in rows) else OK

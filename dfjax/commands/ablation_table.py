@@ -36,10 +36,19 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A checked table; `ensembles` are rows that are evaluated together, by name."""
+    """A checked table.
+
+    Attributes:
+        title: of the table.
+        spec: config and variant.
+        variant: of the config, nothing or one word.
+        rows: in their order.
+        ensembles: rows that are evaluated together, by name.
+    """
 
     title: str
     spec: str
+    variant: tuple[str, ...]
     rows: list[Row]
     ensembles: dict[str, tuple[str, ...]]
 
@@ -72,7 +81,7 @@ def load_table(spec: str, overrides: Sequence[str] = ()) -> Table:
     folders = [row.folder for row in rows]
     if len({*folders, *map(str.lower, ensembles)}) < len(folders) + len(ensembles):
         raise UsageError(f"{path.name} has rows whose names are alike: {', '.join(names)}")
-    return Table(content["title"], base_spec, rows, ensembles)
+    return Table(content["title"], base_spec, tuple(filter(None, [variant])), rows, ensembles)
 
 
 def _make_rows(path: Path, content: Mapping[str, Any], base: ConfigDict) -> list[Row]:

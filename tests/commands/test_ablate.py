@@ -191,14 +191,15 @@ def test_figures_of_one_seed_and_of_three(tmp_path):
     assert len(pd.read_csv(tmp_path / "table.csv")) == 3
 
 
-def test_the_command_trains_a_table(tmp_path, capsys):
+def test_the_command_trains_a_table(tmp_path, capsys, monkeypatch):
     rows = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
-    command = ["ablate", write_table(tmp_path, rows) + ":smoke", "--workdir", str(tmp_path / "w")]
+    monkeypatch.chdir(tmp_path)
+    command = ["ablate", write_table(tmp_path, rows) + ":smoke"]
     command += ["--config.train.epochs=1", "--config.writers.tensorboard=False", "--json"]
     assert main(command) == 0
     shown = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [row["row"] for row in shown["rows"]] == ["a", "b"]
     assert "synthetic" in shown["title"]
     assert all(row["parameters"] == 309585 and row["n"] == 1 for row in shown["rows"])
-    assert (tmp_path / "w" / "b" / "seed0" / "history.csv").is_file()
-    assert (tmp_path / "w" / "table.png").stat().st_size > 5000
+    assert (tmp_path / "runs" / "ablate_mine_smoke" / "b" / "seed0" / "history.csv").is_file()
+    assert (tmp_path / "runs" / "ablate_mine_smoke" / "table.png").stat().st_size > 5000
