@@ -3,9 +3,9 @@
 Frames only, without flow: --config.model.two_stream.flow=False --config.data.flow=False
 
 Command:  dfjax train --config=two_stream_flow --workdir=runs/two_stream --config.data.path=PACK
-Hardware: any; batch 4 of 16 frames in bfloat16 wants an accelerator with 40 GB
-Time:     not yet measured
-Expected: not yet measured
+Hardware: any; batch 4 of 16 frames in bfloat16 wants an accelerator
+Time:     full size not yet measured; :tiny 5 minutes of CPU, half of that on two idle cores
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.998
 """
 
 from ml_collections import ConfigDict
@@ -14,7 +14,10 @@ from dfjax.config import base
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU."""
+    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU.
+
+    Stride, pairing and dropout are ours: the write-up is silent.
+    """
     c = base()
     c.name = "two_stream_flow"
     c.model.name = "two_stream"
@@ -29,10 +32,10 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant:
         _small(c)
     if variant == "tiny":
-        c.data.synthetic.update({"videos": 1200, "identities": 120})
-        c.data.frames = 8
+        c.data.synthetic.update({"videos": 2000, "identities": 200})
+        c.data.frames = 6
         c.data.eval_clips = 1
-        c.train.update({"batch_size": 16, "epochs": 8})
+        c.train.update({"batch_size": 16, "epochs": 14})
     if variant == "smoke":
         c.data.synthetic.update({"videos": 16, "identities": 8})
         c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
