@@ -4,7 +4,7 @@ Frames only, without flow: --config.model.two_stream.flow=False --config.data.fl
 
 Command:  dfjax train --config=two_stream_flow --workdir=runs/two_stream --config.data.path=PACK
 Hardware: any; batch 4 of 16 frames in bfloat16 wants an accelerator
-Time:     full size not yet measured; :tiny 5 minutes of CPU, half of that on two idle cores
+Time:     full size not yet measured; :tiny 5 minutes of CPU time on two cores, data apart
 Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.998
 """
 
