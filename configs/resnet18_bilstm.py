@@ -2,8 +2,8 @@
 
 Command:  dfjax train --config=resnet18_bilstm --workdir=runs/bilstm --config.data.path=PACK
 Hardware: any; batch 16 of 16 frames in bfloat16 wants an accelerator with 16 GB
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 6 minutes on two busy CPU cores
+Expected: full size not yet measured; :tiny on the synthetic validation set: video AUC 0.99
 """
 
 from ml_collections import ConfigDict

@@ -6,8 +6,8 @@ instead, the backbone trained with the head: --config.model.clip_detector.featur
 
 Command:  dfjax train --config=transformer_head --workdir=runs/s1 --config.data.features=FEATURES
 Hardware: any; a laptop CPU will do
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 5 minutes on two busy CPU cores
+Expected: full size not yet measured; :tiny on the synthetic validation set: video AUC 0.99
 """
 
 from ml_collections import ConfigDict
