@@ -4,6 +4,7 @@
   dfjax models --json
   dfjax models dual_stream --diagram dual_stream.svg
   dfjax models dual_stream:tiny
+  dfjax models two_stream_flow --config.model.two_stream.flow=False
 
 FLOPs are of one clip in evaluation, two per multiply-add, convolutions and matrix products only.
 Non-trainable are running statistics and what the config's optimizer.freeze names; a config with
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--diagram", type=Path, metavar="F.svg", help="draw the config to this file"
     )
+    parser.set_defaults(overrides=[])
     add_json(parser)
 
 
@@ -44,8 +46,10 @@ def run(args: argparse.Namespace) -> int:
     """Prints the table, or the JSON object, and draws the diagram if asked to."""
     if args.diagram and not args.name:
         raise UsageError("--diagram draws one config: dfjax models NAME --diagram F.svg")
+    if args.overrides and not args.name:
+        raise UsageError("--config.KEY=VALUE changes one config: dfjax models NAME --config.…")
     names = [args.name] if args.name else config_names()
-    configs = {name: load_config(name) for name in names}
+    configs = {name: load_config(name, args.overrides) for name in names}
     summaries = {name: summarise(config) for name, config in configs.items()}
     if args.diagram:
         _write(args.diagram, _draw(args.name, configs[args.name], summaries[args.name]))

@@ -50,6 +50,15 @@ def test_table_and_diagram_of_one_config(capsys, tmp_path):
     assert "ConvLSTM 2" in text and "EfficientNet-B0" in text and "parameters" in text
 
 
+def test_overrides_change_one_config(capsys):
+    rgb = ["--config.model.two_stream.flow=False", "--config.data.flow=False"]
+    assert main(["models", "two_stream_flow", *rgb, "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out).values()
+    assert model["trainable"] == 89_704_514
+    assert main(["models", *rgb]) == 2
+    assert "NAME" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_one_line(capsys, tmp_path):
     assert main(["models", "dual_strea"]) == 2
     assert "dual_stream" in capsys.readouterr().err
