@@ -36,8 +36,8 @@ def make_preprocess(
     first, as in a dual-stream detector whose second stream sees the same picture at less detail.
     Resizing is bilinear, antialiased when shrinking, on values in [0, 1] before normalisation.
     Padding frames come out as normalised black: they are to be left out by the mask. A batch with
-    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream. In training, what a change
-    decides anew about the labels comes out as `target f32[B]`.
+    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream. In training, what a
+    change decides anew about the labels comes out as `target f32[B]`.
 
     Args:
         streams: square size in pixels by name; the order matters.

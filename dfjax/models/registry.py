@@ -61,8 +61,8 @@ class Entry:
             `compute`; its other attributes are the model's options.
         streams: `streams(options, size)` gives the side of every image stream, first one first.
         check: raises `UsageError` for options that contradict each other.
-        extras: `extras(options)` names what it reads besides: `flow`, or `features`, stored ones that
-            stand for all image streams and whose width is the option `features`.
+        extras: `extras(options)` names what it reads besides: `flow`, or `features`, stored ones
+            that stand for all image streams and whose width is the option `features`.
     """
 
     module: type[nn.Module]
