@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from dfjax.ops.separable import EXACT
+
 
 @functools.lru_cache(maxsize=256)
 def resize_matrix(size: int, new_size: int, *, antialias: bool = True) -> Float[np.ndarray, "n m"]:
@@ -50,8 +52,8 @@ def resize(
     height, width = image.shape[-3:-1]
     if height != size[0]:
         rows = jnp.asarray(resize_matrix(height, size[0], antialias=antialias), image.dtype)
-        image = jnp.einsum("yh,...hwc->...ywc", rows, image)
+        image = jnp.einsum("yh,...hwc->...ywc", rows, image, precision=EXACT)
     if width != size[1]:
         columns = jnp.asarray(resize_matrix(width, size[1], antialias=antialias), image.dtype)
-        image = jnp.einsum("xw,...hwc->...hxc", columns, image)
+        image = jnp.einsum("xw,...hwc->...hxc", columns, image, precision=EXACT)
     return image

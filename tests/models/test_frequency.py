@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,14 @@ def test_a_cosine_is_one_frequency_and_black_is_the_floor():
     np.testing.assert_allclose(spectrum, expected, rtol=1e-3)
     black = log_magnitude(jnp.zeros((1, 4, 4, 1)), "fft")
     np.testing.assert_allclose(black, np.log(FLOOR), rtol=1e-5)
+
+
+@pytest.mark.parametrize("transform", ["dct", "fft"])
+def test_products_are_exact_on_every_device(transform):
+    traced = jax.make_jaxpr(lambda x: log_magnitude(x, transform))(jnp.zeros((1, 4, 4, 1)))
+    products = re.findall("precision=(.*)", str(traced))
+    assert products
+    assert all("HIGHEST" in line for line in products)
 
 
 @pytest.mark.parametrize("transform", ["dct", "fft"])

@@ -34,3 +34,9 @@ def test_same_size_is_the_identity_and_dtype_stays():
     image = jnp.ones((3, 4, 4, 2), jnp.bfloat16)
     assert resize(image, (4, 4)) is image
     assert resize(image, (2, 8)).dtype == jnp.bfloat16
+
+
+def test_products_are_exact_on_every_device():
+    traced = str(jax.make_jaxpr(lambda x: resize(x, (6, 7)))(jnp.zeros((1, 4, 4, 3))))
+    assert traced.count("dot_general") == 2
+    assert traced.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == 2
