@@ -82,6 +82,22 @@ def test_without_dropout_there_is_no_spread_and_that_is_noticed(dropping, batch)
     assert has_dropout(dropping[0].apply, dropping[1], dropping[2])
 
 
+@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_recomputing_a_backbone_is_no_dropout(remat, rate):
+    options = {
+        "backbone": "resnet18", "width": 0.125, "one_block": True, "hidden": (8,),
+        "hidden_norm": False, "input_dropout": 0.0, "dropout": (rate,), "remat": remat,
+    }  # fmt: skip
+    model, inputs = (make("frame_classifier", **options) for make in (build, make_inputs))
+    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    assert has_dropout(model.apply, variables, inputs) == (rate > 0)
+
+
+def make_inputs(name, **options):
+    return input_shapes(name, 32, 1, 1, **options)
+
+
 def slope(variables, inputs, *, train, rngs):
     """A model of the left side of a clip and of the flow to the right."""
     weight = jnp.linspace(1, 0, inputs["clip"].shape[3])[:, None]
