@@ -15,7 +15,6 @@ from dfjax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
 TrainStep = Callable[[TrainState, Batch, Key[Array, ""]], tuple[TrainState, Metrics]]
-RNG_STREAMS = ("dropout", "drop_path")
 DECIDED = ("target", "mask", "method")
 """What `preprocess` may decide anew, by mixing clips for example; the loss then goes by that."""
 
@@ -53,7 +52,7 @@ def make_gradient_fn(
     def gradients(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
         inputs = preprocess(batch, make_rng(root_rng, "preprocess", state.step), train=True)
         seen = {**batch, **{key: inputs[key] for key in DECIDED if key in inputs}}
-        rngs = {name: make_rng(root_rng, name, state.step) for name in RNG_STREAMS}
+        rngs = {"dropout": make_rng(root_rng, "dropout", state.step)}
         total = batch.get("total", jnp.sum(batch["weight"]))
 
         def loss_fn(params: Any) -> tuple[Float[Array, ""], Any]:
