@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from dfjax.commands import assembly
-from dfjax.commands.ablation_table import Table
+from dfjax.commands.ablation_table import Table, name_folder
 from dfjax.commands.evaluate_workdir import evaluate_workdir
 from dfjax.commands.run_series import evaluate_once, shared_cache
 from dfjax.commands.training import train
@@ -114,7 +114,8 @@ def _ensembles(
                 "split": "test", "index": None, "checkpoint": "best",
                 "scoring": {"ensemble": tuple(map(str, others))},
             }  # fmt: skip
-            result = evaluate(first, **how, out=workdir / "ensembles" / f"seed{seed}")
+            out = workdir / "ensembles" / name_folder(name) / f"seed{seed}"
+            result = evaluate(first, **how, out=out)
             metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, dict)}
             found.append(line | metrics | {"unseen": mean_unseen(result)})
     return found

@@ -32,7 +32,7 @@ class Row(NamedTuple):
     @property
     def folder(self) -> str:
         """The name as one of a folder."""
-        return re.sub(r"[^a-z0-9.=-]+", "_", self.name.lower()).strip("_") or "row"
+        return name_folder(self.name)
 
 
 class Table(NamedTuple):
@@ -51,6 +51,11 @@ class Table(NamedTuple):
     variant: tuple[str, ...]
     rows: list[Row]
     ensembles: dict[str, tuple[str, ...]]
+
+
+def name_folder(name: str) -> str:
+    """Returns the name of a row or an ensemble as one of a folder."""
+    return re.sub(r"[^a-z0-9.=-]+", "_", name.lower()).strip("_") or "row"
 
 
 def load_table(spec: str, overrides: Sequence[str] = ()) -> Table:
@@ -78,8 +83,8 @@ def load_table(spec: str, overrides: Sequence[str] = ()) -> Table:
     for member in itertools.chain(*ensembles.values()):
         if member not in names:
             raise unknown(f"row in an ensemble of {path.name}", member, names)
-    folders = [row.folder for row in rows]
-    if len({*folders, *map(str.lower, ensembles)}) < len(folders) + len(ensembles):
+    names += list(ensembles)
+    if len(set(map(name_folder, names))) < len(names):
         raise UsageError(f"{path.name} has rows whose names are alike: {', '.join(names)}")
     return Table(content["title"], base_spec, tuple(filter(None, [variant])), rows, ensembles)
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from dfjax.commands.training import use_compilation_cache
 def evaluate_once(
     folder: Path, summary: dict[str, Any], evaluate: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """Returns `metrics.json` of the test split; one made of the same checkpoint stays.
+    """Returns `metrics.json` of the test split; one made of the same checkpoint alone stays.
 
     Args:
         folder: workdir of a run that is over.
@@ -25,7 +26,7 @@ def evaluate_once(
     result: dict[str, Any] = {}
     if summary["status"] == "complete" and (written := out / "metrics.json").is_file():
         result = json.loads(written.read_text(encoding="utf-8"))
-    if not str(result.get("checkpoint")).startswith("best/"):
+    if not re.fullmatch(r"best/\d+", str(result.get("checkpoint"))):  # not of an ensemble, say
         how: dict[str, Any] = {"split": "test", "index": None, "checkpoint": "best", "scoring": {}}
         result = finite(evaluate(folder, **how, out=out))
     return result

@@ -156,17 +156,31 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path, no_data):
     assert datasets == ["synthetic"]
 
 
+@pytest.mark.parametrize("checkpoint", ["best/1; flip", "best/1 + other:best/1", "last/1"])
+def test_an_evaluation_of_more_than_the_row_is_not_taken_for_it(tmp_path, no_data, checkpoint):
+    table = load_table(write_table(tmp_path, '{"a": ()}') + ":smoke")
+    Runs().run(table, tmp_path / "w", seeds=1)
+    written = tmp_path / "w" / "a" / "seed0" / "eval" / "test" / "metrics.json"
+    written.write_text(json.dumps(json.loads(written.read_text()) | {"checkpoint": checkpoint}))
+    again = Runs()
+    again.run(table, tmp_path / "w", seeds=1)
+    assert again.trained == [] and again.evaluated == [("a", 0)]
+
+
 def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path, no_data):
-    more = "'ensembles': {'both': ('a', 'c'), 'broken': ('a', 'b')}"
+    more = "'ensembles': {'both': ('a', 'c'), 'Other way': ('c', 'a'), 'broken': ('a', 'b')}"
     rows = '{"a": (), "b": ("train.epochs=3",), "c": ("train.epochs=4",)}'
     table = load_table(write_table(tmp_path, rows, more) + ":smoke")
     runs = Runs(broken=("b",))
     lines, _ = runs.run(table, tmp_path / "w", seeds=1)
     errors = dict(zip(lines["row"], lines["error"]))
     assert errors == {
-        "a": "", "b": "the loss is not finite", "c": "", "both": "", "broken": "a member has failed"
+        "a": "", "b": "the loss is not finite", "c": "", "both": "", "Other way": "",
+        "broken": "a member has failed",
     }  # fmt: skip
-    assert runs.evaluated == [("a", 0), ("c", 0), ("a", 1)]
+    assert runs.evaluated == [("a", 0), ("c", 0), ("a", 1), ("c", 1)]
+    for name in ("both", "other_way"):
+        assert (tmp_path / "w" / "ensembles" / name / "seed0" / "metrics.json").is_file()
     text = make_markdown(summarise(lines), "Mine")
     assert "| b | failed |" in text and "- b failed: the loss is not finite" in text
 
