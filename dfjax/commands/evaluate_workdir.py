@@ -13,6 +13,7 @@ from dfjax.commands.auditing import list_accepted_links, read_accepted
 from dfjax.commands.committee import Committee, load_committee
 from dfjax.commands.detector import Detector
 from dfjax.commands.evaluate import write_results
+from dfjax.commands.lineage import Run, find_train_index, list_held_back, open_data
 from dfjax.commands.progress import track
 from dfjax.commands.training import use_compilation_cache
 from dfjax.data.error_log import read_errors
@@ -58,21 +59,22 @@ def evaluate_workdir(
         raise unknown("split", split, SPLITS)
     committee = load_committee(workdir, checkpoint, **scoring)
     use_compilation_cache(workdir)
-    detector, *others = committee.members
-    config = detector.config
-    training = _training_data(detector, needed=index is None)
-    trained_on = [_trained_on(training, detector)]
-    trained_on += [_trained_on(_training_data(m, needed=False), m) for m in others]
-    data = training if index is None else open_index(index, out)
-    assert data is not None
+    detector, config = committee.members[0], committee.config
+    training: FrameStore | None
+    if index is None:
+        training = data = assembly.open_data(config, workdir)
+    else:
+        training, data = open_data(Run(workdir, config)), open_index(index, out)
     committee.check_data(data)
     rows = _rows(data, detector, split, own=index is None)
     predictions = _score(committee, data, rows, split)
+    members = [Run(member.workdir, member.config) for member in committee.members]
+    train_index = find_train_index(members, training)
     history = workdir / "history.csv"
     context = Context(
-        heldout_methods=_held_back(committee),
+        heldout_methods=list_held_back(members, train_index),
         index=data.index,
-        train_index=_join_indexes(trained_on),
+        train_index=train_index,
         history=pd.read_csv(history) if history.is_file() else None,
         checkpoint=committee.checkpoint,
         split=split,
@@ -153,38 +155,6 @@ def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: 
         frames = data.read(row, numbers[places])
         tiles.append(Tile(frames, int(video.label), float(video.fake_prob), str(video.method)))
     draw_sheet(tiles, path, title=title)
-
-
-def _training_data(detector: Detector, *, needed: bool) -> FrameStore | None:
-    """A run's own data; where only other data is scored it may be gone, which is said."""
-    try:
-        return assembly.open_data(detector.config, detector.workdir)
-    except UsageError as error:
-        if needed:
-            raise
-        print(
-            f"dfjax: leaks from training of {detector.workdir} are not checked: {error}",
-            file=sys.stderr,
-        )
-        return None
-
-
-def _trained_on(training: FrameStore | None, detector: Detector) -> pd.DataFrame | None:
-    if training is None:
-        return None
-    return training.index.iloc[assembly.split_rows(training, detector.config, "train")]
-
-
-def _join_indexes(indexes: list[pd.DataFrame | None]) -> pd.DataFrame | None:
-    """What any member was trained on: each video once."""
-    known = [index for index in indexes if index is not None]
-    return pd.concat(known).drop_duplicates("video_id") if known else None
-
-
-def _held_back(committee: Committee) -> tuple[str, ...]:
-    """The manipulations that no member was trained on."""
-    held = [set(member.config.data.holdout_methods) for member in committee.members]
-    return tuple(sorted(set.intersection(*held)))
 
 
 def _read_accepted(committee: Committee) -> list[Flag]:

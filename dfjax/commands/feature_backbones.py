@@ -64,6 +64,7 @@ def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
         origin=f"{config.name}, checkpoint {detector.checkpoint}",
         preprocess={"size": p.size, "mean": list(p.mean), "std": list(p.std)},
         precision_name=config.precision,
+        trained_in=str(workdir.resolve()),
     )
 
 

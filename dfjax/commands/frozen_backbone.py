@@ -21,6 +21,9 @@ from dfjax.shapes import Variables
 from dfjax.weights.merge import merge
 from dfjax.weights.safetensors_file import flatten, load_safetensors, save_safetensors
 
+TRAINED_IN = "trained_in"
+"""Of the record: the workdir that the parameters are from, empty where there is none."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FrozenBackbone:
@@ -47,6 +50,7 @@ def make_frozen(
     origin: str,
     preprocess: dict[str, Any],
     precision_name: str = "float32",
+    trained_in: str = "",
 ) -> FrozenBackbone:
     """Returns a backbone with its own record.
 
@@ -57,6 +61,7 @@ def make_frozen(
         origin: where the parameters come from, in words.
         preprocess: `size`, `mean` and `std` of its images.
         precision_name: of the activations.
+        trained_in: the workdir that the parameters are from.
 
     Raises:
         UsageError: an unknown name, or parameters that do not fit.
@@ -66,6 +71,7 @@ def make_frozen(
         "backbone": {"name": name, "width": 1.0, "one_block": False, "padding": "auto"} | options,
         "features": backbone_channels(name, float(options.get("width", 1.0))),
         "parameters": origin,
+        TRAINED_IN: trained_in,
         "preprocess": preprocess,
         "precision": precision_name,
     }
