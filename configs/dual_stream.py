@@ -18,6 +18,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.model.name = "dual_stream"
     c.data.pairing = "paired"
     c.data.eval_clips = 0
+    c.augment.preset = "none"  # the write-up resizes and normalises only
     c.precision = "bfloat16"
     if variant:
         _small(c)
@@ -39,6 +40,7 @@ def _small(c: ConfigDict) -> None:
     c.precision = "float32"
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
+    c.augment.preset = "minimal"  # few videos are seen more often
     c.data.stride = 1
     c.model.dual_stream.update(
         {"hq": "b0", "lq": "b0", "lq_size": 32, "width": 0.25, "one_block": True, "drop_path": 0.0}

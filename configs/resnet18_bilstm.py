@@ -33,6 +33,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.data.balance_datasets = True
     c.data.eval_clips = 0
     c.augment.preset = "s4"
+    c.mix.update({"mixup": 0.2, "cutmix": 1.0, "probability": 0.5})
     c.precision = "bfloat16"
     c.loss.smoothing = 0.1
     c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-4})
@@ -59,6 +60,7 @@ def _small(c: ConfigDict) -> None:
     c.preprocess.size = 64
     c.data.update({"frames": 8, "stride": 1})
     c.augment.preset = "minimal"  # few cells are left of what S4's augmentation keeps
+    c.mix.update({"mixup": 0.0, "cutmix": 0.0})
     c.data.pairing = "paired"  # pairs teach faster than classes
     c.data.balance_datasets = False  # there is one
     c.model.clip_detector.update({"width": 0.25, "one_block": True})

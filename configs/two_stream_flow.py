@@ -28,6 +28,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.precision = "bfloat16"
     c.optimizer.update({"name": "adamw", "learning_rate": 2e-4, "weight_decay": 1e-4})
     c.plateau.patience = 5
+    c.early_stop.patience = 0  # 40 epochs or more
     c.train.update({"batch_size": 4, "epochs": 40})
     if variant:
         _small(c)

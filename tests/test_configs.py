@@ -2,6 +2,7 @@
 
 import ast
 import json
+import operator
 import os
 import re
 import subprocess
@@ -41,6 +42,30 @@ def test_loads_locked_and_named(spec):
     assert config.name == spec.split(":")[0]
     if spec.endswith(":smoke"):
         assert config.data.synthetic.videos
+
+
+S4 = {
+    "augment.preset": "s4", "loss.smoothing": 0.1, "mix.mixup": 0.2, "mix.cutmix": 1.0,
+    "schedule.name": "restarts", "early_stop.metric": "f1", "data.balance_datasets": True,
+}  # fmt: skip
+STATED = {
+    "dual_stream": {
+        "augment.preset": "none", "data.pairing": "paired", "data.frames": 10, "data.stride": 3,
+        "optimizer.learning_rate": 1e-4, "train.batch_size": 16, "early_stop.patience": 10,
+    },
+    "two_stream_flow": {
+        "optimizer.learning_rate": 2e-4, "optimizer.weight_decay": 1e-4, "plateau.patience": 5,
+        "data.frames": 16, "train.batch_size": 4, "train.epochs": 40, "early_stop.patience": 0,
+    },
+    "resnet18": S4, "resnet18_bilstm": S4, "hybrid": S4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_what_a_write_up_states_is_the_default(name):
+    config = load_config(name)
+    found = {key: operator.attrgetter(key)(config) for key in STATED[name]}
+    assert found == STATED[name]
 
 
 def make_pack(crop_size):

@@ -1,4 +1,4 @@
-"""S3's ladder: from a small network to B4 at 380 px, focal loss, class weights, fine-tuning.
+"""S3's ladder: from a small network to B4 at 380 px, then focal loss and class weights.
 
 Command:  dfjax ablate s3 --workdir=runs/ablate_s3 --config.data.path=PACK
 Hardware: as efficientnet_b4_380
@@ -25,6 +25,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
             "basic CNN": (
                 f"{model}.backbone=resnet18",
                 f"{model}.one_block=True",
+                f"{model}.drop_path=0.0",
                 f"{model}.base_train=True",
                 "optimizer.freeze=()",
                 "phases=()",
@@ -32,7 +33,11 @@ def get_table(variant: str = "") -> dict[str, Any]:
                 "loss.name=bce",
                 "loss.class_weights=none",
             ),
-            "EfficientNet-B0": (f"{model}.backbone=b0", f"{model}.one_block={bool(variant)}"),
+            "EfficientNet-B0": (
+                f"{model}.backbone=b0",
+                f"{model}.one_block={bool(variant)}",
+                f"{model}.drop_path={0.0 if variant else 0.2}",
+            ),
             "EfficientNet-B4 at 380": (f"{model}.backbone=b4", f"preprocess.size={large}"),
             "+ focal loss": ("loss.name=focal",),
             "+ class weights": ("loss.class_weights=balanced",),

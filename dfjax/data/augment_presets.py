@@ -79,7 +79,6 @@ PRESETS: dict[str, dict[str, Values]] = {
         "rotate": (1.0, -15.0, 15.0),
         "zoom": (1.0, 0.9, 1.1),
         "translate": (1.0, -0.1, 0.1),
-        "flip": (0.5,),
         "brightness": (1.0, 0.8, 1.2),
     },
     "s4": {  # ResNet18 and BiLSTM; ranges of crop, saturation, hue and "light" blur are ours

@@ -32,12 +32,12 @@ def test_numbers_of_the_write_ups():
     assert bench["offset"][1:] == (-0.1, 0.1) and bench["brightness"][1:] == (0.9, 1.1)
     # OpenCV: sigma = 0.3 ((taps - 1) / 2 - 1) + 0.8
     assert bench["blur"][1:] == (0.3 * 0 + 0.8, pytest.approx(0.3 * 2 + 0.8), 7)
-    assert set(PRESETS["s3"]) == {"rotate", "translate", "zoom", "brightness", "flip"}
+    assert set(PRESETS["s3"]) == {"rotate", "translate", "zoom", "brightness"}
     assert PRESETS["minimal"] == {"flip": (0.5,)}
 
 
 def test_a_config_has_a_key_for_every_operation():
-    config = load_config("dual_stream")
+    config = load_config("two_stream_flow")
     assert set(config.augment) == {"preset", *OPERATIONS}
     assert choose_operations(**config.augment) == PRESETS["minimal"]
 
