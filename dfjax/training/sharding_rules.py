@@ -13,12 +13,10 @@ Rules = Sequence[tuple[str, P]]
 
 KERNEL = P("fsdp", "tensor")  # the last dimensions of every kernel are its inputs and outputs
 
-EFFICIENTNET = "(expand|project|top)_conv/kernel$"
-RESNET = "block[0-9]+/(shortcut_)?conv[0-9]*/kernel$"
+BACKBONE = "((expand|project|top|shortcut)_conv|block[0-9]+/conv[0-9]+|pointwise)/kernel$"  # of any
 FLOW_CNN = "flow_cnn/conv[2-9]/kernel$"
 CONV_LSTM = "conv_lstm[0-9]+/(kernel|recurrent)$"
 DENSE = "(projection|hidden[0-9]*|gate)/kernel$"
-BACKBONE = "backbone/.*((expand|project|top|shortcut)_conv|/conv[0-9]+|pointwise)/kernel$"
 RECURRENT = "layer[0-9]+_[a-z]+/(kernel|recurrent)$"
 ENCODER = "(attention/(query|key|value|output)|layer[0-9]+/output)/kernel$"
 HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp", None)),)  # nothing divides two classes
@@ -31,7 +29,7 @@ def _kernels(*patterns: str) -> Rules:
 
 SHARDING_RULES: dict[str, Rules] = {
     "clip_detector": _kernels(BACKBONE, RECURRENT, ENCODER, DENSE),
-    "dual_stream": _kernels(EFFICIENTNET, FLOW_CNN, CONV_LSTM, DENSE),
+    "dual_stream": _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE),
     "frame_classifier": (*_kernels(BACKBONE), *HEAD),
-    "two_stream": _kernels(RESNET, FLOW_CNN, CONV_LSTM, DENSE),
+    "two_stream": _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE),
 }

@@ -17,6 +17,8 @@ OTHERS = {
         "classifier": (8,),
         "dropout": (0.0,),
     },
+    "dual_stream": {"hq": "resnet50", "lq": "xception", "padding": "same"},
+    "two_stream_flow": {"backbone": "v2s"},
 }
 
 
