@@ -179,7 +179,7 @@ SCHEDULE = {
 }
 
 TRAIN = {
-    "init_from": "",  # a workdir whose best checkpoint gives the parameters to start from
+    "init_from": "",  # a workdir (its best checkpoint) or a safetensors file
     "batch_size": 16,
     "accumulate": 1,  # parts in which a batch goes through the model
     "epochs": 30,

@@ -15,7 +15,8 @@ trains and evaluates all K in WORKDIR/fold1 …: folds.md has mean ± standard d
 metric, oof.parquet the score of every video by the detector that did not train on it.
 A config with `phases` (efficientnet_b4_380: the head on a frozen base, then its end too) runs them
 one after another, in WORKDIR/phase1 … and the last in WORKDIR. --config.train.init_from=WORKDIR
-starts from the best checkpoint of another run.
+starts from the best checkpoint of another run, =FILE.safetensors from a detector's or a backbone's
+weights.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 

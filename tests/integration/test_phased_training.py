@@ -13,6 +13,7 @@ from dfjax.config import load_config
 from dfjax.errors import UsageError
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.signals import Stopped
+from dfjax.weights.safetensors_file import save_safetensors
 
 LAST_STAGE = "^backbone/(?!stage4_block1/conv1/)"
 SMALL = (
@@ -137,3 +138,23 @@ def test_parameters_start_from_another_run_and_what_differs_is_told(whole, tmp_p
         start_from(whole, whole, tmp_path, "--config.model.frame_classifier.hidden=(1024,)")
     with pytest.raises(UsageError, match="is not a workdir"):
         start_from(whole / "data", whole, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", [True, False])
+def test_parameters_start_from_a_file_of_the_detector_or_of_its_backbone(whole, tmp_path, alone):
+    checkpoints = Checkpoints(whole)
+    try:
+        _, variables = checkpoints.restore_variables("best")
+    finally:
+        checkpoints.close()
+    if alone:
+        variables = {name: tree["backbone"] for name, tree in variables.items()}
+    path = tmp_path / "weights.safetensors"
+    save_safetensors(path, variables, metadata={})
+    state, said = start_from(path, whole, tmp_path / "run")
+    kernel = state.params["backbone"]["stem_conv"]["kernel"]
+    expected = variables["params"] if alone else variables["params"]["backbone"]
+    np.testing.assert_array_equal(kernel, expected["stem_conv"]["kernel"])
+    assert said[0] == f"parameters start from {path}"
+    assert any("start at random" in line for line in said) == alone
