@@ -124,8 +124,15 @@ def _ensembles(
 def _describe(summary: dict[str, Any], result: dict[str, Any], folder: Path) -> dict[str, Any]:
     log = pd.read_json(folder / "metrics.jsonl", lines=True)
     speed = log.loc[log["split"] == "train", "clips_per_s"].median()
-    keep = {key: summary[key] for key in ("parameters", "seconds", "best_epoch")}
-    return keep | {"clips_per_s": float(speed), **result["overall"], "unseen": mean_unseen(result)}
+    earlier = [pd.read_csv(path)["seconds"].max() for path in folder.glob("phase*/history.csv")]
+    return {
+        "parameters": summary["parameters"],
+        "seconds": summary["seconds"] + sum(earlier),  # of all phases
+        "best_epoch": summary["best_epoch"],
+        "clips_per_s": float(speed),
+        **result["overall"],
+        "unseen": mean_unseen(result),
+    }
 
 
 def mean_unseen(result: dict[str, Any]) -> float | None:

@@ -1,11 +1,9 @@
-"""Large pages, and pages that are kept, for large arrays on a Linux CPU.
+"""Large pages for large arrays on a Linux CPU, where they are to be asked for.
 
 XLA takes its temporary memory, gigabytes of it, anew for every step. In pages of 4 KB the kernel
-spends a third of the time of a training step on handing them over; in pages of 2 MB hardly any,
-unless other programs have left its memory in pieces. Hence also: what is freed stays with the
-process (no mapping of its own for a large array, nothing trimmed) and is there for the next step.
-glibc does so when tunables say it, which it reads when a process starts and never again: hence the
-second start. The peak of memory stays within a tenth of what it was.
+spends a third of the time of a training step on handing them over; in pages of 2 MB hardly any.
+glibc asks for those when a tunable says so, which it reads when a process starts and never again:
+hence the second start.
 """
 
 import os
@@ -15,13 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 TUNABLES = "GLIBC_TUNABLES"
-HUGE = ":".join(
-    (
-        "glibc.malloc.hugetlb=1",
-        "glibc.malloc.mmap_max=0",
-        f"glibc.malloc.trim_threshold={2**40}",
-    )
-)
+HUGE = "glibc.malloc.hugetlb=1"
 SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 FIRST_GLIBC = (2, 35)
 

@@ -120,7 +120,7 @@ def make_blend_mask(batch: Batch, draws: MaskDraws) -> Float[Array, "B T H W"]:
     unit = width / SIDE
     shrink, soften = draws.radius.T * unit
     everywhere = jnp.full_like(soften, jnp.inf)
-    kept = _average(mask, shrink, everywhere) > 1 - 1e-3  # of at most 25 x 25 pixels none is out
+    kept = _average(mask, shrink, everywhere) > 1 - 1e-4  # of up to 99 x 99 pixels none is out
     soft = _average(kept.astype(jnp.float32), soften, draws.sigma * unit)[..., 0]
     highest = soft.max(axis=(2, 3), keepdims=True)
     soft = soft / jnp.where(highest > 0, highest, 1.0) * draws.ratio[:, None, None, None]
