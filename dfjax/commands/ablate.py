@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     except Stopped as stopped:
         if args.json:
             print_json({"status": str(stopped), "workdir": str(workdir)})
+        else:
+            print(f"{stopped}: everything is saved, the same command goes on")
         return stopped.code
     title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
     rows = summarise(lines)

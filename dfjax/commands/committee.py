@@ -185,5 +185,5 @@ def _check_dropout(member: Detector) -> None:
     inputs = jax.eval_shape(lambda b: member.preprocess(b, None, train=False), batch)
     if not has_dropout(member.apply, member.variables, inputs):
         raise UsageError(
-            f"--mc-dropout: {member.workdir} has no dropout to be drawn; --ensemble needs none"
+            f"--mc-dropout: {member.workdir} has no dropout to be drawn; leave the option out"
         )

@@ -23,7 +23,7 @@ from dfjax.commands.stored_features import keep_backbone, use_stored_features
 from dfjax.commands.validation import make_validate
 from dfjax.data.feature_pack import FeaturePack
 from dfjax.data.frame_store import FrameStore
-from dfjax.data.pipeline import make_train_batches
+from dfjax.data.pipeline import check_clips, make_train_batches
 from dfjax.training import sharding
 from dfjax.training import workdir as workdirs
 from dfjax.training.checkpoint import Checkpoints
@@ -61,10 +61,10 @@ def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict
         _share_data(phases, workdir)
         for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
             if not following.begun:
-                _say_phase(number, len(phases), phase.workdir)
+                _say_phase(config, number, phase.workdir)
                 _train_phase(phase.config, phase.workdir, accept)
         if len(phases) > 1:
-            _say_phase(len(phases), len(phases), workdir)
+            _say_phase(config, len(phases), workdir)
         return _train_phase(phases[-1].config, workdir, accept)
 
 
@@ -84,6 +84,8 @@ def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> di
         keep_backbone(pack, workdir)
     check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
     rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
+    for chosen in rows.values():
+        check_clips(pack, chosen, assembly.make_sampling(config), flow=config.data.flow)
     parts = make_parts(config, pack, rows)
     workdirs.prepare(workdir, config)  # now that the config is known to be usable
     checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
@@ -189,8 +191,12 @@ def _make_batches(
     return make_batches
 
 
-def _say_phase(number: int, count: int, workdir: Path) -> None:
-    Console(stderr=True, highlight=False).print(f"phase {number} of {count}: {workdir}")
+def _say_phase(config: ConfigDict, number: int, workdir: Path) -> None:
+    """Says where a phase is trained, and what it sets whatever the command line says."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"phase {number} of {len(config.phases) + 1}: {workdir}")
+    if number > 1:
+        console.print(f"  with {' '.join(config.phases[number - 2])}", markup=False)
 
 
 def _say_where(display: Display, step: int, run: RunState) -> None:

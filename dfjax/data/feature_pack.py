@@ -141,6 +141,8 @@ def open_features(path: str | os.PathLike[str]) -> FeaturePack:
     path = Path(path)
     if not is_feature_pack(path):
         raise UsageError(f"no feature pack at {path}; `dfjax data features` makes one")
+    if not (path / "index.parquet").is_file():
+        raise UsageError(f"{path} has lost its index: run its `dfjax data features` with --fresh")
     record = read_record(path)
     crop_size = int(read_manifest(path)["crop_size"])
     index = read_index(path / "index.parquet")

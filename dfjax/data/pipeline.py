@@ -170,9 +170,18 @@ class _EvalPlan:
         return [self._draws[n] if n < len(self._draws) else None for n in numbers]
 
 
-def _check(
-    pack: FrameStore, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard, flow: bool
-) -> Sampling:
+def check_clips(pack: FrameStore, rows: Rows, sampling: Sampling, *, flow: bool) -> None:
+    """Checks that clips can be cut from the videos, before anything is written or computed.
+
+    Args:
+        pack: where the crops are.
+        rows: positions in `pack.index`.
+        sampling: how clips are cut.
+        flow: whether the flow of the pack is wanted.
+
+    Raises:
+        UsageError: no videos, frames too far apart for the stride, or no flow over that stride.
+    """
     clips.check_sampling(sampling)
     if flow and (sampling.kind != "stride" or sampling.stride != pack.flow_stride):
         there = f"over {pack.flow_stride} source frames" if pack.flow_stride else "none"
@@ -183,17 +192,23 @@ def _check(
         )
     if not len(rows):
         raise UsageError("no videos to read")
+    for row in map(int, rows):
+        video_sampling(pack, row, sampling)
+        if sampling.kind == "stride":
+            numbers = pack.frame_numbers(row)
+            clips.check_stride(numbers, sampling.stride, pack.index["video_id"].iloc[row])
+
+
+def _check(
+    pack: FrameStore, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard, flow: bool
+) -> Sampling:
+    check_clips(pack, rows, sampling, flow=flow)
     if batch_size < 1 or batch_size % shard[1]:
         near = sorted({batch_size - batch_size % shard[1], (batch_size // shard[1] + 1) * shard[1]})
         raise UsageError(
             f"a batch of {batch_size} cannot be divided over {shard[1]} processes; nearest sizes: "
             + ", ".join(str(size) for size in near if size > 0)
         )
-    for row in map(int, rows):
-        video_sampling(pack, row, sampling)
-        if sampling.kind == "stride":
-            numbers = pack.frame_numbers(row)
-            clips.check_stride(numbers, sampling.stride, pack.index["video_id"].iloc[row])
     return sampling
 
 

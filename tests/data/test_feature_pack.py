@@ -208,6 +208,9 @@ def test_the_crops_behind_the_features(made, tmp_path):
     assert open_crops(made) is None
     with pytest.raises(UsageError, match="no feature pack"):
         open_features(tmp_path)
+    (made / "index.parquet").unlink()
+    with pytest.raises(UsageError, match="--fresh"):
+        open_features(made)
 
 
 def test_an_audit_looks_at_the_crops_or_says_that_they_are_gone(made, tmp_path):

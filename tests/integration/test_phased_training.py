@@ -158,3 +158,14 @@ def test_parameters_start_from_a_file_of_the_detector_or_of_its_backbone(whole, 
     np.testing.assert_array_equal(kernel, expected["stem_conv"]["kernel"])
     assert said[0] == f"parameters start from {path}"
     assert any("start at random" in line for line in said) == alone
+
+
+def test_data_that_cannot_be_cut_leave_the_workdir_free(tmp_path):
+    wrong = load_config(
+        "resnet18:smoke",
+        ["--config.data.stride=3", "--config.data.sampling=stride", "--config.data.flow=True"],
+    )
+    wrong.data.path = str(assembly.synthetic_pack(load_config("resnet18:smoke"), tmp_path / "data"))
+    with pytest.raises(UsageError, match="data.flow needs"):
+        training.train(wrong, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
