@@ -7,7 +7,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from dfjax.models.initializers import GLOROT, forget_open
-from dfjax.models.layers import Compute, Dropout
+from dfjax.models.layers import Compute
+from dfjax.models.recurrent import run_layers
 from dfjax.ops.conv import conv
 from dfjax.ops.padding import same_padding
 
@@ -103,13 +104,15 @@ class ConvRecurrent(nn.Module):
             mask: frames that are there; both directions pass over the others.
             train: mode of dropout.
         """
-        for number in range(1, self.layers + 1):
-            if number > 1:
-                x = Dropout(self.dropout, name=f"dropout{number}")(x, train=train)
-            states = [self._layer(f"layer{number}_forward", reverse=False)(x, mask)]
-            if self.bidirectional:
-                states.append(self._layer(f"layer{number}_backward", reverse=True)(x, mask))
-            x = jnp.concatenate(states, axis=-1)
+        x = run_layers(
+            self._layer,
+            x,
+            mask,
+            layers=self.layers,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+            train=train,
+        )
         return jnp.where(mask[..., None], jnp.mean(x.astype(jnp.float32), axis=(2, 3)), 0)
 
     def _layer(self, name: str, *, reverse: bool) -> ConvLSTM:

@@ -133,6 +133,37 @@ class GRU(nn.Module):
         return _scan(step, driven, mask, (size,), reverse=self.reverse)
 
 
+def run_layers(
+    make_layer: Callable[..., Any],
+    x: Float[Array, "B T *i"],
+    mask: Bool[Array, "B T"],
+    *,
+    layers: int,
+    bidirectional: bool,
+    dropout: float,
+    train: bool,
+) -> Float[Array, "B T *o"]:
+    """Returns the states of the last layer, those of both directions side by side.
+
+    Args:
+        make_layer: `(name, reverse=…)` gives one layer in one direction, `layer1_forward`, ….
+        x: vectors or maps of all frames.
+        mask: frames that are there.
+        layers: how many, each over the states of the one below.
+        bidirectional: read the clip in both directions.
+        dropout: rate between the layers.
+        train: mode of dropout.
+    """
+    for number in range(1, layers + 1):
+        if number > 1:
+            x = Dropout(dropout, name=f"dropout{number}")(x, train=train)
+        states = [make_layer(f"layer{number}_forward", reverse=False)(x, mask)]
+        if bidirectional:
+            states.append(make_layer(f"layer{number}_backward", reverse=True)(x, mask))
+        x = jnp.concatenate(states, axis=-1)
+    return x
+
+
 class Recurrent(nn.Module):
     """Layers of `LSTM` or `GRU`, `layer1_forward`, `layer1_backward`, ….
 
@@ -167,13 +198,15 @@ class Recurrent(nn.Module):
             mask: frames that are there; both directions pass over the others.
             train: mode of dropout.
         """
-        for number in range(1, self.layers + 1):
-            if number > 1:
-                x = Dropout(self.dropout, name=f"dropout{number}")(x, train=train)
-            states = [self._layer(f"layer{number}_forward", reverse=False)(x, mask)]
-            if self.bidirectional:
-                states.append(self._layer(f"layer{number}_backward", reverse=True)(x, mask))
-            x = jnp.concatenate(states, axis=-1)
+        x = run_layers(
+            self._layer,
+            x,
+            mask,
+            layers=self.layers,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+            train=train,
+        )
         return jnp.where(mask[..., None], x, 0)
 
     def _layer(self, name: str, *, reverse: bool) -> nn.Module:
