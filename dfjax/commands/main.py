@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import dfjax
-from dfjax.commands.huge_pages import restart_with_huge_pages
+from dfjax.commands.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
 
 VERBS = {
@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv = sys.argv[1:]
         if argv and argv[0] in COMPUTING:
             restart_with_huge_pages()
+            keep_memory()
     argv = list(argv)
     _quiet()
     try:
