@@ -5,7 +5,8 @@ too slow there. Three matrix forms replace it, by the shape at hand: a 1 x 1 con
 matrix product; small maps gather their patches first (im2col); large maps keep the native forward
 and input gradient and take the weight gradient as products, because patches would cost k x k times
 the map: a strip of rows at a time, whose patches stay in the cache, or, where the batch may be
-sharded, one product for each of the k x k shifts.
+sharded, one product for each of the k x k shifts. Where a large map has many channels, forward and
+input gradient of a 3 x 3 convolution take Winograd's form instead.
 """
 
 import functools
@@ -17,9 +18,11 @@ from jaxtyping import Array, Float
 
 from dfjax.ops.lowering import Lowering
 from dfjax.ops.padding import Padding, padded_size
+from dfjax.ops.winograd import winograd_conv
 
 PATCH_CELLS = 256  # output maps up to 16 x 16 use patches
 PATCH_NUMBERS = 48  # and so do maps whose patches are thin: images under a 3 x 3 kernel
+WINOGRAD_CHANNELS = 128  # on both sides: with fewer its sums cost what its products save
 STRIP = 2**20  # numbers in the patches of a strip: 4 MB of float32
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -103,10 +106,22 @@ def _product(subscripts: str, a: Array, b: Array) -> Array:
     return jnp.einsum(subscripts, a.astype(jnp.float32), b.astype(jnp.float32))
 
 
-def _native(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
+def _native(x: Array, kernel: Array, stride: int, padding: Padding, dilation: int = 1) -> Array:
     return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        lhs_dilation=(dilation, dilation),
+        dimension_numbers=_DIMENSIONS,
     )
+
+
+def _correlate(x: Array, kernel: Array, stride: int, padding: Padding, dilation: int = 1) -> Array:
+    plain = stride == dilation == 1 and kernel.shape[0] == 3 and min(map(min, padding)) >= 0
+    if plain and min(kernel.shape[2:]) >= WINOGRAD_CHANNELS:
+        return winograd_conv(x, kernel, padding=padding)
+    return _native(x, kernel, stride, padding, dilation)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -114,14 +129,14 @@ def _native_forward(
     stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
 ) -> Array:
     del batch_scan  # concerns the gradient only
-    return _native(x, kernel, stride, padding)
+    return _correlate(x, kernel, stride, padding)
 
 
 def _forward(
     stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
     del batch_scan
-    return _native(x, kernel, stride, padding), (x, kernel)
+    return _correlate(x, kernel, stride, padding), (x, kernel)
 
 
 def _backward(
@@ -130,19 +145,13 @@ def _backward(
     x, kernel = saved
     k = kernel.shape[0]
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
+
     # The padding that makes a stride-1 convolution of the (dilated) gradient as large as x.
-    edges = []
-    for n, g, (low, _) in zip(x.shape[1:3], grad.shape[1:3], padding):
-        before = k - 1 - low
-        edges.append((before, n + k - 1 - before - (stride * (g - 1) + 1)))
-    dx = lax.conv_general_dilated(
-        grad,
-        flipped,
-        (1, 1),
-        edges,
-        lhs_dilation=(stride, stride),
-        dimension_numbers=_DIMENSIONS,
-    )
+    def edges(axis: int) -> tuple[int, int]:
+        before = k - 1 - padding[axis - 1][0]
+        return before, x.shape[axis] + k - 1 - before - (stride * (grad.shape[axis] - 1) + 1)
+
+    dx = _correlate(grad, flipped, 1, (edges(1), edges(2)), dilation=stride)
     gradient = _strip_kernel_gradient if batch_scan else _kernel_gradient
     return dx, gradient(x, grad, k, stride, padding).astype(kernel.dtype)
 

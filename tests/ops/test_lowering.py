@@ -69,6 +69,28 @@ def test_dense_lowerings_agree(size, k, stride, flavour, monkeypatch):
     assert_same(conv, [MATMUL, SCAN], x, kernel, stride=stride, padding=padding)
 
 
+@pytest.mark.parametrize("size", [(6, 8), (7, 6), (5, 5)])
+@pytest.mark.parametrize("padding", [((1, 1), (1, 1)), ((0, 1), (2, 0)), ((0, 0), (0, 0))])
+@pytest.mark.parametrize("dtype,relative", [(jnp.float32, 1e-5), (jnp.bfloat16, 2**-7)])
+def test_winograd_agrees(size, padding, dtype, relative, monkeypatch):
+    monkeypatch.setattr(conv_module, "PATCH_CELLS", 0)
+    monkeypatch.setattr(conv_module, "WINOGRAD_CHANNELS", 5)
+    monkeypatch.setattr(conv_module, "PATCH_NUMBERS", 0)
+    x, kernel = draw((2, *size, 6), 0, dtype), draw((3, 3, 6, 5), 1)
+    assert_same(conv, [MATMUL, SCAN], x, kernel, stride=1, padding=padding, relative=relative)
+    lowered = jax.jit(lambda x: conv(x, kernel, padding=padding, lowering=MATMUL)).lower(x)
+    assert "convolution" not in lowered.as_text()  # it was the form that was taken
+
+
+def test_winograd_is_as_exact_with_many_channels():
+    x, kernel = draw((1, 18, 18, 768), 0), draw((3, 3, 768, 64), 1)
+    padding = ((1, 1), (1, 1))
+    actual, expected = (
+        conv(x, kernel, padding=padding, lowering=form) for form in (MATMUL, NATIVE)
+    )
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_bfloat16_agrees_to_its_own_precision():
     padding = pad_amounts("same", (8, 8), 3, 2, native=0)
     x, kernel = draw((2, 8, 8, 4), 0, jnp.bfloat16), draw((3, 3, 1, 4), 1)
