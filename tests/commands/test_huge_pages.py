@@ -85,4 +85,4 @@ def test_memory_once_taken_costs_no_page_again():
         for t in (HUGE, small)
     )
     if platform.libc_ver()[0] == "glibc":  # elsewhere nothing is asked for
-        assert kept < 1000 < gone
+        assert 2 * kept < gone
