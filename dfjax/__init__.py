@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from dfjax.commands.detector import load as load
+    from dfjax.inference.detector import load as load
 
 FAKE = 1
 REAL = 0
@@ -17,7 +17,7 @@ REAL = 0
 def __getattr__(name: str) -> Any:
     """Returns `dfjax.load`, imported on first use so that `import dfjax` stays light."""
     if name == "load":
-        from dfjax.commands.detector import load
+        from dfjax.inference.detector import load
 
         return load
     raise AttributeError(f"module 'dfjax' has no attribute {name!r}")

@@ -33,8 +33,8 @@ PREPROCESS = {
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
 }
-# One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST and what else
-# `dfjax.data.augment_presets.OPERATIONS` lists, or its probability alone; (): as the preset has it.
+# One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST and what
+# `augment_presets.OPERATIONS` lists besides, or its probability alone; (): as the preset has it.
 AUGMENT: dict[str, Any] = {
     "preset": "minimal",  # none | minimal (flip) | s2 | s3 | s4 | deepfakebench
     "crop": (),  # random resized crop: probability, smallest and largest area, ratios

@@ -5,9 +5,10 @@ D feature width · N tokens · P patch side · K methods.
 Images are NHWC. A clip is uint8 RGB on the host and float32 after `preprocess`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int8, Int32, UInt8
 
 ClipU8 = UInt8[Array, "B T H W 3"]
@@ -32,3 +33,31 @@ f32[B,2]`, `method_logits f32[B,K]`, `frame_logits` and `frame_attention f32[B,T
 
 Variables = Mapping[str, Any]
 """`{"params": tree, "batch_stats": tree}`, plain nested dicts with string keys."""
+
+HostBatch = dict[str, np.ndarray]
+"""A batch before it is put on a device."""
+
+Preprocess = Callable[..., Inputs]
+"""`preprocess(batch, rng, *, train) -> inputs`, pure."""
+
+Loss = Callable[[Logits, Outputs, Batch], Float[Array, "B"]]
+"""`loss(logits, outputs, batch) -> f32[B]`: one value per clip, never reduced."""
+
+
+class Apply(Protocol):
+    """The forward pass of a model."""
+
+    def __call__(
+        self, variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
+    ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
+        """Returns logits f32[B] (positive: fake), named outputs, and the new batch statistics.
+
+        Args:
+            variables: `params` and `batch_stats`.
+            inputs: what `preprocess` makes, see `input_shapes`.
+            train: batch statistics, dropout and drop path; otherwise `batch_stats` comes back as
+                it was.
+            rngs: `{"dropout": key}` in training; otherwise None, or that for Monte-Carlo dropout:
+                the `Dropout` layers are active then, and nothing else.
+        """
+        ...

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 from dfjax import FAKE, REAL
-from dfjax.commands import assembly
-from dfjax.commands.run_parts import jit_train_step, make_parts
 from dfjax.config import VARIANTS, config_names, find_config, load_config
-from dfjax.data.pack import Pack
-from dfjax.data.records import make_record
+from dfjax.data.index.records import make_record
+from dfjax.data.store.pack import Pack
+from dfjax.experiment import builders, run_data
+from dfjax.experiment.parts import jit_train_step, make_parts
 
 NAMES = config_names()
 SPECS = [f"{name}{variant}" for name in NAMES for variant in ("", *(f":{v}" for v in VARIANTS))]
@@ -101,9 +101,9 @@ def test_the_step_gives_back_the_state_it_was_given(spec, more):
     overrides = ["train.batch_size=8", "eval.batch_size=8", "data.holdout_methods=()", *more]
     config = load_config(spec, [f"--config.{item}" for item in overrides])
     pack = make_pack(config.preprocess.size)
-    rows = {split: assembly.split_rows(pack, config, split) for split in ("train", "val")}
+    rows = {split: run_data.split_rows(pack, config, split) for split in ("train", "val")}
     parts = make_parts(config, pack, rows)
-    batch = assembly.example_batch(config, 8, pack.crop_size)
+    batch = builders.example_batch(config, 8, pack.crop_size)
     after, metrics = jax.eval_shape(
         jit_train_step(config, parts), parts.shapes, batch, parts.root_rng
     )

@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     """Trains what is left, writes table.md, table.csv, table.json and table.png, and prints."""
     if args.seeds < 1:
         raise UsageError(f"--seeds must be at least 1, not {args.seeds}")
-    from dfjax.commands.ablation import run_table  # these take seconds
-    from dfjax.commands.ablation_table import load_table
     from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
+    from dfjax.studies.ablation import run_table  # these take seconds
+    from dfjax.studies.ablation_table import load_table
     from dfjax.training.signals import Stopped, stop_on_sigterm
 
     table = load_table(args.table, args.overrides)

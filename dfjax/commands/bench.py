@@ -29,8 +29,8 @@ from rich.console import Console
 
 import dfjax
 from dfjax import precision
-from dfjax.commands.bench_peer import Peer
-from dfjax.commands.bench_workloads import WORKLOADS, Program, Settings, make_program
+from dfjax.bench.peers import Peer
+from dfjax.bench.workloads import WORKLOADS, Program, Settings, make_program
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK, UsageError
 from dfjax.ops.lowering import LOWERINGS
@@ -102,7 +102,7 @@ def _run_program(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run_input(args: argparse.Namespace) -> dict[str, Any]:
-    from dfjax.commands.bench_input import InputSettings, measure_input, report
+    from dfjax.bench.reading import InputSettings, measure_input, report
 
     settings = InputSettings(args.clips, args.batch, args.frames, args.size, args.steps)
     args.mode, args.dtype = "train", "uint8"  # the stream of training, before `preprocess`
@@ -111,7 +111,7 @@ def _run_input(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run_augment(args: argparse.Namespace) -> dict[str, Any]:
-    from dfjax.commands.bench_augment import measure_augment, report
+    from dfjax.bench.augmentation import measure_augment, report
 
     args.mode = "train"
     settings = Settings(

@@ -16,14 +16,14 @@ repeated) does not name. `dfjax train` asks the same of its data.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from dfjax.commands.main import add_json, finite, print_json
-from dfjax.commands.progress import track
+from dfjax.commands.main import add_json, print_json
+from dfjax.console import track
 from dfjax.errors import FINDING, OK, UsageError
+from dfjax.files import finite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audits, prints, writes both reports, and returns 1 when an error stands."""
-    from dfjax.data.audit import audit, check_accepted, refused, to_json
+    from dfjax.data.index.audit import audit, check_accepted, refused, to_json
 
     check_accepted(args.accept)
     if args.workers < 1 or args.time_limit <= 0:
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         time_limit=args.time_limit,
         track=track,
     )
+    from dfjax.evaluation.audit_page import write_reports
+
     content = finite(to_json(result, args.accept))
     write_reports(result, content, args.out, name=str(args.index))
     print_findings(content)
@@ -60,16 +62,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(content)
     return FINDING if refused(result.findings, args.accept) else OK
-
-
-def write_reports(result: Any, content: dict[str, Any], out: Path, *, name: str) -> None:
-    """Writes `audit.html` and then `audit.json` (which says that both are there) to `out`."""
-    from dfjax.data.records import atomic_path
-    from dfjax.evaluation.audit_page import write_page
-
-    write_page(result, content, out / "audit.html", name=name)
-    with atomic_path(out / "audit.json") as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def print_findings(content: dict[str, Any]) -> None:

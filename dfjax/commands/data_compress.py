@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
+from dfjax.console import track
 from dfjax.errors import FINDING, OK, UsageError
 
 
@@ -33,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compresses what is missing and writes the index; returns 1 if videos were left out."""
-    from dfjax.data.compress import compress_record, make_compressed_index, video_path
-    from dfjax.data.error_log import ErrorLog
-    from dfjax.data.records import read_index, write_index
-    from dfjax.data.worker_pool import run_tasks
+    from dfjax.data.faces.compress import compress_record, make_compressed_index, video_path
+    from dfjax.data.faces.worker_pool import run_tasks
+    from dfjax.data.index.error_log import ErrorLog
+    from dfjax.data.index.records import read_index, write_index
 
     if not 0 <= args.crf <= 51:
         raise UsageError(f"--crf is 0 to 51, not {args.crf}")

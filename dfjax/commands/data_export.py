@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
+from dfjax.console import track
 from dfjax.errors import FINDING, OK, UsageError, unknown
 
 FORMATS = ("deepfakebench",)
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, says what was written, and returns 1 when crops had to be left out."""
-    from dfjax.data.deepfakebench_export import export_deepfakebench
-    from dfjax.data.pack_reader import MANIFEST
-    from dfjax.data.records import read_index
+    from dfjax.data.index.records import read_index
+    from dfjax.data.store.deepfakebench_export import export_deepfakebench
+    from dfjax.data.store.pack_reader import MANIFEST
 
     if args.to not in FORMATS:
         raise unknown("format", args.to, FORMATS)

@@ -33,15 +33,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
-from dfjax.data.error_log import ErrorLog
+from dfjax.console import track
+from dfjax.data.index.error_log import ErrorLog
 from dfjax.errors import FINDING, OK, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dfjax.data.extract import Fields, Settings
-    from dfjax.data.extract_index import Extraction, RunTasks
+    from dfjax.data.faces.extract import Fields, Settings
+    from dfjax.data.faces.extract_index import Extraction, RunTasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,14 +81,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Extracts what is missing and writes the index; returns 1 if videos had to be left out."""
-    from dfjax.data.extract_index import (
+    from dfjax.data.faces.extract_index import (
         check_ids,
         check_settings,
         extract_index,
         merge,
         open_output,
     )
-    from dfjax.data.records import read_index, write_index
+    from dfjax.data.index.records import read_index, write_index
 
     _check(args)
     settings = _make_settings(args)
@@ -124,7 +124,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _make_settings(args: argparse.Namespace) -> "Settings":
-    from dfjax.data.extract import Settings
+    from dfjax.data.faces.extract import Settings
 
     return Settings(
         detector=args.detector,
@@ -151,10 +151,10 @@ def _make_runner(args: argparse.Namespace) -> "RunTasks":
     if args.beam_runner is None:
         if args.beam_options:
             raise UsageError("--beam-options needs --beam-runner")
-        from dfjax.data.worker_pool import run_tasks
+        from dfjax.data.faces.worker_pool import run_tasks
 
         return functools.partial(run_tasks, workers=args.workers, time_limit=args.time_limit)
-    from dfjax.data.beam_runner import check_beam, run_on_beam
+    from dfjax.data.faces.beam_runner import check_beam, run_on_beam
 
     check_beam(args.beam_runner)
     return functools.partial(

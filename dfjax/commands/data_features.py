@@ -26,9 +26,9 @@ from dfjax.commands.main import add_json, print_json
 from dfjax.errors import FINDING, OK, UsageError
 
 if TYPE_CHECKING:
-    from dfjax.commands.frozen_backbone import FrozenBackbone
-    from dfjax.data.crop_files import CropFiles
-    from dfjax.data.pack_reader import Pack
+    from dfjax.data.faces.crop_files import CropFiles
+    from dfjax.data.store.pack_reader import Pack
+    from dfjax.experiment.frozen_backbone import FrozenBackbone
 
 BACKBONE_OPTIONS = ("weights", "size", "width", "one_block", "padding", "seed")
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             "--weights or --workdir",
             file=sys.stderr,
         )
-    from dfjax.commands.feature_extraction import extract
+    from dfjax.inference.feature_extraction import extract
 
     report = extract(
         crops,
@@ -115,15 +115,15 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _open_crops(args: argparse.Namespace) -> "Pack | CropFiles":
-    from dfjax.commands.progress import track
-    from dfjax.data.crop_files import open_crop_files
-    from dfjax.data.pack_reader import open_pack
+    from dfjax.console import track
+    from dfjax.data.faces.crop_files import open_crop_files
+    from dfjax.data.store.pack_reader import open_pack
 
     return open_pack(args.data) if args.data else open_crop_files(args.index, track)
 
 
 def _make_backbone(args: argparse.Namespace) -> "FrozenBackbone":
-    from dfjax.commands.feature_backbones import draw_at_random, from_weights, from_workdir
+    from dfjax.inference.feature_backbones import draw_at_random, from_weights, from_workdir
 
     if args.workdir:
         return from_workdir(args.workdir, args.checkpoint)

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
+from dfjax.console import track
 from dfjax.errors import FINDING, OK, UsageError
 
 STRIDE = 3  # data.stride of most recipes
@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes the flow that is missing and writes the index; returns 1 if videos were left out."""
-    from dfjax.data.error_log import ErrorLog
-    from dfjax.data.flow_index import add_flow, make_flows, make_tasks
-    from dfjax.data.records import read_index, write_index
-    from dfjax.data.relocation import rebase_frames
+    from dfjax.data.index.error_log import ErrorLog
+    from dfjax.data.index.frame_paths import rebase_frames
+    from dfjax.data.index.records import read_index, write_index
+    from dfjax.data.store.flow_index import add_flow, make_flows, make_tasks
 
     for name in ("stride", "workers", "time_limit"):
         if getattr(args, name) <= 0:

@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
-from dfjax.data.error_log import ErrorLog
+from dfjax.console import track
+from dfjax.data.index.error_log import ErrorLog
 from dfjax.errors import FINDING, OK, UsageError
 
 if TYPE_CHECKING:
-    from dfjax.data.adapters.listing import Listing
+    from dfjax.data.index.adapters.listing import Listing
 
 Rows = list[dict[str, Any]]
 OPTIONS = ("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table")
@@ -70,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the index; returns 1 if files had to be left out."""
-    from dfjax.data.adapters.listing import FINDINGS
-    from dfjax.data.records import make_index, write_index
+    from dfjax.data.index.adapters.listing import FINDINGS
+    from dfjax.data.index.records import make_index, write_index
 
     listing = _list(args)
     log = ErrorLog(Path(args.out).parent / "errors.jsonl")
@@ -96,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> "Listing":
     """Returns what the adapter finds, each `video_id` once."""
-    from dfjax.data.adapters import find_adapter
-    from dfjax.data.adapters.listing import drop_unusable
-    from dfjax.data.probing import has_clean_name
+    from dfjax.data.index.adapters import find_adapter
+    from dfjax.data.index.adapters.listing import drop_unusable
+    from dfjax.data.index.probing import has_clean_name
 
     function, options = find_adapter(args.adapter)
     if "table" in options and args.table is None and Path(args.root).is_file():
@@ -122,7 +122,7 @@ def _list(args: argparse.Namespace) -> "Listing":
 
 
 def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:
-    from dfjax.data.probing import probe_rows
+    from dfjax.data.index.probing import probe_rows
 
     clean = [row for row in rows if _is_clean(row)]
     for row in rows:
@@ -156,7 +156,7 @@ def _probe(rows: Rows, log: ErrorLog, args: argparse.Namespace) -> Rows:
 
 def _is_clean(row: dict[str, Any]) -> bool:
     """Returns whether all names in a row are text."""
-    from dfjax.data.probing import has_clean_name
+    from dfjax.data.index.probing import has_clean_name
 
     return has_clean_name(json.dumps(row, ensure_ascii=False))
 
@@ -174,7 +174,7 @@ def _report(
     folder: Path,
     args: argparse.Namespace,
 ) -> None:
-    from dfjax.data.adapters.listing import FINDINGS
+    from dfjax.data.index.adapters.listing import FINDINGS
 
     splits = Counter(row["split"] for row in rows)
     methods = Counter(row["method"] for row in rows)

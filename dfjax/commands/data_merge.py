@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the merged index and says what it holds."""
-    from dfjax.data.merge import merge_indexes
+    from dfjax.data.index.merge import merge_indexes
 
     if len(args.indexes) < 2:
         raise UsageError("give two or more indexes to merge")

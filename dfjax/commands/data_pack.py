@@ -15,7 +15,7 @@ import shlex
 import sys
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
+from dfjax.console import track
 from dfjax.errors import FINDING, OK
 
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Packs, says what the pack holds, and returns 1 when frames had to be left out."""
-    from dfjax.data.pack import pack
+    from dfjax.data.store.pack import pack
 
     command = shlex.join(["dfjax", *sys.argv[1:]])
     report = pack(args.index, args.out, command=command, fresh=args.fresh, track=track)

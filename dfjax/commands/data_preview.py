@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     if args.clips % 2 or not 2 <= args.clips <= MOST_CLIPS:
         raise UsageError(f"--clips must be even, 2 to {MOST_CLIPS}, not {args.clips}")
     config = load_config(args.config, args.overrides)
-    from dfjax.commands import assembly
-    from dfjax.commands.config_check import check_config
-    from dfjax.commands.preview_rows import load_batch, make_sections
-    from dfjax.data.augment_presets import choose_operations
+    from dfjax.data.transforms.augment_presets import choose_operations
     from dfjax.evaluation.preview_sheet import draw_preview
+    from dfjax.experiment import builders, run_data
+    from dfjax.experiment.config_check import check_config
+    from dfjax.experiment.preview import load_batch, make_sections
 
-    if "features" in assembly.model_extras(config):
+    if "features" in builders.model_extras(config):
         raise UsageError(f"{config.name} reads stored features: it sees no pictures to draw")
     check_config(config)
     config.train.batch_size, config.data.flow = args.clips, False
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             {"videos": VIDEOS, "identities": PEOPLE, "frames": frames, "size": size}
         )
     with tempfile.TemporaryDirectory(prefix="dfjax-preview-") as folder:
-        pack = assembly.open_data(config, Path(folder))
+        pack = run_data.open_data(config, Path(folder))
         sections = make_sections(config, pack, load_batch(config, pack))
     size, data = config.preprocess.size, config.data.path or "synthetic faces"
     draw_preview(

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--top must be positive")
     if args.out.is_dir():
         raise UsageError(f"--out {args.out} is a folder; name a file")
-    from dfjax.data.records import atomic_path
     from dfjax.evaluation.ranking import RANKINGS, rank, read_unlabelled
+    from dfjax.files import atomic_path
 
     if args.by not in RANKINGS:
         raise unknown("--by", args.by, RANKINGS)

@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the index with its new splits and says what is in them."""
-    from dfjax.data.records import read_index, write_index
-    from dfjax.data.relocation import rebase_frames
+    from dfjax.data.index.frame_paths import rebase_frames
+    from dfjax.data.index.records import read_index, write_index
 
     _check(args)
     index = read_index(args.index)
@@ -86,7 +86,7 @@ def _split(
     index: "pd.DataFrame", args: argparse.Namespace
 ) -> tuple["pd.DataFrame", list[tuple[str, str, str]]]:
     """Returns the index with new splits or folds, and the units that a repair moved."""
-    from dfjax.data import splits
+    from dfjax.data.index import splits
 
     if args.fold:
         return index.assign(split=splits.split_by_round(index, args.fold)), []
@@ -114,8 +114,8 @@ def _warn_of_giants(index: "pd.DataFrame", by: str) -> None:
     """Where everybody is forged onto everybody, by identity there is little left to deal out."""
     import numpy as np
 
-    from dfjax.data.components import find_components
-    from dfjax.data.splits import UNITS
+    from dfjax.data.index.components import find_components
+    from dfjax.data.index.splits import UNITS
 
     if by in UNITS and len(index):
         largest = np.bincount(find_components(index, UNITS[by])).max() / len(index)

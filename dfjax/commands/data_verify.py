@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.progress import track
+from dfjax.console import track
 from dfjax.errors import FINDING, OK, UsageError
 
 
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks everything, prints one line per bad file, and returns 1 if there is any."""
-    from dfjax.data.pack_reader import MANIFEST
-    from dfjax.data.records import find_index, read_index
-    from dfjax.data.verify import list_index_checks, list_pack_checks, run_checks
+    from dfjax.data.index.records import find_index, read_index
+    from dfjax.data.store.pack_reader import MANIFEST
+    from dfjax.data.store.verify import list_index_checks, list_pack_checks, run_checks
 
     if args.workers < 1:
         raise UsageError("--workers must be positive")

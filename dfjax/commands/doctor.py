@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from dfjax.commands.doctor_checks import CHECKS, Check
+from dfjax.bench.environment import CHECKS, Check
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import FINDING, OK
 

@@ -21,18 +21,15 @@ Exit code 1: a flag of severity `error` was raised, such as an identity also in 
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dfjax.commands.main import add_json, finite, print_json
+from dfjax.commands.main import add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from dfjax.evaluation.report import Context
+    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates and returns the exit code."""
     scoring = read_scoring_options(args)
     if args.workdir:
-        from dfjax.commands.evaluate_workdir import evaluate_workdir
+        from dfjax.inference.evaluate import evaluate_workdir
 
         split = args.split or "test"
         out = args.out or args.workdir / "eval" / split
@@ -69,7 +66,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         if any(scoring.values()):
             raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir")
-        result, out = evaluate_tables(args), args.out
+        from dfjax.inference.tables import evaluate_tables
+
+        result, out = (
+            evaluate_tables(args.predictions, split=args.split, index=args.index, out=args.out),
+            args.out,
+        )
     from dfjax.commands.evaluate_table import print_tables
 
     print_tables(result)
@@ -78,55 +80,3 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(result)
     return FINDING if any(flag["severity"] == "error" for flag in result["flags"]) else OK
-
-
-def evaluate_tables(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the metrics of predictions files, joined to an index where one is given."""
-    from dfjax.data.records import read_index
-    from dfjax.evaluation.predictions import read_predictions
-    from dfjax.evaluation.report import Context, make_metrics
-
-    index = read_index(args.index) if args.index else None
-    read = read_predictions(args.predictions, index)
-    predictions = read.predictions
-    if args.split:
-        predictions = predictions[predictions["split"] == args.split].reset_index(drop=True)
-        if not len(predictions):
-            found = ", ".join(sorted(set(read.predictions["split"])))
-            raise UsageError(f"no prediction is of split {args.split!r} (splits there: {found})")
-    context = Context(
-        heldout_methods=read.heldout_methods,
-        index=index,
-        train_index=index[index["split"] == "train"] if index is not None else None,
-        checkpoint=read.checkpoint,
-        split=args.split,
-        flags=read.flags,
-    )
-    result = make_metrics(predictions, context)
-    if args.out:
-        write_results(args.out, predictions, result, context, title="")
-    return result
-
-
-def write_results(
-    out: Path, predictions: "pd.DataFrame", result: dict[str, Any], context: "Context", title: str
-) -> None:
-    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and, of draws, `uncertainty.png`."""
-    from dfjax.data.records import atomic_path
-    from dfjax.evaluation.plots import plot_roc
-    from dfjax.evaluation.predictions import write_predictions
-    from dfjax.evaluation.report import split_methods, split_unseen
-    from dfjax.evaluation.uncertainty_plot import plot_uncertainty
-
-    write_predictions(
-        predictions,
-        out / "predictions.parquet",
-        checkpoint=result["checkpoint"] or "",
-        heldout_methods=context.heldout_methods,
-    )
-    seen, unseen = split_unseen(predictions, context.heldout_methods)
-    plot_roc(seen, result["overall"], out / "roc.png", unseen=split_methods(unseen), title=title)
-    if "uncertainty" in result:
-        plot_uncertainty(seen, out / "uncertainty.png", title=title)
-    with atomic_path(out / "metrics.json") as partial:
-        partial.write_text(json.dumps(finite(result), indent=2) + "\n", encoding="utf-8")

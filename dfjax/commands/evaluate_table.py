@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dfjax.data.frame_counts import describe_frames
+from dfjax.data.index.frame_counts import describe_frames
 
 COLUMNS = {
     "video_auc": "AUC",

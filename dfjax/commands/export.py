@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file")
-    from dfjax.commands.detector import load
-    from dfjax.data.feature_pack import read_record
+    from dfjax.data.store.feature_pack import read_record
+    from dfjax.inference.detector import load
 
     detector = load(args.workdir, checkpoint=args.checkpoint)
     metadata = {

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import dfjax
-from dfjax.commands.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
+from dfjax.files import finite
+from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
@@ -123,17 +124,6 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def print_json(value: Any) -> None:
     """Prints `value` as the one JSON line that ends standard output; NaN becomes null."""
     print(json.dumps(finite(value)), flush=True)
-
-
-def finite(value: Any) -> Any:
-    """Returns `value` with every NaN and infinity replaced by None, for strict JSON."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not (float("-inf") < value < float("inf")):
-        return None
-    return value
 
 
 def _help() -> str:

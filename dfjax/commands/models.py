@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.commands.phases import plan_phases
 from dfjax.config import config_names, load_config
 from dfjax.errors import OK, UsageError
+from dfjax.experiment.phases import plan_phases
 from dfjax.models.diagram import make_svg
 from dfjax.models.registry import full_options
 from dfjax.models.summary import Summary, compute_summary, count

@@ -30,8 +30,6 @@ from dfjax.commands.main import add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
 
-BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
@@ -39,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
     parser.add_argument(
-        "--batch-size", type=int, help=f"clips at a time (of the config, at most {BATCH_SIZE})"
+        "--batch-size", type=int, help="clips at a time (of the config, at most 32)"
     )
     parser.add_argument("--clips", type=int, help="per input, 0: cover it (8, or as in the config)")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
@@ -61,14 +59,14 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None and args.clips < 0:
         raise UsageError("--clips must not be negative")
     read_scoring_options(args)  # before anything is looked for
-    from dfjax.commands.predict_inputs import find_inputs
-    from dfjax.data.detectors import check_alignable, make_detector
+    from dfjax.data.faces.detectors import check_alignable, make_detector
+    from dfjax.inference.media import find_inputs
 
     inputs = find_inputs(args.inputs)
     make_detector(args.detector, args.detector_model)  # a wrong name should not cost a worker each
     if args.align:
         check_alignable(args.detector)
-    from dfjax.commands.predict_run import predict
+    from dfjax.inference.predict import predict
 
     results = [_show(result, args.json) for result in predict(args, inputs)]
     failed = sum(result["status"] == "error" for result in results)

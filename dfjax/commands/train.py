@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         with stop_on_sigterm():
             if folds:
-                from dfjax.commands.folds import train_folds  # takes seconds
+                from dfjax.studies.cross_validation import train_folds  # takes seconds
 
                 outcome = train_folds(config, args.workdir, int(folds[1]), args.accept)
             else:
-                from dfjax.commands.training import train
+                from dfjax.experiment.train import train
 
                 outcome = train(config, args.workdir, args.accept)
             code = OK

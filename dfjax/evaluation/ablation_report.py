@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dfjax.data.records import atomic_path
 from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, QUIET, REAL_COLOUR, canvas
+from dfjax.files import atomic_path
 
 AVERAGED = ("video_auc", "unseen", "accuracy", "f1", "parameters", "seconds", "clips_per_s")
 LEVEL = 0.95

@@ -11,11 +11,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from dfjax.data.audit import Audit, refused
-from dfjax.data.audit.findings import SEVERITIES, Finding
-from dfjax.data.audit.properties import PROPERTIES
-from dfjax.data.records import atomic_path
+from dfjax.data.index.audit import Audit, refused
+from dfjax.data.index.audit.findings import SEVERITIES, Finding
+from dfjax.data.index.audit.properties import PROPERTIES
 from dfjax.evaluation.audit_plots import FIGURES
+from dfjax.files import atomic_path, write_json
 
 SHOWN_IDS = 200
 CSS = """
@@ -64,7 +64,7 @@ def write_page(
 
     Args:
         audit: what was found.
-        content: of `audit.json` (`dfjax.data.audit.to_json`).
+        content: of `audit.json` (`dfjax.data.index.audit.to_json`).
         path: the HTML file.
         name: of the index, for the title.
     """
@@ -180,3 +180,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def write_reports(result: Audit, content: dict[str, Any], out: Path, *, name: str) -> None:
+    """Writes `audit.html` and then `audit.json` (which says that both are there) to `out`.
+
+    Args:
+        result: of `audit`.
+        content: the JSON form of `result`.
+        out: folder.
+        name: of the data, for the title.
+    """
+    write_page(result, content, out / "audit.html", name=name)
+    write_json(out / "audit.json", content, indent=1)

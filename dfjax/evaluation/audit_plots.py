@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dfjax import FAKE, REAL
-from dfjax.data.audit import Audit
-from dfjax.data.audit.duplicates import Match
-from dfjax.data.audit.properties import CATEGORIES, PROPERTIES
-from dfjax.data.audit.shortcut import FAIL, WARN
-from dfjax.data.records import SPLITS
+from dfjax.data.index.audit import Audit
+from dfjax.data.index.audit.duplicates import Match
+from dfjax.data.index.audit.properties import CATEGORIES, PROPERTIES
+from dfjax.data.index.audit.shortcut import FAIL, WARN
+from dfjax.data.index.records import SPLITS
 from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, QUIET, REAL_COLOUR, canvas, figure
 
 Path = str | os.PathLike[str]

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from dfjax.data.augment import flip_clips, flip_flow
-from dfjax.evaluation.scoring import Apply, PredictStep, Preprocess
+from dfjax.data.transforms.augment import flip_clips, flip_flow
+from dfjax.evaluation.scoring import PredictStep
 from dfjax.rngs import make_rng
-from dfjax.shapes import Batch, Inputs, Variables
+from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
 
 
 def make_draw_step(

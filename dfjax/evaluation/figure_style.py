@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from dfjax.data.records import atomic_path
+from dfjax.files import atomic_path
 
 REAL_COLOUR, FAKE_COLOUR = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by every eye
 INK, QUIET = "#222222", "#8A8A8A"

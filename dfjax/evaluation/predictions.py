@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from scipy.special import expit, logit
 
 import dfjax
-from dfjax.data.records import atomic_path
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import UNITS, VIDEO
 from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.files import atomic_path
 
 COLUMNS: dict[str, str] = {
     "dataset": "object",

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dfjax import FAKE, REAL
-from dfjax.data.frame_counts import count_frames, summarise_frames
+from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
 from dfjax.evaluation.flags import Flag

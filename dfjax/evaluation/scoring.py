@@ -13,14 +13,7 @@ from scipy.special import expit, logit
 from dfjax.evaluation.method_guesses import PREFIX
 from dfjax.evaluation.predictions import COLUMNS
 from dfjax.evaluation.uncertainty import summarise
-from dfjax.losses.classification import Loss
-from dfjax.shapes import Batch, Inputs, Logits, Variables
-
-Apply = Callable[..., tuple[Logits, Mapping[str, Any], Any]]
-"""`apply(variables, inputs, *, train, rngs) -> (logits, outputs, batch_stats)`, of `ModelFns`."""
-
-Preprocess = Callable[..., Inputs]
-"""`preprocess(batch, rng, *, train) -> inputs`, of `dfjax.data.preprocess`."""
+from dfjax.shapes import Apply, Batch, Loss, Preprocess, Variables
 
 PredictStep = Callable[[Any, Mapping[str, Any]], dict[str, Array]]
 """`step(variables, batch)`, see `score`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dfjax.data.records import atomic_path
+from dfjax.files import atomic_path
 from dfjax.weights.safetensors_file import save_safetensors
 
 Exporter = Callable[[Path, Mapping[str, Any], Mapping[str, Any]], None]

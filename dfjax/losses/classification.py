@@ -5,16 +5,12 @@ place and be forgotten in another. Targets may be soft (mixed clips): `batch["ta
 is one, else `batch["label"]`.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError
-from dfjax.shapes import Batch, Logits, Outputs
-
-Loss = Callable[[Logits, Outputs, Batch], Float[Array, "B"]]
+from dfjax.shapes import Batch, Logits, Loss, Outputs
 
 
 def make_bce(*, smoothing: float = 0.0) -> Loss:

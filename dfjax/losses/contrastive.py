@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError
-from dfjax.losses.classification import Loss
-from dfjax.shapes import Batch, Logits, Outputs
+from dfjax.shapes import Batch, Logits, Loss, Outputs
 
 TINY = 1e-12  # squared length of a vector that has no direction
 NEVER = -1e9  # for what is not compared; finite, so that a lone clip has a gradient, of 0

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError
-from dfjax.losses.classification import Loss
-from dfjax.shapes import Batch, Logits, Outputs
+from dfjax.shapes import Batch, Logits, Loss, Outputs
 
 
 def make_method_loss(methods: int) -> Loss:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError, unknown
-from dfjax.losses.classification import Loss, make_bce, make_cross_entropy, make_focal
+from dfjax.losses.classification import make_bce, make_cross_entropy, make_focal
 from dfjax.losses.contrastive import make_supcon
 from dfjax.losses.method import make_method_loss
 from dfjax.losses.temporal import temporal_consistency
 from dfjax.losses.weighting import ClassWeights, make_weighted
-from dfjax.shapes import Batch, Logits, Outputs
+from dfjax.shapes import Batch, Logits, Loss, Outputs
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": make_bce,

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError
-from dfjax.losses.classification import Loss, targets
-from dfjax.shapes import Batch, Logits, Outputs
+from dfjax.losses.classification import targets
+from dfjax.shapes import Batch, Logits, Loss, Outputs
 
 
 class ClassWeights(NamedTuple):

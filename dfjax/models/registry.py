@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,28 +16,9 @@ from dfjax.models import clip_detector, clip_options, dual_stream, frame_classif
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
-from dfjax.shapes import Inputs, Logits, Variables
+from dfjax.shapes import Apply, Inputs, Logits, Variables
 
 FRAMEWORK_FIELDS = ("parent", "name", "compute")
-
-
-class Apply(Protocol):
-    """The forward pass of a model."""
-
-    def __call__(
-        self, variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
-    ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
-        """Returns logits f32[B] (positive: fake), named outputs, and the new batch statistics.
-
-        Args:
-            variables: `params` and `batch_stats`.
-            inputs: what `preprocess` makes, see `input_shapes`.
-            train: batch statistics, dropout and drop path; otherwise `batch_stats` comes back as
-                it was.
-            rngs: `{"dropout": key}` in training; otherwise None, or that for Monte-Carlo dropout:
-                the `Dropout` layers are active then, and nothing else.
-        """
-        ...
 
 
 class ModelFns(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from dfjax.errors import RunError
-from dfjax.shapes import Variables
+from dfjax.shapes import HostBatch, Variables
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
 from dfjax.training.loss_memory import begin_epoch
@@ -25,7 +25,6 @@ from dfjax.training.signals import SignalGuard, Stopped
 from dfjax.training.state import TrainState
 from dfjax.training.stopping import EarlyStop, Plateau
 
-HostBatch = dict[str, np.ndarray]
 IN_FLIGHT = 2  # steps dispatched ahead of the device; bounds what a signal has to wait for
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from dfjax.data.records import atomic_path
+from dfjax.files import atomic_path
 
 
 class MetricWriter:

@@ -57,7 +57,7 @@ def save_safetensors(
     """Writes `variables` to `path`, bit for bit, with `metadata` (values as JSON) in the header.
 
     The file is written in place: where a reader may come by, wrap it in
-    `dfjax.data.records.atomic_path`.
+    `dfjax.data.index.records.atomic_path`.
     """
     header = {key: json.dumps(value) for key, value in metadata.items()}
     save_file(flatten(variables), str(path), metadata=header)

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from dfjax.commands import auditing
 from dfjax.commands.main import main
-from dfjax.data.records import make_index, make_record, read_index, write_index
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.errors import RunError, UsageError
+from dfjax.experiment import data_check as auditing
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.compress import compress_video
-from dfjax.data.records import make_index, make_record, read_index, write_index
-from dfjax.data.video import iterate_timed_frames, probe, read_frames
+from dfjax.data.faces.compress import compress_video
+from dfjax.data.faces.video import iterate_timed_frames, probe, read_frames
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.errors import InputError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dfjax.commands import data_extract
 from dfjax.commands.main import main
-from dfjax.data.records import make_index, make_record, read_index, write_index
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
 
 RNG = np.random.default_rng(0)
 

@@ -9,17 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dfjax.commands import assembly, feature_backbones
-from dfjax.commands.frozen_backbone import open_backbone
 from dfjax.commands.main import main
-from dfjax.commands.stored_features import check_backbone, keep_backbone, use_stored_features
 from dfjax.config import load_config
-from dfjax.data import feature_writer
-from dfjax.data.error_log import read_errors
-from dfjax.data.feature_pack import open_features
-from dfjax.data.pack import open_pack, pack
-from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.index.error_log import read_errors
+from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.data.store import feature_writer
+from dfjax.data.store.feature_pack import open_features
+from dfjax.data.store.pack import open_pack, pack
 from dfjax.errors import UsageError
+from dfjax.experiment import run_data
+from dfjax.experiment.frozen_backbone import open_backbone
+from dfjax.experiment.stored_features import check_backbone, keep_backbone, use_stored_features
+from dfjax.inference import feature_backbones
 from dfjax.models import build
 from dfjax.models.frame_features import FeatureFns, join, put_under, split_off
 from dfjax.weights.safetensors_file import load_safetensors
@@ -223,7 +224,7 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
     config = load_config("transformer_head", [place])
     use_stored_features(config)
     assert config.model.clip_detector.features == 64
-    assert len(assembly.open_data(config, tmp_path)) == 4 and config.data.crop_size == SIZE
+    assert len(run_data.open_data(config, tmp_path)) == 4 and config.data.crop_size == SIZE
     with pytest.raises(UsageError, match="dual_stream reads frames"):
         use_stored_features(load_config("dual_stream", [place]))
     with pytest.raises(UsageError, match="not both"):
@@ -234,7 +235,7 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
                 load_config("transformer_head", [f"--config.data.features={folder}"])
             )
     with pytest.raises(UsageError, match="--config.data.features=FEATURES"):
-        assembly.open_data(load_config("transformer_head"), tmp_path)
+        run_data.open_data(load_config("transformer_head"), tmp_path)
 
 
 @pytest.mark.parametrize(

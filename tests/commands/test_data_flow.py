@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.augment import make_augment
-from dfjax.data.clips import Sampling
-from dfjax.data.flo_file import write_flo
-from dfjax.data.flow import MAX_ERROR
-from dfjax.data.pack import open_pack, pack
-from dfjax.data.pipeline import make_eval_batches, make_train_batches
-from dfjax.data.preprocess import make_preprocess
-from dfjax.data.records import make_index, make_record, read_index, write_index
-from dfjax.data.sampling import Recipe
+from dfjax.data.clips.batching import Recipe
+from dfjax.data.clips.pipeline import make_eval_batches, make_train_batches
+from dfjax.data.clips.sampling import Sampling
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
+from dfjax.data.store.flo_file import write_flo
+from dfjax.data.store.flow import MAX_ERROR
+from dfjax.data.store.pack import open_pack, pack
+from dfjax.data.transforms.augment import make_augment
+from dfjax.data.transforms.preprocess import make_preprocess
 from dfjax.errors import UsageError
 
 SIZE = 32

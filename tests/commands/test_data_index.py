@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.records import read_index
+from dfjax.data.index.records import read_index
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.index.records import make_index, make_record, write_index
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.commands import assembly
 from dfjax.commands.main import main
-from dfjax.commands.preview_rows import load_batch, make_sections
 from dfjax.config import load_config
+from dfjax.experiment import run_data
+from dfjax.experiment.preview import load_batch, make_sections
 
 SMALL = [
     "preprocess.size=32",
@@ -41,7 +41,7 @@ def test_a_sheet_without_data(tmp_path, capsys):
 def smoke(tmp_path_factory):
     config = load_config("dual_stream:smoke", as_options(SMALL))
     config.data.synthetic.size = 32
-    return config, assembly.open_data(config, tmp_path_factory.mktemp("preview"))
+    return config, run_data.open_data(config, tmp_path_factory.mktemp("preview"))
 
 
 def test_sections_without_any_change_show_the_batch_itself(smoke):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.pack import pack
-from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.data.store.pack import pack
 
 
 @pytest.fixture

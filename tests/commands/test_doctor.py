@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from dfjax.commands import doctor, doctor_checks
-from dfjax.commands.doctor_checks import Check
+from dfjax.bench import environment as doctor_checks
+from dfjax.bench.environment import Check
+from dfjax.commands import doctor
 from dfjax.commands.main import main
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.records import make_index, make_record, write_index
+from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.evaluation.predictions import read_predictions, write_predictions
 
 FAKES = {"d/f0": 0.9, "d/f1": 0.7, "d/f2": 0.4}

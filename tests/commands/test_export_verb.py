@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import dfjax
-from dfjax.commands import detector as detectors
 from dfjax.commands.main import main
 from dfjax.config import differences, from_dict, load_config
 from dfjax.errors import UsageError
+from dfjax.inference import detector as detectors
 from dfjax.weights.safetensors_file import flatten, load_safetensors
 
 VARIABLES = {

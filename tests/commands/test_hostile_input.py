@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dfjax.commands import predict_run
-from dfjax.commands.committee import Committee
-from dfjax.commands.detector import Detector
 from dfjax.commands.main import main
 from dfjax.config import base
-from dfjax.data.preprocess import make_preprocess
-from dfjax.data.records import make_index, make_record, read_index, write_index
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
+from dfjax.data.transforms.preprocess import make_preprocess
 from dfjax.evaluation.scoring import make_predict_step
+from dfjax.inference import predict as predict_run
+from dfjax.inference.detector import Detector
+from dfjax.inference.ensemble import Committee
 
 SIZE = 32
 LIMIT = ["--workers", "2", "--time-limit", "20"]

@@ -7,8 +7,9 @@ import pytest
 
 import dfjax
 from dfjax.commands import main as main_module
-from dfjax.commands.main import Parser, finite, main, make_parser, print_json
+from dfjax.commands.main import Parser, main, make_parser, print_json
 from dfjax.errors import UsageError
+from dfjax.files import finite
 
 
 @pytest.mark.parametrize(

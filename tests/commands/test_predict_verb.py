@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from dfjax.commands import predict_inputs, predict_run
-from dfjax.commands.detector import pad_batch
 from dfjax.commands.main import main
-from dfjax.commands.predict_inputs import Prepared, choose_clips, find_inputs
-from dfjax.commands.predict_run import score_entries
 from dfjax.config import base
-from dfjax.data.clips import Sampling
+from dfjax.data.clips.sampling import Sampling
 from dfjax.errors import UsageError
+from dfjax.inference import media as predict_inputs
+from dfjax.inference import predict as predict_run
+from dfjax.inference.detector import pad_batch
+from dfjax.inference.media import Prepared, choose_clips, find_inputs
+from dfjax.inference.predict import score_entries
 
 T = 3
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.preprocess import pass_features
+from dfjax.data.transforms.preprocess import pass_features
 from dfjax.evaluation.draws import has_dropout, make_draw_step, mirror
 from dfjax.evaluation.predictions import COLUMNS
 from dfjax.evaluation.scoring import make_predict_step, score

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.commands.main import finite
 from dfjax.evaluation import metrics
 from dfjax.evaluation.report import Context, make_metrics, split_methods, split_unseen
+from dfjax.files import finite
 
 
 def table(dataset, method, scores):

@@ -6,11 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from dfjax.commands import assembly, training
-from dfjax.commands.run_parts import make_parts
-from dfjax.commands.starting import start
 from dfjax.config import load_config
 from dfjax.errors import UsageError
+from dfjax.experiment import run_data
+from dfjax.experiment import train as training
+from dfjax.experiment.initial_state import start
+from dfjax.experiment.parts import make_parts
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.signals import Stopped
 from dfjax.weights.safetensors_file import save_safetensors
@@ -113,8 +114,8 @@ def test_a_changed_config_is_refused_in_every_phase(whole):
 def start_from(source, whole, folder, *overrides):
     """The state that a run without phases starts from, and what it says of that."""
     one = config("--config.phases=()", f"--config.data.path={whole / 'data' / 'pack'}", *overrides)
-    pack = assembly.open_data(one, folder)
-    rows = {split: assembly.split_rows(pack, one, split) for split in ("train", "val")}
+    pack = run_data.open_data(one, folder)
+    rows = {split: run_data.split_rows(pack, one, split) for split in ("train", "val")}
     checkpoints, said = Checkpoints(folder), []
     try:
         state, _ = start(make_parts(one, pack, rows), checkpoints, said.append, {}, str(source))
@@ -165,7 +166,7 @@ def test_data_that_cannot_be_cut_leave_the_workdir_free(tmp_path):
         "resnet18:smoke",
         ["--config.data.stride=3", "--config.data.sampling=stride", "--config.data.flow=True"],
     )
-    wrong.data.path = str(assembly.synthetic_pack(load_config("resnet18:smoke"), tmp_path / "data"))
+    wrong.data.path = str(run_data.synthetic_pack(load_config("resnet18:smoke"), tmp_path / "data"))
     with pytest.raises(UsageError, match="data.flow needs"):
         training.train(wrong, tmp_path / "run")
     assert not (tmp_path / "run" / "config.json").exists()

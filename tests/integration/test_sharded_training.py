@@ -7,8 +7,8 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from dfjax.commands import assembly
 from dfjax.config import load_config
+from dfjax.experiment import builders
 from dfjax.losses.objective import make_loss
 from dfjax.models import build
 from dfjax.training import sharding
@@ -35,7 +35,7 @@ def config():
 
 def make_batch(config):
     rng = np.random.default_rng(0)
-    shapes = assembly.example_batch(config, 8, 32)
+    shapes = builders.example_batch(config, 8, 32)
     batch = {k: np.zeros(s.shape, s.dtype) for k, s in shapes.items()}
     batch["clip"] = rng.integers(0, 255, batch["clip"].shape).astype(np.uint8)
     batch["label"] = np.array([0, 1] * 4, np.int8)
@@ -49,7 +49,7 @@ def plan(config, shape, dtype):
     """Shapes, shardings and parts of a run on a mesh of that shape."""
     options = config.model.dual_stream.to_dict()
     model = build("dual_stream", lowering="native", dtype=dtype, **options)
-    preprocess = assembly.make_config_preprocess(config)
+    preprocess = builders.make_config_preprocess(config)
     mesh = sharding.make_mesh(*shape, devices=jax.devices()[: int(np.prod(shape))])
     init = make_init_state(model.init, preprocess, make_tx("adam", optax.constant_schedule(1e-3)))
     shapes = jax.eval_shape(init, jax.random.key(0), make_batch(config))

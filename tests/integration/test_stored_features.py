@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 import dfjax
-from dfjax.commands import assembly
 from dfjax.commands.main import main
-from dfjax.commands.run_parts import make_parts
-from dfjax.commands.starting import start
 from dfjax.config import load_config
-from dfjax.data.pack import open_pack
+from dfjax.data.store.pack import open_pack
+from dfjax.experiment import run_data
+from dfjax.experiment.initial_state import start
+from dfjax.experiment.parts import make_parts
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.weights.safetensors_file import flatten, load_safetensors
 
@@ -115,8 +115,8 @@ def test_training_goes_on_end_to_end_from_the_head_and_its_backbone(place, tmp_p
         [*TRAIN[1:], f"--config.data.path={place / 'pack'}", "--config.preprocess.size=32",
          "--config.model.clip_detector.backbone=resnet18"],
     )  # fmt: skip
-    pack = assembly.open_data(whole, tmp_path)
-    rows = {split: assembly.split_rows(pack, whole, split) for split in ("train", "val")}
+    pack = run_data.open_data(whole, tmp_path)
+    rows = {split: run_data.split_rows(pack, whole, split) for split in ("train", "val")}
     checkpoints, said = Checkpoints(tmp_path), []
     parts = make_parts(whole, pack, rows)
     state, _ = start(parts, checkpoints, said.append, {}, str(place / "run"))

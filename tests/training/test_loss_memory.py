@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from dfjax.data.sampling import Recipe, Sampler
+from dfjax.data.clips.batching import Recipe, Sampler
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints, as_template
 from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.progress import track
 
 from dfjax import FAKE, REAL
-from dfjax.data.records import atomic_path, make_index, make_record, write_index
+from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
 from dfjax.errors import UsageError
+from dfjax.files import atomic_path
 
 LOOK = 2  # of the drawing; raised when pixels change, so that old and new are never mixed
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dfjax.data.records import atomic_path
 from dfjax.data.synthetic.face import draw
 from dfjax.data.synthetic.identity import make_generator, make_identity
 from dfjax.data.synthetic.manipulations import MANIPULATIONS, make_forgery, wear_makeup
 from dfjax.data.synthetic.plan import VideoPlan
 from dfjax.data.synthetic.scene import make_scene, shoot
+from dfjax.files import atomic_path
 
 FPS = 25
 OVERSAMPLING = 2  # drawn larger than stored, for clean edges

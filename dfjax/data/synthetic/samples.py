@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from dfjax.data.detectors.haar import make_haar
-from dfjax.data.faces import FaceDetector
+from dfjax.data.faces.crops import FaceDetector
+from dfjax.data.faces.detectors.haar import make_haar
+from dfjax.data.faces.video import probe, read_frames
 from dfjax.data.synthetic.plan import VideoPlan
 from dfjax.data.synthetic.render import write_video
-from dfjax.data.video import probe, read_frames
 
 EVERY = 4  # frames between those in which the face has to be seen
 

@@ -1,0 +1,1 @@
+"""Speed and memory: workloads, reading, augmentation, and PyTorch peers."""

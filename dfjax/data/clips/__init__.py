@@ -1,0 +1,1 @@
+"""Stored frames to batches: which frames make a clip, which clips make a batch."""

@@ -1,0 +1,131 @@
+"""How the clips of one batch are read: frames, positions, masks and labels by the draw."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int8
+
+from dfjax import FAKE, REAL
+from dfjax.data.clips.batching import Draw
+from dfjax.data.clips.sampling import Sampling
+from dfjax.data.clips.sampling import sampling as clips
+from dfjax.data.faces.landmarks import count_landmarks, read_landmarks
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.pack import Pack
+from dfjax.shapes import HostBatch
+
+UNKNOWN = -1
+"""The method of a clip that is none of those told apart."""
+
+
+class ClipLoader:
+    """Reads and decodes the clips of one batch; picklable, for reading processes.
+
+    Of stored features the batch has `features f32[B,T,D]`, and no pixels. With names of `methods`
+    it has `method i8[B]`, see `number_methods`; for self-blending `blend bool[B]` and, where the
+    index knows them, `landmarks f32[B,T,K,2]` in pixels of the crop, NaN for a frame without.
+    """
+
+    def __init__(
+        self,
+        pack: FrameStore,
+        sampling: Sampling,
+        flow: bool,
+        methods: Sequence[str] = (),
+        blend: bool = False,
+    ) -> None:
+        self._pack, self._sampling, self._flow, self._blend = pack, sampling, flow, blend
+        self._landmarks = count_landmarks(pack.index) if blend else 0
+        self._labels = pack.index["label"].to_numpy(np.int8)
+        self._methods = number_methods(pack.index, methods) if methods else None
+
+    def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
+        """Returns the batch of `draws`; None stands for a black clip of weight 0."""
+        batch = self._make_padding(len(draws))
+        for place, draw in enumerate(draws):
+            if draw is not None:
+                self._load(draw, {name: array[place : place + 1] for name, array in batch.items()})
+        return batch
+
+    def _make_padding(self, n: int) -> HostBatch:
+        t, size = self._sampling.frames, self._pack.crop_size
+        batch = {
+            self._pack.content: self._pack.empty(n, t),
+            "mask": np.ones((n, t), bool),
+            "position": np.full((n, t), clips.PADDING, np.int32),
+            "label": np.zeros(n, np.int8),
+            "weight": np.zeros(n, np.float32),
+            "video_index": np.full(n, -1, np.int32),
+        }
+        if self._flow:
+            batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
+        if self._methods is not None:
+            batch["method"] = np.full(n, UNKNOWN, np.int8)
+        if self._blend:
+            batch["blend"] = np.zeros(n, bool)
+        if self._landmarks:
+            batch["landmarks"] = np.full((n, t, self._landmarks, 2), np.nan, np.float32)
+        return batch
+
+    def _load(self, draw: Draw, clip: HostBatch) -> None:
+        """Fills in a clip, a batch of one that is a view of the whole."""
+        frames = self._choose_frames(draw)
+        clip["position"][0], clip["mask"][0] = clips.pad(frames, self._sampling, offset=draw.offset)
+        first = int(clip["mask"][0].argmax())
+        last = first + len(frames)
+        clip[self._pack.content][0, first:last] = self._pack.read(draw.row, frames)
+        if self._flow:
+            assert isinstance(self._pack, Pack), "no other store has a stride of flow"
+            clip["flow"][0, first : last - 1] = self._pack.read_flow(draw.row, frames)
+        clip["label"][0] = FAKE if draw.blend else self._labels[draw.row]
+        if self._methods is not None and not draw.blend:
+            clip["method"][0] = self._methods[draw.row]
+        if self._blend:
+            clip["blend"][0] = draw.blend
+        if self._landmarks:
+            places = self._pack.find_places(draw.row, frames)
+            points = read_landmarks(self._pack.index, draw.row, places, self._landmarks)
+            clip["landmarks"][0, first:last] = points
+        clip["weight"][0] = 1.0
+        clip["video_index"][0] = draw.row
+
+    def _choose_frames(self, draw: Draw) -> np.ndarray:
+        numbers, how = self._of_video(draw.row)
+        if draw.anchor == draw.row:
+            return clips.choose_frames(numbers, how, offset=draw.offset)
+        partner, theirs = self._of_video(draw.anchor)
+        start = int(clips.choose_frames(partner, theirs, offset=draw.offset)[0])
+        return clips.choose_frames(numbers, how, offset=draw.offset, start=start)
+
+    def _of_video(self, row: int) -> tuple[np.ndarray, Sampling]:
+        """The frames that there are of a video, and how its clips are cut."""
+        return self._pack.frame_numbers(row), video_sampling(self._pack, row, self._sampling)
+
+
+def number_methods(index: pd.DataFrame, methods: Sequence[str]) -> Int8[np.ndarray, "N"]:
+    """Returns the place of each video's method in `methods`, -1 for one that is not there.
+
+    Args:
+        index: one row per video.
+        methods: the first stands for all real videos, whatever their method is called.
+    """
+    places = pd.Index(methods).get_indexer(index["method"])
+    return np.where(index["label"] == REAL, 0, places).astype(np.int8)
+
+
+def video_sampling(pack: FrameStore, row: int, sampling: Sampling) -> Sampling:
+    """Returns how the clips of one video are cut, see `clips.for_video`.
+
+    Args:
+        pack: where its frames are.
+        row: of the video in `pack.index`.
+        sampling: of all videos.
+
+    Raises:
+        UsageError: a duration, and the video's frame rate is not known.
+    """
+    if not sampling.by_duration:
+        return sampling
+    video = pack.index.iloc[row]
+    return clips.for_video(sampling, float(video["fps"]), video["video_id"])

@@ -1,0 +1,96 @@
+"""Reading batches ahead of their use, in threads or processes (Grain).
+
+One Grain element is a whole batch, so the readers never have to agree on anything.
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import grain
+from absl import flags
+
+"""`clip u8[B,T,S,S,3]  mask bool[B,T]  position i32[B,T] (source frames, -1: padding)  label i8[B]
+weight f32[B]  video_index i32[B] (row of the pack's index, -1: no clip)`."""
+
+
+class Batches(Iterator[HostBatch]):
+    """An iterator over batches that reads ahead; `close()` ends its threads and processes."""
+
+    def __init__(self, iterator: grain.DatasetIterator) -> None:
+        """Wraps a Grain iterator."""
+        self._iterator = iterator
+
+    def __next__(self) -> HostBatch:
+        """Returns the next batch, waiting for it where reading is slower than its use."""
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """Ends reading; a thread may still finish the batch that it is at."""
+        self._iterator.close()
+
+    def __enter__(self) -> "Batches":
+        """Returns itself: `with make_train_batches(…) as batches` closes at the end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the iterator."""
+        self.close()
+
+
+def read_ahead(
+    plan: Any,
+    load: Callable[[Any], HostBatch],
+    *,
+    workers: int,
+    threads: int,
+    prefetch: int,
+) -> Batches:
+    """Returns `load(plan[0]), load(plan[1]), …`, read ahead and always in this order.
+
+    Args:
+        plan: has `len` and `[]`; picklable when there are workers.
+        load: makes a batch of an item; picklable when there are workers.
+        workers: processes; 0 reads in threads of this process. Each process reads in one thread.
+        threads: of this process, when `workers` is 0; 0 reads when asked.
+        prefetch: batches read ahead.
+    """
+    dataset = grain.MapDataset.source(plan).map(load)
+    ahead = min(prefetch, len(plan))
+    if not workers:
+        options = grain.ReadOptions(min(threads, ahead), ahead)
+        return Batches(iter(dataset.to_iter_dataset(options)))
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
+    processes = grain.MultiprocessingOptions(workers, max(1, math.ceil(ahead / workers)))
+    batches = dataset.to_iter_dataset(grain.ReadOptions(1, 1))
+    return Batches(iter(batches.mp_prefetch(processes, worker_init_fn=_start_worker)))
+
+
+def _start_worker(number: int, count: int) -> None:
+    """Ties a reading process to its parent, which alone decides when it ends.
+
+    Ctrl-C and a scheduler's SIGTERM reach the whole process group, but the parent still needs
+    batches to come to a step that it can save. A parent that was killed leaves no readers behind.
+    """
+    del number, count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Videos to face crops: decoding, face detection, tracking, alignment, quality."""

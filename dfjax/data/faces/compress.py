@@ -1,0 +1,131 @@
+"""Videos encoded again by x264: to equalise classes, or to test robustness against compression.
+
+Every frame stays a frame, at its time; sound is left out. Sides are cut to even numbers, which
+4:2:0 needs, and the rotation that a file asks for is applied.
+"""
+
+import glob
+import json
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pandas as pd
+
+from dfjax.data.faces.extract import crops_folder
+from dfjax.data.faces.video import Frame, iterate_timed_frames, probe
+from dfjax.data.index.records import OPTIONAL
+from dfjax.errors import InputError
+from dfjax.files import atomic_path
+
+CLOCK = Fraction(1, 90_000)  # time base: exact for 24, 25, 30 and 60 frames per second
+PRESET = "medium"
+
+Fields = dict[str, Any]
+
+_KEPT = ("n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256")
+_DROPPED = ("frames_dir", "frame_indices", "boxes", "landmarks", "face_found", "quality")
+
+
+def compress_video(source: Path, target: Path, *, crf: int) -> None:
+    """Writes a video as H.264 at a constant rate factor, atomically.
+
+    Args:
+        source: a video.
+        target: an `.mp4` file.
+        crf: 0 (lossless) to 51; FaceForensics++ uses 23 and 40.
+
+    Raises:
+        InputError: the source cannot be read.
+        OSError: the disk is full.
+    """
+    options = {"crf": str(crf), "preset": PRESET, "threads": "1"}  # one process per core encodes
+    frames = iterate_timed_frames(source)
+    first, start = next(frames)
+    height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2
+    if not height or not width:
+        raise InputError(f"{first.shape[1]}x{first.shape[0]} is too small for 4:2:0 video")
+    with atomic_path(target) as partial, av.open(os.fspath(partial), "w") as container:
+        stream = container.add_stream("libx264", options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = CLOCK
+        last = -1
+        for image, seconds in _chain(first, start, frames):
+            if image.shape != first.shape:
+                raise InputError("its frames change their size")
+            frame = av.VideoFrame.from_ndarray(image[:height, :width].copy(), format="rgb24")
+            last = max(round((seconds - start) / CLOCK), last + 1)  # times must grow
+            frame.pts, frame.time_base = last, CLOCK
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def compress_record(out: str, crf: int, task: Fields) -> Fields:
+    """Compresses one video of an index, unless `out` holds it already; returns its new columns.
+
+    Raises:
+        InputError: the video cannot be read, or is not the one that was indexed.
+    """
+    if task["path"] is None:
+        raise InputError("the index names no file for it")
+    source = Path(task["root"] or "", task["path"])
+    info = probe(source)
+    if task["sha256"] not in (None, info.sha256):
+        raise InputError("the file has changed since it was indexed: run `dfjax data index` again")
+    target = video_path(Path(out), task["video_id"])
+    mark = target.with_suffix(".json")
+    made_from = {"sha256": info.sha256, "crf": crf}
+    if mark.is_file() and target.is_file():
+        fields = json.loads(mark.read_text())
+        if fields.pop("made_from") == made_from:
+            return fields
+    for left in (mark, *target.parent.glob(f".{glob.escape(target.stem)}.*.partial.mp4")):
+        left.unlink(missing_ok=True)  # partial files are of processes that were killed
+    compress_video(source, target, crf=crf)
+    fields = probe(target)._asdict()
+    with atomic_path(mark) as partial:
+        partial.write_text(json.dumps(fields | {"made_from": made_from}))
+    return fields
+
+
+def video_path(out: Path, video_id: str) -> Path:
+    """Returns where the compressed video belongs: `OUT/videos/VIDEO_ID.mp4`.
+
+    Raises:
+        UsageError: the id would lead outside of `out`.
+    """
+    inside = crops_folder(Path(), video_id).relative_to("crops")
+    return out / "videos" / inside.parent / f"{inside.name}.mp4"
+
+
+def make_compressed_index(
+    index: pd.DataFrame, out: Path, crf: int, results: dict[int, Fields]
+) -> pd.DataFrame:
+    """Returns the rows that were compressed, with what they are now; their crops are forgotten.
+
+    Args:
+        index: rows of the originals.
+        out: where the videos lie, as `compress_record` was told.
+        crf: for the column `compression`.
+        results: columns by position.
+    """
+    places = sorted(results)
+    rows = index.iloc[places].reset_index(drop=True)
+    rows = rows.drop(columns=rows.columns.intersection(OPTIONAL.names))
+    rows = rows.assign(**dict.fromkeys(_DROPPED, None))
+    columns = {name: [results[place][name] for place in places] for name in _KEPT}
+    root = out.resolve()
+    paths = [
+        video_path(root, video_id).relative_to(root).as_posix() for video_id in rows["video_id"]
+    ]
+    return rows.assign(**columns, root=str(root), path=paths, compression=f"crf{crf}")
+
+
+def _chain(
+    first: Frame, start: Fraction, others: Iterator[tuple[Frame, Fraction]]
+) -> Iterator[tuple[Frame, Fraction]]:
+    yield first, start
+    yield from others

@@ -1,0 +1,121 @@
+"""Whether the crops that an index names can be read, before anything relies on them."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from dfjax.data.faces.landmarks import CROP_LANDMARKS
+from dfjax.data.faces.quality import QUALITIES
+from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.errors import UsageError
+
+PER_FRAME = (
+    *("frame_indices", "frame_names", "boxes", "landmarks", CROP_LANDMARKS, "face_found"),
+    *QUALITIES.values(),
+)
+"""Columns of the index with one entry per crop."""
+
+ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
+"""How a complete JPEG or PNG begins and ends: decoders accept files that are cut off."""
+
+
+class _Checked(NamedTuple):
+    """One video's crops: which are good, their common size, and what is wrong with the others."""
+
+    good: list[int]  # places in frame_indices
+    size: tuple[int, int] | None
+    errors: list[str]
+
+
+def check_crops(
+    table: pd.DataFrame, index_path: Path, track: Track
+) -> tuple[pd.DataFrame, int, list[dict[str, str]]]:
+    """Returns the index of usable crops, their size, and one entry per unusable frame or video.
+
+    Args:
+        table: an index after extraction.
+        index_path: where it was read; `frames_dir` is relative to its folder.
+        track: shows progress.
+
+    Raises:
+        UsageError: no readable crop at all, or crops that are not all squares of one size.
+    """
+    rows = list(table.itertuples())
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        results = threads.map(lambda row: _check_video(row, index_path.parent), rows)
+        checked = list(track(results, total=len(rows), what="checking crops"))
+    errors = [
+        {"video_id": row.video_id, "path": str(row.frames_dir), "stage": "pack", "error": error}
+        for row, result in zip(rows, checked)
+        for error in result.errors
+    ]
+    if not any(result.good for result in checked):
+        raise UsageError(
+            f"none of the crops that {index_path} names is readable ({errors[0]['path']}: "
+            f"{errors[0]['error']}); is the index still beside its crops?"
+        )
+    crop_size = _common_size(rows, checked)
+    kept = table[[bool(result.good) for result in checked]].reset_index(drop=True)
+    places = [result.good for result in checked if result.good]
+    for column in (name for name in PER_FRAME if name in kept):
+        kept[column] = [_take(v, p) for v, p in zip(kept[column], places)]
+    return kept, crop_size, errors
+
+
+def _take(values: Sequence[Any] | None, places: list[int]) -> list[Any] | None:
+    return None if values is None else [values[place] for place in places]
+
+
+def _check_video(row: Any, folder: Path) -> _Checked:
+    if not isinstance(row.frames_dir, str) or not row.frame_indices:
+        return _Checked([], None, ["no face crops were extracted"])
+    good, sizes, errors = [], set(), []
+    for place, path in enumerate(frame_paths(folder, row)):
+        size, error = check_image(path)
+        if size is None:
+            errors.append(f"{path.name}: {error}")
+        else:
+            good.append(place)
+            sizes.add(size)
+    if len(sizes) > 1:
+        raise UsageError(f"{row.video_id} has crops of different sizes: {sorted(sizes)}")
+    return _Checked(good, sizes.pop() if sizes else None, errors)
+
+
+def check_frames(row: Any, folder: Path) -> list[str]:
+    """Returns what is wrong with the crops of a row of the index, one line per bad file."""
+    results = ((path.name, check_image(path)) for path in frame_paths(folder, row))
+    return [f"{name}: {error}" for name, (size, error) in results if size is None]
+
+
+def check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
+    """Returns height and width of a JPEG or PNG file, or None and what is wrong with it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return None, error.strerror or str(error)
+    body = data.rstrip(b"\0")
+    if not any(data.startswith(first) and body.endswith(last) for first, last in ENDS):
+        return None, "not a complete JPEG or PNG file"
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return (None, "cannot be decoded") if image is None else (image.shape[:2], "")
+
+
+def _common_size(rows: list[Any], checked: list[_Checked]) -> int:
+    first: dict[tuple[int, int], str] = {}
+    for row, result in zip(rows, checked):
+        if result.size is not None:
+            first.setdefault(result.size, row.video_id)
+    if len(first) > 1:
+        found = ", ".join(f"{h}x{w} ({video})" for (h, w), video in first.items())
+        raise UsageError(f"crops of different sizes: {found}; extract all with one --size")
+    (height, width), video = first.popitem()
+    if height != width:
+        raise UsageError(f"crops are {height}x{width} ({video}), a pack wants square ones")
+    return height

@@ -1,0 +1,68 @@
+"""Face crops as `dfjax data extract` leaves them, a file each, read like those of a pack."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from dfjax.data.faces.crop_check import check_crops
+from dfjax.data.index.records import find_index, read_index
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.errors import InputError
+
+
+@dataclasses.dataclass(eq=False)
+class CropFiles(FrameStore):
+    """Crops that an index names; `path` is its folder.
+
+    Attributes:
+        errors: crops and videos that cannot be read, which `index` leaves out.
+    """
+
+    content = "clip"
+    errors: list[dict[str, str]]
+
+    def __post_init__(self) -> None:
+        """Looks up once what every read needs."""
+        super().__post_init__()
+        self._files = [frame_paths(self.path, row) for row in self.index.itertuples()]
+
+    def empty(self, clips: int, frames: int) -> UInt8[np.ndarray, "B T S S 3"]:
+        """Returns black clips."""
+        return np.zeros((clips, frames, self.crop_size, self.crop_size, 3), np.uint8)
+
+    def read(
+        self, row: int, frame_numbers: Sequence[int] | np.ndarray
+    ) -> UInt8[np.ndarray, "T S S 3"]:
+        """Returns the RGB crops of the given source frames of video `row`, in the order asked.
+
+        Raises:
+            KeyError: there is no crop of one of the frames.
+            InputError: a file can no longer be read.
+        """
+        places = self.find_places(row, np.asarray(frame_numbers, np.int32))
+        crops = np.empty((len(places), self.crop_size, self.crop_size, 3), np.uint8)
+        for crop, place in zip(crops, places.tolist()):
+            path = self._files[row][place]
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if image is None or image.shape != crop.shape:
+                raise InputError(f"{path.name} is no longer a crop of {self.crop_size} px")
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
+        return crops
+
+
+def open_crop_files(
+    index: str | Path, track: Track = lambda items, *, total, what: items
+) -> CropFiles:
+    """Returns the crops that an index (or the one in a folder) names, each checked once.
+
+    Raises:
+        UsageError: no index, no crops, or crops of different sizes.
+    """
+    path = find_index(index)
+    kept, crop_size, errors = check_crops(read_index(path), path, track)
+    return CropFiles(path.parent, kept, crop_size, errors)

@@ -1,0 +1,56 @@
+"""Face detectors: from an RGB frame to the boxes (and landmarks, scores) of its faces."""
+
+from pathlib import Path
+
+from dfjax.data.faces.detectors.base import Detections, FaceDetector
+from dfjax.data.faces.detectors.haar import make_haar
+from dfjax.data.faces.detectors.mtcnn import make_mtcnn
+from dfjax.data.faces.detectors.yunet import make_yunet
+from dfjax.errors import UsageError, unknown
+
+__all__ = ["DETECTORS", "Detections", "FaceDetector", "check_alignable", "make_detector"]
+
+
+def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetector:
+    """Returns a face detector that looks at pixels.
+
+    Args:
+        name: an entry of `DETECTORS`: `haar` (OpenCV's frontal-face cascade, nothing to download),
+            `yunet` (OpenCV's FaceDetectorYN, 5 landmarks; Wu et al. 2023), `mtcnn` (5 landmarks,
+            the extra `face`; Zhang et al. 2016) or `none` (finds nothing: every crop is the
+            frame's centre, for videos that are face crops already).
+        model_path: the ONNX file of YuNet, which the user supplies.
+
+    Raises:
+        UsageError: unknown name, a package missing, or a model file missing, unreadable or not
+            wanted.
+    """
+    if name not in DETECTORS:
+        raise unknown("face detector", name, DETECTORS)
+    if name == "yunet":
+        return make_yunet(model_path)
+    if model_path is not None:
+        raise UsageError(f"the detector {name} takes no model file; only yunet does")
+    return DETECTORS[name]()
+
+
+def check_alignable(name: str, what: str = "--align") -> None:
+    """Raises a `UsageError` when the detector gives no landmarks and scores, which `what` needs."""
+    if name not in LANDMARK_DETECTORS:
+        raise UsageError(
+            f"{what} needs landmarks and scores, which the detector {name} does not give: use "
+            f"--detector {', '.join(LANDMARK_DETECTORS)}"
+        )
+
+
+def _make_none() -> FaceDetector:
+    return _detect_nothing
+
+
+def _detect_nothing(frame: object) -> Detections:
+    return Detections.none()
+
+
+DETECTORS = {"haar": make_haar, "yunet": make_yunet, "mtcnn": make_mtcnn, "none": _make_none}
+LANDMARK_DETECTORS = ("yunet", "mtcnn")
+"""Those that give the five points that aligning needs, and a score."""

@@ -1,0 +1,160 @@
+"""Faces found by another program, read from a JSON or CSV file.
+
+JSON: `{VIDEO: {FRAME: {"boxes": [[x0, y0, x1, y1], …], "landmarks": [[x, y, x, y, …], …],
+"scores": […]}}}`, where boxes or landmarks may be missing and a list alone is of boxes. CSV: one
+face a line, columns `video` (or `video_id`), `frame`, and `x0 y0 x1 y1` or `lx0 ly0 … lx4 ly4` or
+both, and perhaps `score`. VIDEO is the `video_id` or the `path` of the index; FRAME counts from 0.
+Keys are only compared, never opened.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from dfjax.data.faces.detectors.base import Detections, FaceDetector
+from dfjax.data.faces.video import Frame
+from dfjax.errors import InputError, UsageError
+
+LANDMARK_MARGIN = 0.5  # of a box around five points, which only span eyes to mouth, on each side
+FIVE_OF_68 = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
+
+Table = dict[str, dict[str, Any]]
+
+
+class Precomputed:
+    """The faces of a file, by video and frame."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        """Reads the file.
+
+        Raises:
+            UsageError: no file given, none there, or not of the form above.
+        """
+        if path is None:
+            raise UsageError("the detector precomputed needs --detector-model FILE (JSON or CSV)")
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise UsageError(f"no file of faces at {path}")
+        read = {".json": _read_json, ".csv": _read_csv}.get(self.path.suffix.lower())
+        if read is None:
+            raise UsageError(f"{path}: precomputed faces are a .json or a .csv file")
+        self._videos = {key.replace("\\", "/"): frames for key, frames in read(self.path).items()}
+
+    def follow(self, names: Sequence[str], indices: Sequence[int]) -> FaceDetector:
+        """Returns a detector to be called once per frame of a video, in their order.
+
+        Args:
+            names: what the video may be called in the file.
+            indices: its source frame numbers.
+
+        Raises:
+            InputError: the file does not know the video, or what it says of it makes no sense.
+        """
+        entry = next((self._videos[name] for name in names if name in self._videos), None)
+        if entry is None:
+            raise InputError(f"{self.path.name} has no faces of it")
+        try:
+            found = iter([_make_detections(entry.get(str(index))) for index in indices])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.path.name} is wrong about it: {error}") from error
+
+        def detect(frame: Frame) -> Detections:
+            del frame  # somebody else has looked at it
+            return next(found)
+
+        return detect
+
+
+def five_points(landmarks: Any) -> Float32[np.ndarray, "10"]:
+    """Returns 5 points of 5, 68 or 81: eye, eye, nose, mouth corners, from the picture's left.
+
+    Raises:
+        ValueError: another number of points, or numbers that are not finite.
+    """
+    points = np.asarray(landmarks, np.float32).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("landmarks that are not finite")
+    if len(points) in (68, 81):
+        points = np.stack([points[part].mean(axis=0) for part in FIVE_OF_68])
+    if len(points) != 5:
+        raise ValueError(f"{len(points)} landmarks, where 5, 68 or 81 are understood")
+    return points.reshape(10)
+
+
+def box_around(landmarks: Float32[np.ndarray, "10"]) -> Float32[np.ndarray, "4"]:
+    """Returns a box of a face from its five points: theirs, half as large again on each side."""
+    points = landmarks.reshape(5, 2)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = LANDMARK_MARGIN * (high - low).max()
+    return np.concatenate([low - margin, high + margin]).astype(np.float32)
+
+
+def _make_detections(entry: Any) -> Detections:
+    if not entry:
+        return Detections.none()
+    if isinstance(entry, list):
+        entry = {"boxes": entry}
+    points = entry.get("landmarks")
+    landmarks = None if points is None else np.stack([five_points(face) for face in points])
+    if entry.get("boxes") is not None:
+        boxes = np.asarray(entry["boxes"], np.float32).reshape(-1, 4)
+    elif landmarks is not None:
+        boxes = np.stack([box_around(face) for face in landmarks])
+    else:
+        raise ValueError("neither boxes nor landmarks")
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise ValueError("a box that is not x0 < x1, y0 < y1")
+    scores = entry.get("scores")
+    scores = None if scores is None else np.asarray(scores, np.float32).reshape(-1)
+    for part in (landmarks, scores):
+        if part is not None and len(part) != len(boxes):
+            raise ValueError("boxes, landmarks and scores of different lengths")
+    return Detections(boxes, landmarks, scores)
+
+
+def _read_json(path: Path) -> Table:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UsageError(f"{path} is not readable JSON: {error}") from error
+    if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
+        raise UsageError(f"{path}: wanted {{VIDEO: {{FRAME: {{'boxes': …}}}}}}")
+    return {video: {_key(number): face for number, face in table[video].items()} for video in table}
+
+
+def _key(frame: str) -> str:
+    """Returns the number of a frame as others write it: 000010 is 10."""
+    return str(int(frame)) if frame.isdecimal() else frame
+
+
+def _read_csv(path: Path) -> Table:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            faces = list(_csv_faces(csv.DictReader(file)))
+    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+        raise UsageError(f"{path} is no table of faces: {type(error).__name__} {error}") from error
+    table: Table = defaultdict(dict)
+    for video, frame, face in faces:
+        entry = table[video].setdefault(frame, {name: [] for name in face})
+        for name, values in face.items():
+            entry.setdefault(name, []).append(values)
+    return dict(table)
+
+
+def _csv_faces(lines: Iterator[dict[str, str]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for line in lines:
+        face: dict[str, Any] = {}
+        if line.get("x0"):
+            face["boxes"] = [float(line[name]) for name in ("x0", "y0", "x1", "y1")]
+        if line.get("lx0"):
+            face["landmarks"] = [float(line[f"l{axis}{k}"]) for k in range(5) for axis in "xy"]
+        if line.get("score"):
+            face["scores"] = float(line["score"])
+        video = line["video_id"] if "video_id" in line else line["video"]
+        yield video, str(int(line["frame"])), face

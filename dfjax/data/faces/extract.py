@@ -1,0 +1,276 @@
+"""One video into face crops: `OUT/crops/VIDEO_ID/%06d.jpg`; further faces in `VIDEO_ID#1`, ….
+
+Every face is a row of the index. That of the first face keeps the id of the video; that of face k
+is `VIDEO_ID#k`, with k in the column `face`, which predictions carry on.
+"""
+
+import dataclasses
+import functools
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dfjax.data.faces.crops import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
+from dfjax.data.faces.detectors import FaceDetector, make_detector
+from dfjax.data.faces.detectors.precomputed import Precomputed
+from dfjax.data.faces.landmarks import CROP_LANDMARKS
+from dfjax.data.faces.manipulation_mask import make_mask_rank, read_masks
+from dfjax.data.faces.quality import QUALITIES, compute_qualities, find_good
+from dfjax.data.faces.tracks import Boxes, Rank, make_size_rank
+from dfjax.data.faces.video import ShortVideoError
+from dfjax.data.index.records import names_folder
+from dfjax.data.index.source import Source, find_source, iterate_source, probe_source
+from dfjax.errors import InputError, UsageError
+from dfjax.files import atomic_path
+
+JPEG_QUALITY = 95
+BUFFER_BYTES = 256 * 2**20  # per worker: 32 frames of 1920x1080 fit
+FACES_FILE = "faces.json"  # beside the crops of a video: it is finished
+FACES = ("best", "mask", "all")
+
+Fields = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides the crops; one extraction folder has one set of them.
+
+    Attributes:
+        detector: a name for `make_detector`, or `precomputed`.
+        detector_model: YuNet's ONNX file, or the file of precomputed faces.
+        frames: per video, spread evenly; or
+        every: the distance of frames.
+        size: side of the crops in pixels.
+        margin: side of the region cut out, in sides of the face.
+        align: turn faces upright by their landmarks.
+        faces: `best` takes the face that is large, lasts and is central; `mask` the one that the
+            data set's manipulation mask covers, where there is a mask; `all` every one that lasts.
+        min_quality: pairs of a name of `QUALITIES` and its threshold; crops below are left out.
+    """
+
+    detector: str = "haar"
+    detector_model: str | None = None
+    frames: int | None = 32
+    every: int | None = None
+    size: int = 256
+    margin: float = 1.3
+    align: bool = False
+    faces: str = "best"
+    min_quality: tuple[tuple[str, float], ...] = ()
+
+
+def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> list[int]:
+    """Returns source frame numbers: `frames` of them spread evenly, or `every` n-th from 0.
+
+    The even choice includes the first and the last frame; a video with fewer frames gives all.
+
+    Raises:
+        ValueError: not exactly one of `frames` and `every` is given and positive.
+    """
+    if (frames is None) == (every is None) or (frames or every or 0) < 1:
+        raise ValueError("give one of frames and every, at least 1")
+    if every is not None:
+        return list(range(0, n_frames, every))
+    count = min(frames or 0, n_frames)
+    return np.linspace(0, n_frames - 1, count).round().astype(int).tolist()
+
+
+def extract_video(
+    path: Path,
+    indices: Sequence[int],
+    detector: FaceDetector,
+    *,
+    size: int,
+    margin: float = 1.3,
+    align: bool = False,
+) -> FaceCrops:
+    """Returns the crops of one face in these frames of a video or image.
+
+    Raises:
+        InputError: the file cannot be read, ends before the last index, or cannot be aligned.
+    """
+    how = Cutting(size, margin, align)
+    return extract_faces(Source((Path(path),)), indices, detector, how)[0]
+
+
+def extract_faces(
+    source: Source,
+    indices: Sequence[int],
+    detector: FaceDetector,
+    how: Cutting,
+    *,
+    every: bool = False,
+    make_rank: MakeRank = make_size_rank,
+) -> list[FaceCrops]:
+    """Returns the crops of one face, or of every one, in these frames; see `locate_faces`.
+
+    Where all frames together exceed `BUFFER_BYTES` the file is decoded twice, to find faces and to
+    cut them out, with one frame in memory at a time; the crops are the same.
+
+    Raises:
+        InputError: the file cannot be read, ends before the last index, or cannot be aligned.
+    """
+    frames = iterate_source(source, indices)
+    first = next(frames)
+    if first.nbytes * len(indices) <= BUFFER_BYTES:
+        held = [first, *frames]
+        paths = locate_faces(held, detector, every=every, make_rank=make_rank)
+        return cut_faces(held, paths, how)
+    frames = iterate_source(source, indices)
+    paths = locate_faces(frames, detector, every=every, make_rank=make_rank)
+    return cut_faces(iterate_source(source, indices), paths, how)
+
+
+def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
+    """Extracts one video into its folder and returns the columns of its rows, one per face.
+
+    Raises:
+        InputError: the video cannot be read, is not the one that was indexed, or has no crop that
+            is good enough.
+    """
+    source = find_source(task)
+    info = probe_source(source)
+    if task["sha256"] not in (None, info.sha256):
+        raise InputError("the file has changed since it was indexed: run `dfjax data index` again")
+    try:
+        indices, faces = _extract(settings, task, source, info.n_frames)
+    except ShortVideoError as error:  # the stream promises frames that do not decode
+        info = info._replace(n_frames=error.n_frames)
+        indices, faces = _extract(settings, task, source, info.n_frames)
+    folder = crops_folder(Path(out), task["video_id"])
+    rows, crops = [], []
+    for face in faces:
+        fields, good = _filter(_describe(indices, face), settings)
+        if good:
+            rows.append(info._asdict() | fields)
+            crops.append(face.crops[good])
+    if not rows:
+        least = ", ".join(f"{name}={value:g}" for name, value in settings.min_quality)
+        raise InputError(f"none of its face crops reaches --min-quality {least}")
+    for number, fields in enumerate(rows):
+        place = _face_folder(folder, number)
+        fields["frames_dir"] = place.relative_to(out).as_posix()
+        if settings.faces == "all":
+            fields |= {"face": number, "video_id": _face_id(task["video_id"], number)}
+    _save(folder, crops, rows)
+    return rows
+
+
+def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] | None:
+    """Returns the columns of the rows of a video that `out` holds already, or None.
+
+    Crops of a file that had another content than the index says do not count.
+    """
+    file = crops_folder(out, video_id) / FACES_FILE
+    if not file.is_file():
+        return None
+    rows = json.loads(file.read_text())
+    return None if sha256 is not None and rows[0]["sha256"] != sha256 else rows
+
+
+def crops_folder(out: Path, video_id: str) -> Path:
+    """Returns where the crops of a video belong.
+
+    Raises:
+        UsageError: the id would lead outside of `out`.
+    """
+    if not names_folder(video_id):
+        raise UsageError(f"video_id {video_id!r} cannot name a folder")
+    return out / "crops" / video_id
+
+
+def _extract(
+    settings: Settings, task: Fields, source: Source, n_frames: int
+) -> tuple[list[int], list[FaceCrops]]:
+    indices = choose_frames(n_frames, frames=settings.frames, every=settings.every)
+    if source.numbers is not None:
+        indices = [source.numbers[place] for place in indices]
+    detector = _detector(settings.detector, settings.detector_model)
+    if isinstance(detector, Precomputed):
+        names = (task["video_id"], Path(task["path"]).as_posix())
+        detector = detector.follow(names, indices)
+    masked = settings.faces == "mask" and task.get("mask_path")
+    mask = Path(task["root"] or "", task["mask_path"]) if masked else None
+    faces = extract_faces(
+        source,
+        indices,
+        detector,
+        Cutting(settings.size, settings.margin, settings.align),
+        every=settings.faces == "all",
+        make_rank=make_size_rank if mask is None else _by_mask(mask, indices),
+    )
+    return indices, faces
+
+
+def _by_mask(mask: Path, indices: list[int]) -> MakeRank:
+    masks = read_masks(mask, indices)
+
+    def make_rank(boxes: Sequence[Boxes], shapes: Shapes) -> Rank:
+        cover = make_mask_rank(boxes, shapes, [masks.get(index) for index in indices])
+        size = make_size_rank(boxes, shapes)
+        return lambda track: (cover(track), size(track))
+
+    return make_rank
+
+
+@functools.cache
+def _detector(name: str, model_path: str | None) -> FaceDetector | Precomputed:
+    return Precomputed(model_path) if name == "precomputed" else make_detector(name, model_path)
+
+
+def _describe(indices: list[int], face: FaceCrops) -> Fields:
+    return {
+        "frame_indices": indices[face.first : face.first + len(face.crops)],
+        "boxes": [[round(float(v), 2) for v in box] for box in face.boxes],
+        "landmarks": face.landmarks,
+        CROP_LANDMARKS: face.crop_landmarks,
+        "face_found": face.found.tolist(),
+        **compute_qualities(face.crops, face.boxes, face.landmarks, face.scores),
+    }
+
+
+def _filter(fields: Fields, settings: Settings) -> tuple[Fields, list[int]]:
+    """Returns the columns of the crops that are good enough, and their places."""
+    columns = {name: fields[name] for name in QUALITIES.values()}
+    good = find_good(columns, dict(settings.min_quality))
+    kept = {
+        name: None if values is None else [values[place] for place in good]
+        for name, values in fields.items()
+    }
+    return kept, good
+
+
+def _face_folder(folder: Path, number: int) -> Path:
+    return folder.with_name(_face_id(folder.name, number))
+
+
+def _face_id(video_id: str, number: int) -> str:
+    return f"{video_id}#{number}" if number else video_id
+
+
+def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields]) -> None:
+    """Writes the crops and then, as the mark that they are complete, the faces file.
+
+    The folder itself may hold those of other videos (`a/b.mp4` beside `a.mp4`): only own files go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in (folder / FACES_FILE, *folder.glob("*.jpg")):
+        stale.unlink(missing_ok=True)
+    number = 1
+    while (stale := _face_folder(folder, number)).is_dir():
+        shutil.rmtree(stale)
+        number += 1
+    for number, (images, fields) in enumerate(zip(crops, rows)):
+        place = _face_folder(folder, number)
+        place.mkdir(exist_ok=True)
+        for frame, image in zip(fields["frame_indices"], images):
+            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            (place / f"{frame:06d}.jpg").write_bytes(data.tobytes())
+    with atomic_path(folder / FACES_FILE) as partial:
+        partial.write_text(json.dumps(rows))

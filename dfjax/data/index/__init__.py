@@ -1,0 +1,1 @@
+"""Which videos there are: records, data-set adapters, splits and the audit."""

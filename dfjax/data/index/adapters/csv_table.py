@@ -1,0 +1,143 @@
+"""Any videos listed in a CSV file: `path,label` and whatever else is known of them."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dfjax import FAKE, REAL
+from dfjax.data.faces.video import is_media
+from dfjax.data.index.adapters.foreign import read_text, safe_path
+from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
+from dfjax.data.index.adapters.listing import ABSENT, REFUSED, Listing, Problem, Row
+from dfjax.data.index.records import make_record
+from dfjax.errors import InputError, UsageError
+
+LABELS = {"0": REAL, "real": REAL, "1": FAKE, "fake": FAKE}
+SPLITS = {
+    **{name: name for name in ("train", "val", "test", "none")},
+    **{"": "none", "training": "train", "validation": "val", "valid": "val", "testing": "test"},
+}
+TEXTS = (
+    *("video_id", "dataset", "method", "target_id", "origin_id", "group", "pair_id"),
+    *("compression", "mask_path"),
+)
+LISTS = ("donor_ids", "identities")  # separated by semicolons
+KNOWN = ("path", "label", "split", *TEXTS, *LISTS)
+
+
+def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None) -> Listing:
+    """Returns the rows of a CSV file with the columns `path` and `label`.
+
+    `label` is 0, 1, real or fake. Further columns are those of the index (`video_id dataset method
+    split target_id donor_ids identities origin_id group pair_id compression mask_path`; lists are
+    separated by semicolons); others are left out. A path that is a folder is a video of face crops.
+
+    Args:
+        root: what paths are relative to; absolute ones have to lie below it.
+        table: the file; default the only .csv in `root`.
+        dataset: for rows that name none; default the file's name.
+
+    Raises:
+        UsageError: no such file, or a column missing.
+    """
+    file = _find_table(root, table)
+    rows, problems = [], []
+    reader = csv.DictReader(io.StringIO(read_text(file)), skipinitialspace=True)
+    names = [name.strip() for name in reader.fieldnames or ()]
+    if not {"path", "label"} <= set(names):
+        raise UsageError(f"{file} wants the columns path and label; it has {', '.join(names)}")
+    reader.fieldnames = names
+    base = root.resolve()
+    for number, entry in _entries(reader):
+        where = str(entry.get("path") or "")
+        try:
+            rows.append(_make_row(base, entry, dataset or file.stem))
+        except FileNotFoundError:
+            reason = f"line {number} of {file.name}: the file is absent"
+            problems.append(Problem(ABSENT, where, where, reason))
+        except InputError as error:
+            problems.append(
+                Problem(REFUSED, where, where, f"line {number} of {file.name}: {error}")
+            )
+    if not rows:
+        raise UsageError(f"none of the {len(problems)} rows of {file} can be used")
+    notes = [f"{file.name} has no column split: all videos are split none"]
+    notes = [] if "split" in names else notes
+    aside = [name for name in names if name not in KNOWN]
+    if aside:
+        notes.append(f"columns left out: {', '.join(aside)}")
+    return Listing(_name_apart(rows), notes, problems)
+
+
+def _find_table(root: Path, table: str | None) -> Path:
+    files = [Path(table)] if table else sorted(root.glob("*.csv"))
+    if len(files) != 1:
+        raise UsageError(f"{root} holds {len(files)} .csv files: name one with --table FILE")
+    if not files[0].is_file():
+        raise UsageError(f"no table {files[0]}")
+    return files[0]
+
+
+def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields line numbers and rows; a quote that never ends is no reason to stop.
+
+    Raises:
+        UsageError: a field too long to be one.
+    """
+    try:
+        for entry in reader:
+            yield reader.line_num, entry
+    except csv.Error as error:
+        raise UsageError(f"the table is damaged at line {reader.line_num}: {error}") from error
+
+
+def _make_row(base: Path, entry: dict[str, Any], dataset: str) -> Row:
+    values = {name: str(entry.get(name) or "").strip() for name in KNOWN}
+    path = safe_path(values["path"].removeprefix(f"{base}/"))
+    if values["mask_path"]:
+        values["mask_path"] = safe_path(values["mask_path"].removeprefix(f"{base}/"))
+    label = values["label"].casefold()
+    if label not in LABELS:
+        raise InputError(f"the label is {values['label']!r}, not 0, 1, real or fake")
+    split = SPLITS.get(values["split"].casefold())
+    if split is None:
+        raise InputError(f"the split is {values['split']!r}, not train, val, test or none")
+    fields: dict[str, Any] = {name: values[name] or None for name in TEXTS}
+    for name in LISTS:
+        parts = [part.strip() for part in values[name].split(";") if part.strip()]
+        fields[name] = parts or None
+    fields["dataset"] = fields["dataset"] or dataset
+    stem = str(PurePosixPath(path).with_suffix("")) if is_media(path) else path
+    fields["video_id"] = fields["video_id"] or f"{fields['dataset']}/{stem}"
+    if LABELS[label] == FAKE:
+        fields["method"] = fields["method"] or "fake"
+    elif fields["method"] not in (None, "real"):
+        raise InputError(f"a real video cannot have the method {fields['method']!r}")
+    row = fields | {"label": LABELS[label], "split": split, "root": str(base), "path": path}
+    return make_record(**row, **_frames(base / path))
+
+
+def _frames(place: Path) -> dict[str, Any]:
+    if place.is_dir():
+        images = find_frame_folders(place).get(".", [])
+        if not images:
+            raise InputError("a folder without images")
+        return describe_frames(place.resolve(), images)
+    if not place.exists():
+        raise FileNotFoundError(place)
+    return {}
+
+
+def _name_apart(rows: list[Row]) -> list[Row]:
+    """Gives a.mp4 and a.avi, which share the id that was made for them, their suffixes."""
+    counts = Counter(row["video_id"] for row in rows)
+    for row in rows:
+        made = f"{row['dataset']}/{PurePosixPath(row['path']).with_suffix('')}"
+        if counts[row["video_id"]] > 1 and row["video_id"] == made:
+            if row["group"] == row["video_id"]:
+                row["group"] = f"{row['dataset']}/{row['path']}"
+            row["video_id"] = f"{row['dataset']}/{row['path']}"
+    return rows

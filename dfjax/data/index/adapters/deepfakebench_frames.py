@@ -1,0 +1,150 @@
+"""Where the frames are that a JSON of DeepfakeBench names: in a tree of files, or in LMDB files.
+
+Paths are written with either slash, relative to `datasets/rgb`, to the checkout or to nothing that
+exists here any more; below the root their tail is what counts. Nothing outside of the root is read.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import lmdb
+
+from dfjax.data.index.adapters.foreign import safe_path
+from dfjax.data.index.adapters.frame_folders import describe_frames
+from dfjax.errors import InputError, UsageError
+from dfjax.files import atomic_path
+
+BASES = ("", "rgb", "datasets", "datasets/rgb")
+SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
+
+
+class FrameFinder:
+    """Finds the frames of videos below a root; those in LMDB files are written out as files."""
+
+    def __init__(self, root: Path, out: Path) -> None:
+        """Prepares the search; `out` is the folder of the index, for frames out of LMDB files."""
+        self._root, self.out = root.resolve(), out
+        self._stores: dict[str, lmdb.Environment | None] = {}
+        self._folders: dict[Path, frozenset[str]] = {}
+
+    def find(
+        self, video_id: str, dataset: str, frames: Sequence[Any]
+    ) -> tuple[dict[str, Any], int]:
+        """Returns the index columns of a video's frames, and how many frames are absent.
+
+        Raises:
+            InputError: a path leads outside of the root, or no frame is there.
+        """
+        paths = [self._clean(frame) for frame in frames]
+        if not paths:
+            raise InputError("has no frames")
+        files = self._find_files(paths)
+        if files:
+            folder = files[0].parent
+            names = [
+                file.relative_to(folder).as_posix() for file in files if folder in file.parents
+            ]
+            return describe_frames(folder, names), len(paths) - len(names)
+        store = self._open(dataset)
+        try:
+            found = list(self._read(store, dataset, paths)) if store is not None else []
+        except lmdb.Error as error:
+            raise InputError(f"its LMDB file is damaged: {error}") from error
+        if not found:
+            raise FileNotFoundError(f"none of its {len(paths)} frames is there")
+        return self._write(video_id, found), len(paths) - len(found)
+
+    def _clean(self, frame: Any) -> str:
+        text = str(frame).replace("\\", "/")
+        if isinstance(frame, str) and (text.startswith("/") or re.match(r"[A-Za-z]:/", text)):
+            parts = text.removeprefix(f"{self._root.as_posix()}/").split("/")
+            if ".." in parts or not self._find_tail("/".join(p for p in parts if p)):
+                raise InputError(f"{frame!r} leads outside of the data set")
+            return "/".join(part for part in parts if part and ":" not in part)
+        return safe_path(frame)
+
+    def _find_files(self, paths: list[str]) -> list[Path]:
+        first = next((tail for p in paths if (tail := self._find_tail(p))), None)
+        if first is None:
+            return []
+        base, dropped = first
+        inner = [path.split("/")[dropped:] for path in paths]
+        files = [base.joinpath(*parts) for parts in inner if parts]
+        return [file for file in files if file.name in self._list(file.parent)]
+
+    def _find_tail(self, path: str) -> tuple[Path, int] | None:
+        """Returns the folder, and how many leading parts to drop, so that the path exists."""
+        parts = path.split("/")
+        for dropped in range(len(parts) - 1):
+            for base in (self._root / name for name in BASES):
+                file = base.joinpath(*parts[dropped:])
+                if file.name in self._list(file.parent):
+                    return base, dropped
+        return None
+
+    def _list(self, folder: Path) -> frozenset[str]:
+        if folder not in self._folders:
+            if len(self._folders) > 1000:
+                self._folders.clear()
+            names = (p.name for p in folder.iterdir()) if folder.is_dir() else ()
+            self._folders[folder] = frozenset(names)
+        return self._folders[folder]
+
+    def _open(self, dataset: str) -> lmdb.Environment | None:
+        if dataset not in self._stores:
+            name = f"{dataset}_lmdb"
+            places = [self._root / base / name for base in ("", "lmdb", "datasets/lmdb")]
+            place = next((place for place in places if place.exists()), None)
+            self._stores[dataset] = None if place is None else _open_store(place)
+        return self._stores[dataset]
+
+    @staticmethod
+    def _read(
+        store: lmdb.Environment, dataset: str, paths: list[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        with store.begin() as transaction:
+            for path in paths:
+                data = next((d for k in _keys(dataset, path) if (d := transaction.get(k))), None)
+                if data:
+                    yield path, bytes(data)
+
+    def _write(self, video_id: str, found: list[tuple[str, bytes]]) -> dict[str, Any]:
+        folder = self.out / "frames" / safe_path(video_id)
+        names = {}
+        for path, data in found:
+            suffix = next((s for head, s in SUFFIXES.items() if data.startswith(head)), None)
+            if suffix is None:
+                raise InputError(f"{path} in the LMDB file is no PNG or JPEG image")
+            names[PurePosixPath(path).with_suffix(suffix).name] = data
+        for name, data in names.items():
+            with atomic_path(folder / name) as partial:
+                partial.write_bytes(data)
+        return describe_frames(folder, names) | {
+            "frames_dir": folder.relative_to(self.out).as_posix()
+        }
+
+
+def _open_store(place: Path) -> lmdb.Environment:
+    try:
+        return lmdb.open(str(place), subdir=place.is_dir(), readonly=True, lock=False)
+    except lmdb.Error as error:
+        raise UsageError(f"{place} is not a readable LMDB file: {error}") from error
+
+
+def _keys(dataset: str, path: str) -> Iterator[bytes]:
+    """Yields the keys a frame may have: the data set, a back-slash, and either slash after."""
+    parts = path.split("/")
+    after = parts.index(dataset) + 1 if dataset in parts else 0
+    rest = parts[after:]
+    for key in (
+        "\\".join([dataset, *rest]),
+        dataset + "\\" + "/".join(rest),
+        "/".join([dataset, *rest]),
+        "\\".join(rest),
+        "/".join(rest),
+    ):
+        data = key.encode(errors="surrogateescape")
+        if len(data) <= 511:  # LMDB's limit
+            yield data

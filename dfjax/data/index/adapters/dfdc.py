@@ -1,0 +1,124 @@
+"""DFDC (Dolhansky et al. 2020): the full Deepfake Detection Challenge data set.
+
+`[train/]dfdc_train_part_N/metadata.json` says for each file beside it `label` (REAL or FAKE) and,
+for fakes, the `original`; `test/labels.csv` and `validation/labels.csv` have `filename,label`, 1
+being fake. Files may lie in a `videos/` below.
+"""
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from dfjax import FAKE, REAL
+from dfjax.data.index.adapters.foreign import read_json, read_text, safe_path
+from dfjax.data.index.adapters.listing import (
+    ABSENT,
+    REFUSED,
+    UNLABELLED,
+    Listing,
+    Problem,
+    Row,
+    keep_pairs,
+    shorten,
+)
+from dfjax.data.index.adapters.walk import file_key, find_files, find_media
+from dfjax.data.index.records import make_record
+from dfjax.errors import InputError, UsageError
+
+DATASET = "dfdc"
+LABELS = {"real": REAL, "fake": FAKE, "0": REAL, "1": FAKE}
+LISTS = ("metadata.json", "labels.csv")
+SPLITS = {"test": "test", "validation": "val", "val": "val"}
+
+
+def list_dfdc(root: Path) -> Listing:
+    """Returns the rows of a DFDC tree, or of some parts of it.
+
+    The official split is by folder: `test/` and `validation/` if they are there, all training
+    parts for training. `group` is the original, with all fakes made from it, and is known of
+    training videos only; people are not named.
+
+    Args:
+        root: the folder of the parts, or one part.
+
+    Raises:
+        UsageError: no `metadata.json` or `labels.csv`, or one that cannot be read.
+    """
+    lists = find_files(root, lambda name: name in LISTS)
+    if not lists:
+        raise UsageError(f"{root} holds no metadata.json (training parts) or labels.csv (test)")
+    files = {file_key(f): f for f in find_media(root)}
+    rows: dict[str, Row] = {}
+    problems: list[Problem] = []
+    for name in lists:
+        folder = str(PurePosixPath(name).parent)
+        base = "" if folder == "." else f"{folder}/"
+        for entry, label, original in _read_list(root / name):
+            try:
+                path = base + safe_path(entry)
+                row = _make_row(path, label, original, files)
+                rows[row["video_id"]] = row | {"root": str(root.resolve())}
+            except FileNotFoundError as error:
+                problems.append(Problem(ABSENT, f"{DATASET}/{path}", path, f"{name}: {error}"))
+            except InputError as error:
+                problems.append(
+                    Problem(REFUSED, f"{DATASET}/{entry}", str(entry), f"{name}: {error}")
+                )
+    taken = {row["path"] for row in rows.values()}
+    for file in files.values():
+        if file not in taken:
+            reason = "no metadata.json or labels.csv names it: its label is unknown"
+            problems.append(Problem(UNLABELLED, f"{DATASET}/{file}", file, reason))
+    listed = list(rows.values())
+    _link_pairs(listed)
+    alone = keep_pairs(listed)
+    notes = [f"{len(alone)} fakes without their original: {shorten(alone)}"] if alone else []
+    return Listing(listed, notes, problems)
+
+
+def _read_list(file: Path) -> list[tuple[object, str, object]]:
+    """Returns the entries of a list: file name, label, and the original or None."""
+    if file.name == "metadata.json":
+        entries = read_json(file).items()
+        known = [(name, value if isinstance(value, dict) else {}) for name, value in entries]
+        return [(n, str(v.get("label")).casefold(), v.get("original")) for n, v in known]
+    reader = csv.DictReader(io.StringIO(read_text(file)))
+    if not {"filename", "label"} <= set(reader.fieldnames or ()):
+        raise UsageError(f"{file} wants the columns filename and label")
+    return [(row["filename"], str(row["label"]).strip().casefold(), None) for row in reader]
+
+
+def _make_row(path: str, label: str, original: object, files: dict[str, str]) -> Row:
+    if label not in LABELS:
+        raise InputError(f"the label is {label!r}, neither real nor fake")
+    file = files.get(file_key(path))
+    if file is None:
+        raise FileNotFoundError("listed but absent")
+    kind = LABELS[label]
+    stem = PurePosixPath(path).stem
+    origin = PurePosixPath(original).stem if kind == FAKE and isinstance(original, str) else stem
+    parts = path.split("/")[:-1]
+    split = next((SPLITS[part] for part in reversed(parts) if part in SPLITS), "train")
+    known = kind == REAL or bool(original)
+    return make_record(
+        video_id="/".join([DATASET, *(p for p in parts if p != "videos"), stem]),
+        dataset=DATASET,
+        label=kind,
+        method="dfdc" if kind == FAKE else "real",
+        split=split,
+        origin_id=origin if known else None,
+        group=f"{DATASET}/{origin}" if known else None,
+        path=file,
+    )
+
+
+def _link_pairs(rows: list[Row]) -> None:
+    """Sets `pair_id` to the real of the same origin; file names are unique over all parts."""
+    reals = {row["origin_id"]: row["video_id"] for row in rows if row["label"] == REAL}
+    counts = Counter(row["origin_id"] for row in rows if row["label"] == REAL)
+    for row in rows:
+        origin = row["origin_id"]
+        if row["label"] == FAKE and origin is not None:
+            known = origin in reals and counts[origin] == 1
+            row["pair_id"] = reals[origin] if known else f"{DATASET}/{origin}"

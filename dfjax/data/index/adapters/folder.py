@@ -1,0 +1,249 @@
+"""Any folder with `real/` and `fake/` inside, with or without `train/ val/ test/` above them.
+
+Where names tell the class instead, a pattern says which files are fake.
+"""
+
+import fnmatch
+import functools
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dfjax import FAKE, REAL
+from dfjax.data.faces.video import is_media, is_video
+from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
+from dfjax.data.index.adapters.listing import Listing, Row
+from dfjax.data.index.adapters.walk import find_media
+from dfjax.data.index.records import make_record
+from dfjax.errors import UsageError
+
+SPLITS = ("train", "val", "test")
+RATIOS = (0.8, 0.1, 0.1)
+
+
+CLASSES = ((REAL, "real"), (FAKE, "fake"))
+Find = Callable[[Path, list[Path]], dict[str, dict[str, Any]]]
+"""Returns the videos below a folder: relative path → columns of the index that it fills.
+
+Links must not lead into the folders that follow: those of the other class.
+"""
+
+
+def list_folder(
+    root: Path,
+    *,
+    dataset: str | None = None,
+    ratios: tuple[float, float, float] | None = None,
+    seed: int = 0,
+    fake_pattern: str | None = None,
+) -> Listing:
+    """Returns the rows of the videos and images below `real/` and `fake/`.
+
+    A first folder below `fake/` names the method (`fake/faceswap/…`), else it is `fake`. A fake
+    that carries the file name of exactly one real is taken as made from it: they are a pair, share
+    a group, and so stay in one split. Where `train/`, `val/` and `test/` hold `real/` and `fake/`
+    they are the splits; otherwise whole groups are dealt out by `ratios`, in the order of a hash
+    of (seed, group), the classes apart.
+
+    Args:
+        root: the folder.
+        dataset: its name in the index; default the folder's.
+        ratios: of train, val and test; default 0.8, 0.1, 0.1.
+        seed: of the dealing.
+        fake_pattern: what the paths of fakes match, all others being real; then no folders `real/`
+            and `fake/` are wanted. A text that the path holds, a glob (`*_fake.mp4`), or, with any
+            of `^ $ ( | +`, a backslash or `.*` in it, a regular expression.
+
+    Raises:
+        UsageError: a class is missing, or ratios are given where folders are the splits.
+    """
+    listing = _list_videos(root, dataset, ratios, seed, fake_pattern, _find_files)
+    images = sum(not is_video(row["path"]) for row in listing.rows)
+    if images:
+        listing.notes.append(
+            f"{images} images are taken for videos of one frame; if folders of them are the frames "
+            "of videos, --adapter frames keeps these together"
+        )
+    return listing
+
+
+def list_frames(
+    root: Path,
+    *,
+    dataset: str | None = None,
+    ratios: tuple[float, float, float] | None = None,
+    seed: int = 0,
+    fake_pattern: str | None = None,
+) -> Listing:
+    """Returns the rows of videos that are folders of face crops; otherwise like `list_folder`.
+
+    An image that lies in `real/` or `fake/` itself is a video of one frame.
+
+    Args:
+        root: the folder.
+        dataset: its name in the index; default the folder's.
+        ratios: of train, val and test; default 0.8, 0.1, 0.1.
+        seed: of the dealing.
+        fake_pattern: what the folders of fakes match.
+
+    Raises:
+        UsageError: as `list_folder`.
+    """
+    return _list_videos(root, dataset, ratios, seed, fake_pattern, _find_folders)
+
+
+def _list_videos(
+    root: Path,
+    dataset: str | None,
+    ratios: tuple[float, float, float] | None,
+    seed: int,
+    fake_pattern: str | None,
+    find: Find,
+) -> Listing:
+    name = dataset or root.resolve().name
+    splits = [split for split in SPLITS if (root / split).is_dir()]
+    if splits and ratios is not None:
+        raise UsageError(
+            f"{root} has the splits {', '.join(splits)} as folders: leave --ratios out"
+        )
+    rows = [
+        r for split in splits or [""] for r in _list_split(root, split, name, fake_pattern, find)
+    ]
+    for label, folder in CLASSES:
+        if all(row["label"] != label for row in rows):
+            where = f"in {folder}/" if fake_pattern is None else f"that are {folder} by the pattern"
+            raise UsageError(f"{root} holds no videos or images {where}")
+    notes = _pair_up(rows)
+    deal = None if splits else functools.partial(deal_splits, ratios=ratios or RATIOS, seed=seed)
+    if deal:
+        deal(rows)
+        parts = ", ".join(f"{s} {r:g}" for s, r in zip(SPLITS, ratios or RATIOS))
+        notes.append(f"no train/ val/ test/ folders: dealt out by group, {parts} (--ratios)")
+    return Listing(rows, notes, [], deal)
+
+
+def deal_splits(rows: list[Row], ratios: tuple[float, float, float], seed: int) -> None:
+    """Sets `split` of the rows: groups of a class mix, in hashed order, cut at the ratios.
+
+    Every split with a positive ratio gets a group of each kind as far as there are enough.
+    """
+    kinds: dict[str, set[int]] = {}
+    for row in rows:
+        kinds.setdefault(row["group"], set()).add(row["label"])
+    chosen: dict[str, str] = {}
+    for kind in ({REAL}, {FAKE}, {REAL, FAKE}):
+        groups = sorted((g for g in kinds if kinds[g] == kind), key=lambda g: _hash(seed, g))
+        names = [s for s, n in zip(SPLITS, _quotas(len(groups), ratios)) for _ in range(n)]
+        chosen |= dict(zip(groups, names))
+    for row in rows:
+        row["split"] = chosen[row["group"]]
+
+
+def _quotas(n: int, ratios: tuple[float, float, float]) -> list[int]:
+    """Returns how many of `n` go to each split: rounded, at least one where there are enough."""
+    total = sum(ratios)
+    least = [int(r > 0 and n >= sum(q > 0 for q in ratios)) for r in ratios]
+    counts = [max(low, round(n * r / total)) for low, r in zip(least, ratios)]
+    while (excess := sum(counts) - n) != 0:
+        largest = max(range(3), key=lambda i: counts[i] if excess > 0 else ratios[i])
+        counts[largest] -= 1 if excess > 0 else -1
+    return counts
+
+
+def _hash(seed: int, group: str) -> str:
+    return hashlib.sha256(f"{seed}:{group}".encode(errors="surrogateescape")).hexdigest()
+
+
+def _list_split(
+    root: Path, split: str, dataset: str, fake_pattern: str | None, find: Find
+) -> list[Row]:
+    if fake_pattern is None:
+        places = [(label, PurePosixPath(split, folder)) for label, folder in CLASSES]
+        is_fake = None
+    else:
+        places, is_fake = [(REAL, PurePosixPath(split))], make_matcher(fake_pattern)
+    rows = []
+    for label, place in places:
+        apart = [root / other for _, other in places if other != place]
+        videos = find(root / place, apart) if (root / place).is_dir() else {}
+        stems = Counter(_stem(file) for file in videos)
+        for file, fields in videos.items():
+            kind = int(is_fake(file)) if is_fake else label
+            unique = (
+                _stem(file) if stems[_stem(file)] == 1 else file
+            )  # a.mp4 beside a.avi keep their suffixes
+            inner = PurePosixPath(file).parts
+            fake_method = inner[0] if len(inner) > 1 and is_fake is None else "fake"
+            rows.append(
+                make_record(
+                    video_id=str(PurePosixPath(dataset, place, unique)),
+                    dataset=dataset,
+                    label=kind,
+                    method=fake_method if kind == FAKE else "real",
+                    split=split or "none",
+                    root=str(root.resolve()),
+                    path=str(place / file),
+                    **fields,
+                )
+            )
+    return rows
+
+
+def make_matcher(pattern: str) -> Callable[[str], bool]:
+    """Returns whether a path matches: a text in it, a glob, or a regular expression.
+
+    Raises:
+        UsageError: a regular expression that is none.
+    """
+    if re.search(r"[\^$(|+\\]|\.\*", pattern):
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"--fake-pattern {pattern!r} is not valid: {error}") from error
+        return lambda path: expression.search(path) is not None
+    if not re.search(r"[*?[]", pattern):
+        return lambda path: pattern in path
+    return lambda path: any(
+        fnmatch.fnmatchcase(text, pattern) for text in (path, path.rsplit("/", 1)[-1])
+    )
+
+
+def _find_files(folder: Path, apart: list[Path]) -> dict[str, dict[str, Any]]:
+    return {file: {} for file in find_media(folder, apart)}
+
+
+def _find_folders(folder: Path, apart: list[Path]) -> dict[str, dict[str, Any]]:
+    base = folder.resolve()
+    found: dict[str, dict[str, Any]] = {}
+    for inner, names in find_frame_folders(folder, apart).items():
+        if inner == ".":
+            found |= {name: describe_frames(base, [name]) for name in names}
+        else:
+            found[inner] = describe_frames(base / inner, names)
+    return found
+
+
+def _pair_up(rows: list[Row]) -> list[str]:
+    reals: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["label"] == REAL:
+            reals.setdefault(_pair_key(row), []).append(row["video_id"])
+    pairs = 0
+    for row in rows:
+        same = reals.get(_pair_key(row), [])
+        if row["label"] == FAKE and len(same) == 1:
+            row["pair_id"] = row["group"] = same[0]
+            pairs += 1
+    return [f"{pairs} fakes are paired with the real of the same file name"] if pairs else []
+
+
+def _pair_key(row: Row) -> tuple[str, str]:
+    return row["split"], _stem(PurePosixPath(row["path"]).name)
+
+
+def _stem(path: str) -> str:
+    """Returns a path without the suffix of a media file; a folder `id0.a` keeps its dot."""
+    return str(PurePosixPath(path).with_suffix("")) if is_media(path) else path

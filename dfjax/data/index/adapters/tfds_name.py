@@ -1,0 +1,157 @@
+"""Any TFDS data set of videos or images with a label, read without TensorFlow.
+
+`tfds:NAME` is looked for below the root, as TFDS lays it out: `NAME/[CONFIG/]VERSION/`. An example
+has a `label` and its frames: an image, a sequence of images, or encoded ones.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dfjax import FAKE, REAL
+from dfjax.data.index.adapters.foreign import safe_path
+from dfjax.data.index.adapters.listing import REFUSED, Listing, Problem, Row
+from dfjax.data.index.records import make_record
+from dfjax.errors import InputError, UsageError
+from dfjax.files import atomic_path
+
+SPLITS = {"train": "train", "validation": "val", "val": "val", "valid": "val", "test": "test"}
+FRAMES = ("frames", "video", "clip", "images", "faces", "crops", "image", "face")
+TEXTS = ("method", "target_id", "origin_id", "group", "pair_id", "compression")
+SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
+
+
+def list_tfds(root: Path, *, name: str, out: Path) -> Listing:
+    """Returns the rows of a TFDS data set; its frames are written below `out`, ready to pack.
+
+    Features named like columns of the index (`video_id method target_id origin_id group pair_id
+    compression`) are taken over, `frame_indices` too; examples that share a `video_id` are
+    consecutive parts of one video.
+
+    Args:
+        root: TFDS's data folder.
+        name: of the data set, with its config if it has several.
+        out: the folder of the index.
+
+    Raises:
+        UsageError: there is no such data set, or it lacks a label or frames.
+    """
+    import tensorflow_datasets as tfds
+
+    folder = _find_folder(root, name)
+    builder = tfds.builder_from_directory(folder)
+    features = builder.info.features
+    key = next((k for k in FRAMES if k in features), None)
+    if key is None or "label" not in features:
+        raise UsageError(
+            f"{folder} has the features {', '.join(features)}: wanted are label and one of "
+            f"{', '.join(FRAMES)}"
+        )
+    labels = _read_labels(getattr(features["label"], "names", None), folder)
+    rows: dict[str, Row] = {}
+    problems: list[Problem] = []
+    for split in builder.info.splits:
+        for number, example in enumerate(builder.as_data_source(split)):
+            default = f"{name}/{split}/{number:06d}"
+            try:
+                _add(rows, _describe(example, default, name, split, labels), example, key, out)
+            except InputError as error:
+                problems.append(Problem(REFUSED, default, str(folder), str(error)))
+    notes = [f"splits of {folder}: {', '.join(builder.info.splits)}"]
+    if getattr(features["label"], "names", None) is None:
+        notes.append("its labels are numbers without names: 1 was taken as fake")
+    return Listing(list(rows.values()), notes, problems)
+
+
+def _find_folder(root: Path, name: str) -> Path:
+    place = root / safe_path(name.replace(":", "/"))
+    found = sorted(path.parent for path in place.rglob("dataset_info.json"))
+    if not found:
+        raise UsageError(f"no TFDS data set {name} in {root}: there is no {place}/…/VERSION/")
+    configs = {path.parent for path in found}
+    if len(configs) > 1:
+        names = ", ".join(str(path.relative_to(root)) for path in sorted(configs))
+        raise UsageError(f"{name} has several configs: name one of {names}")
+    return max(found, key=_version)
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdecimal() else -1 for part in folder.name.split("."))
+
+
+def _read_labels(names: list[str] | None, folder: Path) -> dict[int, int]:
+    """Returns the number that an example has → our label."""
+    if names is None:
+        return {0: REAL, 1: FAKE}
+    known = {"real": REAL, "fake": FAKE}
+    if any(name.casefold() not in known for name in names):
+        raise UsageError(f"{folder} has the classes {', '.join(names)}: wanted are real and fake")
+    return {number: known[name.casefold()] for number, name in enumerate(names)}
+
+
+def _describe(
+    example: Mapping[str, Any], default: str, name: str, split: str, labels: dict[int, int]
+) -> dict[str, Any]:
+    number = int(example["label"])
+    if number not in labels:
+        raise InputError(f"the label is {number}, not 0 or 1")
+    texts = {column: _text(example.get(column)) for column in (*TEXTS, "video_id")}
+    fields = {k: v for k, v in texts.items() if v}
+    label = labels[number]
+    fields["method"] = "real" if label == REAL else fields.get("method", "fake")
+    return {
+        "video_id": default,
+        **fields,
+        "dataset": name.split("/")[0].split(":")[0],
+        "label": label,
+        "split": SPLITS.get(split, "none"),
+    }
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
+
+
+def _add(
+    rows: dict[str, Row], fields: dict[str, Any], example: Mapping[str, Any], key: str, out: Path
+) -> None:
+    """Writes an example's frames and makes its row, or lengthens that of its first part."""
+    video_id = fields["video_id"]
+    place = Path("frames", safe_path(video_id))
+    frames = list(_encode(example[key]))
+    if not frames:
+        raise InputError("has no frames")
+    old = rows.get(video_id)
+    start = old["frame_indices"][-1] + 1 if old else 0
+    given = np.asarray(example.get("frame_indices", ())).tolist()
+    indices = given if len(given) == len(frames) else list(range(start, start + len(frames)))
+    names = [f"{index:06d}{suffix}" for index, (suffix, _) in zip(indices, frames)]
+    for file, (_, data) in zip(names, frames):
+        with atomic_path(out / place / file) as partial:
+            partial.write_bytes(data)
+    if old is None:
+        spot = {"root": str(out.resolve()), "path": place.as_posix()}
+        row = make_record(**fields, **spot, frames_dir=place.as_posix(), frame_indices=[])
+        old = rows[video_id] = row | {"frame_names": []}
+    old["frame_indices"] += indices
+    old["frame_names"] += names
+
+
+def _encode(value: Any) -> Iterator[tuple[str, bytes]]:
+    """Yields the suffix and the bytes of every image in a feature: arrays, or encoded ones."""
+    if isinstance(value, np.ndarray) and value.ndim == 3 and value.dtype == np.uint8:
+        value = [value]
+    for image in [value] if isinstance(value, bytes) else value:
+        if isinstance(image, bytes):
+            suffix = next((s for head, s in SUFFIXES.items() if image.startswith(head)), None)
+            if suffix is None:
+                raise InputError("its frames are encoded, but neither PNG nor JPEG")
+            yield suffix, image
+        elif getattr(image, "ndim", 0) == 3 and image.dtype == np.uint8:
+            coded = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            yield ".png", cv2.imencode(".png", coded)[1].tobytes()
+        else:
+            raise InputError("its frames are neither images nor encoded ones")

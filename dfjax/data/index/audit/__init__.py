@@ -1,0 +1,185 @@
+"""The auditor: what about a data set would make results wrong, said before anyone trains on it.
+
+`audit` looks at an index, its files and a few crops of every video; `RULES` turn what it saw into
+findings. A finding of severity `error` means: numbers from these data will mislead.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import dfjax
+from dfjax.data.index.audit import balance, duplicates, files, leaks, properties, shortcut
+from dfjax.data.index.audit.duplicates import Match
+from dfjax.data.index.audit.faces import look, make_file_reader, make_pack_reader
+from dfjax.data.index.audit.findings import (
+    SEVERITIES,
+    Evidence,
+    Finding,
+    Problem,
+    Rule,
+    make_finding,
+)
+from dfjax.data.index.audit.shortcut import Probe
+from dfjax.data.index.error_log import read_errors
+from dfjax.data.index.records import find_index, read_index
+from dfjax.data.store.feature_pack import open_crops
+from dfjax.data.store.pack_builder import Track
+from dfjax.data.store.pack_reader import MANIFEST
+from dfjax.errors import UsageError, unknown
+
+
+def not_seen(evidence: Evidence) -> Iterator[Finding]:
+    """Says what could not be checked because it is not known."""
+    index = evidence.index
+    if evidence.faces is None:
+        message = "no face crops at hand: likeness and light are not checked (`dfjax data extract`)"
+        yield make_finding("faces_not_checked", "info", message)
+    for column, what in (("identities", "people"), ("origin_id", "recordings")):
+        empty = index[column].map(lambda v: v is None or v != v or len(v) == 0)
+        if empty.any():
+            message = f"{what} unknown for {int(empty.sum())} of {len(index)} videos: {column}"
+            yield make_finding(f"{column}_unknown", "info", message)
+
+
+RULES: tuple[Rule, ...] = (
+    leaks.identities,
+    leaks.origins,
+    leaks.videos,
+    leaks.groups,
+    leaks.label_conflicts,
+    leaks.copies,
+    files.file_problems,
+    balance.small_class,
+    balance.class_missing,
+    balance.class_balance,
+    balance.method_balance,
+    balance.sources,
+    properties.lengths,
+    properties.numbers,
+    properties.categories,
+    properties.shifts,
+    not_seen,
+)
+ACCEPTABLE = (
+    "identity_across_splits", "origin_across_splits", "video_across_splits",
+    "group_across_splits", "near_duplicate_across_splits", "label_conflict", "length_by_class",
+    "shortcut_probe", "one_source_per_class", *(c for c in files.MESSAGES if "file" in c),
+)  # fmt: skip
+"""Codes that can be of severity `error`, and so accepted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """Everything that one audit found.
+
+    Attributes:
+        findings: errors first.
+        evidence: what the rules looked at.
+        probe: result of the shortcut probe.
+        matches: the same moment in two splits, best match first.
+        index_sha256: of the index file.
+    """
+
+    findings: list[Finding]
+    evidence: Evidence
+    probe: Probe
+    matches: list[Match]
+    index_sha256: str
+
+
+def audit(
+    index: str | os.PathLike[str],
+    *,
+    split: Sequence[str] | None = None,
+    deep: bool = False,
+    workers: int = 1,
+    time_limit: float = 120.0,
+    track: Track = lambda items, *, total, what: items,
+) -> Audit:
+    """Returns the audit of an index file, of its files and of its crops (or of its pack).
+
+    Args:
+        index: the Parquet file, or the folder it is in.
+        split: of each video, in place of the index's.
+        deep: open every source video again, also those that were probed for the index.
+        workers: processes that open videos.
+        time_limit: seconds for one video.
+        track: shows progress.
+
+    Raises:
+        UsageError: no readable index, or an empty one.
+    """
+    path = find_index(index)
+    table = read_index(path)
+    if not len(table):
+        raise UsageError(f"{path} has no videos")
+    if split is not None:
+        table["split"] = list(split)
+    problems = [
+        Problem("left_out", entry["video_id"], entry["error"]) for entry in read_errors(path.parent)
+    ]
+    table, found = files.check_sources(
+        table, deep=deep, workers=workers, time_limit=time_limit, track=track
+    )
+    if (path.parent / MANIFEST).is_file():  # crops were checked when they were packed
+        crops = open_crops(path.parent)
+        faces, errors = look(table, make_pack_reader(crops), track) if crops else (None, {})
+    else:
+        found += files.check_crops(table, path.parent, track)
+        faces, errors = look(table, make_file_reader(table, path.parent), track)
+    listed = {problem.video_id for problem in found}
+    names = table["video_id"].tolist()
+    found += [
+        Problem("unreadable_file", names[row], error)
+        for row, error in errors.items()
+        if names[row] not in listed
+    ]
+    evidence = Evidence(table, properties.describe(table, faces), faces, problems + found)
+    probe = shortcut.run_probe(evidence)
+    matches = duplicates.find_matches(evidence)
+    rules = (*RULES, duplicates.make_rule(matches), shortcut.make_rule(probe))
+    findings = [finding for rule in rules for finding in rule(evidence)]
+    findings.sort(key=lambda finding: SEVERITIES.index(finding["severity"]))
+    return Audit(findings, evidence, probe, matches, hash_index(path))
+
+
+def hash_index(path: Path) -> str:
+    """Returns the SHA-256 of an index file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_accepted(codes: Sequence[str]) -> None:
+    """Raises a `UsageError` for a code that no error has."""
+    for code in codes:
+        if code not in ACCEPTABLE:
+            raise unknown("finding to accept", code, ACCEPTABLE)
+
+
+def refused(findings: Iterable[Finding], accepted: Sequence[str]) -> list[Finding]:
+    """Returns the errors that nobody accepted."""
+    return [f for f in findings if f["severity"] == "error" and f["code"] not in accepted]
+
+
+def to_json(result: Audit, accepted: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns the content of `audit.json`."""
+    evidence, probe = result.evidence, result.probe
+    index = evidence.index
+    return {
+        "findings": result.findings,
+        "accepted": sorted(set(accepted)),
+        "n": {"videos": len(index), **balance.count_classes(index)},
+        "frames": properties.summarise_lengths(evidence),
+        "shortcut_probe": {
+            "auc": probe.auc, "importance": probe.importance, "note": probe.note or None
+        },
+        "properties": properties.summarise(evidence),
+        "index_sha256": result.index_sha256,
+        "version": dfjax.__version__,
+        "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip

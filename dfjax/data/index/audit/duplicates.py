@@ -1,0 +1,151 @@
+"""Faces of one moment in two splits, found however the file was cut, scaled or re-encoded.
+
+A face is described by the low spatial frequencies of its crop without the lowest, which hold only
+light and the oval that all faces share. Signs of 64 of them are hashed in four bands; faces that
+share a band are compared, and count as the same when their descriptions correlate. That finds what
+comparing all with all would find, but scales to hundreds of thousands of videos.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.fft import dctn
+
+from dfjax.data.index.audit.faces import SHOTS, Faces
+from dfjax.data.index.audit.findings import Evidence, Finding, Rule, make_finding, name_some
+from dfjax.data.index.splits import PARTS
+
+SAME = 0.95  # correlation from which two crops show the same moment
+BANDS, BITS = 4, 16
+LOWEST = 6  # coefficients with u + v below 3 are left out
+DIMENSIONS = 160
+FLAT = 24.0  # norm below which a crop shows nothing (a black frame)
+BLOCK = 1024  # faces compared at a time
+
+
+class Match(NamedTuple):
+    """Two crops of different splits that show the same moment.
+
+    Rows are positions in the index; shots number the crops that were looked at.
+    """
+
+    row: int
+    shot: int
+    other_row: int
+    other_shot: int
+    correlation: float
+
+
+def make_rule(matches: Sequence[Match]) -> Rule:
+    """Returns the rule that turns the matches into a finding."""
+
+    def near_duplicates(evidence: Evidence) -> Iterable[Finding]:
+        """Fires when two splits show the same face at the same moment, and nothing else said so."""
+        if not matches:
+            return
+        names = evidence.index["video_id"].to_numpy(object)
+        ids = {names[row] for match in matches for row in (match.row, match.other_row)}
+        examples = (f"{names[m.row]} = {names[m.other_row]} ({m.correlation:.3f})" for m in matches)
+        message = (
+            f"the same face at the same moment in two splits: {len(matches)} pairs of videos, "
+            f"{name_some(examples)}; give them one `group` and split by it, or leave them out"
+        )
+        code = "near_duplicate_across_splits"
+        yield make_finding(code, "error", message, ids, figure="near_duplicates")
+
+    return near_duplicates
+
+
+def find_matches(evidence: Evidence) -> list[Match]:
+    """Returns the best match of every pair of videos in different splits, best first.
+
+    Videos that are known to share a group, a recording, a person or a file are left out: other
+    findings are about them.
+    """
+    faces, index = evidence.faces, evidence.index
+    if faces is None:
+        return []
+    sides_of = {name: number for number, name in enumerate(PARTS)}
+    split = index["split"].map(sides_of).fillna(-1).to_numpy(np.int64)[faces.row]
+    used = np.flatnonzero(split >= 0)
+    if len(np.unique(split[used])) < 2:
+        return []
+    described, usable = describe_faces(faces, used)
+    shots = np.tile(np.arange(SHOTS), len(used))[usable]
+    rows = np.repeat(faces.row[used], SHOTS)[usable]
+    sides = np.repeat(split[used], SHOTS)[usable]
+    best: dict[tuple[int, int], Match] = {}
+    for a, b, correlation in _compare(described, sides):
+        low, high = (a, b) if rows[a] < rows[b] else (b, a)
+        key = int(rows[low]), int(rows[high])
+        if key not in best or correlation > best[key].correlation:
+            best[key] = Match(key[0], int(shots[low]), key[1], int(shots[high]), correlation)
+    told = _Relations(index)
+    found = [match for match in best.values() if not told.related(match.row, match.other_row)]
+    return sorted(found, key=lambda match: (-match.correlation, match.row, match.other_row))
+
+
+def describe_faces(
+    faces: Faces, used: Int[np.ndarray, "U"]
+) -> tuple[Float[np.ndarray, "F D"], Int[np.ndarray, "F"]]:
+    """Returns unit vectors whose products are correlations, and which crops have one.
+
+    Crops are numbered over the videos `used`, SHOTS of each.
+    """
+    side = faces.patches.shape[-1]
+    u, v = np.divmod(np.arange(side * side), side)
+    order = np.lexsort((u, u + v))[LOWEST : LOWEST + DIMENSIONS]
+    parts = []
+    for start in range(0, len(used), BLOCK):
+        patches = faces.patches[used[start : start + BLOCK]].reshape(-1, side, side)
+        spectrum = dctn(patches.astype(np.float32), axes=(1, 2), norm="ortho")
+        parts.append(spectrum.reshape(len(patches), -1)[:, order])
+    vectors = np.concatenate(parts)
+    norm = np.linalg.norm(vectors, axis=1)
+    usable = np.flatnonzero(norm > FLAT)
+    return vectors[usable] / norm[usable, None], usable
+
+
+def _compare(
+    described: Float[np.ndarray, "F D"], sides: Int[np.ndarray, "F"]
+) -> Iterator[tuple[int, int, float]]:
+    """Yields pairs of crops on different sides that share a band and correlate."""
+    signs = described > 0
+    for band in range(BANDS):
+        # Bits of a band lie apart in frequency, so that one disturbance does not hit them all.
+        code = signs[:, band : band + BANDS * BITS : BANDS] @ (1 << np.arange(BITS))
+        order = np.argsort(code, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(code[order]) != 0])
+        sorted_sides = sides[order]
+        low = np.minimum.reduceat(sorted_sides, starts)
+        high = np.maximum.reduceat(sorted_sides, starts)
+        ends = np.r_[starts[1:], len(order)]
+        for place in np.flatnonzero(low != high):
+            yield from _compare_bucket(described, sides, order[starts[place] : ends[place]])
+
+
+def _compare_bucket(
+    described: Float[np.ndarray, "F D"], sides: Int[np.ndarray, "F"], members: Int[np.ndarray, "n"]
+) -> Iterator[tuple[int, int, float]]:
+    for start in range(0, len(members), BLOCK):
+        some = members[start : start + BLOCK]
+        products = described[some] @ described[members].T
+        apart = sides[some][:, None] < sides[members]  # each pair once
+        for i, j in zip(*np.nonzero((products >= SAME) & apart)):
+            yield int(some[i]), int(members[j]), float(products[i, j])
+
+
+class _Relations:
+    """Whether two rows are known to belong together."""
+
+    def __init__(self, index: pd.DataFrame) -> None:
+        self._columns = [index[name].to_numpy(object) for name in ("group", "origin_id", "sha256")]
+        self._people = index["identities"].to_numpy(object)
+
+    def related(self, a: int, b: int) -> bool:
+        same = any(column[a] == column[b] and pd.notna(column[a]) for column in self._columns)
+        people = [set(p) if isinstance(p, list) else set() for p in self._people[[a, b]]]
+        return same or bool(people[0] & people[1])

@@ -1,0 +1,131 @@
+"""Small pictures of a few face crops of every video: enough for statistics and for likeness."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, UInt8
+
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.errors import InputError, UsageError
+
+SHOTS = 3
+"""Crops per video, at 1/6, 1/2 and 5/6 of it: an edited copy still shares one of them."""
+
+SIDE = 32
+_REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+class Faces(NamedTuple):
+    """What was seen of the videos that have readable crops.
+
+    Attributes:
+        row: position of each in the index.
+        patches: grey pictures of its crops.
+        colour: mean of red, green and blue over the crops, 0 to 255.
+        contrast: standard deviation of grey over the crops.
+        content: hash of the crops as stored.
+    """
+
+    row: Int[np.ndarray, "M"]
+    patches: UInt8[np.ndarray, "M shots side side"]
+    colour: Float[np.ndarray, "M 3"]
+    contrast: Float[np.ndarray, "M"]
+    content: list[str]
+
+
+Read = Callable[[int], tuple[list[np.ndarray], str]]
+"""`read(row)` returns some crops of a video, RGB, and a hash of them as stored."""
+
+
+def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, dict[int, str]]:
+    """Returns what is seen of all videos with crops, and why some could not be read, by row."""
+    rows = np.flatnonzero(has_crops(index))
+
+    def look_at(row: int) -> tuple[np.ndarray, np.ndarray, str] | str:
+        try:
+            crops, content = read(row)
+        except (OSError, ValueError, KeyError, cv2.error, InputError, UsageError) as error:
+            return str(error) or type(error).__name__
+        small = np.stack([cv2.resize(c, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for c in crops])
+        grey = np.stack([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY) for c in small])
+        return grey, small.mean((0, 1, 2)), content
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        seen = list(
+            track(threads.map(look_at, rows.tolist()), total=len(rows), what="looking at faces")
+        )
+    errors = {int(row): one for row, one in zip(rows, seen) if isinstance(one, str)}
+    good = [(row, one) for row, one in zip(rows, seen) if not isinstance(one, str)]
+    if not good:
+        return None, errors
+    faces = Faces(
+        row=np.array([row for row, _ in good], np.int64),
+        patches=np.stack([one[0] for _, one in good]),
+        colour=np.stack([one[1] for _, one in good]),
+        contrast=np.array([one[0].std() for _, one in good]),
+        content=[one[2] for _, one in good],
+    )
+    return faces, errors
+
+
+def has_crops(index: pd.DataFrame) -> pd.Series:
+    """Returns for each row whether it names crops."""
+    return index["frames_dir"].notna() & index["frame_indices"].map(bool)
+
+
+def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
+    """Returns the reader of crops that are files below `folder`, decoded no larger than needed."""
+    named = has_crops(index)
+    rows = dict(zip(np.flatnonzero(named), index[named].itertuples()))
+    reduction = _find_reduction(rows.values(), folder)
+
+    def read(row: int) -> tuple[list[np.ndarray], str]:
+        paths = frame_paths(folder, rows[row])
+        digest, crops = hashlib.sha1(usedforsecurity=False), []
+        for place in _places(len(paths)):
+            data = paths[place].read_bytes()
+            digest.update(data)
+            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction])
+            if bgr is None:
+                raise ValueError(f"{paths[place].name} cannot be decoded")
+            crops.append(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        return crops, digest.hexdigest()
+
+    return read
+
+
+def make_pack_reader(pack: FrameStore) -> Read:
+    """Returns the reader of the crops of a pack."""
+
+    def read(row: int) -> tuple[list[np.ndarray], str]:
+        numbers = pack.frame_numbers(row)
+        crops = pack.read(row, numbers[_places(len(numbers))])
+        return list(crops), hashlib.sha1(crops.tobytes(), usedforsecurity=False).hexdigest()
+
+    return read
+
+
+def _places(n: int) -> list[int]:
+    return [int(n * (2 * shot + 1) / (2 * SHOTS)) for shot in range(SHOTS)]
+
+
+def _find_reduction(rows: Iterable[Any], folder: Path) -> int:
+    """The power of two by which JPEG may be decoded smaller: crops stay at least 64 px wide."""
+    for row in rows:
+        image = cv2.imread(os.fspath(frame_paths(folder, row)[0]))
+        if image is not None:
+            return max((f for f in _REDUCED if min(image.shape[:2]) // f >= 2 * SIDE), default=1)
+    return 1

@@ -1,0 +1,187 @@
+"""An index and its crops as DeepfakeBench reads them (Yan et al. 2023).
+
+`OUT/datasets/rgb/DATASET/…/frames/VIDEO/%03d.png` and `OUT/preprocessing/dataset_json/DATASET.json`
+lie as in its checkout, where its loader finds them. Paths begin with `./`: to anything else it
+prefixes a folder and a back-slash, which only Windows takes for a separator. Each video carries its
+whole row of the index under the key `dfjax`, which DeepfakeBench does not look at.
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from dfjax import REAL
+from dfjax.data.index.adapters.deepfakebench import OURS, SPLITS
+from dfjax.data.index.adapters.deepfakebench_names import NAMES, NESTED, Names, find_names
+from dfjax.data.index.adapters.foreign import safe_path
+from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.errors import InputError, UsageError
+from dfjax.files import atomic_path
+
+RGB = "datasets/rgb"
+TABLES = "preprocessing/dataset_json"
+OWN_TABLES = ("FF-DF", "FF-F2F", "FF-FS", "FF-NT")  # besides, each method of FF++ has a file
+FF_TOPS = {"youtube": "original_sequences", "actors": "original_sequences"}
+THREADS = 4  # encoding PNG is the work
+
+Tables = dict[str, dict[str, dict[str, Any]]]
+
+
+class ExportReport(NamedTuple):
+    """What was written, and what could not be."""
+
+    videos: int
+    frames: int
+    tables: list[str]
+    labels: dict[str, int]  # those DeepfakeBench does not know
+    errors: list[dict[str, str]]
+
+
+def export_deepfakebench(
+    index: pd.DataFrame,
+    folder: Path,
+    out: Path,
+    *,
+    track: Track = lambda items, *, total, what: items,
+) -> ExportReport:
+    """Writes crops as PNG files and the JSON files that name them.
+
+    Videos without a split go into all three, as DeepfakeBench does it.
+
+    Args:
+        index: with crops.
+        folder: where the index file lies.
+        out: a new or empty folder, or one of an earlier export.
+        track: shows progress.
+
+    Raises:
+        UsageError: the index names no crops, none is readable, or `out` holds something else.
+    """
+    rows = list(index.itertuples())
+    if index["frames_dir"].isna().all():
+        raise UsageError("the index names no face crops: run `dfjax data extract` on it first")
+    if out.exists() and any(p.name not in ("datasets", "preprocessing") for p in out.iterdir()):
+        raise UsageError(f"{out} holds other files; choose an empty folder with --out")
+    with ThreadPoolExecutor(THREADS) as threads:
+        results = threads.map(lambda row: _write_video(row, folder, out), rows)
+        written = list(track(results, total=len(rows), what="videos"))
+    records = json.loads(index.to_json(orient="records", double_precision=15))
+    tables: Tables = {}
+    for position, (row, (frames, _)) in enumerate(zip(rows, written)):
+        if frames:
+            kept = {"position": position, "row": _strip(records[position])}
+            _enter(tables, row, frames, kept)
+    if not tables:
+        raise UsageError(f"none of the crops can be read: {written[0][1][0]}")
+    _add_method_tables(tables)
+    _fill_levels(tables)
+    for name, classes in tables.items():
+        with atomic_path(out / TABLES / f"{name}.json") as partial:
+            partial.write_text(json.dumps({name: classes}))
+    errors = [
+        {"video_id": row.video_id, "path": str(row.frames_dir), "stage": "export", "error": error}
+        for row, (_, found) in zip(rows, written)
+        for error in found
+    ]
+    return ExportReport(
+        videos=sum(bool(frames) for frames, _ in written),
+        frames=sum(len(frames) for frames, _ in written),
+        tables=sorted(tables),
+        labels=_find_new_labels(index["dataset"].unique().tolist()),
+        errors=errors,
+    )
+
+
+def place_frames(video_id: str, dataset: str) -> PurePosixPath:
+    """Returns where the frames of a video belong below the checkout; unique, as the id is."""
+    name = find_names(dataset).dataset
+    parts = safe_path(video_id).split("/")
+    parts = parts[1:] if len(parts) > 1 else parts
+    top = []
+    if dataset in ("ffpp", "dfd"):
+        name = "FaceForensics++"
+        top = [FF_TOPS.get(parts[0], "manipulated_sequences")]
+    return PurePosixPath(RGB, name, *top, *parts[:-1], "frames", parts[-1])
+
+
+def _write_video(row: Any, folder: Path, out: Path) -> tuple[list[str], list[str]]:
+    """Returns the paths of the frames that were written, and what was wrong with the others."""
+    if not isinstance(row.frames_dir, str) or not row.frame_indices:
+        return [], ["no face crops were extracted"]
+    try:
+        place = place_frames(row.video_id, row.dataset)
+    except InputError as error:
+        return [], [f"its video_id cannot name a folder: {error}"]
+    (out / place).mkdir(parents=True, exist_ok=True)
+    frames, errors = [], []
+    for index, file in zip(row.frame_indices, frame_paths(folder, row)):
+        data = np.fromfile(file, np.uint8) if file.is_file() else np.zeros(0, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        if image is None:
+            errors.append(f"{file.name}: missing or damaged")
+            continue
+        target = place / f"{index:03d}.png"
+        cv2.imencode(".png", image)[1].tofile(out / target)
+        frames.append(f"./{target}")
+    return frames, errors
+
+
+def _strip(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row without what says where its crops are."""
+    away = ("frames_dir", "frame_names", "frame_indices")
+    return {name: value for name, value in record.items() if name not in away}
+
+
+def _enter(tables: Tables, row: Any, frames: list[str], kept: dict[str, Any]) -> None:
+    names = find_names(row.dataset)
+    table = "FaceShifter" if row.method == "FaceShifter" else names.dataset
+    class_name = _class_name(names, row)
+    parts = row.video_id.split("/")
+    for split in SPLITS if row.split == "none" else (row.split,):
+        level = tables.setdefault(table, {}).setdefault(class_name, {}).setdefault(split, {})
+        if table in NESTED:
+            level = level.setdefault(_compression(row), {})
+        video = parts[-1] if parts[-1] not in level else "__".join(parts[1:])
+        level[video] = {"label": class_name, "frames": frames, OURS: kept}
+
+
+def _class_name(names: Names, row: Any) -> str:
+    if row.label == REAL:
+        return names.real
+    return names.fakes.get(row.method, names.fake)
+
+
+def _compression(row: Any) -> str:
+    return row.compression if isinstance(row.compression, str) else "raw"
+
+
+def _add_method_tables(tables: Tables) -> None:
+    """Gives each method of FaceForensics++ a file with the reals, and FaceShifter its reals."""
+    ffpp = tables.get("FaceForensics++", {})
+    reals = {"FF-real": ffpp["FF-real"]} if "FF-real" in ffpp else {}
+    for name in OWN_TABLES:
+        if name in ffpp:
+            tables[name] = reals | {name: ffpp[name]}
+    if "FaceShifter" in tables:
+        tables["FaceShifter"] = reals | tables["FaceShifter"]
+
+
+def _fill_levels(tables: Tables) -> None:
+    """Adds empty splits and compressions: the loader asks every class for the one it wants."""
+    for table, classes in tables.items():
+        rates = sorted({r for c in classes.values() for s in c.values() for r in s})
+        for by_split in classes.values():
+            for split in SPLITS:
+                level = by_split.setdefault(split, {})
+                for rate in rates if table in NESTED else ():
+                    level.setdefault(rate, {})
+
+
+def _find_new_labels(datasets: list[str]) -> dict[str, int]:
+    new = [find_names(dataset) for dataset in datasets if dataset not in NAMES]
+    return {label: k for names in new for k, label in enumerate((names.real, names.fake))}

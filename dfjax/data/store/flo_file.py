@@ -1,0 +1,49 @@
+"""Middlebury `.flo` files (Baker et al. 2011): the flow of RAFT, FlowFormer and others, bit-exact.
+
+Little-endian: the float 202021.25, int32 width, int32 height, then float32 u, v by row.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from dfjax.data.faces.video import MAX_PIXELS
+from dfjax.errors import InputError
+from dfjax.files import atomic_path
+
+TAG = np.float32(202021.25).tobytes()  # spells PIEH
+HEADER_BYTES = 12
+
+
+def read_flo(path: str | os.PathLike[str]) -> Float32[np.ndarray, "H W 2"]:
+    """Returns the flow in a file, exactly as written (unknown pixels are beyond 1e9).
+
+    Raises:
+        InputError: not such a file, cut off or too long, or of an absurd size.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            header = file.read(HEADER_BYTES)
+            if len(header) < HEADER_BYTES or header[:4] != TAG:
+                raise InputError("not a .flo file")
+            width, height = (int(n) for n in np.frombuffer(header[4:], "<i4"))
+            if width < 1 or height < 1 or width * height > MAX_PIXELS:
+                raise InputError(f"a .flo file of {width}x{height} pixels")
+            wanted = width * height * 8
+            there = os.fstat(file.fileno()).st_size - HEADER_BYTES
+            if there != wanted:
+                raise InputError(f"a .flo file with {there} bytes of flow instead of {wanted}")
+            data = np.frombuffer(file.read(wanted), "<f4")
+    except OSError as error:
+        raise InputError(f"cannot be opened: {error.strerror}") from error
+    return data.reshape(height, width, 2).astype(np.float32)
+
+
+def write_flo(flow: Float32[np.ndarray, "H W 2"], path: str | os.PathLike[str]) -> None:
+    """Writes a flow to a file, atomically."""
+    height, width = flow.shape[:2]
+    size = np.array([width, height], "<i4").tobytes()
+    with atomic_path(path) as partial:
+        partial.write_bytes(TAG + size + np.ascontiguousarray(flow, "<f4").tobytes())

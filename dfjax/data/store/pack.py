@@ -1,0 +1,163 @@
+"""Packs: face crops of all videos in a few large files that are fast to read at random.
+
+A pack is a TFDS data directory (ArrayRecord shards, `features.json`, `dataset_info.json`) with our
+`index.parquet`, whose column `pack_row` is the number of a video's first record in its split, and
+`checksums.json`. It is written beside its place and renamed, so that a pack is complete or absent.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfjax.data.faces.crop_check import check_crops
+from dfjax.data.index.error_log import ErrorLog, read_errors
+from dfjax.data.index.records import read_index, write_index
+from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
+from dfjax.data.store.pack_builder import Track, count_records, frame_paths, write_records
+from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
+from dfjax.errors import UsageError
+from dfjax.files import lock_folder
+
+__all__ = ["Pack", "PackReport", "open_pack", "pack"]
+
+
+class PackReport(NamedTuple):
+    """What a pack holds, what it could not take, and whether it was there already."""
+
+    videos: int
+    frames: int
+    crop_size: int
+    errors: list[dict[str, str]]
+    reused: bool
+
+
+def pack(
+    index_path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    command: str = "dfjax data pack",
+    fresh: bool = False,
+    track: Track = lambda items, *, total, what: items,
+) -> PackReport:
+    """Writes the crops that an index names as a pack in folder `out`.
+
+    Every crop is decoded once, so that a pack never holds a frame that training cannot read.
+    Missing and damaged frames are left out and listed in `errors.jsonl`, as are videos without any
+    frame left. A pack of the same crops that is already there is reused.
+
+    Args:
+        index_path: an index after extraction.
+        out: the folder to make; it may exist when empty.
+        command: the command line, for the metadata of the index.
+        fresh: replace a pack of other crops.
+        track: shows progress.
+
+    Raises:
+        UsageError: videos not extracted yet, crops of different sizes, nothing to pack, `out` holds
+            something else, or another process is writing it.
+        OSError: the disk is full, for example; `out` is as it was.
+    """
+    index_path, out = Path(index_path), Path(out)
+    table = read_index(index_path)
+    if table["frames_dir"].isna().all():
+        raise UsageError(f"{index_path} names no face crops: run `dfjax data extract` on it first")
+    with lock_folder(out):
+        source = compute_source_hash(table, index_path.parent)
+        if _is_there(out, source, fresh=fresh):
+            return _report(out, reused=True)
+        partial = out.with_name(f".{out.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        try:
+            _write(partial, table, index_path, command, source, track)
+            if out.exists():
+                shutil.rmtree(out)
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+    return _report(out, reused=False)
+
+
+def _write(
+    folder: Path, table: pd.DataFrame, index_path: Path, command: str, source: str, track: Track
+) -> None:
+    kept, crop_size, errors = check_crops(table, index_path, track)
+    if has_flow(kept):
+        kept, damaged = check_flows(kept, index_path.parent, crop_size)
+        errors += damaged
+    folder.mkdir(parents=True)
+    write_records(kept, index_path.parent, folder, track)
+    kept["pack_row"] = find_pack_rows(kept)
+    write_index(kept, folder / "index.parquet", command=command)
+    log = ErrorLog(folder / "errors.jsonl")
+    for error in errors:
+        log.add(**error)
+    _write_manifest(folder, source, crop_size)
+
+
+def find_pack_rows(table: pd.DataFrame) -> np.ndarray:
+    """Returns for each video the number of its first record in its split, i64[len(table)]."""
+    counts = table["frame_indices"].map(len).map(count_records)
+    before = counts.groupby(table["split"]).cumsum() - counts
+    return before.to_numpy(np.int64)
+
+
+def compute_source_hash(table: pd.DataFrame, folder: Path) -> str:
+    """Returns the SHA-256 of all rows of an index and of the sizes of the crops they name."""
+    digest = hashlib.sha256(table.to_json(orient="records").encode())
+    for row in table[table["frames_dir"].notna()].itertuples():
+        files = frame_paths(folder, row) if row.frame_indices else []
+        if isinstance(getattr(row, "flow_dir", None), str):
+            files += [flow_path(folder, row, start) for start in row.flow_indices]
+        sizes = [_size(file) for file in files]
+        digest.update(np.asarray(sizes, np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _is_there(out: Path, source: str, *, fresh: bool) -> bool:
+    """Tells whether `out` is a pack of these crops; refuses what must not be replaced."""
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder with --out")
+    if not any(out.iterdir()):
+        return False
+    if not (out / MANIFEST).is_file():
+        raise UsageError(f"{out} holds other files; choose an empty folder with --out")
+    if read_manifest(out)["source_sha256"] == source:
+        return not fresh
+    if not fresh:
+        raise UsageError(
+            f"{out} is a pack of another index or of other crops; choose another --out, or replace "
+            "it with --fresh"
+        )
+    return False
+
+
+def _write_manifest(folder: Path, source: str, crop_size: int) -> None:
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            files[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    manifest = {"source_sha256": source, "crop_size": crop_size, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def _report(out: Path, *, reused: bool) -> PackReport:
+    index = read_index(out / "index.parquet")
+    return PackReport(
+        videos=len(index),
+        frames=int(index["frame_indices"].map(len).sum()),
+        crop_size=int(read_manifest(out)["crop_size"]),
+        errors=read_errors(out),
+        reused=reused,
+    )

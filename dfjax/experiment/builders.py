@@ -1,0 +1,110 @@
+"""Builds what a config determines by itself: model, preprocessing, sampling, example shapes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from dfjax import precision
+from dfjax.data.clips.batching import Recipe
+from dfjax.data.clips.sampling import Sampling
+from dfjax.data.transforms.augment import make_augment
+from dfjax.data.transforms.augment_presets import choose_operations
+from dfjax.data.transforms.mixing import make_mix
+from dfjax.data.transforms.preprocess import make_preprocess, pass_features
+from dfjax.data.transforms.self_blend import self_blend
+from dfjax.models import ModelFns, build
+from dfjax.models.registry import input_extras, input_streams
+from dfjax.shapes import Preprocess
+
+
+def make_model(config: ConfigDict) -> ModelFns:
+    """Returns the model that `config.model` names, built with its section's options."""
+    name = config.model.name
+    dtype = precision.compute_dtype(config.precision)
+    return build(name, lowering=config.lowering, dtype=dtype, **config.model[name].to_dict())
+
+
+def stream_sizes(config: ConfigDict) -> dict[str, int]:
+    """Returns the input streams of the config's model and their size in pixels."""
+    name = config.model.name
+    return input_streams(name, config.preprocess.size, **config.model[name].to_dict())
+
+
+def model_extras(config: ConfigDict) -> tuple[str, ...]:
+    """Returns what the config's model reads besides frames: `flow`, `features`."""
+    name = config.model.name
+    return input_extras(name, **config.model[name].to_dict())
+
+
+def make_config_preprocess(config: ConfigDict) -> Preprocess:
+    """Returns the `preprocess` of `config`."""
+    if "features" in model_extras(config):
+        return pass_features
+    p = config.preprocess
+    operations = choose_operations(**config.augment)
+    return make_preprocess(
+        stream_sizes(config),
+        mean=p.mean,
+        std=p.std,
+        self_blend=self_blend if config.data.self_blend else None,
+        mix=make_mix(**config.mix),
+        augment=make_augment(operations, fill=p.mean),
+    )
+
+
+def make_sampling(config: ConfigDict) -> Sampling:
+    """Returns how `config` cuts clips, in training."""
+    d = config.data
+    return Sampling(d.frames, d.sampling, d.stride, d.pad)
+
+
+def make_recipe(config: ConfigDict) -> Recipe:
+    """Returns how `config` draws its training batches."""
+    d = config.data
+    return Recipe(
+        pairing=d.pairing,
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        balance_datasets=d.balance_datasets,
+        self_blend=d.self_blend,
+        hard_mining=d.hard_mining,
+        clips=d.train_clips,
+    )
+
+
+def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[str, Any]:
+    """Returns the shapes and dtypes of a batch, for `jax.eval_shape` and compilation."""
+    b, t, s = batch_size, config.data.frames, crop_size
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+        "mask": ((b, t), jnp.bool_),
+        "position": ((b, t), jnp.int32),
+        "label": ((b,), jnp.int8),
+        "weight": ((b,), jnp.float32),
+        "video_index": ((b,), jnp.int32),
+    }
+    if "features" in model_extras(config):
+        width = config.model[config.model.name].features
+        shapes["features"] = ((b, t, width), jnp.float32)
+    else:
+        shapes["clip"] = ((b, t, s, s, 3), jnp.uint8)
+    if config.loss.method:
+        shapes["method"] = ((b,), jnp.int8)
+    if config.data.self_blend:
+        shapes["blend"] = ((b,), jnp.bool_)
+    if config.data.flow:
+        shapes["flow"] = ((b, t - 1, s, s, 2), jnp.float16)
+    return {name: jax.ShapeDtypeStruct(*spec) for name, spec in shapes.items()}
+
+
+def example_inputs(config: ConfigDict, batch_size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of what the config's model reads."""
+    batch = example_batch(config, batch_size, config.preprocess.size)
+    preprocess = make_config_preprocess(config)
+    return jax.eval_shape(lambda b: preprocess(b, None, train=False), batch)
+
+
+def score_unit(config: ConfigDict) -> str:
+    """Returns what the config's model scores: a `frame` at a time, or a `clip`."""
+    return "frame" if config.data.frames == 1 else "clip"

@@ -1,0 +1,156 @@
+"""What the numbers and names of a config may be: told before anything is computed."""
+
+from typing import Any
+
+import pandas as pd
+from ml_collections import ConfigDict
+
+from dfjax.data.clips.sampling import check_sampling
+from dfjax.errors import UsageError, unknown
+from dfjax.evaluation import metrics
+from dfjax.evaluation.predictions import COLUMNS
+from dfjax.experiment.builders import (
+    make_config_preprocess,
+    make_sampling,
+    model_extras,
+    score_unit,
+)
+from dfjax.losses.objective import make_loss
+from dfjax.losses.weighting import make_class_weights
+from dfjax.models.registry import full_options
+from dfjax.training.profiling import read_steps
+
+AT_LEAST = {
+    "seed": 0,
+    "data.train_clips": 1,
+    "data.eval_clips": 0,
+    "data.workers": 0,
+    "data.threads": 0,
+    "data.prefetch": 0,
+    "optimizer.learning_rate": 0,
+    "optimizer.weight_decay": 0,
+    "optimizer.clip_norm": 0,
+    "schedule.warmup_steps": 0,
+    "schedule.period": 0,
+    "plateau.patience": 0,
+    "early_stop.patience": 0,
+    "train.batch_size": 1,
+    "train.accumulate": 1,
+    "train.epochs": 1,
+    "train.log_every": 1,
+    "train.max_skipped": 0,
+    "train.ema_decay": 0,
+    "eval.batch_size": 1,
+    "checkpoint.every_steps": 1,
+    "checkpoint.keep": 1,
+}
+"""The smallest value of a key."""
+
+LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
+"""Metrics that are errors; of the others more is better."""
+
+LOSS_OPTIONS = ("smoothing", "gamma", "alpha", "temperature", "temporal", "method")
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks what a run would otherwise stumble over after minutes of compilation, or an epoch.
+
+    Raises:
+        UsageError: a number out of its range, or an unknown model, sampling or monitored metric.
+    """
+    for key, smallest in AT_LEAST.items():
+        value = _get(config, key)
+        if not smallest <= value < float("inf"):
+            raise UsageError(f"{key} must be at least {smallest}, not {value}")
+    if config.train.ema_decay >= 1:
+        raise UsageError(f"train.ema_decay must be below 1, not {config.train.ema_decay}")
+    full_options(config.model.name, {})
+    if "flow" in model_extras(config) and not config.data.flow:
+        raise UsageError(
+            f"model.{config.model.name} reads optical flow: set --config.data.flow=True, or "
+            f"--config.model.{config.model.name}.flow=False"
+        )
+    check_sampling(make_sampling(config))
+    read_steps(config.profile)
+    _check_loss(config)
+    _check_changes(config)
+    for pair in config.optimizer.multipliers:
+        if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
+            raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
+    _check_monitors(config)
+
+
+def _check_monitors(config: ConfigDict) -> None:
+    names = list_metrics()
+    for section in ("early_stop", "plateau"):
+        metric, mode = config[section].metric, config[section].mode
+        if metric not in names:
+            raise unknown(f"{section}.metric", metric, names)
+        other = "clip_auc" if score_unit(config) == "frame" else "frame_auc"
+        if metric == other:
+            raise UsageError(
+                f"{section}.metric={metric} is undefined with data.frames={config.data.frames}: "
+                f"choose {score_unit(config)}_auc or video_auc"
+            )
+        better = "min" if metric in LOWER_IS_BETTER else "max"
+        if mode in ("min", "max") and mode != better:
+            raise UsageError(
+                f"{section}.mode={mode} would take the worst {metric} for the best: set "
+                f"--config.{section}.mode={better}"
+            )
+
+
+def _check_loss(config: ConfigDict) -> None:
+    """What a loss does not go with; what it needs of the model, `check_outputs` says."""
+    loss, name = config.loss, config.model.name
+    make_loss(loss.name, **{key: loss[key] for key in LOSS_OPTIONS})
+    make_class_weights(loss.class_weights, real=1, fake=1)
+    if loss.name == "supcon" and config.early_stop.metric != "loss":
+        raise UsageError(
+            "loss.name=supcon does not train the classifier, so only the loss says how it goes: "
+            "set --config.early_stop.metric=loss --config.early_stop.mode=min"
+        )
+    if loss.name == "supcon" and (config.mix.mixup or config.mix.cutmix):
+        raise UsageError("loss.name=supcon needs clips of one class: mix.mixup and mix.cutmix=0.0")
+    if loss.temporal and config.data.frames < 2:
+        raise UsageError(
+            "loss.temporal compares neighbouring frames: data.frames must be 2 or more"
+        )
+    if loss.method and config.data.shuffle_labels:
+        raise UsageError("data.shuffle_labels is a control that loss.method, which tells, undoes")
+    head = config.model[name].get("method_classes", 0)
+    if head and not loss.method:
+        raise UsageError(
+            f"model.{name}.method_classes={head} makes a head that nothing trains: set "
+            "--config.loss.method=1.0 or method_classes=0"
+        )
+
+
+def _check_changes(config: ConfigDict) -> None:
+    """What clips cannot be changed by."""
+    make_config_preprocess(config)
+    data, mixed = config.data, config.mix.mixup or config.mix.cutmix
+    if data.features and (data.self_blend or mixed):
+        raise UsageError(
+            "data.features are of clips as they are: blending and mixing need pixels; set "
+            "data.self_blend, mix.mixup and mix.cutmix to 0"
+        )
+    if data.flow and config.mix.mixup:
+        raise UsageError("mix.mixup cannot add optical flow; use mix.cutmix with data.flow")
+    if data.shuffle_labels and data.self_blend:
+        raise UsageError(
+            "data.shuffle_labels is a control that data.self_blend, whose labels are true, undoes"
+        )
+
+
+def list_metrics() -> list[str]:
+    """Returns the names of what validation measures: the loss, and every metric of a video."""
+    nothing = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    return ["loss", *metrics.compute(nothing, resamples=0)]
+
+
+def _get(config: ConfigDict, key: str) -> Any:
+    value = config
+    for part in key.split("."):
+        value = value[part]
+    return value

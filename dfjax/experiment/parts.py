@@ -1,0 +1,141 @@
+"""The parts of a run that its config and data determine: model, loss, optimiser, mesh, step."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from dfjax.data.clips.pipeline import batches_per_epoch
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.experiment import builders, run_data
+from dfjax.experiment.objective import check_outputs, make_config_loss
+from dfjax.models import ModelFns
+from dfjax.shapes import Loss
+from dfjax.training import sharding
+from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
+from dfjax.training.freezing import freeze_apply
+from dfjax.training.loop import Plan
+from dfjax.training.optimizers import make_tx
+from dfjax.training.schedules import make_schedule
+from dfjax.training.sharding_rules import SHARDING_RULES, Rules
+from dfjax.training.state import TrainState, make_init_state
+
+Rows = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a config and its data determine before anything is computed.
+
+    Attributes:
+        shapes: of the state, from `jax.eval_shape`.
+        shardings: one per leaf of the state.
+        example: shapes of a batch of one clip, enough to initialise.
+    """
+
+    model: ModelFns
+    preprocess: Callable[..., Any]
+    loss: Loss
+    tx: optax.GradientTransformation
+    schedule: optax.Schedule
+    plan: Plan
+    mesh: Mesh
+    init: Callable[..., TrainState]
+    example: dict[str, Any]
+    shapes: TrainState
+    shardings: TrainState
+    root_rng: Any
+
+
+def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
+    """Returns the parts of the run; nothing is compiled yet.
+
+    Raises:
+        UsageError: an unknown name, a batch that does not divide, an undefined monitored metric.
+    """
+    run_data.check_validation(pack, rows["val"], config.early_stop.metric)
+    mesh = sharding.make_mesh(**config.mesh)
+    sharding.check_batch(config.eval.batch_size, mesh, "eval.batch_size")
+    sharding.check_batch(
+        config.train.batch_size,
+        mesh,
+        "train.batch_size",
+        parts=config.train.accumulate,
+        pairs=keeps_pairs(config),
+    )
+    steps = batches_per_epoch(pack, rows["train"], builders.make_recipe(config))
+    plan = Plan(
+        steps_per_epoch=steps,
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+        log_every=config.train.log_every,
+        save_every=config.checkpoint.every_steps,
+        max_skipped=config.train.max_skipped,
+    )
+    optimizer = config.optimizer.to_dict()
+    schedule = make_schedule(
+        **config.schedule,
+        learning_rate=optimizer.pop("learning_rate"),
+        total_steps=steps * plan.epochs,
+    )
+    tx = make_tx(schedule=schedule, **optimizer)
+    model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
+    loss = make_config_loss(config, pack.index, rows["train"])
+    check_outputs(config, model, loss, pack.crop_size)
+    init = make_init_state(
+        model.init,
+        preprocess,
+        tx,
+        ema=config.train.ema_decay > 0,
+        videos=len(pack) if config.data.hard_mining else 0,
+    )
+    example = builders.example_batch(config, 1, pack.crop_size)
+    root_rng = jax.random.key(config.seed)
+    shapes = jax.eval_shape(init, root_rng, example)
+    return Parts(
+        model=model,
+        preprocess=preprocess,
+        loss=loss,
+        tx=tx,
+        schedule=schedule,
+        plan=plan,
+        mesh=mesh,
+        init=init,
+        example=example,
+        shapes=shapes,
+        shardings=sharding.state_shardings(shapes, mesh, sharding_rules(config, mesh)),
+        root_rng=root_rng,
+    )
+
+
+def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
+    """Returns the model's rules, or none where the mesh only splits the batch."""
+    split = mesh.shape["fsdp"] * mesh.shape["tensor"] > 1
+    return SHARDING_RULES[config.model.name] if split else ()
+
+
+def keeps_pairs(config: ConfigDict) -> bool:
+    """Returns whether the parts of a batch hold real and fake alike, which single clips cannot."""
+    return config.data.pairing != "none" and config.train.batch_size > config.train.accumulate
+
+
+def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
+    """Returns the jitted step: the state is donated and keeps its shardings."""
+    t = config.train
+    gradients = make_gradient_fn(
+        freeze_apply(parts.model.apply, config.optimizer.freeze), parts.preprocess, parts.loss
+    )
+    gradients = sharding.gather_params(gradients, parts.shardings.params, parts.mesh)
+    train_step = make_train_step(
+        accumulated(gradients, t.accumulate, together=2 if keeps_pairs(config) else 1),
+        parts.tx,
+        ema_decay=t.ema_decay,
+        clip_norm=config.optimizer.clip_norm,
+    )
+    replicated = NamedSharding(parts.mesh, PartitionSpec())
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated))

@@ -1,0 +1,180 @@
+"""Opens the data of a run (pack, features or synthetic set) and selects the rows of a split."""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from dfjax import FAKE
+from dfjax.console import track
+from dfjax.data.clips.pipeline import make_eval_batches
+from dfjax.data.index.frame_paths import rebase_frames
+from dfjax.data.index.records import read_index, write_index
+from dfjax.data.index.splits import split_by_round
+from dfjax.data.store.feature_pack import open_features
+from dfjax.data.store.flow_index import add_flow, make_flow, make_tasks
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.pack import open_pack
+from dfjax.errors import UsageError
+from dfjax.experiment import builders
+from dfjax.experiment.stored_features import check_backbone
+
+Array = np.ndarray
+
+
+def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
+    """Returns the pack in `config.data.path` or `config.data.features`, or the synthetic set.
+
+    The latter is made once in the workdir.
+
+    `config.data.crop_size` is set to that of the pack. With `config.data.fold` the splits are those
+    of a round of cross-validation.
+
+    Raises:
+        UsageError: no path is given and the config has no synthetic set, or the crops have another
+            size than the config says, or the features are of another backbone than the run's, or
+            there is no such fold.
+    """
+    pack = _open(config, workdir)
+    if config.data.crop_size not in (0, pack.crop_size):
+        raise UsageError(
+            f"data.crop_size is {config.data.crop_size}, the crops of {pack.path} have "
+            f"{pack.crop_size} px; leave the key out, it is taken from the data"
+        )
+    config.data.crop_size = pack.crop_size
+    if config.data.fold:
+        split = split_by_round(pack.index, config.data.fold)
+        pack.index = pack.index.assign(pack_split=pack.index["split"], split=split)
+    return _shuffled(pack, config)
+
+
+def _open(config: ConfigDict, workdir: Path) -> FrameStore:
+    if config.data.features:
+        features = open_features(config.data.features)
+        check_backbone(features, workdir)
+        return features
+    if "features" in builders.model_extras(config):
+        raise UsageError(
+            "this config reads stored features: --config.data.features=FEATURES (made by "
+            "`dfjax data features`); to train from frames, backbone and all: "
+            f"--config.model.{config.model.name}.features=0 --config.data.path=PACK"
+        )
+    if config.data.path:
+        return open_pack(config.data.path)
+    if not config.data.synthetic.videos:
+        raise UsageError(
+            "this config needs data: --config.data.path=PACK (made by `dfjax data pack`); "
+            "or try the variant :smoke, which makes its own synthetic set"
+        )
+    return open_pack(synthetic_pack(config, workdir / "data"))
+
+
+def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
+    """Returns the pack of the config's synthetic set, generated below `folder` when missing."""
+    from dfjax.data.store.pack import pack
+    from dfjax.data.synthetic import generate
+
+    s = config.data.synthetic
+    target = folder / "pack"
+    if not (target / "checksums.json").exists():
+        generate(
+            folder / "synthetic", videos=s.videos, identities=s.identities, frames=s.frames,
+            size=s.size, seed=config.seed,
+        )  # fmt: skip
+        index = folder / "synthetic" / "index.parquet"
+        if config.data.flow:
+            index = _synthetic_flow(index, folder / "flow", config.data.stride)
+        pack(index, target)
+    return target
+
+
+def _synthetic_flow(index_path: Path, out: Path, stride: int) -> Path:
+    """The index of the synthetic set with its flow; `dfjax data flow` without its processes."""
+    index = read_index(index_path)
+    tasks = make_tasks(index, index_path.parent, out, None)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        flows = threads.map(functools.partial(make_flow, stride), tasks)
+        starts = list(track(flows, total=len(tasks), what="flow"))
+    moved = rebase_frames(index, index_path.parent, out)
+    table = add_flow(moved, out, tasks, dict(enumerate(starts)), stride)
+    write_index(table, out / "index.parquet", command="dfjax data flow")
+    return out / "index.parquet"
+
+
+def _shuffled(pack: FrameStore, config: ConfigDict) -> FrameStore:
+    """The control of `data.shuffle_labels`: labels of training and validation are permuted."""
+    if not config.data.shuffle_labels:
+        return pack
+    if config.data.pairing == "paired":
+        raise UsageError("data.shuffle_labels needs data.pairing=none or balanced")
+    rng = np.random.default_rng(config.seed)
+    index = pack.index.copy()
+    for split in ("train", "val"):
+        rows = np.flatnonzero(index["split"] == split)
+        column = index.columns.get_loc("label")
+        index.iloc[rows, column] = rng.permutation(index["label"].to_numpy()[rows])
+    pack.index = index
+    return pack
+
+
+def check_validation(pack: FrameStore, rows: Array, metric: str) -> None:
+    """Checks that the monitored metric can be computed on the validation videos.
+
+    Raises:
+        UsageError: the metric needs both classes and there is only one.
+    """
+    labels = set(pack.index["label"].to_numpy()[rows].tolist())
+    if metric != "loss" and len(labels) < 2:
+        only = "fakes" if FAKE in labels else "reals"
+        raise UsageError(
+            f"the validation split has only {only}, so early_stop.metric={metric!r} is undefined; "
+            "choose --config.early_stop.metric=loss --config.early_stop.mode=min"
+        )
+
+
+def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
+    """Returns the rows of `pack.index` that `split` uses.
+
+    Training and validation leave out the methods that the config holds back; other splits keep
+    them, and evaluation reports them apart.
+
+    Raises:
+        UsageError: the split has no video, or a method held back does not exist.
+    """
+    index = pack.index
+    unknown = set(config.data.holdout_methods) - set(index["method"])
+    if unknown:
+        raise UsageError(
+            f"data.holdout_methods: no method {', '.join(sorted(unknown))} in the data; "
+            f"there are: {', '.join(sorted(set(index['method'])))}"
+        )
+    chosen = index["split"] == split
+    if split in ("train", "val"):
+        chosen &= ~index["method"].isin(config.data.holdout_methods)
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        found = ", ".join(sorted(set(index["split"])))
+        raise UsageError(f"the data has no video in split {split!r} (splits there: {found})")
+    return rows
+
+
+def eval_batches(
+    pack: FrameStore, config: ConfigDict, rows: Array, methods: Sequence[str] = ()
+) -> Iterator[dict[str, Array]]:
+    """Returns the clips of `rows` for evaluation: each once, the last batch padded."""
+    d = config.data
+    return make_eval_batches(
+        pack,
+        rows,
+        sampling=builders.make_sampling(config),
+        clips_per_video=d.eval_clips,
+        batch_size=config.eval.batch_size,
+        threads=d.threads,
+        prefetch=d.prefetch,
+        flow=d.flow,
+        methods=methods,
+    )

@@ -1,0 +1,207 @@
+"""Puts a training run together: config, data, model, step, mesh, checkpoints, loop."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from dfjax.data.clips.pipeline import check_clips, make_train_batches
+from dfjax.data.store.feature_pack import FeaturePack
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.experiment import builders, run_data
+from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.data_check import check_data
+from dfjax.experiment.data_summary import announce
+from dfjax.experiment.history import print_history, show_epoch
+from dfjax.experiment.initial_state import start
+from dfjax.experiment.objective import list_methods, save_methods
+from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
+from dfjax.experiment.phases import Phase, check_workdirs, plan_phases
+from dfjax.experiment.stored_features import keep_backbone, use_stored_features
+from dfjax.experiment.validation import make_validate
+from dfjax.shapes import HostBatch
+from dfjax.training import sharding
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.hooks import Display
+from dfjax.training.loop import RunState, Trainer
+from dfjax.training.metric_writer import MetricWriter
+from dfjax.training.profiling import Profiler
+from dfjax.training.state import count
+from dfjax.training.stopping import EarlyStop, Plateau
+
+Array = np.ndarray
+
+
+def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict[str, Any]:
+    """Trains to the end, or from the last checkpoint to the end, and returns a summary.
+
+    A config with `phases` goes through them one after another (`commands/phases.py`); those that
+    are over are not looked at again. The summary is that of the last one.
+
+    Args:
+        config: the experiment.
+        workdir: everything the run writes.
+        accept: codes of audit errors to train with all the same.
+
+    Raises:
+        UsageError: the config, the data or the workdir cannot be used; the message says why.
+        RunError: the audit found errors in the data that nobody accepted.
+        Stopped: a signal came; everything is saved.
+    """
+    use_stored_features(config)
+    phases = plan_phases(config, workdir)
+    with workdirs.locked(workdir):
+        check_workdirs(phases, workdir)
+        use_compilation_cache(workdir)
+        _share_data(phases, workdir)
+        for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
+            if not following.begun:
+                _say_phase(config, number, phase.workdir)
+                _train_phase(phase.config, phase.workdir, accept)
+        if len(phases) > 1:
+            _say_phase(config, len(phases), workdir)
+        return _train_phase(phases[-1].config, workdir, accept)
+
+
+def _share_data(phases: list[Phase], workdir: Path) -> None:
+    """Lets all phases of a config that makes its own data train on the same files."""
+    config = phases[0].config
+    given = config.data.path or config.data.features
+    if len(phases) > 1 and config.data.synthetic.videos and not given:
+        pack = run_data.synthetic_pack(config, workdir / "data")
+        for phase in phases[:-1]:
+            phase.config.data.path = str(pack)
+
+
+def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> dict[str, Any]:
+    pack = run_data.open_data(config, workdir)
+    if isinstance(pack, FeaturePack):
+        keep_backbone(pack, workdir)
+    check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
+    rows = {split: run_data.split_rows(pack, config, split) for split in ("train", "val")}
+    for chosen in rows.values():
+        check_clips(pack, chosen, builders.make_sampling(config), flow=config.data.flow)
+    parts = make_parts(config, pack, rows)
+    workdirs.prepare(workdir, config)  # now that the config is known to be usable
+    checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
+    try:
+        return _fit(config, workdir, pack, rows, parts, checkpoints)
+    finally:
+        checkpoints.close()
+
+
+def use_compilation_cache(workdir: Path) -> None:
+    """Keeps compiled programs in the workdir, so that a resumed run starts at once.
+
+    A cache that the user shares between runs, JAX_COMPILATION_CACHE_DIR, is left in place.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(workdir.resolve() / "jax_cache"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
+
+
+def _fit(
+    config: ConfigDict,
+    workdir: Path,
+    pack: FrameStore,
+    rows: Rows,
+    parts: Parts,
+    checkpoints: Checkpoints,
+) -> dict[str, Any]:
+    display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
+    methods = list_methods(config, pack.index, rows["train"])
+    save_methods(workdir, methods)
+    stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
+    monitors = {"stop": stop, "plateau": plateau}
+    init_from = config.train.init_from.replace("{workdir}", str(workdir))
+    state, run = start(parts, checkpoints, display.say, monitors, init_from)
+    announce(display.say, pack.index, rows, config)
+    _say_where(display, int(state.step), run)
+    writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
+    trainer = Trainer(
+        state=state,
+        run=run,
+        plan=parts.plan,
+        step_fn=jit_train_step(config, parts),
+        root_rng=parts.root_rng,
+        make_batches=_make_batches(config, pack, rows["train"]),
+        put=functools.partial(sharding.put_batch, mesh=parts.mesh),
+        validate=make_validate(config, pack, rows, parts.model, parts.preprocess),
+        learning_rate=parts.schedule,
+        stop=stop,
+        plateau=plateau,
+        profiler=Profiler(config.profile, workdir),
+        checkpoints=checkpoints,
+        writer=writer,
+        display=display,
+        metadata={
+            "config": config.to_dict(),
+            "versions": workdirs.versions(),
+            "methods": methods,
+        },
+        on_epoch=functools.partial(show_epoch, workdir, display.say),
+        name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
+    )
+    complete = run.finished
+    try:
+        trainer.fit()
+    finally:
+        writer.close()
+    print_history(workdir, config.early_stop.metric, display.console)
+    return {
+        "status": "complete" if complete else "trained",
+        "workdir": str(workdir),
+        "steps": trainer.step,
+        "epochs": trainer.run.epoch,
+        "best_epoch": trainer.stop.best_epoch,
+        f"val_{trainer.stop.metric}": trainer.stop.best,
+        "seconds": round(trainer.run.seconds, 1),
+        "parameters": count(parts.shapes.params),
+    }
+
+
+def _make_batches(
+    config: ConfigDict, pack: FrameStore, rows: Array
+) -> Callable[[int, Array | None], Iterator[HostBatch]]:
+    d, recipe = config.data, builders.make_recipe(config)
+    methods = list_methods(config, pack.index, rows)
+
+    def make_batches(start: int, losses: Array | None) -> Iterator[HostBatch]:
+        return make_train_batches(
+            pack,
+            rows,
+            recipe,
+            sampling=builders.make_sampling(config),
+            start_batch=start,
+            losses=losses,
+            shard=(jax.process_index(), jax.process_count()),
+            workers=d.workers,
+            threads=d.threads,
+            prefetch=d.prefetch,
+            flow=d.flow,
+            methods=methods,
+        )
+
+    return make_batches
+
+
+def _say_phase(config: ConfigDict, number: int, workdir: Path) -> None:
+    """Says where a phase is trained, and what it sets whatever the command line says."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"phase {number} of {len(config.phases) + 1}: {workdir}")
+    if number > 1:
+        console.print(f"  with {' '.join(config.phases[number - 2])}", markup=False)
+
+
+def _say_where(display: Display, step: int, run: RunState) -> None:
+    if run.finished:
+        display.say(f"complete: this run finished at step {step}")
+    elif step:
+        display.say(f"resuming at step {step}")

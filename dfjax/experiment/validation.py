@@ -1,0 +1,58 @@
+"""What a run computes after each epoch on the validation split."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.evaluation import metrics
+from dfjax.evaluation.scoring import LOSS_KEYS, make_predict_step, score
+from dfjax.experiment.builders import score_unit
+from dfjax.experiment.objective import list_methods, make_config_loss
+from dfjax.experiment.run_data import eval_batches
+from dfjax.models import ModelFns
+from dfjax.shapes import Preprocess, Variables
+
+Array = np.ndarray
+Validate = Callable[[Variables, Callable[[], None]], dict[str, float]]
+
+
+def make_validate(
+    config: ConfigDict,
+    pack: FrameStore,
+    rows: Mapping[str, Array],
+    model: ModelFns,
+    preprocess: Preprocess,
+) -> Validate:
+    """Returns `validate(variables, check) -> metrics`: the loss per clip and every scalar metric.
+
+    `check()` is called before each batch and may raise to leave early. The loss is not weighted by
+    class. Classes are mixed in every batch, as a loss that compares clips needs it.
+    """
+    loss = make_config_loss(config, pack.index, rows["train"], weighted=False)
+    predict_step = make_predict_step(model.apply, preprocess, loss=loss)
+    methods = list_methods(config, pack.index, rows["train"])
+    mixed = np.random.default_rng(0).permutation(rows["val"])
+
+    def validate(variables: Variables, check: Callable[[], None]) -> dict[str, float]:
+        def checked() -> Iterator[dict[str, Array]]:
+            for batch in eval_batches(pack, config, mixed, methods):
+                check()
+                yield batch
+
+        table = score(
+            predict_step,
+            variables,
+            checked(),
+            pack.index,
+            split="val",
+            unit=score_unit(config),
+            keys=LOSS_KEYS,
+        )
+        scores = metrics.compute(table, resamples=0)
+        numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
+        found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}
+        return {"loss": float(table["loss"].mean()), **found}
+
+    return validate

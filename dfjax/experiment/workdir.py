@@ -1,0 +1,114 @@
+"""The folder of one run: its config, the versions it was made with, and the lock on it."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from dfjax import config as configs
+from dfjax.errors import UsageError
+from dfjax.files import atomic_path
+
+PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+# What may change between two commands on the same workdir: nothing that the result depends on.
+FREE_KEYS = (
+    "data.path", "data.features", "data.workers", "data.threads", "data.prefetch", "profile",
+    "train.log_every", "checkpoint.every_steps", "checkpoint.keep", "eval.batch_size",
+    "writers.tensorboard",
+)  # fmt: skip
+
+
+def check(workdir: Path, config: ConfigDict) -> None:
+    """Checks that a workdir, if it exists, belongs to this config.
+
+    Raises:
+        UsageError: it belongs to another; the message shows the differences.
+    """
+    if not (workdir / "config.json").exists():
+        return
+    free = {*FREE_KEYS} | ({"data.crop_size"} if not config.data.crop_size else set())
+    lines = configs.differences(load(workdir), config)
+    changed = [line for line in lines if line.split(":")[0] not in free]
+    if changed:
+        raise UsageError(
+            f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
+            "Use a new --workdir, or take the change back"
+        )
+
+
+def prepare(workdir: Path, config: ConfigDict) -> None:
+    """Writes `config.json`, `config.yaml` and `versions.json`.
+
+    Raises:
+        UsageError: as `check`.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    check(workdir, config)
+    _write(workdir / "config.yaml", configs.to_yaml(config))
+    _write(workdir / "versions.json", json.dumps(versions(), indent=2) + "\n")
+    _write(workdir / "config.json", configs.to_json(config) + "\n")
+
+
+def load(workdir: Path) -> ConfigDict:
+    """Returns the config of a workdir.
+
+    Raises:
+        UsageError: the folder has no readable `config.json`.
+    """
+    path = workdir / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{workdir} is not a workdir: it has no config.json") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} is not the config of a run")
+    return configs.from_dict(values)
+
+
+def versions() -> dict[str, Any]:
+    """Returns the versions of Python, the packages that matter, and the git revision if any."""
+    found: dict[str, Any] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        found[name] = importlib.metadata.version(name)
+    found["git"] = _git_revision()
+    return found
+
+
+def _git_revision() -> str | None:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Holds the workdir for this process, so that two runs cannot write into it.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{workdir} is being trained by another process") from None
+        yield
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,74 @@
+"""Files written whole or not at all, folders locked by one process, and values as strict JSON."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dfjax.errors import UsageError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path next to `path`, renamed to it only when the block succeeds.
+
+    The folder is made if needed; the suffix is kept, for writers that choose a format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file in UTF-8, atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any, *, indent: int = 2) -> None:
+    """Writes `value` as strict JSON (NaN and infinity become null), atomically."""
+    write_text(path, json.dumps(finite(value), indent=indent) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Returns `value` with every NaN and infinity replaced by None, for strict JSON."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not (float("-inf") < value < float("inf")):
+        return None
+    return value
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Holds the file `.NAME.lock` beside a folder while the block runs; a killed process frees it.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    path = folder.with_name(f".{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The holder before us may have removed the file between our opening and locking it.
+            if not path.exists() or os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
+                raise BlockingIOError
+        except BlockingIOError:
+            raise UsageError(
+                f"another process is writing {folder}; wait for it, or choose another --out"
+            ) from None
+        try:
+            yield
+        finally:
+            path.unlink()

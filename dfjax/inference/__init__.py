@@ -1,0 +1,1 @@
+"""A workdir becomes scores: load, ensemble, predict, evaluate, provenance."""

@@ -1,0 +1,211 @@
+"""Computing the features of every crop: reading ahead, batches of frames, finished shards."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.console import track
+from dfjax.data.clips.prefetch import read_ahead
+from dfjax.data.faces.crop_files import CropFiles
+from dfjax.data.index.error_log import read_errors
+from dfjax.data.store import feature_writer
+from dfjax.data.store.feature_pack import FeaturePack, open_features
+from dfjax.data.store.feature_writer import VideoFeatures
+from dfjax.data.store.pack_reader import Pack
+from dfjax.errors import InputError, UsageError
+from dfjax.experiment.frozen_backbone import FrozenBackbone, save_backbone
+from dfjax.files import lock_folder
+from dfjax.models.frame_features import STREAM
+from dfjax.shapes import HostBatch
+
+
+class Report(NamedTuple):
+    """What `extract` made: the pack, its errors, and whether it was there already."""
+
+    pack: FeaturePack
+    errors: list[dict[str, str]]
+    reused: bool
+
+
+class Piece(NamedTuple):
+    """Neighbouring frames of one video, no more than a batch."""
+
+    row: int
+    start: int
+    stop: int
+
+
+def extract(
+    crops: Pack | CropFiles,
+    backbone: FrozenBackbone,
+    out: Path,
+    *,
+    source: Path,
+    batch_size: int,
+    dtype: str = "float16",
+    threads: int = 4,
+    fresh: bool = False,
+    command: str = "dfjax data features",
+) -> Report:
+    """Writes the features of all crops to folder `out`; a run that was killed goes on.
+
+    Videos that cannot be read, or whose features are not finite, are left out and listed.
+
+    Args:
+        crops: what to read.
+        backbone: what to compute.
+        out: the folder to make.
+        source: the pack or index that `crops` are of, to be named in the record.
+        batch_size: frames at a time.
+        dtype: `float16` or `float32`, of the stored numbers.
+        threads: that decode.
+        fresh: replace a pack of other features.
+        command: the command line, for the metadata of the index.
+
+    Raises:
+        UsageError: `out` holds something else, or no video has features.
+        OSError: the disk is full; finished shards are kept.
+    """
+    record = backbone.record | {
+        "dtype": dtype,
+        "source": os.path.relpath(source.resolve(), out.resolve()),
+    }
+    plan = _compute_plan_hash(crops, record)
+    with lock_folder(out):
+        if feature_writer.is_finished(out, plan, fresh=fresh):
+            return Report(open_features(out), read_errors(out), reused=True)
+        folder = feature_writer.open_partial(out, plan)
+        save_backbone(backbone, folder)
+        rows = _extract_rows(crops, backbone, folder, batch_size, dtype, threads)
+        for _ in track(rows, total=len(crops), what="videos"):
+            pass
+        feature_writer.finish(
+            folder,
+            out,
+            crops.index,
+            record,
+            manifest={"source_sha256": plan, "crop_size": crops.crop_size},
+            left_out=crops.errors if isinstance(crops, CropFiles) else (),
+            command=command,
+        )
+    return Report(open_features(out), read_errors(out), reused=False)
+
+
+def _compute_plan_hash(crops: Pack | CropFiles, record: dict[str, Any]) -> str:
+    """Returns a hash of what there is to read and what is computed of it."""
+    digest = hashlib.sha256(crops.index.to_json(orient="records").encode())
+    digest.update(json.dumps(record, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _extract_rows(
+    crops: Pack | CropFiles,
+    backbone: FrozenBackbone,
+    folder: Path,
+    batch_size: int,
+    dtype: str,
+    threads: int,
+) -> Iterator[int]:
+    """Writes the shards that are missing and yields the number of every row that is done."""
+    step = _make_step(backbone)
+    width = int(backbone.record["features"])
+    for number, rows in enumerate(feature_writer.plan_shards(crops.index)):
+        if not feature_writer.is_shard_there(folder, number):
+            videos = []
+            for video in _compute(crops, rows, step, batch_size, threads):
+                videos.append(video)
+                yield video.row
+            feature_writer.write_shard(folder, number, videos, dtype=dtype, width=width)
+        else:
+            yield from rows
+
+
+def _make_step(backbone: FrozenBackbone) -> Any:
+    """The jitted `step(u8[n,S,S,3]) -> f32[n,D]`, the same preprocessing as in training."""
+
+    @jax.jit
+    def step(variables: Any, crops: jax.Array) -> jax.Array:
+        batch = {"clip": crops[:, None], "mask": jnp.ones((len(crops), 1), bool)}
+        images = backbone.preprocess(batch, None, train=False)[STREAM][:, 0]
+        return backbone.fns.apply(variables, images)
+
+    return lambda crops: step(backbone.variables, crops)
+
+
+def _compute(
+    crops: Pack | CropFiles, rows: range, step: Any, batch_size: int, threads: int
+) -> Iterator[VideoFeatures]:
+    """Yields the features of each video, in order."""
+    plan = [
+        Piece(row, start, min(start + batch_size, len(crops.frame_numbers(row))))
+        for row in rows
+        for start in range(0, len(crops.frame_numbers(row)), batch_size)
+    ]
+    load = _Loader(crops)
+    with read_ahead(plan, load, workers=0, threads=threads, prefetch=4) as loaded:
+        found = _run(plan, loaded, step, batch_size)
+        waiting: list[np.ndarray] = []
+        error = ""
+        for piece, features in found:
+            if isinstance(features, str):
+                error = error or features
+            else:
+                waiting.append(features)
+            if piece.stop == len(crops.frame_numbers(piece.row)):
+                whole = None if error else np.concatenate(waiting)
+                yield VideoFeatures(piece.row, whole, error)
+                waiting, error = [], ""
+
+
+class _Loader:
+    """Reads the crops of a piece; a video that cannot be read gives none, and the reason."""
+
+    def __init__(self, crops: Pack | CropFiles) -> None:
+        self._crops = crops
+
+    def __call__(self, piece: Piece) -> HostBatch:
+        numbers = self._crops.frame_numbers(piece.row)[piece.start : piece.stop]
+        try:
+            return {"crops": self._crops.read(piece.row, numbers)}
+        except (InputError, UsageError) as error:
+            return {"error": np.array(str(error))}
+
+
+def _run(
+    plan: list[Piece], loaded: Iterator[HostBatch], step: Any, batch_size: int
+) -> Iterator[tuple[Piece, np.ndarray | str]]:
+    """Yields every piece with its features, or what is wrong; pieces share batches of one size."""
+    pending: list[tuple[Piece, np.ndarray | str]] = []
+
+    def flush() -> Iterator[tuple[Piece, np.ndarray | str]]:
+        frames = [crops for _, crops in pending if not isinstance(crops, str)]
+        if frames:
+            batch = np.concatenate(frames)
+            missing = batch_size - len(batch)
+            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
+            features, first = np.asarray(step(batch)), 0
+        for piece, crops in pending:
+            if isinstance(crops, str):
+                yield piece, crops
+            else:
+                yield piece, features[first : first + len(crops)]
+                first += len(crops)
+        pending.clear()
+
+    count = 0
+    for piece, batch in zip(plan, loaded):
+        crops = str(batch["error"]) if "error" in batch else batch["crops"]
+        size = 0 if isinstance(crops, str) else len(crops)
+        if count + size > batch_size:
+            yield from flush()
+            count = 0
+        pending.append((piece, crops))
+        count += size
+    yield from flush()

@@ -1,0 +1,51 @@
+"""Evaluates tables of predictions, from any detector."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dfjax.data.index.records import read_index
+from dfjax.errors import UsageError
+from dfjax.evaluation.predictions import read_predictions
+from dfjax.evaluation.report import Context, make_metrics
+from dfjax.evaluation.result_files import write_results
+
+
+def evaluate_tables(
+    tables: Sequence[Path],
+    *,
+    split: str | None = None,
+    index: Path | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Returns the metrics of predictions files, joined to an index where one is given.
+
+    Args:
+        tables: Parquet or CSV files of predictions.
+        split: Only the rows of this split; None takes all rows.
+        index: Index of the videos, which says who is in them.
+        out: Folder for `metrics.json`, `predictions.parquet` and the plots; None writes nothing.
+
+    Raises:
+        UsageError: A file cannot be read, or no prediction belongs to the split.
+    """
+    known = read_index(index) if index else None
+    read = read_predictions(tables, known)
+    predictions = read.predictions
+    if split:
+        predictions = predictions[predictions["split"] == split].reset_index(drop=True)
+        if not len(predictions):
+            found = ", ".join(sorted(set(read.predictions["split"])))
+            raise UsageError(f"no prediction is of split {split!r} (splits there: {found})")
+    context = Context(
+        heldout_methods=read.heldout_methods,
+        index=known,
+        train_index=known[known["split"] == "train"] if known is not None else None,
+        checkpoint=read.checkpoint,
+        split=split,
+        flags=read.flags,
+    )
+    result = make_metrics(predictions, context)
+    if out:
+        write_results(out, predictions, result, context, title="")
+    return result

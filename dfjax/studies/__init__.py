@@ -1,0 +1,1 @@
+"""Several runs and their comparison: cross-validation and ablations."""

@@ -1,0 +1,182 @@
+"""Cross-validation as one command: `dfjax train --fold all/K`.
+
+Fold k is an ordinary workdir, WORKDIR/foldk, trained and then evaluated on its own fold. Over all
+folds every video is scored once, by a detector that did not train on it: those scores are
+WORKDIR/oof.parquet. WORKDIR/folds.json and folds.md have every metric of every fold, with mean and
+standard deviation.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from dfjax.config import override
+from dfjax.errors import UsageError
+from dfjax.evaluation.predictions import read_predictions, write_predictions
+from dfjax.experiment import run_data
+from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.train import train
+from dfjax.files import atomic_path, finite
+from dfjax.inference.evaluate import evaluate_workdir
+from dfjax.studies.run_series import evaluate_once, shared_cache
+
+SHOWN = {
+    "video_auc": "AUC",
+    "ap": "AP",
+    "eer": "EER",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+}
+"""Metrics in `folds.md`, and their headings; `folds.json` has all."""
+
+Train = Callable[[ConfigDict, Path, Sequence[str]], dict[str, Any]]
+
+
+def train_folds(
+    config: ConfigDict,
+    workdir: Path,
+    folds: int,
+    accept: Sequence[str] = (),
+    *,
+    train: Train = train,
+    evaluate: Callable[..., dict[str, Any]] = evaluate_workdir,
+) -> dict[str, Any]:
+    """Trains and evaluates every fold, or what is left of them, and returns a summary.
+
+    Args:
+        config: the experiment.
+        workdir: gets a workdir per fold, and the results of all.
+        folds: K.
+        accept: codes of audit errors to train with all the same.
+        train: of one workdir.
+        evaluate: of one workdir.
+
+    Raises:
+        UsageError: fewer than 3 folds, a workdir of another run, or as `train`.
+        RunError: as `train`.
+        Stopped: a signal came; everything is saved.
+    """
+    if folds < 3:
+        raise UsageError(f"--fold all/{folds}: a fold tests and one validates, so K is 3 or more")
+    if (workdir / "config.json").exists():
+        raise UsageError(f"{workdir} is the workdir of a single run; use a new --workdir")
+    rounds = [f"{number}/{folds}" for number in range(1, folds + 1)]
+    folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
+    results = []
+    with workdirs.locked(workdir), shared_cache(workdir):
+        for name, folder in zip(rounds, folders):
+            _say(f"fold {name}: {folder}")
+            data = _find_data(config, workdir)
+            summary = train(override(config, [f"data.fold={name}", *data]), folder, accept)
+            results.append({"fold": name, **summary, **_evaluate(folder, summary, evaluate)})
+        predictions = _collect(folders)
+        write_predictions(
+            predictions,
+            workdir / "oof.parquet",
+            checkpoint=f"best of {folds} folds",
+            heldout_methods=config.data.holdout_methods,
+        )
+        summary = summarise(results)
+        _write(workdir / "folds.json", json.dumps(finite(summary), indent=2) + "\n")
+        _write(workdir / "folds.md", make_markdown(config.name, summary))
+    return {
+        "status": "trained" if any(r["status"] == "trained" for r in results) else "complete",
+        "workdir": str(workdir),
+        "folds": folds,
+        "videos": int(predictions["video_id"].nunique()),
+        **{name: summary["metrics"][name] for name in SHOWN},
+    }
+
+
+def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the content of `folds.json`.
+
+    Args:
+        results: of each fold, with its `metrics`.
+    """
+    names = results[0]["metrics"]
+    table = {name: [result["metrics"].get(name) for result in results] for name in names}
+    return {"folds": list(results), "metrics": {k: spread(v) for k, v in table.items()}}
+
+
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Returns mean and sample standard deviation over the folds that define a metric, and `n`."""
+    known = [value for value in values if value is not None]
+    return {
+        "mean": statistics.fmean(known) if known else None,
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "n": len(known),
+    }
+
+
+def make_markdown(name: str, summary: dict[str, Any]) -> str:
+    """Returns the table of `folds.md`: a row per fold, then mean ± standard deviation.
+
+    Args:
+        name: of the config.
+        summary: content of `folds.json`.
+    """
+    rows = [["fold", "best epoch", *SHOWN.values()], ["---"] * (len(SHOWN) + 2)]
+    for result in summary["folds"]:
+        values = [_number(result["metrics"].get(key)) for key in SHOWN]
+        rows.append([result["fold"], str(result["best_epoch"]), *values])
+    spreads = [summary["metrics"][key] for key in SHOWN]
+    rows.append(["mean ± sd", "", *(f"{_number(s['mean'])} ± {_number(s['sd'])}" for s in spreads)])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    flags = [
+        f"- fold {result['fold']}, {flag['severity']} {flag['code']}: {flag['message']}"
+        for result in summary["folds"]
+        for flag in result["flags"]
+    ]
+    count = len(summary["folds"])
+    heading = f"# {name}: {count}-fold cross-validation, each fold by the detector that did not see"
+    return "\n".join([f"{heading} it", "", *lines, "", *flags]).rstrip() + "\n"
+
+
+def _evaluate(
+    folder: Path, summary: dict[str, Any], evaluate: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
+    """What is kept of a fold's evaluation."""
+    result = evaluate_once(folder, summary, evaluate)
+    metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, list)}
+    return {"checkpoint": result["checkpoint"], "metrics": metrics, "flags": result["flags"]}
+
+
+def _collect(folders: Sequence[Path]) -> pd.DataFrame:
+    """The predictions of all folds, with a column `fold`, counted from 1."""
+    tables = [
+        read_predictions([folder / "eval" / "test" / "predictions.parquet"]).predictions
+        for folder in folders
+    ]
+    return pd.concat(
+        [table.assign(fold=number) for number, table in enumerate(tables, 1)], ignore_index=True
+    )
+
+
+def _find_data(config: ConfigDict, workdir: Path) -> list[str]:
+    """The override by which all folds of a config that makes its own data share it."""
+    if config.data.path or config.data.features or not config.data.synthetic.videos:
+        return []
+    return [f"data.path={run_data.synthetic_pack(config, workdir / 'data').resolve()}"]
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, highlight=False).print(text)

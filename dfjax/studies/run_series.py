@@ -1,0 +1,45 @@
+"""Several runs of one command, each in a workdir of its own below one folder."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dfjax.experiment.train import use_compilation_cache
+from dfjax.files import finite
+
+
+def evaluate_once(
+    folder: Path, summary: dict[str, Any], evaluate: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
+    """Returns `metrics.json` of the test split; one made of the same checkpoint alone stays.
+
+    Args:
+        folder: workdir of a run that is over.
+        summary: what training returned.
+        evaluate: as `evaluate_workdir`.
+    """
+    out = folder / "eval" / "test"
+    result: dict[str, Any] = {}
+    if summary["status"] == "complete" and (written := out / "metrics.json").is_file():
+        result = json.loads(written.read_text(encoding="utf-8"))
+    if not re.fullmatch(r"best/\d+", str(result.get("checkpoint"))):  # not of an ensemble, say
+        how: dict[str, Any] = {"split": "test", "index": None, "checkpoint": "best", "scoring": {}}
+        result = finite(evaluate(folder, **how, out=out))
+    return result
+
+
+@contextlib.contextmanager
+def shared_cache(workdir: Path) -> Iterator[None]:
+    """While entered, all runs keep their compiled programs in one place: many are the same."""
+    use_compilation_cache(workdir)
+    name, found = "JAX_COMPILATION_CACHE_DIR", os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    os.environ[name] = found or str(workdir.resolve() / "jax_cache")
+    try:
+        yield
+    finally:
+        if found is None:
+            del os.environ[name]

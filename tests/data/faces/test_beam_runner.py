@@ -1,0 +1,69 @@
+"""Beam: the same outcomes as the process pool, collected through files."""
+
+import json
+import sys
+
+import pytest
+
+from dfjax.commands.main import main
+from dfjax.data.faces.beam_runner import CHUNK, make_chunks, read_outcomes, run_chunk, run_on_beam
+from dfjax.data.faces.worker_pool import Outcome
+from dfjax.errors import InputError
+
+
+def shout(task):
+    if task == "bad":
+        raise InputError("no good")
+    return task.upper()
+
+
+def test_chunks_number_all_tasks_in_order():
+    chunks = make_chunks(list(range(100, 100 + 2 * CHUNK + 3)))
+    assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 3]
+    assert [item for chunk in chunks for item in chunk] == [
+        (k, 100 + k) for k in range(2 * CHUNK + 3)
+    ]
+
+
+def test_outcomes_of_chunks_are_put_in_order_again(tmp_path):
+    lines = run_chunk([(7, "a"), (9, "bad")], shout, 20.0)
+    assert sorted(map(json.loads, lines)) == [[7, "A", None], [9, None, "no good"]]
+    (tmp_path / "outcomes-00001").write_text("\n".join(lines))
+    (tmp_path / "outcomes-00000").write_text('[8, "B", null]\n')
+    assert list(read_outcomes(tmp_path)) == [
+        Outcome(7, "A", None), Outcome(8, "B", None), Outcome(9, None, "no good"),
+    ]  # fmt: skip
+
+
+def test_no_tasks_need_no_pipeline(tmp_path):
+    nothing = run_on_beam(shout, [], runner="x", options=[], folder=tmp_path, time_limit=1.0)
+    assert list(nothing) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--beam-runner", "DirectRunner"], "pip install 'dfjax[beam]'"),
+        (["--beam-options=--x=1"], "--beam-options needs --beam-runner"),
+    ],
+)
+def test_without_beam_the_extra_is_named(capsys, monkeypatch, arguments, message):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    assert main(["data", "extract", "--index", "i", "--out", "o", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.beam
+def test_the_direct_runner_gives_the_outcomes_of_the_pool(tmp_path):
+    tasks = ["a", "b", "bad", "c"]
+    outcomes = list(
+        run_on_beam(
+            shout, tasks, runner="DirectRunner", options=[], folder=tmp_path, time_limit=60.0
+        )
+    )
+    assert outcomes == [
+        Outcome(0, "A", None), Outcome(1, "B", None), Outcome(2, None, "no good"),
+        Outcome(3, "C", None),
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []

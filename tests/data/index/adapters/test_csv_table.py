@@ -1,0 +1,86 @@
+"""A CSV file of videos: labels in either notation, further columns, unsafe and absent paths."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax import FAKE, REAL
+from dfjax.commands.main import main
+from dfjax.data.index.adapters.csv_table import list_csv
+from dfjax.data.index.records import read_index
+from dfjax.errors import UsageError
+
+
+def test_columns_become_columns(tmp_path, touch):
+    root = touch(tmp_path, "a.mp4", "sub/b.avi", "frames/x/1.png")
+    (root / "list.csv").write_text(
+        "path, label,split,method,target_id,donor_ids,pair_id,note\n"
+        "a.mp4,REAL,validation,,p1,,,x\n"
+        "sub\\b.avi,1,train,swap,p1,p2;p3,list/a,\n"
+        f"{root.resolve()}/frames/x,fake,,,,,,\n"
+    )
+    listing = list_csv(root)
+    real, fake, frames = listing.rows
+    assert (real["video_id"], real["label"], real["split"]) == ("list/a", REAL, "val")
+    assert (fake["path"], fake["label"], fake["method"]) == ("sub/b.avi", FAKE, "swap")
+    assert fake["identities"] == ["list/p1", "list/p2", "list/p3"]
+    assert fake["pair_id"] == "list/a"
+    assert (frames["path"], frames["frame_indices"]) == ("frames/x", [1])
+    assert listing.notes == ["columns left out: note"]
+
+
+def test_rows_that_cannot_be_taken_are_listed(tmp_path, touch, kinds):
+    root = touch(tmp_path / "d", "a.mp4", "b.mp4", "empty/readme.txt")
+    touch(tmp_path, "secret.mp4")
+    (root / "t.csv").write_text(
+        "path,label,split,method\na.mp4,0,train,\n../secret.mp4,1,,\n/etc/passwd,1,,\n"
+        "C:\\x.mp4,1,,\ngone.mp4,1,,\nb.mp4,2,,\nb.mp4,1,trian,\nb.mp4,0,,swap\nempty,1,,\n,1,,\n"
+        f"{'x' * 300}.mp4,1,,\n"
+    )
+    listing = list_csv(root)
+    assert [row["path"] for row in listing.rows] == ["a.mp4"]
+    found = kinds(listing)
+    assert found["absent"] == ["gone.mp4"] and len(found["refused"]) == 9
+    errors = " ".join(problem.error for problem in listing.problems)
+    assert "line 3 of t.csv: the path leads outside" in errors
+    assert "the label is '2'" in errors and "the split is 'trian'" in errors
+
+
+def test_same_stems_keep_suffixes_and_files_are_found(tmp_path, touch):
+    root = touch(tmp_path, "a.mp4", "a.avi")
+    (root / "one.csv").write_text("path,label\na.mp4,0\na.avi,1\n")
+    assert [row["video_id"] for row in list_csv(root).rows] == ["one/a.mp4", "one/a.avi"]
+    (root / "two.csv").write_text("file,label\na.mp4,0\n")
+    with pytest.raises(UsageError, match="holds 2 .csv files"):
+        list_csv(root)
+    with pytest.raises(UsageError, match="wants the columns path and label"):
+        list_csv(root, table=str(root / "two.csv"))
+    assert {
+        r["dataset"] for r in list_csv(root, table=str(root / "one.csv"), dataset="z").rows
+    } == {"z"}
+    with pytest.raises(UsageError, match="no table"):
+        list_csv(root, table="absent.csv")
+
+
+def test_the_file_itself_may_be_the_root(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "b.txt").write_text("no table")
+    (tmp_path / "t.csv").write_text("path,label\na.png,1\n../b.txt,1\n")
+    out = tmp_path / "work" / "index.parquet"
+    command = ["data", "index", "--adapter", "csv", "--root", str(tmp_path / "t.csv")]
+    assert main([*command, "--out", str(out), "--workers", "1"]) == 1
+    assert read_index(out)["video_id"].tolist() == ["t/a"]
+    assert "refused: line 3" in (out.parent / "errors.jsonl").read_text()
+
+
+def test_ids_and_masks_lead_nowhere_else(tmp_path):
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((8, 8, 3), np.uint8))
+    lines = ["a.png,0,../../x,", "b.png,1,y/z,", "c.png,1,w,../m.mp4", "a.png,1,/v,"]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,video_id,mask_path", *lines]))
+    out = tmp_path / "work" / "index.parquet"
+    command = ["data", "index", "--adapter", "csv", "--root", str(tmp_path / "t.csv")]
+    assert main([*command, "--out", str(out), "--workers", "1"]) == 1
+    assert read_index(out)["video_id"].tolist() == ["y/z"]
+    errors = (out.parent / "errors.jsonl").read_text()
+    assert errors.count("its video_id leads outside") == 2 and "line 4 of t.csv" in errors

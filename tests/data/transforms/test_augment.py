@@ -1,0 +1,195 @@
+"""Augmentation of clips: what is drawn, for whom, and what it does to pixels and flow."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from dfjax.data.transforms.augment import (
+    apply_draws,
+    draw_operations,
+    draw_per_clip,
+    flip_clips,
+    flip_flow,
+    make_augment,
+    make_maps,
+)
+from dfjax.data.transforms.augment_presets import GEOMETRIC, OPERATIONS, choose_operations
+from dfjax.ops.warp import warp
+
+FILL = (0.5, 0.4, 0.3)
+RANGES = {
+    "crop": (0.7, 0.6, 0.9, 0.8, 1.25),
+    "rotate": (0.7, -20, 20),
+    "zoom": (0.7, 0.8, 1.3),
+    "translate": (0.7, -0.2, 0.2),
+    "flip": (0.5,),
+    "brightness": (0.7, 0.7, 1.3),
+    "offset": (0.7, -0.1, 0.1),
+    "contrast": (0.7, 0.7, 1.3),
+    "saturation": (0.7, 0.5, 1.5),
+    "hue": (0.7, -0.2, 0.2),
+    "blur": (0.7, 0.5, 1.5, 5),
+    "rescale": (0.7, 0.4, 0.9),
+    "noise": (0.7, 0.01, 0.1),
+    "jpeg": (0.7, 30, 90),
+    "erase": (0.7, 0.1, 0.3, 0.5, 2.0),
+}
+EVERYTHING = choose_operations("none", **RANGES)
+run = jax.jit(make_augment(EVERYTHING, fill=FILL))
+key = jax.random.key(7)
+
+
+def make_batch(clips=8, frames=2, size=16, flow=True):
+    rng = np.random.default_rng(0)
+    batch = {
+        "clip": jnp.asarray(rng.random((clips, frames, size, size, 3)), jnp.float32),
+        "mask": jnp.ones((clips, frames), bool),
+        "label": jnp.zeros(clips, jnp.int8),
+    }
+    if flow:
+        shape = (clips, frames - 1, size, size, 2)
+        batch["flow"] = jnp.asarray(rng.normal(size=shape), jnp.float32)
+    return batch
+
+
+def test_the_ranges_above_are_of_every_operation():
+    assert list(EVERYTHING) == list(OPERATIONS)
+
+
+def test_neutral_numbers_give_the_clip_and_its_flow_back():
+    batch = make_batch()
+    draws = {name: jnp.tile(jnp.array(o.nothing), (8, 1)) for name, o in OPERATIONS.items()}
+    keys = jax.random.split(key, 8)
+    same = jax.jit(lambda b, d: apply_draws(b, d, keys, fill=FILL, taps=5))(batch, draws)
+    np.testing.assert_allclose(same["clip"], batch["clip"], atol=1e-6)
+    np.testing.assert_allclose(same["flow"], batch["flow"], atol=1e-5)
+    np.testing.assert_array_equal(same["label"], batch["label"])
+
+
+def test_all_frames_of_a_clip_change_alike():
+    batch = make_batch(flow=False)
+    still = batch | {"clip": jnp.repeat(batch["clip"][:, :1], 2, axis=1)}
+    silent = {name: values for name, values in EVERYTHING.items() if name != "noise"}
+    clip = np.asarray(jax.jit(make_augment(silent, fill=FILL))(still, key)["clip"])
+    np.testing.assert_array_equal(clip[:, 1], clip[:, 0])
+    assert (np.abs(clip - still["clip"]).max(axis=(1, 2, 3, 4)) > 0.01).all()
+    assert clip.min() >= 0 and clip.max() <= 1
+
+
+def test_a_clip_does_not_depend_on_its_batch():
+    large, small = make_batch(), {name: value[:2] for name, value in make_batch().items()}
+    ours, alone = run(large, key), run(small, key)
+    for name in ("clip", "flow"):
+        # Products of other sizes are summed in another order, 1e-6, and then rounded to 1 / 255.
+        differ = np.abs(np.asarray(ours[name][:2]) - np.asarray(alone[name])) > 1e-5
+        assert differ.mean() < 1e-3
+    draws, few = draw_operations(key, EVERYTHING, 8), draw_operations(key, EVERYTHING, 2)
+    for name in OPERATIONS:
+        np.testing.assert_array_equal(draws[name][:2], few[name])
+
+
+def test_one_program_for_all_draws():
+    before = run._cache_size()
+    batch = make_batch()
+    first, second = run(batch, key)["clip"], run(batch, jax.random.key(8))["clip"]
+    assert run._cache_size() - before <= 1
+    assert float(jnp.abs(first - second).max()) > 0.1
+
+
+def test_what_the_mask_leaves_out_changes_nothing():
+    batch = make_batch()
+    masked = batch | {"mask": batch["mask"].at[:, -1].set(False)}
+    other = masked | {"clip": batch["clip"].at[:, -1].set(1.0)}
+    one, two = run(masked, key)["clip"], run(other, key)["clip"]
+    np.testing.assert_array_equal(one[:, :-1], two[:, :-1])
+
+
+def test_eight_devices_draw_and_compute_their_own_clips():
+    batch = make_batch()
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    lowered = jax.jit(make_augment(EVERYTHING, fill=FILL)).lower(jax.device_put(batch, split), key)
+    compiled = lowered.compile()
+    for name in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
+        assert name not in compiled.as_text()
+    ours, alone = compiled(jax.device_put(batch, split), key), run(batch, key)
+    assert ours["clip"].sharding.is_equivalent_to(split, 5)
+    # as above: other products, then rounding
+    assert (np.abs(ours["clip"] - alone["clip"]) > 1e-5).mean() < 1e-3
+    np.testing.assert_allclose(ours["flow"], alone["flow"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "flip"])
+def test_draws_have_their_probability_and_range(name):
+    values = EVERYTHING[name]
+    drawn = np.asarray(jax.jit(lambda k: draw_operations(k, {name: values}, 2000))(key)[name])
+    left_out = (drawn == np.array(OPERATIONS[name].nothing)).all(axis=1)
+    assert abs(left_out.mean() - 0.3) < 0.05  # 5 standard deviations
+    first = drawn[~left_out, 0]
+    low, high = values[1:3]
+    assert low <= first.min() < low + 0.02 * (high - low)
+    assert high >= first.max() > high - 0.02 * (high - low)
+    assert abs(first.mean() - (low + high) / 2) < 0.05 * (high - low)
+    if name in ("crop", "erase"):
+        ratio = np.log(drawn[~left_out, 1])
+        assert np.log(values[3]) <= ratio.min() and ratio.max() <= np.log(values[4]) + 1e-6
+        assert 0 <= drawn[:, 2:].min() and drawn[:, 2:].max() < 1
+    if name == "translate":
+        assert abs(np.corrcoef(drawn[~left_out].T)[0, 1]) < 0.15  # x and y for themselves
+
+
+def test_flip_alone_moves_whole_pixels():
+    batch = make_batch(clips=16)
+    flipped = draw_per_clip(key, 0.5, 16)
+    assert 2 < int(flipped.sum()) < 14
+    ours = make_augment({"flip": (0.5,)}, fill=FILL)(batch, key)
+    np.testing.assert_array_equal(ours["clip"], flip_clips(batch["clip"], flipped))
+    np.testing.assert_array_equal(ours["flow"], flip_flow(batch["flow"], flipped))
+
+
+def draws_of(**numbers):
+    return {name: jnp.array([values], jnp.float32) for name, values in numbers.items()}
+
+
+def test_maps_by_hand():
+    ramp = jnp.tile(jnp.arange(16.0), (16, 1))  # value = x
+    picture = jnp.stack([ramp, ramp.T], -1)[None]  # (x, y) of each pixel
+
+    def seen(**numbers):
+        return np.asarray(warp(picture, make_maps(draws_of(**numbers), (16, 16))))[0, 8, 8]
+
+    np.testing.assert_allclose(seen(flip=[1.0]), [7, 8], atol=1e-5)
+    # a quarter to the right and an eighth down: what was 4 px left of and 2 px above is here now
+    np.testing.assert_allclose(seen(translate=[0.25, 0.125]), [4, 6], atol=1e-5)
+    np.testing.assert_allclose(seen(zoom=[2.0]), [7.75, 7.75], atol=1e-5)
+    # a quarter of the area at the left edge and the bottom: x from 0 to 8, y from 8 to 16
+    np.testing.assert_allclose(seen(crop=[0.25, 1.0, 0.0, 1.0]), [3.75, 11.75], atol=1e-5)
+    np.testing.assert_allclose(seen(rotate=[90.0]), [7, 8], atol=1e-5)
+
+
+def test_flow_of_a_turning_picture_through_the_whole_augmentation():
+    """A field about the centre is its own image under turning, zooming and mirrored turning."""
+    y, x = np.mgrid[:21, :21] - 10.0
+    turning = jnp.asarray(0.1 * np.stack([-y, x], -1), jnp.float32)[None, None]
+    growing = jnp.asarray(0.1 * np.stack([x, y], -1), jnp.float32)[None, None]
+    batch = {"clip": jnp.zeros((1, 2, 21, 21, 3)), "mask": jnp.ones((1, 2), bool)}
+    keys = jax.random.split(key, 1)
+    draws = draws_of(rotate=[20.0], zoom=[1.2], flip=[1.0])
+    change = jax.jit(lambda b: apply_draws(b, draws, keys, fill=FILL, taps=1))
+    inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
+    turned = change(batch | {"flow": turning})["flow"]
+    np.testing.assert_allclose(turned[inner], -turning[inner], atol=1e-5)
+    grown = change(batch | {"flow": growing})["flow"]
+    np.testing.assert_allclose(grown[inner], growing[inner], atol=1e-5)
+
+
+def test_one_sampling_for_all_geometry():
+    geometric = {name: EVERYTHING[name] for name in GEOMETRIC}
+    traced = str(jax.make_jaxpr(make_augment(geometric, fill=FILL))(make_batch(flow=False), key))
+    assert traced.count(" gather[") == 4  # the four neighbours of each place
+
+
+def test_nothing_to_do_is_none():
+    assert make_augment({}, fill=FILL) is None

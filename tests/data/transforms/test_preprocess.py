@@ -1,0 +1,101 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.data.transforms.augment import draw_per_clip, flip_clips, make_augment
+from dfjax.data.transforms.preprocess import make_preprocess
+from dfjax.errors import UsageError
+
+MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 2.0)
+rng = np.random.default_rng(0)
+
+
+def make_batch(clips=3, frames=2, size=8):
+    clip = rng.integers(0, 256, (clips, frames, size, size, 3), dtype=np.uint8)
+    mask = np.ones((clips, frames), bool)
+    mask[-1, -1] = False
+    return {"clip": jnp.asarray(clip), "mask": jnp.asarray(mask)}
+
+
+def make(streams, flip=0.0):
+    augment = make_augment({"flip": (flip,)} if flip else {}, fill=MEAN)
+    return make_preprocess(streams, mean=MEAN, std=STD, augment=augment)
+
+
+def test_same_size_is_only_normalised():
+    batch = make_batch()
+    inputs = make({"hq": 8})(batch, None, train=False)
+    expected = (np.asarray(batch["clip"]) / 255.0 - np.array(MEAN)) / np.array(STD)
+    assert inputs["hq"].dtype == jnp.float32
+    np.testing.assert_allclose(inputs["hq"], expected, atol=1e-6)
+    np.testing.assert_array_equal(inputs["mask"], batch["mask"])
+
+
+def test_second_stream_is_the_first_down_sampled_by_hand():
+    batch = make_batch(clips=1, frames=1, size=4)
+    inputs = make({"hq": 4, "lq": 2})(batch, None, train=False)
+    weights = np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7  # triangle of half-width 2, cut and summed
+    image = np.asarray(batch["clip"][0, 0]) / 255.0
+    small = np.einsum("yh,hwc,xw->yxc", weights, image, weights)
+    np.testing.assert_allclose(inputs["lq"][0, 0], (small - MEAN) / STD, atol=1e-6)
+
+
+def test_second_stream_sees_no_more_than_the_first():
+    # a stripe pattern that the first stream averages away is gone in the second, whatever its size
+    clip = np.zeros((1, 1, 16, 16, 3), np.uint8)
+    clip[:, :, :, ::2] = 200
+    batch = {"clip": jnp.asarray(clip), "mask": jnp.ones((1, 1), bool)}
+    inputs = make({"hq": 4, "lq": 4})(batch, None, train=False)
+    np.testing.assert_array_equal(inputs["hq"], inputs["lq"])
+
+
+def test_flip_is_one_draw_for_all_frames_of_a_clip():
+    batch = make_batch(clips=32, frames=3, size=4)
+    plain = np.asarray(make({"hq": 4})(batch, None, train=False)["hq"])
+    inputs = jax.jit(lambda b, k: make({"hq": 4}, flip=0.5)(b, k, train=True))(
+        batch, jax.random.key(1)
+    )
+    got = np.asarray(inputs["hq"])
+    flipped = [np.allclose(g, p[:, :, ::-1], atol=1e-6) for g, p in zip(got, plain)]
+    kept = [np.allclose(g, p, atol=1e-6) for g, p in zip(got, plain)]
+    assert all(f != k for f, k in zip(flipped, kept))
+    assert 4 < sum(flipped) < 28
+
+
+def test_flipping_twice_gives_the_clip_back():
+    clip = make_batch()["clip"]
+    yes = jnp.array([True, False, True])
+    np.testing.assert_array_equal(flip_clips(flip_clips(clip, yes), yes), clip)
+
+
+def test_draws_follow_the_place_in_the_batch_not_its_size():
+    key = jax.random.key(3)
+    np.testing.assert_array_equal(draw_per_clip(key, 0.5, 64)[:10], draw_per_clip(key, 0.5, 10))
+    assert draw_per_clip(key, 1.0, 8).all() and not draw_per_clip(key, 0.0, 8).any()
+    assert abs(float(draw_per_clip(key, 0.3, 4000).mean()) - 0.3) < 0.03  # 4 standard deviations
+
+
+def test_evaluation_draws_nothing():
+    batch = make_batch()
+    preprocess = make({"hq": 8, "lq": 4}, flip=1.0)
+    a = preprocess(batch, None, train=False)
+    b = preprocess(batch, jax.random.key(0), train=False)
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name])
+    with pytest.raises(ValueError, match="rng"):
+        preprocess(batch, None, train=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"streams": {}},
+        {"streams": {"hq": 64, "lq": 112}},
+        {"std": (1.0, 0.0, 1.0)},
+    ],
+)
+def test_impossible_settings_are_refused(arguments):
+    settings = {"streams": {"hq": 8}, "mean": MEAN, "std": STD} | arguments
+    with pytest.raises(UsageError):
+        make_preprocess(settings.pop("streams"), **settings)

@@ -1,0 +1,178 @@
+"""Self-blended fakes: what they share with the real clip, and the shape of what they do not."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.data.transforms import self_blend as module
+from dfjax.data.transforms.self_blend import (
+    RATIOS,
+    _average,
+    _draw,
+    ellipse_supports,
+    hull_supports,
+    inside,
+    make_blend_mask,
+    self_blend,
+)
+from dfjax.data.transforms.self_blend_views import sharpen, shrink
+
+RNG = jax.random.key(5)
+B, T, S = 8, 2, 64
+BLEND = jax.jit(self_blend)
+
+
+def make_batch():
+    """Pairs of a real clip and the same to be blended; the last clip's second frame is padding."""
+    rng = np.random.default_rng(0)
+    coarse = rng.random((B // 2, T, 8, 8, 3), np.float32)
+    image = jax.image.resize(coarse, (B // 2, T, S, S, 3), "linear")
+    clip = jnp.round(jnp.repeat(image, 2, axis=0) * 255) / 255
+    mask = jnp.ones((B, T), bool).at[-2:, 1].set(False)
+    return {
+        "clip": jnp.where(mask[:, :, None, None, None], clip, 0.0),
+        "mask": mask,
+        "video_index": jnp.repeat(jnp.arange(B // 2, dtype=jnp.int32), 2),
+        "blend": jnp.arange(B) % 2 == 1,
+        "label": (jnp.arange(B) % 2).astype(jnp.int8),
+    }
+
+
+def draws_of(batch):
+    keys = jax.vmap(lambda video: jax.random.fold_in(RNG, video))(batch["video_index"])
+    return jax.vmap(lambda key: _draw(key, S, S))(keys)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return make_batch()
+
+
+@pytest.fixture(scope="module")
+def blended(batch):
+    return BLEND(batch, RNG)
+
+
+def test_outside_the_mask_a_fake_is_the_view_of_the_real_beside_it(batch, blended):
+    part = make_blend_mask(batch, draws_of(batch)[1])
+    real, fake = blended["clip"][::2], blended["clip"][1::2]
+    outside = np.asarray(part[1::2] == 0)
+    assert 0.3 < outside.mean() < 0.95
+    np.testing.assert_array_equal(np.asarray(real)[outside], np.asarray(fake)[outside])
+    differ = np.asarray(real != fake).any(axis=(1, 2, 3, 4))
+    assert differ.all()
+    shown = np.asarray(batch["mask"])[1::2]
+    assert not np.asarray(fake)[~shown].any()
+    assert blended["label"] is batch["label"] or (blended["label"] == batch["label"]).all()
+
+
+def test_half_of_the_targets_are_changed_whether_blended_or_not(batch, blended):
+    of_source = np.asarray(draws_of(batch)[0].of_source)
+    same = np.asarray(blended["clip"][::2] == batch["clip"][::2]).all(axis=(1, 2, 3, 4))
+    np.testing.assert_array_equal(same, of_source[::2])
+    assert {True, False} == set(same.tolist())
+
+
+def test_values_stay_whole_255ths_in_range(blended):
+    levels = np.asarray(blended["clip"]) * 255
+    np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
+    assert 0 <= levels.min() and levels.max() <= 255
+
+
+def test_frames_of_a_clip_are_changed_alike_and_clips_do_not_depend_on_their_batch(batch):
+    still = dict(batch, clip=jnp.repeat(batch["clip"][:, :1], T, axis=1))
+    still["mask"] = jnp.ones((B, T), bool)
+    clips = np.asarray(BLEND(still, RNG)["clip"])
+    np.testing.assert_array_equal(clips[:, 0], clips[:, 1])
+    turned = {name: jnp.roll(array, 3, axis=0) for name, array in still.items()}
+    np.testing.assert_allclose(
+        np.roll(np.asarray(BLEND(turned, RNG)["clip"]), -3, axis=0), clips, atol=1.01 / 255
+    )
+
+
+def test_the_mask_is_soft_connected_and_as_high_as_its_ratio(batch):
+    draws = draws_of(batch)[1]
+    part = np.asarray(make_blend_mask(batch, draws))
+    np.testing.assert_allclose(part.max(axis=(2, 3)), np.repeat(draws.ratio[:, None], T, 1))
+    assert set(np.asarray(draws.ratio).tolist()) <= set(RATIOS)
+    for mask in part[:, 0]:
+        assert cv2.connectedComponents((mask > 0).astype(np.uint8))[0] == 2
+        assert ((mask > 0) & (mask < mask.max())).any()
+
+
+def test_the_hull_of_landmarks_takes_the_place_of_the_ellipse(batch):
+    draws = draws_of(batch)[1]
+    corner = np.array([[8, 8], [30, 8], [8, 30], [30, 30], [19, 19], [12, 20]], np.float32)
+    points = np.broadcast_to(corner, (B, T, 6, 2)).copy()
+    points[0, 1] = np.nan  # a frame without: the clip has its ellipse
+    points[-1, 1] = np.nan  # padding
+    part = np.asarray(make_blend_mask(batch | {"landmarks": jnp.asarray(points)}, draws))
+    ellipse = np.asarray(make_blend_mask(batch, draws))
+    np.testing.assert_allclose(part[0], ellipse[0], atol=1e-6)
+    for clip in part[1:, 0]:
+        rows, columns = (np.flatnonzero(clip.any(axis)) for axis in (1, 0))
+        assert 2 < rows.min() and rows.max() < 36 and 2 < columns.min() and columns.max() < 36
+
+
+def grid(n):
+    x = np.arange(n, dtype=np.float32) - (n - 1) / 2
+    return jnp.asarray(np.broadcast_to(x, (1, n, n))), jnp.asarray(
+        np.broadcast_to(x[:, None], (1, n, n))
+    )
+
+
+def test_shapes_cover_what_geometry_says():
+    x, y = grid(101)
+    half = jnp.array([[30.0, 20.0]])
+    ellipse = inside(ellipse_supports(jnp.array([[5.0, -3.0]]), half)[:, None], x, y)
+    # A polygon of 32 sides around it is larger, and pixels count whole.
+    assert abs(float(ellipse.sum()) / (np.pi * 30 * 20) - 1) < 0.02
+    at = np.asarray(ellipse[0, 0])
+    assert (
+        abs(np.average(x[0], weights=at) - 5) < 0.1 and abs(np.average(y[0], weights=at) + 3) < 0.1
+    )
+    triangle = np.array([[-20, -20], [25, -20], [-20, 30], [-10, -10]], np.float32)
+    hull = inside(hull_supports(jnp.asarray(triangle)[None, None], 1.0), x, y)[0, 0]
+    drawn = np.zeros((101, 101), np.uint8)
+    cv2.fillConvexPoly(drawn, (triangle[:3] + 50).astype(np.int32), 1)
+    within = cv2.erode(drawn, np.ones((3, 3))) > 0  # its edge is drawn wide
+    assert np.asarray(hull)[within].all()  # a polygon around it
+    assert np.asarray(hull).sum() < 1.15 * drawn.sum()
+    grown = hull_supports(jnp.asarray(triangle)[None, None], 2.0)
+    middle = triangle.mean(axis=0) @ module.directions().T
+    np.testing.assert_allclose(
+        grown[0, 0] - middle, 2 * ((triangle @ module.directions().T).max(0) - middle), rtol=1e-4
+    )
+
+
+def test_windows_average_as_opencv_does_and_keep_what_erosion_keeps():
+    rng = np.random.default_rng(1)
+    image = np.zeros((41, 41), np.float32)
+    image[10:31, 12:30] = rng.random((21, 18))
+    got = _average(jnp.asarray(image)[None, None, :, :, None], jnp.array([4.0]), jnp.array([7.0]))
+    np.testing.assert_allclose(got[0, 0, :, :, 0], cv2.GaussianBlur(image, (9, 9), 7), atol=1e-5)
+    shape = (image > 0.05).astype(np.float32)
+    kept = _average(
+        jnp.asarray(shape)[None, None, :, :, None], jnp.array([2.0]), jnp.array([jnp.inf])
+    )
+    np.testing.assert_array_equal(
+        np.asarray(kept[0, 0, :, :, 0]) > 1 - 1e-3, cv2.erode(shape, np.ones((5, 5))) > 0
+    )
+
+
+def test_views_are_those_of_opencv():
+    rng = np.random.default_rng(2)
+    image = rng.random((16, 16, 3), np.float32)
+    clips = jnp.asarray(np.stack([image, image]))[:, None]
+    kernel = np.full((3, 3), -1, np.float32)
+    kernel[1, 1] = 8.75
+    expected = np.clip(0.7 * image + 0.3 * cv2.filter2D(image, -1, kernel), 0, 1)
+    got = sharpen(clips, jnp.array([0.3, 0.3]), jnp.array([0.75, 0.75]))
+    np.testing.assert_allclose(got[0, 0], expected, atol=1e-5)
+    got = shrink(clips, jnp.array([0, 1]))
+    for by, view in zip((2, 4), got[:, 0]):
+        small = cv2.resize(image, (16 // by, 16 // by), interpolation=cv2.INTER_NEAREST)
+        expected = cv2.resize(small, (16, 16), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(view, expected, atol=1e-5)

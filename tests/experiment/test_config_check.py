@@ -1,0 +1,83 @@
+"""Out-of-range numbers and unknown names are told at once, by their key."""
+
+import pytest
+
+from dfjax.config import config_names, load_config
+from dfjax.errors import UsageError
+from dfjax.experiment.config_check import check_config, list_metrics
+
+
+@pytest.mark.parametrize("variant", ["", ":smoke", ":tiny"])
+def test_every_config_passes(variant):
+    for name in config_names():
+        check_config(load_config(f"{name}{variant}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs=0", "train.epochs must be at least 1, not 0"),
+        ("train.accumulate=0", "train.accumulate must be at least 1"),
+        ("optimizer.learning_rate=nan", "optimizer.learning_rate must be at least 0, not nan"),
+        ("train.ema_decay=1", "train.ema_decay must be below 1"),
+        ("data.frames=0", "data.frames must be at least 1"),
+        ("data.sampling=odd", "unknown data.sampling 'odd'"),
+        ("model.name=dual_straem", "Did you mean 'dual_stream'"),
+        ("model.dual_stream.flow=True", "set --config.data.flow=True, or --config.model.dual_str"),
+        ("early_stop.metric=video_acu", "Did you mean 'video_auc'"),
+        ("plateau.metric=lost", "Did you mean 'loss'"),
+        ("optimizer.multipliers=hq", "optimizer.multipliers are pairs"),
+        ("optimizer.multipliers=(('hq', '1'),)", "optimizer.multipliers are pairs"),
+        ("early_stop.metric=eer", "set --config.early_stop.mode=min"),
+        ("early_stop.metric=frame_auc", "choose clip_auc or video_auc"),
+        ("plateau.mode=max", "set --config.plateau.mode=min"),
+        ("loss.name=focla", "Did you mean 'focal'"),
+        ("loss.smoothing=1.5", "loss.smoothing must be in"),
+        ("loss.class_weights=balance", "loss.class_weights is none, balanced or"),
+        ("loss.name=supcon", "early_stop.metric=loss"),
+        ("profile=5", "profile='5' is not START:STOP"),
+    ],
+)
+def test_what_cannot_be_is_named(override, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(load_config("dual_stream", [f"--config.{override}"]))
+
+
+def test_what_can_be_monitored_are_numbers_of_the_validation():
+    names = list_metrics()
+    assert {"loss", "video_auc", "eer", "clip_auc", "video_auc_max"} <= set(names)
+    assert not [name for name in names if name.endswith("_ci")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.temporal=0.1", "data.frames=1"], "data.frames must be 2"),
+        (["loss.method=0.1", "data.shuffle_labels=True"], "control"),
+        (
+            ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min", "mix.mixup=0.2"],
+            "mix.mixup",
+        ),  # fmt: skip
+        (
+            ["model.name=frame_classifier", "model.frame_classifier.method_classes=5"],
+            "nothing trains",
+        ),
+    ],
+)
+def test_losses_and_what_they_do_not_go_with(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.features=PACK", "mix.cutmix=1.0"], "need pixels"),
+        (["data.features=PACK", "data.self_blend=0.5"], "need pixels"),
+        (["data.flow=True", "mix.mixup=0.2"], "use mix.cutmix"),
+        (["data.shuffle_labels=True", "data.self_blend=0.5"], "control"),
+    ],
+)
+def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))

@@ -1,0 +1,70 @@
+"""What a run says before it starts: counts, videos left out, crops that are too small."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfjax.config import load_config
+from dfjax.experiment.data_summary import announce
+
+ROWS = {"train": np.array([0, 1, 2, 3]), "val": np.array([4])}
+
+
+def said(*overrides, crop_size=224, dataset="d"):
+    index = pd.DataFrame(
+        {
+            "video_id": list("abcde"),
+            "label": [0, 1, 1, 0, 1],
+            "pair_id": [None, "a", "elsewhere", None, None],
+            "dataset": dataset,
+            "n_frames": [8, 50, None, 8, 50],
+            "frame_indices": [None, None, [*range(49)], None, None],
+        }
+    )
+    lines = []
+    overrides = [*overrides, f"data.crop_size={crop_size}"]
+    config = load_config("dual_stream", [f"--config.{item}" for item in overrides])
+    announce(lines.append, index, ROWS, config)
+    return lines
+
+
+def test_counts_by_split_and_what_pairing_leaves_out():
+    counts = [
+        "train: 2 real, 2 fake videos",
+        "val: 0 real, 1 fake videos",
+        "frames per training video: real 8.0 ± 0.0 (n 2), fake 49.5 ± 0.7 (n 2), ratio 6.2",
+    ]
+    assert said("data.pairing=none") == counts
+    *same, alone = said()
+    assert same == counts
+    assert "2 training videos (1 real, 1 fake) have no partner" in alone and "1 pairs" in alone
+
+
+@pytest.mark.parametrize(("crop_size", "warned"), [(223, True), (224, False)])
+def test_crops_smaller_than_the_input_are_warned_of(crop_size, warned):
+    lines = said("data.pairing=none", crop_size=crop_size)
+    assert any("crops of 223 px are enlarged" in line for line in lines) == warned
+
+
+def test_synthetic_data_is_always_called_so():
+    assert "the data is synthetic" in said("data.pairing=none", dataset="synthetic")[-1]
+
+
+def test_class_weights_are_told_and_warned_of_where_batches_are_balanced():
+    weights = "class weights: real 3.300, fake 0.600"
+    lines = said("data.pairing=none", "loss.class_weights=3.3,0.6")
+    assert weights in lines and not any("tip the balance" in line for line in lines)
+    lines = said("data.pairing=balanced", "loss.class_weights=3.3,0.6")
+    assert weights in lines and any("tip the balance" in line for line in lines)
+
+
+def test_how_videos_are_drawn_is_told():
+    lines = said("data.self_blend=0.25", "data.balance_datasets=True", "data.hard_mining=0.5")
+    views = (
+        "25% of the fakes are self_blended: two views of a real video, the face being an ellipse"
+    )
+    assert views in lines
+    assert "data sets come equally often: d (4)" in lines
+    assert "50% of an epoch goes by the losses of its videos" in lines
+    alone = [line for line in said("data.self_blend=1.0") if "no partner" in line]
+    assert not alone  # every real video is its own

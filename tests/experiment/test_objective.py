@@ -1,0 +1,93 @@
+"""The loss of a config: from the training videos, and refused before anything is compiled."""
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfjax.config import load_config
+from dfjax.errors import UsageError
+from dfjax.experiment import builders
+from dfjax.experiment.objective import (
+    check_outputs,
+    find_class_weights,
+    list_methods,
+    load_methods,
+    make_config_loss,
+    save_methods,
+)
+from dfjax.experiment.phases import plan_phases
+
+INDEX = pd.DataFrame(
+    {
+        "label": [0, 1, 1, 1, 0, 1],
+        "method": ["youtube", "NT", "DF", "NT", "actors", "FS"],
+    }
+)
+TRAIN = np.array([0, 1, 2, 3, 4])  # FS is only in another split
+
+
+def make_config(*overrides, name="resnet18:smoke"):
+    return load_config(name, [f"--config.{item}" for item in overrides])
+
+
+def test_methods_and_class_weights_are_those_of_the_training_videos():
+    config = make_config("loss.method=0.5", "loss.class_weights=balanced")
+    assert list_methods(config, INDEX, TRAIN) == ["real", "DF", "NT"]
+    assert list_methods(make_config(), INDEX, TRAIN) == []
+    weights = find_class_weights(config, INDEX, TRAIN)
+    assert weights == (5 / 4, 5 / 6)
+
+
+def test_validation_is_not_weighted_by_class():
+    config = make_config("loss.class_weights=balanced", "loss.smoothing=0.0")
+    batch = {"label": jnp.array([0, 1], jnp.int8)}
+    logits = jnp.zeros(2)
+    weighted = make_config_loss(config, INDEX, TRAIN)(logits, {}, batch)
+    plain = make_config_loss(config, INDEX, TRAIN, weighted=False)(logits, {}, batch)
+    np.testing.assert_allclose(plain, np.log(2) * np.ones(2), rtol=1e-6)
+    np.testing.assert_allclose(weighted, np.log(2) * np.array([5 / 4, 5 / 6]), rtol=1e-6)
+
+
+def check(*overrides, name="resnet18:smoke"):
+    config = make_config(*overrides, name=name)
+    loss = make_config_loss(config, INDEX, TRAIN)
+    check_outputs(config, builders.make_model(config), loss, config.preprocess.size)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.name=cross_entropy"], "two classes; this model has one logit"),
+        (["loss.method=1.0"], "3 outputs.* no such head"),
+        (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 outputs.* has 5"),
+        (
+            ["loss.temporal=1.0", "model.name=two_stream", "model.two_stream.flow=False"],
+            "something of each frame",
+        ),
+    ],
+)
+def test_what_the_model_does_not_say_is_missed_early(overrides, message):
+    with pytest.raises(UsageError, match=message):
+        check("data.frames=2", *overrides)
+
+
+def test_losses_that_fit_the_model_pass():
+    check("loss.name=cross_entropy", "model.frame_classifier.classes=2", "loss.temporal=0.1")
+    check("loss.method=1.0", "model.frame_classifier.method_classes=3")
+    check("loss.name=supcon", "early_stop.metric=loss")
+
+
+def test_names_of_methods_are_kept_with_the_run(tmp_path):
+    save_methods(tmp_path, [])
+    assert load_methods(tmp_path) == [] and not list(tmp_path.iterdir())
+    save_methods(tmp_path, ["real", "DF"])
+    assert load_methods(tmp_path) == ["real", "DF"]
+
+
+def test_contrastive_pre_training_then_fine_tuning_is_a_run_in_phases(tmp_path):
+    fine = "('loss.name=bce','early_stop.metric=video_auc','early_stop.mode=max')"
+    first = ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min"]
+    phases = plan_phases(make_config(*first, f"phases=({fine},)"), tmp_path)
+    assert [phase.config.loss.name for phase in phases] == ["supcon", "bce"]
+    assert phases[1].workdir == tmp_path and phases[1].config.train.init_from

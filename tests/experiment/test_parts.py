@@ -1,0 +1,16 @@
+"""What a config makes of a batch that is too large for the memory."""
+
+import pytest
+
+from dfjax.config import load_config
+from dfjax.experiment.parts import keeps_pairs
+
+
+@pytest.mark.parametrize(
+    "pairing,batch,parts,kept",
+    [("paired", 8, 2, True), ("paired", 2, 2, False), ("none", 8, 2, False)],
+)
+def test_parts_hold_real_and_fake_unless_they_are_single_clips(pairing, batch, parts, kept):
+    items = (f"data.pairing={pairing}", f"train.batch_size={batch}", f"train.accumulate={parts}")
+    config = load_config("dual_stream", [f"--config.{item}" for item in items])
+    assert keeps_pairs(config) == kept

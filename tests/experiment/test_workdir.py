@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from dfjax.config import load_config
+from dfjax.errors import UsageError
+from dfjax.experiment import workdir
+
+
+def smoke(*overrides):
+    return load_config("dual_stream:smoke", overrides)
+
+
+def test_a_workdir_keeps_its_config_in_two_formats_and_the_versions(tmp_path):
+    workdir.prepare(tmp_path, smoke())
+    assert workdir.load(tmp_path) == smoke()
+    assert "learning_rate" in (tmp_path / "config.yaml").read_text()
+    assert json.loads((tmp_path / "versions.json").read_text())["jax"] == jax.__version__
+
+
+def test_a_changed_config_is_refused_with_the_difference(tmp_path):
+    workdir.prepare(tmp_path, smoke())
+    with pytest.raises(UsageError, match=r"optimizer.learning_rate: 0.002 -> 0.5"):
+        workdir.prepare(tmp_path, smoke("--config.optimizer.learning_rate=0.5"))
+    assert workdir.load(tmp_path) == smoke()
+
+
+def test_keys_that_no_result_depends_on_may_change(tmp_path):
+    workdir.prepare(tmp_path, smoke())
+    workdir.prepare(tmp_path, smoke("--config.data.workers=2", "--config.train.log_every=7"))
+    assert workdir.load(tmp_path).data.workers == 2
+
+
+def test_every_free_key_exists():
+    for key in workdir.FREE_KEYS:
+        node = smoke()
+        for part in key.split("."):
+            node = node[part]
+
+
+@pytest.mark.parametrize(("text", "match"), [(None, "not a workdir"), ("{", "not JSON")])
+def test_a_folder_without_a_config_is_named(tmp_path, text, match):
+    if text:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UsageError, match=match):
+        workdir.load(tmp_path)
+
+
+def test_two_processes_cannot_train_in_one_workdir(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from dfjax.experiment.workdir import locked\n"
+        "from dfjax.errors import UsageError\n"
+        "try:\n  with locked(Path(sys.argv[1])): print('entered')\n"
+        "except UsageError as e: print(e)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with workdir.locked(tmp_path):
+        inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "another process" in inside
+    assert after == "entered\n"
+
+
+def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
+    workdir.prepare(tmp_path, smoke("--config.data.crop_size=64"))
+    workdir.check(tmp_path, smoke())
+    with pytest.raises(UsageError, match="data.crop_size: 64 -> 96"):
+        workdir.check(tmp_path, smoke("--config.data.crop_size=96"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": ', "\udcff"])
+def test_a_config_that_cannot_be_read_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(UsageError, match="config.json is not"):
+        workdir.load(tmp_path)

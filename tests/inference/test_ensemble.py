@@ -1,0 +1,162 @@
+"""Ensembles, passes of dropout and mirror images: who may join, and what comes out."""
+
+import json
+from pathlib import Path
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from dfjax.commands.main import main
+from dfjax.config import load_config
+from dfjax.data.store.feature_pack import FeaturePack
+from dfjax.errors import UsageError
+from dfjax.evaluation.scoring import make_predict_step
+from dfjax.inference import ensemble as committees
+from dfjax.inference import predict as predict_run
+from dfjax.inference.detector import Detector
+from dfjax.inference.ensemble import load_committee
+
+T, SIZE = 2, 8
+
+
+def make_detector(folder, checkpoint, **changes):
+    """Its logit is its parameter times how much brighter the left half of a clip is."""
+    config = load_config("dual_stream")
+    config.preprocess.size = SIZE
+    config.data.update({"frames": T, "stride": 1, "crop_size": SIZE, **changes})
+    weight = {"a": 1.0, "b": 3.0}.get(folder.name, 1.0) * (2.0 if checkpoint == "last" else 1.0)
+
+    def apply(variables, inputs, *, train, rngs):
+        frames = inputs["hq"].mean((2, 4)).sum(1)  # padding is black
+        bright = frames / inputs["mask"].sum(1, keepdims=True)
+        logits = bright[:, : SIZE // 2].mean(1) - bright[:, SIZE // 2 :].mean(1)
+        return logits * variables["weight"], {}, {}
+
+    def preprocess(batch, rng, *, train):
+        return {"hq": batch["clip"].astype(jnp.float32), "mask": batch["mask"]}
+
+    return Detector(
+        config=config,
+        variables={"weight": jnp.float32(weight)},
+        checkpoint=f"{checkpoint}/7",
+        checkpoint_sha256=f"{folder} {checkpoint}",
+        workdir=folder,
+        apply=apply,
+        preprocess=preprocess,
+        predict_step=make_predict_step(apply, preprocess),
+    )
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    """What is different about the data of workdir `b`; every workdir is there."""
+    changes = {}
+    monkeypatch.setattr(
+        committees,
+        "load",
+        lambda folder, kind: make_detector(folder, kind, **(changes if folder.name == "b" else {})),
+    )
+    return changes
+
+
+def half_bright(value, n=1):
+    clips = np.zeros((n, T, SIZE, SIZE, 3), np.uint8)
+    clips[:, :, :, : SIZE // 2] = value
+    return clips, np.ones((n, T), bool)
+
+
+def test_alone_it_is_the_detector_and_says_nothing_of_certainty(odd):
+    alone = load_committee(Path("a"), "best")
+    scores = alone.score(*half_bright(1), batch_size=3)
+    assert list(scores) == ["fake_prob"] and len(scores["fake_prob"]) == 1
+    np.testing.assert_allclose(scores["fake_prob"], expit(1.0))
+    assert (alone.checkpoint, alone.checkpoint_sha256) == ("best/7", "a best")
+
+
+def test_an_ensemble_is_the_mean_probability_of_its_members(odd):
+    three = load_committee(Path("a"), "best", ensemble=["b", "last"])
+    assert three.checkpoint == "best/7 + b:best/7 + a:last/7"
+    scores = three.score(*half_bright(1, n=2), batch_size=4)
+    members = expit(np.array([1.0, 3.0, 2.0]))
+    for name, expected in (("fake_prob", members.mean()), ("fake_prob_sd", members.std())):
+        np.testing.assert_allclose(scores[name], [expected] * 2, rtol=1e-6)
+    assert (scores["mutual_information"] > 0).all() and "logit" not in scores
+    assert len(three.checkpoint_sha256) == 64
+
+
+def test_flip_is_the_mean_over_a_clip_and_its_mirror_image(odd):
+    both = load_committee(Path("a"), "best", ensemble=["b"], flip=True)
+    clips, mask = half_bright(1)
+    scores = both.score(clips, mask, batch_size=1)
+    np.testing.assert_allclose(scores["fake_prob"], 0.5, rtol=1e-6)  # p + (1 - p)
+    mirrored = both.score(np.ascontiguousarray(clips[..., ::-1, :]), mask, batch_size=1)
+    assert {k: v.tolist() for k, v in scores.items()} == {
+        k: v.tolist() for k, v in mirrored.items()
+    }
+    assert both.checkpoint.endswith("; flip")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": 3}, "data.frames is 3, not 2"),
+        ({"stride": 2}, "data.stride is 2, not 1"),
+        ({"crop_size": 16}, "data.crop_size is 16, not 8"),
+        ({"shuffle_labels": True}, "shuffled labels"),
+        ({"flow": True}, "b reads flow, a none"),
+    ],
+)
+def test_members_that_do_not_fit_are_refused(odd, change, message):
+    odd.update(change)
+    with pytest.raises(UsageError, match=message):
+        load_committee(Path("a"), "best", ensemble=["b"])
+
+
+def test_no_member_twice_and_no_passes_without_dropout(odd):
+    for again in ("a", "best"):
+        with pytest.raises(UsageError, match="in the ensemble already"):
+            load_committee(Path("a"), "best", ensemble=["b", again])
+    with pytest.raises(UsageError, match="a has no dropout"):
+        load_committee(Path("a"), "best", passes=4)
+
+
+def test_stored_features_are_for_those_who_read_them(odd):
+    store = FeaturePack.__new__(FeaturePack)
+    store.path = Path("features")
+    with pytest.raises(UsageError, match="a reads frames, features holds features"):
+        load_committee(Path("a"), "best").check_data(store)
+    with pytest.raises(UsageError, match="--flip needs frames"):
+        load_committee(Path("a"), "best", flip=True).check_data(store)
+
+
+def test_predict_tells_the_spread(odd, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
+    path = tmp_path / "a.png"
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture[:, : SIZE // 2] = 1
+    cv2.imwrite(str(path), picture)
+    arguments = [str(path), "--workdir", "a", "--detector", "none", "--ensemble", "b", "last"]
+    assert main(["predict", *arguments]) == 0
+    members = expit(np.array([1.0, 3.0, 2.0]))
+    assert capsys.readouterr().out.startswith(f"{members.mean():.4f} ± {members.std():.4f}  fake")
+    assert main(["predict", *arguments, "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    assert result["fake_prob_sd"] == pytest.approx(members.std(), rel=1e-5)
+    assert 0 < result["mutual_information"] < result["entropy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdir", "a", "--mc-dropout", "1"], "at least 2 passes"),
+        (["--workdir", "a", "--seed", "-1"], "--seed must not be negative"),
+        (["--predictions", "p.csv", "--flip"], "go with --workdir"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, message):
+    assert main(["evaluate", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1

@@ -1,0 +1,219 @@
+"""Ablation tables: every row of every table can be built; what is trained, resumed and written."""
+
+import json
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfjax.commands.main import main
+from dfjax.config import find_table, load_config
+from dfjax.errors import RunError, UsageError
+from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
+from dfjax.experiment import builders, run_data
+from dfjax.studies.ablation import run_table, share_data
+from dfjax.studies.ablation_table import load_table
+from dfjax.training.signals import Stopped
+
+TABLES = ("s0a", "s1", "s2", "s3", "s4", "s4_phases")
+TWO = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
+
+
+def write_table(folder, rows, more=""):
+    path = folder / "mine.py"
+    path.write_text(
+        f"def get_table(variant=''):\n"
+        f"    return {{'title': 'Mine', 'config': 'resnet18', 'rows': {rows}, {more}}}\n"
+    )
+    return str(path)
+
+
+def metrics(auc, low=0.4, high=0.9):
+    return {"video_auc": auc, "video_auc_ci": [low, high], "accuracy": 0.5, "f1": 0.5}
+
+
+class Runs:
+    """Stands for training and evaluation: what is asked for is noted, and the AUC is the rate."""
+
+    def __init__(self, stop_at=None, broken=()):
+        self.stop_at, self.broken = stop_at, broken
+        self.trained, self.evaluated, self.data = [], [], set()
+
+    def train(self, config, folder, accept):
+        name = f"{folder.parent.name}/{folder.name}"
+        if name == self.stop_at:
+            raise Stopped(2)
+        if folder.parent.name in self.broken:
+            raise RunError("the loss is not finite")
+        self.data.add(config.data.path)
+        status = "complete" if (folder / "metrics.jsonl").exists() else "trained"
+        if status == "trained":
+            self.trained.append(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        row = {"split": "train", "clips_per_s": 10.0}
+        (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        return {"status": status, "parameters": 7, "seconds": 3.0, "best_epoch": 1}
+
+    def evaluate(self, folder, *, out, scoring, **options):
+        assert options == {"split": "test", "index": None, "checkpoint": "best"}
+        self.evaluated.append((folder.parent.name, len(scoring.get("ensemble", ()))))
+        result = {
+            "checkpoint": "best/1",
+            "overall": metrics(0.5),
+            "unseen_methods": {"x": metrics(0.6), "y": metrics(0.8)},
+            "by_dataset": {"synthetic": metrics(0.5)},
+        }
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "metrics.json").write_text(json.dumps(result))
+        return result
+
+    def run(self, table, workdir, seeds):
+        return run_table(table, workdir, seeds=seeds, train=self.train, evaluate=self.evaluate)
+
+
+@pytest.fixture
+def no_data(monkeypatch, tmp_path):
+    monkeypatch.setattr(run_data, "synthetic_pack", lambda config, folder: tmp_path / "pack")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_is_a_config_that_can_be_used(name):
+    for variant in ("", ":tiny"):
+        rows = load_table(f"{name}{variant}").rows
+        assert len({str(row.config) for row in rows}) == len(rows), "two rows are the same"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_has_a_model(name):
+    built = set()
+    for row in load_table(f"{name}:smoke").rows:
+        section = str(row.config.model[row.config.model.name])
+        if section not in built:  # tracing takes a second
+            built.add(section)
+            model = builders.make_model(row.config)
+            jax.eval_shape(model.init, jax.random.key(0), builders.example_inputs(row.config))
+
+
+@pytest.mark.parametrize(
+    "rows,more,message",
+    [
+        ('{"a": ("optimiser.learning_rate=1",)}', "", "optimizer.learning_rate"),
+        ('{"a": ("early_stop.metric=f2",)}', "", "'a'"),
+        ('{"a": "loss.smoothing=0.1"}', "", "tuple"),
+        ('{"a b": (), "A B": ()}', "", "alike"),
+        ("{}", "", "no row"),
+        (TWO, "'ensembles': {'both': ('a', 'c')}", "'c'"),
+        (TWO, "'colour': 1", "colour"),
+    ],
+)
+def test_a_table_is_checked_before_anything_is_trained(tmp_path, rows, more, message):
+    with pytest.raises(UsageError, match=message):
+        load_table(write_table(tmp_path, rows, more))
+
+
+def test_an_unknown_table_lists_the_known():
+    with pytest.raises(UsageError, match="s4_phases"):
+        find_table("s5")
+
+
+def test_a_cumulative_row_keeps_what_those_above_changed():
+    rows = load_table("s1").rows
+    options = [row.config.model.clip_detector for row in rows]
+    assert [o.pooling for o in options] == ["mean"] + ["query"] * 7
+    assert [o.layers for o in options] == [2] * 4 + [4] * 4
+    improved = load_table("s1").rows[-1].config
+    assert improved == load_config("transformer_head")
+
+
+def test_a_grid_is_every_combination(tmp_path):
+    grid = "'grid': {'optimizer.learning_rate': (0.1, 0.2), 'seed': (3, 4)}"
+    rows = load_table(write_table(tmp_path, "{}", grid)).rows
+    assert [(r.config.optimizer.learning_rate, r.config.seed) for r in rows] == [
+        (0.1, 3), (0.1, 4), (0.2, 3), (0.2, 4)
+    ]  # fmt: skip
+    assert rows[0].name == "learning_rate=0.1, seed=3"
+
+
+def test_rows_on_different_data_are_refused(tmp_path):
+    rows = '{"a": ("data.path=x",), "b": ("data.path=y",)}'
+    with pytest.raises(UsageError, match="compared"):
+        share_data(load_table(write_table(tmp_path, rows)), tmp_path)
+
+
+def test_a_stopped_table_goes_on_where_it_was(tmp_path, no_data):
+    table = load_table(write_table(tmp_path, TWO) + ":smoke")
+    first, second = Runs(stop_at="b/seed0"), Runs()
+    with pytest.raises(Stopped):
+        first.run(table, tmp_path / "w", seeds=2)
+    lines, datasets = second.run(table, tmp_path / "w", seeds=2)
+    assert first.trained == ["a/seed0", "a/seed1"]
+    assert second.trained == ["b/seed0", "b/seed1"]
+    assert second.evaluated == [("b", 0), ("b", 0)], "what was evaluated is not scored again"
+    assert first.data | second.data == {str(tmp_path / "pack")}, "all rows share one data set"
+    assert lines[["row", "seed"]].values.tolist() == [["a", 0], ["a", 1], ["b", 0], ["b", 1]]
+    assert lines["unseen"].tolist() == pytest.approx([0.7] * 4)
+    assert datasets == ["synthetic"]
+
+
+@pytest.mark.parametrize("checkpoint", ["best/1; flip", "best/1 + other:best/1", "last/1"])
+def test_an_evaluation_of_more_than_the_row_is_not_taken_for_it(tmp_path, no_data, checkpoint):
+    table = load_table(write_table(tmp_path, '{"a": ()}') + ":smoke")
+    Runs().run(table, tmp_path / "w", seeds=1)
+    written = tmp_path / "w" / "a" / "seed0" / "eval" / "test" / "metrics.json"
+    written.write_text(json.dumps(json.loads(written.read_text()) | {"checkpoint": checkpoint}))
+    again = Runs()
+    again.run(table, tmp_path / "w", seeds=1)
+    assert again.trained == [] and again.evaluated == [("a", 0)]
+
+
+def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path, no_data):
+    more = "'ensembles': {'both': ('a', 'c'), 'Other way': ('c', 'a'), 'broken': ('a', 'b')}"
+    rows = '{"a": (), "b": ("train.epochs=3",), "c": ("train.epochs=4",)}'
+    table = load_table(write_table(tmp_path, rows, more) + ":smoke")
+    runs = Runs(broken=("b",))
+    lines, _ = runs.run(table, tmp_path / "w", seeds=1)
+    errors = dict(zip(lines["row"], lines["error"]))
+    assert errors == {
+        "a": "", "b": "the loss is not finite", "c": "", "both": "", "Other way": "",
+        "broken": "a member has failed",
+    }  # fmt: skip
+    assert runs.evaluated == [("a", 0), ("c", 0), ("a", 1), ("c", 1)]
+    for name in ("both", "other_way"):
+        assert (tmp_path / "w" / "ensembles" / name / "seed0" / "metrics.json").is_file()
+    text = make_markdown(summarise(lines), "Mine")
+    assert "| b | failed |" in text and "- b failed: the loss is not finite" in text
+
+
+def test_figures_of_one_seed_and_of_three(tmp_path):
+    one = pd.DataFrame([{"row": "a", "change": "x=1", "seed": 0, "error": "", **metrics(0.8)}])
+    row = summarise(one)[0]
+    assert row["video_auc"] == 0.8 and row["video_auc_ci"] == [0.4, 0.9]
+    assert row["video_auc_sd"] is None
+    three = pd.concat([one.assign(video_auc=v, seed=i) for i, v in enumerate((0.7, 0.8, 0.9))])
+    row = summarise(three)[0]
+    # Student's t with two degrees of freedom at 97.5 %: 4.30265; standard error 0.1 / sqrt(3)
+    half = 4.30265 * 0.1 / np.sqrt(3)
+    assert row["video_auc"] == pytest.approx(0.8) and row["video_auc_sd"] == pytest.approx(0.1)
+    assert row["video_auc_ci"] == pytest.approx([0.8 - half, 1.0], abs=1e-5)  # at most 1
+    write_report(tmp_path, three, [row], "Mine · synthetic data")
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "table.md", "table.csv", "table.json", "table.png"
+    }  # fmt: skip
+    text = (tmp_path / "table.md").read_text()
+    assert "synthetic" in text and "looked at 3 times" in text and "- a: `x=1`" in text
+    assert len(pd.read_csv(tmp_path / "table.csv")) == 3
+
+
+def test_the_command_trains_a_table(tmp_path, capsys, monkeypatch):
+    rows = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
+    monkeypatch.chdir(tmp_path)
+    command = ["ablate", write_table(tmp_path, rows) + ":smoke"]
+    command += ["--config.train.epochs=1", "--config.writers.tensorboard=False", "--json"]
+    assert main(command) == 0
+    shown = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["row"] for row in shown["rows"]] == ["a", "b"]
+    assert "synthetic" in shown["title"]
+    assert all(row["parameters"] == 309585 and row["n"] == 1 for row in shown["rows"])
+    assert (tmp_path / "runs" / "ablate_mine_smoke" / "b" / "seed0" / "history.csv").is_file()
+    assert (tmp_path / "runs" / "ablate_mine_smoke" / "table.png").stat().st_size > 5000
