@@ -6,7 +6,7 @@ Images are NHWC. A clip is uint8 RGB on the host and float32 after `preprocess`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int8, Int32, UInt8
@@ -44,6 +44,7 @@ Loss = Callable[[Logits, Outputs, Batch], Float[Array, "B"]]
 """`loss(logits, outputs, batch) -> f32[B]`: one value per clip, never reduced."""
 
 
+@runtime_checkable
 class Apply(Protocol):
     """The forward pass of a model."""
 

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.clips.sampling import sampling as clips
 from dfjax.data.faces.crops import FaceCrops
 from dfjax.data.faces.detectors import FaceDetector, make_detector
 from dfjax.data.faces.extract import choose_frames, extract_video

@@ -7,9 +7,9 @@ import pandas as pd
 from jaxtyping import Int8
 
 from dfjax import FAKE, REAL
+from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.batching import Draw
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.clips.sampling import sampling as clips
 from dfjax.data.faces.landmarks import count_landmarks, read_landmarks
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.store.pack import Pack

@@ -9,11 +9,11 @@ import operator
 from collections.abc import Sequence
 from typing import SupportsIndex
 
+from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.batching import Draw, Losses, Recipe, Rows, Sampler
 from dfjax.data.clips.loader import ClipLoader, video_sampling
 from dfjax.data.clips.prefetch import Batches, read_ahead
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.clips.sampling import sampling as clips
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
 

@@ -15,6 +15,8 @@ from typing import Any
 import grain
 from absl import flags
 
+from dfjax.shapes import HostBatch
+
 """`clip u8[B,T,S,S,3]  mask bool[B,T]  position i32[B,T] (source frames, -1: padding)  label i8[B]
 weight f32[B]  video_index i32[B] (row of the pack's index, -1: no clip)`."""
 

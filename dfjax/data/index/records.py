@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import dfjax
 from dfjax import FAKE, REAL
 from dfjax.errors import UsageError
+from dfjax.files import atomic_path
 
 SPLITS = ("train", "val", "test", "none")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.clips.sampling import sampling as clips
 from dfjax.errors import UsageError
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.faces.crops import crop_faces, extract
+from dfjax.data.faces import extract
+from dfjax.data.faces.crops import crop_faces
 from dfjax.data.faces.detectors import Detections, make_detector
 from dfjax.data.faces.extract import Settings, choose_frames, extract_record, load_finished
 from dfjax.data.faces.extract_index import check_ids, check_settings

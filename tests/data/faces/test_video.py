@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.data.faces.crops import video
+from dfjax.data.faces import video
 from dfjax.data.faces.video import ShortVideoError, iterate_frames, probe, read_frames
 from dfjax.errors import InputError
 

@@ -10,13 +10,13 @@ from dfjax.data.index.records import (
     COLUMNS,
     REQUIRED,
     SCHEMA,
-    atomic_path,
     make_index,
     make_record,
     read_index,
     write_index,
 )
 from dfjax.errors import UsageError
+from dfjax.files import atomic_path
 
 
 def two_rows():
