@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name.replace('_', '-')} must be positive")
     if args.clips is not None and args.clips < 0:
         raise UsageError("--clips must not be negative")
-    read_scoring_options(args)  # before anything is looked for
+    scoring = read_scoring_options(args)  # before anything is looked for
     from dfjax.data.faces.detectors import check_alignable, make_detector
     from dfjax.inference.media import find_inputs
 
@@ -68,7 +68,21 @@ def run(args: argparse.Namespace) -> int:
         check_alignable(args.detector)
     from dfjax.inference.predict import predict
 
-    results = [_show(result, args.json) for result in predict(args, inputs)]
+    scored = predict(
+        args.workdir,
+        inputs,
+        out=args.out,
+        checkpoint=args.checkpoint,
+        batch_size=args.batch_size,
+        clips=args.clips,
+        face_detector=args.detector,
+        face_model=args.detector_model,
+        align=args.align,
+        workers=args.workers,
+        time_limit=args.time_limit,
+        **scoring,
+    )
+    results = [_show(result, args.json) for result in scored]
     failed = sum(result["status"] == "error" for result in results)
     if failed:
         print(f"dfjax: {failed} of {len(results)} inputs could not be scored", file=sys.stderr)

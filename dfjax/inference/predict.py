@@ -1,19 +1,17 @@
 """Scoring of inputs with a trained detector, in the order given, and what is written about them."""
 
-import argparse
 import datetime
 import functools
 import json
+import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 
 import dfjax
-from dfjax.commands.scoring_options import read_scoring_options
 from dfjax.console import track
 from dfjax.data.clips.sampling import for_evaluation
 from dfjax.data.faces.worker_pool import run_tasks
@@ -30,40 +28,64 @@ ComputeScores = Callable[[np.ndarray, np.ndarray, int], Scores]  # `Committee.sc
 Entry = tuple[Path, Prepared | str]  # an input, and its clips or what is wrong with it
 
 
-def predict(args: argparse.Namespace, inputs: list[Path]) -> Iterator[dict[str, Any]]:
+def predict(
+    workdir: Path,
+    inputs: Sequence[Path],
+    *,
+    out: Path | None = None,
+    checkpoint: str = "best",
+    batch_size: int | None = None,
+    clips: int | None = None,
+    face_detector: str = "haar",
+    face_model: str | None = None,
+    align: bool = False,
+    workers: int | None = None,
+    time_limit: float = 600.0,
+    **scoring: Any,
+) -> Iterator[dict[str, Any]]:
     """Yields one result per input, in their order: `{"input", "status", "fake_prob", …}`.
 
     Clips of several inputs share a batch, which always has the same size, padded if need be: a
     score does not depend on what else was asked for.
+
+    Args:
+        workdir: Workdir of the detector.
+        inputs: Files to score.
+        out: Folder for the strips and `predictions.jsonl`; None writes nothing.
+        checkpoint: `best` or `last`.
+        batch_size: Number of clips per batch; None takes the config's, at most 32.
+        clips: Number of clips per input, 0 for as many as cover it; None takes the config's, or 8
+            where the config covers the input.
+        face_detector: Name of the face detector; `none` takes every frame as a face crop.
+        face_model: Model file of the face detector, for YuNet.
+        align: Turn every face upright.
+        workers: Number of processes that decode; None takes the number of cores.
+        time_limit: Seconds per input, after which it is given up.
+        **scoring: Further arguments of `load_committee`.
     """
-    committee = load_committee(args.workdir, args.checkpoint, **read_scoring_options(args))
-    use_compilation_cache(args.workdir)
-    settings = make_settings(committee.config, args)
-    log = None
-    if args.out:
-        log = AuditLog(args.out, inputs, committee.checkpoint, committee.checkpoint_sha256)
-    read = read_in_order(settings, inputs, workers=args.workers, time_limit=args.time_limit)
+    committee = load_committee(workdir, checkpoint, **scoring)
+    use_compilation_cache(workdir)
+    d = committee.config.data
+    settings = Settings(
+        sampling=for_evaluation(make_sampling(committee.config)),
+        clips=(d.eval_clips or CLIPS) if clips is None else clips,
+        size=d.crop_size,
+        detector=face_detector,
+        detector_model=face_model,
+        align=align,
+        pictures=out is not None,
+    )
+    inputs = list(inputs)
+    log = AuditLog(out, inputs, committee.checkpoint, committee.checkpoint_sha256) if out else None
+    workers = workers or os.cpu_count() or 1
+    read = read_in_order(settings, inputs, workers=workers, time_limit=time_limit)
     entries = track(read, total=len(inputs), what="reading")
-    batch_size = args.batch_size or min(BATCH_SIZE, committee.config.eval.batch_size)
+    batch_size = batch_size or min(BATCH_SIZE, committee.config.eval.batch_size)
     for path, prepared, scores in score_entries(committee.score, entries, batch_size):
         result = make_result(path, prepared, scores)
         if log:
             log.write(path, result, prepared, scores)
         yield result
-
-
-def make_settings(config: ConfigDict, args: argparse.Namespace) -> Settings:
-    """Returns how to cut clips: as the detector was trained, but for what the command says."""
-    d = config.data
-    return Settings(
-        sampling=for_evaluation(make_sampling(config)),
-        clips=(d.eval_clips or CLIPS) if args.clips is None else args.clips,
-        size=d.crop_size,
-        detector=args.detector,
-        detector_model=args.detector_model,
-        align=args.align,
-        pictures=args.out is not None,
-    )
 
 
 def read_in_order(
