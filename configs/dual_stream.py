@@ -1,4 +1,4 @@
-"""S0A: EfficientNet-B4 at 224 px and B0 at 112 px, ConvLSTM, attention fusion. 58.5M parameters.
+"""EfficientNet-B4 at 224 px and B0 at 112 px, ConvLSTM, attention fusion. 58.5M parameters.
 
 Command:  dfjax train --config=dual_stream --workdir=runs/dual_stream --config.data.path=PACK
 Hardware: any; batch 16 in bfloat16 wants an accelerator with 80 GB
@@ -12,13 +12,13 @@ from dfjax.config import base
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU."""
+    """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU."""
     c = base()
     c.name = "dual_stream"
     c.model.name = "dual_stream"
     c.data.pairing = "paired"
     c.data.eval_clips = 0
-    c.augment.preset = "none"  # the write-up resizes and normalises only
+    c.augment.preset = "none"  # published: resized and normalised only
     c.precision = "bfloat16"
     if variant:
         _small(c)
@@ -40,7 +40,7 @@ def _small(c: ConfigDict) -> None:
     c.precision = "float32"
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
-    c.augment.preset = "minimal"  # few videos are seen more often
+    c.augment.preset = "flip"  # few videos are seen more often
     c.data.stride = 1
     c.model.dual_stream.update(
         {"hq": "b0", "lq": "b0", "lq_size": 32, "width": 0.25, "one_block": True, "drop_path": 0.0}

@@ -1,9 +1,9 @@
-"""S3: EfficientNet-B4 at 380 px with the head of a Keras model, trained in two phases.
+"""EfficientNet-B4 at 380 px with the head of a Keras model, trained in two phases.
 
 Phase 1 trains the head on a frozen base, 923,137 parameters; phase 2 the end of the base too,
 5,494,641, with every batch normalisation of the base frozen. One command runs both.
 
-The write-up's sigmoid says > 0.5 = real; here, as everywhere, a positive logit says fake.
+The published model's sigmoid says > 0.5 = real; here, as everywhere, a positive logit says fake.
 
 Command:  dfjax train --config=efficientnet_b4_380 --workdir=runs/b4_380 --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB
@@ -22,9 +22,9 @@ PHASE_2 = f"optimizer.freeze={FROZEN!r}"
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU.
+    """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    The batch and the epochs of phase 1 are ours: the write-up does not state them.
+    The batch and the epochs of phase 1 are ours: none is published.
     """
     c = base()
     c.name = "efficientnet_b4_380"
@@ -44,7 +44,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.data.sampling = "even"
     c.data.train_clips = 16
     c.data.eval_clips = 16
-    c.augment.preset = "s3"
+    c.augment.preset = "affine_brightness"
     c.preprocess.size = 380
     c.loss.update({"name": "focal", "gamma": 2.0, "class_weights": "balanced"})
     c.optimizer.update({"learning_rate": 1e-3, "freeze": ("^backbone/",)})
@@ -86,7 +86,7 @@ def _small(c: ConfigDict) -> None:
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
     c.data.update({"train_clips": 1, "eval_clips": 4})
-    c.augment.preset = "minimal"  # few cells are left of what S3's augmentation keeps
+    c.augment.preset = "flip"  # 64 px leave few cells to rotate and zoom
     c.model.frame_classifier.update(
         {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0, "dropout": (0.1,)}
     )

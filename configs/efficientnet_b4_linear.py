@@ -55,7 +55,7 @@ def _small(c: ConfigDict) -> None:
     c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
     c.preprocess.size = 64
     c.data.update({"train_clips": 1, "eval_clips": 4})
-    c.augment.preset = "minimal"
+    c.augment.preset = "flip"
     c.model.frame_classifier.update(
         {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0}
     )

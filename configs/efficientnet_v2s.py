@@ -1,4 +1,4 @@
-"""S2's head and training on EfficientNetV2-S, a backbone it may grow into.
+"""The head and training of `efficientnet_b4` on EfficientNetV2-S.
 
 Command:  dfjax train --config=efficientnet_v2s --workdir=runs/v2s --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB

@@ -1,4 +1,4 @@
-"""S2's head and training on ResNet50, one of the backbones it was compared with.
+"""The head and training of `efficientnet_b4` on ResNet50, which it was compared with.
 
 Command:  dfjax train --config=resnet50 --workdir=runs/resnet50 --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB

@@ -1,10 +1,10 @@
-"""S1: a Transformer over the stored features of 32 frames, attention pooling. 2.4M parameters.
+"""A Transformer over the stored features of 32 frames, attention pooling. 2.4M parameters.
 
 The features are of EfficientNet-B0, stored once by `dfjax data features`. End to end from frames
 instead, the backbone trained with the head: --config.model.clip_detector.features=0
 --config.data.path=PACK; the variants `smoke` and `tiny` do that, so they need no features.
 
-Command:  dfjax train --config=transformer_head --workdir=runs/s1 --config.data.features=FEATURES
+Command:  dfjax train --config=transformer_head --workdir=runs/head --config.data.features=FEATURES
 Hardware: any; a laptop CPU will do
 Time:     full size not yet measured; :tiny 5 minutes on two busy CPU cores
 Expected: full size not yet measured; :tiny on the synthetic validation set: video AUC 0.99
@@ -16,9 +16,9 @@ from dfjax.config import base
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU.
+    """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    Frames, learning rate, weight decay and batch are ours: the write-up is silent.
+    Frames, learning rate, weight decay and batch are ours: none is published.
     """
     c = base()
     c.name = "transformer_head"

@@ -1,4 +1,4 @@
-"""S0B: ResNet50 on the frames and a CNN on their flow, ConvLSTMs, temporal attention. 131.5M.
+"""ResNet50 on the frames and a CNN on their flow, ConvLSTMs, temporal attention. 131.5M.
 
 Frames only, without flow: --config.model.two_stream.flow=False --config.data.flow=False
 
@@ -14,9 +14,9 @@ from dfjax.config import base
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the write-up's settings; `smoke` and `tiny` are small enough for a laptop CPU.
+    """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    Stride, pairing and dropout are ours: the write-up is silent.
+    Stride, pairing and dropout are ours: none is published.
     """
     c = base()
     c.name = "two_stream_flow"

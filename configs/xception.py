@@ -1,6 +1,6 @@
-"""S2's head and training on Xception at 224 px, one of the backbones it was compared with.
+"""The head and training of `efficientnet_b4` on Xception, which it was compared with.
 
-Xception is native to 299 px; the write-up compares all backbones at 224.
+Xception is native to 299 px; the published comparison has all backbones at 224.
 
 Command:  dfjax train --config=xception --workdir=runs/xception --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB

@@ -19,6 +19,7 @@ import yaml
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from dfjax.config_migration import migrate
 from dfjax.errors import UsageError, unknown
 from dfjax.schema import (
     AUGMENT,
@@ -217,12 +218,14 @@ def _leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
 def from_dict(values: dict[str, Any]) -> ConfigDict:
     """Returns the config saved as `config.json`, checked against today's schema.
 
+    What was renamed since it was saved has today's name (`config_migration`).
+
     Raises:
         UsageError: the file has a key that the schema does not have.
     """
     config = base()
     known = _leaves(config)
-    for key, value in _leaves(ConfigDict(values)).items():
+    for key, value in _leaves(ConfigDict(migrate(values))).items():
         if key not in known:
             raise UsageError(f"config.json has the key {key!r}, which this version does not know")
         section, _, leaf = key.rpartition(".")

@@ -36,7 +36,7 @@ PREPROCESS = {
 # One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST and what
 # `augment_presets.OPERATIONS` lists besides, or its probability alone; (): as the preset has it.
 AUGMENT: dict[str, Any] = {
-    "preset": "minimal",  # none | minimal (flip) | s2 | s3 | s4 | deepfakebench
+    "preset": "flip",  # see `dfjax.data.transforms.augment_presets.PRESETS`
     "crop": (),  # random resized crop: probability, smallest and largest area, ratios
     "rotate": (),  # degrees
     "zoom": (),  # factor, above 1 enlarges

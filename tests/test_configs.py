@@ -44,8 +44,8 @@ def test_loads_locked_and_named(spec):
         assert config.data.synthetic.videos
 
 
-S4 = {
-    "augment.preset": "s4", "loss.smoothing": 0.1, "mix.mixup": 0.2, "mix.cutmix": 1.0,
+IMPROVED = {
+    "augment.preset": "crop_jitter", "loss.smoothing": 0.1, "mix.mixup": 0.2, "mix.cutmix": 1.0,
     "schedule.name": "restarts", "early_stop.metric": "f1", "data.balance_datasets": True,
 }  # fmt: skip
 STATED = {
@@ -57,12 +57,12 @@ STATED = {
         "optimizer.learning_rate": 2e-4, "optimizer.weight_decay": 1e-4, "plateau.patience": 5,
         "data.frames": 16, "train.batch_size": 4, "train.epochs": 40, "early_stop.patience": 0,
     },
-    "resnet18": S4, "resnet18_bilstm": S4, "hybrid": S4,
+    "resnet18": IMPROVED, "resnet18_bilstm": IMPROVED, "hybrid": IMPROVED,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STATED)
-def test_what_a_write_up_states_is_the_default(name):
+def test_published_settings_are_the_defaults(name):
     config = load_config(name)
     found = {key: operator.attrgetter(key)(config) for key in STATED[name]}
     assert found == STATED[name]

@@ -18,7 +18,7 @@ from dfjax.data.transforms.augment import make_augment
 from dfjax.data.transforms.augment_presets import PRESETS, choose_operations
 
 FILL = (0.5, 0.5, 0.5)
-MAIN = "s4"  # the preset of the result's own keys
+MAIN = "crop_jitter"  # the preset of the result's own keys
 BESIDE = "s0a"
 
 
@@ -82,7 +82,7 @@ def _time(call: Callable[[], None]) -> float:
 def report(
     settings: Settings, measured: dict[str, Measured], beside: list[float]
 ) -> dict[str, Any]:
-    """Returns the row for `--json`: the preset `s4`, and under `presets` all of them.
+    """Returns the row for `--json`: the preset `crop_jitter`, and under `presets` all of them.
 
     `share_of_s0a_step` is what augmenting a batch takes of a training step on it.
     """

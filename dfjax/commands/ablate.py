@@ -1,7 +1,7 @@
 """Train the rows of a table and compare them: Markdown, CSV and a plot with intervals.
 
-  dfjax ablate s0a:tiny
-  dfjax ablate configs/ablations/s1.py --seeds=3 --workdir=runs/ablate_s1 \\
+  dfjax ablate dual_stream_streams:tiny
+  dfjax ablate configs/ablations/transformer_training.py --seeds=3 \\
                --config.data.features=FEATURES
 
 A table is a file in configs/ablations/, given by path or name, with the variant of its config
@@ -26,7 +26,9 @@ from dfjax.errors import FINDING, OK, UsageError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments; `--config.KEY=VALUE` are collected from what is left over."""
-    parser.add_argument("table", metavar="FILE|NAME[:VARIANT]", help="s0a s1 s2 s3 s4 s4_phases …")
+    parser.add_argument(
+        "table", metavar="FILE|NAME[:VARIANT]", help="a table of configs/ablations/"
+    )
     parser.add_argument(
         "--workdir", type=Path, help="gets a folder per row (runs/ablate_NAME, _VARIANT)"
     )

@@ -4,7 +4,7 @@ Examples: by ImageNet weights, and by the backbone of a trained frame classifier
 
   dfjax data features --data work/pack --backbone b0 --weights b0.safetensors --out work/features
   dfjax data features --data work/pack --workdir runs/frames --out work/features
-  dfjax train --config=transformer_head --workdir=runs/s1 --config.data.features=work/features
+  dfjax train --config=transformer_head --workdir=runs/head --config.data.features=work/features
 
 The features are the mean over the backbone's last map, stored as float16 with the same rows, splits
 and frames as the data. --out also keeps the backbone's parameters and the preprocessing: a detector

@@ -3,7 +3,7 @@
 Examples: by what passes of dropout disagree about, on videos without labels, and by the spread of
 two detectors:
 
-  dfjax predict pool/ --workdir runs/s0a --mc-dropout 20 --out scores
+  dfjax predict pool/ --workdir runs/dual_stream --mc-dropout 20 --out scores
   dfjax data rank --by uncertainty --predictions scores/predictions.jsonl --top 50 --out rank.csv
 
   dfjax data rank --by disagreement --predictions a.parquet b.parquet --out rank.csv

@@ -1,7 +1,7 @@
 """Evaluate a trained model, or anyone's predictions: metrics, plots, and flags to doubt them by.
 
   dfjax evaluate --workdir runs/smoke --split test
-  dfjax evaluate --workdir runs/s0a --index celebdf/pack/index.parquet --out runs/s0a/eval/celebdf
+  dfjax evaluate --workdir runs/dual --index celebdf/pack/index.parquet --out runs/dual/eval/celebdf
   dfjax evaluate --predictions scores.csv --out results
 
 Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and
@@ -14,7 +14,7 @@ it says who is in each video, so that people also in training are noticed.
 columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (do they
 tell wrong verdicts?), and uncertainty.png shows risk against coverage.
 
-  dfjax evaluate --workdir runs/s0a --mc-dropout 20 --ensemble runs/s1 last --flip
+  dfjax evaluate --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
 A video scores the mean fake_prob of its clips; intervals are 95 %, from 1,000 resamples of videos.
 Exit code 1: a flag of severity `error` was raised, such as an identity also in training.

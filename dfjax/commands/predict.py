@@ -1,7 +1,7 @@
 """Fake probability of videos, images and folders of them.
 
-  dfjax predict --workdir runs/s0a clip.mp4 photo.jpg folder/
-  dfjax predict --workdir runs/s0a folder/ --out scores --json
+  dfjax predict --workdir runs/dual clip.mp4 photo.jpg folder/
+  dfjax predict --workdir runs/dual folder/ --out scores --json
 
 Reads mp4, avi, mov, mkv, webm, jpg and png; folders are searched to any depth. The face is found
 and followed (--detector none: the input is a face crop already), clips are cut as in training, and
@@ -14,7 +14,7 @@ line per input to predictions.jsonl (hashes of the file and the checkpoint, scor
 the standard deviation, entropy all uncertainty (natural logarithm), mutual_information what of it
 the members or passes disagree about. Inputs stand before --ensemble, which takes all that follows.
 
-  dfjax predict clip.mp4 --workdir runs/s0a --mc-dropout 20 --ensemble runs/s1 last --flip
+  dfjax predict clip.mp4 --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
 An input that cannot be scored gives one line that says why; the others go on, and the exit code
 is then 1.

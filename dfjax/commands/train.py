@@ -1,7 +1,7 @@
 """Train a detector from one config. The same command resumes; a finished run says so.
 
   dfjax train --config=dual_stream:smoke --workdir=runs/smoke
-  dfjax train --config=configs/dual_stream.py --workdir=runs/s0a --config.data.path=PACK \\
+  dfjax train --config=configs/dual_stream.py --workdir=runs/dual --config.data.path=PACK \\
               --config.optimizer.learning_rate=3e-5
   dfjax train --config=dual_stream --workdir=runs/fold2 --config.data.path=PACK --fold=2/5
   dfjax train --config=dual_stream --workdir=runs/cv --config.data.path=PACK --fold=all/5

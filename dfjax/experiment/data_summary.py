@@ -58,7 +58,7 @@ def _say_features(say: Callable[[str], None], folder: Path) -> None:
 
 
 def _say_frames(say: Callable[[str], None], videos: pd.DataFrame) -> None:
-    """S1's block: a class that is longer can be told without looking at a face."""
+    """Frame counts by class: a class whose videos are longer is told by counting."""
     block = summarise_frames(count_frames(videos), videos["label"])
     if not block["ratio"]:
         return

@@ -1,4 +1,4 @@
-"""S1, S4: frames → one vector each → temporal module → pooling → classifier → one logit per clip.
+"""Clip detector: frames → vectors → temporal module → pooling → classifier → one logit per clip.
 
 `ClipDetector.__call__` is the chain, one method per link, and each link takes and gives plain
 arrays; what an option adds to a link is a block from a file of its own.

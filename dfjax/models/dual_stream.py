@@ -1,4 +1,4 @@
-"""S0A: two backbone streams of one clip, a ConvLSTM over their maps, attention fusion."""
+"""Two backbone streams of one clip, a ConvLSTM over their maps, attention fusion."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -134,7 +134,9 @@ class DualStream(nn.Module):
     def _project(self, name: str, vector: Array) -> Array:
         width = self._scaled(self.projection)
         if name == "lq" and vector.shape[-1] == width:
-            return vector  # the write-up projects the wide stream to the width of the narrow one
+            return (
+                vector  # as published: only the wide stream is projected, to the narrow one's width
+            )
         return Dense(width, name=f"{name}_projection")(vector)
 
     def _scaled(self, width: int) -> int:

@@ -1,4 +1,4 @@
-"""S2, S3, S4-cnn: backbone and head score every frame; a clip is the mean of its frames."""
+"""Frame classifier: backbone and head score every frame; a clip is the mean of its frames."""
 
 from collections.abc import Mapping
 from typing import Any

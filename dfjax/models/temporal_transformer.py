@@ -1,4 +1,4 @@
-"""S1: a Transformer encoder over the features of a clip (Vaswani et al., 2017)."""
+"""A Transformer encoder over the features of a clip (Vaswani et al., 2017)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""S0B: ResNet50 on the frames and a CNN on their optical flow, each under ConvLSTMs."""
+"""ResNet50 on the frames and a CNN on their optical flow, each under ConvLSTMs."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -23,7 +23,7 @@ def test_every_preset_in_turn_with_a_training_step(capsys, monkeypatch):
         asked.append(settings)
         return Program(lambda: time.sleep(0.01), 0.0, 0, 0)
 
-    few = {name: PRESETS[name] for name in ("none", "minimal", "s4")}
+    few = {name: PRESETS[name] for name in ("none", "flip", "crop_jitter")}
     monkeypatch.setattr(bench_augment, "PRESETS", few)
     monkeypatch.setattr(bench_augment, "make_program", make_program)
     sizes = ("--batch", "2", "--frames", "2", "--size", "16", "--steps", "2")
@@ -33,13 +33,13 @@ def test_every_preset_in_turn_with_a_training_step(capsys, monkeypatch):
     assert [(s.workload, s.mode, s.batch, s.frames, s.size) for s in asked] == [
         ("s0a", "train", 2, 2, 16)
     ]
-    assert set(result["presets"]) == {"minimal", "s4"}
-    assert result["preset"] == "s4" and result["peak_bytes"] > 2 * 2 * 16 * 16 * 3
+    assert set(result["presets"]) == {"flip", "crop_jitter"}
+    assert result["preset"] == "crop_jitter" and result["peak_bytes"] > 2 * 2 * 16 * 16 * 3
     assert result["items_per_s"] == pytest.approx(2 / result["median_s"])
     step = result["s0a_step"]["median_s"]
     assert step >= 0.01
     assert result["share_of_s0a_step"] == pytest.approx(result["median_s"] / step)
-    assert result["presets"]["s4"]["share_of_s0a_step"] == result["share_of_s0a_step"]
+    assert result["presets"]["crop_jitter"]["share_of_s0a_step"] == result["share_of_s0a_step"]
 
 
 def test_it_has_no_peer(capsys):

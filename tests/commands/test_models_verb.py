@@ -18,7 +18,7 @@ COUNTS = {
     "resnet18_bilstm": (14_331_458, 9_600),
     "hybrid": (11_914_365, 42_016),
 }
-"""What the write-ups state, and with the test of each model its derivation."""
+"""The published counts; the test of each model has their derivation."""
 
 
 def test_json_has_the_contract(capsys):

@@ -1,4 +1,4 @@
-"""S3's two phases, small, by one command: interrupted in either, they end with the same bits."""
+"""Training in two phases, interrupted in either one, ends with the same bits."""
 
 import signal
 

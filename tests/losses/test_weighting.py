@@ -1,4 +1,4 @@
-"""Class weights: the write-ups' numbers, and that they weigh both classes the same."""
+"""Class weights: published numbers, and that they weigh both classes the same."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ LOGITS = jnp.array([0.0, 2.0, -3.0])
 LABEL = jnp.array([1, 0, 0], jnp.int8)
 
 
-def test_balanced_weights_of_the_write_up():
+def test_balanced_weights_as_published():
     weights = make_class_weights("balanced", real=1803, fake=10126)
     assert weights.fake == pytest.approx(0.589, abs=5e-4)
     assert weights.real == pytest.approx(3.308, abs=5e-4)

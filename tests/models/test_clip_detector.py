@@ -85,11 +85,11 @@ def options_of(spec):
         ("transformer_head", {"encoder": 2_108_416, "projection": 1280 * 256 + 256}),
     ],
 )
-def test_the_write_ups_count(spec, parts):
+def test_the_published_counts(spec, parts):
     params = abstract(options_of(spec))["params"]
     assert {name: count(params[name]) for name in parts} == parts
     totals = {"hybrid": 11_914_365, "resnet18_bilstm": 14_331_458}
-    # encoder and projection 2,436,352, and what S1 leaves open: query 256 and logit 257
+    # encoder and projection 2,436,352, and what is ours: query 256 and logit 257
     totals["transformer_head"] = 2_436_352 + 256 + 257
     assert count(params) == totals[spec]
 

@@ -1,4 +1,4 @@
-"""S4's improvements: every option of the clip detector does what it says, alone and together."""
+"""Every option of the clip detector does what it says, alone and together."""
 
 import functools
 
@@ -143,7 +143,7 @@ BILSTM = {"backbone": "resnet18", "one_block": True, "layers": 2, "pooling": "at
     ids=str,
 )
 def test_one_option_is_one_improvement(option, adds, takes):
-    """What each adds to S4's detector or takes from it, all else being as it was."""
+    """What each adds to the BiLSTM detector or takes from it, all else being as it was."""
     plain, improved = abstract(**BILSTM), abstract(**BILSTM | option)
     assert set(improved) - set(plain) == set(adds)
     assert set(plain) - set(improved) == set(takes)

@@ -53,7 +53,7 @@ def small():
     return model, variables, inputs, step
 
 
-def test_the_write_up_counts():
+def test_the_published_counts():
     variables = abstract()
     assert count(variables["params"]) == 58_458_311
     assert count(variables["batch_stats"]) == 167_216

@@ -23,8 +23,13 @@ CONFIGS = {
 """Parameters and running statistics."""
 
 SMALL = {"backbone": "resnet18", "width": 0.125, "one_block": True}
-S2 = SMALL | {"method_classes": 3, "drop_path": 0.0, "input_dropout": 0.1, "dropout": (0.1,)}
-S3 = S2 | {"base_train": False, "input_norm": True, "norm": "keras", "classes": 1,
+FINE_TUNED = SMALL | {
+    "method_classes": 3,
+    "drop_path": 0.0,
+    "input_dropout": 0.1,
+    "dropout": (0.1,),
+}
+FROZEN = FINE_TUNED | {"base_train": False, "input_norm": True, "norm": "keras", "classes": 1,
            "method_classes": 0}  # fmt: skip
 MASK = jnp.array([[True, True, True], [True, False, True], [False, False, True]])
 
@@ -77,18 +82,18 @@ def inputs():
 
 
 @pytest.fixture(scope="module")
-def s2():
-    """S2's head with a method head, in training."""
-    return make_step(S2)
+def fine_tuned():
+    """The two-class head with a method head, in training."""
+    return make_step(FINE_TUNED)
 
 
 @pytest.fixture(scope="module")
-def s3():
-    """S3's head on a base that runs as in evaluation."""
-    return make_step(S3)
+def frozen():
+    """The one-logit head on a base that runs as in evaluation."""
+    return make_step(FROZEN)
 
 
-@pytest.mark.parametrize("which", ["s2", "s3"])
+@pytest.mark.parametrize("which", ["fine_tuned", "frozen"])
 def test_a_frame_outside_the_mask_changes_nothing_in_training(which, inputs, request):
     _, _, step = request.getfixturevalue(which)
     changed = jnp.where(MASK[..., None, None, None], inputs["rgb"], jnp.nan)
@@ -96,7 +101,7 @@ def test_a_frame_outside_the_mask_changes_nothing_in_training(which, inputs, req
     jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
-@pytest.mark.parametrize("which", ["s2", "s3"])
+@pytest.mark.parametrize("which", ["fine_tuned", "frozen"])
 def test_every_parameter_gets_a_gradient(which, inputs, request):
     gradients, _ = request.getfixturevalue(which)[2](inputs)
     still = [
@@ -107,8 +112,8 @@ def test_every_parameter_gets_a_gradient(which, inputs, request):
     assert not still
 
 
-def test_a_clip_is_the_mean_of_its_valid_frames(s2, inputs):
-    _, (logits, outputs, _) = s2[2](inputs)
+def test_a_clip_is_the_mean_of_its_valid_frames(fine_tuned, inputs):
+    _, (logits, outputs, _) = fine_tuned[2](inputs)
     mask = np.asarray(MASK)
     frames = np.asarray(outputs["frame_logits"])
     assert frames.shape == (3, 3) and not frames[~mask].any()
@@ -121,8 +126,10 @@ def test_a_clip_is_the_mean_of_its_valid_frames(s2, inputs):
     assert logits.dtype == outputs["features"].dtype == jnp.float32
 
 
-def test_a_base_in_evaluation_keeps_its_statistics_and_the_head_moves_its_own(s2, s3, inputs):
-    for (_, variables, step), base_moves in ((s2, True), (s3, False)):
+def test_a_base_in_evaluation_keeps_its_statistics_and_the_head_moves_its_own(
+    fine_tuned, frozen, inputs
+):
+    for (_, variables, step), base_moves in ((fine_tuned, True), (frozen, False)):
         _, (_, _, stats) = step(inputs)
         moved = jax.tree.map(
             lambda new, old: bool((new != old).any()), stats, variables["batch_stats"]
@@ -131,16 +138,16 @@ def test_a_base_in_evaluation_keeps_its_statistics_and_the_head_moves_its_own(s2
         assert moved and all(jax.tree.leaves(moved))
 
 
-def test_a_base_in_evaluation_is_the_same_function_as_in_evaluation(s3, inputs):
-    model, variables, step = s3
+def test_a_base_in_evaluation_is_the_same_function_as_in_evaluation(frozen, inputs):
+    model, variables, step = frozen
     evaluate = jax.jit(lambda v, x: model.apply(v, x, train=False, rngs=None)[1]["features"])
     _, (_, outputs, _) = step(inputs)
     np.testing.assert_allclose(outputs["features"], evaluate(variables, inputs), atol=1e-6)
 
 
-def test_bfloat16_gives_float32_logits_near_those_of_float32(s3, inputs):
-    model, variables, _ = s3
-    coarse = build("frame_classifier", lowering="matmul", dtype=jnp.bfloat16, **S3)
+def test_bfloat16_gives_float32_logits_near_those_of_float32(frozen, inputs):
+    model, variables, _ = frozen
+    coarse = build("frame_classifier", lowering="matmul", dtype=jnp.bfloat16, **FROZEN)
     fine, rough = (
         jax.jit(lambda v, x, m=m: m.apply(v, x, train=False, rngs=None)[0])(variables, inputs)
         for m in (model, coarse)

@@ -18,7 +18,7 @@ def apply(layer, variables, *inputs):
     return jax.jit(lambda v: layer.apply(v, *inputs, train=False))(variables)
 
 
-def test_the_write_up_counts():
+def test_the_published_counts():
     x, mask = jnp.zeros((1, 3, 256)), jnp.ones((1, 3), bool)
     shapes = jax.eval_shape(
         lambda key: Encoder().init(key, x, mask, train=False), jax.random.key(0)

@@ -46,7 +46,7 @@ def small():
     return inputs, step
 
 
-def test_the_write_up_counts():
+def test_the_published_counts():
     params = abstract()["params"]
     assert count(params) == 131_500_610
     assert count(params["resnet50"]) == 23_508_032

@@ -12,7 +12,7 @@ def test_same_padding_by_hand():
 
 
 def test_static_padding_depends_on_the_native_map_only():
-    # B0 fed 112 px: the depthwise k5 s2 of block 11 sees 7 cells, its native map has 14
+    # B0 fed 112 px: the depthwise layer (5 x 5, stride 2) of block 11 sees 7 cells, natively 14
     assert pad_amounts("static", (7, 7), 5, 2, native=14) == ((1, 2), (1, 2))
     assert pad_amounts("same", (7, 7), 5, 2, native=14) == ((2, 2), (2, 2))
     assert padded_size(7, 5, 2, (1, 2)) == 3

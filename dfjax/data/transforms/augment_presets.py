@@ -1,4 +1,4 @@
-"""What augmentation can do, and the presets of the write-ups: plain numbers, no arrays.
+"""What augmentation can do, and its presets: plain numbers, no arrays.
 
 An operation is a tuple of numbers: its probability, then its range, as `OPERATIONS` lists them.
 `config.augment` names a preset and may override each operation by such a tuple.
@@ -63,8 +63,8 @@ Values = tuple[Number, ...]
 
 PRESETS: dict[str, dict[str, Values]] = {
     "none": {},
-    "minimal": {"flip": (0.5,)},
-    "s2": {  # the EfficientNet-B4 classifier; erasing's areas and ratios: Zhong et al. 2020
+    "flip": {"flip": (0.5,)},
+    "jitter_erase": {  # of efficientnet_b4; erasing's areas and ratios: Zhong et al. 2020
         "rotate": (1.0, -15.0, 15.0),
         "translate": (1.0, -0.05, 0.05),
         "flip": (0.5,),
@@ -75,13 +75,13 @@ PRESETS: dict[str, dict[str, Values]] = {
         "blur": (1.0, 0.1, 2.0, 3),
         "erase": (0.1, 0.02, 0.33, 0.3, 3.3),
     },
-    "s3": {  # the classifier at 380 px names the operations; the ranges are ours
+    "affine_brightness": {  # of efficientnet_b4_380: operations published, ranges ours
         "rotate": (1.0, -15.0, 15.0),
         "zoom": (1.0, 0.9, 1.1),
         "translate": (1.0, -0.1, 0.1),
         "brightness": (1.0, 0.8, 1.2),
     },
-    "s4": {  # ResNet18 and BiLSTM; ranges of crop, saturation, hue and "light" blur are ours
+    "crop_jitter": {  # of resnet18, resnet18_bilstm, hybrid; ranges of crop, hue … ours
         "crop": (1.0, 0.8, 1.0, 0.9, 1.1),
         "rotate": (1.0, -5.0, 5.0),
         "flip": (0.5,),

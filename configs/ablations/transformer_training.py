@@ -1,8 +1,8 @@
-"""S1 from the write-up's original to its improved form, one change at a time.
+"""`transformer_head` from its original published form to the improved one, change by change.
 
 All rows read the same stored features, so a row costs minutes.
 
-Command:  dfjax ablate s1 --seeds=3 --workdir=runs/ablate_s1 --config.data.features=FEATURES
+Command:  dfjax ablate transformer_training --seeds=3 --config.data.features=FEATURES
 Hardware: any
 Time:     not yet measured on real data
 Expected: not yet measured on real data; the README has the synthetic set
@@ -15,7 +15,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
     """Returns the table: the first row is the original, every further one changes one thing."""
     del variant  # the same rows at every size
     return {
-        "title": "S1: original to improved",
+        "title": "transformer_head: original to improved",
         "config": "transformer_head",
         "cumulative": True,
         "rows": {

@@ -1,8 +1,8 @@
-"""S0A's streams: what the wide one, the narrow one and optical flow are worth.
+"""The streams of `dual_stream`: the wide one, the narrow one, both, and optical flow.
 
 The wide stream sees the frames at full size, the narrow one the same frames down-sampled.
 
-Command:  dfjax ablate s0a --workdir=runs/ablate_s0a --config.data.path=PACK
+Command:  dfjax ablate dual_stream_streams --workdir=runs/streams --config.data.path=PACK
 Hardware: as dual_stream; the variant :tiny runs on a laptop CPU
 Time:     full size not yet measured
 Expected: full size not yet measured; the README has :tiny
@@ -15,7 +15,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
     """Returns the table: every row is `dual_stream` with these keys changed."""
     del variant  # the same rows at every size
     return {
-        "title": "S0A: streams",
+        "title": "dual_stream: streams",
         "config": "dual_stream",
         "rows": {
             "HQ only": ("model.dual_stream.streams=('hq',)",),

@@ -1,6 +1,6 @@
-"""S3's ladder: from a small network to B4 at 380 px, then focal loss and class weights.
+"""From a small network to `efficientnet_b4_380`: B0, B4 at 380 px, focal loss, class weights.
 
-Command:  dfjax ablate s3 --workdir=runs/ablate_s3 --config.data.path=PACK
+Command:  dfjax ablate efficientnet_b4_380_steps --config.data.path=PACK
 Hardware: as efficientnet_b4_380
 Time:     not yet measured
 Expected: not yet measured
@@ -12,13 +12,13 @@ from typing import Any
 def get_table(variant: str = "") -> dict[str, Any]:
     """Returns the table: each row keeps what the rows above it changed.
 
-    The basic network is a ResNet18 with one block per stage, trained from end to end at 224 px: the
-    write-up does not describe its own.
+    The basic network is a ResNet18 with one block per stage, trained from end to end at 224 px:
+    the published one is not described.
     """
     model = "model.frame_classifier"
     small, large = (64, 64) if variant else (224, 380)
     return {
-        "title": "S3: ladder",
+        "title": "efficientnet_b4_380: step by step",
         "config": "efficientnet_b4_380",
         "cumulative": True,
         "rows": {

@@ -1,6 +1,6 @@
-"""S2's comparison of backbones under one head, and the three together.
+"""Three backbones under the head of `efficientnet_b4`, and their ensemble.
 
-Command:  dfjax ablate s2 --workdir=runs/ablate_s2 --config.data.path=PACK
+Command:  dfjax ablate backbones --workdir=runs/backbones --config.data.path=PACK
 Hardware: as efficientnet_b4
 Time:     not yet measured
 Expected: not yet measured
@@ -14,7 +14,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
     key = "model.frame_classifier.backbone"
     del variant  # the same rows at every size
     return {
-        "title": "S2: backbones",
+        "title": "efficientnet_b4: backbones",
         "config": "efficientnet_b4",
         "rows": {
             "EfficientNet-B4": (f"{key}=b4",),

@@ -1,6 +1,6 @@
-"""S4's plan in three phases, each kept while the next is added.
+"""Improvements of `resnet18_bilstm` in three phases, each kept while the next is added.
 
-Command:  dfjax ablate s4_phases --workdir=runs/ablate_s4_phases --config.data.path=PACK
+Command:  dfjax ablate bilstm_phases --workdir=runs/phases --config.data.path=PACK
 Hardware: as resnet18_bilstm
 Time:     not yet measured
 Expected: not yet measured
@@ -14,18 +14,18 @@ def get_table(variant: str = "") -> dict[str, Any]:
     model = "model.clip_detector"
     del variant  # the same rows at every size
     return {
-        "title": "S4: phases 1 to 3",
+        "title": "resnet18_bilstm: phases 1 to 3",
         "config": "resnet18_bilstm",
         "cumulative": True,
         "rows": {
             "plain BiLSTM": (
-                "augment.preset=minimal",
+                "augment.preset=flip",
                 "loss.smoothing=0.0",
                 "mix.mixup=0.0",
                 "mix.cutmix=0.0",
                 "schedule.name=constant",
             ),
-            "1: augmentation": ("augment.preset=s4",),
+            "1: augmentation": ("augment.preset=crop_jitter",),
             "1: label smoothing": ("loss.smoothing=0.1",),
             "1: mixup and CutMix": ("mix.mixup=0.2", "mix.cutmix=1.0", "mix.probability=0.5"),
             "1: warm restarts": ("schedule.name=restarts", "schedule.period=2000"),

@@ -1,6 +1,6 @@
-"""S4's improvements, each alone on the BiLSTM.
+"""Published improvements of `resnet18_bilstm`, each alone.
 
-Command:  dfjax ablate s4 --workdir=runs/ablate_s4 --config.data.path=PACK
+Command:  dfjax ablate bilstm_improvements --workdir=runs/improvements --config.data.path=PACK
 Hardware: as resnet18_bilstm
 Time:     not yet measured
 Expected: not yet measured
@@ -15,7 +15,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
     scales, side = ((32, 48, 64), 64) if variant else ((160, 224, 320), 320)
     mixup, cutmix = (0.0, 0.0) if variant else (0.2, 1.0)  # the config's, off while contrasting
     return {
-        "title": "S4: improvements, one at a time",
+        "title": "resnet18_bilstm: improvements, one at a time",
         "config": "resnet18_bilstm",
         "rows": {
             "BiLSTM": (),
