@@ -1,23 +1,41 @@
-"""Deepfake-video detectors and a de-faking GAN in JAX.
+"""Deepfake-video detectors and a de-faking GAN in JAX: the Python interface.
+
+  config = dfjax.load_config("hybrid:tiny", {"data.path": "work/pack"})
+  run = dfjax.train(config, "runs/first")
+  report = dfjax.evaluate("runs/first")
+  verdict = dfjax.load("runs/first")("clip.mp4")
 
 Importing the package is cheap: neither JAX nor TensorFlow is loaded until something needs it.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dfjax.config import load_config as load_config
+    from dfjax.experiment.train import train as train
     from dfjax.inference.detector import load as load
 
 FAKE = 1
 REAL = 0
 
+INTERFACE = {
+    "load": "dfjax.inference.detector",
+    "load_config": "dfjax.config",
+    "train": "dfjax.experiment.train",
+}
+"""The functions of the Python interface, and the modules that they are imported from on use."""
+
 
 def __getattr__(name: str) -> Any:
-    """Returns `dfjax.load`, imported on first use so that `import dfjax` stays light."""
-    if name == "load":
-        from dfjax.inference.detector import load
-
-        return load
+    """Returns a function of the interface, imported on first use."""
+    if name in INTERFACE:
+        return getattr(importlib.import_module(INTERFACE[name]), name)
     raise AttributeError(f"module 'dfjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Returns the names of the package, those that are imported on use among them."""
+    return sorted({*globals(), *INTERFACE})

@@ -1,4 +1,4 @@
-"""The progress bar of the data commands, on standard error."""
+"""Progress and notes for people, on standard error."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -15,3 +15,8 @@ def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[It
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total)
+
+
+def say(text: str) -> None:
+    """Prints one line on standard error, as it is: no markup, no colours, no wrapping."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)

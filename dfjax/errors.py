@@ -18,6 +18,14 @@ class InputError(Exception):
     """One input is unusable (unreadable, empty, no face): counted and listed, the others go on."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A call from Python was interrupted after saving; the same call goes on from there."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what a notebook shows: one line, because nothing went wrong."""
+        return [str(self)]
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     """Returns the error for an unknown `name`: it offers the nearest valid one and lists all."""
     names = sorted(valid)

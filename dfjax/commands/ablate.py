@@ -44,23 +44,26 @@ def run(args: argparse.Namespace) -> int:
     """Trains what is left, writes table.md, table.csv, table.json and table.png, and prints."""
     if args.seeds < 1:
         raise UsageError(f"--seeds must be at least 1, not {args.seeds}")
+    from dfjax.commands.signals import exit_code, stop_on_signals
     from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
     from dfjax.studies.ablation import run_table  # these take seconds
     from dfjax.studies.ablation_table import load_table
-    from dfjax.training.signals import Stopped, stop_on_sigterm
+    from dfjax.training.interrupt import Stopped
 
     table = load_table(args.table, args.overrides)
     name = Path(args.table.partition(":")[0]).stem
     workdir = args.workdir or Path("runs", "_".join(["ablate", name, *table.variant]))
     try:
-        with stop_on_sigterm():
-            lines, datasets = run_table(table, workdir, seeds=args.seeds, accept=args.accept)
+        with stop_on_signals() as interrupt:
+            lines, datasets = run_table(
+                table, workdir, seeds=args.seeds, accept=args.accept, interrupt=interrupt
+            )
     except Stopped as stopped:
         if args.json:
             print_json({"status": str(stopped), "workdir": str(workdir)})
         else:
             print(f"{stopped}: everything is saved, the same command goes on")
-        return stopped.code
+        return exit_code(stopped.reason)
     title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
     rows = summarise(lines)
     write_report(workdir, lines, rows, title)

@@ -26,6 +26,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from dfjax.commands.main import add_json, print_json
 from dfjax.config import load_config
 from dfjax.errors import OK
@@ -50,23 +52,28 @@ def run(args: argparse.Namespace) -> int:
     folds = re.fullmatch(r"all/(\d+)", args.fold or "")
     fold = [f"--config.data.fold={args.fold}"] if args.fold and not folds else []
     config = load_config(args.config, [*args.overrides, *fold])
-    from dfjax.training.signals import Stopped, stop_on_sigterm
+    from dfjax.commands.signals import exit_code, stop_on_signals
+    from dfjax.training.interrupt import Stopped
 
     outcome: dict[str, Any]
-    try:
-        with stop_on_sigterm():
+    code = OK
+    with stop_on_signals() as interrupt:
+        try:
             if folds:
                 from dfjax.studies.cross_validation import train_folds  # takes seconds
 
-                outcome = train_folds(config, args.workdir, int(folds[1]), args.accept)
+                outcome = train_folds(
+                    config, args.workdir, int(folds[1]), args.accept, interrupt=interrupt
+                )
             else:
-                from dfjax.experiment.train import train
+                from dfjax.experiment.history import print_history
+                from dfjax.experiment.train import run_training
 
-                outcome = train(config, args.workdir, args.accept)
-            code = OK
-    except Stopped as stopped:
-        outcome = {"status": str(stopped), "workdir": str(args.workdir)}
-        code = stopped.code
+                outcome = run_training(config, args.workdir, args.accept, interrupt=interrupt)
+                print_history(args.workdir, config.early_stop.metric, Console(stderr=True))
+        except Stopped as stopped:
+            outcome = {"status": str(stopped), "workdir": str(args.workdir)}
+            code = exit_code(stopped.reason)
     if args.json:
         print_json(outcome)
     else:

@@ -41,14 +41,14 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def canvas(
-    path: str | os.PathLike[str], *, size: tuple[float, float], margins: float = 0.06
+    path: str | os.PathLike[str] | None, *, size: tuple[float, float], margins: float = 0.06
 ) -> Iterator[Figure]:
-    """Yields an empty figure, then writes it to `path`, atomically, as PNG.
+    """Yields an empty figure, then writes it to `path`, where there is one, atomically, as PNG.
 
     No window system and no global state of matplotlib is touched.
 
     Args:
-        path: the PNG file.
+        path: The PNG file; None only draws.
         size: inches; 150 pixels each.
         margins: inches around every part.
     """
@@ -56,13 +56,15 @@ def canvas(
         layout = ConstrainedLayoutEngine(w_pad=margins, h_pad=margins)
         drawn = Figure(figsize=size, dpi=150, layout=layout)
         yield drawn
+        if path is None:
+            return
         with atomic_path(path) as partial:
             drawn.savefig(partial, format="png", facecolor="white")
 
 
 @contextmanager
 def figure(
-    path: str | os.PathLike[str], columns: int, *, size: tuple[float, float]
+    path: str | os.PathLike[str] | None, columns: int, *, size: tuple[float, float]
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Yields a figure with one row of `columns` axes, and the axes; written as by `canvas`."""
     with canvas(path, size=size) as drawn:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dfjax.errors import InputError
@@ -90,16 +91,16 @@ def _draw_scores(axes: Axes, videos: pd.DataFrame) -> None:
 
 def plot_curves(
     history: str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     metrics: tuple[str, ...] = ("video_auc", "accuracy"),
-) -> None:
-    """Draws losses, accuracy and validation metrics of a run by epoch, its best epoch marked.
+) -> Figure:
+    """Returns the losses, accuracy and validation metrics of a run by epoch, the best one marked.
 
     Args:
-        history: `history.csv` of a workdir.
-        path: the PNG file.
-        metrics: those of `val_…` to draw beside the losses.
+        history: The file `history.csv` of a workdir.
+        path: The PNG file to write; None writes none.
+        metrics: Names of the validation metrics that are drawn beside the losses.
 
     Raises:
         InputError: the file has no rows yet.
@@ -108,7 +109,7 @@ def plot_curves(
     if not len(table):
         raise InputError(f"{history} has no epoch yet")
     best = _best_epoch(table)
-    with figure(path, 2, size=(10.0, 4.0)) as (_, axes):
+    with figure(path, 2, size=(10.0, 4.0)) as (drawn, axes):
         for name, colour in (("train_loss", QUIET), ("val_loss", FAKE_COLOUR)):
             _draw_curve(axes[0], table, name, name.split("_")[0], colour)
         _draw_curve(axes[1], table, "train_accuracy", "accuracy in training", QUIET)
@@ -125,6 +126,7 @@ def plot_curves(
                 one.axvline(best, color=INK, lw=1, ls=(0, (2, 3)), label=f"best epoch, {best:g}")
             if one.get_legend_handles_labels()[0]:
                 one.legend(fontsize=10)
+    return drawn
 
 
 def _draw_curve(axes: Axes, table: pd.DataFrame, name: str, label: str, colour: str) -> None:

@@ -1,7 +1,6 @@
-"""Puts a training run together: config, data, model, step, mesh, checkpoints, loop."""
+"""Training as one call: a config and a workdir in, a finished or resumable run out."""
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,26 +8,30 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from rich.console import Console
 
+from dfjax.console import say
 from dfjax.data.clips.pipeline import check_clips, make_train_batches
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
+from dfjax.errors import Interrupted
 from dfjax.experiment import builders, run_data
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import check_data
 from dfjax.experiment.data_summary import announce
-from dfjax.experiment.history import print_history, show_epoch
+from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods
 from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.experiment.phases import Phase, check_workdirs, plan_phases
+from dfjax.experiment.run import Run
 from dfjax.experiment.stored_features import keep_backbone, use_stored_features
 from dfjax.experiment.validation import make_validate
 from dfjax.shapes import HostBatch
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
+from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
 from dfjax.training.loop import RunState, Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
@@ -38,35 +41,76 @@ from dfjax.training.stopping import EarlyStop, Plateau
 Array = np.ndarray
 
 
-def train(config: ConfigDict, workdir: Path, accept: Sequence[str] = ()) -> dict[str, Any]:
-    """Trains to the end, or from the last checkpoint to the end, and returns a summary.
+def train(config: ConfigDict, workdir: str | Path, *, accept: Sequence[str] = ()) -> Run:
+    """Trains a detector to the end of its run; the same call resumes an interrupted one.
 
-    A config with `phases` goes through them one after another (`commands/phases.py`); those that
+    An interrupt (Ctrl-C, or the stop button of a notebook) at any moment, compilation included,
+    ends the call after the running step, with everything saved.
+
+    Args:
+        config: The experiment, as `dfjax.load_config` returns it. It stays as it is.
+        workdir: Folder for everything that the run writes.
+        accept: Codes of audit errors in the data to train with all the same.
+
+    Raises:
+        UsageError: The config, the data or the workdir cannot be used; the message says why.
+        RunError: The audit found errors in the data that are not accepted.
+        Interrupted: The call was interrupted and has saved; it is a `KeyboardInterrupt`.
+    """
+    interrupt = Interrupt()
+
+    def fit(trainer: Trainer) -> None:
+        run_interruptible(trainer.fit, interrupt)
+
+    try:
+        summary = run_training(config, Path(workdir), accept, interrupt=interrupt, fit=fit)
+    except Stopped:
+        raise Interrupted(f"interrupted and saved in {workdir}; the same call goes on") from None
+    return Run(Path(workdir), summary)
+
+
+def run_training(
+    config: ConfigDict,
+    workdir: Path,
+    accept: Sequence[str] = (),
+    *,
+    interrupt: Interrupt | None = None,
+    fit: Callable[[Trainer], None] = Trainer.fit,
+) -> dict[str, Any]:
+    """Trains on the calling thread and returns the summary of `Run`.
+
+    A config with `phases` goes through them one after another (`experiment/phases.py`); those that
     are over are not looked at again. The summary is that of the last one.
 
     Args:
-        config: the experiment.
-        workdir: everything the run writes.
-        accept: codes of audit errors to train with all the same.
+        config: The experiment.
+        workdir: Folder for everything that the run writes.
+        accept: Codes of audit errors to train with all the same.
+        interrupt: Where a signal handler asks the run to stop.
+        fit: Runs a trainer, for example in another thread.
 
     Raises:
-        UsageError: the config, the data or the workdir cannot be used; the message says why.
-        RunError: the audit found errors in the data that nobody accepted.
-        Stopped: a signal came; everything is saved.
+        UsageError: The config, the data or the workdir cannot be used; the message says why.
+        RunError: The audit found errors in the data that are not accepted.
+        Stopped: A stop was requested; everything is saved.
     """
+    config = config.copy_and_resolve_references().lock()
     use_stored_features(config)
     phases = plan_phases(config, workdir)
+    train_phase = functools.partial(
+        _train_phase, accept=accept, interrupt=interrupt or Interrupt(), fit=fit
+    )
     with workdirs.locked(workdir):
         check_workdirs(phases, workdir)
-        use_compilation_cache(workdir)
+        use_compilation_cache()
         _share_data(phases, workdir)
         for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
             if not following.begun:
                 _say_phase(config, number, phase.workdir)
-                _train_phase(phase.config, phase.workdir, accept)
+                train_phase(phase.config, phase.workdir)
         if len(phases) > 1:
             _say_phase(config, len(phases), workdir)
-        return _train_phase(phases[-1].config, workdir, accept)
+        return train_phase(phases[-1].config, workdir)
 
 
 def _share_data(phases: list[Phase], workdir: Path) -> None:
@@ -79,7 +123,14 @@ def _share_data(phases: list[Phase], workdir: Path) -> None:
             phase.config.data.path = str(pack)
 
 
-def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> dict[str, Any]:
+def _train_phase(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    accept: Sequence[str],
+    interrupt: Interrupt,
+    fit: Callable[[Trainer], None],
+) -> dict[str, Any]:
     pack = run_data.open_data(config, workdir)
     if isinstance(pack, FeaturePack):
         keep_backbone(pack, workdir)
@@ -90,32 +141,29 @@ def _train_phase(config: ConfigDict, workdir: Path, accept: Sequence[str]) -> di
     parts = make_parts(config, pack, rows)
     workdirs.prepare(workdir, config)  # now that the config is known to be usable
     checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
+    display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     try:
-        return _fit(config, workdir, pack, rows, parts, checkpoints)
+        trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
+        complete = trainer.run.finished
+        try:
+            fit(trainer)
+        finally:
+            trainer.writer.close()
     finally:
         checkpoints.close()
+    return _summarise(trainer, workdir, parts, complete=complete)
 
 
-def use_compilation_cache(workdir: Path) -> None:
-    """Keeps compiled programs in the workdir, so that a resumed run starts at once.
-
-    A cache that the user shares between runs, JAX_COMPILATION_CACHE_DIR, is left in place.
-    """
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
-    jax.config.update("jax_compilation_cache_dir", str(workdir.resolve() / "jax_cache"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 2.0)
-
-
-def _fit(
+def _make_trainer(
     config: ConfigDict,
     workdir: Path,
     pack: FrameStore,
     rows: Rows,
     parts: Parts,
     checkpoints: Checkpoints,
-) -> dict[str, Any]:
-    display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
+    display: Display,
+    interrupt: Interrupt,
+) -> Trainer:
     methods = list_methods(config, pack.index, rows["train"])
     save_methods(workdir, methods)
     stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
@@ -124,8 +172,7 @@ def _fit(
     state, run = start(parts, checkpoints, display.say, monitors, init_from)
     announce(display.say, pack.index, rows, config)
     _say_where(display, int(state.step), run)
-    writer = MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard)
-    trainer = Trainer(
+    return Trainer(
         state=state,
         run=run,
         plan=parts.plan,
@@ -139,7 +186,7 @@ def _fit(
         plateau=plateau,
         profiler=Profiler(config.profile, workdir),
         checkpoints=checkpoints,
-        writer=writer,
+        writer=MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard),
         display=display,
         metadata={
             "config": config.to_dict(),
@@ -148,13 +195,11 @@ def _fit(
         },
         on_epoch=functools.partial(show_epoch, workdir, display.say),
         name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
+        interrupt=interrupt,
     )
-    complete = run.finished
-    try:
-        trainer.fit()
-    finally:
-        writer.close()
-    print_history(workdir, config.early_stop.metric, display.console)
+
+
+def _summarise(trainer: Trainer, workdir: Path, parts: Parts, *, complete: bool) -> dict[str, Any]:
     return {
         "status": "complete" if complete else "trained",
         "workdir": str(workdir),
@@ -194,10 +239,9 @@ def _make_batches(
 
 def _say_phase(config: ConfigDict, number: int, workdir: Path) -> None:
     """Says where a phase is trained, and what it sets whatever the command line says."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"phase {number} of {len(config.phases) + 1}: {workdir}")
+    say(f"phase {number} of {len(config.phases) + 1}: {workdir}")
     if number > 1:
-        console.print(f"  with {' '.join(config.phases[number - 2])}", markup=False)
+        say(f"  with {' '.join(config.phases[number - 2])}")
 
 
 def _say_where(display: Display, step: int, run: RunState) -> None:

@@ -24,8 +24,8 @@ from dfjax.evaluation.result_files import write_results
 from dfjax.evaluation.scoring import score
 from dfjax.evaluation.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
 from dfjax.experiment import builders, run_data
+from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import list_accepted_links, read_accepted
-from dfjax.experiment.train import use_compilation_cache
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Committee, load_committee
 from dfjax.inference.provenance import Run, find_train_index, list_held_back, open_data
@@ -58,7 +58,7 @@ def evaluate_workdir(
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     committee = load_committee(workdir, checkpoint, **scoring)
-    use_compilation_cache(workdir)
+    use_compilation_cache()
     detector, config = committee.members[0], committee.config
     training: FrameStore | None
     if index is None:

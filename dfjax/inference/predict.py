@@ -17,7 +17,7 @@ from dfjax.data.clips.sampling import for_evaluation
 from dfjax.data.faces.worker_pool import run_tasks
 from dfjax.evaluation.sheets import Strip, draw_strip
 from dfjax.experiment.builders import make_sampling
-from dfjax.experiment.train import use_compilation_cache
+from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.inference.ensemble import load_committee
 from dfjax.inference.media import Prepared, Settings, compute_sha256, prepare
 
@@ -64,7 +64,7 @@ def predict(
         **scoring: Further arguments of `load_committee`.
     """
     committee = load_committee(workdir, checkpoint, **scoring)
-    use_compilation_cache(workdir)
+    use_compilation_cache()
     d = committee.config.data
     settings = Settings(
         sampling=for_evaluation(make_sampling(committee.config)),

@@ -15,10 +15,11 @@ from dfjax.config import override
 from dfjax.errors import RunError, UsageError
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.train import train
+from dfjax.experiment.train import run_training
 from dfjax.inference.evaluate import evaluate_workdir
 from dfjax.studies.ablation_table import Table, name_folder
-from dfjax.studies.run_series import evaluate_once, shared_cache
+from dfjax.studies.run_series import evaluate_once
+from dfjax.training.interrupt import Interrupt
 
 Train = Callable[..., dict[str, Any]]
 Evaluate = Callable[..., dict[str, Any]]
@@ -30,7 +31,8 @@ def run_table(
     *,
     seeds: int = 1,
     accept: Sequence[str] = (),
-    train: Train = train,
+    interrupt: Interrupt | None = None,
+    train: Train = run_training,
     evaluate: Evaluate = evaluate_workdir,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Returns a line per row and seed, and the data sets, after training what is not there yet.
@@ -44,6 +46,7 @@ def run_table(
         workdir: gets a folder per row.
         seeds: runs per row; the config's seed and those after it.
         accept: codes of audit errors to train with all the same.
+        interrupt: Where a signal handler asks the runs to stop.
         train: of one workdir.
         evaluate: of one workdir.
 
@@ -55,7 +58,7 @@ def run_table(
         raise UsageError(f"{workdir} is the workdir of a single run; use a new --workdir")
     lines: list[dict[str, Any]] = []
     datasets: set[str] = set()
-    with workdirs.locked(workdir), shared_cache(workdir):
+    with workdirs.locked(workdir):
         data = share_data(table, workdir)
         for row in table.rows:
             for number in range(seeds):
@@ -66,7 +69,7 @@ def run_table(
                     "row": row.name, "change": " ".join(row.change), "seed": config.seed
                 }  # fmt: skip
                 try:
-                    summary = train(config, folder, accept)
+                    summary = train(config, folder, accept, interrupt=interrupt)
                     result = evaluate_once(folder, summary, evaluate)
                     lines.append(line | _describe(summary, result, folder))
                     datasets |= set(result["by_dataset"])

@@ -21,10 +21,11 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions, write_predictions
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.train import train
+from dfjax.experiment.train import run_training
 from dfjax.files import atomic_path, finite
 from dfjax.inference.evaluate import evaluate_workdir
-from dfjax.studies.run_series import evaluate_once, shared_cache
+from dfjax.studies.run_series import evaluate_once
+from dfjax.training.interrupt import Interrupt
 
 SHOWN = {
     "video_auc": "AUC",
@@ -38,7 +39,7 @@ SHOWN = {
 }
 """Metrics in `folds.md`, and their headings; `folds.json` has all."""
 
-Train = Callable[[ConfigDict, Path, Sequence[str]], dict[str, Any]]
+Train = Callable[..., dict[str, Any]]
 
 
 def train_folds(
@@ -47,7 +48,8 @@ def train_folds(
     folds: int,
     accept: Sequence[str] = (),
     *,
-    train: Train = train,
+    interrupt: Interrupt | None = None,
+    train: Train = run_training,
     evaluate: Callable[..., dict[str, Any]] = evaluate_workdir,
 ) -> dict[str, Any]:
     """Trains and evaluates every fold, or what is left of them, and returns a summary.
@@ -57,6 +59,7 @@ def train_folds(
         workdir: gets a workdir per fold, and the results of all.
         folds: K.
         accept: codes of audit errors to train with all the same.
+        interrupt: Where a signal handler asks the runs to stop.
         train: of one workdir.
         evaluate: of one workdir.
 
@@ -72,11 +75,13 @@ def train_folds(
     rounds = [f"{number}/{folds}" for number in range(1, folds + 1)]
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []
-    with workdirs.locked(workdir), shared_cache(workdir):
+    with workdirs.locked(workdir):
         for name, folder in zip(rounds, folders):
             _say(f"fold {name}: {folder}")
             data = _find_data(config, workdir)
-            summary = train(override(config, [f"data.fold={name}", *data]), folder, accept)
+            summary = train(
+                override(config, [f"data.fold={name}", *data]), folder, accept, interrupt=interrupt
+            )
             results.append({"fold": name, **summary, **_evaluate(folder, summary, evaluate)})
         predictions = _collect(folders)
         write_predictions(

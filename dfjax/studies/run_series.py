@@ -1,14 +1,11 @@
 """Several runs of one command, each in a workdir of its own below one folder."""
 
-import contextlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dfjax.experiment.train import use_compilation_cache
 from dfjax.files import finite
 
 
@@ -30,16 +27,3 @@ def evaluate_once(
         how: dict[str, Any] = {"split": "test", "index": None, "checkpoint": "best", "scoring": {}}
         result = finite(evaluate(folder, **how, out=out))
     return result
-
-
-@contextlib.contextmanager
-def shared_cache(workdir: Path) -> Iterator[None]:
-    """While entered, all runs keep their compiled programs in one place: many are the same."""
-    use_compilation_cache(workdir)
-    name, found = "JAX_COMPILATION_CACHE_DIR", os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    os.environ[name] = found or str(workdir.resolve() / "jax_cache")
-    try:
-        yield
-    finally:
-        if found is None:
-            del os.environ[name]

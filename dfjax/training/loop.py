@@ -18,10 +18,10 @@ from dfjax.errors import RunError
 from dfjax.shapes import HostBatch, Variables
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
+from dfjax.training.interrupt import Interrupt, Stopped
 from dfjax.training.loss_memory import begin_epoch
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
-from dfjax.training.signals import SignalGuard, Stopped
 from dfjax.training.state import TrainState
 from dfjax.training.stopping import EarlyStop, Plateau
 
@@ -83,6 +83,7 @@ class Trainer:
         metadata: config and versions, kept in each checkpoint.
         on_epoch: called after each epoch's history row, to draw the curves.
         name_videos: `batch["video_index"]` -> ids, for messages.
+        interrupt: Requests from outside to save and stop.
     """
 
     state: TrainState
@@ -103,6 +104,7 @@ class Trainer:
     metadata: dict[str, Any]
     on_epoch: Callable[[], None]
     name_videos: Callable[[np.ndarray], list[str]]
+    interrupt: Interrupt
 
     def __post_init__(self) -> None:
         self.step = int(self.state.step)
@@ -116,32 +118,40 @@ class Trainer:
         """Trains to the end of the run.
 
         Raises:
-            Stopped: a signal came; everything is saved.
+            Stopped: A stop was requested; everything is saved.
         """
-        batches: Iterator[HostBatch] | None = None
-        with SignalGuard() as signals, self.display:
-            try:
-                while not self.run.finished:
-                    if self.step == (self.run.epoch + 1) * self.plan.steps_per_epoch:
-                        self._end_epoch(signals.check)
-                        if self.state.memory:
-                            _close(batches)
-                            batches = None
-                        continue
-                    batches = batches or self.make_batches(self.step, self._known_losses())
-                    self.profiler.at_step(self.step)
-                    signals.idle = self.saved == (self.step, self.run.epoch)
-                    self._train_step(batches)
-                    signals.idle = False
-                    if self.step % self.plan.save_every == 0:
-                        self._save_last()
-                    signals.check()
-            except Stopped:
+        self.interrupt.training = True
+        try:
+            with self.display:
+                self._fit()
+        except Stopped:
+            if not self.interrupt.abandoned:
                 self._save_last()
-                raise
-            finally:
-                self.profiler.close()
-                _close(batches)
+            raise
+        finally:
+            self.interrupt.training, self.interrupt.idle = False, True
+
+    def _fit(self) -> None:
+        batches: Iterator[HostBatch] | None = None
+        try:
+            while not self.run.finished:
+                if self.step == (self.run.epoch + 1) * self.plan.steps_per_epoch:
+                    self._end_epoch(self.interrupt.check)
+                    if self.state.memory:
+                        _close(batches)
+                        batches = None
+                    continue
+                batches = batches or self.make_batches(self.step, self._known_losses())
+                self.profiler.at_step(self.step)
+                self.interrupt.idle = self.saved == (self.step, self.run.epoch)
+                self._train_step(batches)
+                self.interrupt.idle = False
+                if self.step % self.plan.save_every == 0:
+                    self._save_last()
+                self.interrupt.check()
+        finally:
+            self.profiler.close()
+            _close(batches)
 
     def _known_losses(self) -> np.ndarray | None:
         """Of the videos, at the start of this epoch."""

@@ -81,7 +81,7 @@ def test_predict_names_every_file_and_scores_the_good_as_alone(
     folder, alone = corpus
     committee = tiny_committee()
     monkeypatch.setattr(predict_run, "load_committee", lambda *arguments, **options: committee)
-    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
+    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     code, results, errors = predict(capsys, folder, tmp_path / "out")
     assert code == 1
     assert sorted(r["input"] for r in results) == files_of(folder)

@@ -43,7 +43,7 @@ class Brightness:
 def detector(monkeypatch):
     stub = Brightness()
     monkeypatch.setattr(predict_run, "load_committee", lambda *arguments, **options: stub)
-    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
+    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     return stub
 
 

@@ -133,7 +133,7 @@ def test_stored_features_are_for_those_who_read_them(odd):
 
 
 def test_predict_tells_the_spread(odd, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda workdir: None)
+    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     path = tmp_path / "a.png"
     picture = np.zeros((SIZE, SIZE, 3), np.uint8)
     picture[:, : SIZE // 2] = 1

@@ -1,7 +1,5 @@
 """Training in two phases, interrupted in either one, ends with the same bits."""
 
-import signal
-
 import jax
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from dfjax.experiment import train as training
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.parts import make_parts
 from dfjax.training.checkpoint import Checkpoints
-from dfjax.training.signals import Stopped
+from dfjax.training.interrupt import Stopped
 from dfjax.weights.safetensors_file import save_safetensors
 
 LAST_STAGE = "^backbone/(?!stage4_block1/conv1/)"
@@ -49,7 +47,7 @@ def read(workdir):
 def whole(tmp_path_factory):
     """The workdir of a run that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("whole")
-    outcome = training.train(config(), workdir)
+    outcome = training.run_training(config(), workdir)
     assert (outcome["status"], outcome["epochs"]) == ("trained", 2)
     assert outcome["workdir"] == str(workdir)
     return workdir
@@ -63,7 +61,7 @@ def stop_in_phase(monkeypatch):
     def arm(number):
         def make_validate(config, *args):
             def stop(variables, check):
-                raise Stopped(signal.SIGTERM)
+                raise Stopped("SIGTERM")
 
             due = number == (2 if config.train.init_from else 1)
             return stop if due else whole(config, *args)
@@ -90,25 +88,25 @@ def test_a_run_stopped_in_either_phase_goes_on_to_the_same_bits(whole, tmp_path,
     for number, over in ((1, False), (2, True)):
         stop_in_phase(number)
         with pytest.raises(Stopped):
-            training.train(config(), tmp_path)
+            training.run_training(config(), tmp_path)
         assert (tmp_path / "phase1" / "history.csv").exists() == over
         assert not (tmp_path / "history.csv").exists()
     stop_in_phase(0)
-    assert training.train(config(), tmp_path)["status"] == "trained"
+    assert training.run_training(config(), tmp_path)["status"] == "trained"
     for folder in ("phase1", "."):
         expected, actual = read(whole / folder), read(tmp_path / folder)
         assert actual.keys() == expected.keys()
         for path, value in expected.items():
             np.testing.assert_array_equal(actual[path], value, err_msg=path)
-    assert training.train(config(), tmp_path)["status"] == "complete"
+    assert training.run_training(config(), tmp_path)["status"] == "complete"
 
 
 @pytest.mark.slow
 def test_a_changed_config_is_refused_in_every_phase(whole):
     with pytest.raises(UsageError, match="train.epochs: 1 -> 3"):
-        training.train(config("--config.train.epochs=3"), whole)
+        training.run_training(config("--config.train.epochs=3"), whole)
     with pytest.raises(UsageError, match="phases"):
-        training.train(config("--config.phases=(('train.epochs=4',),)"), whole)
+        training.run_training(config("--config.phases=(('train.epochs=4',),)"), whole)
 
 
 def start_from(source, whole, folder, *overrides):
@@ -168,5 +166,5 @@ def test_data_that_cannot_be_cut_leave_the_workdir_free(tmp_path):
     )
     wrong.data.path = str(run_data.synthetic_pack(load_config("resnet18:smoke"), tmp_path / "data"))
     with pytest.raises(UsageError, match="data.flow needs"):
-        training.train(wrong, tmp_path / "run")
+        training.run_training(wrong, tmp_path / "run")
     assert not (tmp_path / "run" / "config.json").exists()

@@ -14,7 +14,7 @@ from dfjax.evaluation.ablation_report import make_markdown, summarise, write_rep
 from dfjax.experiment import builders, run_data
 from dfjax.studies.ablation import run_table, share_data
 from dfjax.studies.ablation_table import load_table
-from dfjax.training.signals import Stopped
+from dfjax.training.interrupt import Stopped
 
 TABLES = sorted(path.stem for path in find_table("backbones").parent.glob("*.py"))
 TWO = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
@@ -40,10 +40,10 @@ class Runs:
         self.stop_at, self.broken = stop_at, broken
         self.trained, self.evaluated, self.data = [], [], set()
 
-    def train(self, config, folder, accept):
+    def train(self, config, folder, accept, interrupt):
         name = f"{folder.parent.name}/{folder.name}"
         if name == self.stop_at:
-            raise Stopped(2)
+            raise Stopped("SIGINT")
         if folder.parent.name in self.broken:
             raise RunError("the loss is not finite")
         self.data.add(config.data.path)

@@ -6,11 +6,11 @@ import pytest
 
 from dfjax.config import load_config
 from dfjax.errors import UsageError
-from dfjax.experiment.train import train
+from dfjax.experiment.train import run_training
 from dfjax.inference.evaluate import evaluate_workdir
 from dfjax.studies import cross_validation as driver
 from dfjax.studies.cross_validation import make_markdown, spread, summarise, train_folds
-from dfjax.training.signals import Stopped
+from dfjax.training.interrupt import Stopped
 
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 SMALL = ("train.epochs=1", "writers.tensorboard=False", "data.eval_clips=1")
@@ -22,11 +22,11 @@ class Interrupted:
     def __init__(self, at=None):
         self.at, self.trained = at, []
 
-    def __call__(self, config, workdir, accept):
+    def __call__(self, config, workdir, accept, interrupt):
         if workdir.name == self.at:
-            raise Stopped(2)
+            raise Stopped("SIGINT")
         self.trained.append(workdir.name)
-        return train(config, workdir, accept)
+        return run_training(config, workdir, accept, interrupt=interrupt)
 
 
 class Evaluations:

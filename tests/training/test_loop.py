@@ -3,6 +3,8 @@
 import itertools
 import os
 import signal
+import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +15,12 @@ from dfjax.errors import RunError, UsageError
 from dfjax.training.checkpoint import Checkpoints, as_template
 from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
+from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
 from dfjax.training.loop import Plan, RunState, Trainer
 from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
 from dfjax.training.optimizers import make_tx
 from dfjax.training.profiling import Profiler
 from dfjax.training.schedules import make_schedule
-from dfjax.training.signals import Stopped
 from dfjax.training.state import TrainState, make_init_state
 from dfjax.training.stopping import EarlyStop, Plateau
 
@@ -129,6 +131,7 @@ def make_trainer(workdir, on_read=lambda number: None, make=batch, save_every=3,
         metadata={},
         on_epoch=lambda: None,
         name_videos=lambda rows: [f"video{row}" for row in rows],
+        interrupt=Interrupt(),
     )
 
 
@@ -174,31 +177,67 @@ def test_a_run_killed_at_any_step_ends_with_the_same_bits(tmp_path, whole, kille
         assert without_times(read(tmp_path / name)) == without_times(read(whole[1] / name))
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_a_signal_saves_the_step_it_came_in(tmp_path, whole, signum, code):
-    def interrupt(number):
+def test_a_request_to_stop_saves_the_step_it_came_in(tmp_path, whole):
+    def request(number):
         if number == 4:
-            os.kill(os.getpid(), signum)
+            trainer.interrupt.request("SIGTERM")
 
-    trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
-    with pytest.raises(Stopped) as stopped:
+    trainer = make_trainer(tmp_path, on_read=request, save_every=1000)
+    with pytest.raises(Stopped, match="SIGTERM"):
         trainer.fit()
-    assert stopped.value.code == code
+    assert trainer.interrupt.idle and not trainer.interrupt.training
     assert trainer.checkpoints.latest_step("last") == 5
     resumed = make_trainer(tmp_path)
     resumed.fit()
     assert_same_state(resumed.state, whole[0].state)
 
 
-def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+def test_an_abandoned_run_saves_nothing(tmp_path):
+    def abandon(number):
+        if number == 1:
+            trainer.interrupt.request("interrupt")
+            trainer.interrupt.abandoned = True
+
+    trainer = make_trainer(tmp_path, on_read=abandon, save_every=1000)
+    with pytest.raises(Stopped):
+        trainer.fit()
+    assert trainer.checkpoints.latest_step("last") is None
+
+
+@pytest.mark.parametrize("step", [0, 4])
+def test_a_keyboard_interrupt_ends_the_wait_and_not_the_step(tmp_path, whole, step):
+    def interrupt(number):
+        if number == step:  # in the thread of the loop; the main thread waits for it
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+
+    trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
+    with pytest.raises(Stopped, match="interrupt"):
+        run_interruptible(trainer.fit, trainer.interrupt)
+    assert trainer.checkpoints.latest_step("last") == step + 1
+    resumed = make_trainer(tmp_path)
+    run_interruptible(resumed.fit, resumed.interrupt)
+    assert_same_state(resumed.state, whole[0].state)
+
+
+def test_a_second_keyboard_interrupt_returns_at_once(tmp_path):
+    release = threading.Event()
+
     def interrupt(number):
         if number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)
+            release.wait(30)
 
     trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
     with pytest.raises(KeyboardInterrupt):
-        trainer.fit()
+        run_interruptible(trainer.fit, trainer.interrupt)
+    assert trainer.interrupt.abandoned
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "dfjax-train":
+            thread.join(30)
     assert trainer.checkpoints.latest_step("last") is None
 
 

@@ -6,21 +6,22 @@ import sys
 
 import pytest
 
-from dfjax.training.signals import SignalGuard, stop_on_sigterm
+from dfjax.commands.signals import stop_on_signals
 
 BUSY = """
 import sys, time
-from dfjax.training import signals
+from dfjax.commands import signals
+from dfjax.training.interrupt import Stopped
 signals.PATIENCE = 0.3
 try:
-    with signals.SignalGuard() as guard:
-        guard.idle = sys.argv[1] == "idle"
+    with signals.stop_on_signals() as interrupt:
+        interrupt.training, interrupt.idle = True, sys.argv[1] == "idle"
         print("ready", flush=True)
         time.sleep(float(sys.argv[2]))
-        guard.check()
-except signals.Stopped as stopped:
+        interrupt.check()
+except Stopped as stopped:
     print("saved", flush=True)
-    sys.exit(stopped.code)
+    sys.exit(signals.exit_code(stopped.reason))
 """
 
 
@@ -48,11 +49,12 @@ def test_what_is_not_saved_is_waited_for():
     assert run(signal.SIGTERM, "unsaved", "1.5") == (75, "saved\n", "")
 
 
-def test_before_the_loop_sigterm_ends_what_swallows_exceptions_and_its_children():
-    code = """
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_before_the_loop_a_signal_ends_what_swallows_exceptions_and_its_children(signum, code):
+    program = """
 import multiprocessing, time
-from dfjax.training.signals import stop_on_sigterm
-with stop_on_sigterm():
+from dfjax.commands.signals import stop_on_signals
+with stop_on_signals():
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,))
     child.start()
     print("ready", flush=True)
@@ -61,20 +63,23 @@ with stop_on_sigterm():
     except BaseException:
         time.sleep(300)
 """
-    assert run(signal.SIGTERM, code=code) == (75, "", "dfjax: stopped by SIGTERM\n")
+    assert run(signum, code=program) == (code, "", f"dfjax: stopped by {signum.name}\n")
 
 
-def test_the_old_handler_comes_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with stop_on_sigterm():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
+def test_a_second_ctrl_c_raises_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as interrupt:
+        interrupt.training = True
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.requested == "SIGINT"
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_guard_puts_everything_back():
+def test_everything_is_put_back():
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     for _ in range(2):
-        with SignalGuard() as guard:
-            guard.check()
+        with stop_on_signals() as interrupt:
+            interrupt.check()
     assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     assert signal.set_wakeup_fd(-1) == -1

@@ -1,0 +1,58 @@
+"""A run of training as Python sees it: where it lies, what it reached, its history and curves."""
+
+import base64
+import dataclasses
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dfjax.evaluation.plots import plot_curves
+
+HISTORY = "history.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The outcome of `dfjax.train`.
+
+    Attributes:
+        workdir: Folder with everything that the run wrote.
+        summary: `status` (`trained`, or `complete` where it was finished before), `steps`,
+            `epochs`, `best_epoch`, the best value of the monitored metric, `seconds`, `parameters`.
+    """
+
+    workdir: Path
+    summary: dict[str, Any]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch: training and validation losses, metrics, learning rate, seconds."""
+        return pd.read_csv(self.workdir / HISTORY)
+
+    def plot(self) -> Figure:
+        """Returns the curves of losses, accuracy and validation metrics by epoch."""
+        if "ipykernel" in sys.modules:
+            import matplotlib.pyplot  # noqa: F401  # a notebook then displays figures by itself
+        return plot_curves(self.workdir / HISTORY)
+
+    def __repr__(self) -> str:
+        reached = ", ".join(
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in self.summary.items()
+            if key not in ("status", "workdir")
+        )
+        return f"Run({str(self.workdir)!r}: {self.summary['status']}, {reached})"
+
+    def _repr_html_(self) -> str:
+        buffer = io.BytesIO()
+        plot_curves(self.workdir / HISTORY).savefig(buffer, format="png", facecolor="white")
+        picture = base64.b64encode(buffer.getvalue()).decode()
+        rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.summary.items())
+        return (
+            f'<table>{rows}</table><img width="720" alt="training curves" '
+            f'src="data:image/png;base64,{picture}">'
+        )

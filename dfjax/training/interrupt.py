@@ -1,0 +1,82 @@
+"""A request to stop a run, made from outside the loop and honoured by it between two steps."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Stopped(Exception):
+    """A run was asked to stop and has saved everything.
+
+    Attributes:
+        reason: Who asked: the name of a signal (`SIGTERM`), or `interrupt`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"stopped by {reason}")
+        self.reason = reason
+
+
+class Interrupt:
+    """What a signal handler or another thread and the training loop tell each other.
+
+    Attributes:
+        requested: The reason of the first request, or None.
+        training: The loop is running: a request is honoured, after saving, by `check`. Otherwise
+            no training step can be lost and the process may end at once.
+        idle: Everything computed so far has been saved, so the process may end anywhere.
+        abandoned: Nobody waits for the run any more: it ends without saving.
+    """
+
+    def __init__(self) -> None:
+        self.requested: str | None = None
+        self.training = False
+        self.idle = True
+        self.abandoned = False
+
+    def request(self, reason: str) -> None:
+        """Asks the loop to save and stop; the first reason counts."""
+        self.requested = self.requested or reason
+
+    def check(self) -> None:
+        """Raises `Stopped` if a stop was requested."""
+        if self.requested is not None:
+            raise Stopped(self.requested)
+
+
+def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None:
+    """Runs `function` in a thread, and turns a `KeyboardInterrupt` here into a request to stop.
+
+    Python raises `KeyboardInterrupt` in the main thread between any two of its instructions: inside
+    a training step it would leave arrays that are donated and not replaced. Here it only ends the
+    waiting. The thread goes on to the end of its step, or of its compilation, and saves.
+
+    Args:
+        function: Calls `interrupt.check` between steps.
+        interrupt: Set by the first `KeyboardInterrupt`; a second one abandons the run.
+
+    Raises:
+        Stopped: The run was interrupted and has saved everything.
+        KeyboardInterrupt: A second interrupt; the run ends without saving after its step.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="dfjax-train", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        interrupt.request("interrupt")
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            interrupt.abandoned = True
+            raise
+    if failed:
+        raise failed[0]
