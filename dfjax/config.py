@@ -1,17 +1,16 @@
-"""Configs: the whole schema with its defaults (`dfjax.schema`), loading, overrides, saving.
+"""Configs: the whole schema with its defaults, loading, overrides, saving.
 
 A config file only assigns existing keys: `get_config()` in `configs/NAME.py` starts from `base()`,
-which is locked, so a misspelt key raises where it is written. Nothing inside `jit` reads a config:
-builders take plain values.
+which is locked, so a misspelt key raises where it is written. The keys of `config.model.NAME` are
+the options of the model NAME, the fields of its module; all others are in `dfjax.schema`. Nothing
+inside `jit` reads a config: builders take plain values.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,23 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from dfjax.config_migration import migrate
+from dfjax.config_overrides import (
+    Overrides,
+    apply_overrides,
+    fill_custom,
+    find_section,
+    import_named,
+    leaves,
+    read_overrides,
+)
 from dfjax.errors import UsageError, unknown
+from dfjax.files import as_tuple
+from dfjax.import_paths import is_import_path
 from dfjax.schema import (
     AUGMENT,
     DATA,
     LOSS,
     MIX,
-    MODEL,
     OPTIMIZER,
     PLATEAU,
     PREPROCESS,
@@ -38,7 +47,11 @@ VARIANTS = ("smoke", "tiny")
 
 
 def base() -> ConfigDict:
-    """Returns the complete schema with its defaults, locked."""
+    """Returns the complete schema with its defaults, locked.
+
+    Only `config.model.custom` is open: it takes the options of a model of one's own, and loading
+    checks them against the fields of its class.
+    """
     c = ConfigDict()
     c.name = ""
     c.seed = 0
@@ -50,7 +63,7 @@ def base() -> ConfigDict:
     c.preprocess = ConfigDict(PREPROCESS)
     c.augment = ConfigDict(AUGMENT)
     c.mix = ConfigDict(MIX)
-    c.model = ConfigDict(MODEL)
+    c.model = _model_section()
     c.loss = ConfigDict(LOSS)
     c.optimizer = ConfigDict(OPTIMIZER)
     c.schedule = ConfigDict(SCHEDULE)
@@ -63,7 +76,32 @@ def base() -> ConfigDict:
     c.checkpoint = ConfigDict({"every_steps": 200, "keep": 2})
     c.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})  # -1: the devices that are left
     c.writers = ConfigDict({"tensorboard": True})
-    return c.lock()
+    c.lock()
+    c.model.custom.unlock()
+    return c
+
+
+def _model_section() -> ConfigDict:
+    """`name`, a section of options with their defaults for every model, and `custom`."""
+    from dfjax.models.registry import MODELS, full_options  # which loads JAX
+
+    sections = {name: full_options(name, {}) for name in MODELS}
+    return ConfigDict({"name": "", **sections, "custom": {}})
+
+
+def model_options(config: ConfigDict) -> ConfigDict:
+    """Returns the section with the options of the config's model.
+
+    Raises:
+        UsageError: `model.name` is no model.
+    """
+    name = config.model.name
+    if is_import_path(name):
+        return config.model.custom
+    from dfjax.models.registry import find_entry
+
+    find_entry(name)
+    return config.model[name]
 
 
 def find_config(name: str) -> Path:
@@ -123,122 +161,77 @@ def _config_files(below: str = "") -> Iterator[Path]:
             yield Path(str(file.locate())).resolve()
 
 
-def load_config(spec: str, overrides: Sequence[str] = ()) -> ConfigDict:
+def load_config(spec: str, overrides: Overrides = ()) -> ConfigDict:
     """Returns the resolved, locked config of `FILE.py[:variant,…]` or `NAME[:variant,…]`.
 
     Args:
-        spec: where the config is, and its variants (`smoke`, `tiny`).
-        overrides: `--config.a.b=value`, as on the command line.
+        spec: Name or file of the config, and its variants (`smoke`, `tiny`).
+        overrides: Values by key, `{"train.epochs": 3}`, or texts, `["train.epochs=3"]`.
 
     Raises:
-        UsageError: unknown file, variant or key (the nearest valid one is named), or a value of
-            the wrong type.
+        UsageError: An unknown file, variant or key (the nearest valid one is named), a value of
+            the wrong type, or an import path that names nothing.
     """
     name, _, variants = spec.partition(":")
     path = find_config(name)
     for variant in filter(None, variants.split(",")):
         if variant not in VARIANTS:
             raise unknown("variant", variant, VARIANTS)
-    argument = f"--config={path}:{variants}"
-    for item in overrides:
-        _check_override(item, _leaves(_parse([argument])))
+    values = read_overrides(overrides)
     try:
-        return _parse([argument, *_last_of_each(overrides)]).lock()
+        config = _read_file(path, variants)
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"config {spec}: {error}") from error
+    import_named(config, values)
+    fill_custom(config)
+    apply_overrides(config, values)
+    return config.lock()
 
 
-def _parse(arguments: list[str]) -> ConfigDict:
+def _read_file(path: Path, variants: str) -> ConfigDict:
+    argument = f"--config={path}:{variants}"
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config", lock_config=True, flag_values=values, sys_argv=arguments
+        "config", lock_config=True, flag_values=values, sys_argv=[argument]
     )
-    values(["dfjax", *arguments])
+    values(["dfjax", argument])
     return values.config
 
 
-def override(config: ConfigDict, items: Sequence[str]) -> ConfigDict:
+def override(config: ConfigDict, overrides: Overrides) -> ConfigDict:
     """Returns a copy of `config`, locked, with some of its keys set to other values.
 
     Args:
-        config: stays as it is.
-        items: `section.key=value`, what stands behind `--config.` on the command line.
+        config: Config, which stays as it is.
+        overrides: Values by key, `{"train.epochs": 3}`, or texts, `["train.epochs=3"]`.
 
     Raises:
-        UsageError: an unknown key (the nearest valid one is named) or a value of the wrong type.
+        UsageError: An unknown key (the nearest valid one is named) or a value of the wrong type.
     """
     copy = config.copy_and_resolve_references()
-    arguments = [f"--config.{item}" for item in items]
-    for argument in arguments:
-        _check_override(argument, _leaves(copy))
-    arguments = _last_of_each(arguments)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_dict("config", copy, flag_values=values, sys_argv=arguments)
-    try:
-        values(["dfjax", *arguments])
-    except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
-        raise UsageError(f"config {config.name}: {error}") from error
+    apply_overrides(copy, read_overrides(overrides))
     return copy.lock()
-
-
-def _check_override(item: str, keys: dict[str, Any]) -> None:
-    match = re.fullmatch(r"--config\.([\w.]+)=.*", item, flags=re.DOTALL)
-    if not match:
-        raise UsageError(f"{item!r} is not of the form --config.section.key=value")
-    key = match[1]
-    if key in keys:
-        return
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)
-    raise UsageError(f"config has no key {key!r}. Did you mean {near[0]!r}?")
-
-
-def _last_of_each(items: Sequence[str]) -> list[str]:
-    """The last override of every key; given twice, a tuple would become that of both."""
-    return [*{item.partition("=")[0]: _quote_words(item) for item in items}.values()]
-
-
-def _quote_words(item: str) -> str:
-    """Words where a tuple is wanted need no quotes: `--config.data.holdout_methods=warp,blend`."""
-    option, _, text = item.partition("=")
-    if option != "--config.data.holdout_methods" or text.lstrip()[:1] in ("(", "[", "'", '"'):
-        return item
-    return f"{option}={tuple(word.strip() for word in text.split(',') if word.strip())!r}"
-
-
-def _leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            leaves |= _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves[prefix + key] = value
-    return leaves
 
 
 def from_dict(values: dict[str, Any]) -> ConfigDict:
     """Returns the config saved as `config.json`, checked against today's schema.
 
-    What was renamed since it was saved has today's name (`config_migration`).
+    What was renamed since it was saved has today's name (`config_migration`). The options of a
+    model given by import path stay as they were saved, and its class need not be imported: what is
+    saved is data.
 
     Raises:
-        UsageError: the file has a key that the schema does not have.
+        UsageError: The file has a key that the schema does not have.
     """
     config = base()
-    known = _leaves(config)
-    for key, value in _leaves(ConfigDict(migrate(values))).items():
-        if key not in known:
-            raise UsageError(f"config.json has the key {key!r}, which this version does not know")
+    known = leaves(config)
+    for key, value in leaves(ConfigDict(migrate(values))).items():
         section, _, leaf = key.rpartition(".")
-        node = config
-        for part in filter(None, section.split(".")):
-            node = node[part]
-        node[leaf] = _as_tuple(value) if isinstance(known[key], tuple) else value
-    return config
-
-
-def _as_tuple(value: Any) -> Any:
-    """JSON has lists; the schema, like the command line, has tuples, also inside of tuples."""
-    return tuple(map(_as_tuple, value)) if isinstance(value, list | tuple) else value
+        if key not in known and section != "model.custom":
+            raise UsageError(f"config.json has the key {key!r}, which this version does not know")
+        is_tuple = isinstance(known.get(key, ()), tuple)
+        find_section(config, section)[leaf] = as_tuple(value) if is_tuple else value
+    return config.lock()
 
 
 def to_json(config: ConfigDict) -> str:
@@ -253,7 +246,7 @@ def to_yaml(config: ConfigDict) -> str:
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     """Returns one line `key: old -> new` per leaf in which two configs differ."""
-    a, b = _leaves(old), _leaves(new)
+    a, b = leaves(old), leaves(new)
     return [
         f"{key}: {a.get(key)!r} -> {b.get(key)!r}"
         for key in sorted(a.keys() | b.keys())

@@ -72,3 +72,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink()
+
+
+def as_tuple(value: Any) -> Any:
+    """Returns `value` with tuples in place of lists, which JSON has, also inside of others."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list | tuple) else value

@@ -1,6 +1,7 @@
 """The keys of a config and their defaults, one table per section; `dfjax.config.base` joins them.
 
-Sections mirror the packages; a builder's keyword arguments are the keys of its section.
+Sections mirror the packages; a builder's keyword arguments are the keys of its section. The options
+of models are not here: they are the fields of their modules.
 """
 
 from typing import Any
@@ -58,94 +59,6 @@ MIX = {
     "cutmix": 0.0,  # a of Beta(a, a); 0: off
     "probability": 1.0,  # of a clip being mixed
     "segment": False,  # CutMix's box lasts for a run of frames, instead of all
-}
-MODEL = {
-    "name": "",
-    # One section per entry of `dfjax.models.MODELS`: the keyword arguments of its builder.
-    "dual_stream": {
-        "streams": ("hq", "lq"),
-        "flow": False,  # one more stream, of optical flow; needs data.flow
-        "hq": "b4",
-        "lq": "b0",
-        "lq_size": 112,
-        "width": 1.0,  # multiplies every width of the model
-        "one_block": False,  # one block per stage: compiles fast, for tests and demos
-        "flow_channels": (64, 128, 256, 512, 512),
-        "conv_lstm": (256, 128),
-        "projection": 1280,
-        "attention": 512,
-        "classifier": (512, 256),
-        "dropout": (0.5, 0.3),
-        "drop_path": 0.2,
-        "padding": "same",
-        "remat": False,
-    },
-    "two_stream": {
-        "backbone": "resnet50",
-        "flow": True,  # the stream of optical flow; needs data.flow
-        "width": 1.0,
-        "one_block": False,
-        "conv_lstm": (512, 512),
-        "flow_channels": (64, 128, 256, 512, 512),
-        "classifier": (256,),
-        "dropout": (0.5,),
-        "drop_path": 0.0,
-        "padding": "auto",  # auto: the architecture's own
-        "remat": False,
-    },
-    "frame_classifier": {
-        "backbone": "b4",
-        "width": 1.0,
-        "one_block": False,
-        "drop_path": 0.2,
-        "padding": "auto",
-        "base_train": True,  # False: the backbone as in evaluation; see also optimizer.freeze
-        "input_norm": False,
-        "input_dropout": 0.5,
-        "hidden": (512,),
-        "hidden_norm": True,
-        "dropout": (0.3,),
-        "norm": "torch",  # torch | keras: constants of the head's batch normalisation
-        "classes": 2,  # 1: the logit; 2: real and fake
-        "method_classes": 0,  # of the second output, real among them; needs loss.method
-        "remat": False,
-    },
-    "clip_detector": {
-        "features": 0,  # width of the stored features of data.features; 0: frames are read
-        "backbone": "b0",
-        "width": 1.0,
-        "one_block": False,
-        "drop_path": 0.0,
-        "padding": "auto",
-        "base_train": True,  # False: the backbone as in evaluation; see also optimizer.freeze
-        "remat": False,
-        "pyramid": 0,  # channels of a level of a feature pyramid; 0: only the last map is read
-        "spatial_attention": False,  # a gate on every cell of the last map
-        "scales": (),  # sides such as (160, 224, 320): every frame is seen at each; (): one
-        "frequency": "none",  # none | dct | fft: a stream of the frequencies of every frame
-        "frequency_channels": (32, 64, 128),
-        "projection": 0,  # width of a linear layer on every frame's vector; 0: none
-        "temporal": "lstm",  # lstm | gru | conv_lstm | transformer | none
-        "layers": 1,  # of the temporal module
-        "hidden": 256,  # of a recurrent layer, per direction
-        "bidirectional": True,
-        "layer_norm": False,  # of the LSTM
-        "peephole": False,  # of the LSTM
-        "cross_attention": False,  # the states ask the vectors of the frames
-        "self_attention": False,  # the states ask each other
-        "join": "none",  # none | residual | gate: the vectors of the frames beside the states
-        "dual_pathway": False,  # a Transformer beside the recurrence, the two weighed at the end
-        "heads": 4,  # of all attention; what follows is the Transformer's
-        "feed_forward": 512,
-        "positions": "sinusoidal",  # sinusoidal | learned | none
-        "norm_first": True,
-        "activation": "gelu",  # gelu | relu
-        "temporal_dropout": 0.0,  # in the Transformer, or between recurrent layers
-        "pooling": "mean",  # mean | query | attention | last
-        "classifier": (),
-        "dropout": (),
-        "temperature": 1.0,  # logits are divided by it, but in training
-    },
 }
 LOSS = {
     "name": "bce",  # bce | cross_entropy (a head of two classes) | focal | supcon (pre-training)

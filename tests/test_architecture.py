@@ -16,25 +16,19 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 
 # A part may import the tiers above it, its own part, and what EXTRA allows.
 TIERS = [
-    {
-        "schema",
-        "config_migration",
-        "shapes",
-        "precision",
-        "rngs",
-        "errors",
-        "files",
-        "console",
-        "huge_pages",
-    },
+    {"schema", "shapes", "precision", "rngs", "errors", "files", "console"}
+    | {"config_migration", "huge_pages", "import_paths"},
     {"ops"},
     {"models", "losses", "data", "weights"},
-    {"training", "evaluation", "exporting", "config"},
+    {"training", "evaluation", "exporting", "config", "config_overrides"},
     {"experiment", "inference"},
     {"studies", "bench"},
     {"commands"},
 ]
-WITHIN_ITS_TIER = {("weights", "models"), ("inference", "experiment"), ("bench", "studies")}
+WITHIN_ITS_TIER = {
+    *(("weights", "models"), ("config", "config_overrides")),
+    *(("inference", "experiment"), ("bench", "studies")),
+}
 FOUNDATION = TIERS[0]  # its modules may import each other
 
 MAX_FILE, MAX_FUNCTION = 300, 60

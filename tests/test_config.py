@@ -94,8 +94,8 @@ def test_a_misspelt_key_names_the_nearest(key, nearest):
         ("dual_stream:smok", [], "Did you mean 'smoke'"),
         ("dual_stream", ["--config.seed=many"], "seed"),
         ("dual_stream", ["--config.train.epochs=1.5"], "epochs"),
-        ("dual_stream", ["--learning_rate=1"], "--config.section.key=value"),
-        ("dual_stream", ["--config.seed"], "--config.section.key=value"),
+        ("dual_stream", ["--learning_rate=1"], "section.key=value"),
+        ("dual_stream", ["--config.seed"], "section.key=value"),
     ],
 )
 def test_wrong_usage_is_one_line(spec, overrides, message):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dfjax import precision
+from dfjax.config import model_options
 from dfjax.data.clips.batching import Recipe
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.transforms.augment import make_augment
@@ -20,22 +21,21 @@ from dfjax.shapes import Preprocess
 
 
 def make_model(config: ConfigDict) -> ModelFns:
-    """Returns the model that `config.model` names, built with its section's options."""
-    name = config.model.name
+    """Returns the model that `config.model` names, built with the options of its section."""
     dtype = precision.compute_dtype(config.precision)
-    return build(name, lowering=config.lowering, dtype=dtype, **config.model[name].to_dict())
+    options = model_options(config).to_dict()
+    return build(config.model.name, lowering=config.lowering, dtype=dtype, **options)
 
 
 def stream_sizes(config: ConfigDict) -> dict[str, int]:
     """Returns the input streams of the config's model and their size in pixels."""
-    name = config.model.name
-    return input_streams(name, config.preprocess.size, **config.model[name].to_dict())
+    options = model_options(config).to_dict()
+    return input_streams(config.model.name, config.preprocess.size, **options)
 
 
 def model_extras(config: ConfigDict) -> tuple[str, ...]:
     """Returns what the config's model reads besides frames: `flow`, `features`."""
-    name = config.model.name
-    return input_extras(name, **config.model[name].to_dict())
+    return input_extras(config.model.name, **model_options(config).to_dict())
 
 
 def make_config_preprocess(config: ConfigDict) -> Preprocess:
@@ -85,8 +85,7 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
         "video_index": ((b,), jnp.int32),
     }
     if "features" in model_extras(config):
-        width = config.model[config.model.name].features
-        shapes["features"] = ((b, t, width), jnp.float32)
+        shapes["features"] = ((b, t, model_options(config).features), jnp.float32)
     else:
         shapes["clip"] = ((b, t, s, s, 3), jnp.uint8)
     if config.loss.method:

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
+from dfjax.config import model_options
 from dfjax.data.clips.sampling import check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
@@ -64,11 +65,10 @@ def check_config(config: ConfigDict) -> None:
             raise UsageError(f"{key} must be at least {smallest}, not {value}")
     if config.train.ema_decay >= 1:
         raise UsageError(f"train.ema_decay must be below 1, not {config.train.ema_decay}")
-    full_options(config.model.name, {})
+    full_options(config.model.name, model_options(config).to_dict())
     if "flow" in model_extras(config) and not config.data.flow:
         raise UsageError(
-            f"model.{config.model.name} reads optical flow: set --config.data.flow=True, or "
-            f"--config.model.{config.model.name}.flow=False"
+            f"{config.model.name} reads optical flow: set data.flow=True, or its option flow=False"
         )
     check_sampling(make_sampling(config))
     read_steps(config.profile)
@@ -118,7 +118,7 @@ def _check_loss(config: ConfigDict) -> None:
         )
     if loss.method and config.data.shuffle_labels:
         raise UsageError("data.shuffle_labels is a control that loss.method, which tells, undoes")
-    head = config.model[name].get("method_classes", 0)
+    head = model_options(config).get("method_classes", 0)
     if head and not loss.method:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "

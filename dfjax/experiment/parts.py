@@ -15,6 +15,8 @@ from dfjax.data.store.frame_store import FrameStore
 from dfjax.experiment import builders, run_data
 from dfjax.experiment.objective import check_outputs, make_config_loss
 from dfjax.models import ModelFns
+from dfjax.models.entry import Rules
+from dfjax.models.registry import find_sharding_rules
 from dfjax.shapes import Loss
 from dfjax.training import sharding
 from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
@@ -22,7 +24,6 @@ from dfjax.training.freezing import freeze_apply
 from dfjax.training.loop import Plan
 from dfjax.training.optimizers import make_tx
 from dfjax.training.schedules import make_schedule
-from dfjax.training.sharding_rules import SHARDING_RULES, Rules
 from dfjax.training.state import TrainState, make_init_state
 
 Rows = dict[str, np.ndarray]
@@ -116,7 +117,7 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
 def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
     """Returns the model's rules, or none where the mesh only splits the batch."""
     split = mesh.shape["fsdp"] * mesh.shape["tensor"] > 1
-    return SHARDING_RULES[config.model.name] if split else ()
+    return find_sharding_rules(config.model.name) if split else ()
 
 
 def keeps_pairs(config: ConfigDict) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from dfjax.config import model_options
 from dfjax.data.store.feature_pack import PARAMETERS, RECORD, FeaturePack, read_record
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path
-from dfjax.models.registry import full_options
 
 IDENTITY = ("backbone", "features", "parameters_sha256", "preprocess")
 """What two feature packs must agree in for one model to read both."""
@@ -22,13 +22,14 @@ def use_stored_features(config: ConfigDict) -> None:
     """
     if not config.data.features:
         return
-    name = config.model.name
-    options = full_options(name, {})
+    options = model_options(config)
     if config.data.path:
         raise UsageError("give data.features or data.path, not both: features stand for crops")
     if "features" not in options:
-        raise UsageError(f"{name} reads frames, not data.features; clip_detector reads either")
-    config.model[name].features = int(read_record(Path(config.data.features))["features"])
+        raise UsageError(
+            f"{config.model.name} reads frames, not data.features; clip_detector reads either"
+        )
+    options.features = int(read_record(Path(config.data.features))["features"])
 
 
 def keep_backbone(pack: FeaturePack, workdir: Path) -> None:

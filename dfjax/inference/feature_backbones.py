@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dfjax.config import model_options
 from dfjax.errors import UsageError
 from dfjax.experiment.frozen_backbone import FrozenBackbone, make_frozen
 from dfjax.inference.detector import load
@@ -48,7 +49,7 @@ def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
     """
     detector = load(workdir, checkpoint)
     config = detector.config
-    options = config.model[config.model.name].to_dict()
+    options = model_options(config).to_dict()
     if options.get("features"):
         raise UsageError(f"{workdir} was trained on stored features: it has trained no backbone")
     if BACKBONE not in detector.variables["params"] or BACKBONE not in options:

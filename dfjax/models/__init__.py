@@ -1,12 +1,6 @@
 """Detectors as pure functions: `build(name, **options)` gives `ModelFns(init, apply)`."""
 
-from dfjax.models.registry import (
-    MODELS,
-    ModelFns,
-    build,
-    input_extras,
-    input_shapes,
-    input_streams,
-)
+from dfjax.models.model_fns import ModelFns, build
+from dfjax.models.registry import MODELS, input_extras, input_shapes, input_streams
 
 __all__ = ["MODELS", "ModelFns", "build", "input_extras", "input_shapes", "input_streams"]

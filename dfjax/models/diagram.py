@@ -1,12 +1,10 @@
 """Architecture diagrams as SVG: boxes with shapes and parameters, the flow from left to right."""
 
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
-from dfjax.errors import unknown
-from dfjax.models.layouts import LAYOUTS, Node, place
-from dfjax.models.summary import Summary
+from dfjax.models.entry import Options, Summary
+from dfjax.models.layouts import Node, place
+from dfjax.models.registry import find_entry
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 176.0, 84.0, 54.0, 34.0, 36.0
 TITLE_HEIGHT = 64.0
@@ -23,21 +21,19 @@ INK, FAINT, LINE = "#0f172a", "#64748b", "#94a3b8"
 FONT = "font-family='Inter, Helvetica, Arial, DejaVu Sans, sans-serif'"
 
 
-def make_svg(title: str, name: str, options: Mapping[str, Any], summary: Summary) -> str:
+def make_svg(title: str, name: str, options: Options, summary: Summary) -> str:
     """Returns the diagram of the model `name` as SVG text.
 
     Args:
-        title: heading, the name of the config.
-        name: key of `LAYOUTS`.
-        options: every option of the model.
-        summary: its shapes and parameters.
+        title: Heading, the name of the config.
+        name: Key of `MODELS`, or an import path.
+        options: Every option of the model.
+        summary: Shapes and parameters of the model.
 
     Raises:
-        UsageError: the model has no layout.
+        UsageError: The model is unknown.
     """
-    if name not in LAYOUTS:
-        raise unknown("diagram", name, LAYOUTS)
-    nodes, edges = place(LAYOUTS[name](options, summary))
+    nodes, edges = place(find_entry(name).layout(options, summary))
     columns, rows = (max(getattr(n, axis) for n in nodes) for axis in ("column", "row"))
     width = 2 * MARGIN + (columns + 1) * BOX_WIDTH + columns * GAP_X
     height = 2 * MARGIN + TITLE_HEIGHT + (rows + 1) * BOX_HEIGHT + rows * GAP_Y

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 from dfjax.models.backbones import make_backbone
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
-from dfjax.models.registry import ModelFns
+from dfjax.models.model_fns import ModelFns
 from dfjax.ops.lowering import resolve
 from dfjax.shapes import Inputs, Logits, Variables
 
@@ -64,7 +64,7 @@ def build_backbone(
 
     def init(rng: Key[Array, ""], images: Float[Array, "n s s 3"]) -> Variables:
         variables = one_draw(functools.partial(module.init, train=False), rng, images)
-        return {"params": variables["params"], "batch_stats": variables["batch_stats"]}
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def apply(variables: Variables, images: Float[Array, "n s s 3"]) -> Float[Array, "n D"]:
         maps: Any = module.apply(variables, images, train=False)

@@ -1,35 +1,15 @@
-"""`LAYOUTS`: which boxes the diagram of a model has, and where they stand.
+"""Diagram layouts: which boxes the diagram of a model has, and where they stand.
 
 A model is a row of blocks, from left to right; a block is one or more chains of boxes, one below
 the other. Every chain of a block leads into every chain of the next one.
 """
 
-import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from dfjax.models.summary import Summary
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """What a part of a model is and does.
-
-    Attributes:
-        key: unique in its diagram.
-        title: first line.
-        shape: what comes out of it.
-        params: parameters, 0 to show none.
-        kind: `data`, `backbone`, `temporal`, `fusion` or `head`.
-    """
-
-    key: str
-    title: str
-    shape: str
-    params: int
-    kind: str
+from dfjax.models.entry import Block, Box, Options, Summary
 
 
 class Node(NamedTuple):
@@ -38,10 +18,6 @@ class Node(NamedTuple):
     box: Box
     column: int
     row: float
-
-
-Block = Sequence[Sequence[Box]]
-Layout = Callable[[Mapping[str, Any], Summary], list[Block]]
 
 
 def place(blocks: Sequence[Block]) -> tuple[list[Node], list[tuple[Node, Node]]]:
@@ -63,7 +39,8 @@ def place(blocks: Sequence[Block]) -> tuple[list[Node], list[tuple[Node, Node]]]
     return nodes, edges
 
 
-def _dual_stream(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+def lay_out_dual_stream(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagram of `dual_stream`."""
     streams = [
         [
             Box(name, f"{name.upper()} frames", _dims(summary.input[name]), 0, "data"),
@@ -86,7 +63,8 @@ def _dual_stream(options: Mapping[str, Any], summary: Summary) -> list[Block]:
     ]
 
 
-def _two_stream(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+def lay_out_two_stream(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagram of `two_stream`."""
     name = options["backbone"]
     streams = [
         [
@@ -101,7 +79,8 @@ def _two_stream(options: Mapping[str, Any], summary: Summary) -> list[Block]:
     return [streams, [[attention, *_head(summary)]]]
 
 
-def _frame_classifier(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagram of `frame_classifier`."""
     hidden = [
         shape[-1] for key, shape in summary.shapes.items() if re.fullmatch("hidden[0-9]+", key)
     ]
@@ -117,7 +96,8 @@ def _frame_classifier(options: Mapping[str, Any], summary: Summary) -> list[Bloc
     return [[chain]]
 
 
-def _clip_detector(options: Mapping[str, Any], summary: Summary) -> list[Block]:
+def lay_out_clip_detector(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagram of `clip_detector`."""
     title = "Stored features" if options["features"] else "Frames"
     inputs = [[Box(key, title, _dims(shape), 0, "data")] for key, shape in summary.input.items()]
     titles = {
@@ -158,6 +138,14 @@ def _clip_detector(options: Mapping[str, Any], summary: Summary) -> list[Block]:
         end = [Box("pathways", "Weights of the pathways", "one a clip", params, "fusion"), *end]
     blocks = [inputs, seen, [chain("projection")], states, [end]]
     return [filled for block in blocks if (filled := [part for part in block if part])]
+
+
+def lay_out_parts(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of a model without a layout of its own: its parts, one after the other."""
+    del options
+    inputs = [[Box(key, key, _dims(shape), 0, "data")] for key, shape in summary.input.items()]
+    parts = [_part(summary, key, key, "backbone") for key in summary.parts]
+    return [inputs, [[*parts, Box("logit", "fake logit", "one a clip", 0, "data")]]]
 
 
 def _flow(summary: Summary) -> list[Box]:
@@ -204,11 +192,3 @@ def _network(backbone: str) -> str:
 def _dims(shape: tuple[int, ...]) -> str:
     """A shape without its batch axis: `10 × 7 × 7 × 1792`."""
     return " × ".join(map(str, shape[1:]))
-
-
-LAYOUTS: dict[str, Layout] = {
-    "dual_stream": _dual_stream,
-    "two_stream": _two_stream,
-    "frame_classifier": _frame_classifier,
-    "clip_detector": _clip_detector,
-}

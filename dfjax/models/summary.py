@@ -2,37 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from dfjax.models.registry import build, input_shapes, make_module
+from dfjax.models.entry import Summary
+from dfjax.models.model_fns import build, make_module
+from dfjax.models.registry import input_shapes
 from dfjax.ops.flops import count_flops
-from dfjax.shapes import Variables
-
-
-class Summary(NamedTuple):
-    """Size of a model.
-
-    Attributes:
-        parameters: their number; which of them are trained is up to the optimiser.
-        statistics: number of running statistics.
-        input: shape of every input for one clip, `{"hq": (1, 10, 224, 224, 3), …}`.
-        flops: arithmetic of one clip in evaluation, 2 per multiply-add.
-        parts: parameters of every top-level part.
-        shapes: output of every top-level part for that clip.
-        variables: shapes of all parameters and statistics.
-    """
-
-    parameters: int
-    statistics: int
-    input: dict[str, tuple[int, ...]]
-    flops: int
-    parts: dict[str, int]
-    shapes: dict[str, tuple[int, ...]]
-    variables: Variables
 
 
 def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, Any]) -> Summary:
@@ -47,18 +26,19 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
     rng = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(model.init, rng, inputs)
 
-    seen: dict[str, Any] = {}
+    seen: dict[str, tuple[int, ...]] = {}
 
     def forward(variables: Mapping[str, Any], inputs: Mapping[str, Any]) -> jax.Array:
-        (logits, _), kept = module.apply(
+        result, kept = module.apply(
             variables,
             inputs,
             train=False,
             capture_intermediates=_is_part,
             mutable=["intermediates"],
         )
-        seen.update(jax.tree.map(jnp.shape, kept["intermediates"]))
-        return logits
+        parts = kept["intermediates"].items()
+        seen.update({key: _shape(part["__call__"][0]) for key, part in parts if key != "__call__"})
+        return jax.tree.leaves(result)[0]  # the logits
 
     flops = count_flops(forward, variables, inputs)
 
@@ -68,9 +48,7 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
         input={key: tuple(value.shape) for key, value in inputs.items() if key != "mask"},
         flops=flops,
         parts={key: count(part) for key, part in variables["params"].items()},
-        shapes={
-            key: _last(value["__call__"][0]) for key, value in seen.items() if key != "__call__"
-        },
+        shapes=seen,
         variables=variables,
     )
 
@@ -79,11 +57,12 @@ def _is_part(module: nn.Module, method: str) -> bool:
     return method == "__call__" and len(module.path) == 1
 
 
-def _last(output: Any) -> tuple[int, ...]:
-    """Shape of a part's output; of a backbone's endpoints the last one, of several the first."""
-    if isinstance(output, dict):
-        return output["top"]
-    return output[0] if output and isinstance(output[0], tuple) else output
+def _shape(output: Any) -> tuple[int, ...]:
+    """Shape of a part's output: of a backbone's endpoints the last one, of several the first."""
+    if isinstance(output, Mapping) and "top" in output:
+        output = output["top"]
+    leaves = jax.tree.leaves(output)
+    return jnp.shape(leaves[0]) if leaves else ()
 
 
 def count(tree: Any) -> int:

@@ -62,6 +62,8 @@ def test_overrides_change_one_config(capsys):
 def test_wrong_usage_is_one_line(capsys, tmp_path):
     assert main(["models", "dual_strea"]) == 2
     assert "dual_stream" in capsys.readouterr().err
-    assert main(["models", "--diagram", str(tmp_path / "x.svg")]) == 2
-    assert main(["models", "dual_stream:tiny", "--diagram", str(tmp_path / "no" / "x.svg")]) == 2
+    figure = tmp_path / "x.svg"
+    assert main(["models", "--diagram", str(figure)]) == 2
+    figure.write_text("not a folder")
+    assert main(["models", "dual_stream:tiny", "--diagram", str(figure / "x.svg")]) == 2
     assert "Traceback" not in capsys.readouterr().err

@@ -23,7 +23,7 @@ def test_every_config_passes(variant):
         ("data.frames=0", "data.frames must be at least 1"),
         ("data.sampling=odd", "unknown data.sampling 'odd'"),
         ("model.name=dual_straem", "Did you mean 'dual_stream'"),
-        ("model.dual_stream.flow=True", "set --config.data.flow=True, or --config.model.dual_str"),
+        ("model.dual_stream.flow=True", "dual_stream reads optical flow: set data.flow=True"),
         ("early_stop.metric=video_acu", "Did you mean 'video_auc'"),
         ("plateau.metric=lost", "Did you mean 'loss'"),
         ("optimizer.multipliers=hq", "optimizer.multipliers are pairs"),

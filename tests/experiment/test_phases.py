@@ -36,7 +36,7 @@ def test_each_phase_is_the_one_before_with_changes_and_its_parameters(tmp_path):
         ("('train.epochs=3',)", "a tuple with a tuple of overrides"),
         ("(('train.epoch=3',),)", "Did you mean 'train.epochs'"),
         ("(('train.epochs=0',),)", "train.epochs must be at least 1"),
-        ("(('train.epochs',),)", "--config.section.key=value"),
+        ("(('train.epochs',),)", "section.key=value"),
     ],
 )
 def test_what_cannot_be_applied_is_told_before_anything_is_trained(tmp_path, phases, message):

@@ -11,10 +11,10 @@ from dfjax.config import load_config
 from dfjax.experiment import builders
 from dfjax.losses.objective import make_loss
 from dfjax.models import build
+from dfjax.models.registry import find_sharding_rules
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn
 from dfjax.training.optimizers import make_tx
-from dfjax.training.sharding_rules import SHARDING_RULES
 from dfjax.training.state import make_init_state
 
 MESHES = [(8, 1, 1), (2, 4, 1), (2, 2, 2)]
@@ -53,7 +53,7 @@ def plan(config, shape, dtype):
     mesh = sharding.make_mesh(*shape, devices=jax.devices()[: int(np.prod(shape))])
     init = make_init_state(model.init, preprocess, make_tx("adam", optax.constant_schedule(1e-3)))
     shapes = jax.eval_shape(init, jax.random.key(0), make_batch(config))
-    rules = SHARDING_RULES["dual_stream"] if shape[1] * shape[2] > 1 else ()
+    rules = find_sharding_rules("dual_stream") if shape[1] * shape[2] > 1 else ()
     shardings = sharding.state_shardings(shapes, mesh, rules)
     return shapes, shardings, (model, preprocess, mesh, init)
 

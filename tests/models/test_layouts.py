@@ -4,8 +4,9 @@ import pytest
 
 from dfjax.config import config_names, load_config
 from dfjax.models.diagram import make_svg
-from dfjax.models.layouts import LAYOUTS, Box, place
-from dfjax.models.registry import MODELS, full_options
+from dfjax.models.entry import Box
+from dfjax.models.layouts import place
+from dfjax.models.registry import find_entry, full_options
 from dfjax.models.summary import compute_summary
 
 
@@ -22,10 +23,6 @@ def test_blocks_stand_side_by_side_and_their_chains_below_each_other():
     }  # fmt: skip
     arrows = sorted(start.box.key + end.box.key for start, end in edges)
     assert arrows == ["ab", "bd", "cd", "de", "df"]
-
-
-def test_every_model_has_a_layout():
-    assert LAYOUTS.keys() == MODELS.keys()
 
 
 OTHERS = {
@@ -46,7 +43,7 @@ def test_the_boxes_hold_every_parameter_of_the_model(name, others):
     model = config.model.name
     options = full_options(model, config.model[model].to_dict() | others)
     summary = compute_summary(model, size=64, frames=2, options=options)
-    nodes, _ = place(LAYOUTS[model](options, summary))
+    nodes, _ = place(find_entry(model).layout(options, summary))
     assert sum(node.box.params for node in nodes) == summary.parameters
     assert len({node.box.key for node in nodes}) == len(nodes)
     text = "".join(ET.fromstring(make_svg(name, model, options, summary)).itertext())

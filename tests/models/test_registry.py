@@ -1,11 +1,12 @@
+import dataclasses
+
 import pytest
 
 from dfjax import config
 from dfjax.errors import UsageError
+from dfjax.models import build
 from dfjax.models.registry import (
     MODELS,
-    Entry,
-    build,
     full_options,
     input_extras,
     input_shapes,
@@ -49,8 +50,7 @@ def test_streams_have_their_sizes():
 
 
 def test_inputs_besides_image_streams(monkeypatch):
-    dual = MODELS["dual_stream"]
-    reads_flow = Entry(dual.module, dual.streams, dual.check, lambda options: ("flow",))
+    reads_flow = dataclasses.replace(MODELS["dual_stream"], extras=lambda options: ("flow",))
     monkeypatch.setitem(MODELS, "dual_stream", reads_flow)
     assert input_extras("dual_stream", streams=("hq",)) == ("flow",)
     shapes = input_shapes("dual_stream", 32, 2, 5, lq_size=16)

@@ -3,9 +3,9 @@ import pytest
 
 from dfjax.config import config_names, load_config
 from dfjax.models import input_shapes
-from dfjax.models.registry import make_module
+from dfjax.models.model_fns import make_module
+from dfjax.models.registry import find_sharding_rules
 from dfjax.training import sharding
-from dfjax.training.sharding_rules import SHARDING_RULES
 
 OTHERS = {
     "hybrid": {"temporal": "conv_lstm", "projection": 0},
@@ -35,7 +35,7 @@ def test_whatever_the_options_are_large_parameters_are_split(name, others):
     key = jax.eval_shape(lambda: jax.random.key(0))
     shapes = jax.eval_shape(lambda key, inputs: module.init(key, inputs, train=False), key, inputs)
     mesh = sharding.make_mesh(2, 2, 2)
-    found = sharding.state_shardings(shapes["params"], mesh, SHARDING_RULES[model])
+    found = sharding.state_shardings(shapes["params"], mesh, find_sharding_rules(model))
     leaves, shardings = jax.tree.leaves(shapes["params"]), jax.tree.leaves(found)
     whole = sum(leaf.size for leaf, s in zip(leaves, shardings) if s.is_fully_replicated)
     # squeeze-and-excitation is a fifth of B4, in small pieces

@@ -1,15 +1,14 @@
 """Which dimension of which parameter a mesh splits, per model: (pattern of the path, spec).
 
 Kernels are split by input channel over `fsdp` and by output channel over `tensor`, and with them
-their optimiser state; what no rule names is small and stays whole on every device. The first
-matching rule counts. Splitting is storage: `sharding.gather_params` says how steps compute.
+their optimiser state; a parameter that no rule names is small and is replicated on every device.
+The first rule that matches applies. The split is one of storage: `training.sharding.gather_params`
+says how steps compute.
 """
-
-from collections.abc import Sequence
 
 from jax.sharding import PartitionSpec as P
 
-Rules = Sequence[tuple[str, P]]
+from dfjax.models.entry import Rules
 
 KERNEL = P("fsdp", "tensor")  # the last dimensions of every kernel are its inputs and outputs
 
@@ -23,13 +22,11 @@ HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp", None)),)  # nothing d
 
 
 def _kernels(*patterns: str) -> Rules:
-    """One rule for all of them, because a rule must match and options leave parts out."""
+    """One rule for all patterns, because every rule must match and options leave parts out."""
     return (("|".join(patterns), KERNEL),)
 
 
-SHARDING_RULES: dict[str, Rules] = {
-    "clip_detector": _kernels(BACKBONE, RECURRENT, ENCODER, DENSE),
-    "dual_stream": _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE),
-    "frame_classifier": (*_kernels(BACKBONE), *HEAD),
-    "two_stream": _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE),
-}
+CLIP_DETECTOR = _kernels(BACKBONE, RECURRENT, ENCODER, DENSE)
+DUAL_STREAM = _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE)
+FRAME_CLASSIFIER = (*_kernels(BACKBONE), *HEAD)
+TWO_STREAM = _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE)

@@ -1,0 +1,154 @@
+"""Setting keys of a config to other values: typed, with the nearest key for a misspelt one.
+
+Overrides are a mapping, `{"train.epochs": 3}`, or texts as on the command line, `train.epochs=3`.
+Texts, in a mapping too, are read by the type of the key's value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_dict, config_flags
+
+from dfjax.errors import UsageError, unknown
+from dfjax.files import as_tuple
+from dfjax.import_paths import allow_import, is_import_path
+
+Overrides = Mapping[str, Any] | Sequence[str]
+
+NAMES_CODE = re.compile(r"loss\.name|model\.name|model\.(?!custom\.)\w+\.\w+")
+"""Keys whose values may be import paths."""
+
+
+def read_overrides(overrides: Overrides) -> dict[str, Any]:
+    """Returns overrides as values by key; of two values of one key the last one counts.
+
+    Raises:
+        UsageError: A text is not of the form `section.key=value`.
+    """
+    if isinstance(overrides, Mapping):
+        return dict(overrides)
+    values = {}
+    for item in overrides:
+        match = re.fullmatch(r"(?:--config\.)?([A-Za-z_][\w.]*)=(.*)", item, flags=re.DOTALL)
+        if not match:
+            raise UsageError(f"{item!r} is not of the form section.key=value")
+        values[match[1]] = match[2]
+    return values
+
+
+def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets keys of `config`, which is changed in place.
+
+    Another `model.name` that is an import path starts from the defaults of that class.
+
+    Raises:
+        UsageError: An unknown key (the nearest one is named), or a value of the wrong type.
+    """
+    if values.get("model.name", config.model.name) != config.model.name:
+        config.model.name = values["model.name"]
+        config.model.custom = ConfigDict()
+        fill_custom(config)
+    for key in values:
+        if key not in leaves(config):
+            (near,) = difflib.get_close_matches(key, leaves(config), n=1, cutoff=0.0)
+            raise UsageError(f"config has no key {key!r}. Did you mean {near!r}?")
+    texts = {key: value for key, value in values.items() if isinstance(value, str)}
+    try:
+        _parse_texts(config, texts)
+        for key in values.keys() - texts.keys():
+            _set(config, key, as_tuple(values[key]))
+    except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
+        what = str(error).replace("flag --config.", "")
+        raise UsageError(f"config {config.name}: {what}") from error
+
+
+def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:
+    for key in texts:
+        section, _, leaf = key.rpartition(".")
+        node = find_section(config, section)
+        if node[leaf] is None:  # of an option of one's own: any literal will do
+            node[leaf] = config_dict.placeholder(object)
+    arguments = [f"--config.{key}={_quote_words(key, text)}" for key, text in texts.items()]
+    parsed = flags.FlagValues()
+    config_flags.DEFINE_config_dict("config", config, flag_values=parsed, sys_argv=arguments)
+    parsed(["dfjax", *arguments])
+
+
+def _set(config: ConfigDict, key: str, value: Any) -> None:
+    section, _, leaf = key.rpartition(".")
+    find_section(config, section)[leaf] = value
+
+
+def _quote_words(key: str, text: str) -> str:
+    """Words where a tuple is wanted need no quotes: `data.holdout_methods=warp,blend`."""
+    if key != "data.holdout_methods" or text.lstrip()[:1] in ("(", "[", "'", '"'):
+        return text
+    return repr(tuple(word.strip() for word in text.split(",") if word.strip()))
+
+
+def import_named(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Imports the models, backbones and losses that a user's config and overrides name by path.
+
+    Raises:
+        UsageError: A module cannot be imported.
+    """
+    phases = [read_overrides(items) for items in config.phases if not isinstance(items, str)]
+    for source in (leaves(config), values, *phases):
+        for key, value in source.items():
+            if NAMES_CODE.fullmatch(key) and isinstance(value, str) and is_import_path(value):
+                allow_import(value)
+
+
+def fill_custom(config: ConfigDict) -> None:
+    """Gives `config.model.custom` every option of the class that `config.model.name` names.
+
+    Raises:
+        UsageError: The class cannot be used, an option is unknown or has the wrong type, or there
+            are options although the model is one of the package.
+    """
+    name, given = config.model.name, config.model.custom.to_dict()
+    if not is_import_path(name):
+        if given:
+            raise UsageError(
+                "model.custom has the options of a model given by import path, but model.name is "
+                f"{name!r}: set model.{name}"
+            )
+        return
+    from dfjax.models.options import REQUIRED, default_options
+    from dfjax.models.registry import find_entry
+
+    defaults = default_options(find_entry(name).module)
+    section = ConfigDict(
+        {key: None if value is REQUIRED else value for key, value in defaults.items()}
+    )
+    for key, value in given.items():
+        if key not in defaults:
+            raise unknown(f"option of {name}", key, defaults)
+        try:
+            section[key] = as_tuple(value)
+        except TypeError as error:
+            raise UsageError(f"model.custom.{key}: {error}") from error
+    config.model.custom = section
+
+
+def leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Returns the values of a config by key, `section.key`."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def find_section(config: ConfigDict, key: str) -> ConfigDict:
+    """Returns the part of a config that `key` names, the config itself for ""."""
+    for part in filter(None, key.split(".")):
+        config = config[part]
+    return config

@@ -1,0 +1,89 @@
+"""The size of a config's model: what is trained in every phase, input, FLOPs; and its diagram."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from dfjax.config import model_options
+from dfjax.experiment.phases import plan_phases
+from dfjax.models.diagram import make_svg
+from dfjax.models.entry import Summary
+from dfjax.models.registry import full_options
+from dfjax.models.summary import compute_summary, count
+from dfjax.training.optimizers import match_paths
+
+
+class PhaseSize(NamedTuple):
+    """What one phase of training changes of a model, and what not.
+
+    Attributes:
+        trainable: Number of parameters that are trained.
+        non_trainable: Number of frozen parameters and of running statistics.
+        parts: Number of trained parameters of every top-level part.
+    """
+
+    trainable: int
+    non_trainable: int
+    parts: dict[str, int]
+
+
+class ModelSize(NamedTuple):
+    """Size of the model of a config.
+
+    Attributes:
+        summary: Parameters, input and FLOPs.
+        phases: What each phase of training changes; a config without `phases` has one.
+    """
+
+    summary: Summary
+    phases: list[PhaseSize]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the numbers of the first phase by name, and both counts of every phase."""
+        content: dict[str, Any] = {
+            **self.phases[0]._asdict(), "input": self.summary.input, "flops": self.summary.flops
+        }  # fmt: skip
+        if len(self.phases) > 1:
+            keys = ("trainable", "non_trainable")
+            content["phases"] = [{key: getattr(size, key) for key in keys} for size in self.phases]
+        return content
+
+
+def compute_model_size(config: ConfigDict) -> ModelSize:
+    """Returns the size of the model of `config` on the clips that it asks for.
+
+    Raises:
+        UsageError: The config cannot be used, or a pattern of `optimizer.freeze` matches no
+            parameter.
+    """
+    summary = compute_summary(
+        config.model.name,
+        size=config.preprocess.size,
+        frames=config.data.frames,
+        options=model_options(config).to_dict(),
+    )
+    phases = plan_phases(config, Path())
+    return ModelSize(summary, [_count_phase(phase.config, summary) for phase in phases])
+
+
+def _count_phase(config: ConfigDict, summary: Summary) -> PhaseSize:
+    params = summary.variables["params"]
+    frozen = match_paths(params, config.optimizer.freeze)
+    trained = jax.tree.map(lambda leaf, is_frozen: () if is_frozen else leaf, params, frozen)
+    parts = {name: count(part) for name, part in trained.items()}
+    total = sum(parts.values())
+    return PhaseSize(total, summary.parameters - total + summary.statistics, parts)
+
+
+def draw_model(title: str, config: ConfigDict, summary: Summary) -> str:
+    """Returns the diagram of the model of `config` as SVG text.
+
+    Args:
+        title: Heading.
+        config: Config of the run.
+        summary: Summary of its model.
+    """
+    options = full_options(config.model.name, model_options(config).to_dict())
+    return make_svg(title, config.model.name, options, summary)

@@ -1,0 +1,102 @@
+"""Models from outside the package, named by import path: `my_package.detectors:MyDetector`.
+
+A model is a Linen class with
+
+    def __call__(self, inputs, *, train):
+        clip, mask = inputs["rgb"], inputs["mask"]  # f32[B, T, S, S, 3], bool[B, T]
+        ...
+        return logits  # f32[B], positive: fake; or (logits, outputs), named arrays
+
+Its fields are the options, `config.model.custom` in a config. Frames outside the mask hold
+anything and should change nothing. Parameters and, with batch normalisation, `batch_stats` are the
+collections that it may have; dropout draws from the stream `dropout`. Fields called `compute`,
+`dtype` or `lowering` are set from the config's precision and lowering.
+
+What else belongs to a model has defaults, which static methods and attributes of the class replace:
+
+    sharding_rules = (("kernel$", PartitionSpec("fsdp", "tensor")),)   # none: it is not split
+    input_streams(options, size) -> {"rgb": size}      # side of every image stream, in pixels
+    input_extras(options) -> ()                        # "flow"; "features" in place of frames
+    check_options(options)                             # raises dfjax.errors.UsageError
+    diagram_layout(options, summary) -> blocks         # see `layouts`
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+
+from dfjax.errors import UsageError
+from dfjax.files import as_tuple
+from dfjax.import_paths import find, register
+from dfjax.models.entry import Entry
+from dfjax.models.layouts import lay_out_parts
+from dfjax.models.options import FRAMEWORK_FIELDS, default_options, is_plain
+
+HOOKS = {
+    "diagram_layout": "layout",
+    "input_streams": "streams",
+    "input_extras": "extras",
+    "check_options": "check",
+    "sharding_rules": "sharding",
+}
+"""Attributes of a class, and the fields of `Entry` that they fill."""
+
+
+class Custom(NamedTuple):
+    """A module object as a config names it.
+
+    Attributes:
+        name: Import path of its class.
+        options: Its fields.
+    """
+
+    name: str
+    options: dict[str, Any]
+
+
+def make_entry(path: str) -> Entry:
+    """Returns the entry of the Linen class that `path` names.
+
+    Raises:
+        UsageError: Its module is not imported, or it is no Linen class.
+    """
+    module = find(path)
+    if not (isinstance(module, type) and issubclass(module, nn.Module)):
+        raise UsageError(
+            f"{path} is no subclass of flax.linen.Module; a model is one whose "
+            "__call__(self, inputs, *, train) returns logits, or logits and a dict of outputs"
+        )
+    fields = {field.name for field in dataclasses.fields(module)}
+    given = {
+        field: getattr(module, hook)
+        for hook, field in HOOKS.items()
+        if hook not in fields and hasattr(module, hook)
+    }
+    return Entry(module, **({"layout": lay_out_parts} | given))
+
+
+def register_custom(module: nn.Module) -> Custom:
+    """Registers the class of a module object, and returns what a config says of the object.
+
+    The class is found under its import path by this process from now on, also where it is defined
+    in a notebook or in a function. Another process has to import the path.
+
+    Raises:
+        UsageError: A field holds what a config cannot: only None, bools, numbers, texts and tuples
+            of these are written to `config.json`.
+    """
+    defaults = default_options(type(module))
+    options = {}
+    for field in dataclasses.fields(type(module)):
+        if field.name in FRAMEWORK_FIELDS or not field.init:
+            continue
+        value = as_tuple(getattr(module, field.name))
+        if field.name in defaults and is_plain(value):
+            options[field.name] = value
+        elif value is not field.default:
+            raise UsageError(
+                f"{type(module).__name__}.{field.name} is {value!r}, which a config cannot record: "
+                "make it the default of the class, or give the field a plain value"
+            )
+    return Custom(register(type(module)), options)

@@ -1,0 +1,94 @@
+"""A model as two pure functions, which is all that the rest of the package knows of it."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Key
+
+from dfjax.errors import UsageError
+from dfjax.models.initializers import one_draw
+from dfjax.models.options import instantiate
+from dfjax.models.registry import find_entry, full_options
+from dfjax.ops.lowering import resolve
+from dfjax.shapes import Apply, Inputs, Logits, Variables
+
+COLLECTIONS = ("params", "batch_stats")
+_KEPT = "only params and batch_stats are kept between calls"
+
+
+class ModelFns(NamedTuple):
+    """A model: pure functions over plain nested dicts with string keys.
+
+    Attributes:
+        init: `init(rng, inputs) -> {"params": …, "batch_stats": …}`; only the shapes of `inputs`
+            count.
+        apply: See `Apply`.
+    """
+
+    init: Callable[[Key[Array, ""], Inputs], Variables]
+    apply: Apply
+
+
+def build(
+    name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
+) -> ModelFns:
+    """Returns the model `name` as pure functions.
+
+    Args:
+        name: Key of `MODELS`, or the import path of a Linen class (see `custom`).
+        lowering: `auto`, `native` or `matmul`, resolved here and now.
+        dtype: Dtype of the activations; parameters, statistics and logits are float32.
+        options: Fields of the model's module; what is left out has its default.
+
+    Raises:
+        UsageError: An unknown name, option or lowering, options that contradict each other, or,
+            when called, a class that does not keep the contract of `custom`.
+    """
+    module = make_module(name, lowering=lowering, dtype=dtype, **options)
+
+    def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
+        variables = one_draw(functools.partial(module.init, train=False), rng, inputs)
+        others = variables.keys() - COLLECTIONS
+        if others:
+            raise UsageError(f"{name} has the collections {sorted(others)}; {_KEPT}")
+        return {key: variables.get(key, {}) for key in COLLECTIONS}
+
+    def apply(
+        variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
+    ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
+        if not train:
+            result: Any = module.apply(variables, inputs, train=False, rngs=dict(rngs or {}))
+            return *_read(name, result), variables["batch_stats"]
+        result, new = module.apply(
+            variables, inputs, train=True, rngs=dict(rngs or {}), mutable=["batch_stats"]
+        )
+        return *_read(name, result), new.get("batch_stats", {})
+
+    return ModelFns(init, apply)
+
+
+def make_module(
+    name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
+) -> nn.Module:
+    """Returns the Linen module behind `build`; arguments as there.
+
+    Raises:
+        UsageError: An unknown name, option or lowering, or options that contradict each other.
+    """
+    merged = full_options(name, options)
+    return instantiate(find_entry(name).module, merged, dtype, resolve(lowering))
+
+
+def _read(name: str, result: Any) -> tuple[Logits, dict[str, Array]]:
+    """Logits and outputs of a module, which may give the logits alone."""
+    logits, outputs = result if isinstance(result, tuple) else (result, {})
+    if logits.ndim != 1:
+        raise UsageError(
+            f"{name} must give one logit per clip, f32[B], and gave an array {logits.shape}: of "
+            "[B, 1] take [:, 0], of two classes (real, fake) [:, 1] - [:, 0]"
+        )
+    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), outputs
