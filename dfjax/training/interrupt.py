@@ -1,5 +1,6 @@
 """A request to stop a run, made from outside the loop and honoured by it between two steps."""
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -60,8 +61,10 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
         KeyboardInterrupt: A second interrupt; the run ends without saving after its step.
     """
     failed: list[BaseException] = []
+    waiting = threading.Event()
 
     def run() -> None:
+        waiting.wait()  # an interrupt of `thread.start()` itself finds nothing begun
         try:
             function()
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
@@ -70,13 +73,21 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
     thread = threading.Thread(target=run, name="dfjax-train", daemon=True)
     thread.start()
     try:
-        thread.join()
+        waiting.set()
+        _wait(thread)
     except KeyboardInterrupt:
         interrupt.request("interrupt")
         try:
-            thread.join()
+            _wait(thread)
         except KeyboardInterrupt:
             interrupt.abandoned = True
             raise
     if failed:
         raise failed[0]
+
+
+def _wait(thread: threading.Thread) -> None:
+    """Joins; raises the `KeyboardInterrupt` of a signal that the system gave to another thread."""
+    while thread.is_alive():
+        thread.join(0.1)
+        os.kill(os.getpid(), 0)  # sends nothing, but lets Python look for signals that came
