@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir")
         from dfjax.inference.tables import evaluate_tables
 
-        result, out = (
-            evaluate_tables(args.predictions, split=args.split, index=args.index, out=args.out),
-            args.out,
-        )
+        out = args.out
+        result = evaluate_tables(
+            args.predictions, split=args.split, index=args.index, out=out
+        ).metrics
     from dfjax.commands.evaluate_table import print_tables
 
     print_tables(result)

@@ -87,22 +87,26 @@ def tpr_at_fpr(ranks: RankCounts, limit: float) -> Figures:
 
 
 def confusion(scores: Scores, labels: LabelArray, weights: Weights) -> dict[str, Figures]:
-    """Returns accuracy, balanced accuracy, precision, recall and F1 at threshold 0.5.
+    """Returns accuracy, balanced accuracy, precision, recall, F1 and macro-F1 at threshold 0.5.
 
-    Precision is 0 when nothing is called fake, as in scikit-learn; precision, recall and F1 are
-    undefined without fakes, balanced accuracy without either class.
+    Macro-F1 is the mean of the F1 of fakes and that of reals. Precision is 0 when nothing is called
+    fake, as in scikit-learn; precision, recall and F1 are undefined without fakes, balanced
+    accuracy and macro-F1 without either class.
     """
     called, fake = scores >= THRESHOLD, labels == 1
     tp, fn = weights @ (called & fake), weights @ (~called & fake)
     fp, tn = weights @ (called & ~fake), weights @ (~called & ~fake)
     recall = _ratio(tp, tp + fn)
     precision = np.where(tp + fn > 0, np.nan_to_num(_ratio(tp, tp + fp)), np.nan)
+    f1 = np.where(tp + fn > 0, _ratio(2 * tp, 2 * tp + fp + fn), np.nan)
+    f1_of_reals = np.where(tn + fp > 0, _ratio(2 * tn, 2 * tn + fn + fp), np.nan)
     return {
         "accuracy": _ratio(tp + tn, tp + tn + fp + fn),
         "balanced_accuracy": (recall + _ratio(tn, tn + fp)) / 2,
         "precision": precision,
         "recall": recall,
-        "f1": np.where(tp + fn > 0, _ratio(2 * tp, 2 * tp + fp + fn), np.nan),
+        "f1": f1,
+        "macro_f1": (f1 + f1_of_reals) / 2,
     }
 
 

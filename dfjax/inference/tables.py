@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions
 from dfjax.evaluation.report import Context, make_metrics
+from dfjax.evaluation.report_view import Report
 from dfjax.evaluation.result_files import write_results
 
 
@@ -17,8 +17,8 @@ def evaluate_tables(
     split: str | None = None,
     index: Path | None = None,
     out: Path | None = None,
-) -> dict[str, Any]:
-    """Returns the metrics of predictions files, joined to an index where one is given.
+) -> Report:
+    """Returns the evaluation of predictions files, joined to an index where one is given.
 
     Args:
         tables: Parquet or CSV files of predictions.
@@ -48,4 +48,4 @@ def evaluate_tables(
     result = make_metrics(predictions, context)
     if out:
         write_results(out, predictions, result, context, title="")
-    return result
+    return Report(result, predictions, out)

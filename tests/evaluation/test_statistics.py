@@ -51,6 +51,7 @@ def test_thresholded_and_proper_scores_equal_sklearn(seed, ties):
         "precision": sk.precision_score(labels, called),
         "recall": sk.recall_score(labels, called),
         "f1": sk.f1_score(labels, called),
+        "macro_f1": sk.f1_score(labels, called, average="macro"),
         "log_loss": sk.log_loss(labels, scores),
         "brier": sk.brier_score_loss(labels, scores),
     }
@@ -98,7 +99,7 @@ def test_eer_by_hand():
 def test_one_class_leaves_ranking_undefined_but_not_accuracy(label):
     scores, labels = np.array([0.2, 0.7]), np.full(2, label)
     figures = st.compute_statistics(scores, labels, np.ones((1, 2)))
-    for name in ("video_auc", "ap", "eer", "balanced_accuracy"):
+    for name in ("video_auc", "ap", "eer", "balanced_accuracy", "macro_f1"):
         assert np.isnan(figures[name][0]), name
     assert figures["accuracy"][0] == 0.5
 
@@ -106,6 +107,12 @@ def test_one_class_leaves_ranking_undefined_but_not_accuracy(label):
 def test_precision_is_0_when_nothing_is_called_fake():
     figures = st.confusion(np.array([0.1, 0.2]), np.array([0, 1]), np.ones((1, 2)))
     assert figures["precision"][0] == 0 and figures["f1"][0] == 0
+
+
+def test_macro_f1_of_calling_everything_fake_is_low_where_f1_is_not():
+    figures = st.confusion(np.full(4, 0.9), np.array([0, 0, 1, 1]), np.ones((1, 4)))
+    assert figures["f1"][0] == pytest.approx(2 / 3)
+    assert figures["macro_f1"][0] == pytest.approx(1 / 3)
 
 
 def test_resamples_draw_n_videos_each_and_do_not_depend_on_the_chunk():
