@@ -61,24 +61,25 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
         KeyboardInterrupt: A second interrupt; the run ends without saving after its step.
     """
     failed: list[BaseException] = []
-    waiting = threading.Event()
+    begin, done = threading.Event(), threading.Event()
 
     def run() -> None:
-        waiting.wait()  # an interrupt of `thread.start()` itself finds nothing begun
+        begin.wait()  # an interrupt of `Thread.start` itself finds nothing begun
         try:
             function()
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             failed.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, name="dfjax-train", daemon=True)
-    thread.start()
+    threading.Thread(target=run, name="dfjax-train", daemon=True).start()
     try:
-        waiting.set()
-        _wait(thread)
+        begin.set()
+        _wait(done)
     except KeyboardInterrupt:
         interrupt.request("interrupt")
         try:
-            _wait(thread)
+            _wait(done)
         except KeyboardInterrupt:
             interrupt.abandoned = True
             raise
@@ -86,8 +87,10 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
         raise failed[0]
 
 
-def _wait(thread: threading.Thread) -> None:
-    """Joins; raises the `KeyboardInterrupt` of a signal that the system gave to another thread."""
-    while thread.is_alive():
-        thread.join(0.1)
+def _wait(done: threading.Event) -> None:
+    """Waits; raises the `KeyboardInterrupt` of a signal that the system gave to another thread.
+
+    Not `Thread.join`: interrupted, it takes a running thread for a finished one (CPython 3.11).
+    """
+    while not done.wait(0.1):
         os.kill(os.getpid(), 0)  # sends nothing, but lets Python look for signals that came
