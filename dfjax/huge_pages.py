@@ -1,15 +1,15 @@
-"""Large pages for large arrays on a Linux CPU, asked for once and kept.
+"""Large pages for large arrays on a Linux CPU, requested at the start and kept.
 
-XLA takes its temporary memory, gigabytes of it, anew for every step, and glibc gives memory of that
-size back to the kernel as soon as it is free. In pages of 4 KB the kernel spends a third of the
-time of a training step on handing it over; in pages of 2 MB less; and in a virtual machine whose
-host collects free pages, what was free for two seconds costs more than the step itself (measured:
-1 to 2 s a GB). So glibc is told to ask for large pages and to keep what it has. It reads these
-tunables when a process starts and never again: hence the second start.
+XLA allocates its temporary memory, gigabytes of it, anew in every step, and glibc returns blocks of
+that size to the kernel as soon as they are free. With pages of 4 KB, mapping them again takes a
+third of the time of a training step; with pages of 2 MB it takes less. In a virtual machine whose
+host reclaims free pages, memory that was free for two seconds costs more than the step itself
+(measured: 1 to 2 s per GB). So glibc is told to request large pages and to keep what it has. It
+reads these tunables only when a process starts, hence the restart.
 
-It keeps what comes from its main heap, which is the main thread's; hence steps that run on the
-thread that calls them. One heap for all threads would do as well, but they would wait for each
-other: small allocations inside XLA's products then double the time of a step.
+glibc keeps the memory of its main heap, which serves the main thread; hence steps that run on the
+thread that calls them. A single heap for all threads would do too, but the threads would wait for
+each other: the small allocations inside XLA's matrix products then double the time of a step.
 """
 
 import os
@@ -25,19 +25,20 @@ FIRST_GLIBC = (2, 35)
 
 
 def restart_with_huge_pages() -> None:
-    """Starts this process again, same id and arguments, with huge pages; once, and where it helps.
+    """Restarts this process with huge pages, under the same process id and arguments.
 
-    Does nothing where the user has set tunables of their own.
+    Does nothing where it has been restarted, where huge pages are given anyway or cannot be
+    requested, and where the user has set other tunables.
     """
-    if TUNABLES not in os.environ and asks(SETTING, platform.libc_ver()):
+    if TUNABLES not in os.environ and must_request(SETTING, platform.libc_ver()):
         command = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, command, os.environ | {TUNABLES: HUGE})
 
 
 def keep_memory() -> None:
-    """Has XLA take its memory on the thread that calls it, where freed memory is kept.
+    """Makes XLA allocate memory on the thread that calls it, where freed memory is kept.
 
-    To be called before the first use of a device. Does nothing in a process without our tunables.
+    Call it before the first use of a device. Does nothing in a process without our tunables.
     """
     if os.environ.get(TUNABLES) == HUGE:
         import jax
@@ -45,8 +46,13 @@ def keep_memory() -> None:
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def asks(setting: Path, libc: tuple[str, str]) -> bool:
-    """Tells whether the kernel gives huge pages on request only, and this libc can request them."""
+def must_request(setting: Path, libc: tuple[str, str]) -> bool:
+    """Returns whether the kernel gives huge pages on request only and this libc can request them.
+
+    Args:
+        setting: The kernel's file of the setting.
+        libc: Name and version of the C library.
+    """
     if libc[0] != "glibc" or not setting.is_file():
         return False
     version = tuple(map(int, libc[1].split(".")[:2]))

@@ -6,7 +6,7 @@ import sys
 import jax
 import pytest
 
-from dfjax.huge_pages import HUGE, TUNABLES, asks, keep_memory, plain_environment
+from dfjax.huge_pages import HUGE, TUNABLES, keep_memory, must_request, plain_environment
 
 MADVISE, ALWAYS = "always [madvise] never", "[always] madvise never"
 
@@ -20,11 +20,11 @@ MADVISE, ALWAYS = "always [madvise] never", "[always] madvise never"
         (ALWAYS, ("glibc", "2.36"), False),  # there already
     ],
 )
-def test_asked_for_only_where_it_helps(tmp_path, text, libc, wanted):
+def test_requested_only_where_it_helps(tmp_path, text, libc, wanted):
     setting = tmp_path / "enabled"
     setting.write_text(text)
-    assert asks(setting, libc) == wanted
-    assert not asks(tmp_path / "none", libc)
+    assert must_request(setting, libc) == wanted
+    assert not must_request(tmp_path / "none", libc)
 
 
 def test_starts_again_once_with_the_same_arguments_and_id(tmp_path):
@@ -32,7 +32,7 @@ def test_starts_again_once_with_the_same_arguments_and_id(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         "import os, pathlib, sys\n"
-        "from dfjax.commands import huge_pages\n"
+        "from dfjax import huge_pages\n"
         "print(os.getpid(), os.environ.get('GLIBC_TUNABLES'), *sys.argv[1:], flush=True)\n"
         f"huge_pages.SETTING = pathlib.Path({str(tmp_path / 'enabled')!r})\n"
         "huge_pages.platform.libc_ver = lambda: ('glibc', '2.36')\n"
@@ -47,7 +47,7 @@ def test_starts_again_once_with_the_same_arguments_and_id(tmp_path):
     assert second == f"{process} {HUGE} a b"
 
 
-def test_the_peer_does_not_inherit_them(monkeypatch):
+def test_the_plain_environment_lacks_them_unless_they_are_the_users(monkeypatch):
     monkeypatch.setenv(TUNABLES, HUGE)
     assert TUNABLES not in plain_environment()
     monkeypatch.setenv(TUNABLES, "glibc.malloc.check=3")

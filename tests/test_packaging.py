@@ -1,12 +1,15 @@
-"""What the wheel brings: every module, every config, the licence; found by name once installed."""
+"""The wheel has every module, every config and the licence, and works once it is installed."""
 
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import pytest
+from packaging.requirements import Requirement
 
+from dfjax.bench.environment import ACCELERATORS
 from dfjax.config import config_names
 
 
@@ -18,7 +21,7 @@ def pip(*arguments):
 
 @pytest.fixture(scope="module")
 def wheel(root, tmp_path_factory):
-    """A wheel, built from a copy so that the checkout stays clean, by what is installed."""
+    """A wheel, built by the installed setuptools from a copy, so that the checkout stays clean."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("dfjax", "configs"):
         ignore = shutil.ignore_patterns("__pycache__")
@@ -72,13 +75,29 @@ def test_the_command_is_installed(wheel):
         assert "dfjax = dfjax.commands.main:main" in file.read(entry).decode()
 
 
-def test_bounds_have_two_sides(root):
-    """An unbounded JAX or Flax broke many a release long after it was made."""
-    import tomllib
+@pytest.fixture(scope="module")
+def project(root):
+    return tomllib.loads((root / "pyproject.toml").read_text())["project"]
 
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    for requirement in project["dependencies"]:
-        assert "==" in requirement or (">=" in requirement and "<" in requirement), requirement
-    for extra, requirements in project["optional-dependencies"].items():
-        for requirement in requirements:
-            assert "==" in requirement or "<" in requirement, f"{extra}: {requirement}"
+
+def requirements(project):
+    """Yields where each requirement is stated, and the requirement."""
+    extras = project["optional-dependencies"].items()
+    for where, texts in [("dependencies", project["dependencies"]), *extras]:
+        for text in texts:
+            yield where, Requirement(text)
+
+
+def test_bounds_have_two_sides(project):
+    """An unbounded JAX or Flax broke many a release long after it was made."""
+    for where, requirement in requirements(project):
+        operators = {bound.operator for bound in requirement.specifier}
+        assert operators in ({"=="}, {">=", "<"}), f"{where}: {requirement}"
+
+
+def test_every_accelerator_has_an_extra_with_the_bounds_of_jax(project):
+    found = [(where, each) for where, each in requirements(project) if each.name == "jax"]
+    accelerators = {where: each.extras for where, each in found if each.extras}
+    assert accelerators == {name: {name} for name in ("cuda12", "cuda13", "tpu")}
+    assert len({each.specifier for _, each in found}) == 1
+    assert set(ACCELERATORS.values()) <= set(accelerators)  # what doctor recommends

@@ -1,63 +1,86 @@
-"""What `dfjax bench augment` measures: augmentation on this device, beside a step of the flagship.
+"""Measures augmentation on this device beside a training step of the dual-stream detector.
 
-Every preset changes the same clips u8[B,T,S,S,3], from bytes to floating point, in turn with a
-training step of S0A at the same batch, so that all of them see the same machine.
+Every preset changes the same clips u8[B,T,S,S,3] from bytes to floating point. The presets and the
+training step, of the same batch, take turns, so that all of them run under the same load.
 """
 
+import itertools
 import statistics
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt8
 
+from dfjax.bench.rows import Cost, identify, summarize, timed
 from dfjax.bench.workloads import Program, Settings, compile_function, make_program
 from dfjax.data.transforms.augment import make_augment
 from dfjax.data.transforms.augment_presets import PRESETS, choose_operations
 
 FILL = (0.5, 0.5, 0.5)
-MAIN = "crop_jitter"  # the preset of the result's own keys
-BESIDE = "s0a"
+WORKLOAD = "augment"
 
 
-class Measured(NamedTuple):
-    """One preset: seconds of each timed call, of its compilation, and its bytes."""
+def measure_augment(
+    *, batch: int, frames: int, size: int, dtype: str, lowering: str, steps: int
+) -> dict[str, Any]:
+    """Returns a row of the benchmark for augmentation.
 
-    seconds: list[float]
-    compile_s: float
-    peak_bytes: int
-
-
-def measure_augment(settings: Settings, steps: int) -> tuple[dict[str, Measured], list[float]]:
-    """Returns what every preset takes, and the seconds of each training step beside them.
+    The figures of the row itself are those of the slowest preset, which `preset` names; those of
+    all presets are in `presets`. `share_of_dual_stream_step` is the time of augmenting a batch as
+    a fraction of `dual_stream_step`, the time of a training step on it.
 
     Args:
-        settings: batch, frames, size and the detector's dtype and lowering.
-        steps: timed calls of each.
+        batch: Number of clips per step.
+        frames: Number of frames per clip.
+        size: Side of a frame in pixels.
+        dtype: Data type of the detector's activations.
+        lowering: How the detector's convolutions reach the hardware.
+        steps: Number of timed calls of each preset and of the training step.
     """
-    train = make_program(settings._replace(workload=BESIDE, mode="train"))
-    programs = {name: _compile(name, settings) for name in PRESETS if choose_operations(name)}
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    beside = []
+    run: dict[str, Any] = {
+        "mode": "train", "batch": batch, "frames": frames, "size": size, "dtype": dtype,
+    }  # fmt: skip
+    train = make_program(Settings("dual_stream", lowering=lowering, **run))
+    programs = {
+        name: _compile(name, (batch, frames, size, size, 3))
+        for name in PRESETS
+        if choose_operations(name)
+    }
+    costs: dict[str, list[Cost]] = {name: [] for name in programs}
+    beside: list[Cost] = []
     for _ in range(steps + 1):
-        beside.append(_time(train.step))
+        with timed(beside):
+            train.step()
         for name, program in programs.items():
-            seconds[name].append(_time(program.step))
-    measured = {
-        name: Measured(seconds[name][1:], program.compile_s, program.peak_bytes)
-        for name, program in programs.items()
-    }  # the first of each warmed up
-    return measured, beside[1:]
+            with timed(costs[name]):
+                program.step()
+    step = summarize(beside[1:], batch)  # the first call of each is a warm-up
+    presets = {
+        name: _describe(costs[name][1:], batch, beside=step["median_s"]) for name in programs
+    }
+    slowest = max(presets, key=lambda name: presets[name]["median_s"])
+    return identify(workload=WORKLOAD, **run) | {
+        "preset": slowest,
+        **presets[slowest],
+        "compile_s": programs[slowest].compile_s,
+        "peak_bytes": programs[slowest].peak_bytes,
+        "params": 0,
+        "dual_stream_step": step,
+        "presets": presets,
+    }
 
 
-def _compile(preset: str, settings: Settings) -> Program:
+def _describe(costs: list[Cost], batch: int, *, beside: float) -> dict[str, float]:
+    share = statistics.median(cost.wall for cost in costs) / beside
+    return summarize(costs, batch) | {"share_of_dual_stream_step": share}
+
+
+def _compile(preset: str, shape: tuple[int, ...]) -> Program:
     augment = make_augment(choose_operations(preset), fill=FILL)
-    assert augment is not None  # `none` was left out
-    batch, frames, size = settings.batch, settings.frames, settings.size
-    clips = jax.random.randint(jax.random.key(0), (batch, frames, size, size, 3), 0, 256, jnp.uint8)
-    mask = jnp.ones((batch, frames), bool)
+    assert augment is not None  # a preset without operations was left out
+    clips = jax.random.randint(jax.random.key(0), shape, 0, 256, jnp.uint8)
+    mask = jnp.ones(shape[:2], bool)
 
     @jax.jit
     def change(clips: UInt8[Array, "B T S S 3"], rng: Key[Array, ""]) -> Float[Array, "B T S S 3"]:
@@ -65,43 +88,9 @@ def _compile(preset: str, settings: Settings) -> Program:
         return changed["clip"]
 
     compiled, seconds, peak = compile_function(change, clips, jax.random.key(0))
-    keys = iter(range(2**31))
+    seeds = itertools.count()
 
     def step() -> None:
-        jax.block_until_ready(compiled(clips, jax.random.key(next(keys))))
+        jax.block_until_ready(compiled(clips, jax.random.key(next(seeds))))
 
     return Program(step, seconds, peak, 0)
-
-
-def _time(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def report(
-    settings: Settings, measured: dict[str, Measured], beside: list[float]
-) -> dict[str, Any]:
-    """Returns the row for `--json`: the preset `crop_jitter`, and under `presets` all of them.
-
-    `share_of_s0a_step` is what augmenting a batch takes of a training step on it.
-    """
-    step = statistics.median(beside)
-
-    def describe(preset: str) -> dict[str, float]:
-        median = statistics.median(measured[preset].seconds)
-        return {
-            "median_s": median,
-            "items_per_s": settings.batch / median,
-            "share_of_s0a_step": median / step,
-        }
-
-    return {
-        "preset": MAIN,
-        **describe(MAIN),
-        "compile_s": measured[MAIN].compile_s,
-        "peak_bytes": measured[MAIN].peak_bytes,
-        "params": 0,
-        "s0a_step": {"median_s": step, "items_per_s": settings.batch / step},
-        "presets": {name: describe(name) for name in measured},
-    }

@@ -1,4 +1,4 @@
-"""What `dfjax doctor` looks at: each function returns findings about one part of the machine."""
+"""Checks of the machine: versions, devices, codecs, face detectors, memory and disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ ACCELERATORS = {"/dev/nvidia0": "cuda13", "/dev/accel0": "tpu", "/dev/vfio/0": "
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: what was looked at, what is there, and what to do if it is wrong."""
+    """Result of one check.
+
+    Attributes:
+        part: Part of the machine, a name in `CHECKS`.
+        name: What was checked.
+        ok: Whether it can be used.
+        detail: What was found.
+        remedy: What to do if it cannot be used.
+    """
 
     part: str
     name: str
@@ -35,7 +43,7 @@ class Check:
 
 
 def check_versions() -> Iterator[Check]:
-    """Yields Python and every dependency of the package, held against its bounds."""
+    """Yields the version of Python and of every dependency, compared with its bounds."""
     version = platform.python_version()
     yield Check("versions", "python", sys.version_info >= (3, 11), version, "install Python 3.11+")
     yield Check("versions", "dfjax", True, dfjax.__version__)
@@ -63,7 +71,7 @@ def check_devices() -> Iterator[Check]:
 
         devices = jax.devices()
     except (ImportError, RuntimeError) as error:
-        remedy = "JAX_PLATFORMS=cpu runs on the CPU; `pip install -U jax` mends a broken install"
+        remedy = "set JAX_PLATFORMS=cpu to run on the CPU, or install again: `pip install -U jax`"
         yield Check("devices", "jax", False, _first_line(error), remedy)
         return
     platforms = sorted({device.platform for device in devices})
@@ -74,11 +82,11 @@ def check_devices() -> Iterator[Check]:
         for path, extra in ACCELERATORS.items():
             if Path(path).exists():
                 detail = f"{path} exists, but JAX sees only the CPU"
-                yield Check("devices", extra, False, detail, f"pip install -U 'jax[{extra}]'")
+                yield Check("devices", extra, False, detail, f"pip install -U 'dfjax[{extra}]'")
 
 
 def check_codecs() -> Iterator[Check]:
-    """Yields whether H.264 and JPEG survive being written and read again, here and now."""
+    """Yields whether H.264 and JPEG can be written and read again."""
     probes: dict[str, tuple[Callable[[], str], str]] = {
         "h264": (_probe_h264, "pip install --force-reinstall av"),
         "jpeg": (_probe_jpeg, "pip install --force-reinstall opencv-python"),
@@ -123,7 +131,7 @@ def _probe_jpeg() -> str:
 
 
 def check_detectors() -> Iterator[Check]:
-    """Yields the face detectors that `--detector` can name on this machine."""
+    """Yields the face detectors that extraction can use on this machine."""
     try:
         import cv2
     except ImportError as error:
@@ -135,7 +143,7 @@ def check_detectors() -> Iterator[Check]:
     found = not cv2.CascadeClassifier(str(model)).empty()
     yield Check("detectors", "haar", found, name, "pip install 'opencv-python>=4.12,<5'")
     yunet = hasattr(cv2, "FaceDetectorYN")
-    detail = "ready; needs a model file: --detector-model" if yunet else "not in this OpenCV"
+    detail = "ready, once given a model file" if yunet else "not in this OpenCV"
     yield Check("detectors", "yunet", yunet, detail, "pip install 'opencv-python>=4.12,<5'")
 
 
@@ -144,10 +152,10 @@ def check_resources() -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Check("resources", "cores", True, str(cores))
     memory = _memory_bytes() / 1e9
-    remedy = "smaller --config.train.batch_size; compiling alone takes up to 2 GB"
+    remedy = "use a smaller train.batch_size; compiling alone takes up to 2 GB"
     yield Check("resources", "memory", memory >= MIN_MEMORY_GB, f"{memory:.1f} GB", remedy)
     free = shutil.disk_usage(".").free / 1e9
-    remedy = f"make room: a run wants {MIN_DISK_GB:g} GB or more"
+    remedy = f"free some space: a run needs {MIN_DISK_GB:g} GB or more"
     yield Check("resources", "disk", free >= MIN_DISK_GB, f"{free:.1f} GB free here", remedy)
 
 

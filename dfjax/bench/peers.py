@@ -1,14 +1,15 @@
-"""The PyTorch peer of `dfjax bench`: a process of its own that runs one step when told to."""
+"""PyTorch peers of the workloads: each is a process of its own that runs one step when told to."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import dfjax
+from dfjax.bench.rows import Cost
 from dfjax.bench.workloads import Settings
 from dfjax.errors import UsageError
-from dfjax.huge_pages import plain_environment
 
 SCRIPT = Path(dfjax.__file__).parent.parent / "tests" / "peers" / "torch_peer.py"
 
@@ -17,35 +18,47 @@ class Peer:
     """A running peer.
 
     Raises:
-        UsageError: this is no checkout, or the peer could not start (PyTorch is missing).
+        UsageError: The package is not a checkout, or the peer could not start.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Starts the process and waits until its model is built."""
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Starts the process and waits until its model is built.
+
+        Args:
+            settings: Workload and shapes.
+            environment: Environment variables of the process.
+        """
         if not SCRIPT.is_file():
-            raise UsageError("--compare torch needs a checkout of the repository: tests/peers/")
+            raise UsageError(
+                "the PyTorch peer is tests/peers/torch_peer.py, which only a checkout of the "
+                "repository has"
+            )
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT), json.dumps(settings._asdict())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=plain_environment(),  # torch as it is started by itself
+            env=dict(environment),
         )
         if self._read() != "ready":
             self.close()
             raise UsageError(
-                "the torch peer did not start; install the extra: pip install .[parity]"
+                "the PyTorch peer did not start; `pip install 'dfjax[parity]'` installs PyTorch"
             )
 
-    def step(self) -> float:
-        """Runs one step of the peer and returns its seconds."""
+    def step(self) -> Cost:
+        """Runs one step of the peer and returns its cost.
+
+        Raises:
+            UsageError: The process ended.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write("step\n")
         self._process.stdin.flush()
         answer = self._read()
         if not answer:
-            raise UsageError("the torch peer stopped in the middle of the run")
-        return float(answer)
+            raise UsageError("the PyTorch peer ended before its step did")
+        return Cost(*json.loads(answer))
 
     def close(self) -> None:
         """Ends the process."""

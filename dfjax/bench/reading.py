@@ -1,23 +1,23 @@
-"""What `dfjax bench input` measures: clips read from a pack, beside the same frames as PNG files.
+"""Measures the input pipeline: clips read from a pack beside the same frames read as PNG files.
 
-The data are drawn by the package's own synthetic set. Both sides read the same frames of the same
-clips in the same order with the same number of threads, in turn, into clips u8[T,S,S,3]; files
-and pack are in the page cache, so that decoding and handing over are what is timed.
+The data are the package's synthetic set. Both sides read the same frames of the same clips in the
+same order with the same number of threads, in turn, into clips u8[T,S,S,3]. Files and pack are in
+the page cache, so that the times are those of decoding and of passing the clips on.
 """
 
 import math
 import resource
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
+from dfjax.bench.rows import Cost, identify, summarize, timed
 from dfjax.console import track
 from dfjax.data.clips.batching import Recipe
 from dfjax.data.clips.pipeline import make_train_batches
@@ -27,57 +27,56 @@ from dfjax.data.synthetic.dataset import generate
 from dfjax.errors import UsageError
 from dfjax.shapes import HostBatch
 
-LEGS = 5  # of a side, whose median counts
+TURNS = 5  # timed turns of each side, whose median counts
 VIDEOS, PEOPLE = 12, 6  # the smallest synthetic set
-STRIDE = 3  # source frames, as the flagship samples
+STRIDE = 3  # source frames, as the dual-stream detector samples
 THREADS = 4
-WINDOW = 1000  # clips over which the typical memory is taken, at the start and at the end
+WINDOW = 1000  # clips at the start and at the end whose median memory is compared
 STATM = Path("/proc/self/statm")
+WORKLOAD = "input"
 
 
-class InputSettings(NamedTuple):
-    """What to read: `clips` clips in all, `batch` at a time, `steps` batches a timed leg."""
+def measure_input(*, clips: int, batch: int, frames: int, size: int, steps: int) -> dict[str, Any]:
+    """Returns a row of the benchmark for reading: speed, the PNG side, the growth of memory.
 
-    clips: int
-    batch: int
-    frames: int
-    size: int
-    steps: int
-
-
-class Measured(NamedTuple):
-    """Seconds per batch of either side, and resident bytes.
-
-    Attributes:
-        ours: from the pack, one per leg.
-        png: from the PNG files, of the same clips.
-        memory: after every batch of the long reading.
-    """
-
-    ours: list[float]
-    png: list[float]
-    memory: list[int]
-
-
-def measure_input(settings: InputSettings) -> Measured:
-    """Returns the speed of both sides, and the memory while `settings.clips` clips are read.
+    Args:
+        clips: Number of clips over which memory is watched.
+        batch: Number of clips per batch.
+        frames: Number of frames per clip.
+        size: Side of a frame in pixels.
+        steps: Number of batches per timed turn.
 
     Raises:
-        UsageError: not on Linux, whose `/proc` tells the memory.
+        UsageError: The system has no `/proc`, from which the memory is read.
     """
     if not STATM.is_file():
-        raise UsageError("bench input reads its memory from /proc, which only Linux has")
+        raise UsageError("reading is measured on Linux only: the memory comes from /proc")
     with tempfile.TemporaryDirectory(prefix="dfjax-bench-") as name:
-        data, pngs = _make_data(Path(name), settings)
-        memory = _watch_memory(data, settings)  # first, while nothing else has been held
-        return Measured(*_race(data, pngs, settings), memory)
+        data, pngs = _make_data(Path(name), frames, size)
+        memory = _watch_memory(data, clips, batch, frames)  # before anything else is allocated
+        ours, png = _race(data, pngs, batch, frames, steps)
+    speed, other = summarize(ours, batch, steps=steps), summarize(png, batch, steps=steps)
+    row = identify(
+        workload=WORKLOAD, mode="train", batch=batch, frames=frames, size=size, dtype="uint8",
+        device="cpu",
+    )  # fmt: skip
+    return row | {
+        **speed,
+        "compile_s": 0.0,
+        "params": 0,
+        "peak_bytes": max(memory),
+        "png": other,
+        "ratio": other["median_s"] / speed["median_s"],
+        "clips": clips,
+        **_compute_growth(memory, clips, batch),
+    }
 
 
-def _make_data(folder: Path, settings: InputSettings) -> tuple[Pack, Path]:
-    """Draws the videos and packs them; the pixels of the pack also go into PNG files."""
-    length = STRIDE * settings.frames + STRIDE  # room for some different clips of each video
+def _make_data(folder: Path, frames: int, size: int) -> tuple[Pack, Path]:
+    """Draws the videos, packs them and writes the pixels of the pack into PNG files."""
+    length = STRIDE * frames + STRIDE  # room for some different clips of each video
     index, _ = generate(
-        folder, videos=VIDEOS, identities=PEOPLE, frames=length, size=settings.size, workers=1
+        folder, videos=VIDEOS, identities=PEOPLE, frames=length, size=size, workers=1
     )
     pack(index, folder / "pack")
     data = open_pack(folder / "pack")
@@ -94,31 +93,31 @@ def _png_folder(folder: Path, row: int) -> Path:
     return folder / "png" / str(row)
 
 
-def _batches(data: Pack, settings: InputSettings) -> Any:
+def _batches(data: Pack, batch: int, frames: int) -> Any:
     return make_train_batches(
         data,
         np.arange(len(data)),
-        Recipe("none", settings.batch, seed=0),
-        sampling=Sampling(settings.frames, "stride", STRIDE),
+        Recipe("none", batch, seed=0),
+        sampling=Sampling(frames, "stride", STRIDE),
         threads=THREADS,
     )
 
 
-def _race(data: Pack, pngs: Path, settings: InputSettings) -> tuple[list[float], list[float]]:
-    """Seconds per batch, in turn: `LEGS` legs of a side, each from a standing start."""
-    ours, theirs = [], []
+def _race(
+    data: Pack, pngs: Path, batch: int, frames: int, steps: int
+) -> tuple[list[Cost], list[Cost]]:
+    """Returns the costs of `steps` batches from the pack and from the files, each `TURNS` times."""
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in range(LEGS + 1):
-            start = time.perf_counter()
-            with _batches(data, settings) as batches:
-                leg = [next(batches) for _ in range(settings.steps)]
-                ours.append((time.perf_counter() - start) / settings.steps)
-            start = time.perf_counter()
-            clips = [pool.map(_read_png, _files(pngs, batch)) for batch in leg]
-            same = [list(clip) for clip in clips]
-            theirs.append((time.perf_counter() - start) / settings.steps)
-            _check_same(leg, same)
-    return ours[1:], theirs[1:]  # the first leg warmed up
+        for _ in range(TURNS + 1):
+            with timed(ours), _batches(data, batch, frames) as batches:
+                read = [next(batches) for _ in range(steps)]
+            with timed(theirs):
+                clips = [pool.map(_read_png, _files(pngs, each)) for each in read]
+                same = [list(clip) for clip in clips]
+            _check_same(read, same)
+    return ours[1:], theirs[1:]  # the first turn is a warm-up
 
 
 def _files(folder: Path, batch: HostBatch) -> Iterator[list[str]]:
@@ -141,11 +140,11 @@ def _check_same(ours: list[HostBatch], theirs: list[list[np.ndarray]]) -> None:
             raise RuntimeError("the two sides read different frames")
 
 
-def _watch_memory(data: Pack, settings: InputSettings) -> list[int]:
-    """Resident bytes after every batch, over all clips."""
+def _watch_memory(data: Pack, clips: int, batch: int, frames: int) -> list[int]:
+    """Returns the resident bytes after every batch, over all clips."""
     sizes = []
-    count = math.ceil(settings.clips / settings.batch)
-    with _batches(data, settings) as batches:
+    count = math.ceil(clips / batch)
+    with _batches(data, batch, frames) as batches:
         for _ in track(range(count), total=count, what="watching memory"):
             next(batches)
             sizes.append(resident_bytes())
@@ -153,30 +152,19 @@ def _watch_memory(data: Pack, settings: InputSettings) -> list[int]:
 
 
 def resident_bytes() -> int:
-    """Returns the memory that this process holds, from `/proc`."""
+    """Returns the resident memory of this process, from `/proc`."""
     return int(STATM.read_text().split()[1]) * resource.getpagesize()
 
 
-def report(settings: InputSettings, measured: Measured) -> dict[str, Any]:
-    """Returns the row for `--json`: speed, the PNG side, the ratio, the growth of memory.
+def _compute_growth(memory: list[int], clips: int, batch: int) -> dict[str, Any]:
+    """Returns the memory at the start and at the end, and its growth in percent.
 
-    How many batches are in flight changes from one moment to the next, so that growth compares the
-    medians of the second half of the first 1,000 clips (the first one fills the buffers) and of
-    the last 1,000; it is None for fewer than 2,000 clips.
+    The number of batches in flight varies from one moment to the next, so the growth compares the
+    median over the second half of the first 1,000 clips (the first half fills the buffers) with
+    that over the last 1,000. It is None for fewer than 2,000 clips.
     """
-    median, png = statistics.median(measured.ours), statistics.median(measured.png)
-    window = WINDOW // settings.batch
-    early = statistics.median(measured.memory[window // 2 : window] or measured.memory)
-    late = statistics.median(measured.memory[-window or None :])
-    enough = settings.clips >= 2 * WINDOW
-    return {
-        "clips": settings.clips,
-        "median_s": median,
-        "items_per_s": settings.batch / median,
-        "peak_bytes": max(measured.memory),
-        "png": {"median_s": png, "items_per_s": settings.batch / png},
-        "ratio": png / median,
-        "early_bytes": early,
-        "late_bytes": late,
-        "growth_percent": 100 * (late / early - 1) if enough else None,
-    }
+    window = WINDOW // batch
+    early = statistics.median(memory[window // 2 : window] or memory)
+    late = statistics.median(memory[-window or None :])
+    growth = 100 * (late / early - 1) if clips >= 2 * WINDOW else None
+    return {"early_bytes": early, "late_bytes": late, "growth_percent": growth}

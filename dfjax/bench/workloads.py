@@ -24,7 +24,17 @@ LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
 
 
 class Settings(NamedTuple):
-    """What to run: see `dfjax bench --help`."""
+    """What to run.
+
+    Attributes:
+        workload: Name in `WORKLOADS`.
+        mode: `train` or `infer`.
+        batch: Number of images or clips per step.
+        frames: Number of frames per clip.
+        size: Side of a frame in pixels.
+        dtype: Data type of activations, a name in `precision.POLICIES`.
+        lowering: How convolutions reach the hardware, a name in `LOWERINGS`.
+    """
 
     workload: str
     mode: str
@@ -36,7 +46,14 @@ class Settings(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A compiled workload: `step()` runs it once and waits for the result."""
+    """A compiled workload.
+
+    Attributes:
+        step: Runs one step and waits for its result.
+        compile_s: Seconds of compilation.
+        peak_bytes: Bytes of the arguments and temporaries of the step.
+        params: Number of parameters.
+    """
 
     step: Callable[[], None]
     compile_s: float
@@ -48,10 +65,10 @@ class Task(NamedTuple):
     """A workload before compilation.
 
     Attributes:
-        inputs: shapes of its data.
+        inputs: Shapes of its data.
         init: `init(rng, inputs) -> {"params", "batch_stats"}`.
-        forward: `forward(variables, inputs, train, rng) -> (output, batch_stats)`; a vector is a
-            batch of logits, anything else is trained towards zero.
+        forward: `forward(variables, inputs, train, rng) -> (output, batch_stats)`. The loss is
+            binary cross-entropy for a vector of logits and the mean square for other outputs.
     """
 
     inputs: Any
@@ -108,7 +125,7 @@ def conv_lstm(settings: Settings) -> Task:
 
 
 def dual_stream(settings: Settings) -> Task:
-    """Returns the flagship; its second stream has half the side, and costs no resize here."""
+    """Returns the dual-stream detector; its second stream is given at half the side."""
     options = {"lq_size": settings.size // 2}
     model = build(
         "dual_stream",
@@ -127,7 +144,7 @@ def dual_stream(settings: Settings) -> Task:
 
 
 def unet(settings: Settings) -> Task:
-    """Returns the U-Net on single frames; the mean of a restored frame stands for its logit."""
+    """Returns the U-Net on single frames, with the mean of a restored frame as its logit."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     network = UNet(compute=compute)
     shape = (settings.batch, 1, settings.size, settings.size, 3)
@@ -146,7 +163,7 @@ WORKLOADS = {
     "b0": frame_classifier,
     "b4": frame_classifier,
     "convlstm": conv_lstm,
-    "s0a": dual_stream,
+    "dual_stream": dual_stream,
     "unet": unet,
 }
 
@@ -206,7 +223,12 @@ def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
 
 
 def compile_function(function: Any, *arguments: object) -> tuple[Any, float, int]:
-    """Returns the jitted function compiled, the seconds that took, and the bytes that it needs."""
+    """Returns the compiled function, the seconds of compilation and the bytes of a call.
+
+    Args:
+        function: A jitted function.
+        *arguments: Arguments of the shapes to compile for.
+    """
     start = time.perf_counter()
     compiled = function.lower(*arguments).compile()
     seconds = time.perf_counter() - start
@@ -215,7 +237,7 @@ def compile_function(function: Any, *arguments: object) -> tuple[Any, float, int
 
 
 def _random(rng: Array, shapes: Any) -> Any:
-    """Normal numbers for images and maps, every frame valid."""
+    """Returns normal numbers for images and maps, and masks in which every frame is valid."""
 
     def draw(shape: jax.ShapeDtypeStruct) -> Array:
         if shape.dtype == jnp.bool_:

@@ -1,175 +1,125 @@
-"""Speed and memory of one workload on this machine, optionally beside a PyTorch peer.
+"""Speed and memory of a workload on this machine, optionally beside PyTorch.
 
   dfjax bench b0 --mode infer --batch 16
-  dfjax bench s0a --mode train --batch 1 --frames 10 --json
+  dfjax bench dual_stream --mode train --batch 1 --frames 10 --json
   dfjax bench b4 --mode train --batch 4 --compare torch
+  dfjax bench all --compare torch --json
   dfjax bench input --clips 10000
   dfjax bench augment --batch 2 --json
 
 Workloads: b0 b4 (EfficientNet frame classifiers) and unet (64-128-256-512), where an item is an
-image; convlstm (one layer, 1792 -> 256 on 7 x 7) and s0a (the dual-stream detector), where it is a
-clip. Training is binary cross-entropy (convlstm: mean square) and Adam with dropout and drop path
-on. The peer runs in its own process, step by step in turn with ours, so that both see the same
-machine.
+image; convlstm (one layer, 1792 -> 256 on 7 x 7) and dual_stream (the dual-stream detector), where
+an item is a clip. Training uses binary cross-entropy (convlstm: mean square) and Adam, with dropout
+and drop path. `all` runs inference and training of each workload at a fixed batch.
+
+--compare torch runs the same workload in PyTorch, in processes of their own, step by step in turn
+with ours. `torch` has the memory settings of our process (GLIBC_TUNABLES: large pages, freed
+memory is kept), `torch_plain` has none. `ratio` and `ratio_plain` are their times as multiples of
+ours. `user_s` and `system_s` are CPU seconds per step, `median_s` is the time that passed.
 
 input reads clips of 256 px from a pack of synthetic faces, in turn with the same frames as PNG
 files through OpenCV, and watches memory over --clips clips.
 
-augment changes clips by every preset of `config.augment`, in turn with training steps of s0a on as
-many, and gives the share of such a step that it takes.
+augment changes clips by every preset of `config.augment`, in turn with training steps of
+dual_stream on as many clips, and prints the time of each preset as a share of such a step.
 """
 
 import argparse
-import statistics
-import time
+from collections.abc import Iterator
 from typing import Any
 
-import jax
 from rich.console import Console
 
-import dfjax
 from dfjax import precision
-from dfjax.bench.peers import Peer
-from dfjax.bench.workloads import WORKLOADS, Program, Settings, make_program
+from dfjax.bench import augmentation, reading, speed
+from dfjax.bench.workloads import WORKLOADS, Settings
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK, UsageError
 from dfjax.ops.lowering import LOWERINGS
 
-INPUT, AUGMENT = "input", "augment"
+ALL, INPUT, AUGMENT = "all", reading.WORKLOAD, augmentation.WORKLOAD
+FIXED = {ALL: ("mode", "batch"), INPUT: ("mode", "compare"), AUGMENT: ("mode", "compare")}
+"""Arguments that these do not take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the verb."""
-    parser.add_argument("workload", choices=sorted([*WORKLOADS, INPUT, AUGMENT]))
-    parser.add_argument("--mode", choices=["infer", "train"], default="infer")
-    parser.add_argument("--batch", type=int, default=2, help="images or clips (default 2)")
-    parser.add_argument("--frames", type=int, default=10, help="frames of a clip (default 10)")
-    parser.add_argument("--size", type=int, help="side of a frame (default 224; input: 256)")
+    parser.add_argument("workload", choices=sorted([*WORKLOADS, ALL, INPUT, AUGMENT]))
+    parser.add_argument("--mode", choices=["infer", "train"], help="(infer)")
+    parser.add_argument("--batch", type=_count, help="number of images or clips per step (2)")
+    parser.add_argument("--frames", type=_count, default=10, help="number of frames per clip (10)")
+    parser.add_argument("--size", type=_count, help="side of a frame in px (224; input: 256)")
     parser.add_argument("--dtype", choices=sorted(precision.POLICIES), default="float32")
     parser.add_argument("--lowering", choices=LOWERINGS, default="auto")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps; the median counts")
+    parser.add_argument("--steps", type=_count, default=5, help="number of timed steps (5)")
     parser.add_argument(
-        "--clips", type=int, default=2000, help="clips over which input watches memory"
+        "--clips", type=_count, default=2000, help="clips over which input watches memory (2000)"
     )
-    parser.add_argument("--compare", choices=["torch"], help="run the peer too, print the ratio")
+    parser.add_argument("--compare", choices=["torch"], help="run PyTorch too, print the ratios")
     add_json(parser)
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
 def run(args: argparse.Namespace) -> int:
-    """Measures, and prints one line or one JSON object."""
-    reading, augmenting = args.workload == INPUT, args.workload == AUGMENT
-    args.size = args.size if args.size is not None else (256 if reading else 224)
-    for name in ("batch", "frames", "size", "steps", "clips"):
-        if getattr(args, name) < 1:
-            raise UsageError(f"--{name} must be at least 1")
-    if reading and args.compare:
-        raise UsageError("bench input has its own comparison, with PNG files; leave --compare out")
-    if augmenting and args.compare:
-        raise UsageError("bench augment has no torch peer; leave --compare out")
-    result = (_run_input if reading else _run_augment if augmenting else _run_program)(args)
+    """Measures, and prints a line per row, or one JSON object."""
+    for name in FIXED.get(args.workload, ()):
+        if getattr(args, name) is not None:
+            raise UsageError(f"bench {args.workload} does not take --{name}")
+    console = Console(soft_wrap=True, highlight=False, stderr=args.json)
+    rows = []
+    for row in _measure(args):
+        rows.append(row)
+        if args.workload == ALL or not args.json:
+            console.print(_describe(row))
     if args.json:
-        print_json(result)
-    else:
-        Console(soft_wrap=True, highlight=False).print(_describe(result))
+        print_json({"rows": rows} if args.workload == ALL else rows[0])
     return OK
 
 
-def _run_program(args: argparse.Namespace) -> dict[str, Any]:
-    settings = Settings(
-        args.workload, args.mode, args.batch, args.frames, args.size, args.dtype, args.lowering
+def _measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    batch, compare = args.batch or 2, args.compare is not None
+    sizes = {"frames": args.frames, "size": args.size or (256 if args.workload == INPUT else 224)}
+    compute = {"dtype": args.dtype, "lowering": args.lowering}
+    if args.workload == ALL:
+        yield from speed.measure_all(**sizes, **compute, steps=args.steps, compare=compare)
+    elif args.workload == INPUT:
+        yield reading.measure_input(clips=args.clips, batch=batch, **sizes, steps=args.steps)
+    elif args.workload == AUGMENT:
+        yield augmentation.measure_augment(batch=batch, **sizes, **compute, steps=args.steps)
+    else:
+        settings = Settings(args.workload, args.mode or "infer", batch, **sizes, **compute)
+        yield speed.measure_speed(settings, steps=args.steps, compare=compare)
+
+
+def _describe(row: dict[str, Any]) -> str:
+    """Returns the lines printed for a row."""
+    text = (
+        f"{row['workload']} {row['mode']}, batch {row['batch']}, {row['dtype']}: "
+        f"{row['items_per_s']:.3g} items/s, {1e3 * row['median_s']:.1f} ms a step "
+        f"({1e3 * row['user_s']:.1f} ms of CPU), {row['peak_bytes'] / 1e9:.2f} GB"
     )
-    peer = Peer(settings) if args.compare else None
-    try:
-        program = make_program(settings)
-        ours, theirs = _time(program, peer, args.steps)
-    finally:
-        if peer:
-            peer.close()
-    median = statistics.median(ours)
-    result = _identify(args, device=jax.devices()[0].device_kind, compiled=True) | {
-        "lowering": args.lowering,
-        "median_s": median,
-        "items_per_s": args.batch / median,
-        "compile_s": program.compile_s,
-        "peak_bytes": program.peak_bytes,
-        "params": program.params,
-    }
-    if theirs:
-        other = statistics.median(theirs)
-        result["torch"] = {"median_s": other, "items_per_s": args.batch / other}
-        result["ratio"] = other / median
-    return result
-
-
-def _run_input(args: argparse.Namespace) -> dict[str, Any]:
-    from dfjax.bench.reading import InputSettings, measure_input, report
-
-    settings = InputSettings(args.clips, args.batch, args.frames, args.size, args.steps)
-    args.mode, args.dtype = "train", "uint8"  # the stream of training, before `preprocess`
-    row = report(settings, measure_input(settings))
-    return _identify(args, device="cpu", compiled=False) | {"compile_s": 0.0, "params": 0} | row
-
-
-def _run_augment(args: argparse.Namespace) -> dict[str, Any]:
-    from dfjax.bench.augmentation import measure_augment, report
-
-    args.mode = "train"
-    settings = Settings(
-        args.workload, args.mode, args.batch, args.frames, args.size, args.dtype, args.lowering
-    )
-    row = report(settings, *measure_augment(settings, args.steps))
-    return _identify(args, device=jax.devices()[0].device_kind, compiled=True) | row
-
-
-def _identify(args: argparse.Namespace, *, device: str, compiled: bool) -> dict[str, Any]:
-    """What was run: the keys that every row of the benchmark has."""
-    return {
-        "peer": "dfjax",
-        "version": dfjax.__version__,
-        "jax": jax.__version__,
-        "source": "dfjax",
-        "workload": args.workload,
-        "mode": args.mode,
-        "batch": args.batch,
-        "frames": args.frames,
-        "size": args.size,
-        "device": device,
-        "dtype": args.dtype,
-        "compile": compiled,
-    }
-
-
-def _time(program: Program, peer: Peer | None, steps: int) -> tuple[list[float], list[float]]:
-    """Seconds of every timed step, ours and the peer's in turn; the first of each warms up."""
-    ours, theirs = [], []
-    for _ in range(steps + 1):
-        start = time.perf_counter()
-        program.step()
-        ours.append(time.perf_counter() - start)
-        if peer:
-            theirs.append(peer.step())
-    return ours[1:], theirs[1:]
-
-
-def _describe(result: dict[str, Any]) -> str:
-    speed = (
-        f"{result['workload']} {result['mode']}, batch {result['batch']}, {result['dtype']}: "
-        f"{result['items_per_s']:.3g} items/s, {1e3 * result['median_s']:.1f} ms a step, "
-        f"{result['peak_bytes'] / 1e9:.2f} GB"
-    )
-    if result["workload"] == INPUT:
-        growth = result["growth_percent"]
-        memory = (
-            "" if growth is None else f"\nmemory grew by {growth:.1f} % since the first 1,000 clips"
+    if row["workload"] == INPUT:
+        growth = row["growth_percent"]
+        text += f"\n  {row['ratio']:.2f} x the speed of PNG through OpenCV"
+        if growth is not None:
+            text += f"\n  memory grew by {growth:.1f} % after the first 1,000 clips"
+    elif row["workload"] == AUGMENT:
+        step = row["dual_stream_step"]["median_s"]
+        shares = (
+            f"{name} {preset['share_of_dual_stream_step']:.1%}"
+            for name, preset in row["presets"].items()
         )
-        return f"{speed}\n{result['ratio']:.2f} x the speed of PNG through OpenCV{memory}"
-    if result["workload"] == AUGMENT:
-        step = result["s0a_step"]["median_s"]
-        shares = ", ".join(
-            f"{name} {row['share_of_s0a_step']:.1%}" for name, row in result["presets"].items()
-        )
-        return f"{speed}\nof a training step of s0a, {step:.2f} s: {shares}"
-    speed += f", compiled in {result['compile_s']:.0f} s"
-    if "ratio" in result:
-        speed += f"\n{result['ratio']:.2f} x the speed of torch"
-    return speed
+        text += f"\n  share of a training step of dual_stream, {step:.2f} s: {', '.join(shares)}"
+    else:
+        text += f", compiled in {row['compile_s']:.0f} s"
+    if "torch" in row:
+        cpu = 1e3 * row["torch"]["user_s"]
+        text += f"\n  {row['ratio']:.2f} x the speed of torch ({cpu:.1f} ms of CPU), "
+        text += f"{row['ratio_plain']:.2f} x that of torch without our memory settings"
+    return text

@@ -1,7 +1,7 @@
 """Versions, devices, codecs, face detectors, memory and free disk, on one screen.
 
-Each line is tried, not looked up: a video is encoded and decoded, the detector's model is loaded.
-What is wrong comes with what to do about it. Exit code 1 when anything is wrong.
+Every part is tried: a video is encoded and decoded, a face detector's model is loaded. What does
+not work is listed with a remedy, and the exit code is then 1.
 
 Example:
   dfjax doctor
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(part: str, checks: list[Check]) -> str:
-    """Returns the part's sound checks, wrapped under each other in an 80-column screen."""
+    """Returns the passed checks of a part, wrapped to 80 columns."""
     lines = [""]
     for check in checks:
         text = f"{check.name} {check.detail}"

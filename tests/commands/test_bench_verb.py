@@ -6,7 +6,7 @@ from dfjax.commands.main import main
 
 KEYS = {
     "peer", "version", "source", "workload", "mode", "batch", "frames", "size", "device", "dtype",
-    "compile", "median_s", "items_per_s", "peak_bytes", "params", "compile_s",
+    "compile", "median_s", "items_per_s", "user_s", "system_s", "peak_bytes", "params", "compile_s",
 }  # fmt: skip
 
 
@@ -31,9 +31,13 @@ def test_an_item_of_a_frame_workload_is_an_image(capsys):
 
 
 @pytest.mark.parity
-def test_the_peer_runs_in_turn_and_gives_a_ratio(capsys):
-    result = bench(capsys, "convlstm", "--batch", "1", "--frames", "1", "--compare", "torch")
-    assert result["ratio"] == pytest.approx(result["torch"]["median_s"] / result["median_s"])
+@pytest.mark.parametrize("workload", ["convlstm", "dual_stream"])
+def test_the_peer_runs_in_turn_and_gives_a_ratio(capsys, workload):
+    sizes = ("--batch", "1", "--frames", "1", "--size", "64", "--lowering", "native")
+    result = bench(capsys, workload, *sizes, "--compare", "torch")
+    peer = result["torch"]
+    assert result["ratio"] == pytest.approx(peer["median_s"] / result["median_s"])
+    assert 0 < peer["user_s"] and 0 < result["user_s"]
 
 
 def test_unet_takes_images(capsys):
@@ -52,8 +56,22 @@ def test_input_races_png_files_and_watches_memory(capsys):
     assert result["growth_percent"] == pytest.approx(growth)
 
 
+def test_all_prints_a_line_per_reading_and_one_object(capsys, monkeypatch):
+    from dfjax.bench import speed
+    from dfjax.bench.workloads import Program
+
+    monkeypatch.setattr(speed, "make_program", lambda settings: Program(lambda: None, 1.0, 10, 3))
+    assert main(["bench", "all", "--steps", "1", "--json"]) == 0
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)["rows"]
+    assert len(rows) == 10 and all(KEYS <= set(row) for row in rows)
+    assert "dual_stream train, batch 1" in printed.err
+
+
 def test_wrong_usage(capsys):
     assert main(["bench", "b0", "--batch", "0"]) == 2
     assert main(["bench", "b1"]) == 2
     assert main(["bench", "input", "--compare", "torch"]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    assert main(["bench", "all", "--batch", "2"]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error and "must be at least 1, not 0" in error

@@ -61,7 +61,7 @@ def test_an_accelerator_that_jax_misses_is_a_finding(monkeypatch, tmp_path):
     assert all(check.ok for check in doctor_checks.check_devices()), "the CPU was asked for"
     monkeypatch.delenv("JAX_PLATFORMS")
     check = by_name(doctor_checks.check_devices())["cuda13"]
-    assert not check.ok and check.remedy == "pip install -U 'jax[cuda13]'"
+    assert not check.ok and check.remedy == "pip install -U 'dfjax[cuda13]'"
 
 
 @pytest.mark.parametrize("limit", ["1000000000", "max"])

@@ -2,12 +2,14 @@
 
     python torch_peer.py '{"workload": "b0", "mode": "infer", "batch": 2, ...}'
 
-Prints `ready`, then the seconds of each step. Weights and data are random; the layers, shapes,
-optimiser, dropout and drop path are those of `dfjax bench`.
+Prints `ready`, then `[wall, user, system]` of each step: the time that passed and the CPU seconds
+of the process. Weights and data are random; the layers, shapes, optimizer, dropout and drop path
+are those of `dfjax bench`.
 """
 
 import json
 import math
+import resource
 import sys
 import time
 
@@ -174,7 +176,7 @@ def make(settings):
     b, t, s = settings["batch"], settings["frames"], settings["size"]
     if settings["workload"] == "convlstm":
         return Recurrent(1792, 256), torch.randn(b, t, 1792, 7, 7)
-    if settings["workload"] == "s0a":
+    if settings["workload"] == "dual_stream":
         return Dual(), (torch.randn(b, t, 3, s, s), torch.randn(b, t, 3, s // 2, s // 2))
     model = UNet() if settings["workload"] == "unet" else Frames(settings["workload"])
     model = model.to(memory_format=torch.channels_last)
@@ -205,9 +207,11 @@ def main():
 
     print("ready", flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         step()
-        print(time.perf_counter() - start, flush=True)
+        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+        print(json.dumps([wall, user, system]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""Rows of the benchmark: what was run, and what a step of it cost."""
+
+import contextlib
+import resource
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+import dfjax
+
+
+class Cost(NamedTuple):
+    """Seconds of one step.
+
+    Attributes:
+        wall: Time that passed.
+        user: CPU time of all threads of the process in their own code.
+        system: CPU time of all threads of the process in the kernel, such as for page faults.
+    """
+
+    wall: float
+    user: float
+    system: float
+
+
+@contextlib.contextmanager
+def timed(costs: list[Cost]) -> Iterator[None]:
+    """Appends the cost of the block, in this process, to `costs`."""
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    yield
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    costs.append(Cost(wall, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime))
+
+
+def summarize(costs: Sequence[Cost], batch: int, *, steps: int = 1) -> dict[str, float]:
+    """Returns the medians of a step's cost, and the items per second at the median wall time.
+
+    Args:
+        costs: Cost of each timed block.
+        batch: Number of items per step.
+        steps: Number of steps per block.
+    """
+    wall, user, system = (statistics.median(column) / steps for column in zip(*costs))
+    return {"median_s": wall, "items_per_s": batch / wall, "user_s": user, "system_s": system}
+
+
+def identify(
+    *,
+    workload: str,
+    mode: str,
+    batch: int,
+    frames: int,
+    size: int,
+    dtype: str,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Returns the keys that every row starts with: versions and what was run.
+
+    Args:
+        workload: Name of the workload.
+        mode: `train` or `infer`.
+        batch: Number of items per step.
+        frames: Number of frames per clip.
+        size: Side of a frame in pixels.
+        dtype: Name of the data type of activations.
+        device: Kind of the device; the default is that of JAX's first device, with compilation.
+    """
+    return {
+        "peer": "dfjax",
+        "version": dfjax.__version__,
+        "jax": jax.__version__,
+        "source": "dfjax",
+        "workload": workload,
+        "mode": mode,
+        "batch": batch,
+        "frames": frames,
+        "size": size,
+        "device": device or jax.devices()[0].device_kind,
+        "dtype": dtype,
+        "compile": device is None,
+    }
