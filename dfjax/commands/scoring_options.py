@@ -25,7 +25,7 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_scoring_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the keyword arguments of `committee.load_committee` that the options ask for.
+    """Returns the keyword arguments of `ensemble.load_ensemble` that the options ask for.
 
     Raises:
         UsageError: no passes, or a negative seed.

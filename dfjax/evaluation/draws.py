@@ -1,4 +1,4 @@
-"""Several draws of every score: Monte-Carlo dropout and mirror images, in one jitted function."""
+"""Several draws of every score: Monte-Carlo dropout and mirror images, in one step."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
 def make_draw_step(
     apply: Apply, preprocess: Preprocess, *, passes: int = 0, flip: bool = False, seed: int = 0
 ) -> PredictStep:
-    """Returns a jitted `step(variables, batch) -> {"logits": f32[V, D, B]}`: V views, D draws.
+    """Returns `step(variables, batch) -> {"logits": f32[V, D, B]}`: V views, D draws of each.
 
     Pass k of Monte-Carlo dropout drops the same units for every clip, as if it were one member of
-    an ensemble: a clip's scores do not depend on its place in the batch, nor on its company. What
-    comes before the first dropout is computed once for all passes.
+    an ensemble: the scores of a clip depend neither on its place in the batch nor on the other
+    clips. What comes before the first dropout is computed once for all passes.
 
     Args:
-        apply: of the model.
-        preprocess: of the model.
-        passes: D of Monte-Carlo dropout; 0: one draw without dropout.
-        flip: score each clip (V = 1) and its mirror image (V = 2).
-        seed: of the passes.
+        apply: Forward pass of the model.
+        preprocess: Preprocessing of the model.
+        passes: Number of passes of Monte-Carlo dropout, D; 0 is one draw without dropout.
+        flip: Score each clip and its mirror image, V = 2; otherwise V = 1.
+        seed: Seed of the passes.
     """
 
     def draw(variables: Variables, inputs: Inputs) -> Float[Array, "D B"]:
@@ -42,7 +42,6 @@ def make_draw_step(
         keys = jax.random.split(make_rng(jax.random.key(seed), "mc_dropout", 0), passes)
         return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(inputs, keys)
 
-    @jax.jit
     def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "V D B"]]:
         views = [batch, mirror(batch)] if flip else [batch]
         logits = [draw(variables, preprocess(view, None, train=False)) for view in views]
@@ -52,7 +51,7 @@ def make_draw_step(
 
 
 def mirror(batch: Batch) -> dict[str, Array]:
-    """Returns the batch with every clip, and its flow, as a mirror shows it."""
+    """Returns the batch with every clip and its flow mirrored left to right."""
     every = jnp.ones(batch["clip"].shape[0], bool)
     mirrored = {**batch, "clip": flip_clips(batch["clip"], every)}
     if "flow" in batch:
@@ -61,12 +60,12 @@ def mirror(batch: Batch) -> dict[str, Array]:
 
 
 def has_dropout(apply: Apply, variables: Any, inputs: Any) -> bool:
-    """Returns whether a model has anything that Monte-Carlo dropout would drop.
+    """Returns whether a model has dropout, without which all Monte-Carlo passes are the same.
 
     Args:
-        apply: of the model.
-        variables: of the model, arrays or shapes.
-        inputs: shapes of what it reads.
+        apply: Forward pass of the model.
+        variables: Parameters and batch statistics, arrays or shapes.
+        inputs: Shapes of the model's inputs.
     """
 
     def run(variables: Any, inputs: Any, key: Array) -> Array:

@@ -1,22 +1,28 @@
-"""Scores of clips: one jitted step, and the loop that fills the predictions table."""
+"""Scores of clips: what detectors say of a batch, computed on all devices.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+Validation, `evaluate`, `predict` and `Detector.predict` all score through `Scorer`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from scipy.special import expit, logit
 
 from dfjax.evaluation.method_guesses import PREFIX
-from dfjax.evaluation.predictions import COLUMNS
 from dfjax.evaluation.uncertainty import summarise
-from dfjax.shapes import Apply, Batch, Loss, Preprocess, Variables
+from dfjax.shapes import Apply, Batch, HostBatch, Loss, Preprocess, Variables
 
 PredictStep = Callable[[Any, Mapping[str, Any]], dict[str, Array]]
-"""`step(variables, batch)`, see `score`."""
+"""`step(variables, batch)`, pure: gives `logit` f32[B], or `logits` f32[V,D,B] of V views of each
+clip and D draws of each view (`draws.make_draw_step`), and further columns f32[B]."""
+
+Scores = dict[str, Float[np.ndarray, "N"]]
+"""Columns of the clips of a batch: `logit fake_prob`, MEASURES of several draws, and more."""
 
 # What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
 DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
@@ -26,17 +32,17 @@ LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 def make_predict_step(
     apply: Apply, preprocess: Preprocess, *, loss: Loss | None = None, methods: Sequence[str] = ()
 ) -> PredictStep:
-    """Returns a jitted `step(variables, batch) -> {"logit": f32[B]}` in test mode.
+    """Returns `step(variables, batch) -> {"logit": f32[B]}` in test mode.
 
     Args:
-        apply: of the model.
-        preprocess: of the model.
-        loss: the step gives `loss` f32[B] too, and needs the batch's `LOSS_KEYS`.
-        methods: what the model's second head tells apart: the step gives the probability of each,
-            `method_prob:NAME` f32[B].
+        apply: Forward pass of the model.
+        preprocess: Preprocessing of the model.
+        loss: Loss whose values the step gives too, as `loss` f32[B]; the batch then needs
+            `LOSS_KEYS`.
+        methods: Names of the classes of the model's method head: the step gives the probability of
+            each, `method_prob:NAME` f32[B].
     """
 
-    @jax.jit
     def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "B"]]:
         inputs = preprocess(batch, None, train=False)  # evaluation draws nothing
         logits, outputs, _ = apply(variables, inputs, train=False, rngs=None)
@@ -49,94 +55,102 @@ def make_predict_step(
     return step
 
 
-def score(
-    predict_step: PredictStep,
-    variables: Any,
-    batches: Iterable[Mapping[str, np.ndarray]],
-    index: pd.DataFrame,
-    *,
-    split: str,
-    unit: str = "clip",
-    keys: Sequence[str] = DEVICE_KEYS,
-) -> pd.DataFrame:
-    """Returns the predictions table of every clip in `batches`; padding (weight 0) is left out.
+def make_local_mesh() -> Mesh:
+    """Returns the mesh of all devices of this process, with one axis, `data`."""
+    devices = jax.local_devices()
+    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
-    Whatever the step gives besides `logit` is a further column.
 
-    Only scores are kept, never images or features, and one batch is computed while the next one
-    is being read.
+class Scorer:
+    """Scores batches of clips: the clips are divided over the devices, the parameters copied.
+
+    A batch that does not divide is filled up with copies of its last clip, whose scores are
+    dropped. Parameters that are split over the mesh, as in training, are gathered once per call.
 
     Args:
-        predict_step: `make_predict_step(…)`, or one that gives several draws of every score as
-            `logits` (`draws.make_draw_step`): the table then has `uncertainty.MEASURES` too.
-        variables: what the step takes: parameters and batch statistics, or those of several.
-        batches: evaluation batches; `video_index` counts rows of `index`.
-        index: `pack.index`; gives dataset, id and method.
-        split: the name written to the column of that name.
-        unit: what a row is, `clip`, or `frame` where T = 1.
-        keys: what of a batch the step reads.
+        steps: One step per detector; the scores of several are averaged (`read_scores`).
+        mesh: Devices to use, all axes of which divide the batch; None takes those of this process.
+            On a mesh of several processes every process gives the same batches.
+        keys: Entries of a batch that the steps read.
     """
-    rows: list[dict[str, np.ndarray]] = []
-    pending: tuple[Mapping[str, np.ndarray], Mapping[str, jax.Array]] | None = None
-    for batch in batches:
-        on_device = {key: jnp.asarray(batch[key]) for key in keys if key in batch}
-        scores = predict_step(variables, on_device)  # returns before it is computed
+
+    def __init__(
+        self, *steps: PredictStep, mesh: Mesh | None = None, keys: Sequence[str] = DEVICE_KEYS
+    ) -> None:
+        self.mesh = mesh or make_local_mesh()
+        self.keys = tuple(keys)
+        self._copied = NamedSharding(self.mesh, PartitionSpec())
+        self._divided = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names))
+        self._steps = [jax.jit(step, out_shardings=self._copied) for step in steps]
+
+    def __call__(
+        self,
+        variables: Sequence[Variables],
+        batches: Iterable[HostBatch],
+        *,
+        batch_size: int = 0,
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        """Yields every batch with its scores; one is computed while the next one is read.
+
+        Args:
+            variables: Parameters and batch statistics of each detector.
+            batches: Batches of clips on the host.
+            batch_size: Number of clips that smaller batches are filled up to, so that all are
+                scored by one compiled program.
+        """
+        variables = [self.put_variables(each) for each in variables]
+        pending: tuple[HostBatch, list[Any]] | None = None
+        for batch in batches:
+            on_device = self.put_batch(batch, batch_size)
+            # Returns before the scores are computed.
+            results = [step(v, on_device) for step, v in zip(self._steps, variables, strict=True)]
+            if pending:
+                yield pending[0], _read(*pending)
+            pending = batch, results
         if pending:
-            rows.append(_rows(*pending))
-        pending = (batch, scores)
-    if pending:
-        rows.append(_rows(*pending))
-    return _table(rows, index, split=split, unit=unit)
+            yield pending[0], _read(*pending)
+
+    def put_variables(self, variables: Variables) -> Variables:
+        """Returns the variables with a copy of each array on every device."""
+        return jax.device_put(variables, self._copied)
+
+    def put_batch(self, batch: HostBatch, batch_size: int = 0) -> dict[str, Array]:
+        """Returns what the steps read of a batch, divided over the devices.
+
+        Args:
+            batch: Batch on the host.
+            batch_size: As in a call.
+        """
+        clips, devices = len(batch["mask"]), self.mesh.size
+        missing = -(-max(clips, batch_size) // devices) * devices - clips
+        return {key: self._put(key, batch[key], missing) for key in self.keys if key in batch}
+
+    def _put(self, key: str, values: np.ndarray, missing: int) -> Array:
+        if missing:
+            copies = np.repeat(values[-1:], missing, axis=0)
+            values = np.concatenate([values, np.zeros_like(copies) if key == "weight" else copies])
+        return jax.make_array_from_callback(values.shape, self._divided, lambda part: values[part])
 
 
-def _rows(
-    batch: Mapping[str, np.ndarray], scores: Mapping[str, jax.Array]
-) -> dict[str, np.ndarray]:
-    """The real rows of one batch: where they come from and what they scored."""
-    kept = np.asarray(batch["weight"]) > 0
-    mask, position = np.asarray(batch["mask"]), np.asarray(batch["position"])
-    first = mask.argmax(axis=1)  # padding may stand before the frames
-    return {
-        "video_index": np.asarray(batch["video_index"])[kept],
-        "position": position[np.arange(len(first)), first][kept],
-        "label": np.asarray(batch["label"])[kept],
-    } | {name: values[kept] for name, values in read_scores(scores).items()}
+def _read(batch: HostBatch, results: Sequence[Mapping[str, Array]]) -> Scores:
+    """Waits for the scores of a batch and drops those of the clips that only filled it up."""
+    scores = read_scores([jax.device_get(result) for result in results])
+    return {name: values[: len(batch["mask"])] for name, values in scores.items()}
 
 
-def read_scores(scores: Mapping[str, jax.Array]) -> dict[str, Float[np.ndarray, "N"]]:
-    """Returns what a step gave as columns: `logit fake_prob`, and MEASURES of several draws.
+def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
+    """Returns what the steps gave as columns: `logit fake_prob`, and MEASURES of several draws.
 
     The logit of several draws, or of a clip and its mirror image, is that of the mean probability.
+
+    Args:
+        results: Results of one step each. Those of several steps have `logits`, and only those.
     """
-    columns = {name: np.asarray(values, np.float64) for name, values in scores.items()}
+    columns = {name: np.asarray(values, np.float64) for name, values in results[0].items()}
     if "logits" not in columns:
         return columns | {"fake_prob": expit(columns["logit"])}
-    draws = expit(columns.pop("logits")).mean(axis=0)  # over a clip and its mirror image
-    columns |= summarise(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
+    logits = np.concatenate([np.asarray(r["logits"], np.float64) for r in results], axis=1)
+    draws = expit(logits).mean(axis=0)  # over a clip and its mirror image
+    scores = summarise(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
     with np.errstate(divide="ignore"):
-        return columns | {"logit": logit(columns["fake_prob"])}
-
-
-def _table(
-    rows: list[dict[str, np.ndarray]], index: pd.DataFrame, *, split: str, unit: str
-) -> pd.DataFrame:
-    if not rows:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-    videos = index.iloc[columns.pop("video_index")]
-    table = pd.DataFrame(columns)
-    for name in ("dataset", "method"):
-        table[name] = videos[name].to_numpy()
-    table = table.assign(unit=unit, split=split, **_split_faces(videos))
-    further = [name for name in table if name not in COLUMNS]
-    return table[[*COLUMNS, *further]].astype(COLUMNS)
-
-
-def _split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Columns `video_id` and `face` of rows of an index, where face k is the row `VIDEO_ID#k`."""
-    ids = videos["video_id"].to_numpy()
-    if "face" not in videos:
-        return {"video_id": ids, "face": np.zeros(len(ids), np.int32)}
-    faces = videos["face"].fillna(0).to_numpy(np.int32)
-    names = [name.removesuffix(f"#{k}") if k else name for name, k in zip(ids, faces)]
-    return {"video_id": np.array(names, object), "face": faces}
+        return scores | {"logit": logit(scores["fake_prob"])}

@@ -180,7 +180,7 @@ def _make_trainer(
         root_rng=parts.root_rng,
         make_batches=_make_batches(config, pack, rows["train"]),
         put=functools.partial(sharding.put_batch, mesh=parts.mesh),
-        validate=make_validate(config, pack, rows, parts.model, parts.preprocess),
+        validate=make_validate(config, pack, rows, parts.model, parts.preprocess, parts.mesh),
         learning_rate=parts.schedule,
         stop=stop,
         plateau=plateau,

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.evaluation import metrics
-from dfjax.evaluation.scoring import LOSS_KEYS, make_predict_step, score
+from dfjax.evaluation.score_table import tabulate
+from dfjax.evaluation.scoring import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.experiment.builders import score_unit
 from dfjax.experiment.objective import list_methods, make_config_loss
 from dfjax.experiment.run_data import eval_batches
@@ -24,14 +26,17 @@ def make_validate(
     rows: Mapping[str, Array],
     model: ModelFns,
     preprocess: Preprocess,
+    mesh: Mesh,
 ) -> Validate:
     """Returns `validate(variables, check) -> metrics`: the loss per clip and every scalar metric.
 
-    `check()` is called before each batch and may raise to leave early. The loss is not weighted by
+    Clips are divided over the mesh as in training. `check()` is called before each batch and may
+    raise to leave early. The loss is not weighted by
     class. Classes are mixed in every batch, as a loss that compares clips needs it.
     """
     loss = make_config_loss(config, pack.index, rows["train"], weighted=False)
     predict_step = make_predict_step(model.apply, preprocess, loss=loss)
+    scorer = Scorer(predict_step, mesh=mesh, keys=LOSS_KEYS)
     methods = list_methods(config, pack.index, rows["train"])
     mixed = np.random.default_rng(0).permutation(rows["val"])
 
@@ -41,15 +46,8 @@ def make_validate(
                 check()
                 yield batch
 
-        table = score(
-            predict_step,
-            variables,
-            checked(),
-            pack.index,
-            split="val",
-            unit=score_unit(config),
-            keys=LOSS_KEYS,
-        )
+        scored = scorer([variables], checked())
+        table = tabulate(scored, pack.index, split="val", unit=score_unit(config))
         scores = metrics.compute(table, resamples=0)
         numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
         found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}

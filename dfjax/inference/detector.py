@@ -1,23 +1,24 @@
 """A trained detector read back from its workdir: `dfjax.load(workdir).predict(clips)`."""
 
 import dataclasses
+import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
-from scipy.special import expit
 
 from dfjax.data.store.flow import compute_clip_flow
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring import PredictStep, make_predict_step
+from dfjax.evaluation.scoring import Scorer, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.frozen_backbone import open_backbone
 from dfjax.experiment.objective import load_methods
 from dfjax.models.frame_features import join, put_under
-from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
+from dfjax.shapes import Apply, Batch, HostBatch, Inputs, Preprocess, Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
 
 Array = np.ndarray
@@ -28,15 +29,15 @@ class Detector:
     """A trained detector: the config it was trained with, its parameters, and how to score clips.
 
     Attributes:
-        config: of the workdir.
+        config: Config of the workdir.
         variables: `{"params", "batch_stats"}`; of a run on stored features with those of the
             backbone that computed them.
-        checkpoint: for example `best/1200`.
-        checkpoint_sha256: hash of the checkpoint's files.
-        workdir: where it was trained.
-        apply: of the model.
-        preprocess: of the model.
-        predict_step: jitted `(variables, batch) -> {"logit": f32[B]}`.
+        checkpoint: Name of the checkpoint, for example `best/1200`.
+        checkpoint_sha256: Hash of the checkpoint's files.
+        workdir: Folder of the run.
+        apply: Forward pass of the model.
+        preprocess: Preprocessing of the model.
+        methods: Names of the classes of the method head, where the model has one.
     """
 
     config: ConfigDict
@@ -46,7 +47,12 @@ class Detector:
     workdir: Path
     apply: Apply
     preprocess: Preprocess
-    predict_step: PredictStep
+    methods: Sequence[str] = ()
+
+    @functools.cached_property
+    def scorer(self) -> Scorer:
+        """Scores batches on all devices of this process."""
+        return Scorer(make_predict_step(self.apply, self.preprocess, methods=self.methods))
 
     def predict(self, clips: Array) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
@@ -62,53 +68,35 @@ class Detector:
             raise ValueError(
                 f"predict takes uint8 [N, {frames}, H, W, 3], not {clips.dtype} {clips.shape}"
             )
-        size = self.config.eval.batch_size
-        logits = [
-            self.logits(clips[i : i + size], np.ones((len(clips[i : i + size]), frames), bool))
-            for i in range(0, len(clips), size)
-        ]
-        return expit(np.concatenate(logits)) if logits else np.zeros(0, np.float32)
-
-    def logits(self, clips: Array, mask: Array, batch_size: int = 0) -> Array:
-        """Returns `f32[N]` logits of one batch, padded to a fixed size so that it compiles once.
-
-        Args:
-            clips: `u8[N, T, H, W, 3]`, N at most the batch size.
-            mask: `bool[N, T]`, False on padding frames.
-            batch_size: 0 takes the config's evaluation batch.
-        """
-        size = batch_size or self.config.eval.batch_size
-        batch = pad_batch(clips, mask, size, flow=self.config.data.flow)
-        return np.asarray(self.predict_step(self.variables, batch)["logit"])[: len(clips)]
+        size, flow = self.config.eval.batch_size, self.config.data.flow
+        pieces = (clips[i : i + size] for i in range(0, len(clips), size))
+        batches = (make_batch(piece, np.ones(piece.shape[:2], bool), flow=flow) for piece in pieces)
+        scored = self.scorer([self.variables], batches, batch_size=size)
+        probs = [scores["fake_prob"] for _, scores in scored]
+        return np.concatenate(probs).astype(np.float32) if probs else np.zeros(0, np.float32)
 
 
-def pad_batch(clips: Array, mask: Array, batch_size: int, *, flow: bool) -> dict[str, Array]:
-    """Returns a batch of `batch_size` clips: black ones, all frames valid, follow those given.
+def make_batch(clips: Array, mask: Array, *, flow: bool) -> HostBatch:
+    """Returns a batch of clips.
 
     Args:
         clips: `u8[N, T, H, W, 3]`.
-        mask: `bool[N, T]`.
-        batch_size: N or more.
-        flow: add their optical flow, which is computed here.
+        mask: `bool[N, T]`, False on padding frames.
+        flow: Whether to add the optical flow of the clips, which is computed here.
     """
-    missing = batch_size - len(clips)
     batch = {"clip": clips, "mask": mask}
-    if flow:
-        batch["flow"] = compute_clip_flow(clips, mask)
-    padding = {name: np.zeros((missing, *x.shape[1:]), x.dtype) for name, x in batch.items()}
-    padding["mask"][:] = True
-    return {name: np.concatenate([x, padding[name]]) for name, x in batch.items()}
+    return batch | {"flow": compute_clip_flow(clips, mask)} if flow else batch
 
 
 def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
     """Returns the detector trained in `workdir`, ready to predict.
 
     Args:
-        workdir: of `dfjax train`.
+        workdir: Folder of a training run.
         checkpoint: `best` (on validation) or `last`.
 
     Raises:
-        UsageError: not a workdir, or no such checkpoint.
+        UsageError: The folder is no workdir, or has no such checkpoint.
     """
     if checkpoint not in KINDS:
         raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
@@ -133,7 +121,7 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
         workdir=folder,
         apply=model.apply,
         preprocess=preprocess,
-        predict_step=make_predict_step(model.apply, preprocess, methods=load_methods(folder)),
+        methods=load_methods(folder),
     )
 
 

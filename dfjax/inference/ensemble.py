@@ -1,45 +1,44 @@
-"""Detectors that score together: ensembles, passes of Monte-Carlo dropout, mirror images."""
+"""Ensembles: several detectors, passes of Monte-Carlo dropout and mirror images score a clip."""
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
 from dfjax.evaluation.draws import has_dropout, make_draw_step
-from dfjax.evaluation.scoring import PredictStep, read_scores
+from dfjax.evaluation.scoring import Scorer, Scores
 from dfjax.experiment import builders
 from dfjax.experiment.stored_features import check_backbone
-from dfjax.inference.detector import Detector, load, pad_batch
+from dfjax.inference.detector import Detector, load
+from dfjax.shapes import HostBatch
 from dfjax.training.checkpoint import KINDS
 
 ALIKE = ("frames", "sampling", "stride", "crop_size")
-"""Keys of `data` that say how clips are cut: all members get the same ones."""
+"""Keys of `data` that say how clips are cut; all members of an ensemble must agree in them."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Committee:
-    """One or more detectors, and how a clip is scored with them.
+class Ensemble:
+    """One or more detectors that score together.
 
     Attributes:
-        members: the first one's config says how clips are cut and batched.
-        step: jitted `(variables, batch) -> {"logit"} or {"logits"}`, see `scoring.score`.
-        flip: clips are scored with their mirror images.
-        how: in words, what makes several draws of one score; empty: nothing does.
+        members: The first one's config says how clips are cut and batched.
+        scorer: Scores batches with all members.
+        flip: Whether clips are scored with their mirror images.
+        draws: Description of what gives each member several scores of one clip; empty if nothing.
     """
 
     members: tuple[Detector, ...]
-    step: PredictStep
+    scorer: Scorer
     flip: bool = False
-    how: str = ""
+    draws: str = ""
 
     @property
     def config(self) -> ConfigDict:
@@ -47,16 +46,11 @@ class Committee:
         return self.members[0].config
 
     @property
-    def variables(self) -> Any:
-        """What `step` takes: of every member, or of the only one."""
-        return tuple(member.variables for member in self.members)
-
-    @property
     def checkpoint(self) -> str:
-        """Names of all checkpoints and of what makes draws, for reports."""
+        """Names of all checkpoints, and the description of the draws, for reports."""
         first, *others = self.members
         names = [first.checkpoint, *(f"{m.workdir}:{m.checkpoint}" for m in others)]
-        return "; ".join(filter(None, (" + ".join(names), self.how)))
+        return "; ".join(filter(None, (" + ".join(names), self.draws)))
 
     @property
     def checkpoint_sha256(self) -> str:
@@ -66,104 +60,106 @@ class Committee:
             hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
         )
 
-    def score(self, clips: np.ndarray, mask: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:
-        """Returns `fake_prob f64[N]` of one batch of u8 clips, and what is known of its certainty.
+    def score(
+        self, batches: Iterable[HostBatch], *, batch_size: int = 0
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        """Yields every batch with its scores, as `Scorer` does.
 
         Args:
-            clips: `u8[N, T, H, W, 3]`, N at most the batch size.
-            mask: `bool[N, T]`, False on padding frames.
-            batch_size: to which it is filled up, so that it compiles once.
+            batches: Batches of clips on the host.
+            batch_size: Number of clips that smaller batches are filled up to.
         """
-        flow = self.members[0].config.data.flow
-        result = self.step(self.variables, pad_batch(clips, mask, batch_size, flow=flow))
-        return {
-            name: values[: len(clips)]
-            for name, values in read_scores(result).items()
-            if name != "logit"
-        }
+        variables = [member.variables for member in self.members]
+        return self.scorer(variables, batches, batch_size=batch_size)
 
     def check_data(self, data: FrameStore) -> None:
         """Checks that all members can score the data.
 
         Raises:
-            UsageError: it holds features that a member was not trained on, or has no pixels.
+            UsageError: It holds features that a member was not trained on, or has no pixels.
         """
         if not isinstance(data, FeaturePack):
             return
         if self.flip:
             raise UsageError(
-                f"--flip needs frames, {data.path} holds features; give --index of a pack of crops"
+                f"flip needs frames, {data.path} holds features; give the index of a pack of crops"
             )
         for member in self.members:
             if not member.config.data.features:
                 raise UsageError(
-                    f"{member.workdir} reads frames, {data.path} holds features; give --index of a "
-                    "pack of crops"
+                    f"{member.workdir} reads frames, {data.path} holds features; give the index of "
+                    "a pack of crops"
                 )
             check_backbone(data, member.workdir)
 
 
-def load_committee(
+def load_ensemble(
     workdir: Path,
     checkpoint: str,
     *,
-    ensemble: Sequence[str] = (),
+    ensemble: Sequence[str | os.PathLike[str]] = (),
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
-) -> Committee:
-    """Returns the detector of a workdir, with the company and the repetitions that are asked for.
+) -> Ensemble:
+    """Returns the detector of a workdir as an ensemble, with the members and draws asked for.
 
     Args:
-        workdir: of the first member.
-        checkpoint: of every member that is named by its workdir: `best` or `last`.
-        ensemble: further members: workdirs, or checkpoints of the first one by name.
-        passes: of Monte-Carlo dropout, 0: none.
-        flip: score mirror images too.
-        seed: of the passes.
+        workdir: Workdir of the first member.
+        checkpoint: `best` or `last`, of every member that is named by its workdir.
+        ensemble: Further members: workdirs, or `best` and `last` of the first one.
+        passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
+        flip: Score mirror images too.
+        seed: Seed of the passes.
 
     Raises:
-        UsageError: no such workdir or checkpoint, members that do not fit together or are one and
-            the same, or passes of a model without dropout.
+        UsageError: No such workdir or checkpoint, members that do not fit together or are the
+            same, or passes of a model without dropout.
     """
     named = [(workdir, checkpoint)]
     for name in ensemble:
-        named.append((workdir, name) if name in KINDS else (Path(name), checkpoint))
+        named.append((workdir, str(name)) if name in KINDS else (Path(name), checkpoint))
     members: list[Detector] = []
     for folder, kind in named:
         member = load(folder, kind)
         for other in members:
             if other.checkpoint_sha256 == member.checkpoint_sha256:
                 raise UsageError(f"{folder}, {kind}, is in the ensemble already")
-        if members:
-            _check_fit(members[0], member)
         members.append(member)
+    return combine(members, passes=passes, flip=flip, seed=seed)
+
+
+def combine(
+    members: Sequence[Detector], *, passes: int = 0, flip: bool = False, seed: int = 0
+) -> Ensemble:
+    """Returns the ensemble of some detectors.
+
+    Args:
+        members: One detector or more.
+        passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
+        flip: Score mirror images too.
+        seed: Seed of the passes.
+
+    Raises:
+        UsageError: Members that do not fit together, or passes of a model without dropout.
+    """
+    first, *others = members
+    for other in others:
+        _check_fit(first, other)
     if passes:
         for member in members:
             _check_dropout(member)
-    if len(members) == 1 and not passes and not flip:
-        only = members[0].predict_step
-        return Committee((members[0],), lambda variables, batch: only(variables[0], batch))
-    step = _join(
-        [
-            make_draw_step(m.apply, m.preprocess, passes=passes, flip=flip, seed=seed)
-            for m in members
-        ]
-    )
-    parts = (f"{passes} passes of dropout, seed {seed}" * bool(passes), "flip" * flip)
-    return Committee(tuple(members), step, flip, ", ".join(filter(None, parts)))
-
-
-def _join(steps: list[PredictStep]) -> PredictStep:
-    def step(variables: Any, batch: Any) -> dict[str, Any]:
-        logits = [one(v, batch)["logits"] for one, v in zip(steps, variables, strict=True)]
-        return {"logits": jnp.concatenate(logits, axis=1)}
-
-    return step
+    if not others and not passes and not flip:
+        return Ensemble((first,), first.scorer)
+    steps = [
+        make_draw_step(m.apply, m.preprocess, passes=passes, flip=flip, seed=seed) for m in members
+    ]
+    draws = (f"{passes} passes of dropout, seed {seed}" * bool(passes), "flip" * flip)
+    return Ensemble(tuple(members), Scorer(*steps), flip, ", ".join(filter(None, draws)))
 
 
 def _check_fit(first: Detector, other: Detector) -> None:
-    """Members have to mean the same by a clip, and by its label."""
+    """Checks that two members read the same clips and were trained on true labels."""
     for key in ALIKE:
         mine, theirs = first.config.data[key], other.config.data[key]
         if mine != theirs:
@@ -185,5 +181,5 @@ def _check_dropout(member: Detector) -> None:
     inputs = jax.eval_shape(lambda b: member.preprocess(b, None, train=False), batch)
     if not has_dropout(member.apply, member.variables, inputs):
         raise UsageError(
-            f"--mc-dropout: {member.workdir} has no dropout to be drawn; leave the option out"
+            f"{member.workdir} has no dropout: all passes of Monte-Carlo dropout would be the same"
         )

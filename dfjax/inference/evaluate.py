@@ -21,13 +21,13 @@ from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.plots import plot_curves
 from dfjax.evaluation.report import Context, make_metrics
 from dfjax.evaluation.result_files import write_results
-from dfjax.evaluation.scoring import score
+from dfjax.evaluation.score_table import tabulate
 from dfjax.evaluation.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
 from dfjax.experiment import builders, run_data
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import Committee, load_committee
+from dfjax.inference.ensemble import Ensemble, load_ensemble
 from dfjax.inference.provenance import Run, find_train_index, list_held_back, open_data
 
 EXAMPLES = 24
@@ -50,25 +50,25 @@ def evaluate_workdir(
         index: other data than the run's.
         checkpoint: `best` or `last`.
         out: folder of the results.
-        scoring: further arguments of `load_committee`.
+        scoring: further arguments of `load_ensemble`.
 
     Raises:
         UsageError: no such split, checkpoint or data, or a split without videos.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    committee = load_committee(workdir, checkpoint, **scoring)
+    ensemble = load_ensemble(workdir, checkpoint, **scoring)
     use_compilation_cache()
-    detector, config = committee.members[0], committee.config
+    detector, config = ensemble.members[0], ensemble.config
     training: FrameStore | None
     if index is None:
         training = data = run_data.open_data(config, workdir)
     else:
         training, data = open_data(Run(workdir, config)), open_index(index, out)
-    committee.check_data(data)
+    ensemble.check_data(data)
     rows = _rows(data, detector, split, own=index is None)
-    predictions = _score(committee, data, rows, split)
-    members = [Run(member.workdir, member.config) for member in committee.members]
+    predictions = _score(ensemble, data, rows, split)
+    members = [Run(member.workdir, member.config) for member in ensemble.members]
     train_index = find_train_index(members, training)
     history = workdir / "history.csv"
     context = Context(
@@ -76,10 +76,10 @@ def evaluate_workdir(
         index=data.index,
         train_index=train_index,
         history=pd.read_csv(history) if history.is_file() else None,
-        checkpoint=committee.checkpoint,
+        checkpoint=ensemble.checkpoint,
         split=split,
         unreadable=count_unreadable(data),
-        flags=_read_accepted(committee),
+        flags=_read_accepted(ensemble),
         accepted=list_accepted_links(workdir, training.index) if training else {},
     )
     result = make_metrics(predictions, context)
@@ -95,16 +95,11 @@ def evaluate_workdir(
     return result
 
 
-def _score(committee: Committee, data: FrameStore, rows: np.ndarray, split: str) -> pd.DataFrame:
-    batches = run_data.eval_batches(data, committee.config, rows)
-    return score(
-        committee.step,
-        committee.variables,
-        track(batches, total=None, what="scoring"),
-        data.index,
-        split=split,
-        unit=builders.score_unit(committee.config),
-    )
+def _score(ensemble: Ensemble, data: FrameStore, rows: np.ndarray, split: str) -> pd.DataFrame:
+    batches = run_data.eval_batches(data, ensemble.config, rows)
+    scored = ensemble.score(track(batches, total=None, what="scoring"))
+    unit = builders.score_unit(ensemble.config)
+    return tabulate(scored, data.index, split=split, unit=unit)
 
 
 def open_index(index: Path, out: Path) -> FrameStore:
@@ -157,10 +152,10 @@ def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: 
     draw_sheet(tiles, path, title=title)
 
 
-def _read_accepted(committee: Committee) -> list[Flag]:
+def _read_accepted(ensemble: Ensemble) -> list[Flag]:
     """What the data of any member was accepted with."""
     flags: list[Flag] = []
-    for workdir in dict.fromkeys(member.workdir for member in committee.members):
+    for workdir in dict.fromkeys(member.workdir for member in ensemble.members):
         flags += [flag for flag in read_accepted(workdir) if flag not in flags]
     return flags
 

@@ -5,26 +5,46 @@ import functools
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from ml_collections import ConfigDict
 
 import dfjax
 from dfjax.console import track
 from dfjax.data.clips.sampling import for_evaluation
 from dfjax.data.faces.worker_pool import run_tasks
+from dfjax.evaluation.scoring import Scores
 from dfjax.evaluation.sheets import Strip, draw_strip
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.compilation_cache import use_compilation_cache
-from dfjax.inference.ensemble import load_committee
+from dfjax.inference.detector import make_batch
+from dfjax.inference.ensemble import load_ensemble
 from dfjax.inference.media import Prepared, Settings, compute_sha256, prepare
+from dfjax.shapes import HostBatch
 
 BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
 CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
-Scores = dict[str, np.ndarray]  # of the clips of an input: `fake_prob`, and what is known besides
-ComputeScores = Callable[[np.ndarray, np.ndarray, int], Scores]  # `Committee.score`
+
+
+@runtime_checkable
+class ClipScorer(Protocol):
+    """A detector or an ensemble: what `Ensemble.score` and `Ensemble.config` say."""
+
+    @property
+    def config(self) -> ConfigDict:
+        """Config of the (first) detector."""
+        ...
+
+    def score(
+        self, batches: Iterable[HostBatch], *, batch_size: int = 0
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        """Yields every batch with its scores."""
+        ...
+
+
 Entry = tuple[Path, Prepared | str]  # an input, and its clips or what is wrong with it
 
 
@@ -61,13 +81,13 @@ def predict(
         align: Turn every face upright.
         workers: Number of processes that decode; None takes the number of cores.
         time_limit: Seconds per input, after which it is given up.
-        **scoring: Further arguments of `load_committee`.
+        **scoring: Further arguments of `load_ensemble`.
     """
-    committee = load_committee(workdir, checkpoint, **scoring)
+    ensemble = load_ensemble(workdir, checkpoint, **scoring)
     use_compilation_cache()
-    d = committee.config.data
+    d = ensemble.config.data
     settings = Settings(
-        sampling=for_evaluation(make_sampling(committee.config)),
+        sampling=for_evaluation(make_sampling(ensemble.config)),
         clips=(d.eval_clips or CLIPS) if clips is None else clips,
         size=d.crop_size,
         detector=face_detector,
@@ -76,12 +96,12 @@ def predict(
         pictures=out is not None,
     )
     inputs = list(inputs)
-    log = AuditLog(out, inputs, committee.checkpoint, committee.checkpoint_sha256) if out else None
+    log = AuditLog(out, inputs, ensemble.checkpoint, ensemble.checkpoint_sha256) if out else None
     workers = workers or os.cpu_count() or 1
     read = read_in_order(settings, inputs, workers=workers, time_limit=time_limit)
     entries = track(read, total=len(inputs), what="reading")
-    batch_size = batch_size or min(BATCH_SIZE, committee.config.eval.batch_size)
-    for path, prepared, scores in score_entries(committee.score, entries, batch_size):
+    batch_size = batch_size or min(BATCH_SIZE, ensemble.config.eval.batch_size)
+    for path, prepared, scores in score_entries(ensemble, entries, batch_size):
         result = make_result(path, prepared, scores)
         if log:
             log.write(path, result, prepared, scores)
@@ -104,16 +124,24 @@ def read_in_order(
 
 
 def score_entries(
-    compute_scores: ComputeScores, entries: Iterator[Entry], batch_size: int
+    scorer: ClipScorer, entries: Iterator[Entry], batch_size: int
 ) -> Iterator[tuple[Path, Prepared | str, Scores]]:
-    """Yields every input with the scores of its clips, once all of them have been in a batch."""
+    """Yields every input with the scores of its clips, once all of them have been in a batch.
+
+    Args:
+        scorer: Detector or ensemble.
+        entries: Inputs with their clips.
+        batch_size: Number of clips per batch.
+    """
     open_entries: deque[Entry] = deque()
     scored: list[dict[str, float]] = []  # of clips of the open entries, in order
     clips: list[np.ndarray] = []
     masks: list[np.ndarray] = []
 
     def flush() -> None:
-        columns = compute_scores(np.stack(clips), np.stack(masks), batch_size)
+        flow = scorer.config.data.flow
+        batch = make_batch(np.stack(clips), np.stack(masks), flow=flow)
+        ((_, columns),) = scorer.score([batch], batch_size=batch_size)
         scored.extend(dict(zip(columns, values)) for values in zip(*columns.values()))
         clips.clear()
         masks.clear()
@@ -151,7 +179,7 @@ def make_result(path: Path, prepared: Prepared | str, scores: Scores) -> dict[st
     }  # fmt: skip
     if isinstance(prepared, str):
         return result | {"status": "error", "error": prepared}
-    means = {name: float(values.mean()) for name, values in scores.items()}
+    means = {name: float(values.mean()) for name, values in scores.items() if name != "logit"}
     prob = means["fake_prob"]
     if not np.isfinite(prob):
         return result | {"status": "error", "error": "the detector gives no finite score"}

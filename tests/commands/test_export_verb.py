@@ -28,7 +28,7 @@ def asked(monkeypatch):
         calls.append((workdir, checkpoint))
         config = load_config("dual_stream:tiny")
         return detectors.Detector(
-            config, VARIABLES, f"{checkpoint}/12", "0" * 64, Path(workdir), *[print] * 3
+            config, VARIABLES, f"{checkpoint}/12", "0" * 64, Path(workdir), *[print] * 2
         )
 
     monkeypatch.setattr(detectors, "load", load)

@@ -18,10 +18,9 @@ from dfjax.commands.main import main
 from dfjax.config import base
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.transforms.preprocess import make_preprocess
-from dfjax.evaluation.scoring import make_predict_step
 from dfjax.inference import predict as predict_run
 from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import Committee
+from dfjax.inference.ensemble import combine
 
 SIZE = 32
 LIMIT = ["--workers", "2", "--time-limit", "20"]
@@ -45,8 +44,8 @@ def files_of(folder):
     )
 
 
-def tiny_committee():
-    """A committee of one, with a real compiled step: one convolution over the clip."""
+def tiny_ensemble():
+    """One detector, with a real compiled step: one convolution over the clip."""
     config = base()
     config.data.frames, config.data.stride, config.data.crop_size = 3, 2, SIZE
 
@@ -61,11 +60,10 @@ def tiny_committee():
 
     preprocess = make_preprocess({"hq": SIZE}, mean=(0.5,) * 3, std=(0.5,) * 3)
     kernel = jax.random.normal(jax.random.key(0), (3, 3, 3, 8))
-    step = make_predict_step(apply, preprocess)
     detector = Detector(
-        config, {"kernel": kernel}, "best/1", "c" * 64, Path("w"), apply, preprocess, step
+        config, {"kernel": kernel}, "best/1", "c" * 64, Path("w"), apply, preprocess
     )
-    return Committee((detector,), lambda variables, batch: step(variables[0], batch))
+    return combine([detector])
 
 
 def predict(capsys, folder, out):
@@ -79,8 +77,8 @@ def test_predict_names_every_file_and_scores_the_good_as_alone(
     corpus, tmp_path, capsys, monkeypatch
 ):
     folder, alone = corpus
-    committee = tiny_committee()
-    monkeypatch.setattr(predict_run, "load_committee", lambda *arguments, **options: committee)
+    ensemble = tiny_ensemble()
+    monkeypatch.setattr(predict_run, "load_ensemble", lambda *arguments, **options: ensemble)
     monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     code, results, errors = predict(capsys, folder, tmp_path / "out")
     assert code == 1

@@ -14,7 +14,7 @@ from dfjax.data.clips.sampling import Sampling
 from dfjax.errors import UsageError
 from dfjax.inference import media as predict_inputs
 from dfjax.inference import predict as predict_run
-from dfjax.inference.detector import pad_batch
+from dfjax.inference.detector import make_batch
 from dfjax.inference.media import Prepared, choose_clips, find_inputs
 from dfjax.inference.predict import score_entries
 
@@ -32,17 +32,19 @@ class Brightness:
         self.config.data.crop_size = 32
         self.batches = []
 
-    def score(self, clips, mask, batch_size):
-        self.batches.append((len(clips), batch_size))
-        assert clips.dtype == np.uint8 and clips.shape[1:] == (T, 32, 32, 3)
-        logits = (clips.mean((1, 2, 3, 4), where=mask[:, :, None, None, None]) - 128) / 32
-        return {"fake_prob": expit(logits)}
+    def score(self, batches, *, batch_size=0):
+        for batch in batches:
+            clips, mask = batch["clip"], batch["mask"]
+            self.batches.append((len(clips), batch_size))
+            assert clips.dtype == np.uint8 and clips.shape[1:] == (T, 32, 32, 3)
+            logits = (clips.mean((1, 2, 3, 4), where=mask[:, :, None, None, None]) - 128) / 32
+            yield batch, {"logit": logits, "fake_prob": expit(logits)}
 
 
 @pytest.fixture
 def detector(monkeypatch):
     stub = Brightness()
-    monkeypatch.setattr(predict_run, "load_committee", lambda *arguments, **options: stub)
+    monkeypatch.setattr(predict_run, "load_ensemble", lambda *arguments, **options: stub)
     monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     return stub
 
@@ -150,7 +152,7 @@ def test_clips_of_several_inputs_share_batches_and_none_is_mixed_up(batch_size):
     inputs = [prepared(10, 20), "broken", prepared(30), prepared(40, 50, 60), "broken"]
     stub = Brightness()
     entries = iter([(Path(str(i)), entry) for i, entry in enumerate(inputs)])
-    scored = list(score_entries(stub.score, entries, batch_size))
+    scored = list(score_entries(stub, entries, batch_size))
     assert [path.name for path, _, _ in scored] == list("01234")
     expected = [[10, 20], [], [30], [40, 50, 60], []]
     for (_, _, scores), wanted in zip(scored, expected):
@@ -168,7 +170,7 @@ def test_results_do_not_wait_for_inputs_that_follow():
         yield Path("b"), prepared(30)
         raise AssertionError("asked for more than was needed")
 
-    results = score_entries(stub.score, entries(), 2)
+    results = score_entries(stub, entries(), 2)
     assert next(results)[0].name == "a"
 
 
@@ -206,14 +208,9 @@ def test_a_real_video(samples, capsys, detector, monkeypatch):
     assert predict_inputs.compute_sha256(path) is not None
 
 
-def test_a_batch_is_filled_up_with_black_clips_that_stand_still():
-    rng = np.random.default_rng(0)
-    clips = rng.integers(0, 256, (2, T, 32, 32, 3), np.uint8)
+def test_a_batch_holds_the_flow_of_its_clips_where_the_model_reads_it():
+    clips = np.random.default_rng(0).integers(0, 256, (2, T, 32, 32, 3), np.uint8)
     mask = np.array([[True, True, True], [True, True, False]])
-    batch = pad_batch(clips, mask, 3, flow=True)
-    assert {name: x.shape[0] for name, x in batch.items()} == {"clip": 3, "mask": 3, "flow": 3}
-    np.testing.assert_array_equal(batch["clip"][:2], clips)
-    np.testing.assert_array_equal(batch["mask"], [*mask, [True] * T])
-    assert batch["flow"].shape == (3, T - 1, 32, 32, 2) and batch["flow"][0].any()
-    assert not batch["clip"][2].any() and not batch["flow"][2].any()
-    assert set(pad_batch(clips, mask, 2, flow=False)) == {"clip", "mask"}
+    flow = make_batch(clips, mask, flow=True)["flow"]
+    assert flow.shape == (2, T - 1, 32, 32, 2) and flow[0].any() and not flow[1, 1].any()
+    assert set(make_batch(clips, mask, flow=False)) == {"clip", "mask"}

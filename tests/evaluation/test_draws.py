@@ -9,7 +9,8 @@ import pytest
 from dfjax.data.transforms.preprocess import pass_features
 from dfjax.evaluation.draws import has_dropout, make_draw_step, mirror
 from dfjax.evaluation.predictions import COLUMNS
-from dfjax.evaluation.scoring import make_predict_step, score
+from dfjax.evaluation.score_table import tabulate
+from dfjax.evaluation.scoring import Scorer, make_predict_step
 from dfjax.evaluation.uncertainty import MEASURES
 from dfjax.models import build, input_shapes
 
@@ -42,9 +43,8 @@ def batch():
 
 
 def draw(model, variables, batch, **options):
-    return np.asarray(
-        make_draw_step(model.apply, pass_features, **options)(variables, batch)["logits"]
-    )
+    step = jax.jit(make_draw_step(model.apply, pass_features, **options))
+    return np.asarray(step(variables, batch)["logits"])
 
 
 def test_passes_differ_and_come_again(dropping, batch):
@@ -135,13 +135,14 @@ def test_the_table_has_the_measures_and_the_mean_probability():
         "video_index": np.arange(2, dtype=np.int32),
     }  # fmt: skip
     index = pd.DataFrame({"dataset": "d", "video_id": ["a", "b"], "method": ["real", "x"]})
-    table = score(lambda variables, batch: {"logits": logits}, {}, [batch], index, split="test")
+    scored = Scorer(lambda variables, batch: {"logits": logits})([{}], [batch])
+    table = tabulate(scored, index, split="test")
     assert list(table) == [*COLUMNS, *MEASURES]
     np.testing.assert_allclose(table["fake_prob"], [0.4, 0.65], rtol=1e-6)
     np.testing.assert_allclose(table["logit"], np.log([0.4 / 0.6, 0.65 / 0.35]), rtol=1e-6)
     # Mirror images are one draw: 0.3 and 0.5, 0.6 and 0.7.
     np.testing.assert_allclose(table["fake_prob_sd"], [0.1, 0.05], rtol=1e-5)
     one = {"logits": logits[:, :1]}
-    table = score(lambda variables, batch: one, {}, [batch], index, split="test")
+    table = tabulate(Scorer(lambda variables, batch: one)([{}], [batch]), index, split="test")
     assert list(table) == list(COLUMNS)  # a single draw has no spread
     np.testing.assert_allclose(table["fake_prob"], [0.3, 0.6], rtol=1e-6)

@@ -13,11 +13,10 @@ from dfjax.commands.main import main
 from dfjax.config import load_config
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring import make_predict_step
-from dfjax.inference import ensemble as committees
+from dfjax.inference import ensemble as ensembles
 from dfjax.inference import predict as predict_run
 from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import load_committee
+from dfjax.inference.ensemble import load_ensemble
 
 T, SIZE = 2, 8
 
@@ -46,7 +45,6 @@ def make_detector(folder, checkpoint, **changes):
         workdir=folder,
         apply=apply,
         preprocess=preprocess,
-        predict_step=make_predict_step(apply, preprocess),
     )
 
 
@@ -55,7 +53,7 @@ def odd(monkeypatch):
     """What is different about the data of workdir `b`; every workdir is there."""
     changes = {}
     monkeypatch.setattr(
-        committees,
+        ensembles,
         "load",
         lambda folder, kind: make_detector(folder, kind, **(changes if folder.name == "b" else {})),
     )
@@ -65,34 +63,39 @@ def odd(monkeypatch):
 def half_bright(value, n=1):
     clips = np.zeros((n, T, SIZE, SIZE, 3), np.uint8)
     clips[:, :, :, : SIZE // 2] = value
-    return clips, np.ones((n, T), bool)
+    return {"clip": clips, "mask": np.ones((n, T), bool)}
+
+
+def score(ensemble, batch):
+    ((_, scores),) = ensemble.score([batch])
+    return scores
 
 
 def test_alone_it_is_the_detector_and_says_nothing_of_certainty(odd):
-    alone = load_committee(Path("a"), "best")
-    scores = alone.score(*half_bright(1), batch_size=3)
-    assert list(scores) == ["fake_prob"] and len(scores["fake_prob"]) == 1
+    alone = load_ensemble(Path("a"), "best")
+    scores = score(alone, half_bright(1))
+    assert set(scores) == {"logit", "fake_prob"} and len(scores["fake_prob"]) == 1
     np.testing.assert_allclose(scores["fake_prob"], expit(1.0))
     assert (alone.checkpoint, alone.checkpoint_sha256) == ("best/7", "a best")
 
 
 def test_an_ensemble_is_the_mean_probability_of_its_members(odd):
-    three = load_committee(Path("a"), "best", ensemble=["b", "last"])
+    three = load_ensemble(Path("a"), "best", ensemble=["b", "last"])
     assert three.checkpoint == "best/7 + b:best/7 + a:last/7"
-    scores = three.score(*half_bright(1, n=2), batch_size=4)
+    scores = score(three, half_bright(1, n=2))
     members = expit(np.array([1.0, 3.0, 2.0]))
     for name, expected in (("fake_prob", members.mean()), ("fake_prob_sd", members.std())):
         np.testing.assert_allclose(scores[name], [expected] * 2, rtol=1e-6)
-    assert (scores["mutual_information"] > 0).all() and "logit" not in scores
+    assert (scores["mutual_information"] > 0).all()
     assert len(three.checkpoint_sha256) == 64
 
 
 def test_flip_is_the_mean_over_a_clip_and_its_mirror_image(odd):
-    both = load_committee(Path("a"), "best", ensemble=["b"], flip=True)
-    clips, mask = half_bright(1)
-    scores = both.score(clips, mask, batch_size=1)
+    both = load_ensemble(Path("a"), "best", ensemble=["b"], flip=True)
+    batch = half_bright(1)
+    scores = score(both, batch)
     np.testing.assert_allclose(scores["fake_prob"], 0.5, rtol=1e-6)  # p + (1 - p)
-    mirrored = both.score(np.ascontiguousarray(clips[..., ::-1, :]), mask, batch_size=1)
+    mirrored = score(both, batch | {"clip": np.ascontiguousarray(batch["clip"][..., ::-1, :])})
     assert {k: v.tolist() for k, v in scores.items()} == {
         k: v.tolist() for k, v in mirrored.items()
     }
@@ -112,24 +115,24 @@ def test_flip_is_the_mean_over_a_clip_and_its_mirror_image(odd):
 def test_members_that_do_not_fit_are_refused(odd, change, message):
     odd.update(change)
     with pytest.raises(UsageError, match=message):
-        load_committee(Path("a"), "best", ensemble=["b"])
+        load_ensemble(Path("a"), "best", ensemble=["b"])
 
 
 def test_no_member_twice_and_no_passes_without_dropout(odd):
     for again in ("a", "best"):
         with pytest.raises(UsageError, match="in the ensemble already"):
-            load_committee(Path("a"), "best", ensemble=["b", again])
+            load_ensemble(Path("a"), "best", ensemble=["b", again])
     with pytest.raises(UsageError, match="a has no dropout"):
-        load_committee(Path("a"), "best", passes=4)
+        load_ensemble(Path("a"), "best", passes=4)
 
 
 def test_stored_features_are_for_those_who_read_them(odd):
     store = FeaturePack.__new__(FeaturePack)
     store.path = Path("features")
     with pytest.raises(UsageError, match="a reads frames, features holds features"):
-        load_committee(Path("a"), "best").check_data(store)
-    with pytest.raises(UsageError, match="--flip needs frames"):
-        load_committee(Path("a"), "best", flip=True).check_data(store)
+        load_ensemble(Path("a"), "best").check_data(store)
+    with pytest.raises(UsageError, match="flip needs frames"):
+        load_ensemble(Path("a"), "best", flip=True).check_data(store)
 
 
 def test_predict_tells_the_spread(odd, tmp_path, capsys, monkeypatch):

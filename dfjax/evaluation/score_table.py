@@ -1,0 +1,69 @@
+"""The predictions table of scored clips."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from dfjax.evaluation.predictions import COLUMNS
+from dfjax.evaluation.scoring import Scores
+from dfjax.shapes import HostBatch
+
+
+def tabulate(
+    scored: Iterable[tuple[HostBatch, Scores]],
+    index: pd.DataFrame,
+    *,
+    split: str,
+    unit: str = "clip",
+) -> pd.DataFrame:
+    """Returns the predictions table of scored batches; clips of weight 0 are left out.
+
+    Scores besides `logit` and `fake_prob` are further columns. Only scores are kept, never images
+    or features.
+
+    Args:
+        scored: Batches with their scores, of `Scorer`; `video_index` counts rows of `index`.
+        index: Index of the videos, which gives data set, id and method.
+        split: Name of the split, for the column of that name.
+        unit: What a row is: `clip`, or `frame` where clips have one frame.
+    """
+    rows = [_rows(batch, scores) for batch, scores in scored]
+    return _table(rows, index, split=split, unit=unit)
+
+
+def _rows(batch: HostBatch, scores: Scores) -> dict[str, np.ndarray]:
+    """The rows of one batch: where they come from and what they scored."""
+    kept = np.asarray(batch["weight"]) > 0
+    mask, position = np.asarray(batch["mask"]), np.asarray(batch["position"])
+    first = mask.argmax(axis=1)  # padding may stand before the frames
+    return {
+        "video_index": np.asarray(batch["video_index"])[kept],
+        "position": position[np.arange(len(first)), first][kept],
+        "label": np.asarray(batch["label"])[kept],
+    } | {name: values[kept] for name, values in scores.items()}
+
+
+def _table(
+    rows: list[dict[str, np.ndarray]], index: pd.DataFrame, *, split: str, unit: str
+) -> pd.DataFrame:
+    if not rows:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+    videos = index.iloc[columns.pop("video_index")]
+    table = pd.DataFrame(columns)
+    for name in ("dataset", "method"):
+        table[name] = videos[name].to_numpy()
+    table = table.assign(unit=unit, split=split, **_split_faces(videos))
+    further = [name for name in table if name not in COLUMNS]
+    return table[[*COLUMNS, *further]].astype(COLUMNS)
+
+
+def _split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Columns `video_id` and `face` of rows of an index, where face k is the row `VIDEO_ID#k`."""
+    ids = videos["video_id"].to_numpy()
+    if "face" not in videos:
+        return {"video_id": ids, "face": np.zeros(len(ids), np.int32)}
+    faces = videos["face"].fillna(0).to_numpy(np.int32)
+    names = [name.removesuffix(f"#{k}") if k else name for name, k in zip(ids, faces)]
+    return {"video_id": np.array(names, object), "face": faces}
