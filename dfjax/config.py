@@ -182,9 +182,11 @@ def load_config(spec: str, overrides: Overrides = ()) -> ConfigDict:
         config = _read_file(path, variants)
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
         raise UsageError(f"config {spec}: {error}") from error
-    import_named(config, values)
+    import_named(leaves(config) | values)
     fill_custom(config)
     apply_overrides(config, values)
+    for items in config.phases:
+        import_named({} if isinstance(items, str) else read_overrides(items))
     return config.lock()
 
 

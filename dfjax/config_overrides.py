@@ -54,6 +54,11 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
         config.model.custom = ConfigDict()
         fill_custom(config)
     for key in values:
+        if key.startswith("model.custom.") and not is_import_path(config.model.name):
+            raise UsageError(
+                f"{key} is an option of a model given by import path, but model.name is "
+                f"{config.model.name!r}"
+            )
         if key not in leaves(config):
             (near,) = difflib.get_close_matches(key, leaves(config), n=1, cutoff=0.0)
             raise UsageError(f"config has no key {key!r}. Did you mean {near!r}?")
@@ -91,17 +96,17 @@ def _quote_words(key: str, text: str) -> str:
     return repr(tuple(word.strip() for word in text.split(",") if word.strip()))
 
 
-def import_named(config: ConfigDict, values: Mapping[str, Any]) -> None:
-    """Imports the models, backbones and losses that a user's config and overrides name by path.
+def import_named(values: Mapping[str, Any]) -> None:
+    """Imports the models, backbones and losses that config values name by import path.
+
+    To be called for what the user wrote only, never for a saved config.
 
     Raises:
         UsageError: A module cannot be imported.
     """
-    phases = [read_overrides(items) for items in config.phases if not isinstance(items, str)]
-    for source in (leaves(config), values, *phases):
-        for key, value in source.items():
-            if NAMES_CODE.fullmatch(key) and isinstance(value, str) and is_import_path(value):
-                allow_import(value)
+    for key, value in values.items():
+        if NAMES_CODE.fullmatch(key) and isinstance(value, str) and is_import_path(value):
+            allow_import(value)
 
 
 def fill_custom(config: ConfigDict) -> None:
@@ -133,7 +138,7 @@ def fill_custom(config: ConfigDict) -> None:
             section[key] = as_tuple(value)
         except TypeError as error:
             raise UsageError(f"model.custom.{key}: {error}") from error
-    config.model.custom = section
+    config.model.custom = section.lock()
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

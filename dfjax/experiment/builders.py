@@ -15,8 +15,9 @@ from dfjax.data.transforms.augment_presets import choose_operations
 from dfjax.data.transforms.mixing import make_mix
 from dfjax.data.transforms.preprocess import make_preprocess, pass_features
 from dfjax.data.transforms.self_blend import self_blend
+from dfjax.import_paths import is_import_path
 from dfjax.models import ModelFns, build
-from dfjax.models.registry import input_extras, input_streams
+from dfjax.models.registry import input_extras, input_streams, register_custom
 from dfjax.shapes import Preprocess
 
 
@@ -25,6 +26,27 @@ def make_model(config: ConfigDict) -> ModelFns:
     dtype = precision.compute_dtype(config.precision)
     options = model_options(config).to_dict()
     return build(config.model.name, lowering=config.lowering, dtype=dtype, **options)
+
+
+def use_model(config: ConfigDict, module: Any) -> ConfigDict:
+    """Returns a copy of `config`, locked, whose model is a Linen module of the caller's.
+
+    Args:
+        config: Config, which stays as it is.
+        module: Module object, see `dfjax.models.custom`. The copy names its class by import path
+            and has its fields as the options `model.custom`.
+
+    Raises:
+        UsageError: A field of the module has a value that a config cannot record.
+    """
+    named = register_custom(module)
+    changed = config.copy_and_resolve_references()
+    changed.model.name = named.name
+    if is_import_path(named.name):
+        changed.model.custom = ConfigDict(named.options)
+    else:
+        changed.model[named.name].update(named.options)
+    return changed.lock()
 
 
 def stream_sizes(config: ConfigDict) -> dict[str, int]:

@@ -1,17 +1,40 @@
-"""`BACKBONES`: every feature extractor, by name, with one signature."""
+"""`BACKBONES`: every feature extractor, by name, with one signature.
+
+A backbone from outside the package is named by import path, `my_package.nets:MyNet`. It is a Linen
+class with
+
+    def __call__(self, images, mask, *, train):  # f32[n, H, W, 3], bool[n] or None
+        ...
+        return maps  # [n, h, w, C]; or {endpoint: maps} in order, the last one called "top"
+
+`mask` says which images count in batch statistics, None: all; what the others hold should change
+nothing.
+Fields called `width`, `one_block`, `drop_path`, `padding` or `compute` get the model's options of
+these names; what it has no field for does not apply to it.
+"""
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array, Key
 
 from dfjax.errors import UsageError, unknown
+from dfjax.import_paths import is_import_path
+from dfjax.models.custom import find_module
 from dfjax.models.efficientnet import EfficientNet, feature_channels
 from dfjax.models.layers import Compute
+from dfjax.models.options import instantiate
 from dfjax.models.resnet import ResNet, resnet_channels
 from dfjax.models.xception import Xception, xception_channels
 from dfjax.ops.padding import FLAVOURS
+
+AUTO = "auto"
+BACKBONE_CONTRACT = "a backbone is one whose __call__(self, images, mask, *, train) returns maps"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +42,10 @@ class Backbone:
     """A registered feature extractor.
 
     Attributes:
-        make: gives the module, from `width`, `one_block`, `drop_path`, `padding`, `compute` and
+        make: Makes the module, from `width`, `one_block`, `drop_path`, `padding`, `compute` and
             `name`.
-        channels: gives the channels of its last map, from the multiplier of the widths.
-        paddings: flavours that its weights exist in; the first one is that of its publication.
+        channels: Gives the number of channels of its last map for a factor of the widths.
+        paddings: Flavours that its weights exist in; the first one is that of its publication.
     """
 
     make: Callable[..., nn.Module]
@@ -57,6 +80,30 @@ BACKBONES = {
 }
 
 
+def _custom(path: str) -> Backbone:
+    """The entry of a backbone that is given by import path."""
+    module = find_module(path, BACKBONE_CONTRACT)
+
+    def make(*, padding: str, compute: Compute, name: str | None, **options: Any) -> nn.Module:
+        given = options if padding == AUTO else options | {"padding": padding}
+        names = {field.name for field in dataclasses.fields(module)}
+        kept = {key: value for key, value in given.items() if key in names}
+        return instantiate(module, kept | {"name": name}, compute)
+
+    def channels(width: float) -> int:
+        network = make(width=width, padding=AUTO, compute=Compute(), name=None)
+
+        def run(rng: Key[Array, ""], images: Array, mask: Array) -> Array:
+            maps, _ = network.init_with_output(rng, images, mask, train=False)
+            return maps["top"] if isinstance(maps, Mapping) else maps
+
+        images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+        mask = jax.ShapeDtypeStruct((1,), jnp.bool_)
+        return jax.eval_shape(run, jax.random.key(0), images, mask).shape[-1]
+
+    return Backbone(make, channels, (AUTO, *FLAVOURS))
+
+
 def make_backbone(
     name: str,
     *,
@@ -73,22 +120,24 @@ def make_backbone(
     which images count in the batch statistics, None: all.
 
     Args:
-        name: a key of `BACKBONES`.
-        width: multiplies every width, for small models.
-        one_block: one block per stage, for small models.
-        drop_path: stochastic depth of the last residual block; the rate grows linearly from 0.
-        padding: flavour of `dfjax.ops.padding`; `auto`: the architecture's own.
-        compute: dtype and lowering.
-        module_name: name of the module, the first part of its parameters' paths.
+        name: Key of `BACKBONES`, or an import path.
+        width: Factor of every width, for small models.
+        one_block: Whether there is one block per stage, for small models.
+        drop_path: Stochastic depth of the last residual block; the rate grows linearly from 0.
+        padding: Flavour of `dfjax.ops.padding`; `auto`: the architecture's own.
+        compute: Dtype and lowering.
+        module_name: Name of the module, the first part of its parameters' paths.
 
     Raises:
-        UsageError: an unknown name, or a padding that this architecture does not exist in.
+        UsageError: An unknown name, a class that is no backbone, or a padding that this
+            architecture does not exist in.
     """
-    return find_backbone(name, padding).make(
+    backbone = find_backbone(name, padding)
+    return backbone.make(
         width=width,
         one_block=one_block,
         drop_path=drop_path,
-        padding=BACKBONES[name].paddings[0] if padding == "auto" else padding,
+        padding=backbone.paddings[0] if padding == AUTO else padding,
         compute=compute,
         name=module_name,
     )
@@ -98,21 +147,29 @@ def backbone_channels(name: str, width: float = 1.0) -> int:
     """Returns the channels of the last map of `name`: 1792 for `b4`, 512 for `resnet18`.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: The name is unknown, or its class is no backbone.
     """
     return find_backbone(name).channels(width)
 
 
 def find_backbone(name: str, padding: str = "auto") -> Backbone:
-    """Returns the entry `name` of `BACKBONES`, for checking a model's options before it is built.
+    """Returns the entry of a backbone, for checking a model's options before it is built.
+
+    Args:
+        name: Key of `BACKBONES`, or an import path.
+        padding: Flavour of `dfjax.ops.padding`, or `auto`.
 
     Raises:
-        UsageError: an unknown name, or a padding that this architecture does not exist in.
+        UsageError: An unknown name, a class that is no backbone, or a padding that this
+            architecture does not exist in.
     """
-    if name not in BACKBONES:
+    if is_import_path(name):
+        backbone = _custom(name)
+    elif name in BACKBONES:
+        backbone = BACKBONES[name]
+    else:
         raise unknown("backbone", name, BACKBONES)
-    backbone = BACKBONES[name]
-    if padding not in ("auto", *backbone.paddings):
-        valid = ", ".join(("auto", *backbone.paddings))
+    if padding not in (AUTO, *backbone.paddings):
+        valid = ", ".join((AUTO, *backbone.paddings))
         raise UsageError(f"{name} has no padding {padding!r}; valid: {valid}")
     return backbone

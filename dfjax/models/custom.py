@@ -22,13 +22,13 @@ What else belongs to a model has defaults, which static methods and attributes o
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 from flax import linen as nn
 
 from dfjax.errors import UsageError
 from dfjax.files import as_tuple
-from dfjax.import_paths import find, register
+from dfjax.import_paths import find
 from dfjax.models.entry import Entry
 from dfjax.models.layouts import lay_out_parts
 from dfjax.models.options import FRAMEWORK_FIELDS, default_options, is_plain
@@ -42,17 +42,10 @@ HOOKS = {
 }
 """Attributes of a class, and the fields of `Entry` that they fill."""
 
-
-class Custom(NamedTuple):
-    """A module object as a config names it.
-
-    Attributes:
-        name: Import path of its class.
-        options: Its fields.
-    """
-
-    name: str
-    options: dict[str, Any]
+MODEL_CONTRACT = (
+    "a model is one whose __call__(self, inputs, *, train) returns logits, or logits and a dict "
+    "of outputs"
+)
 
 
 def make_entry(path: str) -> Entry:
@@ -61,12 +54,7 @@ def make_entry(path: str) -> Entry:
     Raises:
         UsageError: Its module is not imported, or it is no Linen class.
     """
-    module = find(path)
-    if not (isinstance(module, type) and issubclass(module, nn.Module)):
-        raise UsageError(
-            f"{path} is no subclass of flax.linen.Module; a model is one whose "
-            "__call__(self, inputs, *, train) returns logits, or logits and a dict of outputs"
-        )
+    module = find_module(path, MODEL_CONTRACT)
     fields = {field.name for field in dataclasses.fields(module)}
     given = {
         field: getattr(module, hook)
@@ -76,11 +64,24 @@ def make_entry(path: str) -> Entry:
     return Entry(module, **({"layout": lay_out_parts} | given))
 
 
-def register_custom(module: nn.Module) -> Custom:
-    """Registers the class of a module object, and returns what a config says of the object.
+def find_module(path: str, contract: str) -> type[nn.Module]:
+    """Returns the Linen class that `path` names.
 
-    The class is found under its import path by this process from now on, also where it is defined
-    in a notebook or in a function. Another process has to import the path.
+    Args:
+        path: Import path.
+        contract: What is expected of the class, for the message.
+
+    Raises:
+        UsageError: Its module is not imported, or it is no Linen class.
+    """
+    module = find(path)
+    if not (isinstance(module, type) and issubclass(module, nn.Module)):
+        raise UsageError(f"{path} is no subclass of flax.linen.Module; {contract}")
+    return module
+
+
+def read_options(module: nn.Module) -> dict[str, Any]:
+    """Returns the options of a module object, as a config records them.
 
     Raises:
         UsageError: A field holds what a config cannot: only None, bools, numbers, texts and tuples
@@ -99,4 +100,4 @@ def register_custom(module: nn.Module) -> Custom:
                 f"{type(module).__name__}.{field.name} is {value!r}, which a config cannot record: "
                 "make it the default of the class, or give the field a plain value"
             )
-    return Custom(register(type(module)), options)
+    return options

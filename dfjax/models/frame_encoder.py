@@ -19,7 +19,7 @@ def encode_frames(
     """Returns maps of every frame by the names of the backbone's endpoints: `top` and others.
 
     Args:
-        network: `network(images, mask, *, train) -> {endpoint: maps}`.
+        network: `network(images, mask, *, train) -> {endpoint: maps}`, or the last maps alone.
         clip: normalised frames.
         mask: frames that are there; what the others hold changes nothing, statistics included.
         train: mode of the network.
@@ -37,8 +37,9 @@ def encode_frames(
     return {name: maps.reshape(b, t, *maps.shape[1:]) for name, maps in chosen.items()}
 
 
-def _last_of_sizes(maps: Mapping[str, Array], levels: int) -> dict[str, Array]:
+def _last_of_sizes(maps: Mapping[str, Array] | Array, levels: int) -> dict[str, Array]:
     """The last map of each of the last `levels` sizes, the smallest first."""
+    maps = maps if isinstance(maps, Mapping) else {"top": maps}
     found: dict[str, Array] = {}
     for name in reversed(list(maps)):
         if maps[name].shape[1] not in {kept.shape[1] for kept in found.values()}:

@@ -63,12 +63,13 @@ def build_backbone(
     )
 
     def init(rng: Key[Array, ""], images: Float[Array, "n s s 3"]) -> Variables:
-        variables = one_draw(functools.partial(module.init, train=False), rng, images)
+        variables = one_draw(functools.partial(module.init, train=False), rng, images, None)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def apply(variables: Variables, images: Float[Array, "n s s 3"]) -> Float[Array, "n D"]:
-        maps: Any = module.apply(variables, images, train=False)
-        return jnp.mean(maps["top"].astype(jnp.float32), axis=(1, 2))
+        maps: Any = module.apply(variables, images, None, train=False)
+        top = maps["top"] if isinstance(maps, Mapping) else maps
+        return jnp.mean(top.astype(jnp.float32), axis=(1, 2))
 
     return FeatureFns(init, apply)
 

@@ -69,7 +69,7 @@ def lay_out_two_stream(options: Options, summary: Summary) -> list[Block]:
     streams = [
         [
             Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
-            _part(summary, name, _network(name), "backbone"),
+            _part(summary, name.rpartition(":")[2], _network(name), "backbone"),
             *_conv_lstms(summary, "conv_lstm"),
         ]
     ]
@@ -181,7 +181,8 @@ def _part(summary: Summary, key: str, title: str, kind: str) -> Box:
 
 
 def _network(backbone: str) -> str:
-    """The name of a backbone as its authors write it."""
+    """The name of a backbone as its authors write it, of an import path that of the class."""
+    backbone = backbone.rpartition(":")[2]
     if re.fullmatch("b[0-7]", backbone):
         return f"EfficientNet-{backbone.upper()}"
     return {"v2s": "EfficientNetV2-S", "xception": "Xception"}.get(

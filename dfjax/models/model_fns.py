@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 
 from dfjax.errors import UsageError
 from dfjax.models.initializers import one_draw
+from dfjax.models.layers import Compute
 from dfjax.models.options import instantiate
 from dfjax.models.registry import find_entry, full_options
 from dfjax.ops.lowering import resolve
@@ -80,7 +81,7 @@ def make_module(
         UsageError: An unknown name, option or lowering, or options that contradict each other.
     """
     merged = full_options(name, options)
-    return instantiate(find_entry(name).module, merged, dtype, resolve(lowering))
+    return instantiate(find_entry(name).module, merged, Compute(dtype, resolve(lowering)))
 
 
 def _read(name: str, result: Any) -> tuple[Logits, dict[str, Array]]:

@@ -4,11 +4,9 @@ import dataclasses
 from typing import Any
 
 from flax import linen as nn
-from jax.typing import DTypeLike
 
 from dfjax.files import as_tuple
 from dfjax.models.layers import Compute
-from dfjax.ops.lowering import Lowering
 
 FRAMEWORK_FIELDS = ("parent", "name", "compute", "dtype", "lowering")
 """Fields that are no options: Linen's own, and those that `config.precision` and `config.lowering`
@@ -47,13 +45,17 @@ def default_options(module: type[nn.Module]) -> dict[str, Any]:
     return options
 
 
-def instantiate(
-    module: type[nn.Module], options: dict[str, Any], dtype: DTypeLike, lowering: Lowering
-) -> nn.Module:
-    """Returns a Linen module with its options, and with dtype and lowering where it has a field."""
-    settings = {"compute": Compute(dtype, lowering), "dtype": dtype, "lowering": lowering}
+def instantiate(module: type[nn.Module], fields: dict[str, Any], compute: Compute) -> nn.Module:
+    """Returns a Linen module with these fields, and with dtype and lowering where it has a field.
+
+    Args:
+        module: Linen class.
+        fields: Values of its fields.
+        compute: Dtype and lowering, for fields called `compute`, `dtype` or `lowering`.
+    """
+    settings = {"compute": compute, "dtype": compute.dtype, "lowering": compute.lowering}
     names = {field.name for field in dataclasses.fields(module)}
-    return module(**options, **{key: settings[key] for key in settings.keys() & names})
+    return module(**fields, **{key: settings[key] for key in settings.keys() & names})
 
 
 def is_plain(value: Any) -> bool:

@@ -1,14 +1,15 @@
 """`MODELS`: every model by name, and what its entry says for given options."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from dfjax.errors import UsageError, unknown
 from dfjax.files import as_tuple
-from dfjax.import_paths import is_import_path
+from dfjax.import_paths import is_import_path, register
 from dfjax.models import (
     clip_detector,
     clip_options,
@@ -80,6 +81,34 @@ def find_entry(name: str) -> Entry:
         own = "; an import path such as my_package.detectors:MyDetector names a model of your own"
         raise UsageError(str(unknown("model", name, MODELS)).removesuffix(".") + own)
     return MODELS[name]
+
+
+class Named(NamedTuple):
+    """A module object as a config names it.
+
+    Attributes:
+        name: Key of `MODELS`, or the import path of its class.
+        options: Its fields.
+    """
+
+    name: str
+    options: dict[str, Any]
+
+
+def register_custom(module: nn.Module) -> Named:
+    """Registers the class of a module object, and returns the name and options for a config.
+
+    From now on this process finds the class under its import path, also when it is defined in a
+    notebook or in a function. Another process has to import it first.
+
+    Raises:
+        UsageError: A field has a value that a config cannot record.
+    """
+    options = custom.read_options(module)
+    for name, entry in MODELS.items():
+        if type(module) is entry.module:
+            return Named(name, options)
+    return Named(register(type(module)), options)
 
 
 def full_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class TwoStream(nn.Module):
     """Clip detector: frames and flow → ConvLSTM each → temporal attention → one logit per clip.
 
     Attributes:
-        backbone: of the frames, a key of `BACKBONES`; the part is called like it.
+        backbone: of the frames, a key of `BACKBONES` or an import path; the part is called like it.
         flow: the stream of optical flow; False: frames only.
         width: multiplies every width, for small models.
         one_block: one block per stage of the backbone.
@@ -71,7 +71,7 @@ class TwoStream(nn.Module):
             drop_path=self.drop_path,
             padding=self.padding,
             compute=self.compute,
-            module_name=self.backbone,
+            module_name=self.backbone.rpartition(":")[2],
         )
         maps = encode_frames(network, inputs["rgb"], mask, train=train, remat=self.remat)["top"]
         x = self._recur(maps, mask, "conv_lstm")
