@@ -1,19 +1,58 @@
-"""From frames and clips to one score per video: the ways the field does it, each by its name.
+"""From frames and clips to one score per video: the aggregations of the field, each by its name.
 
 A video is a (dataset, video_id), never the name of a folder: FaceForensics++ has a `000_003` under
 every manipulation, and pooling them turns a video AUC of 0.80 into 0.87.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 
 from dfjax.errors import unknown
 
 VIDEO = ["dataset", "video_id"]
 KEY = [*VIDEO, "unit", "position", "face"]
 UNITS = ("video", "clip", "frame")  # coarsest first: a video's own score outranks its frames'
+
+Values = Float[np.ndarray, "V"]
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """A predictions table prepared for metrics.
+
+    Attributes:
+        rows: Rows that count (`clean`).
+        video: For each of `rows`, the position of its video in `videos`.
+        videos: One row per video, sorted: `dataset video_id label method fake_prob`, the latter
+            being the mean, and `fake_prob_HOW` for every other entry of `AGGREGATIONS`.
+    """
+
+    rows: pd.DataFrame
+    video: Int[np.ndarray, "N"]
+    videos: pd.DataFrame
+
+
+class SortedRows(NamedTuple):
+    """Rows of the coarsest unit of each video, sorted by video, position and face.
+
+    Sorted, so that no result depends on the order of rows, not even in its last digit.
+
+    Attributes:
+        place: Positions of these rows in the table that they come from.
+        video: Number of each row's video, ascending.
+        position: Frame index or clip start of each row.
+        probs: P(fake) of each row.
+    """
+
+    place: Int[np.ndarray, "N"]
+    video: Int[np.ndarray, "N"]
+    position: Int[np.ndarray, "N"]
+    probs: Float[np.ndarray, "N"]
 
 
 def clean(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -22,76 +61,117 @@ def clean(predictions: pd.DataFrame) -> pd.DataFrame:
     return finite.drop_duplicates(KEY, keep="first")
 
 
+def score_videos(predictions: pd.DataFrame) -> VideoScores:
+    """Returns the scores of all videos of a table, in every aggregation."""
+    rows = clean(predictions)
+    video, videos = number_videos(rows)
+    ordered = _sort(rows, video)
+    videos = _describe(videos, rows, ordered)
+    for how, function in AGGREGATIONS.items():
+        videos["fake_prob" if how == "mean" else f"fake_prob_{how}"] = function(ordered)
+    return VideoScores(rows, video, videos)
+
+
 def aggregate(predictions: pd.DataFrame, how: str = "mean") -> pd.DataFrame:
     """Returns one row per video: `dataset video_id label method fake_prob`, sorted.
 
-    Where a video has rows of several units, its coarsest unit alone counts.
+    Where a video has rows of several units, only its coarsest unit counts.
 
     Args:
-        predictions: a cleaned table (`clean`).
-        how: an entry of `AGGREGATIONS`.
+        predictions: A cleaned table (`clean`).
+        how: Name of an aggregation, an entry of `AGGREGATIONS`.
 
     Raises:
-        UsageError: unknown `how`.
+        UsageError: Unknown `how`.
     """
     if how not in AGGREGATIONS:
         raise unknown("aggregation", how, AGGREGATIONS)
-    rows = coarsest(predictions)
-    videos = rows.groupby(VIDEO, sort=True)
-    table = videos[["label", "method"]].first()
-    table["fake_prob"] = AGGREGATIONS[how](rows)
-    return table.reset_index()
+    video, videos = number_videos(predictions)
+    ordered = _sort(predictions, video)
+    return _describe(videos, predictions, ordered).assign(fake_prob=AGGREGATIONS[how](ordered))
 
 
 def coarsest(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of each video's coarsest unit, in the order of their keys.
-
-    Sorted, so that no result depends on the order of rows, not even in its last digit.
-    """
-    rank = predictions["unit"].map({unit: i for i, unit in enumerate(UNITS)})
-    lowest = rank.groupby([predictions[name] for name in VIDEO]).transform("min")
-    return predictions[rank == lowest].sort_values(KEY)
+    """Returns the rows of each video's coarsest unit, sorted by their keys."""
+    video, _ = number_videos(predictions)
+    return predictions.iloc[_sort(predictions, video).place]
 
 
-def _mean(rows: pd.DataFrame) -> pd.Series:
-    return rows.groupby(VIDEO)["fake_prob"].mean()
+def number_videos(table: pd.DataFrame) -> tuple[Int[np.ndarray, "N"], pd.DataFrame]:
+    """Returns the number of each row's video, and `dataset video_id` by number, sorted."""
+    dataset, datasets = pd.factorize(table["dataset"], sort=True)
+    name, names = pd.factorize(table["video_id"], sort=True)
+    pairs, video = np.unique(dataset * max(len(names), 1) + name, return_inverse=True)
+    columns = {"dataset": datasets, "video_id": names}
+    places = np.divmod(pairs, max(len(names), 1))
+    return video, pd.DataFrame({k: values[at] for (k, values), at in zip(columns.items(), places)})
 
 
-def _median(rows: pd.DataFrame) -> pd.Series:
-    return rows.groupby(VIDEO)["fake_prob"].median()
+def _sort(table: pd.DataFrame, video: Int[np.ndarray, "N"]) -> SortedRows:
+    rank = table["unit"].map({unit: i for i, unit in enumerate(UNITS)}).to_numpy(np.int64)
+    lowest = np.full(video.max(initial=-1) + 1, len(UNITS))
+    np.minimum.at(lowest, video, rank)
+    kept = np.flatnonzero(rank == lowest[video])
+    position, face = (table[name].to_numpy(np.int64)[kept] for name in ("position", "face"))
+    order = np.lexsort((face, position, video[kept]))
+    place = kept[order]
+    return SortedRows(place, video[place], position[order], table["fake_prob"].to_numpy()[place])
 
 
-def _max(rows: pd.DataFrame) -> pd.Series:
-    return rows.groupby(VIDEO)["fake_prob"].max()
+def _describe(videos: pd.DataFrame, rows: pd.DataFrame, ordered: SortedRows) -> pd.DataFrame:
+    """The videos with label and method, those of their first row."""
+    first = rows[["label", "method"]].iloc[ordered.place[_starts(ordered.video)]]
+    return videos.assign(label=first["label"].to_numpy(), method=first["method"].to_numpy())
 
 
-def _face_max(rows: pd.DataFrame) -> pd.Series:
+def _starts(*columns: Int[np.ndarray, "N"]) -> Int[np.ndarray, "G"]:
+    """Positions at which a new combination of sorted columns begins."""
+    new = np.zeros(len(columns[0]), bool)
+    new[:1] = True
+    for column in columns:
+        new[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(new)
+
+
+def _mean(rows: SortedRows) -> Values:
+    return pd.Series(rows.probs).groupby(rows.video).mean().to_numpy()
+
+
+def _median(rows: SortedRows) -> Values:
+    return pd.Series(rows.probs).groupby(rows.video).median().to_numpy()
+
+
+def _max(rows: SortedRows) -> Values:
+    return pd.Series(rows.probs).groupby(rows.video).max().to_numpy()
+
+
+def _face_max(rows: SortedRows) -> Values:
     """Most suspicious face of each frame, then the mean over frames (Shiohara & Yamasaki 2022)."""
-    frames = rows.groupby([*VIDEO, "position"])["fake_prob"].max()
-    return frames.groupby(VIDEO).mean()
+    starts = _starts(rows.video, rows.position)
+    frames = np.maximum.reduceat(rows.probs, starts) if len(starts) else rows.probs
+    return pd.Series(frames).groupby(rows.video[starts]).mean().to_numpy()
 
 
-def _confident(rows: pd.DataFrame) -> pd.Series:
-    """The strategy of the DFDC challenge's winner (Seferbekov 2020): trust a confident minority."""
-    return rows.groupby(VIDEO)["fake_prob"].agg(confident_score)
+def _confident(rows: SortedRows) -> Values:
+    """Mean of the confident fakes, or of the confident reals, or of everything.
 
-
-def confident_score(probs: pd.Series) -> float:
-    """Returns the mean of the confident fakes, or of the confident reals, or of everything.
-
-    Fakes (above 0.8) decide when they are more than 11 and more than 1 in 2.5; reals (below 0.2)
-    when they are more than 9 in 10.
+    The strategy of the winner of the DFDC challenge (Seferbekov 2020), which trusts a confident
+    minority: fakes (above 0.8) decide when they are more than 11 and more than 1 in 2.5; reals
+    (below 0.2) when they are more than 9 in 10.
     """
-    values = probs.to_numpy()
-    fakes, reals = values[values > 0.8], values[values < 0.2]
-    if len(fakes) > len(values) / 2.5 and len(fakes) > 11:
-        return float(fakes.mean())
-    if len(reals) > 0.9 * len(values):
-        return float(reals.mean())
-    return float(values.mean())
+    videos = pd.Series(rows.probs).groupby(rows.video)
+    n = videos.size()
+    means = videos.mean()
+    chosen = []
+    for confident in (rows.probs < 0.2, rows.probs > 0.8):
+        some = pd.Series(rows.probs[confident]).groupby(rows.video[confident])
+        chosen.append((some.size().reindex(n.index, fill_value=0), some.mean().reindex(n.index)))
+    (reals, of_reals), (fakes, of_fakes) = chosen
+    means = of_reals.where(reals > 0.9 * n, means)
+    return of_fakes.where((fakes > n / 2.5) & (fakes > 11), means).to_numpy()
 
 
-AGGREGATIONS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+AGGREGATIONS: dict[str, Callable[[SortedRows], Values]] = {
     "mean": _mean,
     "median": _median,
     "max": _max,

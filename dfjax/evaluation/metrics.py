@@ -7,18 +7,24 @@ rows; variants that published tables use have their own names. A metric that the
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from dfjax.evaluation import statistics
-from dfjax.evaluation.aggregation import AGGREGATIONS, aggregate, clean
+from dfjax.evaluation.aggregation import AGGREGATIONS, VideoScores, score_videos
+from dfjax.evaluation.bootstrap import Tables, compute_intervals, draw_statistics
 
 Value = float | list[float] | None
 Metrics = dict[str, Value]
+Key = TypeVar("Key", bound=Hashable)
 
 RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percentiles
 FPR_LIMITS = {"tpr_at_fpr_01": 0.01, "tpr_at_fpr_10": 0.10}
+VARIANTS = [how for how in AGGREGATIONS if how != "mean"]
 
 
 def compute(predictions: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> Metrics:
@@ -27,56 +33,61 @@ def compute(predictions: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int 
     Rows without a finite score, and repeated keys after their first row, do not count.
 
     Args:
-        predictions: a table with the columns of CONTRACTS.
-        resamples: bootstrap resamples of videos for the 95 % intervals; 0: no intervals.
-        seed: of the resampling.
+        predictions: A table with the columns of CONTRACTS.
+        resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
+        seed: Seed of the resampling.
     """
-    rows = clean(predictions)
-    videos = aggregate(rows)
-    metrics: Metrics = {
-        "frame_auc": _auc(rows[rows["unit"] == "frame"]),
-        "clip_auc": _auc(rows[rows["unit"] == "clip"]),
-    }
-    scores, labels = _arrays(videos)
-    if not len(scores):
-        return metrics | dict.fromkeys(_video_names())
-    ones = np.ones((1, len(scores)))
-    figures = statistics.compute_statistics(scores, labels, ones)
-    metrics |= {name: _number(values[0]) for name, values in figures.items()}
-    metrics |= _variants(rows, videos)
-    if resamples:
-        metrics |= compute_intervals(scores, labels, resamples=resamples, seed=seed)
-    return metrics
+    scores = score_videos(predictions)
+    everything = np.ones(len(scores.videos), bool)
+    return compute_tables(scores, {"all": everything}, resamples=resamples, seed=seed)["all"]
 
 
-def compute_intervals(
-    scores: statistics.Scores, labels: statistics.LabelArray, *, resamples: int, seed: int
-) -> Metrics:
-    """Returns `NAME_ci: [low, high]`, 95 % percentile intervals over resamples of videos.
+def compute_tables(
+    scores: VideoScores,
+    tables: Mapping[Key, Bool[np.ndarray, "V"]],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[Key, Metrics]:
+    """Returns the metrics of several tables cut from the same videos, by the tables' names.
 
-    A resample in which a metric is undefined is left out; a metric undefined in all has None.
+    All tables are resampled together: see `bootstrap`.
+
+    Args:
+        scores: The videos.
+        tables: For each table, which of `scores.videos` belong to it.
+        resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
+        seed: Seed of the resampling.
     """
-    drawn = [
-        statistics.compute_statistics(scores, labels, counts)
-        for counts in statistics.resample(len(scores), resamples, seed=seed)
-    ]
-    intervals: Metrics = {}
-    for name in drawn[0]:
-        values = np.concatenate([part[name] for part in drawn])
-        values = values[np.isfinite(values)]
-        intervals[f"{name}_ci"] = (
-            [float(v) for v in np.percentile(values, INTERVAL)] if len(values) else None
-        )
-    return intervals
+    videos, masks = scores.videos, list(tables.values())
+    labels = videos["label"].to_numpy(np.int64)
+    cut = Tables(videos["fake_prob"].to_numpy(), labels, masks)
+    found: list[Metrics] = [{} for _ in masks]
+    for unit in ("frame", "clip"):
+        for metrics, auc in zip(found, _unit_aucs(scores, masks, unit)):
+            metrics[f"{unit}_auc"] = auc
+    for metrics, table in zip(found, cut.weigh()):
+        metrics |= _numbers(statistics.compute_statistics(table)) | _numbers(_variants(table))
+    for how in VARIANTS:
+        aggregated = Tables(videos[f"fake_prob_{how}"].to_numpy(), labels, masks)
+        for metrics, table in zip(found, aggregated.weigh()):
+            metrics[f"video_auc_{how}"] = _auc(table)
+    if resamples and len(videos):
+        clusters = np.arange(len(videos))
+        drawn = draw_statistics(cut, clusters, resamples=resamples, seed=seed)
+        for metrics, values in zip(found, drawn):
+            metrics |= compute_intervals(values)
+    return dict(zip(tables, found))
 
 
 def roc(videos: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns (false-positive rates, true-positive rates) of one row per video; None: one class."""
-    scores, labels = _arrays(videos)
+    labels = videos["label"].to_numpy(np.int64)
     if len(np.unique(labels)) < 2:
         return None
-    ones = np.ones((1, len(scores)))
-    fpr, tpr = statistics.RankCounts(scores, labels, ones).rates()
+    fpr, tpr = statistics.rates(
+        statistics.split_classes(videos["fake_prob"].to_numpy(np.float64), labels)
+    )
     return fpr[0], tpr[0]
 
 
@@ -91,40 +102,34 @@ def macro_mean(tables: list[Metrics]) -> Metrics:
     return means
 
 
-def _variants(rows: pd.DataFrame, videos: pd.DataFrame) -> Metrics:
+def _unit_aucs(
+    scores: VideoScores, masks: list[Bool[np.ndarray, "V"]], unit: str
+) -> list[float | None]:
+    """AUC of each table over its rows of one unit, not aggregated to videos."""
+    chosen = (scores.rows["unit"] == unit).to_numpy(bool)
+    if not chosen.any():
+        return [None] * len(masks)
+    rows, video = scores.rows[chosen], scores.video[chosen]
+    labels = rows["label"].to_numpy(np.int64)
+    tables = Tables(rows["fake_prob"].to_numpy(np.float64), labels, [mask[video] for mask in masks])
+    return [_auc(table) for table in tables.weigh()]
+
+
+def _variants(table: statistics.Classes) -> dict[str, statistics.Figures]:
     """Other conventions of published tables, each under the name of its convention."""
-    scores, labels = _arrays(videos)
-    ones = np.ones((1, len(scores)))
-    ranks = statistics.RankCounts(scores, labels, ones)
-    reals_first = statistics.RankCounts(-scores, 1 - labels, ones)
-    both = statistics.average_precision(ranks) + statistics.average_precision(reals_first)
-    variants: Metrics = {"eer_nearest": _number(statistics.eer_nearest(ranks)[0])}
-    variants["map_ovr"] = _number(both[0] / 2)
-    for name, limit in FPR_LIMITS.items():
-        variants[name] = _number(statistics.tpr_at_fpr(ranks, limit)[0])
-    for how in AGGREGATIONS:
-        if how != "mean":
-            variants[f"video_auc_{how}"] = _auc(aggregate(rows, how))
-    return variants
+    curve = statistics.RocSteps(table)
+    of_reals = statistics.RocSteps(table.swap())  # reals are found by low scores
+    both = statistics.average_precision(curve) + statistics.average_precision(of_reals)
+    limits = {name: statistics.tpr_at_fpr(curve, limit) for name, limit in FPR_LIMITS.items()}
+    return {"eer_nearest": statistics.eer_nearest(table), "map_ovr": both / 2, **limits}
 
 
-def _video_names() -> list[str]:
-    one = statistics.compute_statistics(np.zeros(1), np.zeros(1, int), np.ones((1, 1)))
-    return [*one, "eer_nearest", "map_ovr", *FPR_LIMITS] + [
-        f"video_auc_{how}" for how in AGGREGATIONS if how != "mean"
-    ]
+def _auc(table: statistics.Classes) -> float | None:
+    return _number(statistics.auc(statistics.RocSteps(table))[0])
 
 
-def _auc(rows: pd.DataFrame) -> float | None:
-    scores, labels = _arrays(rows)
-    if not len(scores):
-        return None
-    ones = np.ones((1, len(scores)))
-    return _number(statistics.auc(statistics.RankCounts(scores, labels, ones))[0])
-
-
-def _arrays(table: pd.DataFrame) -> tuple[statistics.Scores, statistics.LabelArray]:
-    return table["fake_prob"].to_numpy(np.float64), table["label"].to_numpy(np.int64)
+def _numbers(figures: dict[str, statistics.Figures]) -> Metrics:
+    return {name: _number(values[0]) for name, values in figures.items()}
 
 
 def _number(value: float) -> float | None:

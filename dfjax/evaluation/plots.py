@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dfjax.errors import InputError
-from dfjax.evaluation.aggregation import aggregate, clean
 from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, OTHERS, QUIET, REAL_COLOUR, figure
 from dfjax.evaluation.metrics import Metrics, roc
 
 
 def plot_roc(
-    predictions: pd.DataFrame,
+    videos: pd.DataFrame,
     metrics: Metrics,
     path: str | os.PathLike[str],
     *,
@@ -28,13 +27,12 @@ def plot_roc(
     """Draws the video-level ROC curve and a histogram of video scores side by side.
 
     Args:
-        predictions: the rows that `metrics` were computed from.
-        metrics: gives AUC, its interval and the EER.
-        path: the PNG file.
-        unseen: tables of manipulations never trained on, by method, each with its own thin curve.
-        title: of the picture, for example `dual_stream · test · synthetic data`.
+        videos: One row per video, those that `metrics` were computed from.
+        metrics: Metrics that give the AUC, its interval and the EER.
+        path: The PNG file.
+        unseen: Videos of manipulations never trained on, by method; each has its own thin curve.
+        title: Title of the picture, for example `dual_stream · test · synthetic data`.
     """
-    videos = aggregate(clean(predictions))
     with figure(path, 2, size=(10.0, 4.6)) as (drawn, axes):
         _draw_roc(axes[0], videos, metrics, unseen or {})
         _draw_scores(axes[1], videos)
@@ -56,7 +54,7 @@ def _draw_roc(
     if isinstance(eer, float):
         axes.plot([eer], [1 - eer], "o", color=INK, ms=6, zorder=3, label=f"EER {eer:.3f}")
     for colour, (method, rows) in zip(OTHERS, unseen.items()):
-        of_method = roc(aggregate(clean(rows)))
+        of_method = roc(rows)
         if of_method is not None:
             area = float(np.trapezoid(of_method[1], of_method[0]))
             axes.plot(*of_method, color=colour, lw=1.4, label=f"unseen: {method} {area:.3f}")

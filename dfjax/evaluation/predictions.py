@@ -150,12 +150,12 @@ def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> lis
 
 
 def _labels(column: pd.Series, name: str) -> pd.Series:
-    words = column.astype(str).str.strip().str.lower()
-    labels = words.map(LABEL_WORDS)
-    if labels.isna().any():
-        wrong = sorted({str(value) for value in column[labels.isna()]})[:3]
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    labels = [LABEL_WORDS.get(str(value).strip().lower()) for value in values]
+    wrong = sorted(str(value) for value, label in zip(values, labels) if label is None)[:3]
+    if wrong:
         raise UsageError(f"{name}: label must be 0 (real) or 1 (fake), not {', '.join(wrong)}")
-    return labels.astype("int8")
+    return pd.Series(np.array(labels, np.int8)[codes], column.index)
 
 
 def _fill_scores(table: pd.DataFrame, name: str) -> None:
@@ -230,10 +230,10 @@ def _take_unit(table: pd.DataFrame, name: str) -> None:
         else:
             # One row each is a score of the video; several are taken for frames.
             table["unit"] = "frame" if table.duplicated(VIDEO).any() else "video"
-    table["unit"] = table["unit"].astype("object")
-    wrong = sorted(set(table["unit"].astype(str)) - set(UNITS))
+    wrong = sorted({str(unit) for unit in table["unit"].unique()} - set(UNITS))
     if wrong:
         raise UsageError(f"{name}: unit must be one of {', '.join(UNITS)}, not {wrong[0]}")
+    table["unit"] = table["unit"].astype("object")
 
 
 def _check_labels_agree(predictions: pd.DataFrame) -> None:

@@ -12,7 +12,8 @@ import pandas as pd
 from dfjax import FAKE, REAL
 from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
-from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
+from dfjax.evaluation.aggregation import VideoScores, score_videos
+from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.method_guesses import measure_methods
 from dfjax.evaluation.metrics import Metrics
@@ -60,27 +61,28 @@ def make_metrics(
     `uncertainty` (`uncertainty.compute_uncertainty`).
 
     Args:
-        predictions: the table of CONTRACTS.
-        context: what else is known.
-        resamples: bootstrap resamples of videos per interval.
+        predictions: The table of CONTRACTS.
+        context: What else is known.
+        resamples: Number of bootstrap resamples for the intervals.
     """
     context = context or Context()
-    seen, unseen = split_unseen(predictions, context.heldout_methods)
-    overall = metrics.compute(seen, resamples=resamples)
-    by_method = _compute_each(split_methods(seen), resamples)
+    scores = score_videos(predictions)
+    cuts = cut_tables(predictions, scores.videos, context.heldout_methods)
+    measured = metrics.compute_tables(scores, cuts, resamples=resamples)
+    by_method = take_section(measured, "by_method")
+    seen = predictions[~find_heldout(predictions, context.heldout_methods)]
     uncertainty = compute_uncertainty(seen)
     methods = measure_methods(seen)
-    datasets = {str(name): rows for name, rows in seen.groupby("dataset")}
     return {
-        "overall": overall,
-        "by_dataset": _compute_each(datasets, resamples),
+        "overall": measured[OVERALL],
+        "by_dataset": take_section(measured, "by_dataset"),
         "by_method": by_method,
         "macro": metrics.macro_mean(list(by_method.values())),
-        "unseen_methods": _compute_each(split_methods(unseen), resamples),
+        "unseen_methods": take_section(measured, "unseen_methods"),
         **({"uncertainty": uncertainty} if uncertainty else {}),
         **({"guessed_methods": methods} if methods else {}),
-        "flags": find_flags(predictions, seen, overall, context),
-        "n": count(predictions, context.unreadable),
+        "flags": find_flags(predictions, scores.videos[cuts[OVERALL]], measured[OVERALL], context),
+        "n": count(scores, context.unreadable),
         "frames_per_video": _count_frames(predictions, context.index),
         "protocol": _protocol(context, resamples),
         "split": context.split or "+".join(sorted(set(predictions["split"]))),
@@ -89,43 +91,23 @@ def make_metrics(
     }
 
 
-def split_unseen(
-    predictions: pd.DataFrame, heldout_methods: Sequence[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Returns (the rows without held-out manipulations, those manipulations and all reals)."""
-    held = predictions["method"].isin(list(heldout_methods)) & (predictions["label"] == FAKE)
-    reals = predictions["label"] == REAL
-    return predictions[~held], predictions[held | reals]
-
-
-def split_methods(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Returns each manipulation's rows with all reals of its data set, by name, sorted.
-
-    A manipulation that several data sets have appears once for each, as `DATASET/METHOD`.
-    """
-    fakes = predictions[predictions["label"] == FAKE]
-    pairs = sorted(set(zip(fakes["method"], fakes["dataset"])))
-    methods = [method for method, _ in pairs]
-    tables = {}
-    for method, dataset in pairs:
-        mine = (predictions["dataset"] == dataset) & (
-            (predictions["label"] == REAL) | (predictions["method"] == method)
-        )
-        name = method if methods.count(method) == 1 else f"{dataset}/{method}"
-        tables[name] = predictions[mine]
-    return tables
-
-
 def find_flags(
-    predictions: pd.DataFrame, seen: pd.DataFrame, overall: Metrics, context: Context
+    predictions: pd.DataFrame, videos: pd.DataFrame, overall: Metrics, context: Context
 ) -> list[Flag]:
-    """Returns all flags, errors first."""
+    """Returns all flags, errors first.
+
+    Args:
+        predictions: The table as read.
+        videos: The videos that `overall` was computed from, one row each.
+        overall: Their metrics.
+        context: What else is known.
+    """
     index = context.index
     if index is not None:
         index = index[index["video_id"].isin(predictions["video_id"])]
     evidence = flags.Evidence(
         predictions=predictions,
-        videos=aggregate(clean(seen)),
+        videos=videos,
         metrics=overall,
         index=index,
         train_index=context.train_index,
@@ -136,16 +118,15 @@ def find_flags(
     return sorted(found, key=lambda flag: SEVERITIES.index(flag["severity"]))
 
 
-def count(predictions: pd.DataFrame, unreadable: int) -> dict[str, int]:
+def count(scores: VideoScores, unreadable: int) -> dict[str, int]:
     """Returns how many videos, clips and frames have a usable score, and of which class."""
-    rows = clean(predictions)
-    videos = rows.drop_duplicates(VIDEO)
+    units, labels = scores.rows["unit"], scores.videos["label"]
     return {
-        "videos": len(videos),
-        "clips": int((rows["unit"] == "clip").sum()),
-        "frames": int((rows["unit"] == "frame").sum()),
-        "real": int((videos["label"] == REAL).sum()),
-        "fake": int((videos["label"] == FAKE).sum()),
+        "videos": len(labels),
+        "clips": int((units == "clip").sum()),
+        "frames": int((units == "frame").sum()),
+        "real": int((labels == REAL).sum()),
+        "fake": int((labels == FAKE).sum()),
         "unreadable": unreadable,
     }
 
@@ -156,10 +137,6 @@ def _count_frames(predictions: pd.DataFrame, index: pd.DataFrame | None) -> dict
         return None
     index = index[index["video_id"].isin(predictions["video_id"])]
     return summarise_frames(count_frames(index), index["label"])
-
-
-def _compute_each(tables: dict[str, pd.DataFrame], resamples: int) -> dict[str, Metrics]:
-    return {name: metrics.compute(rows, resamples=resamples) for name, rows in tables.items()}
 
 
 def _protocol(context: Context, resamples: int) -> str:

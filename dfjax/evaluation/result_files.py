@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from dfjax.evaluation.aggregation import score_videos
+from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
 from dfjax.evaluation.plots import plot_roc
 from dfjax.evaluation.predictions import write_predictions
-from dfjax.evaluation.report import Context, split_methods, split_unseen
+from dfjax.evaluation.report import Context
 from dfjax.evaluation.uncertainty_plot import plot_uncertainty
 from dfjax.files import write_json
 
@@ -22,8 +24,11 @@ def write_results(
         checkpoint=result["checkpoint"] or "",
         heldout_methods=context.heldout_methods,
     )
-    seen, unseen = split_unseen(predictions, context.heldout_methods)
-    plot_roc(seen, result["overall"], out / "roc.png", unseen=split_methods(unseen), title=title)
+    videos = score_videos(predictions).videos
+    cuts = cut_tables(predictions, videos, context.heldout_methods)
+    unseen = {name: videos[cut] for name, cut in take_section(cuts, "unseen_methods").items()}
+    plot_roc(videos[cuts[OVERALL]], result["overall"], out / "roc.png", unseen=unseen, title=title)
     if "uncertainty" in result:
+        seen = predictions[~find_heldout(predictions, context.heldout_methods)]
         plot_uncertainty(seen, out / "uncertainty.png", title=title)
     write_json(out / "metrics.json", result)

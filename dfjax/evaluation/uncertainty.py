@@ -102,8 +102,8 @@ def find_errors(videos: pd.DataFrame) -> Bool[np.ndarray, "N"]:
 
 def error_auc(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
     """Returns how probably a wrong verdict is less sure than a right one; ties count one half."""
-    ones = np.ones((1, len(wrong)))
-    return float(statistics.auc(statistics.RankCounts(uncertainty, wrong.astype(int), ones))[0])
+    table = statistics.split_classes(uncertainty, wrong.astype(int))
+    return float(statistics.auc(statistics.RocSteps(table))[0])
 
 
 def risk_coverage(

@@ -8,7 +8,6 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions
 from dfjax.evaluation.report import Context, make_metrics
 from dfjax.evaluation.report_view import Report
-from dfjax.evaluation.result_files import write_results
 
 
 def evaluate_tables(
@@ -47,5 +46,7 @@ def evaluate_tables(
     )
     result = make_metrics(predictions, context)
     if out:
+        from dfjax.evaluation.result_files import write_results  # matplotlib takes a second
+
         write_results(out, predictions, result, context, title="")
     return Report(result, predictions, out)

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from dfjax.evaluation import metrics
-from dfjax.evaluation.report import Context, make_metrics, split_methods, split_unseen
+from dfjax.evaluation.aggregation import score_videos
+from dfjax.evaluation.cuts import cut_tables
+from dfjax.evaluation.report import Context, make_metrics
 from dfjax.files import finite
 
 
@@ -51,8 +53,8 @@ def test_manipulations_held_back_are_reported_apart():
     got = result(heldout_methods=("NT",))
     assert set(got["unseen_methods"]) == {"NT"} and "NT" not in got["by_method"]
     assert got["unseen_methods"]["NT"]["video_auc"] == 0.0
-    rest = ROWS[ROWS["method"] != "NT"]
-    assert got["overall"] == metrics.compute(rest, resamples=20)
+    rest = metrics.compute(ROWS[ROWS["method"] != "NT"], resamples=0)
+    assert {name: got["overall"][name] for name in rest} == rest
     assert got["by_dataset"]["a"]["video_auc"] > result()["by_dataset"]["a"]["video_auc"]
     assert "NT" in got["protocol"]
 
@@ -76,10 +78,19 @@ def test_counts_and_names():
     assert json.loads(json.dumps(finite(got), allow_nan=False)) == got
 
 
+def test_overall_is_what_compute_gives():
+    assert result()["overall"] == metrics.compute(ROWS, resamples=20)
+
+
 def test_a_real_video_is_never_held_back():
-    seen, unseen = split_unseen(ROWS, ["real"])
-    assert len(seen) == len(ROWS) and set(unseen["label"]) == {0}
-    assert split_methods(unseen) == {}
+    cuts = cut_tables(ROWS, score_videos(ROWS).videos, ["real"])
+    assert cuts["overall", ""].all() and not [key for key in cuts if key[0] == "unseen_methods"]
+
+
+def test_a_manipulation_without_any_score_is_not_left_out():
+    rows = ROWS.assign(fake_prob=ROWS["fake_prob"].where(ROWS["method"] != "FS"))
+    got = make_metrics(rows, resamples=5)["by_method"]
+    assert set(got) == set(result()["by_method"]) and got["FS"]["video_auc"] is None
 
 
 def test_errors_come_first_and_only_evaluated_videos_are_checked_for_leaks():

@@ -16,9 +16,16 @@ def table(seed, n=101, ties=False):
     return (np.round(scores, 1) if ties else scores), labels
 
 
-def ranks(scores, labels, weights=None):
-    weights = np.ones((1, len(scores))) if weights is None else weights
-    return st.RankCounts(scores, labels, weights)
+def curve(scores, labels):
+    return st.RocSteps(st.split_classes(scores, labels))
+
+
+def figures(scores, labels, weights=None):
+    return st.compute_statistics(st.split_classes(scores, labels, weights))
+
+
+def first(scores, labels):
+    return {name: values[0] for name, values in figures(scores, labels).items()}
 
 
 CASES = [(seed, ties) for seed in range(6) for ties in (False, True)]
@@ -27,14 +34,14 @@ CASES = [(seed, ties) for seed in range(6) for ties in (False, True)]
 @pytest.mark.parametrize(("seed", "ties"), CASES)
 def test_ranking_equals_sklearn(seed, ties):
     scores, labels = table(seed, ties=ties)
-    r = ranks(scores, labels)
+    r = curve(scores, labels)
     assert st.auc(r)[0] == pytest.approx(sk.roc_auc_score(labels, scores), abs=1e-9)
     ap = sk.average_precision_score(labels, scores)
     assert st.average_precision(r)[0] == pytest.approx(ap, abs=1e-9)
     fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
     eer = brentq(lambda x: 1 - x - interp1d(fpr, tpr)(x), 0, 1, xtol=1e-14)
     gap = np.abs(1 - tpr - fpr)
-    assert st.eer_nearest(r)[0] in fpr[gap <= gap.min() + 1e-12]
+    assert st.eer_nearest(st.split_classes(scores, labels))[0] in fpr[gap <= gap.min() + 1e-12]
     assert st.tpr_at_fpr(r, 0.1)[0] == pytest.approx(tpr[fpr <= 0.1].max(), abs=1e-9)
     # A vertical piece of the curve may cross 1 - x anywhere: there brentq cannot choose either.
     assert st.eer(r)[0] == pytest.approx(eer, abs=1e-9)
@@ -44,7 +51,7 @@ def test_ranking_equals_sklearn(seed, ties):
 def test_thresholded_and_proper_scores_equal_sklearn(seed, ties):
     scores, labels = table(seed, ties=ties)
     called = scores >= 0.5
-    figures = {k: v[0] for k, v in st.compute_statistics(scores, labels, np.ones((1, 101))).items()}
+    found = first(scores, labels)
     expected = {
         "accuracy": sk.accuracy_score(labels, called),
         "balanced_accuracy": sk.balanced_accuracy_score(labels, called),
@@ -56,25 +63,25 @@ def test_thresholded_and_proper_scores_equal_sklearn(seed, ties):
         "brier": sk.brier_score_loss(labels, scores),
     }
     for name, value in expected.items():
-        assert figures[name] == pytest.approx(value, abs=1e-9), name
+        assert found[name] == pytest.approx(value, abs=1e-9), name
 
 
 def test_weights_equal_sklearns_sample_weight_and_repeated_rows():
     scores, labels = table(7, ties=True)
     counts = np.random.default_rng(0).integers(0, 4, (3, len(scores)))
-    got = st.compute_statistics(scores, labels, counts.astype(float))
+    got = figures(scores, labels, counts.astype(float))
     for i, count in enumerate(counts):
         repeated = np.repeat(scores, count), np.repeat(labels, count)
-        alone = st.compute_statistics(*repeated, np.ones((1, count.sum())))
+        alone = first(*repeated)
         for name, values in got.items():
-            assert values[i] == pytest.approx(alone[name][0], abs=1e-9), name
+            assert values[i] == pytest.approx(alone[name], abs=1e-9), name
         auc = sk.roc_auc_score(labels, scores, sample_weight=count)
         assert got["video_auc"][i] == pytest.approx(auc, abs=1e-9)
 
 
 def test_log_loss_of_certain_mistakes_is_clipped_like_sklearns():
     scores, labels = np.array([0.0, 1.0, 1.0]), np.array([1, 0, 1])
-    got = st.proper_scores(scores, labels, np.ones((1, 3)))["log_loss"][0]
+    got = first(scores, labels)["log_loss"]
     assert got == pytest.approx(sk.log_loss(labels, scores), abs=1e-9)
 
 
@@ -82,41 +89,34 @@ def test_ece_by_hand():
     # Bins of 1/15: 0.10 and 0.12 share bin 1 (one fake of two), 0.9 is alone (fake).
     scores, labels = np.array([0.10, 0.12, 0.90]), np.array([0, 1, 1])
     expected = 2 / 3 * abs(0.11 - 0.5) + 1 / 3 * abs(0.9 - 1.0)
-    assert st.ece(scores, labels, np.ones((1, 3)))[0] == pytest.approx(expected)
+    assert first(scores, labels)["ece"] == pytest.approx(expected)
 
 
 def test_ece_takes_a_score_of_one():
-    assert st.ece(np.array([1.0]), np.array([1]), np.ones((1, 1)))[0] == 0.0
+    assert first(np.array([1.0]), np.array([1]))["ece"] == 0.0
 
 
 def test_eer_by_hand():
     # Fakes 0.9 0.4, reals 0.6 0.1: after 0.6, FPR = FNR = 1/2 exactly.
     scores, labels = np.array([0.9, 0.4, 0.6, 0.1]), np.array([1, 1, 0, 0])
-    assert st.eer(ranks(scores, labels))[0] == 0.5
+    assert first(scores, labels)["eer"] == 0.5
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_leaves_ranking_undefined_but_not_accuracy(label):
     scores, labels = np.array([0.2, 0.7]), np.full(2, label)
-    figures = st.compute_statistics(scores, labels, np.ones((1, 2)))
+    found = first(scores, labels)
     for name in ("video_auc", "ap", "eer", "balanced_accuracy", "macro_f1"):
-        assert np.isnan(figures[name][0]), name
-    assert figures["accuracy"][0] == 0.5
+        assert np.isnan(found[name]), name
+    assert found["accuracy"] == 0.5
 
 
 def test_precision_is_0_when_nothing_is_called_fake():
-    figures = st.confusion(np.array([0.1, 0.2]), np.array([0, 1]), np.ones((1, 2)))
-    assert figures["precision"][0] == 0 and figures["f1"][0] == 0
+    found = first(np.array([0.1, 0.2]), np.array([0, 1]))
+    assert found["precision"] == 0 and found["f1"] == 0
 
 
 def test_macro_f1_of_calling_everything_fake_is_low_where_f1_is_not():
-    figures = st.confusion(np.full(4, 0.9), np.array([0, 0, 1, 1]), np.ones((1, 4)))
-    assert figures["f1"][0] == pytest.approx(2 / 3)
-    assert figures["macro_f1"][0] == pytest.approx(1 / 3)
-
-
-def test_resamples_draw_n_videos_each_and_do_not_depend_on_the_chunk():
-    one = np.concatenate(list(st.resample(7, 10, seed=3)))
-    many = np.concatenate(list(st.resample(7, 10, seed=3, cells=14)))
-    assert one.shape == (10, 7) and (one.sum(axis=1) == 7).all()
-    np.testing.assert_array_equal(one, many)
+    found = first(np.full(4, 0.9), np.array([0, 0, 1, 1]))
+    assert found["f1"] == pytest.approx(2 / 3)
+    assert found["macro_f1"] == pytest.approx(1 / 3)

@@ -1,0 +1,115 @@
+"""Bootstrap intervals of the statistics of several tables at once.
+
+The tables (all videos, those of one data set, those of one manipulation with the reals of its data
+set) are cut from the same videos. Every resample is drawn once, from all videos, and each table
+takes its part of it: resamples of different tables belong together, and what the tables share, such
+as the reals, is sorted and summed once.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dfjax.evaluation.statistics import (
+    Classes,
+    ClassScores,
+    Figures,
+    LabelArray,
+    Scores,
+    Weights,
+    compute_statistics,
+)
+
+Mask = Bool[np.ndarray, "N"]
+
+PERCENTILES = (2.5, 97.5)
+FEWEST = 0.5
+"""Share of the resamples that must define a metric, or it has no interval."""
+CELLS = 500_000
+"""Counts that are drawn at a time: 4 MB, so that what is computed from them stays small."""
+
+
+class Tables:
+    """Tables cut from the same videos; tables with a class in common share its `ClassScores`."""
+
+    def __init__(self, scores: Scores, labels: LabelArray, masks: Sequence[Mask]) -> None:
+        """Finds the distinct classes of the tables.
+
+        Args:
+            scores: P(fake) of each video.
+            labels: Label of each video.
+            masks: For each table, which videos belong to it.
+        """
+        self._scores, self._classes = scores, dict[bytes, tuple[Int[np.ndarray, "M"], int]]()
+        self._tables = []
+        for mask in masks:
+            keys = []
+            for label in (1, 0):
+                places = np.flatnonzero(mask & (labels == label))
+                keys.append(bytes([label]) + places.tobytes())
+                self._classes[keys[-1]] = (places, label)
+            self._tables.append(keys)
+
+    def weigh(self, weights: Weights | None = None) -> list[Classes]:
+        """Returns the tables under R weightings of all videos; None: every video counts once."""
+        weights = np.ones((1, len(self._scores))) if weights is None else weights
+        built = {
+            key: ClassScores(self._scores[places], weights[:, places], label=label)
+            for key, (places, label) in self._classes.items()
+        }
+        return [Classes(built[fakes], built[reals]) for fakes, reals in self._tables]
+
+
+def draw_statistics(
+    tables: Tables, clusters: Int[np.ndarray, "N"], *, resamples: int, seed: int
+) -> list[dict[str, Figures]]:
+    """Returns for each table its statistics in every resample, `f64[resamples]` by name.
+
+    Args:
+        tables: Tables to measure.
+        clusters: Number of the cluster of each video, counted from 0; whole clusters are drawn.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+    """
+    parts: list[list[dict[str, Figures]]] = []
+    for counts in resample(int(clusters.max(initial=-1)) + 1, resamples, seed=seed):
+        weights = np.take(counts, clusters, axis=1)
+        parts.append([compute_statistics(table) for table in tables.weigh(weights)])
+    return [
+        {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
+        for drawn in zip(*parts)
+    ]
+
+
+def compute_intervals(drawn: dict[str, Figures]) -> dict[str, list[float] | None]:
+    """Returns `NAME_ci: [low, high]`, the 95 % percentile intervals of resampled statistics.
+
+    Resamples in which a metric is undefined are left out; a metric that is undefined in more than
+    half of them has None.
+    """
+    intervals: dict[str, list[float] | None] = {}
+    for name, values in drawn.items():
+        defined = values[np.isfinite(values)]
+        known = len(defined) and len(defined) >= FEWEST * len(values)
+        intervals[f"{name}_ci"] = np.percentile(defined, PERCENTILES).tolist() if known else None
+    return intervals
+
+
+def resample(
+    n: int, resamples: int, *, seed: int, cells: int = CELLS
+) -> Iterator[Float[np.ndarray, "R N"]]:
+    """Yields how often each of `n` clusters is drawn: `resamples` rows in all, few at a time.
+
+    Args:
+        n: Number of clusters, and of draws in each resample.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+        cells: Number of counts to yield at a time; the draws do not depend on it.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, cells // max(n, 1))
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
