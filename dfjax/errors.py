@@ -1,4 +1,4 @@
-"""The two ways a command ends early, and their exit codes: a public contract."""
+"""Exit codes of the command line and the exceptions that lead to them. Both are public."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,27 +7,33 @@ OK, FINDING, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
 
 
 class UsageError(Exception):
-    """What the user asked for cannot be done as asked: printed as one line, exit code 2."""
+    """A request is invalid. The command line prints the message and exits with code 2."""
 
 
 class RunError(Exception):
-    """A run cannot go on (disk full, nothing but NaN): printed as one line, exit code 1."""
+    """A run cannot continue (disk full, all losses NaN). Printed as one line, exit code 1."""
 
 
 class InputError(Exception):
-    """One input is unusable (unreadable, empty, no face): counted and listed, the others go on."""
+    """One input is unusable (unreadable, empty, no face). Callers list it and skip it."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A call from Python was interrupted after saving; the same call goes on from there."""
+    """A call from Python was interrupted and has saved its state. The same call resumes it."""
 
     def _render_traceback_(self) -> list[str]:
-        """Returns what a notebook shows: one line, because nothing went wrong."""
+        """Returns the traceback that IPython shows: the message only, as this is not an error."""
         return [str(self)]
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
-    """Returns the error for an unknown `name`: it offers the nearest valid one and lists all."""
+    """Returns the error for an unknown name; its message suggests a near match and lists all.
+
+    Args:
+        kind: What the name names, such as "model".
+        name: Name that was given.
+        valid: Valid names.
+    """
     names = sorted(valid)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""

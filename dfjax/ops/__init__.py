@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""Numerical primitives for images and feature maps, with a lowering for each kind of backend."""

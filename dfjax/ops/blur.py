@@ -1,4 +1,4 @@
-"""Loss of sharpness: Gaussian blur, and shrinking and growing back."""
+"""Reduces the sharpness of images by Gaussian blur and by down- and upsampling."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,29 +10,39 @@ PerImage = Float[Array, "N"]
 
 
 def gaussian_blur(images: Images, sigma: PerImage, *, taps: int) -> Images:
-    """Returns `images` blurred by a Gaussian of their own `sigma`, in pixels.
+    """Returns `images` blurred by a Gaussian with one standard deviation per image.
 
     Args:
-        images: frames of a clip share its sigma.
-        sigma: standard deviations; 0 changes nothing.
-        taps: odd length of the kernel.
+        images: Images or clips, channels last. All frames of a clip share its `sigma`.
+        sigma: Standard deviations in pixels; 0 leaves the image unchanged.
+        taps: Length of the kernel in pixels, an odd number.
     """
     return lose_detail(images, sigma, jnp.ones_like(sigma), taps=taps)
 
 
 def rescale(images: Images, factor: PerImage) -> Images:
-    """Returns `images` shrunk by their own `factor` in (0, 1] and grown back, as `resize` does."""
+    """Returns `images` downsampled by one `factor` per image and upsampled to their size again.
+
+    The result equals that of two calls of `dfjax.ops.resize.resize`.
+
+    Args:
+        images: Images or clips, channels last. All frames of a clip share its `factor`.
+        factor: Size of the downsampled image relative to the original, in (0, 1].
+    """
     return lose_detail(images, jnp.zeros_like(factor), factor, taps=1)
 
 
 def lose_detail(images: Images, sigma: PerImage, factor: PerImage, *, taps: int) -> Images:
-    """Returns `images` blurred, then shrunk and grown back: both for the price of one.
+    """Returns `images` blurred, then downsampled and upsampled to their size again.
+
+    The matrices of both filters are multiplied first, so that applying both costs as much as
+    applying one.
 
     Args:
-        images: frames of a clip share its numbers.
-        sigma: of the Gaussian, pixels; 0 changes nothing.
-        factor: in (0, 1]; 1 changes nothing.
-        taps: odd length of the Gaussian's kernel.
+        images: Images or clips, channels last. All frames of a clip share its parameters.
+        sigma: Standard deviations of the Gaussian in pixels; 0 applies no blur.
+        factor: Size of the downsampled image relative to the original, in (0, 1]; 1 keeps it.
+        taps: Length of the Gaussian's kernel in pixels, an odd number.
     """
     height, width = images.shape[-3:-1]
     matrices = {

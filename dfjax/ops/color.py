@@ -1,7 +1,7 @@
-"""Brightness, contrast, saturation and hue as one affine map of RGB per image, and noise.
+"""Changes brightness, contrast, saturation and hue by one affine map of RGB, and adds noise.
 
-The four are linear in the colours, so they are composed into a 3 x 3 matrix and an offset and cost
-one pass over the pixels; values are cut to [0, 1] once, at the end.
+All four changes are linear in the colours. They are composed into one 3 x 3 matrix and one offset
+per image, which takes a single pass over the pixels. Values are clipped to [0, 1] once, at the end.
 """
 
 import math
@@ -23,14 +23,14 @@ Images = Float[Array, "N *frames H W 3"]
 
 
 class Colour(NamedTuple):
-    """How the colours of each image change; factors of 1, offset and hue of 0 change nothing.
+    """Colour changes of N images; factors of 1 with an offset and a hue of 0 change nothing.
 
     Attributes:
-        brightness: factor of all values.
-        offset: added to all values, after the factor.
-        contrast: factor of the distance from the mean luma of the image.
-        saturation: factor of the distance from gray of the same luma.
-        hue: turns of the colour circle (1 is all the way round) at the same luma.
+        brightness: Factors that all values are multiplied by.
+        offset: Values added to all values after the brightness factor.
+        contrast: Factors of the difference from the mean luma of the image.
+        saturation: Factors of the difference from the gray of the same luma.
+        hue: Rotations of the hue at constant luma, in turns (1 is a full turn).
     """
 
     brightness: PerImage
@@ -41,16 +41,17 @@ class Colour(NamedTuple):
 
 
 def change_colour(images: Images, colour: Colour, luma: PerImage) -> Images:
-    """Returns `images` of values in [0, 1] with their colours changed, in the order of `Colour`.
+    """Returns `images` with their colours changed, in the order of the fields of `Colour`.
 
     Args:
-        images: RGB; the frames of a clip share its numbers.
-        colour: what to do.
-        luma: mean luma of each image, about which the contrast changes (`mean_luma`).
+        images: RGB images or clips with values in [0, 1]. All frames of a clip share its
+            parameters.
+        colour: Changes to apply.
+        luma: Mean luma of each image, the fixed point of the contrast change (see `mean_luma`).
     """
     factor = colour.brightness * colour.contrast
     matrix = factor[:, None, None] * chroma_matrix(colour.saturation, colour.hue)
-    # Saturation and hue leave gray alone, so that the offset goes through them as it is.
+    # Saturation and hue do not change gray, so they do not change the offset either.
     offset = colour.offset + (1 - colour.contrast) * colour.brightness * luma
     offset = offset.reshape(-1, *(1,) * (images.ndim - 2))
     r, g, b = (images[..., channel] for channel in range(3))
@@ -62,7 +63,12 @@ def change_colour(images: Images, colour: Colour, luma: PerImage) -> Images:
 
 
 def chroma_matrix(saturation: PerImage, hue: PerImage) -> Float[Array, "N 3 3"]:
-    """Returns the matrices of RGB that scale and turn the chroma of YIQ and leave luma alone."""
+    """Returns RGB matrices that scale and rotate the chroma in YIQ space and keep the luma.
+
+    Args:
+        saturation: Factors of the chroma.
+        hue: Rotations of the chroma, in turns.
+    """
     angle = 2 * math.pi * hue
     cos, sin = saturation * jnp.cos(angle), saturation * jnp.sin(angle)
     one, zero = jnp.ones_like(cos), jnp.zeros_like(cos)
@@ -73,18 +79,25 @@ def chroma_matrix(saturation: PerImage, hue: PerImage) -> Float[Array, "N 3 3"]:
 
 
 def mean_luma(clips: Float[Array, "N T H W 3"], mask: Float[Array, "N T"]) -> PerImage:
-    """Returns the mean luma of each clip over the frames that `mask` weighs; 0 without any."""
+    """Returns the mean luma of each clip, weighted over frames by `mask`.
+
+    Args:
+        clips: RGB clips.
+        mask: Weights of the frames, 0 or 1. A clip whose frames all have weight 0 gives 0.
+    """
     frames = jnp.einsum("nthwc,c->nt", clips, LUMA, precision=EXACT) / math.prod(clips.shape[2:4])
     return jnp.sum(frames * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)
 
 
 def add_noise(images: Images, sigma: PerImage, keys: Key[Array, "N"]) -> Images:
-    """Returns `images` in [0, 1] with Gaussian noise, new for every value, cut to [0, 1] again.
+    """Returns `images` with independent Gaussian noise added to every value, clipped to [0, 1].
 
     Args:
-        images: the frames of a clip share its sigma, not its noise.
-        sigma: standard deviations; 0 changes nothing.
-        keys: one per image, so that an image does not depend on its neighbours in a batch.
+        images: Images or clips with values in [0, 1]. All frames of a clip share its `sigma`;
+            the noise differs from frame to frame.
+        sigma: Standard deviations of the noise; 0 adds none.
+        keys: One random key per image, so that the result for an image does not depend on the
+            other images of the batch.
     """
     draw = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))
     noise = sigma.reshape(-1, *(1,) * (images.ndim - 1)) * draw(keys)

@@ -1,12 +1,16 @@
-"""Dense convolutions: native, or as matrix products with gradients that a CPU can run.
+"""Dense convolutions, either native or as matrix products with gradients that are fast on a CPU.
 
-XLA's native forward convolution is fine on a CPU; its automatic gradient is up to a hundred times
-too slow there. Three matrix forms replace it, by the shape at hand: a 1 x 1 convolution is one
-matrix product; small maps gather their patches first (im2col); large maps keep the native forward
-and input gradient and take the weight gradient as products, because patches would cost k x k times
-the map: a strip of rows at a time, whose patches stay in the cache, or, where the batch may be
-sharded, one product for each of the k x k shifts. Where a large map has many channels, forward and
-input gradient of a 3 x 3 convolution take Winograd's form instead.
+XLA's native forward convolution is fast on a CPU, but its automatic gradient is up to a hundred
+times too slow there. The `matmul` lowering chooses among these forms by shape:
+
+- A 1 x 1 convolution is one matrix product.
+- Small maps gather their patches first (im2col).
+- Large maps keep the native forward pass and input gradient, because their patches would take
+  k x k times the memory of the map. The weight gradient is computed by matrix products: over one
+  strip of rows at a time, whose patches stay in the cache, or, where the batch may be sharded, by
+  one product for each of the k x k shifts.
+- The forward pass and the input gradient of a 3 x 3 convolution of a large map with many channels
+  use Winograd's algorithm (`dfjax.ops.winograd`).
 """
 
 import functools
@@ -20,9 +24,9 @@ from dfjax.ops.lowering import Lowering
 from dfjax.ops.padding import Padding, padded_size
 from dfjax.ops.winograd import winograd_conv
 
-PATCH_CELLS = 256  # output maps up to 16 x 16 use patches
-PATCH_NUMBERS = 48  # and so do maps whose patches are thin: images under a 3 x 3 kernel
-WINOGRAD_CHANNELS = 128  # on both sides: with fewer its sums cost what its products save
+PATCH_CELLS = 256  # output maps of up to 16 x 16 cells use patches
+PATCH_NUMBERS = 48  # maps with up to 48 numbers per patch use patches too: RGB images, 3 x 3 kernel
+WINOGRAD_CHANNELS = 128  # at least, in and out: with fewer, the extra sums outweigh the products
 STRIP = 2**20  # numbers in the patches of a strip: 4 MB of float32
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -40,11 +44,11 @@ def conv(
     """Returns the convolution of `x` with `kernel` in the dtype of `x`.
 
     Args:
-        x: feature maps, channels last.
-        kernel: shared k x k kernel.
-        stride: stride in both directions.
-        padding: zeros around the map, see `dfjax.ops.padding`.
-        lowering: native convolution, or the matrix form that fits the shape.
+        x: Feature maps, channels last.
+        kernel: k x k kernel.
+        stride: Stride in both directions.
+        padding: Numbers of zeros around the map (see `dfjax.ops.padding`).
+        lowering: Native convolution, or the matrix form that suits the shape.
     """
     kernel = kernel.astype(x.dtype)
     if not lowering.matmul:
@@ -61,7 +65,14 @@ def conv(
 def patch_conv(
     x: Float[Array, "n h w i"], kernel: Float[Array, "k k i o"], *, stride: int, padding: Padding
 ) -> Float[Array, "n p q o"]:
-    """Returns the convolution as one product of gathered patches (im2col) with the kernel."""
+    """Returns the convolution as one product of the gathered patches (im2col) with the kernel.
+
+    Args:
+        x: Feature maps, channels last.
+        kernel: k x k kernel in the dtype of `x`.
+        stride: Stride in both directions.
+        padding: Numbers of zeros around the map.
+    """
     k, _, inputs, outputs = kernel.shape
     windows = _windows(x, k, stride, padding)
     patches = jnp.concatenate(windows, axis=-1)  # [N, p, q, k*k*I]
@@ -72,7 +83,7 @@ def patch_conv(
 
 @jax.custom_vjp
 def _pointwise(x: Array, kernel: Array) -> Array:
-    """The 1 x 1 convolution; the gradient by the kernel is what has its own form."""
+    """Returns the 1 x 1 convolution; only its gradient with respect to the kernel is special."""
     return _product("nhwi,io->nhwo", x, kernel).astype(x.dtype)
 
 
@@ -83,10 +94,11 @@ def _pointwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
 def _pointwise_backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
     x, kernel = saved
     dx = _product("nhwo,io->nhwi", grad, kernel).astype(x.dtype)
-    # One product would have XLA write a large map once more, transposed: a strided walk through
-    # memory. A product per sample stays in the cache, worth it while its result is the smaller.
+    # For a single product, XLA would write a transposed copy of a large map, with strided memory
+    # access. One product per sample stays in the cache; it pays while its result is smaller than
+    # the map.
     sample = "n" if max(kernel.shape) <= x.shape[1] * x.shape[2] else ""
-    if x.shape[3] <= grad.shape[3]:  # what comes first is transposed: the thinner one
+    if x.shape[3] <= grad.shape[3]:  # the first operand is transposed: choose the thinner one
         dkernel = _product(f"nhwi,nhwo->{sample}io", x, grad)
     else:
         dkernel = _product(f"nhwo,nhwi->{sample}oi", grad, x).swapaxes(-1, -2)
@@ -99,9 +111,10 @@ _pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 def _product(subscripts: str, a: Array, b: Array) -> Array:
-    """Returns a product summed in float32: XLA's CPU has none of bfloat16 with a float32 result.
+    """Returns a product of the operands cast to float32, summed in float32.
 
-    In jax 0.12 it sums products of bfloat16 in bfloat16, 2 % of the largest value off at 54 terms.
+    XLA's CPU backend has no bfloat16 product with a float32 result. In jax 0.12 it sums bfloat16
+    products in bfloat16, with an error of 2 % of the largest value at 54 terms.
     """
     return jnp.einsum(subscripts, a.astype(jnp.float32), b.astype(jnp.float32))
 
@@ -128,7 +141,7 @@ def _correlate(x: Array, kernel: Array, stride: int, padding: Padding, dilation:
 def _native_forward(
     stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
 ) -> Array:
-    del batch_scan  # concerns the gradient only
+    del batch_scan  # used by the gradient only
     return _correlate(x, kernel, stride, padding)
 
 
@@ -146,7 +159,7 @@ def _backward(
     k = kernel.shape[0]
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
 
-    # The padding that makes a stride-1 convolution of the (dilated) gradient as large as x.
+    # The padding with which a stride-1 convolution of the (dilated) gradient has the size of x.
     def edges(axis: int) -> tuple[int, int]:
         before = k - 1 - padding[axis - 1][0]
         return before, x.shape[axis] + k - 1 - before - (stride * (grad.shape[axis] - 1) + 1)
@@ -160,18 +173,21 @@ _native_forward.defvjp(_forward, _backward)
 
 
 def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
-    """Gradient by the kernel, [k, k, I, O]: one product over batch and map for each shift."""
+    """Returns the kernel gradient, [k, k, I, O], by one product over batch and map per shift."""
     taps = [_product("npqi,npqo->io", window, grad) for window in _windows(x, k, stride, padding)]
     return jnp.stack(taps).reshape(k, k, x.shape[3], grad.shape[3])
 
 
 def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
-    """The same, one product of the gradient with the patches of a strip of rows at a time."""
+    """Returns the kernel gradient, [k, k, I, O], by one product per strip of rows.
+
+    Each product multiplies the output gradient with the gathered patches of that strip.
+    """
     n, height, width, outputs = grad.shape
     inputs = x.shape[3]
     rows = min(height, max(1, STRIP // (width * k * k * inputs)))
     strips = -(-height // rows)
-    reach = stride * (rows - 1) + k  # rows of x that a strip sees
+    reach = stride * (rows - 1) + k  # rows of x that a strip depends on
     (top, _), columns = padding
     below = stride * rows * (strips - 1) + reach - top - x.shape[1]
     padded = lax.pad(x, jnp.zeros((), x.dtype), [_NONE, (top, below, 0), (*columns, 0), _NONE])
@@ -186,7 +202,7 @@ def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: 
         )
         here = lax.dynamic_slice(grad, (sample, strip * rows, 0, 0), (1, rows, width, outputs))
         patches = jnp.concatenate(_windows(seen, k, stride, ((0, 0), (0, 0))), axis=-1)
-        # outputs first: XLA's product on a CPU is up to twice as fast that way round
+        # With the outputs first, XLA's product on a CPU is up to twice as fast.
         return total + _product("npqo,npqi->oi", here, patches), None
 
     zeros = jnp.zeros((outputs, k * k * inputs), jnp.float32)
@@ -195,7 +211,7 @@ def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: 
 
 
 def _windows(x: Array, k: int, stride: int, padding: Padding) -> list[Array]:
-    """The k*k shifted views of the padded map, row by row of the kernel."""
+    """Returns the k*k shifted views of the padded map, in row-major order of the kernel."""
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     rows, columns = (
         stride * (padded_size(n, k, stride, pad) - 1) + 1 for n, pad in zip(x.shape[1:3], padding)

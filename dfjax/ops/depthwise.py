@@ -1,8 +1,8 @@
-"""Depthwise convolution: native, or as k x k shifted multiplies with their own gradient.
+"""Depthwise convolution, either native or as k x k shifted multiplications with a custom gradient.
 
-XLA's grouped convolution takes one group at a time on a CPU, 10 to 100 times longer than the
-shifted form; the gradient that autodiff derives from the shifts is in turn slower than the one
-written here.
+On a CPU, XLA's grouped convolution processes one group at a time and takes 10 to 100 times as long
+as the shifted form. The gradient that automatic differentiation derives from the shifted form is
+slower than the one written here.
 """
 
 import functools
@@ -26,12 +26,14 @@ def depthwise_conv(
 ) -> Float[Array, "n p q c"]:
     """Returns every channel of `x` correlated with its own k x k kernel, in the dtype of `x`.
 
+    Sums are computed in float32.
+
     Args:
-        x: feature maps, channels last.
-        kernel: one k x k kernel per channel.
-        stride: stride in both directions.
-        padding: zeros around the map, see `dfjax.ops.padding`.
-        lowering: native convolution or shifted multiplies; sums are taken in float32.
+        x: Feature maps, channels last.
+        kernel: One k x k kernel per channel.
+        stride: Stride in both directions.
+        padding: Numbers of zeros around the map (see `dfjax.ops.padding`).
+        lowering: Native convolution or shifted multiplications.
     """
     if lowering.matmul:
         return _shifted(stride, padding, lowering.batch_scan, x, kernel[:, :, 0])
@@ -80,8 +82,11 @@ def _shifted(stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: 
 def _forward(
     stride: int, padding: Padding, batch_scan: bool, x: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array]]:
-    """The output; and the padded map, kept instead of `x`, which then need not be written."""
-    del batch_scan  # concerns the gradient only
+    """Returns the output and the residuals of the gradient.
+
+    The padded map is saved instead of `x`, so that `x` itself need not be written to memory.
+    """
+    del batch_scan  # used by the gradient only
     size = _output_size(x, kernel, stride, padding)
     padded = _pad(x, padding)
     wide = kernel.astype(jnp.float32)
@@ -109,14 +114,15 @@ _shifted.defvjp(_forward, _backward)
 def _input_gradient(
     grad: Array, kernel: Array, shape: tuple[int, ...], stride: int, padding: Padding
 ) -> Array:
-    """Gradient by x, one phase of the stride at a time, so that no zero is ever multiplied.
+    """Returns the input gradient, computed for one phase of the stride at a time.
 
-    `shape` is that of the padded x.
+    This avoids multiplications by the zeros of a dilated gradient. `shape` is the shape of the
+    padded input.
     """
     k = kernel.shape[0]
     kernel = kernel.astype(jnp.float32)
     cells = [-(-n // stride) for n in shape[1:3]]
-    margin = -(-k // stride) - 1  # how far the kernel of one phase reaches back
+    margin = -(-k // stride) - 1  # cells that the kernel of one phase extends backwards
     trail = [max(n - g, 0) for n, g in zip(cells, grad.shape[1:3])]
     wide = _pad(grad, ((margin, trail[0]), (margin, trail[1])))
 
@@ -138,7 +144,7 @@ def _input_gradient(
 
 
 def _kernel_gradient(padded: Array, grad: Array, k: int, stride: int) -> Array:
-    """Gradient by the kernel, [k, k, C]: one reduction over batch and map for each tap."""
+    """Returns the kernel gradient, [k, k, C], by one reduction over batch and map per tap."""
     size = (grad.shape[1], grad.shape[2])
     grad = grad.astype(jnp.float32)
     taps = [

@@ -1,4 +1,7 @@
-"""A box of each image painted over, so that a model does not rely on one place of the face."""
+"""Random erasing: fills one box of each image, so that a model uses more than one region.
+
+Zhong et al. (2020), "Random Erasing Data Augmentation".
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -14,17 +17,15 @@ def erase_box(
     y: PerImage,
     fill: Float[Array, "C"],
 ) -> Float[Array, "N *frames H W C"]:
-    """Returns `images` with one box each painted over, the same in all frames of a clip.
-
-    Zhong et al. 2020, "Random Erasing Data Augmentation".
+    """Returns `images` with one box each filled, which is the same in all frames of a clip.
 
     Args:
-        images: channels last.
-        width: of the box, relative to the image; 0 paints nothing.
-        height: of the box, relative to the image.
-        x: 0 puts the box at the left edge, 1 at the right one.
-        y: 0 puts the box at the top, 1 at the bottom.
-        fill: the colour.
+        images: Images or clips, channels last.
+        width: Width of the box relative to the image; 0 leaves the image unchanged.
+        height: Height of the box relative to the image; 0 leaves the image unchanged.
+        x: Horizontal position of the box: 0 is the left edge, 1 the right edge.
+        y: Vertical position of the box: 0 is the top, 1 the bottom.
+        fill: Colour of the box.
     """
     rows = _covers(images.shape[-3], height, y)[:, :, None]
     box = (rows & _covers(images.shape[-2], width, x)[:, None, :])[..., None]
@@ -32,7 +33,7 @@ def erase_box(
 
 
 def _covers(size: int, length: PerImage, place: PerImage) -> Array:
-    """Which pixels of an axis have their centre in the box, bool[N, size]."""
+    """Returns which pixels of an axis have their centre in the box, bool[N, size]."""
     length = jnp.clip(length, 0, 1)[:, None]
     first = place[:, None] * (1 - length)
     centre = (jnp.arange(size) + 0.5) / size

@@ -1,4 +1,4 @@
-"""Counting the arithmetic of a function from its trace: exact, and nothing is compiled."""
+"""Counts the floating-point operations of a function from its trace, without compiling it."""
 
 import math
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from jax.extend import core
 
 
 def count_flops(function: Callable[..., Any], *shapes: object) -> int:
-    """Returns the floating-point operations of one call: 2 per multiply-add.
+    """Returns the number of floating-point operations of one call, 2 per multiply-add.
 
-    Counts convolutions and matrix products, loops as often as they run (XLA's own cost analysis
-    counts the body of a loop once); everything element-wise is left out, as in published figures.
+    Convolutions and matrix products are counted, element-wise operations are not, as in published
+    figures. The body of a loop counts as often as it runs; XLA's own cost analysis counts it once.
 
     Args:
-        function: any traceable function; give it the native lowering, whose convolutions count as
-            what they are.
-        shapes: its arguments as arrays or `jax.ShapeDtypeStruct`.
+        function: Traceable function. Build models with the native lowering, because the operations
+            of other lowerings are counted as they are.
+        shapes: Arguments of the function, as arrays or `jax.ShapeDtypeStruct`.
     """
     return _count(jax.make_jaxpr(function)(*shapes).jaxpr)
 
@@ -50,7 +50,7 @@ def _contracted(equation: core.JaxprEqn) -> int:
 
 
 def _receptive_field(equation: core.JaxprEqn) -> int:
-    """Multiply-adds per output value: kernel cells times input channels of one group."""
+    """Returns multiply-adds per output value: kernel cells times input channels of a group."""
     kernel = _shape(equation, 1)
     output_axis = equation.params["dimension_numbers"].rhs_spec[0]
     return math.prod(kernel) // kernel[output_axis]

@@ -1,8 +1,9 @@
-"""JPEG compression and back, on device: what libjpeg's default settings make of a picture.
+"""JPEG compression and decompression on device, equal to libjpeg with its default settings.
 
-YCbCr, chroma at half the size, 8 x 8 cosine transform, quantisation by the standard tables at the
-quality of each image, and all the way back. Entropy coding loses nothing and is left out.
-ITU-T T.81 (tables of annex K); rounding and smooth chroma upsampling as in libjpeg.
+The steps are: conversion to YCbCr, chroma subsampling by 2, 8 x 8 cosine transform, quantisation by
+the standard tables at the quality of each image, and their inverses. Entropy coding is lossless and
+is left out. Source: ITU-T T.81 (tables of annex K); rounding and smooth chroma upsampling follow
+libjpeg.
 """
 
 import functools
@@ -15,7 +16,8 @@ from dfjax.ops.color import LUMA
 from dfjax.ops.resize import resize
 from dfjax.ops.separable import EXACT
 
-BLOCK, UNIT = 8, 16  # pixels: of the transform; that both chroma and luma divide
+BLOCK = 8  # pixels per side of a transform block
+UNIT = 16  # pixels per side of a unit that holds whole blocks of luma and of subsampled chroma
 
 _LUMA_TABLE = np.array(
     [
@@ -43,14 +45,14 @@ Planes = Float[Array, "N F H W"]
 def compress_jpeg(
     images: Float[Array, "N *frames H W 3"], quality: PerImage
 ) -> Float[Array, "N *frames H W 3"]:
-    """Returns RGB images in [0, 1] as they come out of a JPEG file, in steps of 1/255.
+    """Returns RGB images after JPEG compression and decompression, in steps of 1/255.
 
-    The frames of a clip are compressed one by one at its quality. Sides that are no multiple of
-    16 are continued by their last pixel, as libjpeg does.
+    The frames of a clip are compressed separately, all at the quality of the clip. A side that is
+    not a multiple of 16 is padded with its last pixel, as in libjpeg.
 
     Args:
-        images: values in [0, 1].
-        quality: 1 to 100, as libjpeg, PIL and OpenCV count it.
+        images: RGB images or clips with values in [0, 1].
+        quality: JPEG quality of each image, 1 to 100, on the scale of libjpeg, PIL and OpenCV.
     """
     *_, height, width, _ = images.shape
     frames = images.reshape(len(quality), -1, height, width, 3)
@@ -74,11 +76,11 @@ def compress_jpeg(
 
 
 def quantisation_table(table: Float[np.ndarray, "8 8"], quality: PerImage) -> Float[Array, "N 8 8"]:
-    """Returns the steps of the 64 coefficients at each quality, by libjpeg's rule.
+    """Returns the quantisation steps of the 64 coefficients at each quality, by libjpeg's rule.
 
     Args:
-        table: steps at quality 50.
-        quality: 1 to 100, rounded to whole numbers.
+        table: Quantisation steps at quality 50.
+        quality: JPEG qualities, 1 to 100; they are rounded to integers.
     """
     quality = jnp.clip(jnp.round(quality), 1, 100)
     percent = jnp.where(quality < 50, jnp.floor(5000 / quality), 200 - 2 * quality)
@@ -96,14 +98,17 @@ def cosine_matrix() -> Float[np.ndarray, "64 64"]:
 
 
 def _quantise(plane: Planes, table: Float[Array, "N 8 8"]) -> Planes:
-    """Transform, round to multiples of the steps, and back; values are whole and of 8 bits."""
+    """Returns `plane` transformed, rounded to multiples of the steps and transformed back.
+
+    The returned values are integers from -128 to 127.
+    """
     count, frames, height, width = plane.shape
     rows, columns = height // BLOCK, width // BLOCK
     blocks = plane.reshape(count, frames, rows, BLOCK, columns, BLOCK)
     blocks = jnp.moveaxis(blocks, 3, 4).reshape(count, -1, BLOCK * BLOCK)
     steps = table.reshape(count, 1, BLOCK * BLOCK)
     matrix = cosine_matrix()
-    # libjpeg has eighths here, and rounds halves away from zero.
+    # libjpeg stores eighths here, and rounds halves away from zero.
     eighths = jnp.round(8 * jnp.matmul(blocks, matrix.T, precision=EXACT))
     whole = jnp.sign(eighths) * jnp.floor((jnp.abs(eighths) + 4 * steps) / (8 * steps))
     blocks = jnp.matmul(whole * steps, matrix, precision=EXACT)
@@ -119,11 +124,14 @@ def _shrink(plane: Planes) -> Float[Array, "N F h w"]:
 
 
 def _grow(plane: Planes, size: tuple[int, int]) -> Float[Array, "N F h w"]:
-    """Twice the size by weights 3/4 and 1/4, without the pixels that only filled up a block."""
+    """Returns `plane` upsampled by 2 with weights 3/4 and 1/4, without its padding pixels."""
     plane = resize(plane[..., : size[0], : size[1], None], (2 * size[0], 2 * size[1]))[..., 0]
     return jnp.floor(plane + _alternate(2 * size[1], 8 / 16, 7 / 16))
 
 
 def _alternate(count: int, even: float, odd: float) -> Float[np.ndarray, "{count}"]:
-    """What libjpeg adds before it drops the fraction, so that halves do not brighten a row."""
+    """Returns the alternating bias that libjpeg adds before truncating to an integer.
+
+    It keeps the rounding of halves from brightening a whole row.
+    """
     return np.where(np.arange(count) % 2, odd, even).astype(np.float32)

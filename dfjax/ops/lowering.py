@@ -1,4 +1,4 @@
-"""How an operator reaches the hardware: decided when a model is built, never while tracing."""
+"""Selects how operators are lowered: once when a model is built, never while tracing."""
 
 import dataclasses
 
@@ -11,16 +11,19 @@ LOWERINGS = ("auto", "native", "matmul")
 
 @dataclasses.dataclass(frozen=True)
 class Lowering:
-    """The resolved choice; hashable, so it can be a static argument and a module attribute.
+    """A resolved lowering. It is hashable, so it can be a static argument and a module attribute.
 
     Attributes:
-        matmul: convolutions as shifted multiplies and matrix products. XLA's CPU backend has no
-            usable gradient for grouped or k x k convolutions, elsewhere the native form is right.
-        batch_scan: a depthwise weight gradient scans over the batch, whose working set then stays
-            in the cache. A scan over a sharded axis undoes the sharding: one data shard only.
-        tap_gradient: the native depthwise form takes its weight gradient tap by tap. XLA's
-            partitioner gets that of a grouped convolution wrong by the size of every mesh axis
-            that does not split the batch (jax 0.10.2, GSPMD and Shardy alike).
+        matmul: Whether convolutions are computed as shifted multiplications and matrix products.
+            XLA's CPU backend has no usable gradient for grouped or k x k convolutions. On other
+            backends the native form is faster.
+        batch_scan: Whether weight gradients scan over the batch, so that their working set stays
+            in the cache. A scan over a sharded axis undoes the sharding, so this needs a single
+            data shard.
+        tap_gradient: Whether the native depthwise convolution computes its weight gradient one tap
+            at a time. XLA's partitioner returns a wrong gradient for a grouped convolution: it is
+            off by the size of every mesh axis that does not split the batch (jax 0.10.2, with
+            GSPMD and with Shardy).
     """
 
     matmul: bool
@@ -36,11 +39,11 @@ def resolve(name: str) -> Lowering:
     """Returns the `Lowering` called `auto`, `native` or `matmul`.
 
     `auto` is `matmul` on a CPU, with the batch scan if that CPU is the only device, and `native` on
-    every other platform. Exported and planned programs name `native`, so that they do not depend on
-    the machine they were made on.
+    every other platform. Export and planning use `native`, so that their programs do not depend on
+    the machine that made them.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: The name is unknown.
     """
     if name not in LOWERINGS:
         raise unknown("lowering", name, LOWERINGS)

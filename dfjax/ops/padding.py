@@ -1,19 +1,23 @@
-"""Zero padding of convolutions: the rules by which frameworks differ, as explicit amounts.
+"""Computes the zero padding of convolutions by the rules of several frameworks.
 
-Trained weights are tied to the rule they were trained with; with another one every layer of stride
-2 sees a grid shifted by a pixel and nothing warns.
+Trained weights depend on the padding rule that they were trained with. Under another rule, every
+layer of stride 2 samples a grid that is shifted by one pixel, and no error is raised.
 """
 
 from dfjax.errors import unknown
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
-"""Zeros before and after, for height and width."""
+"""Numbers of zeros before and after the map, for the height and for the width."""
 
 FLAVOURS = ("same", "symmetric", "static", "dfb_stem_valid")
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Returns TensorFlow's SAME amounts: ceil(size / stride) cells come out, the odd zero last."""
+    """Returns the zeros before and after an axis by TensorFlow's SAME rule.
+
+    The convolution then gives ceil(size / stride) cells. An odd number of zeros has the extra one
+    after the axis.
+    """
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -21,20 +25,21 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 def pad_amounts(
     flavour: str, size: tuple[int, int], kernel: int, stride: int, native: int
 ) -> Padding:
-    """Returns the zeros that `flavour` puts around a map of `size` before a k x k convolution.
+    """Returns the zeros that the rule `flavour` puts around a map before a k x k convolution.
 
     Args:
-        flavour: `same` (TensorFlow, Keras, timm's tf_ models: depends on the map at hand),
-            `symmetric` (torchvision, timm: k // 2 on every side), `static` and `dfb_stem_valid`
-            (efficientnet_pytorch: SAME of the map that the model's native image size would give,
-            whatever is fed; the second one has an unpadded stem, which the stem itself asks for).
-        size: height and width of the map.
-        kernel: side of the kernel.
-        stride: stride in both directions.
-        native: side of this map when the model is fed its native image size.
+        flavour: Padding rule. `same` depends on the size of the map (TensorFlow, Keras, timm's
+            `tf_` models). `symmetric` is k // 2 on every side (torchvision, timm). `static` is the
+            SAME padding of the map that the model's native image size gives, whatever the actual
+            size (efficientnet_pytorch). `dfb_stem_valid` is `static` with an unpadded stem, which
+            the stem implements (DeepfakeBench's EfficientNet).
+        size: Height and width of the map.
+        kernel: Side of the kernel.
+        stride: Stride in both directions.
+        native: Side of this map at the model's native image size.
 
     Raises:
-        UsageError: the flavour is unknown.
+        UsageError: The flavour is unknown.
     """
     if flavour not in FLAVOURS:
         raise unknown("padding", flavour, FLAVOURS)
@@ -46,5 +51,5 @@ def pad_amounts(
 
 
 def padded_size(size: int, kernel: int, stride: int, amount: tuple[int, int]) -> int:
-    """Returns how many cells a convolution leaves of an axis of `size` padded by `amount`."""
+    """Returns the length of a convolution's output along an axis of `size` padded by `amount`."""
     return (size + sum(amount) - kernel) // stride + 1

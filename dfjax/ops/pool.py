@@ -1,4 +1,4 @@
-"""Max pooling with stride two: native, or as comparisons, whose gradient needs no scatter."""
+"""Max pooling with stride 2, either native or by comparisons, whose gradient needs no scatter."""
 
 import functools
 
@@ -17,16 +17,16 @@ def max_pool(
     padding: Padding = ((0, 0), (0, 0)),
     lowering: Lowering,
 ) -> Float[Array, "n p q c"]:
-    """Returns the maximum of every square of `x`; what is left of a last square is left out.
+    """Returns the maximum of every window of `x` with stride 2; incomplete windows are dropped.
 
-    The gradient goes to the first maximum of a square, row by row, and NaN stays NaN, in either
-    form.
+    In both lowerings the gradient flows to the first maximum of a window in row-major order, and
+    the maximum of a window that holds a NaN is NaN.
 
     Args:
-        x: feature maps, channels last.
-        window: side of the squares, which are two cells apart.
-        padding: cells around the map that are never the maximum.
-        lowering: XLA's window reduction, or comparisons of columns, then of rows.
+        x: Feature maps, channels last.
+        window: Side of the square windows.
+        padding: Numbers of cells of value -inf around the map.
+        lowering: XLA's window reduction, or comparisons of columns and then of rows.
     """
     if not lowering.matmul:
         shape, strides = (1, window, window, 1), (1, 2, 2, 1)

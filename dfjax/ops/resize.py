@@ -1,7 +1,7 @@
-"""Bilinear resizing as two matrix products, so that it shards, exports and runs fast everywhere.
+"""Bilinear resizing as two matrix products, which can be sharded and exported and run fast.
 
-Library resizes gather, which neither exports with a symbolic batch nor uses a matrix unit; the two
-small matrices are built by numpy while tracing and become constants.
+The resizes of libraries use a gather, which neither exports with a symbolic batch nor uses a matrix
+unit. Here, numpy builds two small matrices during tracing, which become constants of the program.
 """
 
 import functools
@@ -15,16 +15,16 @@ from dfjax.ops.separable import EXACT
 
 @functools.lru_cache(maxsize=256)
 def resize_matrix(size: int, new_size: int, *, antialias: bool = True) -> Float[np.ndarray, "n m"]:
-    """Returns the f32[new_size, size] matrix that resizes one axis bilinearly; rows sum to 1.
+    """Returns the f32[new_size, size] matrix that resizes one axis bilinearly; its rows sum to 1.
 
-    Pixels are areas (half-pixel centres, `align_corners=False`). With `antialias`, shrinking
-    widens the triangle kernel by the scale, as PIL and torch's `antialias=True` do; growing is the
-    same with and without. Kernels that reach over the border are cut and renormalised.
+    Pixels are areas (half-pixel centres, `align_corners=False`). With `antialias`, downsampling
+    widens the triangle kernel by the scale, as PIL and torch's `antialias=True` do; upsampling is
+    the same in both cases. Kernels that extend over the border are truncated and renormalised.
 
     Args:
-        size: length of the axis now.
-        new_size: length wanted.
-        antialias: average over the pixels that a smaller one covers.
+        size: Length of the axis before resizing.
+        new_size: Length of the axis after resizing.
+        antialias: Whether downsampling averages over all pixels that an output pixel covers.
     """
     scale = size / new_size
     reach = max(scale, 1.0) if antialias else 1.0
@@ -33,7 +33,7 @@ def resize_matrix(size: int, new_size: int, *, antialias: bool = True) -> Float[
     weight = np.maximum(0.0, 1.0 - distance)
     weight /= weight.sum(axis=1, keepdims=True)
     matrix = weight.astype(np.float32)
-    matrix.flags.writeable = False  # the cache hands out the same array again
+    matrix.flags.writeable = False  # the cache returns the same array to every caller
     return matrix
 
 
@@ -42,12 +42,12 @@ def resize(
 ) -> Float[Array, "*batch H W c"]:
     """Returns `image` resized bilinearly to `size` = (height, width), in its own dtype.
 
-    Leading axes are free (frames, clips). An axis that already has its length is not touched.
+    An axis that already has the requested length is left unchanged.
 
     Args:
-        image: floating-point image or feature map, channels last.
-        size: height and width wanted.
-        antialias: see `resize_matrix`.
+        image: Floating-point images or feature maps, channels last, with any leading axes.
+        size: Height and width after resizing.
+        antialias: Whether downsampling is antialiased (see `resize_matrix`).
     """
     height, width = image.shape[-3:-1]
     if height != size[0]:

@@ -1,16 +1,16 @@
-"""Linear filters of images whose rows and columns are treated alike, each image by its own numbers.
+"""Separable linear filters with different parameters for each image of a batch.
 
-A filter along one axis is a matrix `f32[N, m, n]`, one per image. Filters that follow each other
-are multiplied as matrices, so that images go through two matrix products in all, which suit
-every backend; shapes do not depend on the numbers.
+A filter along one axis is a matrix `f32[N, m, n]`, one per image. Consecutive filters are composed
+by multiplying their matrices, so that images go through two matrix products in all, which are fast
+on every backend. Shapes do not depend on the parameters of the filters.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-EXACT = jax.lax.Precision.HIGHEST  # a TPU would round pixels to 8 bits otherwise
-_SHARPEST = 1e-3  # pixels; the neighbours' weights are then zero in float32
+EXACT = jax.lax.Precision.HIGHEST  # by default a TPU rounds pixels to 8 bits of mantissa
+_SHARPEST = 1e-3  # pixels; the weights of the neighbouring pixels are then zero in float32
 
 PerImage = Float[Array, "N"]
 
@@ -23,23 +23,23 @@ def apply_matrices(
     """Returns `images` with their height filtered by `rows` and their width by `columns`.
 
     Args:
-        images: all frames of an image (a clip) share its matrices.
-        rows: f32[N, H, h].
-        columns: f32[N, W, w].
+        images: Images or clips, channels last. All frames of a clip share its matrices.
+        rows: Filters of the vertical axis, f32[N, H, h].
+        columns: Filters of the horizontal axis, f32[N, W, w].
     """
     images = jnp.einsum("nyh,n...hwc->n...ywc", rows, images, precision=EXACT)
     return jnp.einsum("nxw,n...hwc->n...hxc", columns, images, precision=EXACT)
 
 
 def gaussian_matrix(size: int, sigma: PerImage, taps: int) -> Float[Array, "N {size} {size}"]:
-    """Returns the Gaussian blur of an axis; standard deviation 0 leaves it as it is, exactly.
+    """Returns matrices that blur an axis by a Gaussian.
 
-    The axis is mirrored at the centres of its outermost pixels, as OpenCV and torchvision do.
+    The axis is reflected about the centres of its outermost pixels, as in OpenCV and torchvision.
 
     Args:
-        size: length of the axis.
-        sigma: standard deviations in pixels.
-        taps: odd length of the kernel, which is cut off beyond and sums to 1.
+        size: Length of the axis.
+        sigma: Standard deviations in pixels; 0 gives the identity exactly.
+        taps: Length of the kernel, an odd number. The kernel is truncated there and sums to 1.
     """
     reach = taps // 2
     offset = jnp.arange(-reach, reach + 1)
@@ -57,18 +57,18 @@ def _mirror_index(index: Array, size: int) -> Array:
 
 
 def rescale_matrix(size: int, factor: PerImage) -> Float[Array, "N {size} {size}"]:
-    """Returns what an axis loses when it is shrunk and grown back to `size` pixels.
+    """Returns matrices that downsample an axis and upsample it to `size` pixels again.
 
-    Shrinks to `round(factor * size)` pixels with antialiasing and back again bilinearly: the same
-    numbers as `resize` twice. A factor of 1 leaves the axis as it is, exactly.
+    The axis is downsampled to `round(factor * size)` pixels with antialiasing and upsampled
+    bilinearly, which gives the same values as two calls of `resize`.
 
     Args:
-        size: length of the axis.
-        factor: in (0, 1].
+        size: Length of the axis.
+        factor: Relative lengths of the downsampled axis, in (0, 1]; 1 gives the identity exactly.
     """
     small = jnp.clip(jnp.round(factor * size), 1, size)[:, None, None]
     pixel = jnp.arange(size)
-    scale = size / small  # pixels of the axis per pixel of the shrunken one, whose rest is unused
+    scale = size / small  # pixels of the axis per pixel of the small one, whose rest is unused
     used = pixel < small
     centre = (pixel[:, None] + 0.5) * scale - 0.5
     shrink = jnp.maximum(0, 1 - jnp.abs(centre - pixel) / scale)

@@ -1,8 +1,8 @@
-"""Affine warps: every geometric change of an image composed into one, and sampled once.
+"""Affine warps: composes all geometric changes of an image into one map and samples once.
 
-A map `f32[N, 2, 3]` takes a place of the output (x, y, 1), in pixels from the centre, x to the
-right and y down, to the place of the input that is seen there. Values in between are bilinear;
-beyond its outermost pixels an image is mirrored, so that no black corners appear.
+A map `f32[N, 2, 3]` takes a position of the output (x, y, 1), in pixels from the centre with x to
+the right and y down, to the position of the input that is sampled for it. Sampling is bilinear. An
+image is reflected beyond its outermost pixels, so that no black corners appear.
 """
 
 import math
@@ -19,34 +19,40 @@ Images = Float[Array, "N *frames H W C"]
 
 
 def identity_map(count: int) -> Maps:
-    """Returns `count` maps that change nothing."""
+    """Returns `count` identity maps."""
     return jnp.tile(jnp.eye(2, 3), (count, 1, 1))
 
 
 def scale_map(x: PerImage, y: PerImage) -> Maps:
-    """Returns the maps that look at a part of the given width and height, relative to the whole.
+    """Returns maps that crop a centred region and enlarge it to the size of the image.
 
-    A share below 1 enlarges, -1 mirrors the axis.
+    Args:
+        x: Width of the region relative to the image. Values below 1 enlarge, -1 flips the axis.
+        y: Height of the region relative to the image, likewise.
     """
     zero = jnp.zeros_like(x)
     return _stack([[x, zero, zero], [zero, y, zero]])
 
 
 def rotation_map(degrees: PerImage) -> Maps:
-    """Returns the maps that turn the picture about its centre, counter-clockwise as it is seen."""
+    """Returns maps that rotate the image about its centre, counter-clockwise as displayed.
+
+    Args:
+        degrees: Angles in degrees.
+    """
     angle = degrees * (math.pi / 180)
     cos, sin, zero = jnp.cos(angle), jnp.sin(angle), jnp.zeros_like(angle)
     return _stack([[cos, -sin, zero], [sin, cos, zero]])
 
 
 def translation_map(x: PerImage, y: PerImage) -> Maps:
-    """Returns the maps that look `x` pixels further right and `y` further down."""
+    """Returns maps that sample `x` pixels further right and `y` pixels further down."""
     one, zero = jnp.ones_like(x), jnp.zeros_like(x)
     return _stack([[one, zero, x], [zero, one, y]])
 
 
 def compose(*maps: Maps) -> Maps:
-    """Returns the one map that changes a picture as `maps` would one after the other."""
+    """Returns the map that is equivalent to applying `maps` to an image in the given order."""
     first, *rest = maps
     for after in rest:
         linear = jnp.matmul(first[..., :2], after[..., :2], precision=EXACT)
@@ -60,13 +66,15 @@ def _stack(rows: list[list[PerImage]]) -> Float[Array, "N 2 _"]:
 
 
 def warp(images: Images, maps: Maps, *, turned: bool = True) -> Images:
-    """Returns `images` as seen through their maps, all frames of a clip through the same.
+    """Returns `images` resampled by their maps.
 
     Args:
-        images: pixels, or anything else that is sampled by place.
-        maps: one per image.
-        turned: False promises that x depends on x only and y on y, as without rotation. It then
-            takes two matrix products instead of a gather, which a TPU is slow at.
+        images: Images, clips or other fields over pixels, channels last. All frames of a clip
+            share its map.
+        maps: One map per image.
+        turned: Whether maps may contain rotations. With False, the source x must depend on x only
+            and the source y on y only; the warp is then two matrix products instead of a gather,
+            which is slow on a TPU.
     """
     height, width = images.shape[-3:-1]
     if not turned:
@@ -77,15 +85,15 @@ def warp(images: Images, maps: Maps, *, turned: bool = True) -> Images:
 
 
 def warp_vectors(vectors: Images, maps: Maps, *, turned: bool = True) -> Images:
-    """Returns a field of displacements (x, y) of the images that `warp` gives, in their pixels.
+    """Returns the displacement field (x, y) that belongs to the images returned by `warp`.
 
-    The field is sampled like an image, and each vector is expressed in the new axes: a picture
-    turned or enlarged moves in turned directions or further, and a mirror image moves mirrored.
+    The field is resampled like an image. Its vectors are then transformed into the axes of the
+    warped image: rotated with it, scaled with it, and flipped where the image is reflected.
 
     Args:
-        vectors: f32[N, …, H, W, 2] in pixels, such as optical flow.
-        maps: one per image, invertible.
-        turned: see `warp`.
+        vectors: Displacements in pixels, such as optical flow, f32[N, …, H, W, 2].
+        maps: One invertible map per image.
+        turned: Whether maps may contain rotations (see `warp`).
     """
     height, width = vectors.shape[-3:-1]
     x, y = _places(maps, height, width, turned=True)
@@ -98,14 +106,22 @@ def warp_vectors(vectors: Images, maps: Maps, *, turned: bool = True) -> Images:
 
 
 def mirror(place: Array, size: int) -> tuple[Array, Array]:
-    """Returns `place` folded into [0, size - 1], and 1 or -1 where an odd fold mirrors it there."""
+    """Returns positions reflected into [0, size - 1], and the sign of each reflection.
+
+    Args:
+        place: Positions along an axis, in pixels from its first one.
+        size: Length of the axis in pixels.
+
+    Returns:
+        The reflected positions; and -1 after an odd number of reflections, 1 after an even one.
+    """
     last = max(size - 1, 1)
     folded = jnp.mod(place, 2 * last)
     return jnp.minimum(last - jnp.abs(folded - last), size - 1), jnp.where(folded > last, -1.0, 1.0)
 
 
 def _places(maps: Maps, height: int, width: int, *, turned: bool) -> tuple[Array, Array]:
-    """Where the pixels of the output look, f32[N, H, W], or f32[N, W] and f32[N, H]."""
+    """Returns source x and y of the output's pixels, f32[N, H, W], or f32[N, W] and f32[N, H]."""
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
     x, y = jnp.arange(width) - middle_x, jnp.arange(height) - middle_y
     if not turned:
@@ -122,7 +138,7 @@ def _linear_weights(place: Float[Array, "N n"], size: int) -> Float[Array, "N n 
 
 
 def _sample(images: Images, x: Float[Array, "N H W"], y: Float[Array, "N H W"]) -> Images:
-    """Bilinear samples by gathering: all frames of a clip lie side by side and are taken at once.
+    """Returns bilinear samples by a gather over pixels, with all frames of a clip as one vector.
 
     On a CPU this takes a tenth of the time of two passes of row-wise matrix products.
     """

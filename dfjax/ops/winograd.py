@@ -1,8 +1,8 @@
-"""The 3 x 3 convolution with 16 products for every 2 x 2 outputs, where the plain one takes 36.
+"""Winograd's 3 x 3 convolution: 16 products for every 2 x 2 outputs instead of 36.
 
 F(2 x 2, 3 x 3) of Lavin and Gray (2016), "Fast Algorithms for Convolutional Neural Networks",
-section 4.1. Its constants are 1 and 1/2: in float32 it is as exact as the plain sum, 1e-6 of the
-largest value at 768 channels.
+section 4.1. Its constants are 1 and 1/2, so that in float32 it is as accurate as the direct sum:
+1e-6 of the largest value at 768 channels.
 """
 
 import jax.numpy as jnp
@@ -21,15 +21,15 @@ def winograd_conv(
 ) -> Float[Array, "n p q o"]:
     """Returns the convolution of `x` with `kernel` at stride 1 in the dtype of `x`.
 
-    Sums are taken in float32.
+    Sums are computed in float32.
 
     Args:
-        x: feature maps, channels last.
-        kernel: shared 3 x 3 kernel.
-        padding: zeros around the map, none of them negative.
+        x: Feature maps, channels last.
+        kernel: 3 x 3 kernel.
+        padding: Non-negative numbers of zeros around the map.
     """
     height, width = (n + sum(pad) - 2 for n, pad in zip(x.shape[1:3], padding))
-    (top, bottom), (left, right) = padding  # tiles are even: a last row or column may be left over
+    (top, bottom), (left, right) = padding  # odd sizes get an extra row or column for whole tiles
     edges = ((0, 0), (top, bottom + height % 2), (left, right + width % 2), (0, 0))
     padded = jnp.pad(x.astype(jnp.float32), edges)
     kernels = jnp.einsum(
@@ -47,13 +47,13 @@ def winograd_conv(
 
 
 def _tiles(x: Array, axis: int) -> list[Array]:
-    """The four combinations of the cells of a tile, tiles being four long and two apart."""
+    """Returns the input transform along an axis: tiles are 4 cells long, with a stride of 2."""
     reach = x.shape[axis] - 3
     a, b, c, d = (lax.slice_in_dim(x, i, i + reach, 2, axis) for i in range(4))
     return [a - c, b + c, c - b, b - d]
 
 
 def _outputs(products: list[Array]) -> list[Array]:
-    """The two outputs of a tile along an axis."""
+    """Returns the output transform along an axis: the two outputs of each tile."""
     a, b, c, d = products
     return [a + b + c, b - c - d]

@@ -1,1 +1,1 @@
-"""PLACEHOLDER."""
+"""Reads, writes and merges the parameters of models (safetensors files)."""

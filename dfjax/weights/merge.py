@@ -1,4 +1,4 @@
-"""Parameters from elsewhere take the places of a model's own; what does not fit is told."""
+"""Merges loaded parameters into the variables of a model and reports those that do not match."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,12 +9,12 @@ from dfjax.errors import UsageError
 
 
 class Merged(NamedTuple):
-    """A model's variables after taking in others.
+    """Variables of a model after merging.
 
     Attributes:
-        variables: the structure of the model's own.
-        kept: paths of the model that the others do not have; they keep their own values.
-        left_out: paths of the others that the model does not have.
+        variables: Merged variables, with the structure of the model's own.
+        kept: Paths of the model that the loaded variables lack; these leaves keep their values.
+        left_out: Paths of the loaded variables that the model lacks; these leaves are ignored.
     """
 
     variables: Any
@@ -23,24 +23,24 @@ class Merged(NamedTuple):
 
 
 def merge(own: Mapping[str, Any], others: Mapping[str, Any], *, source: str) -> Merged:
-    """Returns `own` with every leaf replaced that `others` has under the same path.
+    """Returns `own` with the value from `others` for every leaf that has the same path in both.
 
-    A leaf's path is its keys joined by slashes, `params/backbone/stem_conv/kernel`.
+    The path of a leaf is its keys joined by slashes, `params/backbone/stem_conv/kernel`.
 
     Args:
-        own: variables of the model, arrays or shapes.
-        others: variables from elsewhere.
-        source: where they come from, for messages.
+        own: Variables of the model, as arrays or shapes.
+        others: Loaded variables.
+        source: Origin of `others` (a file or a workdir), for error messages.
 
     Raises:
-        UsageError: two leaves under one path differ in shape, or no path is common to both.
+        UsageError: Two leaves under one path differ in shape, or no path is common to both.
     """
     found, mine = _leaves(others), _leaves(own)
     common = [path for path in mine if path in found]
     if not common:
         raise UsageError(
-            f"{source} has no parameter of this model: it has {_examples(found)}, this model "
-            f"{_examples(mine)}"
+            f"{source} has no parameter of this model: it has {_examples(found)}, and this model "
+            f"has {_examples(mine)}"
         )
     for path in common:
         if found[path].shape != mine[path].shape:

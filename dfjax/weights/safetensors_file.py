@@ -1,7 +1,7 @@
-"""Variables as one safetensors file: the format that other tools, and other versions, read.
+"""Reads and writes variables as one safetensors file, which other tools can read.
 
-Keys are the parameter paths with dots, under `params.` and `batch_stats.`; paths and shapes are a
-public format. Nothing in such a file is executed when it is read.
+Keys are the parameter paths with dots, under `params.` and `batch_stats.`. Paths and shapes are a
+public format. Reading such a file executes no code from it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ COLLECTIONS = ("params", "batch_stats")
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns `{"params.stem.conv.kernel": array, …}`, on the host, of a nested dict of arrays.
+    """Returns a nested dict of arrays as a flat one, `{"params.stem.conv.kernel": array, …}`.
+
+    The arrays are copied to the host.
 
     Raises:
-        ValueError: a name contains a dot, so that the way back would not be unique.
+        ValueError: A name contains a dot, so that the nested dict could not be restored.
     """
     return dict(_leaves(variables, ""))
 
@@ -40,7 +42,10 @@ def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.ndar
 
 
 def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns the nested dict that `flatten` made flat; both collections are present."""
+    """Returns the nested dict of a flat one; the inverse of `flatten`.
+
+    The result has both collections, `params` and `batch_stats`, even if one is empty.
+    """
     tree: dict[str, Any] = {collection: {} for collection in COLLECTIONS}
     for key, array in arrays.items():
         *path, leaf = key.split(".")
@@ -54,10 +59,14 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def save_safetensors(
     path: str | Path, variables: Mapping[str, Any], *, metadata: Mapping[str, Any]
 ) -> None:
-    """Writes `variables` to `path`, bit for bit, with `metadata` (values as JSON) in the header.
+    """Writes `variables` to `path`, bit for bit.
 
-    The file is written in place: where a reader may come by, wrap it in
-    `dfjax.data.index.records.atomic_path`.
+    The write is not atomic. Use `dfjax.files.atomic_path` where other processes may read the file.
+
+    Args:
+        path: File to write.
+        variables: Nested dict of arrays with the collections `params` and `batch_stats`.
+        metadata: Entries of the file's header; the values are stored as JSON.
     """
     header = {key: json.dumps(value) for key, value in metadata.items()}
     save_file(flatten(variables), str(path), metadata=header)
@@ -67,14 +76,14 @@ def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns `(variables, metadata)` of a file that `save_safetensors` wrote.
 
     Raises:
-        UsageError: there is no such file, it is not safetensors, or holds other collections.
+        UsageError: The file does not exist, is not a safetensors file, or has other collections.
     """
     try:
         arrays = load_file(str(path))
         with safe_open(str(path), framework="numpy") as file:
             header = file.metadata() or {}
     except FileNotFoundError as error:
-        raise UsageError(f"no file {path}") from error
+        raise UsageError(f"the file {path} does not exist") from error
     except (SafetensorError, OSError) as error:
         raise UsageError(f"{path} is not a readable safetensors file: {error}") from error
     foreign = sorted({key.partition(".")[0] for key in arrays} - set(COLLECTIONS))

@@ -67,7 +67,7 @@ def test_flatten_and_unflatten_are_inverse(variables):
 
 
 def test_what_is_not_ours_is_one_clear_line(tmp_path):
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="absent does not exist"):
         load_safetensors(tmp_path / "absent")
     (tmp_path / "text").write_text("hello")
     with pytest.raises(UsageError, match="not a readable safetensors file"):
