@@ -34,8 +34,8 @@ PREPROCESS = {
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
 }
-# One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST and what
-# `augment_presets.OPERATIONS` lists besides, or its probability alone; (): as the preset has it.
+# One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST or what
+# `augment_operations.OPERATIONS` lists, or its probability alone; (): as the preset has it.
 AUGMENT: dict[str, Any] = {
     "preset": "flip",  # see `dfjax.data.transforms.augment_presets.PRESETS`
     "crop": (),  # random resized crop: probability, smallest and largest area, ratios
@@ -48,11 +48,14 @@ AUGMENT: dict[str, Any] = {
     "contrast": (),  # factor
     "saturation": (),  # factor
     "hue": (),  # share of the colour circle
+    "fancy_pca": (),  # probability, standard deviation of the shift along the principal colours
+    "hsv": (),  # probability, largest shifts of hue, saturation and value
     "blur": (),  # sigma in pixels; and the taps of the kernel
     "rescale": (),  # share of the side to which frames shrink before they grow back
     "noise": (),  # standard deviation, share of white
     "jpeg": (),  # quality
     "erase": (),  # as crop
+    "one_of": (),  # (PROBABILITY, NAME, (NAME, NAME), …): a clip gets one of these, or none
 }
 MIX = {
     "mixup": 0.0,  # a of Beta(a, a); 0: off

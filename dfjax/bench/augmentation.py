@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key, UInt8
 from dfjax.bench.rows import Cost, identify, summarize, timed
 from dfjax.bench.workloads import Program, Settings, compile_function, make_program
 from dfjax.data.transforms.augment import make_augment
-from dfjax.data.transforms.augment_presets import PRESETS, choose_operations
+from dfjax.data.transforms.augment_presets import PRESETS
 
 FILL = (0.5, 0.5, 0.5)
 WORKLOAD = "augment"
@@ -44,8 +44,8 @@ def measure_augment(
     train = make_program(Settings("dual_stream", lowering=lowering, **run))
     programs = {
         name: _compile(name, (batch, frames, size, size, 3))
-        for name in PRESETS
-        if choose_operations(name)
+        for name, preset in PRESETS.items()
+        if preset.operations
     }
     costs: dict[str, list[Cost]] = {name: [] for name in programs}
     beside: list[Cost] = []
@@ -77,7 +77,7 @@ def _describe(costs: list[Cost], batch: int, *, beside: float) -> dict[str, floa
 
 
 def _compile(preset: str, shape: tuple[int, ...]) -> Program:
-    augment = make_augment(choose_operations(preset), fill=FILL)
+    augment = make_augment(PRESETS[preset], fill=FILL)
     assert augment is not None  # a preset without operations was left out
     clips = jax.random.randint(jax.random.key(0), shape, 0, 256, jnp.uint8)
     mask = jnp.ones(shape[:2], bool)

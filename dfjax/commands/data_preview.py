@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clips % 2 or not 2 <= args.clips <= MOST_CLIPS:
         raise UsageError(f"--clips must be even, 2 to {MOST_CLIPS}, not {args.clips}")
     config = load_config(args.config, args.overrides)
-    from dfjax.data.transforms.augment_presets import choose_operations
+    from dfjax.data.transforms.augment_presets import choose_augmentation
     from dfjax.evaluation.preview_sheet import draw_preview
     from dfjax.experiment import builders, run_data
     from dfjax.experiment.config_check import check_config
@@ -68,6 +68,6 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"wrote {args.out}")
     if args.json:
-        operations = choose_operations(**config.augment)
+        operations = choose_augmentation(**config.augment).operations
         print_json({"out": args.out, "clips": args.clips, "operations": operations})
     return OK

@@ -11,7 +11,7 @@ from dfjax.config import model_options
 from dfjax.data.clips.batching import Recipe
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.transforms.augment import make_augment
-from dfjax.data.transforms.augment_presets import choose_operations
+from dfjax.data.transforms.augment_presets import choose_augmentation
 from dfjax.data.transforms.mixing import make_mix
 from dfjax.data.transforms.preprocess import make_preprocess, pass_features
 from dfjax.data.transforms.self_blend import self_blend
@@ -65,14 +65,13 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
     if "features" in model_extras(config):
         return pass_features
     p = config.preprocess
-    operations = choose_operations(**config.augment)
     return make_preprocess(
         stream_sizes(config),
         mean=p.mean,
         std=p.std,
         self_blend=self_blend if config.data.self_blend else None,
         mix=make_mix(**config.mix),
-        augment=make_augment(operations, fill=p.mean),
+        augment=make_augment(choose_augmentation(**config.augment), fill=p.mean),
     )
 
 

@@ -15,13 +15,13 @@ from dfjax.data.clips.batching import SELF_BLENDED
 from dfjax.data.clips.pipeline import make_train_batches
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.transforms.augment import apply_draws
-from dfjax.data.transforms.augment_presets import (
+from dfjax.data.transforms.augment_operations import (
     OPERATIONS,
     Values,
-    choose_operations,
     describe_range,
     spread_values,
 )
+from dfjax.data.transforms.augment_presets import choose_augmentation
 from dfjax.data.transforms.mixing import make_mix
 from dfjax.data.transforms.self_blend import self_blend
 from dfjax.evaluation.preview_sheet import PreviewRow, PreviewSection, PreviewTile
@@ -63,7 +63,7 @@ def make_sections(config: ConfigDict, pack: FrameStore, batch: HostBatch) -> lis
     sections = [PreviewSection("The first batch", _training_rows(config, pack, batch, seen))]
     if config.data.frames > 1:
         sections.append(PreviewSection("One clip over time", _time_rows(batch, seen[0][0])))
-    operations = choose_operations(**config.augment)
+    operations = choose_augmentation(**config.augment).operations
     if operations:
         rows = [_operation_row(name, values, config, batch) for name, values in operations.items()]
         heading = f"Each operation of augmentation alone, preset {config.augment.preset}"

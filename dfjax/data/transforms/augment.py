@@ -4,17 +4,17 @@ Everything is drawn once per clip, from a key of its own per place in the batch,
 of a clip change alike (but for noise) and a clip does not depend on how large its batch is.
 """
 
-import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
-from dfjax.data.transforms.augment_presets import BOX, COLOURS, GEOMETRIC, OPERATIONS, Values
+from dfjax.data.transforms.augment_draws import Draws, clip_keys, draw_operations, keep_one
+from dfjax.data.transforms.augment_operations import COLOURS, GEOMETRIC, OPERATIONS, Values
+from dfjax.data.transforms.augment_presets import Augmentation
 from dfjax.ops.blur import lose_detail
 from dfjax.ops.color import Colour, add_noise, change_colour, mean_luma
+from dfjax.ops.color_shift import shift_hsv, shift_principal
 from dfjax.ops.erase import erase_box
 from dfjax.ops.jpeg import compress_jpeg
 from dfjax.ops.warp import (
@@ -31,23 +31,24 @@ from dfjax.shapes import Batch
 
 Augment = Callable[[Batch, Key[Array, ""]], Batch]
 """`augment(batch, rng) -> batch`; `clip` is floating point in [0, 1], `flow` in pixels."""
-Draws = Mapping[str, Float[Array, "B _"]]
-"""What each operation does to each clip: the numbers whose neutral values are `nothing`."""
 
 
-def make_augment(operations: Mapping[str, Values], *, fill: Sequence[float]) -> Augment | None:
+def make_augment(augmentation: Augmentation, *, fill: Sequence[float]) -> Augment | None:
     """Returns `augment(batch, rng) -> batch` with `clip` and `flow` changed, or None for nothing.
 
     Args:
-        operations: probability and range by name (`choose_operations`).
-        fill: colour of erased boxes, RGB in [0, 1].
+        augmentation: What is drawn (`choose_augmentation`).
+        fill: Colour of erased boxes, RGB in [0, 1].
     """
+    operations, one_of = augmentation
     if not operations:
         return None
 
     def augment(batch: Batch, rng: Key[Array, ""]) -> Batch:
         draws = draw_operations(rng, operations, len(batch["clip"]))
-        keys = _clip_keys(rng, len(batch["clip"]), "noise of pixels")
+        if one_of is not None:
+            draws = keep_one(rng, draws, one_of)
+        keys = clip_keys(rng, len(batch["clip"]), "noise of pixels")
         return apply_draws(batch, draws, keys, fill=fill, taps=_taps(operations))
 
     return augment
@@ -55,58 +56,6 @@ def make_augment(operations: Mapping[str, Values], *, fill: Sequence[float]) -> 
 
 def _taps(operations: Mapping[str, Values]) -> int:
     return int(operations["blur"][3]) if "blur" in operations else 1
-
-
-def draw_operations(
-    rng: Key[Array, ""], operations: Mapping[str, Values], n_clips: int
-) -> dict[str, Float[Array, "{n_clips} _"]]:
-    """Returns the numbers of every operation for every clip.
-
-    Ranges are drawn uniformly, the ratios of boxes uniformly in their logarithm.
-
-    Args:
-        rng: of this batch; clip i draws from `fold_in(fold_in(rng, i), crc32(name))`, the flip
-            from `fold_in(rng, i)` itself.
-        operations: probability and range by name.
-        n_clips: B.
-    """
-    draws = {}
-    for name, values in operations.items():
-        if name == "flip":
-            draws[name] = draw_per_clip(rng, values[0], n_clips).astype(jnp.float32)[:, None]
-        else:
-            keys = _clip_keys(rng, n_clips, name)
-            draws[name] = jax.vmap(lambda key, n=name, v=values: _draw(key, n, v))(keys)
-    return draws
-
-
-def _draw(key: Key[Array, ""], name: str, values: Values) -> Float[Array, "_"]:
-    operation = OPERATIONS[name]
-    chance, amount = jax.random.split(key)
-    nothing = jnp.array(operation.nothing)
-    share = jax.random.uniform(amount, nothing.shape)
-    low, high = values[1:3]
-    drawn = low + share * (high - low)
-    if operation.values == BOX:
-        least, most = math.log(values[3]), math.log(values[4])
-        ratio = jnp.exp(least + share[1] * (most - least))
-        drawn = jnp.stack([drawn[0], ratio, *share[2:]])
-    return jnp.where(jax.random.bernoulli(chance, values[0]), drawn, nothing)
-
-
-def _clip_keys(rng: Key[Array, ""], n_clips: int, name: str = "") -> Key[Array, "{n_clips}"]:
-    keys = jax.vmap(lambda i: jax.random.fold_in(rng, i))(jnp.arange(n_clips))
-    if not name:
-        return keys
-    return jax.vmap(lambda key: jax.random.fold_in(key, zlib.crc32(name.encode())))(keys)
-
-
-def draw_per_clip(
-    rng: Key[Array, ""], probability: float, n_clips: int
-) -> Bool[Array, "{n_clips}"]:
-    """Returns one coin throw per clip, True with `probability`; clip i uses `fold_in(rng, i)`."""
-    keys = _clip_keys(rng, n_clips)
-    return jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)
 
 
 def apply_draws(
@@ -128,6 +77,10 @@ def apply_draws(
     if any(name in draws for name in COLOURS):
         colour = Colour(*(_numbers(draws, name, len(clip))[0] for name in COLOURS))
         clip = change_colour(clip, colour, mean_luma(clip, batch["mask"].astype(clip.dtype)))
+    if "fancy_pca" in draws:
+        clip = shift_principal(clip, batch["mask"].astype(clip.dtype), draws["fancy_pca"][:, 0])
+    if "hsv" in draws:
+        clip = shift_hsv(clip, draws["hsv"])
     if "blur" in draws or "rescale" in draws:
         sigma, factor = (_numbers(draws, name, len(clip))[0] for name in ("blur", "rescale"))
         clip = lose_detail(clip, sigma, factor, taps=taps)

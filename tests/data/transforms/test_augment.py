@@ -8,14 +8,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dfjax.data.transforms.augment import (
     apply_draws,
-    draw_operations,
-    draw_per_clip,
     flip_clips,
     flip_flow,
     make_augment,
     make_maps,
 )
-from dfjax.data.transforms.augment_presets import GEOMETRIC, OPERATIONS, choose_operations
+from dfjax.data.transforms.augment_draws import draw_operations, draw_per_clip, keep_one
+from dfjax.data.transforms.augment_operations import DEVIATION, GEOMETRIC, LIMITS, OPERATIONS
+from dfjax.data.transforms.augment_presets import Augmentation, OneOf, choose_augmentation
 from dfjax.ops.warp import warp
 
 FILL = (0.5, 0.4, 0.3)
@@ -30,14 +30,17 @@ RANGES = {
     "contrast": (0.7, 0.7, 1.3),
     "saturation": (0.7, 0.5, 1.5),
     "hue": (0.7, -0.2, 0.2),
+    "fancy_pca": (0.7, 0.3),
+    "hsv": (0.7, 0.1, 0.2, 0.3),
     "blur": (0.7, 0.5, 1.5, 5),
     "rescale": (0.7, 0.4, 0.9),
     "noise": (0.7, 0.01, 0.1),
     "jpeg": (0.7, 30, 90),
     "erase": (0.7, 0.1, 0.3, 0.5, 2.0),
 }
-EVERYTHING = choose_operations("none", **RANGES)
-run = jax.jit(make_augment(EVERYTHING, fill=FILL))
+GROUP = OneOf(0.8, (("brightness", "offset"), ("fancy_pca",), ("hsv",)))
+EVERYTHING = choose_augmentation("none", **RANGES).operations
+run = jax.jit(make_augment(Augmentation(EVERYTHING, GROUP), fill=FILL))
 key = jax.random.key(7)
 
 
@@ -72,7 +75,7 @@ def test_all_frames_of_a_clip_change_alike():
     batch = make_batch(flow=False)
     still = batch | {"clip": jnp.repeat(batch["clip"][:, :1], 2, axis=1)}
     silent = {name: values for name, values in EVERYTHING.items() if name != "noise"}
-    clip = np.asarray(jax.jit(make_augment(silent, fill=FILL))(still, key)["clip"])
+    clip = np.asarray(jax.jit(make_augment(Augmentation(silent), fill=FILL))(still, key)["clip"])
     np.testing.assert_array_equal(clip[:, 1], clip[:, 0])
     assert (np.abs(clip - still["clip"]).max(axis=(1, 2, 3, 4)) > 0.01).all()
     assert clip.min() >= 0 and clip.max() <= 1
@@ -110,7 +113,7 @@ def test_eight_devices_draw_and_compute_their_own_clips():
     batch = make_batch()
     mesh = Mesh(np.array(jax.devices()), ("data",))
     split = NamedSharding(mesh, PartitionSpec("data"))
-    lowered = jax.jit(make_augment(EVERYTHING, fill=FILL)).lower(jax.device_put(batch, split), key)
+    lowered = run.lower(jax.device_put(batch, split), key)
     compiled = lowered.compile()
     for name in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
         assert name not in compiled.as_text()
@@ -121,7 +124,10 @@ def test_eight_devices_draw_and_compute_their_own_clips():
     np.testing.assert_allclose(ours["flow"], alone["flow"], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "flip"])
+RANGED = [n for n, o in OPERATIONS.items() if o.values not in ((), DEVIATION, LIMITS)]
+
+
+@pytest.mark.parametrize("name", RANGED)
 def test_draws_have_their_probability_and_range(name):
     values = EVERYTHING[name]
     drawn = np.asarray(jax.jit(lambda k: draw_operations(k, {name: values}, 2000))(key)[name])
@@ -140,11 +146,41 @@ def test_draws_have_their_probability_and_range(name):
         assert abs(np.corrcoef(drawn[~left_out].T)[0, 1]) < 0.15  # x and y for themselves
 
 
+def test_deviations_and_limits_are_drawn_as_they_say():
+    shifts = {"fancy_pca": (1.0, 0.3), "hsv": (0.7, 0.1, 0.2, 0.3)}
+    draws = jax.jit(lambda k: draw_operations(k, shifts, 2000))(key)
+    normal, hsv = (np.asarray(draws[name]) for name in shifts)
+    assert abs(normal.std() - 0.3) < 0.025 and abs(normal.mean()) < 0.035  # 5 standard errors
+    assert 0.8 < np.abs(normal).max() < 1.6  # 2.7 to 5.3 deviations: not a uniform range
+    drawn = hsv[(hsv != 0).any(axis=1)]
+    assert abs(len(drawn) / 2000 - 0.7) < 0.05
+    assert (np.abs(drawn).max(axis=0) <= [0.1, 0.2, 0.3]).all()
+    np.testing.assert_allclose(drawn.max(axis=0) - drawn.min(axis=0), [0.2, 0.4, 0.6], rtol=0.02)
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 0.15
+
+
+def test_a_clip_gets_at_most_one_alternative_of_a_group():
+    always = {
+        name: (1.0, *EVERYTHING[name][1:]) for name in ("rotate", *sum(GROUP.alternatives, ()))
+    }
+    draws = jax.jit(lambda k: keep_one(k, draw_operations(k, always, 3000), GROUP))(key)
+    changed = {
+        name: (np.asarray(values) != np.array(OPERATIONS[name].nothing)).any(axis=1)
+        for name, values in draws.items()
+    }
+    assert changed["rotate"].all(), "what is not in the group is drawn as ever"
+    np.testing.assert_array_equal(changed["brightness"], changed["offset"])
+    three = np.stack([changed[name] for name in ("brightness", "fancy_pca", "hsv")])
+    assert three.sum(axis=0).max() == 1
+    share = 0.8 / 3
+    assert np.abs(three.mean(axis=1) - share).max() < 5 * np.sqrt(share * (1 - share) / 3000)
+
+
 def test_flip_alone_moves_whole_pixels():
     batch = make_batch(clips=16)
     flipped = draw_per_clip(key, 0.5, 16)
     assert 2 < int(flipped.sum()) < 14
-    ours = make_augment({"flip": (0.5,)}, fill=FILL)(batch, key)
+    ours = make_augment(Augmentation({"flip": (0.5,)}), fill=FILL)(batch, key)
     np.testing.assert_array_equal(ours["clip"], flip_clips(batch["clip"], flipped))
     np.testing.assert_array_equal(ours["flow"], flip_flow(batch["flow"], flipped))
 
@@ -187,9 +223,13 @@ def test_flow_of_a_turning_picture_through_the_whole_augmentation():
 
 def test_one_sampling_for_all_geometry():
     geometric = {name: EVERYTHING[name] for name in GEOMETRIC}
-    traced = str(jax.make_jaxpr(make_augment(geometric, fill=FILL))(make_batch(flow=False), key))
+    traced = str(
+        jax.make_jaxpr(make_augment(Augmentation(geometric), fill=FILL))(
+            make_batch(flow=False), key
+        )
+    )
     assert traced.count(" gather[") == 4  # the four neighbours of each place
 
 
 def test_nothing_to_do_is_none():
-    assert make_augment({}, fill=FILL) is None
+    assert make_augment(Augmentation({}), fill=FILL) is None

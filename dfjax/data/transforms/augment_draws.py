@@ -1,0 +1,97 @@
+"""Random numbers of augmentation: one draw per clip and operation.
+
+Each clip draws from a key of its own per place in the batch, so that it does not depend on how
+large its batch is.
+"""
+
+import math
+import zlib
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from dfjax.data.transforms.augment_operations import BOX, DEVIATION, LIMITS, OPERATIONS, Values
+from dfjax.data.transforms.augment_presets import OneOf
+
+Draws = Mapping[str, Float[Array, "B _"]]
+"""Drawn numbers of each operation for each clip; those that change nothing are its `nothing`."""
+
+
+def draw_operations(
+    rng: Key[Array, ""], operations: Mapping[str, Values], n_clips: int
+) -> dict[str, Float[Array, "{n_clips} _"]]:
+    """Returns the numbers of every operation for every clip, each operation for itself.
+
+    Ranges are drawn uniformly, the ratios of boxes uniformly in their logarithm.
+
+    Args:
+        rng: Key of this batch; clip i draws from `fold_in(fold_in(rng, i), crc32(name))`, the flip
+            from `fold_in(rng, i)` itself.
+        operations: Values by name.
+        n_clips: Number of clips, B.
+    """
+    draws = {}
+    for name, values in operations.items():
+        if name == "flip":
+            draws[name] = draw_per_clip(rng, values[0], n_clips).astype(jnp.float32)[:, None]
+        else:
+            keys = clip_keys(rng, n_clips, name)
+            draws[name] = jax.vmap(lambda key, n=name, v=values: _draw(key, n, v))(keys)
+    return draws
+
+
+def _draw(key: Key[Array, ""], name: str, values: Values) -> Float[Array, "_"]:
+    operation = OPERATIONS[name]
+    chance, amount = jax.random.split(key)
+    nothing = jnp.array(operation.nothing)
+    if operation.values == DEVIATION:
+        drawn = values[1] * jax.random.normal(amount, nothing.shape)
+    elif operation.values == LIMITS:
+        limits = jnp.array(values[1:])
+        drawn = limits * jax.random.uniform(amount, nothing.shape, minval=-1.0)
+    else:
+        share = jax.random.uniform(amount, nothing.shape)
+        low, high = values[1:3]
+        drawn = low + share * (high - low)
+        if operation.values == BOX:
+            least, most = math.log(values[3]), math.log(values[4])
+            ratio = jnp.exp(least + share[1] * (most - least))
+            drawn = jnp.stack([drawn[0], ratio, *share[2:]])
+    return jnp.where(jax.random.bernoulli(chance, values[0]), drawn, nothing)
+
+
+def keep_one(rng: Key[Array, ""], draws: Draws, one_of: OneOf) -> dict[str, Float[Array, "B _"]]:
+    """Returns `draws` with at most one alternative of the group left for every clip.
+
+    Args:
+        rng: Key of this batch; clip i draws from `fold_in(fold_in(rng, i), crc32("one of"))`.
+        draws: Of all operations (`draw_operations`).
+        one_of: The group.
+    """
+    keys = clip_keys(rng, len(next(iter(draws.values()))), "one of")
+    share = jax.vmap(jax.random.uniform)(keys) / one_of.probability  # 1 and more: none of them
+    place = jnp.floor(share * len(one_of.alternatives))
+    kept = dict(draws)
+    for number, names in enumerate(one_of.alternatives):
+        for name in names:
+            nothing = jnp.array(OPERATIONS[name].nothing)
+            kept[name] = jnp.where((place == number)[:, None], draws[name], nothing)
+    return kept
+
+
+def clip_keys(rng: Key[Array, ""], n_clips: int, name: str = "") -> Key[Array, "{n_clips}"]:
+    """Returns one key per clip: `fold_in(rng, i)`, and folded with the crc32 of a name if given."""
+    keys = jax.vmap(lambda i: jax.random.fold_in(rng, i))(jnp.arange(n_clips))
+    if not name:
+        return keys
+    return jax.vmap(lambda key: jax.random.fold_in(key, zlib.crc32(name.encode())))(keys)
+
+
+def draw_per_clip(
+    rng: Key[Array, ""], probability: float, n_clips: int
+) -> Bool[Array, "{n_clips}"]:
+    """Returns one coin throw per clip, True with `probability`; clip i uses `fold_in(rng, i)`."""
+    keys = clip_keys(rng, n_clips)
+    return jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)
