@@ -16,6 +16,16 @@ AUGMENT_PRESETS = {
 }
 """Today's names of augmentation presets, by their earlier ones."""
 
+EARLIER_DEEPFAKEBENCH = {
+    "rotate": (0.5, -10.0, 10.0),
+    "flip": (0.5,),
+    "brightness": (0.5, 0.9, 1.1),
+    "offset": (0.5, -0.1, 0.1),
+    "blur": (0.5, 0.8, 1.4, 7),
+    "jpeg": (0.5, 40.0, 100.0),
+}
+"""What the preset `deepfakebench` was before `augment.one_of`: too strong in colour."""
+
 
 def migrate(values: dict[str, Any]) -> dict[str, Any]:
     """Returns a copy of a saved config in which everything that was renamed has today's name.
@@ -35,4 +45,19 @@ def _rename_augment_preset(values: dict[str, Any]) -> None:
         augment["preset"] = AUGMENT_PRESETS[augment["preset"]]
 
 
-STEPS: tuple[Callable[[dict[str, Any]], None], ...] = (_rename_augment_preset,)
+def _write_out_earlier_deepfakebench(values: dict[str, Any]) -> None:
+    """A run of the earlier preset keeps its operations, so that it cannot resume with others."""
+    augment = values.get("augment")
+    if not isinstance(augment, dict) or "one_of" in augment:
+        return
+    if augment.get("preset") == "deepfakebench":
+        augment["preset"] = "none"
+        for name, numbers in EARLIER_DEEPFAKEBENCH.items():
+            given = augment.get(name) or ()
+            augment[name] = (*given, *numbers[len(given) :])
+
+
+STEPS: tuple[Callable[[dict[str, Any]], None], ...] = (
+    _rename_augment_preset,
+    _write_out_earlier_deepfakebench,
+)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dfjax.config import base, from_dict, to_json
-from dfjax.config_migration import AUGMENT_PRESETS, migrate
-from dfjax.data.transforms.augment_presets import PRESETS
+from dfjax.config_migration import AUGMENT_PRESETS, EARLIER_DEEPFAKEBENCH, migrate
+from dfjax.data.transforms.augment_presets import PRESETS, choose_augmentation
 
 
 @pytest.mark.parametrize("earlier", AUGMENT_PRESETS)
@@ -17,6 +17,21 @@ def test_an_earlier_name_of_a_preset_loads_as_todays(earlier):
     assert config.augment.preset == AUGMENT_PRESETS[earlier]
     assert config.augment.preset in PRESETS
     assert values["augment"]["preset"] == earlier, "the caller's dict stays as it is"
+
+
+def test_a_run_of_the_earlier_deepfakebench_preset_keeps_its_operations():
+    values = json.loads(to_json(base()))
+    values["augment"] |= {"preset": "deepfakebench", "rotate": [0.2], "jpeg": [1.0, 30.0, 50.0]}
+    today = from_dict(values)
+    assert today.augment.preset == "deepfakebench"
+    for name in ("one_of", "hsv", "fancy_pca"):
+        del values["augment"][name]
+    earlier = from_dict(values)
+    chosen = choose_augmentation(**earlier.augment)
+    assert chosen.one_of is None and set(chosen.operations) == set(EARLIER_DEEPFAKEBENCH)
+    assert chosen.operations["offset"] == (0.5, -0.1, 0.1)
+    assert chosen.operations["rotate"] == (0.2, -10, 10)
+    assert chosen.operations["jpeg"] == (1.0, 30, 50)
 
 
 def test_todays_config_stays_as_it_is():
