@@ -15,6 +15,7 @@ Expected: not yet measured
 from ml_collections import ConfigDict
 
 from dfjax.config import base
+from dfjax.variants import use_variant
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -24,41 +25,15 @@ def get_config(variant: str = "") -> ConfigDict:
     c.model.name = "frame_classifier"
     c.model.frame_classifier.update({"padding": "dfb_stem_valid", "hidden": (), "dropout": ()})
     c.model.frame_classifier.input_dropout = 0.0
-    c.data.frames = 1
-    c.data.sampling = "even"
-    c.data.train_clips = 32
-    c.data.eval_clips = 32
+    c.data.update({"frames": 1, "sampling": "even", "train_clips": 32, "eval_clips": 32})
     c.augment.preset = "deepfakebench"
     c.preprocess.update({"size": 256, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)})
     c.loss.name = "cross_entropy"
     c.optimizer.update({"learning_rate": 2e-4, "weight_decay": 5e-4, "no_decay": ()})
-    c.optimizer.clip_norm = 0.0
+    c.early_stop.patience = 0  # all ten epochs
     c.train.update({"batch_size": 32, "epochs": 10})
     c.eval.batch_size = 32
+    use_variant(c, variant)
     if variant:
-        _small(c)
-    if variant == "tiny":
-        c.data.synthetic.update({"videos": 2000, "identities": 200})
-        # A frame shows a forgery half of the time: many frames, and its real twin beside each.
-        c.data.update({"pairing": "paired", "train_clips": 4})
-        c.train.update({"batch_size": 32, "epochs": 20})
-    if variant == "smoke":
-        c.data.synthetic.update({"videos": 16, "identities": 8})
-        c.data.eval_clips = 2
-        c.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})
-        c.eval.batch_size = 8
+        c.model.frame_classifier.backbone = "b0"
     return c
-
-
-def _small(c: ConfigDict) -> None:
-    """The demo's size: one block per stage, a quarter of the width, 64 px."""
-    c.lowering = "auto"  # on CPU a step costs a sixth of the native form, and compiles as fast
-    c.preprocess.size = 64
-    c.data.update({"train_clips": 1, "eval_clips": 4})
-    c.augment.preset = "flip"
-    c.model.frame_classifier.update(
-        {"backbone": "b0", "width": 0.25, "one_block": True, "drop_path": 0.0}
-    )
-    c.optimizer.learning_rate = 2e-3
-    c.schedule.name = "cosine"
-    c.early_stop.patience = 0

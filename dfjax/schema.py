@@ -37,31 +37,31 @@ PREPROCESS = {
 # One draw per clip for all of its frames. An operation is PROBABILITY,LOWEST,HIGHEST or what
 # `augment_operations.OPERATIONS` lists, or its probability alone; (): as the preset has it.
 AUGMENT: dict[str, Any] = {
-    "preset": "flip",  # see `dfjax.data.transforms.augment_presets.PRESETS`
+    "preset": "none",  # see `dfjax.data.transforms.augment_presets.PRESETS`
     "crop": (),  # random resized crop: probability, smallest and largest area, ratios
-    "rotate": (),  # degrees
-    "zoom": (),  # factor, above 1 enlarges
-    "translate": (),  # share of the side, for either axis
+    "rotate": (),  # angle in degrees
+    "zoom": (),  # factor; above 1 enlarges
+    "translate": (),  # shift as a fraction of the side, drawn for either axis
     "flip": (),  # probability
-    "brightness": (),  # factor
-    "offset": (),  # added, share of white
-    "contrast": (),  # factor
-    "saturation": (),  # factor
-    "hue": (),  # share of the colour circle
+    "brightness": (),  # factor of all values
+    "offset": (),  # added to all values, as a fraction of white
+    "contrast": (),  # factor of the distance from the mean luma
+    "saturation": (),  # factor of the distance from gray
+    "hue": (),  # rotation as a fraction of the colour circle
     "fancy_pca": (),  # probability, standard deviation of the shift along the principal colours
     "hsv": (),  # probability, largest shifts of hue, saturation and value
-    "blur": (),  # sigma in pixels; and the taps of the kernel
-    "rescale": (),  # share of the side to which frames shrink before they grow back
-    "noise": (),  # standard deviation, share of white
-    "jpeg": (),  # quality
-    "erase": (),  # as crop
+    "blur": (),  # sigma in pixels, and the number of taps
+    "rescale": (),  # fraction of the side to which frames shrink before they are enlarged again
+    "noise": (),  # standard deviation as a fraction of white
+    "jpeg": (),  # quality, 1 to 100
+    "erase": (),  # random erasing: as crop
     "one_of": (),  # (PROBABILITY, NAME, (NAME, NAME), …): a clip gets one of these, or none
 }
 MIX = {
-    "mixup": 0.0,  # a of Beta(a, a); 0: off
-    "cutmix": 0.0,  # a of Beta(a, a); 0: off
-    "probability": 1.0,  # of a clip being mixed
-    "segment": False,  # CutMix's box lasts for a run of frames, instead of all
+    "mixup": 0.0,  # parameter a of Beta(a, a), from which the share is drawn; 0: off
+    "cutmix": 0.0,  # parameter a of Beta(a, a), from which the area is drawn; 0: off
+    "probability": 1.0,  # probability of a clip to be mixed
+    "segment": False,  # CutMix replaces a random run of frames instead of all frames
 }
 LOSS = {
     "name": "bce",  # bce | cross_entropy (a head of two classes) | focal | supcon (pre-training)
@@ -82,26 +82,26 @@ OPTIMIZER = {
     "momentum": 0.9,  # of sgd
     "weight_decay": 0.0,
     "no_decay": ("bias$", "scale$"),  # patterns of parameter paths
-    "clip_norm": 1.0,  # largest global norm of the gradient; 0: no clipping
+    "clip_norm": 0.0,  # largest global norm of the gradient; 0: no clipping
     "freeze": (),  # patterns of parameters that stay as they are
     "multipliers": (),  # (pattern, factor) pairs of the learning rate
 }
 
 SCHEDULE = {
     "name": "constant",  # constant | cosine | restarts
-    "warmup_steps": 0,
-    "final_scale": 0.0,  # the last value of a cosine, as a fraction
+    "warmup_steps": 0,  # steps of linear warm-up from 0
+    "final_scale": 0.0,  # last value of a cosine as a fraction of the learning rate
     "period": 0,  # steps between restarts
 }
 
 TRAIN = {
     "init_from": "",  # a workdir (its best checkpoint) or a safetensors file
-    "batch_size": 16,
-    "accumulate": 1,  # parts in which a batch goes through the model
+    "batch_size": 16,  # clips per step
+    "accumulate": 1,  # parts of a batch that go through the model one after another
     "epochs": 30,
     "log_every": 10,  # steps
-    "ema_decay": 0.0,  # of averaged parameters, which evaluation then uses; 0: off
-    "max_skipped": 10,  # steps in a row that are not finite before the run gives up
+    "ema_decay": 0.0,  # decay of averaged parameters, which evaluation then uses; 0: off
+    "max_skipped": 10,  # consecutive steps that are not finite before the run gives up
 }
 
 # On a validation metric, like early stopping; patience 0: off.

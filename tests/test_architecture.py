@@ -20,7 +20,7 @@ TIERS = [
     | {"config_migration", "huge_pages", "import_paths"},
     {"ops"},
     {"models", "losses", "data", "weights"},
-    {"training", "evaluation", "exporting", "config", "config_overrides"},
+    {"training", "evaluation", "exporting", "config", "config_overrides", "variants"},
     {"experiment", "inference"},
     {"studies", "bench"},
     {"commands"},
@@ -33,10 +33,9 @@ FOUNDATION = TIERS[0]  # its modules may import each other
 
 MAX_FILE, MAX_FUNCTION = 300, 60
 FORBIDDEN_FILES = {"utils", "util", "helpers", "helper", "common", "misc"}
-NOT_YET_RENAMED = {
-    "README.md", "CONTRIBUTING.md", "dfjax/bench/augmentation.py", "dfjax/bench/workloads.py",
-    "dfjax/commands/bench.py", "tests/bench/test_augmentation.py", "tests/peers/torch_peer.py",
-}  # fmt: skip
+OLD_NAMES = {"dfjax/config_migration.py", "README.md", "CONTRIBUTING.md"}
+"""What may still say the names of earlier versions."""
+
 HEAVY = ("jax", "flax", "tensorflow", "torch", "cv2", "pandas")
 
 
@@ -129,6 +128,8 @@ def test_who_imports_what(name):
             "dfjax.config",
             "dfjax.config.base",
             "dfjax.config.load_config",
+            "dfjax.variants",
+            "dfjax.variants.use_variant",
         }
 
 
@@ -193,7 +194,7 @@ def test_systems_go_by_the_names_of_their_configs():
     """No code of a plan (a letter S and a number), and no description that nobody can look up."""
     code = re.compile(r"\b[sS](0[abAB]|[1-4])\b|s4_phases|s0a_|write-?\s?up", re.IGNORECASE)
     for name, text in tracked_text():
-        if name.endswith((".py", ".sh", ".md")) and name not in NOT_YET_RENAMED:
+        if name.endswith((".py", ".sh", ".md")) and name not in OLD_NAMES:
             assert not code.search(text), f"{name}: {code.search(text)}"
 
 

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 from dfjax import FAKE, REAL
-from dfjax.config import VARIANTS, config_names, find_config, load_config
+from dfjax.config import VARIANTS, base, config_names, find_config, load_config
 from dfjax.data.index.records import make_record
 from dfjax.data.store.pack import Pack
+from dfjax.data.transforms.augment_presets import Augmentation, choose_augmentation
 from dfjax.experiment import builders, run_data
 from dfjax.experiment.parts import jit_train_step, make_parts
 
@@ -66,6 +67,39 @@ def test_published_settings_are_the_defaults(name):
     config = load_config(name)
     found = {key: operator.attrgetter(key)(config) for key in STATED[name]}
     assert found == STATED[name]
+
+
+AUGMENTED = {
+    "efficientnet_b4": "jitter_erase", "efficientnet_v2s": "jitter_erase",
+    "resnet50": "jitter_erase", "xception": "jitter_erase",
+    "efficientnet_b4_380": "affine_brightness", "efficientnet_b4_linear": "deepfakebench",
+    "resnet18": "crop_jitter", "resnet18_bilstm": "crop_jitter", "hybrid": "crop_jitter",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_is_published_clips_gradients_or_augments(name):
+    config = load_config(name)
+    assert config.augment.preset == AUGMENTED.get(name, "none")
+    assert config.optimizer.clip_norm == (1.0 if name == "transformer_head" else 0.0)
+
+
+def test_the_schema_is_neutral():
+    config = base()
+    assert choose_augmentation(**config.augment) == Augmentation({})
+    assert not (config.optimizer.clip_norm or config.mix.mixup or config.mix.cutmix)
+    assert not (config.loss.smoothing or config.optimizer.weight_decay or config.plateau.patience)
+    assert config.schedule.name == "constant" and not config.schedule.warmup_steps
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_are_small_in_every_config(variant):
+    for name in NAMES:
+        config = load_config(f"{name}:{variant}")
+        model = config.model[config.model.name]
+        assert (config.preprocess.size, model.width, model.one_block) == (64, 0.25, True)
+        assert config.precision == "float32" and config.augment.preset == "flip"
+        assert config.data.synthetic.videos == {"smoke": 16, "tiny": 2000}[variant]
 
 
 def make_pack(crop_size):

@@ -57,7 +57,7 @@ def test_numbers_of_deepfakebench():
 def test_a_config_has_a_key_for_every_operation():
     config = load_config("two_stream_flow")
     assert set(config.augment) == {"preset", "one_of", *OPERATIONS}
-    assert choose_augmentation(**config.augment) == PRESETS["flip"]
+    assert choose_augmentation(**config.augment) == PRESETS["none"]
 
 
 def test_overrides_from_the_command_line():
