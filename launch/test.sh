@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the environment and passes the tests: bash launch/test.sh [pytest arguments]
-# Needs no network once installed. DFJAX_SAMPLES names the folder with the real videos (`ffpp/`);
-# tests that need them are deselected where they are absent; those of the extras run apart.
+# Needs no network once installed. The tests marked `slow`, minutes of training each, are left out;
+# `bash launch/test.sh -m slow` passes those. DFJAX_SAMPLES names the folder with the real videos
+# (`ffpp/`); the tests that need them are deselected where they are absent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/environment.sh
@@ -11,9 +12,8 @@ if [ -z "${DFJAX_SAMPLES:-}" ] && [ -d ../shared/samples ]; then
   DFJAX_SAMPLES=$(cd ../shared/samples && pwd)
   export DFJAX_SAMPLES
 fi
-markers="not parity and not export and not beam"
-[ -n "${DFJAX_SAMPLES:-}" ] || markers="$markers and not samples"
 
 # Two processes: a compilation takes one core and up to 2 GB. A file stays in one process, because
-# its fixtures hold compiled steps.
-python -m pytest -m "$markers" --numprocesses 2 --dist loadfile "$@" </dev/null
+# its fixtures hold compiled steps. A later -m replaces this one.
+python -m pytest -m "not slow and not parity and not export and not beam" \
+  --numprocesses 2 --dist loadfile "$@" </dev/null
