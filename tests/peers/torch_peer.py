@@ -91,7 +91,8 @@ class Frames(nn.Module):
     def __init__(self, name):
         super().__init__()
         self.trunk, channels = efficientnet(name)
-        self.drop, self.head = nn.Dropout(WIDTH_DEPTH_DROPOUT[name][2]), nn.Linear(channels, 1)
+        self.drop = nn.Dropout(WIDTH_DEPTH_DROPOUT[name][2])
+        self.head = nn.Linear(channels, 1, bias=False)
 
     def forward(self, x):
         return self.head(self.drop(self.trunk(x).mean((2, 3))))[:, 0]

@@ -1,0 +1,33 @@
+"""The PyTorch peers are the models of the workloads, and run as processes."""
+
+import os
+
+import jax
+import pytest
+import torch_peer
+
+from dfjax.bench.peers import Peer
+from dfjax.bench.workloads import WORKLOADS, Settings
+from dfjax.models.summary import count
+
+pytestmark = pytest.mark.parity
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_they_have_as_many_parameters(workload):
+    settings = Settings(workload, "train", 1, 1, 64, "float32", "native")
+    task = WORKLOADS[workload](settings)
+    ours = jax.eval_shape(task.init, jax.random.key(0), task.inputs)["params"]
+    model, _ = torch_peer.make(settings._asdict())
+    assert sum(value.numel() for value in model.parameters()) == count(ours)
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+def test_a_step_takes_time_and_cpu_seconds(mode):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # two would wait for each other's core
+    peer = Peer(Settings("dual_stream", mode, 1, 2, 64, "float32", "native"), environment)
+    try:
+        cost = peer.step()
+    finally:
+        peer.close()
+    assert cost.wall > 0 and cost.user > 0 and cost.system >= 0
