@@ -1,7 +1,8 @@
-"""An embedded data set of drawn, animated faces with known manipulations.
+"""Generates a data set of drawn, animated faces with known manipulations.
 
-identity (who) → scene (pose, expression, light, camera) → face (one frame) → manipulations (what a
-forger does to the inner face) → dataset (many videos on disk, with their index).
+The modules in order: identity (a person) → scene (motion, expression, light and camera of one
+recording) → face (one frame) → manipulations (changes to the inner face) → render (one video) →
+dataset (all videos on disk with their index).
 """
 
 from dfjax.data.synthetic.dataset import generate as generate

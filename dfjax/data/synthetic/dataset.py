@@ -1,4 +1,4 @@
-"""The synthetic data set on disk: face crops as extraction would leave them, and their index."""
+"""Writes the synthetic data set: face crops in the layout of `data extract`, and their index."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dfjax.data.synthetic.render import FPS, Canvas, render
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path
 
-LOOK = 2  # of the drawing; raised when pixels change, so that old and new are never mixed
+LOOK = 2  # version of the drawing code; raised when pixels change, so that versions are not mixed
 
 
 def generate(
@@ -38,23 +38,24 @@ def generate(
     workers: int = 0,
     command: str = "dfjax data synth",
 ) -> tuple[Path, int]:
-    """Makes the data set in `out`; returns the path of its index and how many videos it drew.
+    """Writes the data set to `out`; returns the path of its index and how many videos were drawn.
 
-    The pixels depend on the seed alone, not on the number of workers. Videos that an earlier run
-    finished are kept. `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet` and `synthetic.json`.
+    The pixels depend on the arguments but not on the number of workers. Videos that an earlier call
+    has finished are kept. `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet` and
+    `synthetic.json`.
 
     Args:
-        out: the folder.
-        videos: real and fake together, half each.
-        identities: how many people; they come in couples.
-        frames: per video.
-        size: side of a crop, px.
-        seed: of everything.
-        workers: processes; 0: one per core.
-        command: what the index's metadata names as its origin.
+        out: Folder of the data set.
+        videos: Number of videos, an even number. Half of them are real, half fake.
+        identities: Number of people, an even number of at least 6.
+        frames: Number of frames per video.
+        size: Side of a face crop in pixels, at least 16.
+        seed: Seed of all random choices.
+        workers: Number of processes; 0 uses one per core.
+        command: Command that the metadata of the index names as its origin.
 
     Raises:
-        UsageError: impossible numbers, or `out` holds a set made with other settings.
+        UsageError: An argument is out of range, or `out` holds a set with other settings.
     """
     plans = make_plan(videos, identities, seed)
     if frames < 1 or size < 16:
@@ -74,15 +75,19 @@ def generate(
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Writes the settings, or checks that `out` was made with the same ones."""
+    """Writes the settings to `out`, or checks that they equal those that it already has.
+
+    Raises:
+        UsageError: `out` holds a set with other settings.
+    """
     path = out / "synthetic.json"
     if path.is_file():
         old = json.loads(path.read_text())
         changed = [f"{k} {old.get(k)} -> {v}" for k, v in settings.items() if old.get(k) != v]
         if changed:
             raise UsageError(
-                f"{out} holds a synthetic set with other settings ({', '.join(changed)}); "
-                "choose another --out, or delete the folder"
+                f"{out} holds a synthetic data set with other settings ({', '.join(changed)}); "
+                "choose another folder or delete this one"
             )
         return
     with atomic_path(path) as partial:
@@ -98,7 +103,7 @@ def _is_done(folder: Path, frames: int) -> bool:
 
 
 def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers: int) -> None:
-    """Calls `write` on every plan, in `workers` processes, with a progress bar on stderr."""
+    """Calls `write` on every plan in `workers` processes and shows a progress bar on stderr."""
 
     def show(done: Iterable[None]) -> Iterator[None]:
         bar = Console(stderr=True)
@@ -116,11 +121,11 @@ def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers
 
 
 def _one_thread() -> None:
-    cv2.setNumThreads(1)  # as many processes as cores already
+    cv2.setNumThreads(1)  # there are as many processes as cores already
 
 
 def _write_crops(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: int) -> None:
-    """Draws one video into its folder, which appears only when it is complete."""
+    """Writes the crops of one video into its folder, which appears only when it is complete."""
     folder = _folder(out, plan)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -134,7 +139,7 @@ def _write_crops(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: in
 
 
 def _make_row(plan: VideoPlan, out: Path, size: int) -> dict[str, Any]:
-    """Returns the index row of a video, measured on the files that are there."""
+    """Returns the index row of a video, with properties measured on its files."""
     folder = _folder(out, plan)
     files = sorted(folder.glob("*.jpg"))
     contents = [file.read_bytes() for file in files]
@@ -173,5 +178,5 @@ def _make_row(plan: VideoPlan, out: Path, size: int) -> dict[str, Any]:
 def _sharpness(file: Path) -> float:
     grey = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
     if grey is None:
-        raise UsageError(f"{file} is not a readable image; delete its folder and run again")
+        raise UsageError(f"{file} is not a readable image; delete its folder and try again")
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())

@@ -1,4 +1,4 @@
-"""One frame: a person drawn in a pose, with an expression, under a light."""
+"""Draws one frame of a person with a given pose, expression and light."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ _SHIFT = 4  # fractional bits of cv2's sub-pixel coordinates
 
 
 class Brush:
-    """Fills shapes given in head units onto a canvas, through the head's pose."""
+    """Draws shapes, given in head units, on a canvas in place, projected by the head's pose."""
 
     def __init__(self, canvas: Image, pose: Pose, half_width: float) -> None:
-        """Keeps the canvas, which is drawn on in place."""
+        """Keeps the canvas, the pose and the half width of the head in head units."""
         self.canvas, self.pose, self.half_width = canvas, pose, half_width
 
     def project(self, points: Points) -> Points:
-        """Returns px of points on the head: turned as on an ellipsoid, then rolled and placed."""
+        """Returns the pixel positions of points on the head, f64[N, 2].
+
+        Yaw and pitch move the points on an ellipsoid. Roll, scale and translation follow.
+        """
         x, y = points[:, 0], points[:, 1]
         depth = np.sqrt(np.clip(1 - (x / self.half_width) ** 2 - y**2, 0, 1))
         x = x * np.cos(self.pose.yaw) + 0.8 * depth * np.sin(self.pose.yaw)
@@ -31,7 +34,7 @@ class Brush:
         return turned * self.pose.scale + self.pose.centre
 
     def fill(self, points: Points, colour: Colour, alpha: float = 1.0) -> None:
-        """Fills a polygon, antialiased; `alpha` below 1 lets what is under it through."""
+        """Fills a polygon with antialiased edges and the opacity `alpha`."""
         px = np.rint(self.project(points) * 2**_SHIFT).astype(np.int32)
         under = self.canvas.copy() if alpha < 1 else None
         cv2.fillPoly(self.canvas, [px], tuple(map(float, colour)), cv2.LINE_AA, _SHIFT)
@@ -39,7 +42,7 @@ class Brush:
             cv2.addWeighted(self.canvas, alpha, under, 1 - alpha, 0, dst=self.canvas)
 
     def stroke(self, points: Points, colour: Colour, width: float) -> None:
-        """Draws an open line; `width` in head units."""
+        """Draws an open polyline of a `width` in head units."""
         px = np.rint(self.project(points) * 2**_SHIFT).astype(np.int32)
         thick = max(1, round(width * self.pose.scale))
         cv2.polylines(
@@ -50,13 +53,27 @@ class Brush:
 def oval(
     x: float, y: float, rx: float, ry: float, start: float = 0.0, end: float = 360.0
 ) -> Points:
-    """Returns 24 points of an ellipse, or of its arc from `start` to `end` degrees."""
+    """Returns 24 points of an ellipse or of its arc, f64[24, 2].
+
+    Args:
+        x: Horizontal position of the centre.
+        y: Vertical position of the centre.
+        rx: Horizontal half axis.
+        ry: Vertical half axis.
+        start: First angle of the arc in degrees.
+        end: Last angle of the arc in degrees.
+    """
     angle = np.radians(np.linspace(start, end, 24))
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
 
 
 def head_outline(person: Identity, grow: float = 1.0) -> Points:
-    """Returns the outline of the head: an ellipse whose lower half narrows to the jaw."""
+    """Returns the outline of the head, an ellipse whose lower half narrows to the jaw.
+
+    Args:
+        person: Identity whose head it is.
+        grow: Factor of the size.
+    """
     points = oval(0.0, 0.0, person.half_width * grow, grow)
     down = np.clip(points[:, 1], 0, 1)
     points[:, 0] *= 1 - person.taper * down**1.5
@@ -64,7 +81,7 @@ def head_outline(person: Identity, grow: float = 1.0) -> Points:
 
 
 def draw(person: Identity, scene: Scene, t: int) -> Image:
-    """Returns frame `t` of the scene with `person` in it, before the camera: f32[H, W, 3]."""
+    """Returns frame `t` of `person` in `scene` without camera effects, f32[H, W, 3], 0 to 255."""
     canvas = scene.background.copy()
     brush = Brush(canvas, scene.poses[t], person.half_width)
     if person.hair_style == "long":
@@ -177,7 +194,10 @@ def _draw_glasses(brush: Brush, person: Identity) -> None:
 
 
 def local_grid(shape: tuple[int, ...], pose: Pose, half_width: float) -> tuple[Image, Image]:
-    """Returns x and y of every pixel in head units divided by the head's half sizes, unrolled."""
+    """Returns x and y of every pixel relative to the head, f32[H, W] each.
+
+    The axes follow the roll of the head. Its outline has about the radius 1.
+    """
     height, width = shape[:2]
     x = (np.arange(width, dtype=np.float32)[None, :] - pose.centre[0]) / pose.scale
     y = (np.arange(height, dtype=np.float32)[:, None] - pose.centre[1]) / pose.scale
@@ -189,7 +209,15 @@ def local_grid(shape: tuple[int, ...], pose: Pose, half_width: float) -> tuple[I
 def shade(
     canvas: Image, pose: Pose, person: Identity, light: NDArray[np.float64], rim: float = 0.12
 ) -> None:
-    """Lights the head as a ball, in place: brighter towards `light`, darker away and at the rim."""
+    """Shades the head like a sphere, in place: brighter towards the light, darker at the rim.
+
+    Args:
+        canvas: Picture to change.
+        pose: Pose of the head.
+        person: Identity whose head it is.
+        light: x and y of the light's direction times its strength, f64[2].
+        rim: Loss of brightness at the outline.
+    """
     x, y = local_grid(canvas.shape, pose, person.half_width)
     radius = np.sqrt(x**2 + y**2)
     reach = np.exp(-5 * np.clip(radius - 1, 0, None)) / np.maximum(radius, 1)
@@ -199,7 +227,7 @@ def shade(
 
 
 def tint_cheeks(brush: Brush, person: Identity) -> None:
-    """Reddens the cheeks softly, in place."""
+    """Adds red to the cheeks with soft edges, in place."""
     if person.blush < 0.02:
         return
     x, y = local_grid(brush.canvas.shape, brush.pose, person.half_width)

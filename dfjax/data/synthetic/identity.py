@@ -1,4 +1,4 @@
-"""Who is drawn: the parameters that stay the same in every video of one person."""
+"""Draws random identities: the parameters that all videos of one person share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Colour = NDArray[np.float64]
 
-# Skin and hair run along these ramps (RGB); a person sits anywhere between two neighbours.
+# Ramps of skin and hair colours (RGB). A person's colour is interpolated between two neighbours.
 _SKIN = np.array(
     [[246, 216, 193], [236, 190, 156], [214, 161, 122], [178, 124, 88], [134, 90, 62], [96, 62, 45]]
 )
@@ -22,7 +22,7 @@ HAIR_STYLES = ("bald", "short", "fringe", "parted", "long")
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """One person. Lengths are in head units: the head's half height is 1, y points down."""
+    """Appearance of one person, in head units: the head's half height is 1, and y points down."""
 
     name: str
     skin: Colour
@@ -33,7 +33,7 @@ class Identity:
     hair_style: str
     hairline: float
     half_width: float
-    taper: float  # how much the jaw is narrower than the temples
+    taper: float  # relative narrowing from the temples to the jaw
     eye_gap: float
     eye_y: float
     eye_size: float
@@ -46,19 +46,24 @@ class Identity:
     mouth_width: float
     lip: float
     ear: float
-    beard: float  # 0 none … 1 full
+    beard: float  # opacity from 0 (none) to 1 (full)
     glasses: bool
     blush: float
     freckles: NDArray[np.float64]  # [N, 2] positions
 
 
 def make_generator(seed: int, *names: str) -> np.random.Generator:
-    """Returns the random generator of a named thing: the same for any worker and any order."""
+    """Returns the random generator of a named object, independent of workers and of call order.
+
+    Args:
+        seed: Seed of the data set.
+        names: Names that together identify the object, such as "identity", "003".
+    """
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def make_identity(seed: int, name: str) -> Identity:
-    """Returns the person called `name` in the world of `seed`."""
+    """Returns the identity called `name` of the data set with this seed."""
     rng = make_generator(seed, "identity", name)
     skin = _along(_SKIN, rng)
     u = rng.uniform

@@ -1,8 +1,8 @@
-"""What a forger does to the inner face of a recording, one function per family.
+"""Manipulations of the inner face, one function per family.
 
-Each takes the honest picture of a frame and returns the forged one. How much of the forgery
-shows is `visible`, from 0 to 1 per frame: a swap that is well matched in one frame fails in
-another, which is why a detector that sees many frames knows more than one that sees one.
+Each function takes the real picture of a frame and returns the manipulated one. The strength of the
+visible artefacts, `Forgery.visible`, varies from frame to frame between 0 and 1. Scores of several
+frames are therefore more informative than the score of a single frame.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Mask = NDArray[np.float32]  # [H, W, 1], from 0 to 1
 
 @dataclasses.dataclass(frozen=True)
 class Forgery:
-    """Everything random of one forged video."""
+    """Random parameters of one manipulated video."""
 
     target: Identity
     donor: Identity
     scene: Scene
-    visible: Frames
+    visible: Frames  # strength of the artefacts per frame, from 0 to 1
     jitter: NDArray[np.float64]  # [T, 4], standard normal, independent from frame to frame
     gain: NDArray[np.float64]  # [3], colour mismatch at full visibility
     light: NDArray[np.float64]  # [2], light of the pasted face at full visibility
-    cell: int  # px of the up-sampling grid
-    phase: float
-    loss: float  # how much detail the generator loses
-    extent: float  # size of the pasted region against the inner face
+    cell: int  # px of the upsampling grid
+    phase: float  # of the upsampling grid and of the waves of `warp`, radians
+    loss: float  # share of the detail that the generator loses
+    extent: float  # size of the manipulated region relative to the inner face
     seam: float  # width of its soft edge
 
 
@@ -45,7 +45,16 @@ Manipulation = Callable[[Image, Forgery, int], Image]
 def make_forgery(
     rng: np.random.Generator, target: Identity, donor: Identity, scene: Scene
 ) -> Forgery:
-    """Returns a forgery of `scene`: its faults show in one stretch of about half the video."""
+    """Returns random parameters of a forgery of `scene`.
+
+    Its artefacts are visible in one contiguous part of the video, 50 % to 80 % of the frames.
+
+    Args:
+        rng: Random generator of the video.
+        target: Person shown in the scene.
+        donor: Person whose face a `blend` pastes in.
+        scene: Scene of the real video.
+    """
     frames = len(scene.poses)
     side = rng.choice([-1.0, 1.0])
     angle = np.arctan2(*scene.light[0][::-1]) + side * rng.uniform(1.6, 3.1)
@@ -66,7 +75,7 @@ def make_forgery(
 
 
 def make_visible(rng: np.random.Generator, frames: int) -> Frames:
-    """Returns how much of the faults shows per frame: near 1 in one stretch, faint elsewhere."""
+    """Returns the strength of artefacts per frame: near 1 in one contiguous part, else 0."""
     length = max(1.0, rng.uniform(0.5, 0.8) * frames)
     middle = rng.uniform(0.3, 0.7) * (frames - 1)
     distance = np.abs(np.arange(frames) - middle) - length / 2
@@ -76,7 +85,15 @@ def make_visible(rng: np.random.Generator, frames: int) -> Frames:
 def inner_mask(
     shape: tuple[int, ...], pose: Pose, person: Identity, *, extent: float, seam: float
 ) -> Mask:
-    """Returns the region that forgers replace, brows to chin, with its soft edge."""
+    """Returns the mask of the inner face, from brows to chin, f32[H, W, 1] from 0 to 1.
+
+    Args:
+        shape: Shape of the picture, height first.
+        pose: Pose of the head.
+        person: Identity whose head it is.
+        extent: Size relative to the inner face.
+        seam: Width of the soft edge relative to the mask's radius.
+    """
     x, y = local_grid(shape, pose, person.half_width)
     x = (x - 0.55 * np.sin(pose.yaw)) / 0.70
     y = (y - 0.16 - 0.55 * np.sin(pose.pitch)) / 0.62
@@ -85,9 +102,10 @@ def inner_mask(
 
 
 def wear_makeup(image: Image, person: Identity, scene: Scene, t: int) -> Image:
-    """Tints and smooths the inner face, the same in every frame, as make-up and phones do.
+    """Returns `image` with a constant tint and smoothing of the inner face.
 
-    Real and fake videos alike: neither a static tint nor lost detail tells the classes apart.
+    It is applied to real and fake videos alike, so that neither a static tint nor a loss of detail
+    separates the classes. Make-up and the filters of phones have the same effect.
     """
     mask = inner_mask(image.shape, scene.poses[t], person, extent=0.97, seam=0.11)
     smooth = cv2.GaussianBlur(image, (0, 0), 0.04 * scene.poses[t].scale)
@@ -96,7 +114,7 @@ def wear_makeup(image: Image, person: Identity, scene: Scene, t: int) -> Image:
 
 
 def blend(image: Image, forgery: Forgery, t: int) -> Image:
-    """Pastes the donor's inner face, its colour matched except where the match fails."""
+    """Returns `image` with the donor's inner face; its colour match is off by `forgery.gain`."""
     mask = _mask(image, forgery, t)
     donor = wear_makeup(draw(forgery.donor, forgery.scene, t), forgery.target, forgery.scene, t)
     pasted = _generate(donor, forgery, 0.8 * forgery.visible[t])
@@ -107,7 +125,7 @@ def blend(image: Image, forgery: Forgery, t: int) -> Image:
 
 
 def colour(image: Image, forgery: Forgery, t: int) -> Image:
-    """Changes colour and direction of light of the inner face against the rest of the head."""
+    """Returns `image` with another colour and light direction in the inner face."""
     mask = _mask(image, forgery, t)
     lit = _generate(image, forgery, 0.8 * forgery.visible[t])
     change = (forgery.light - forgery.scene.light[t]) * forgery.visible[t]
@@ -117,7 +135,7 @@ def colour(image: Image, forgery: Forgery, t: int) -> Image:
 
 
 def flicker(image: Image, forgery: Forgery, t: int) -> Image:
-    """Lets brightness and place of the inner face jump from frame to frame."""
+    """Returns `image` with the inner face shifted and brightened at random in every frame."""
     mask = _mask(image, forgery, t)
     scale = forgery.scene.poses[t].scale
     jump = forgery.jitter[t] * forgery.visible[t]
@@ -132,15 +150,15 @@ def flicker(image: Image, forgery: Forgery, t: int) -> Image:
 
 
 def upsample(image: Image, forgery: Forgery, t: int) -> Image:
-    """Makes the inner face at low resolution and enlarges it: blur and a grid of spots."""
+    """Returns `image` with the inner face upsampled from a low resolution: blur and a grid."""
     mask = _mask(image, forgery, t)
     return image + mask * (_generate(image, forgery, forgery.visible[t]) - image)
 
 
 def _generate(image: Image, forgery: Forgery, amount: float) -> Image:
-    """Returns the picture as a generator makes it: enlarged, with the grid that this leaves.
+    """Returns `image` with a share `amount` of the artefacts of a generator: blur and a grid.
 
-    Every family but `warp`, which generates nothing, goes through it; how far is `amount`.
+    All families use it except `warp`, which generates no new pixels.
     """
     height, width = image.shape[:2]
     cell = forgery.cell
@@ -154,7 +172,7 @@ def _generate(image: Image, forgery: Forgery, amount: float) -> Image:
 
 
 def warp(image: Image, forgery: Forgery, t: int) -> Image:
-    """Bends the inner face with waves that swim over it, as a generator that drifts does."""
+    """Returns `image` with the inner face distorted by waves whose phase moves with time."""
     mask = _mask(image, forgery, t)
     pose = forgery.scene.poses[t]
     x, y = local_grid(image.shape, pose, 1.0)

@@ -1,4 +1,4 @@
-"""Which videos there are: who is shown, how each is forged, and in which split."""
+"""Plans the videos of the data set: person, manipulation and split of each."""
 
 from __future__ import annotations
 
@@ -9,30 +9,36 @@ from dfjax.data.synthetic.manipulations import MANIPULATIONS
 from dfjax.errors import UsageError
 
 DATASET = "synthetic"
-SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}  # of the identities, and so of the videos
+SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}  # shares of the identities and of the videos
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoPlan:
-    """One video to draw; `recording` names the scene, which a fake shares with its real video."""
+    """One video to draw. A fake has the `recording` (the scene) of its real video."""
 
     video_id: str
     method: str  # `real`, or a key of MANIPULATIONS
     recording: str
     target: str
-    donor: str  # the partner of `target`, whose face a `blend` puts in
+    donor: str  # the partner of `target`, whose face a `blend` pastes in
     split: str
     group: str
 
 
 def make_plan(videos: int, identities: int, seed: int) -> list[VideoPlan]:
-    """Returns `videos` plans, half of them real, each real video with one fake made from it.
+    """Returns the plans of all videos, half of them real, with one fake per real video.
 
-    Identities come in couples that lend each other their faces; a couple is the `group` that never
-    crosses a split. Methods and takes are dealt evenly within each split.
+    Identities form couples. In a `blend` each is the donor of the other, so the couple is the
+    `group` that never crosses a split. Each method has nearly the same number of videos within a
+    split, and so has each identity.
+
+    Args:
+        videos: Number of videos, even and at least twice the number of identities.
+        identities: Number of people, even and at least 6.
+        seed: Seed of the data set.
 
     Raises:
-        UsageError: an odd number of videos, or too few identities or videos for three splits.
+        UsageError: `videos` or `identities` is odd or too small.
     """
     couples = identities // 2
     if identities % 2 or couples < len(SHARES):
@@ -53,7 +59,7 @@ def make_plan(videos: int, identities: int, seed: int) -> list[VideoPlan]:
 
 
 def _divide(couples: int) -> dict[str, tuple[int, int]]:
-    """Returns the first and one-past-last couple of each split; every split gets one at least."""
+    """Returns the first and the one-past-last couple of each split; each has at least one."""
     val = max(1, round(couples * SHARES["val"]))
     test = max(1, round(couples * SHARES["test"]))
     train = couples - val - test

@@ -1,4 +1,4 @@
-"""One planned video as pictures: face crops for training, or whole scenes for `predict`."""
+"""Renders planned videos: face crops for training, or mp4 files of the whole scene."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dfjax.data.synthetic.scene import make_scene, shoot
 from dfjax.files import atomic_path
 
 FPS = 25
-OVERSAMPLING = 2  # drawn larger than stored, for clean edges
-HEAD = 0.44  # half height of the head against a crop's side
+OVERSAMPLING = 2  # ratio of drawn to stored size, for smooth edges
+HEAD = 0.44  # half height of the head relative to a crop's side
 
 
 class Canvas(NamedTuple):
-    """The size of a video, and that of the square in it which is the face crop."""
+    """Size of a video, and of the square face crop in it."""
 
     size: tuple[int, int]  # width, height, px
     crop: int  # px
@@ -33,13 +33,15 @@ class Canvas(NamedTuple):
 def render(
     plan: VideoPlan, seed: int, *, frames: int, canvas: Canvas
 ) -> tuple[Iterator[NDArray[np.uint8]], int]:
-    """Returns the frames of a video, u8[H, W, 3] RGB, and the JPEG quality of its camera.
+    """Returns an iterator over the frames of a video, and the JPEG quality of its camera.
+
+    The frames are u8[H, W, 3] in RGB. The same arguments give the same pixels.
 
     Args:
-        plan: which video.
-        seed: of the data set; the same seed and plan give the same pixels.
-        frames: how many.
-        canvas: how large.
+        plan: Video to render.
+        seed: Seed of the data set.
+        frames: Number of frames.
+        canvas: Size of the frames and of the face in them.
     """
     drawn = OVERSAMPLING * canvas.size[0], OVERSAMPLING * canvas.size[1]
     target = make_identity(seed, plan.target)
@@ -59,10 +61,16 @@ def render(
 
 
 def write_video(path: Path, plan: VideoPlan, seed: int, *, frames: int = 24) -> None:
-    """Writes a video of the plan's person in a scene, 384×288 H.264, atomically.
+    """Writes a planned video with its whole scene as 384×288 H.264, atomically.
 
-    The face is as large against its pixels as in the crops of 64 px, so that a detector trained on
-    those can be tried on it.
+    It is rendered with face crops of 64 px and then enlarged by 2, so that a detector trained on
+    crops of 64 px can be applied to it.
+
+    Args:
+        path: File to write.
+        plan: Video to render.
+        seed: Seed of the data set.
+        frames: Number of frames.
     """
     shots, _ = render(plan, seed, frames=frames, canvas=Canvas((192, 144), 64))
     with atomic_path(path) as partial, av.open(str(partial), "w") as container:

@@ -1,4 +1,4 @@
-"""A few videos of the set as mp4 files with the whole scene, to try `dfjax predict` on."""
+"""Writes some videos of the data set as mp4 files with the whole scene, as inputs of `predict`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from dfjax.data.faces.video import probe, read_frames
 from dfjax.data.synthetic.plan import VideoPlan
 from dfjax.data.synthetic.render import write_video
 
-EVERY = 4  # frames between those in which the face has to be seen
+EVERY = 4  # step between the frames in which the face detector must find a face
 
 
 def write_samples(out: Path, plans: list[VideoPlan], *, count: int, seed: int) -> list[Path]:
     """Writes `count` videos of the test split into `out/videos/`; returns their paths.
 
-    Real and fake alternate, the methods take turns. Drawn faces are not all faces to a detector
-    that was made for photographs: a video whose face the default one does not find is left out.
-    Samples that are there already are kept.
+    Real and fake videos alternate, and the methods alternate among the fakes. A face detector made
+    for photographs does not find every drawn face, so videos in which the default one misses it
+    are left out. Existing files are kept.
+
+    Args:
+        out: Folder of the data set.
+        plans: Plans of its videos.
+        count: Number of videos to write.
+        seed: Seed of the data set.
     """
     folder = out / "videos"
     there = sorted(folder.glob("*.mp4"))
@@ -40,7 +46,7 @@ def write_samples(out: Path, plans: list[VideoPlan], *, count: int, seed: int) -
 
 
 def rank(plans: list[VideoPlan], *, fake: bool) -> Iterator[VideoPlan]:
-    """Yields the real or the fake plans of the test split, the methods in turn."""
+    """Yields the real or the fake plans of the test split, alternating between methods."""
     test = [plan for plan in plans if plan.split == "test" and (plan.method != "real") == fake]
     methods = dict.fromkeys(plan.method for plan in test)
     turns = ([plan for plan in test if plan.method == method] for method in methods)

@@ -1,7 +1,7 @@
-"""What one video shows besides the person: motion, expression, light, background and camera.
+"""Draws random scenes: motion, expression, light, background and camera of one recording.
 
-Real and fake videos draw these from the same distributions, and a fake shares those of the real
-video it was made from, so nothing here tells the classes apart.
+Real and fake videos have the same distributions of these, and a fake shares the scene of the real
+video that it was made from. The scene therefore does not separate the classes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Image = NDArray[np.float32]  # [H, W, 3], RGB, 0…255
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
-    """Where and how the head is in one frame; px are those of the drawing canvas."""
+    """Position and orientation of the head in one frame, in pixels of the canvas and radians."""
 
     centre: tuple[float, float]  # px
     scale: float  # px per head unit
-    yaw: float  # radians, as are the next two
-    pitch: float
-    roll: float
+    yaw: float  # radians
+    pitch: float  # radians
+    roll: float  # radians
 
 
 @dataclasses.dataclass(frozen=True)
 class Expression:
-    """What the face does in one frame, each from 0 to 1 (smile from -1)."""
+    """Facial expression in one frame. Values are from 0 to 1; `smile` and `gaze` from -1 to 1."""
 
     blink: float
     mouth: float
@@ -41,31 +41,39 @@ class Expression:
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """What happens to the drawn picture: colour, sharpness, noise, compression."""
+    """Effects of the camera on the drawn picture: colour, sharpness, noise and compression."""
 
-    gain: NDArray[np.float64]  # [T, 3], white balance times exposure, with its flicker
+    gain: NDArray[np.float64]  # [T, 3], white balance times exposure, including flicker
     gamma: float
-    shrink: float  # the picture is resampled through this fraction of its size
-    noise: float  # standard deviation, grey levels
-    quality: int  # of the JPEG
+    shrink: float  # relative size to which the picture is downsampled before its final size
+    noise: float  # standard deviation in grey levels
+    quality: int  # JPEG quality
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Everything random of one recording; `len(poses)` frames on a canvas of `canvas` px."""
+    """Random parameters of one recording of `len(poses)` frames."""
 
-    canvas: tuple[int, int]  # width, height
+    canvas: tuple[int, int]  # width and height in px
     poses: list[Pose]
     expressions: list[Expression]
     light: NDArray[np.float64]  # [T, 2], x and y of the light's direction times its strength
     makeup: NDArray[np.float64]  # [3], colour gain of the inner face
-    smoothing: float  # how much of the inner face's detail the phone's filter removes
+    smoothing: float  # share of the inner face's detail that a phone's filter removes
     background: Image
     camera: Camera
 
 
 def make_scene(seed: int, name: str, frames: int, canvas: tuple[int, int], head: float) -> Scene:
-    """Returns the recording called `name`: `frames` frames, the head's half height `head` px."""
+    """Returns the random scene of a recording.
+
+    Args:
+        seed: Seed of the data set.
+        name: Name of the recording; the same seed and name give the same scene.
+        frames: Number of frames.
+        canvas: Width and height of the canvas in pixels.
+        head: Half height of the head in pixels, which varies by -8 % to +6 % between recordings.
+    """
     rng = make_generator(seed, "scene", name)
     width, height = canvas
     where = rng.uniform(-0.10, 0.10, 2) * head
@@ -101,7 +109,7 @@ def make_scene(seed: int, name: str, frames: int, canvas: tuple[int, int], head:
 
 
 def _wander(rng: np.random.Generator, frames: int) -> Frames:
-    """Returns a smooth curve of about unit size: two slow sines with random phases."""
+    """Returns a smooth curve of about unit amplitude: two slow sines with random phases."""
     t = np.arange(frames) / 12.0
     slow, fast = rng.uniform(0.2, 0.6), rng.uniform(0.6, 1.4)
     phase = rng.uniform(0, 2 * np.pi, 2)
@@ -122,7 +130,7 @@ def _make_expressions(rng: np.random.Generator, frames: int) -> list[Expression]
 
 
 def _make_background(rng: np.random.Generator, canvas: tuple[int, int]) -> Image:
-    """Returns a wall with a gradient, out-of-focus shapes and grain."""
+    """Returns a background: a colour gradient with blurred rectangles and grain."""
     width, height = canvas
     ends = rng.uniform(50, 200) + rng.normal(0, 22, (2, 3))
     ramp = np.linspace(0, 1, width)[None, :, None]
@@ -154,7 +162,15 @@ def _make_camera(rng: np.random.Generator, frames: int) -> Camera:
 def shoot(
     image: Image, camera: Camera, t: int, size: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Returns frame `t` as the camera stores it: u8[H, W, 3] of `size` (width, height)."""
+    """Returns the drawn frame `t` with the effects of the camera, u8[H, W, 3].
+
+    Args:
+        image: Drawn frame, f32[h, w, 3] from 0 to 255.
+        camera: Camera of the scene.
+        t: Number of the frame.
+        size: Width and height of the result in pixels.
+        rng: Random generator of the sensor noise.
+    """
     height, width = image.shape[:2]
     small = max(8, round(width * camera.shrink)), max(8, round(height * camera.shrink))
     soft = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
