@@ -16,7 +16,8 @@ tell wrong verdicts?), and uncertainty.png shows risk against coverage.
 
   dfjax evaluate --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
-A video scores the mean fake_prob of its clips; intervals are 95 %, from 1,000 resamples of videos.
+A video scores the mean fake_prob of its clips; intervals are 95 %, from 1,000 resamples of groups
+of videos (of the index: group, origin_id or identities) or, where none is known, of single videos.
 Exit code 1: a flag of severity `error` was raised, such as an identity also in training.
 """
 

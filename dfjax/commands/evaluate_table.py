@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dfjax.data.index.frame_counts import describe_frames
+from dfjax.evaluation.clusters import describe_clusters
 
 COLUMNS = {
     "video_auc": "AUC",
@@ -34,6 +35,8 @@ def print_tables(result: dict[str, Any]) -> None:
         cells = [_number(metrics.get(key)) for key in COLUMNS]
         table.add_row(escape(name), *cells, _interval(metrics.get("video_auc_ci")))
     console.print(table)
+    drawn = describe_clusters(result["resampled"], result["clusters"])
+    console.print(f"95 % intervals from resamples of {drawn}", highlight=False)
     frames = result["frames_per_video"]
     if frames and frames["ratio"]:
         console.print(f"frames per video: {describe_frames(frames)}", highlight=False)

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from dfjax.evaluation.aggregation import KEY, VIDEO
+from dfjax.evaluation.clusters import VIDEOS, Clusters, describe_clusters
 
 INVERTED = 0.35  # video AUC below which chance or a weak detector is no explanation
 CONSTANT = 1e-6  # spread of scores below which a detector says the same of everything
 CHANCE = 1.645  # standard errors: what one in twenty tables of chance exceeds on one side
+FEW_CLUSTERS = 10  # below, percentile intervals of clusters are known to be too narrow
 FEW, ENOUGH = 10, 20  # videos: no rule on accuracy or precision below, only a strict one between
 
 
@@ -40,6 +42,7 @@ class Evidence:
         predictions: the table as read, uncleaned.
         videos: one row per video with its score (`aggregation.aggregate`).
         metrics: `metrics.compute` of the table.
+        clusters: What the intervals are drawn from, or None.
         index: index rows of the evaluated videos, or None when no index is known.
         train_index: index rows of the training videos, or None.
         history: `history.csv` of the run, or None.
@@ -49,6 +52,7 @@ class Evidence:
     predictions: pd.DataFrame
     videos: pd.DataFrame
     metrics: dict[str, float | list[float] | None]
+    clusters: Clusters | None = None
     index: pd.DataFrame | None = None
     train_index: pd.DataFrame | None = None
     history: pd.DataFrame | None = None
@@ -163,6 +167,16 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
     return make_flag("precision_is_prior", "warning", message)
 
 
+def few_clusters(evidence: Evidence) -> Flag | None:
+    """Fires when intervals are drawn from fewer than 10 groups, recordings or persons."""
+    clusters = evidence.clusters
+    if clusters is None or clusters.kind == VIDEOS or clusters.count >= FEW_CLUSTERS:
+        return None
+    few = describe_clusters(clusters.kind, clusters.count)
+    message = f"intervals rest on only {few}: they are likely too narrow"
+    return make_flag("few_clusters", "warning", message)
+
+
 def not_in_index(evidence: Evidence) -> Flag | None:
     """Fires on videos that the index does not have: nothing is known of who is in them."""
     if evidence.index is None:
@@ -270,6 +284,7 @@ RULES: tuple[Rule, ...] = (
     inverted,
     accuracy_without_ranking,
     precision_is_prior,
+    few_clusters,
     not_in_index,
     labels_differ,
     identity_in_training,

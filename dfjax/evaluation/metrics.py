@@ -17,6 +17,7 @@ from jaxtyping import Bool
 from dfjax.evaluation import statistics
 from dfjax.evaluation.aggregation import AGGREGATIONS, VideoScores, score_videos
 from dfjax.evaluation.bootstrap import Tables, compute_intervals, draw_statistics
+from dfjax.evaluation.clusters import Clusters, find_clusters
 
 Value = float | list[float] | None
 Metrics = dict[str, Value]
@@ -30,7 +31,9 @@ VARIANTS = [how for how in AGGREGATIONS if how != "mean"]
 def compute(predictions: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> Metrics:
     """Returns every metric of `predictions`, each a number or None, and `NAME_ci` intervals.
 
-    Rows without a finite score, and repeated keys after their first row, do not count.
+    Rows without a finite score, and repeated keys after their first row, do not count. Resamples
+    are of clusters where the table has a column that names them (`clusters.COLUMNS`), else of
+    videos.
 
     Args:
         predictions: A table with the columns of CONTRACTS.
@@ -46,6 +49,7 @@ def compute_tables(
     scores: VideoScores,
     tables: Mapping[Key, Bool[np.ndarray, "V"]],
     *,
+    clusters: Clusters | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[Key, Metrics]:
@@ -56,6 +60,7 @@ def compute_tables(
     Args:
         scores: The videos.
         tables: For each table, which of `scores.videos` belong to it.
+        clusters: What a resample draws; None: what the table itself knows (`find_clusters`).
         resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
     """
@@ -73,8 +78,8 @@ def compute_tables(
         for metrics, table in zip(found, aggregated.weigh()):
             metrics[f"video_auc_{how}"] = _auc(table)
     if resamples and len(videos):
-        clusters = np.arange(len(videos))
-        drawn = draw_statistics(cut, clusters, resamples=resamples, seed=seed)
+        number = (clusters or find_clusters(scores)).number
+        drawn = draw_statistics(cut, number, resamples=resamples, seed=seed)
         for metrics, values in zip(found, drawn):
             metrics |= compute_intervals(values)
     return dict(zip(tables, found))

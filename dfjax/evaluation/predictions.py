@@ -20,6 +20,7 @@ from scipy.special import expit, logit
 
 import dfjax
 from dfjax.errors import UsageError
+from dfjax.evaluation import clusters
 from dfjax.evaluation.aggregation import UNITS, VIDEO
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.files import atomic_path
@@ -40,7 +41,7 @@ LABEL_WORDS = {
     **dict.fromkeys(("0", "0.0", "false", "real"), dfjax.REAL),
     **dict.fromkeys(("1", "1.0", "true", "fake"), dfjax.FAKE),
 }
-TEXT = ("dataset", "video_id", "unit", "method", "split")
+TEXT = ("dataset", "video_id", "unit", "method", "split", *clusters.COLUMNS)
 CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
 

@@ -13,6 +13,7 @@ from dfjax import FAKE, REAL
 from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VideoScores, score_videos
+from dfjax.evaluation.clusters import Clusters, describe_clusters, find_clusters
 from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.method_guesses import measure_methods
@@ -68,7 +69,8 @@ def make_metrics(
     context = context or Context()
     scores = score_videos(predictions)
     cuts = cut_tables(predictions, scores.videos, context.heldout_methods)
-    measured = metrics.compute_tables(scores, cuts, resamples=resamples)
+    clusters = find_clusters(scores, context.index)
+    measured = metrics.compute_tables(scores, cuts, clusters=clusters, resamples=resamples)
     by_method = take_section(measured, "by_method")
     seen = predictions[~find_heldout(predictions, context.heldout_methods)]
     uncertainty = compute_uncertainty(seen)
@@ -81,10 +83,14 @@ def make_metrics(
         "unseen_methods": take_section(measured, "unseen_methods"),
         **({"uncertainty": uncertainty} if uncertainty else {}),
         **({"guessed_methods": methods} if methods else {}),
-        "flags": find_flags(predictions, scores.videos[cuts[OVERALL]], measured[OVERALL], context),
+        "flags": find_flags(
+            predictions, scores.videos[cuts[OVERALL]], measured[OVERALL], clusters, context
+        ),
         "n": count(scores, context.unreadable),
         "frames_per_video": _count_frames(predictions, context.index),
-        "protocol": _protocol(context, resamples),
+        "protocol": _protocol(context, resamples, clusters),
+        "resampled": clusters.kind,
+        "clusters": clusters.count,
         "split": context.split or "+".join(sorted(set(predictions["split"]))),
         "checkpoint": context.checkpoint,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -92,7 +98,11 @@ def make_metrics(
 
 
 def find_flags(
-    predictions: pd.DataFrame, videos: pd.DataFrame, overall: Metrics, context: Context
+    predictions: pd.DataFrame,
+    videos: pd.DataFrame,
+    overall: Metrics,
+    clusters: Clusters,
+    context: Context,
 ) -> list[Flag]:
     """Returns all flags, errors first.
 
@@ -100,6 +110,7 @@ def find_flags(
         predictions: The table as read.
         videos: The videos that `overall` was computed from, one row each.
         overall: Their metrics.
+        clusters: What the intervals are drawn from.
         context: What else is known.
     """
     index = context.index
@@ -109,6 +120,7 @@ def find_flags(
         predictions=predictions,
         videos=videos,
         metrics=overall,
+        clusters=clusters,
         index=index,
         train_index=context.train_index,
         history=context.history,
@@ -139,13 +151,14 @@ def _count_frames(predictions: pd.DataFrame, index: pd.DataFrame | None) -> dict
     return summarise_frames(count_frames(index), index["label"])
 
 
-def _protocol(context: Context, resamples: int) -> str:
+def _protocol(context: Context, resamples: int, clusters: Clusters) -> str:
     held = ", ".join(context.heldout_methods)
+    drawn = describe_clusters(clusters.kind, clusters.count)
     return "; ".join(
         [
             VIDEO_SCORE,
             "each manipulation against the reals of its data set",
             f"held back from training: {held}" if held else "no manipulation held back",
-            f"95 % intervals from {resamples:,} resamples of videos",
+            f"95 % intervals from {resamples:,} resamples of {drawn}",
         ]
     )

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dfjax.evaluation.aggregation import score_videos
+from dfjax.evaluation.clusters import find_clusters, name_clusters
 from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
 from dfjax.evaluation.plots import plot_roc
 from dfjax.evaluation.predictions import write_predictions
@@ -17,14 +18,18 @@ from dfjax.files import write_json
 def write_results(
     out: Path, predictions: pd.DataFrame, result: dict[str, Any], context: Context, title: str
 ) -> None:
-    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and, of draws, `uncertainty.png`."""
+    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and, of draws, `uncertainty.png`.
+
+    The predictions get a column with the clusters that the intervals were drawn from.
+    """
+    scores = score_videos(predictions)
     write_predictions(
-        predictions,
+        name_clusters(predictions, scores, find_clusters(scores, context.index)),
         out / "predictions.parquet",
         checkpoint=result["checkpoint"] or "",
         heldout_methods=context.heldout_methods,
     )
-    videos = score_videos(predictions).videos
+    videos = scores.videos
     cuts = cut_tables(predictions, videos, context.heldout_methods)
     unseen = {name: videos[cut] for name, cut in take_section(cuts, "unseen_methods").items()}
     plot_roc(videos[cuts[OVERALL]], result["overall"], out / "roc.png", unseen=unseen, title=title)

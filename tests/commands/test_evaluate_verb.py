@@ -84,6 +84,7 @@ def test_without_json_a_table_is_printed_with_the_flags(scores, capsys):
     assert main(["evaluate", "--predictions", str(scores)]) == 0
     printed = capsys.readouterr().out
     assert "overall" in printed and "0.889" in printed and "no_position" in printed
+    assert "95 % intervals from resamples of 6 videos" in printed
 
 
 def test_uncertainty_of_a_table_is_measured_and_told(scores, tmp_path, capsys):

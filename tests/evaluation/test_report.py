@@ -73,7 +73,8 @@ def test_counts_and_names():
     assert got["split"] == "test" and got["checkpoint"] == "best/3"
     assert set(got) == {
         "overall", "by_dataset", "by_method", "macro", "unseen_methods", "flags", "n",
-        "frames_per_video", "protocol", "split", "checkpoint", "generated",
+        "frames_per_video", "protocol", "resampled", "clusters", "split", "checkpoint",
+        "generated",
     }  # fmt: skip
     assert json.loads(json.dumps(finite(got), allow_nan=False)) == got
 
