@@ -44,7 +44,8 @@ def get_config(variant: str = "") -> ConfigDict:
     c.preprocess.size = 380
     c.loss.update({"name": "focal", "gamma": 2.0, "class_weights": "balanced"})
     c.optimizer.update({"name": "adam", "learning_rate": 1e-3, "freeze": ("^backbone/",)})
-    c.plateau.update({"patience": 3, "factor": 0.3, "floor": 1e-4})  # of the rate: 1e-7
+    c.plateau.update({"rule": "keras", "patience": 3, "factor": 0.3})
+    c.plateau.floor = 1e-4  # of the learning rate: 1e-7
     c.early_stop.update({"metric": "loss", "mode": "min", "patience": 7})
     c.train.update({"batch_size": 32, "epochs": 30})  # ours
     c.eval.batch_size = 32

@@ -32,7 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.loss.smoothing = 0.1
     c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-4})
     c.schedule.update({"name": "restarts", "period": 2000})
-    c.early_stop.metric = "f1"
+    c.early_stop.metric = "macro_f1"
     c.train.batch_size = c.eval.batch_size = 32
     use_variant(c, variant)
     return c

@@ -104,5 +104,12 @@ TRAIN = {
     "max_skipped": 10,  # consecutive steps that are not finite before the run gives up
 }
 
-# On a validation metric, like early stopping; patience 0: off.
-PLATEAU = {"metric": "loss", "mode": "min", "patience": 0, "factor": 0.5, "floor": 0.0}
+# On a validation metric, like early stopping.
+PLATEAU = {
+    "metric": "loss",
+    "mode": "min",
+    "patience": 0,  # epochs; 0: off
+    "rule": "torch",  # torch | keras: whose ReduceLROnPlateau decides, see training/stopping.py
+    "factor": 0.5,
+    "floor": 0.0,  # as a fraction of the learning rate
+}

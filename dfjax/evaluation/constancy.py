@@ -15,6 +15,16 @@ RARE = 0.1
 NAMES = ("real", "fake")
 
 
+def has_constant_scores(videos: pd.DataFrame) -> bool:
+    """Returns whether the scores of videos of both classes have no spread.
+
+    Args:
+        videos: One row per video with its `label` and `fake_prob` (`aggregation.aggregate`).
+    """
+    scores, labels = videos["fake_prob"].to_numpy(float), videos["label"].to_numpy(int)
+    return bool(0 < labels.sum() < len(labels) and scores.std() < MIN_SPREAD)
+
+
 def describe_constant(videos: pd.DataFrame) -> str:
     """Returns in which way a detector is constant on these videos; "" for one that is not.
 
@@ -29,7 +39,7 @@ def describe_constant(videos: pd.DataFrame) -> str:
     scores, labels = videos["fake_prob"].to_numpy(float), videos["label"].to_numpy(int)
     if not 0 < labels.sum() < len(labels):
         return ""
-    if scores.std() < MIN_SPREAD:
+    if has_constant_scores(videos):
         return f"the scores of all videos lie between {scores.min():.4f} and {scores.max():.4f}"
     called = (scores >= THRESHOLD).astype(int)
     for label, name in enumerate(NAMES):

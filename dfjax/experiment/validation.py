@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.evaluation import metrics
+from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.constancy import describe_constant, has_constant_scores
 from dfjax.evaluation.score_table import tabulate
 from dfjax.evaluation.scoring import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.experiment.builders import score_unit
@@ -30,9 +32,10 @@ def make_validate(
 ) -> Validate:
     """Returns `validate(variables, check) -> metrics`: the loss per clip and every scalar metric.
 
-    Clips are divided over the mesh as in training. `check()` is called before each batch and may
-    raise to leave early. The loss is not weighted by
-    class. Classes are mixed in every batch, as a loss that compares clips needs it.
+    `constant_scores` and `constant_verdicts` are 1 where the detector is constant
+    (`evaluation.constancy`). Clips are divided over the mesh as in training. `check()` is called
+    before each batch and may raise to leave early. The loss is not weighted by class. Classes are
+    mixed in every batch, as a loss that compares clips needs it.
     """
     loss = make_config_loss(config, pack.index, rows["train"], weighted=False)
     predict_step = make_predict_step(model.apply, preprocess, loss=loss)
@@ -51,6 +54,12 @@ def make_validate(
         scores = metrics.compute(table, resamples=0)
         numbers = {k: v for k, v in scores.items() if not isinstance(v, list)}
         found = {k: float("nan") if v is None else float(v) for k, v in numbers.items()}
-        return {"loss": float(table["loss"].mean()), **found}
+        videos = aggregate(clean(table))
+        return {
+            "loss": float(table["loss"].mean()),
+            **found,
+            "constant_scores": float(has_constant_scores(videos)),
+            "constant_verdicts": float(bool(describe_constant(videos))),
+        }
 
     return validate

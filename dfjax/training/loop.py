@@ -248,6 +248,10 @@ class Trainer:
         self.writer.write_epoch(row)
         self.display.epoch(row, self.stop, self.plan.epochs)
         if improved:
+            if self.stop.best_constant:
+                self.display.say(
+                    "warning: the best epoch so far gives (almost) every video the same verdict"
+                )
             self._save("best")
         self._save_last()
         self.on_epoch()
@@ -256,7 +260,7 @@ class Trainer:
         if not self.plateau.patience:
             return
         self.plateau.update(epoch, values)
-        scale = self.plateau.next_scale(self.lr_scale)
+        scale = self.plateau.next_scale(self.lr_scale, float(self.learning_rate(self.step - 1)))
         if scale != self.lr_scale:
             self.lr_scale = scale
             new = jax.device_put(np.float32(scale), self.state.lr_scale.sharding)

@@ -104,7 +104,7 @@ def make_trainer(workdir, on_read=lambda number: None, make=batch, save_every=3,
     state = jax.jit(INIT)(ROOT_RNG, batch(0))
     run = RunState()
     early_stop = EarlyStop(**{"metric": "auc", "mode": "max", "patience": 0} | stop)
-    lower = Plateau("auc", "max", patience=1, factor=0.5, floor=0.1)
+    lower = Plateau("auc", "max", patience=1, rule="keras", factor=0.5, floor=0.1)
     if restored:
         state, run = TrainState.from_items(restored[0]), RunState(**restored[1]["run"])
         early_stop.load_state(restored[1]["stop"])
