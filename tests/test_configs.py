@@ -127,9 +127,14 @@ CHANGES = (
 )
 
 
-@pytest.mark.parametrize(
-    ("spec", "more"), [*((spec, ()) for spec in SPECS), ("dual_stream:smoke", CHANGES)]
-)
+# Tracing the larger variants takes minutes in all.
+TRACED = [
+    pytest.param(spec, (), marks=() if spec.endswith(":smoke") else pytest.mark.slow)
+    for spec in SPECS
+]
+
+
+@pytest.mark.parametrize(("spec", "more"), [*TRACED, ("dual_stream:smoke", CHANGES)])
 def test_the_step_gives_back_the_state_it_was_given(spec, more):
     """Traces the run's own initialisation and step, on eight devices; nothing is computed."""
     overrides = ["train.batch_size=8", "eval.batch_size=8", "data.holdout_methods=()", *more]
