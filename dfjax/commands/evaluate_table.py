@@ -15,6 +15,7 @@ COLUMNS = {
     "eer": "EER",
     "accuracy": "acc",
     "f1": "F1",
+    "macro_f1": "macro F1",
     "log_loss": "log loss",
     "ece": "ECE",
 }
