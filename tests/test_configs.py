@@ -166,6 +166,9 @@ def run_as_a_user(*command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+STARTED_AGAIN = ("resnet18", "efficientnet_b4_380")  # in one phase, in two
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_smoke_trains_and_is_then_complete(name, tmp_path):
@@ -175,4 +178,5 @@ def test_smoke_trains_and_is_then_complete(name, tmp_path):
     losses = [row["loss"] for row in rows if row["split"] == "train"]
     assert losses and all(np.isfinite(losses))
     assert any(row["split"] == "val" for row in rows)
-    assert run_as_a_user(*command)["status"] == "complete"
+    if name in STARTED_AGAIN:
+        assert run_as_a_user(*command)["status"] == "complete"
