@@ -43,6 +43,10 @@ Preprocess = Callable[..., Inputs]
 Loss = Callable[[Logits, Outputs, Batch], Float[Array, "B"]]
 """`loss(logits, outputs, batch) -> f32[B]`: one value per clip, never reduced."""
 
+Objective = Callable[[Logits, Outputs, Batch], dict[str, Float[Array, "B"]]]
+"""`objective(logits, outputs, batch) -> {name: f32[B]}`: the terms of a loss by name, each already
+multiplied with its share, so that their sum is the loss of each clip."""
+
 
 @runtime_checkable
 class Apply(Protocol):

@@ -16,7 +16,8 @@ from dfjax.experiment.builders import (
     model_extras,
     score_unit,
 )
-from dfjax.losses.objective import make_loss
+from dfjax.experiment.objective import loss_options
+from dfjax.losses.objective import make_loss, make_objective
 from dfjax.losses.weighting import make_class_weights
 from dfjax.models.registry import full_options
 from dfjax.training.profiling import read_steps
@@ -49,8 +50,6 @@ AT_LEAST = {
 
 LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
 """Metrics that are errors; of the others more is better."""
-
-LOSS_OPTIONS = ("smoothing", "gamma", "alpha", "temperature", "temporal", "method")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -103,7 +102,12 @@ def _check_monitors(config: ConfigDict) -> None:
 def _check_loss(config: ConfigDict) -> None:
     """What a loss does not go with; what it needs of the model, `check_outputs` says."""
     loss, name = config.loss, config.model.name
-    make_loss(loss.name, **{key: loss[key] for key in LOSS_OPTIONS})
+    make_objective(
+        loss.name,
+        make_loss(loss.name, **loss_options(config)),
+        temporal=loss.temporal,
+        method=loss.method,
+    )
     make_class_weights(loss.class_weights, real=1, fake=1)
     if loss.name == "supcon" and config.early_stop.metric != "loss":
         raise UsageError(

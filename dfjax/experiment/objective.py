@@ -1,5 +1,6 @@
 """The loss of a run, from its config and the videos that it trains on."""
 
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,36 +11,53 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax import FAKE, REAL
+from dfjax.errors import unknown
 from dfjax.experiment import builders
 from dfjax.files import atomic_path
-from dfjax.losses.objective import make_loss
+from dfjax.losses.objective import LOSSES, make_loss, make_objective
 from dfjax.losses.weighting import ClassWeights, make_class_weights
 from dfjax.models import ModelFns
-from dfjax.shapes import Batch, Inputs, Loss
+from dfjax.shapes import Batch, Inputs, Objective
 
 METHODS = "methods.json"
 
 
 def make_config_loss(
     config: ConfigDict, index: pd.DataFrame, rows: np.ndarray, *, weighted: bool = True
-) -> Loss:
-    """Returns the loss that `config.loss` describes.
+) -> Objective:
+    """Returns the loss terms that `config.loss` describes.
 
     Args:
-        config: of the run.
-        index: of the data.
-        rows: positions in it of the training videos; they give class weights and methods.
-        weighted: by class; validation is not, as in Keras, so that its loss means the same whatever
-            the weights are.
+        config: Config of the run.
+        index: Index of the data.
+        rows: Positions in it of the training videos; they give class weights and methods.
+        weighted: Whether class weights apply. In validation they do not, as in Keras, so that its
+            loss means the same whatever the weights are.
 
     Raises:
-        UsageError: an unknown loss or an impossible number.
+        UsageError: An unknown loss or an impossible number.
     """
-    options = config.loss.to_dict() | {
-        "class_weights": find_class_weights(config, index, rows) if weighted else None,
-        "methods": len(list_methods(config, index, rows)),
-    }
-    return make_loss(options.pop("name"), **options)
+    options = config.loss
+    return make_objective(
+        options.name,
+        make_loss(options.name, **loss_options(config)),
+        class_weights=find_class_weights(config, index, rows) if weighted else None,
+        temporal=options.temporal,
+        method=options.method,
+        methods=len(list_methods(config, index, rows)),
+    )
+
+
+def loss_options(config: ConfigDict) -> dict[str, float]:
+    """Returns the options of the main loss that the config names.
+
+    Raises:
+        UsageError: An unknown loss.
+    """
+    name = config.loss.name
+    if name not in LOSSES:
+        raise unknown("loss", name, LOSSES)
+    return {key: config.loss[key] for key in inspect.signature(LOSSES[name]).parameters}
 
 
 def find_class_weights(
@@ -79,7 +97,9 @@ def load_methods(workdir: Path) -> list[str]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
-def check_outputs(config: ConfigDict, model: ModelFns, loss: Loss, crop_size: int) -> None:
+def check_outputs(
+    config: ConfigDict, model: ModelFns, objective: Objective, crop_size: int
+) -> None:
     """Checks that the model says what the loss reads, before anything is compiled.
 
     Raises:
@@ -90,9 +110,9 @@ def check_outputs(config: ConfigDict, model: ModelFns, loss: Loss, crop_size: in
     batch = builders.example_batch(config, 2, crop_size)
     inputs = builders.example_inputs(config, 2)
 
-    def evaluate(rng: jax.Array, inputs: Inputs, batch: Batch) -> jax.Array:
+    def evaluate(rng: jax.Array, inputs: Inputs, batch: Batch) -> dict[str, jax.Array]:
         variables = model.init(rng, inputs)
         logits, outputs, _ = model.apply(variables, inputs, train=False, rngs=None)
-        return loss(logits, outputs, batch)
+        return objective(logits, outputs, batch)
 
     jax.eval_shape(evaluate, jax.random.key(0), inputs, batch)

@@ -17,10 +17,9 @@ from dfjax.experiment.objective import check_outputs, make_config_loss
 from dfjax.models import ModelFns
 from dfjax.models.entry import Rules
 from dfjax.models.registry import find_sharding_rules
-from dfjax.shapes import Loss
+from dfjax.shapes import Objective
 from dfjax.training import sharding
-from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
-from dfjax.training.freezing import freeze_apply
+from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.loop import Plan
 from dfjax.training.optimizers import make_tx
 from dfjax.training.schedules import make_schedule
@@ -41,7 +40,7 @@ class Parts:
 
     model: ModelFns
     preprocess: Callable[..., Any]
-    loss: Loss
+    objective: Objective
     tx: optax.GradientTransformation
     schedule: optax.Schedule
     plan: Plan
@@ -86,8 +85,8 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
     )
     tx = make_tx(schedule=schedule, **optimizer)
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
-    loss = make_config_loss(config, pack.index, rows["train"])
-    check_outputs(config, model, loss, pack.crop_size)
+    objective = make_config_loss(config, pack.index, rows["train"])
+    check_outputs(config, model, objective, pack.crop_size)
     init = make_init_state(
         model.init,
         preprocess,
@@ -101,7 +100,7 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
     return Parts(
         model=model,
         preprocess=preprocess,
-        loss=loss,
+        objective=objective,
         tx=tx,
         schedule=schedule,
         plan=plan,
@@ -127,15 +126,16 @@ def keeps_pairs(config: ConfigDict) -> bool:
 
 def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
     """Returns the jitted step: the state is donated and keeps its shardings."""
-    t = config.train
-    gradients = make_gradient_fn(
-        freeze_apply(parts.model.apply, config.optimizer.freeze), parts.preprocess, parts.loss
+    compute_gradients = make_gradient_fn(
+        parts.model.apply, parts.preprocess, parts.objective, freeze=config.optimizer.freeze
     )
-    gradients = sharding.gather_params(gradients, parts.shardings.params, parts.mesh)
     train_step = make_train_step(
-        accumulated(gradients, t.accumulate, together=2 if keeps_pairs(config) else 1),
+        compute_gradients,
         parts.tx,
-        ema_decay=t.ema_decay,
+        parts=config.train.accumulate,
+        together=2 if keeps_pairs(config) else 1,
+        shardings=parts.shardings.params,
+        ema_decay=config.train.ema_decay,
         clip_norm=config.optimizer.clip_norm,
     )
     replicated = NamedSharding(parts.mesh, PartitionSpec())

@@ -15,6 +15,7 @@ from dfjax.evaluation.scoring import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.experiment.builders import score_unit
 from dfjax.experiment.objective import list_methods, make_config_loss
 from dfjax.experiment.run_data import eval_batches
+from dfjax.losses.objective import sum_objective
 from dfjax.models import ModelFns
 from dfjax.shapes import Preprocess, Variables
 
@@ -37,7 +38,7 @@ def make_validate(
     before each batch and may raise to leave early. The loss is not weighted by class. Classes are
     mixed in every batch, as a loss that compares clips needs it.
     """
-    loss = make_config_loss(config, pack.index, rows["train"], weighted=False)
+    loss = sum_objective(make_config_loss(config, pack.index, rows["train"], weighted=False))
     predict_step = make_predict_step(model.apply, preprocess, loss=loss)
     scorer = Scorer(predict_step, mesh=mesh, keys=LOSS_KEYS)
     methods = list_methods(config, pack.index, rows["train"])

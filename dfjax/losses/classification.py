@@ -12,6 +12,9 @@ from jaxtyping import Array, Float
 from dfjax.errors import UsageError
 from dfjax.shapes import Batch, Logits, Loss, Outputs
 
+NO_ALPHA = -1.0
+"""`alpha` of a focal loss that weighs both classes alike, as in torchvision."""
+
 
 def make_bce(*, smoothing: float = 0.0) -> Loss:
     """Returns binary cross-entropy of each clip, computed from the logit.
@@ -59,16 +62,16 @@ def make_cross_entropy(*, smoothing: float = 0.0) -> Loss:
     return cross_entropy
 
 
-def make_focal(*, gamma: float = 2.0, alpha: float | None = None, smoothing: float = 0.0) -> Loss:
+def make_focal(*, gamma: float = 2.0, alpha: float = NO_ALPHA, smoothing: float = 0.0) -> Loss:
     """Returns the focal loss of each clip: `alpha_t (1 - p_t)^gamma` times cross-entropy.
 
     Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5; a soft target is a mixture
-    of the two classes' losses. With `gamma` 0 and no `alpha` it is binary cross-entropy.
+    of the two classes' losses. With `gamma` 0 and `alpha` -1 it is binary cross-entropy.
 
     Args:
-        gamma: how much clips that are already right are discounted.
-        alpha: weight of the fakes, `1 - alpha` that of the reals; None: both 1.
-        smoothing: as in `make_bce`.
+        gamma: Exponent that discounts clips which are already right; 0 or larger.
+        alpha: Weight of the fakes, `1 - alpha` that of the reals; -1: both 1.
+        smoothing: Amount of label smoothing, as in `make_bce`.
 
     Raises:
         UsageError: `gamma` is negative, `alpha` outside [0, 1] or `smoothing` outside [0, 1).
@@ -76,9 +79,9 @@ def make_focal(*, gamma: float = 2.0, alpha: float | None = None, smoothing: flo
     check_smoothing(smoothing)
     if not 0.0 <= gamma < float("inf"):
         raise UsageError(f"loss.gamma must not be negative, but is {gamma}")
-    if alpha is not None and not 0.0 <= alpha <= 1.0:
+    if alpha != NO_ALPHA and not 0.0 <= alpha <= 1.0:
         raise UsageError(f"loss.alpha must be in [0, 1], or -1 for none, not {alpha}")
-    share_fake, share_real = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
+    share_fake, share_real = (1.0, 1.0) if alpha == NO_ALPHA else (alpha, 1.0 - alpha)
 
     def focal(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
         target = smooth(targets(batch), smoothing)
@@ -108,16 +111,6 @@ def check_smoothing(smoothing: float) -> None:
     """
     if not 0.0 <= smoothing < 1.0:
         raise UsageError(f"loss.smoothing must be in [0, 1), not {smoothing}")
-
-
-def weighted_mean(values: Float[Array, "B"], weight: Float[Array, "B"]) -> Float[Array, ""]:
-    """Returns the mean of `values` weighted by `weight`; 0 where all weights are 0.
-
-    A clip of weight 0 is padding: its value does not matter, not even when it is not finite.
-    """
-    kept = jnp.where(weight > 0, values, 0.0)
-    total = weight.sum()
-    return jnp.where(total > 0, (kept * weight).sum() / jnp.where(total > 0, total, 1.0), 0.0)
 
 
 def _surprise(logits: Logits) -> tuple[Float[Array, "B"], Float[Array, "B"]]:

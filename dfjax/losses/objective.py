@@ -1,7 +1,9 @@
-"""What a detector is trained on: the main loss, class weights, and terms added to it."""
+"""The objective of a detector: the main loss, class weights, and the terms added to it."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError, unknown
@@ -10,7 +12,7 @@ from dfjax.losses.contrastive import make_supcon
 from dfjax.losses.method import make_method_loss
 from dfjax.losses.temporal import temporal_consistency
 from dfjax.losses.weighting import ClassWeights, make_weighted
-from dfjax.shapes import Batch, Logits, Loss, Outputs
+from dfjax.shapes import Batch, Logits, Loss, Objective, Outputs
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": make_bce,
@@ -20,49 +22,46 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 }
 
 
-def make_loss(
-    name: str,
-    *,
-    smoothing: float = 0.0,
-    gamma: float = 2.0,
-    alpha: float = -1.0,
-    temperature: float = 0.1,
-    temporal: float = 0.0,
-    method: float = 0.0,
-    class_weights: ClassWeights | None = None,
-    methods: int = 0,
-) -> Loss:
-    """Returns `loss(logits, outputs, batch) -> f32[B]`: the one called `name`, and what is added.
+def make_loss(name: str, **options: float) -> Loss:
+    """Returns the loss `name`: `loss(logits, outputs, batch) -> f32[B]`.
 
     Args:
-        name: an entry of `LOSSES`.
-        smoothing: of the labels, for all but `supcon`.
-        gamma: of `focal`.
-        alpha: of `focal`; -1: none.
-        temperature: of `supcon`.
-        temporal: weight of the temporal consistency that is added; 0: none.
-        method: weight of the method loss that is added; 0: none.
-        class_weights: of the main loss; the added terms are not weighted.
-        methods: how many methods training has, real included.
+        name: A key of `LOSSES`.
+        options: Arguments of its factory; what is left out has its default.
 
     Raises:
-        UsageError: an unknown name (the message lists the valid ones) or an impossible number.
+        UsageError: An unknown name (the message lists the valid ones) or an impossible number.
     """
-    options: dict[str, dict[str, float | None]] = {
-        "bce": {"smoothing": smoothing},
-        "cross_entropy": {"smoothing": smoothing},
-        "focal": {
-            "smoothing": smoothing,
-            "gamma": gamma,
-            "alpha": None if alpha == -1.0 else alpha,
-        },
-        "supcon": {"temperature": temperature},
-    }
     if name not in LOSSES:
         raise unknown("loss", name, LOSSES)
-    main = LOSSES[name](**options[name])
-    main = make_weighted(main, class_weights) if class_weights else main
-    terms: list[tuple[float, Loss]] = []
+    return LOSSES[name](**options)
+
+
+def make_objective(
+    name: str,
+    loss: Loss,
+    *,
+    class_weights: ClassWeights | None = None,
+    temporal: float = 0.0,
+    method: float = 0.0,
+    methods: int = 0,
+) -> Objective:
+    """Returns `objective(logits, outputs, batch) -> {term: f32[B]}`.
+
+    The terms are the main loss by its name and, where they have a share, `temporal` and `method`.
+
+    Args:
+        name: Name of the main loss.
+        loss: Main loss.
+        class_weights: Weights of the main loss by class; the added terms are not weighted.
+        temporal: Share of the temporal consistency; 0: none.
+        method: Share of the method loss; 0: none.
+        methods: Number of methods in training, real included.
+
+    Raises:
+        UsageError: A share is negative.
+    """
+    terms = {name: make_weighted(loss, class_weights) if class_weights else loss}
     for key, share, term in (
         ("temporal", temporal, temporal_consistency),
         ("method", method, make_method_loss(methods)),
@@ -70,12 +69,30 @@ def make_loss(
         if not 0.0 <= share < float("inf"):
             raise UsageError(f"loss.{key} must not be negative, but is {share}")
         if share:
-            terms.append((share, term))
+            terms[key] = _times(share, term)
+
+    def objective(logits: Logits, outputs: Outputs, batch: Batch) -> dict[str, Float[Array, "B"]]:
+        return {key: term(logits, outputs, batch) for key, term in terms.items()}
+
+    return objective
+
+
+def add_terms(terms: Mapping[str, Float[Array, "B"]]) -> Float[Array, "B"]:
+    """Returns the loss of each clip: the sum of its terms."""
+    return functools.reduce(jnp.add, terms.values())
+
+
+def sum_objective(objective: Objective) -> Loss:
+    """Returns the loss of each clip that `objective` gives in terms."""
 
     def loss(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
-        values = main(logits, outputs, batch)
-        for share, term in terms:
-            values = values + share * term(logits, outputs, batch)
-        return values
+        return add_terms(objective(logits, outputs, batch))
 
     return loss
+
+
+def _times(share: float, term: Loss) -> Loss:
+    def scaled(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
+        return share * term(logits, outputs, batch)
+
+    return scaled

@@ -12,12 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Key
 
 from dfjax.errors import UsageError
-from dfjax.shapes import Batch
-from dfjax.training.detector_step import GradientFn, Gradients
-from dfjax.training.state import TrainState
 
 AXES = ("data", "fsdp", "tensor")
 BATCH_SPEC = PartitionSpec(AXES)
@@ -116,26 +112,27 @@ def _check_divides(name: str, shape: tuple[int, ...], spec: PartitionSpec, mesh:
             raise UsageError(f"{name} {shape}: {size} does not divide over {shards} devices")
 
 
-def gather_params(gradients: GradientFn, shardings: Any, mesh: Mesh) -> GradientFn:
-    """Returns `gradients` computed on whole parameters, and split again as the parameters are.
+def gather(params: Any, shardings: Any) -> Any:
+    """Returns parameters that are whole on every device.
 
-    The whole network sees only a split batch. Leaving it to the partitioner to split activations by
-    channel too gave wrong gradients of convolutions (jax 0.10.2, mesh 2,2,2, by up to their own
-    size); tests compare every mesh with one device.
+    A step computes on whole parameters and a split batch. Leaving it to the partitioner to split
+    activations by channel too gave wrong gradients of convolutions (jax 0.10.2, mesh 2,2,2, by up
+    to their own size); tests compare every mesh with one device.
 
     Args:
-        gradients: of the batch.
-        shardings: of the parameters.
-        mesh: where they live.
+        params: Parameters, split as `shardings` says.
+        shardings: Sharding of each parameter, a tree of `NamedSharding`; None on one device, where
+            nothing is to be done.
     """
-    whole = NamedSharding(mesh, PartitionSpec())
+    if shardings is None:
+        return params
+    whole = jax.tree.map(lambda s: NamedSharding(s.mesh, PartitionSpec()), shardings)
+    return jax.lax.with_sharding_constraint(params, whole)
 
-    def gathered(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
-        params = jax.lax.with_sharding_constraint(state.params, whole)
-        result = gradients(state.replace(params=params), batch, root_rng)
-        return result._replace(grads=jax.lax.with_sharding_constraint(result.grads, shardings))
 
-    return gathered
+def split_like(grads: Any, shardings: Any) -> Any:
+    """Returns gradients that are split as the parameters are; arguments as for `gather`."""
+    return grads if shardings is None else jax.lax.with_sharding_constraint(grads, shardings)
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

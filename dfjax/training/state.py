@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Bool, Int, Key
 
 from dfjax.rngs import make_rng
 from dfjax.shapes import Inputs, Variables
@@ -103,6 +103,39 @@ def make_init_state(
         )
 
     return init_state
+
+
+def keep_finite(new: TrainState, old: TrainState, finite: Bool[Array, ""]) -> TrainState:
+    """Returns `new`, or where the step was not finite `old` with one more in `skipped`.
+
+    Either way the batch counts as consumed: `step` goes up by one.
+
+    Args:
+        new: State after the update.
+        old: State before it.
+        finite: Whether loss and gradient are finite.
+    """
+    new = new.replace(skipped=jnp.zeros_like(old.skipped))
+    kept = old.replace(skipped=old.skipped + 1)
+    state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, kept)
+    return state.replace(step=old.step + 1)
+
+
+def update_average(ema: Any, params: Any, step: Int[Array, ""], decay: float) -> Any:
+    """Returns the exponential moving average of the parameters after a step.
+
+    Args:
+        ema: Average before the step; an empty tree, where averaging is off, stays empty.
+        params: Parameters after the step.
+        step: Number of the step, from 0.
+        decay: Decay of the average; that of step t is at most (1 + t) / (10 + t), so that the first
+            values do not hold the average back.
+    """
+    if not ema:
+        return ema
+    d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    # In this form the mean of a frozen parameter keeps its bits.
+    return jax.tree.map(lambda mean, new: mean + (1.0 - d) * (new - mean), ema, params)
 
 
 def count(tree: Any) -> int | Int[Array, ""]:

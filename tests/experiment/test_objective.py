@@ -43,8 +43,8 @@ def test_validation_is_not_weighted_by_class():
     config = make_config("loss.class_weights=balanced", "loss.smoothing=0.0")
     batch = {"label": jnp.array([0, 1], jnp.int8)}
     logits = jnp.zeros(2)
-    weighted = make_config_loss(config, INDEX, TRAIN)(logits, {}, batch)
-    plain = make_config_loss(config, INDEX, TRAIN, weighted=False)(logits, {}, batch)
+    weighted = make_config_loss(config, INDEX, TRAIN)(logits, {}, batch)["bce"]
+    plain = make_config_loss(config, INDEX, TRAIN, weighted=False)(logits, {}, batch)["bce"]
     np.testing.assert_allclose(plain, np.log(2) * np.ones(2), rtol=1e-6)
     np.testing.assert_allclose(weighted, np.log(2) * np.array([5 / 4, 5 / 6]), rtol=1e-6)
 

@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from dfjax.config import load_config
 from dfjax.experiment import builders
-from dfjax.losses.objective import make_loss
+from dfjax.losses.objective import make_loss, make_objective
 from dfjax.models import build
 from dfjax.models.registry import find_sharding_rules
 from dfjax.training import sharding
@@ -65,9 +65,18 @@ def gradients_on(config, shape, dtype):
     state = jax.jit(init)(jax.random.key(0), batch)
     state = jax.tree.map(lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, state)
     state = jax.device_put(state, shardings)
-    gradients = make_gradient_fn(model.apply, preprocess, make_loss("bce"))
-    step = jax.jit(sharding.gather_params(gradients, shardings.params, mesh))
-    return jax.device_get(step(state, sharding.put_batch(batch, mesh), jax.random.key(0)))
+    compute_gradients = make_gradient_fn(
+        model.apply, preprocess, make_objective("bce", make_loss("bce"))
+    )
+
+    def step(state, batch, root_rng):
+        params = sharding.gather(state.params, shardings.params)
+        total = batch["weight"].sum()
+        result = compute_gradients(params, state.batch_stats, batch, root_rng, 0, total)
+        return result._replace(grads=sharding.split_like(result.grads, shardings.params))
+
+    batch = sharding.put_batch(batch, mesh)
+    return jax.device_get(jax.jit(step)(state, batch, jax.random.key(0)))
 
 
 def assert_close(a, b, tolerance):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
-from dfjax.losses.classification import weighted_mean
 from dfjax.losses.objective import make_loss
 
 LOGITS = jnp.array([0.0, 2.0, -3.0, 1.0])
@@ -95,15 +94,6 @@ def test_bfloat16_logits_give_float32_losses():
     assert make_loss("bce")(LOGITS.astype(jnp.bfloat16), {}, BATCH).dtype == jnp.float32
 
 
-def test_weighted_mean_ignores_padding_even_when_not_finite():
-    values = jnp.array([1.0, 3.0, jnp.nan])
-    weight = jnp.array([1.0, 3.0, 0.0])
-    value, gradient = jax.value_and_grad(weighted_mean)(values, weight)
-    assert float(value) == 2.5
-    np.testing.assert_array_equal(gradient, [0.25, 0.75, 0.0])
-    assert float(weighted_mean(values, jnp.zeros(3))) == 0.0
-
-
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -112,8 +102,6 @@ def test_weighted_mean_ignores_padding_even_when_not_finite():
         ("focal", {"gamma": -1.0}, "gamma"),
         ("focal", {"alpha": 2.0}, "alpha"),
         ("supcon", {"temperature": 0.0}, "temperature"),
-        ("bce", {"temporal": -1.0}, "temporal"),
-        ("bce", {"method": float("nan")}, "method"),
     ],
 )
 def test_wrong_names_and_options(name, options, message):

@@ -7,7 +7,6 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.losses.method import make_method_loss
-from dfjax.losses.objective import make_loss
 
 SCORES = jnp.array([[1.0, 0.0, -1.0], [0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
 METHOD = jnp.array([0, 2, -1], jnp.int8)
@@ -27,16 +26,6 @@ def test_an_unknown_method_gives_no_gradient():
     gradient = jax.grad(total)(SCORES)
     np.testing.assert_array_equal(gradient[2], np.zeros(3))
     np.testing.assert_allclose(gradient[1], jax.nn.softmax(SCORES[1]) - jnp.eye(3)[2], atol=1e-6)
-
-
-def test_it_is_added_with_its_weight():
-    batch = {"label": jnp.array([0, 1, 1], jnp.int8), "method": METHOD}
-    outputs = {"method_logits": SCORES}
-    logits = jnp.array([0.5, -1.0, 2.0])
-    both = make_loss("bce", method=0.5, methods=3)(logits, outputs, batch)
-    expected = make_loss("bce")(logits, {}, batch)
-    expected += 0.5 * make_method_loss(3)(logits, outputs, batch)
-    np.testing.assert_allclose(both, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,6 @@ def test_figures_of_one_seed_and_of_three(tmp_path):
     assert len(pd.read_csv(tmp_path / "table.csv")) == 3
 
 
-@pytest.mark.slow
 def test_the_command_trains_a_table(tmp_path, capsys, monkeypatch):
     rows = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ import pytest
 
 from dfjax.errors import RunError, UsageError
 from dfjax.training.checkpoint import Checkpoints, as_template
-from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
+from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
 from dfjax.training.loop import Plan, RunState, Trainer
@@ -49,8 +49,8 @@ def preprocess(batch, rng, *, train):
     return {"x": batch["x"]}
 
 
-def loss(logits, outputs, batch):
-    return jnp.logaddexp(0.0, logits) - logits * batch["label"]
+def objective(logits, outputs, batch):
+    return {"bce": jnp.logaddexp(0.0, logits) - logits * batch["label"]}
 
 
 def batch(number):
@@ -67,14 +67,12 @@ TRACES = itertools.count()
 INIT = make_init_state(init, preprocess, TX, ema=True)
 
 
-def make_step(parts=1, apply=apply, **options):
-    gradients = accumulated(make_gradient_fn(apply, preprocess, loss), parts)
-    return make_train_step(gradients, TX, **options)
+GRADIENTS = make_gradient_fn(apply, preprocess, objective)
 
 
 def _counted(*args):
     next(TRACES)
-    return make_step(ema_decay=0.9)(*args)
+    return make_train_step(GRADIENTS, TX, ema_decay=0.9)(*args)
 
 
 STEP = jax.jit(_counted, donate_argnums=0)
@@ -241,30 +239,6 @@ def test_a_second_keyboard_interrupt_returns_at_once(tmp_path):
     assert trainer.checkpoints.latest_step("last") is None
 
 
-def take_a_step(trainer):
-    """Bytes of all arrays before and after one step, and whether the step took the old state."""
-    old = jax.tree.leaves(trainer.state)
-    before = sum(array.nbytes for array in jax.live_arrays())
-    trainer._train_step(Batches(trainer.step, lambda number: None))
-    taken = [leaf.is_deleted() for leaf in old]
-    del old
-    trainer.window.clear()  # metrics that wait for the log
-    return sum(array.nbytes for array in jax.live_arrays()) - before, taken
-
-
-def test_the_restored_state_is_donated_like_a_fresh_one(tmp_path):
-    fresh = make_trainer(tmp_path)
-    grown, taken = take_a_step(fresh)
-    assert grown <= 0 and all(taken)
-    fresh._save_last()
-    del fresh
-    resumed = make_trainer(tmp_path)
-    assert resumed.step == 1
-    grown, taken = take_a_step(resumed)
-    assert grown <= 0, "a second state in memory"
-    assert all(taken)
-
-
 def test_a_finished_run_trains_no_further(whole):
     again = make_trainer(whole[1])
     again.fit()
@@ -298,18 +272,6 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
     rows = [row for row in read_jsonl(tmp_path / "metrics.jsonl") if row["split"] == "train"]
     assert [row["skipped"] for row in rows[:4]] == [0.0, 0.0, 1.0, 0.0]
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(trainer.state.params))
-
-
-def test_a_skipped_step_leaves_the_state_as_it_was():
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    data = batch(1)
-    step = jax.jit(make_step(ema_decay=0.9))
-    after, metrics = step(state, data | {"x": data["x"] * np.inf}, ROOT_RNG)
-    assert float(metrics["skipped"]) == 1.0
-    assert_same_state(
-        after.replace(step=state.step, skipped=state.skipped), state.replace(step=state.step)
-    )
-    assert (int(after.step), int(after.skipped)) == (1, 1)
 
 
 def test_the_step_is_traced_once_for_all_runs_above(whole):
@@ -351,110 +313,12 @@ def test_only_damaged_checkpoints_are_an_error_that_says_what_to_do(tmp_path):
         make_trainer(tmp_path)
 
 
-def test_loss_is_the_weighted_mean(tmp_path):
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    data = batch(3) | {"weight": np.array([1, 1, 0, 0, 0, 0, 0, 2], np.float32)}
-    _, metrics = jax.jit(make_step())(state, data, ROOT_RNG)
-    from dfjax.rngs import make_rng
-
-    rngs = {"dropout": make_rng(ROOT_RNG, "dropout", 0)}
-    logits, _, _ = apply(state.variables, {"x": data["x"]}, train=True, rngs=rngs)
-    values = np.asarray(loss(logits, {}, data))
-    np.testing.assert_allclose(
-        metrics["loss"], (values[0] + values[1] + 2 * values[7]) / 4, rtol=1e-6
-    )
-
-
-def test_what_preprocess_decides_anew_reaches_the_loss_and_counts_as_right():
-    """Mixed clips: the loss, and the accuracy, go by the mixed target."""
-    target = np.linspace(0.0, 1.0, 8, dtype=np.float32)
-
-    def mixing(batch, rng, *, train):
-        return {"x": batch["x"], "target": jnp.asarray(target)}
-
-    def distance(logits, outputs, batch):
-        return jnp.abs(logits - batch["target"])
-
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    data = batch(2)
-    gradients = make_gradient_fn(without_noise, mixing, distance)
-    clips = jax.jit(gradients)(state, data, ROOT_RNG).clips
-    logits = data["x"] @ np.asarray(state.params["kernel"])
-    np.testing.assert_allclose(clips["loss"], np.abs(logits - target), rtol=1e-5)
-    np.testing.assert_array_equal(clips["correct"], (logits > 0) == (target > 0.5))
-    weight = np.array([1, 1, 0, 0, 0, 0, 0, 2], np.float32)
-    _, metrics = jax.jit(make_train_step(gradients, TX))(state, data | {"weight": weight}, ROOT_RNG)
-    right = np.asarray(clips["correct"])
-    expected = (right[0] + right[1] + 2 * right[7]) / 4
-    np.testing.assert_allclose(metrics["accuracy"], expected, rtol=1e-6)
-
-
 def test_the_history_has_the_mean_accuracy_of_an_epoch_s_steps(whole):
     trainer, folder = whole[:2]
     steps = [r for r in read_jsonl(folder / "metrics.jsonl") if r["split"] == "train"]
     for row in read_history(folder / "history.csv"):
         own = [step["accuracy"] for step in steps if step["epoch"] == int(row["epoch"])]
         assert float(row["train_accuracy"]) == pytest.approx(np.mean(own), abs=1e-8)
-
-
-def without_noise(variables, inputs, *, train, rngs):
-    """No BatchNorm and no dropout: what accumulation promises to leave unchanged."""
-    return inputs["x"] @ variables["params"]["kernel"], {}, variables["batch_stats"]
-
-
-@pytest.mark.parametrize(("parts", "together"), [(2, 1), (4, 1), (2, 2)])
-def test_accumulated_gradients_equal_the_large_batch(parts, together):
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    data = batch(5) | {"weight": np.linspace(0.0, 2.0, 8, dtype=np.float32)}
-    whole = make_gradient_fn(without_noise, preprocess, loss)
-    value, grads, _, clips = jax.jit(whole)(state, data, ROOT_RNG)
-    split = jax.jit(accumulated(whole, parts, together=together))
-    value2, grads2, _, clips2 = split(state, data, ROOT_RNG)
-    np.testing.assert_allclose(value2, value, atol=1e-5)
-    np.testing.assert_allclose(grads2["kernel"], grads["kernel"], atol=1e-5)
-    np.testing.assert_allclose(clips2["loss"], clips["loss"], atol=1e-5)  # in the batch's order
-
-
-def test_batch_statistics_pass_through_the_parts_one_after_the_other():
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-
-    def mean_of_inputs(variables, inputs, *, train, rngs):
-        logits, _, _ = without_noise(variables, inputs, train=train, rngs=rngs)
-        mean = 0.5 * variables["batch_stats"]["mean"] + 0.5 * inputs["x"].mean()
-        return logits, {}, {"mean": mean}
-
-    data = batch(6)
-    gradients = accumulated(make_gradient_fn(mean_of_inputs, preprocess, loss), 2)
-    stats = jax.jit(gradients)(state, data, ROOT_RNG).batch_stats
-    expected = 0.5 * (0.5 * data["x"][::2].mean()) + 0.5 * data["x"][1::2].mean()
-    np.testing.assert_allclose(stats["mean"], expected, rtol=1e-5)
-
-
-def test_neighbours_that_belong_together_stay_in_one_part():
-    seen = []
-
-    def note(variables, inputs, *, train, rngs):
-        jax.debug.callback(lambda x: seen.append(x.tolist()), inputs["x"][:, 0])
-        return without_noise(variables, inputs, train=train, rngs=rngs)
-
-    data = batch(0) | {"x": np.arange(16, dtype=np.float32).reshape(8, 2) / 2}
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    gradients = accumulated(make_gradient_fn(note, preprocess, loss), 2, together=2)
-    jax.block_until_ready(jax.jit(gradients)(state, data, ROOT_RNG).loss)
-    jax.effects_barrier()
-    assert sorted(seen) == [[0, 1, 4, 5], [2, 3, 6, 7]]
-
-
-def test_the_average_follows_the_parameters_with_a_growing_decay():
-    state = jax.jit(INIT)(ROOT_RNG, batch(0))
-    step = jax.jit(make_step(ema_decay=0.9))
-    first, _ = step(state, batch(0), ROOT_RNG)
-    expected = 0.1 * state.params["kernel"] + 0.9 * first.params["kernel"]
-    np.testing.assert_allclose(first.ema["kernel"], expected, rtol=1e-6)
-    late, _ = step(first.replace(step=jnp.int32(10_000)), batch(1), ROOT_RNG)
-    expected = 0.9 * first.ema["kernel"] + 0.1 * late.params["kernel"]
-    np.testing.assert_allclose(late.ema["kernel"], expected, rtol=1e-6)
-    assert late.variables["params"] is late.ema
 
 
 def test_plateau_lowers_the_learning_rate_of_the_next_epoch(tmp_path):

@@ -10,8 +10,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from dfjax.data.clips.batching import Recipe, Sampler
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints, as_template
-from dfjax.training.detector_step import accumulated, make_gradient_fn, make_train_step
+from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
+from dfjax.training.interrupt import Interrupt
 from dfjax.training.loop import Plan, RunState, Trainer
 from dfjax.training.loss_memory import begin_epoch, init_memory, remember
 from dfjax.training.metric_writer import MetricWriter
@@ -93,8 +94,8 @@ def apply(variables, inputs, *, train, rngs):
     return inputs["x"] @ variables["params"]["kernel"], {}, {}
 
 
-def loss(logits, outputs, batch):
-    return jnp.logaddexp(0.0, logits) - logits * batch["label"]
+def objective(logits, outputs, batch):
+    return {"bce": jnp.logaddexp(0.0, logits) - logits * batch["label"]}
 
 
 INIT = make_init_state(
@@ -104,7 +105,7 @@ INIT = make_init_state(
     videos=len(INDEX),
 )
 STEP = jax.jit(
-    make_train_step(accumulated(make_gradient_fn(apply, preprocess, loss), 2), TX),
+    make_train_step(make_gradient_fn(apply, preprocess, objective), TX, parts=2),
     donate_argnums=0,
 )
 
@@ -151,6 +152,7 @@ def make_trainer(workdir, on_read=lambda number: None):
         metadata={},
         on_epoch=lambda: None,
         name_videos=lambda rows: [str(row) for row in rows],
+        interrupt=Interrupt(),
     )
 
 

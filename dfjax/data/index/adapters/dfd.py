@@ -1,8 +1,8 @@
 """DeepFakeDetection (Google and Jigsaw 2019), which is distributed with FaceForensics++.
 
-The files are `original_sequences/actors/C/videos/ACTOR__SCENE.mp4` and
+`original_sequences/actors/C/videos/ACTOR__SCENE.mp4` and
 `manipulated_sequences/DeepFakeDetection/C/videos/TARGET_DONOR__SCENE__XXXXXXXX.mp4`. There is no
-official split; published results use the whole data set as a test set.
+official split: the field tests on all of it.
 """
 
 import re
@@ -27,16 +27,15 @@ FAKE_NAME = re.compile(r"(\d+)_(\d+)__(.+)__(\w{8})")
 def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
     """Returns the rows of DeepFakeDetection in a FaceForensics++ tree.
 
-    The pair of a fake is the target's real video of the same scene; some scenes have none. The
-    `group` is that scene and not the identity, because the faces of all 28 actors are swapped with
-    each other, so that grouping by identity would give a single group.
+    A fake's pair is the target's real video of the same scene; some scenes have none. `group` is
+    that scene: 28 actors are swapped with each other, so that no identity is free of the others.
 
     Args:
-        root: Folder that holds `original_sequences/` and `manipulated_sequences/`.
-        compression: Compression to list; None lists all compressions found.
+        root: the folder with `original_sequences/` and `manipulated_sequences/`.
+        compression: only this one; None takes all that are there.
 
     Raises:
-        UsageError: `root` has no such tree or no videos of this data set.
+        UsageError: no such tree, or nothing in it.
     """
     rows: dict[str, Row] = {}
     other, problems = [], []
@@ -47,7 +46,7 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
         elif compression is None or COMPRESSIONS[compression] == COMPRESSIONS[place[2]]:
             fields = describe(place[3], COMPRESSIONS[place[2]])
             if fields is None or fields["video_id"] in rows:
-                reason = "has a name of another data set" if fields is None else "occurs twice"
+                reason = "no name of DeepFakeDetection" if fields is None else "is there twice"
                 problems.append(Problem(REFUSED, f"{DATASET}/{place[3]}", path, reason))
             else:
                 rows[fields["video_id"]] = make_record(
@@ -61,19 +60,14 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
     listed = list(rows.values())
     add_masks(listed, other)
     alone = keep_pairs(listed)
-    notes = ["DeepFakeDetection has no official split: all videos are in the split none"]
+    notes = ["DeepFakeDetection has no official split: all videos are split none"]
     if alone:
-        notes.append(f"{len(alone)} fakes have no real video of their scene: {shorten(alone)}")
+        notes.append(f"{len(alone)} fakes without the real video of their scene: {shorten(alone)}")
     return Listing(listed, notes, problems)
 
 
 def describe(stem: str, compression: str) -> dict[str, Any] | None:
-    """Returns the fields of a record that follow from a file's name, or None for other names.
-
-    Args:
-        stem: Name of the file without its suffix.
-        compression: Compression of the video, such as `c23`.
-    """
+    """Returns the fields of a record that a file's name tells, or None for another name."""
     fake, real = FAKE_NAME.fullmatch(stem), REAL_NAME.fullmatch(stem)
     if fake:
         target, donor, scene, _ = fake.groups()

@@ -1,4 +1,4 @@
-"""UADFV (Li et al. 2018): 49 videos `real/NNNN.mp4`, 49 videos `fake/NNNN_fake.mp4`, no split."""
+"""UADFV (Li et al. 2018): `real/NNNN.mp4` and `fake/NNNN_fake.mp4`, 49 of each, no split."""
 
 from pathlib import Path, PurePosixPath
 
@@ -12,15 +12,13 @@ DATASET = "uadfv"
 
 
 def list_uadfv(root: Path) -> Listing:
-    """Returns the rows of UADFV.
-
-    The pair of a fake is the real video with the same number.
+    """Returns the rows of UADFV; a fake's pair is the real of its number.
 
     Args:
-        root: Folder that holds `real/` and `fake/`.
+        root: the folder that holds `real/` and `fake/`.
 
     Raises:
-        UsageError: One of these folders is missing or has no videos.
+        UsageError: one of them is missing or empty.
     """
     rows: dict[str, Row] = {}
     problems = []
@@ -35,7 +33,7 @@ def list_uadfv(root: Path) -> Listing:
             video_id = f"{DATASET}/{name}/{stem}"
             path = f"{folder.name}/{file}"
             if video_id in rows:
-                problems.append(Problem(REFUSED, video_id, path, "occurs twice"))
+                problems.append(Problem(REFUSED, video_id, path, "is there twice"))
                 continue
             rows[video_id] = make_record(
                 video_id=video_id,
@@ -51,7 +49,7 @@ def list_uadfv(root: Path) -> Listing:
             )
     listed = list(rows.values())
     alone = keep_pairs(listed)
-    notes = ["UADFV has no official split: all videos are in the split none"]
+    notes = ["UADFV has no official split: all videos are split none"]
     if alone:
-        notes.append(f"{len(alone)} fakes have no real video here: {shorten(alone)}")
+        notes.append(f"{len(alone)} fakes without their real video: {shorten(alone)}")
     return Listing(listed, notes, problems)

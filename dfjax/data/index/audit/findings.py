@@ -1,4 +1,4 @@
-"""Defines the findings of an audit and the evidence that its rules read."""
+"""What an audit says: findings of one shape, and what its rules may look at."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -10,18 +10,14 @@ from dfjax.data.index.audit.faces import Faces
 
 SEVERITIES = ("error", "warning", "info")
 ENOUGH = 40
-"""Least number of videos per class for a difference to be an error and for the shortcut probe."""
+"""Videos per class from which differences are errors and the shortcut probe runs."""
 
 
 class Finding(TypedDict):
-    """One finding about a data set.
+    """One thing to know about a data set.
 
-    Attributes:
-        code: Name of the kind of finding.
-        severity: `error`, `warning` or `info`.
-        message: Sentence for the user, with the remedy.
-        ids: Identifiers of the videos concerned.
-        figure: Name of the plot in the report that shows the finding, or None.
+    `ids` are the videos concerned; `figure` is the name of the plot in the report that shows it, or
+    None.
     """
 
     code: str
@@ -33,13 +29,13 @@ class Finding(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """Input of the audit's rules.
+    """All that rules may look at.
 
     Attributes:
-        index: Index with one row per video, including the results of probing the files.
-        properties: Properties of the videos, row by row (see `properties.describe`).
-        faces: Thumbnails of some face crops per video, or None if there are no crops.
-        problems: Missing or damaged files.
+        index: one row per video, probed where its files could be.
+        properties: numbers and categories per row of `index` (`properties.describe`).
+        faces: small pictures of the face crops, or None where there are none.
+        problems: files that are missing or damaged, as findings to be.
     """
 
     index: pd.DataFrame
@@ -49,12 +45,12 @@ class Evidence:
 
 
 Rule = Callable[[Evidence], Iterable[Finding]]
-"""Function from the evidence to any number of findings."""
+"""Evidence in, findings out, or none."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One file that cannot be used, with the code of the finding that reports it."""
+    """One file that cannot be used, and the code of the finding it belongs to."""
 
     code: str
     video_id: str
@@ -64,14 +60,14 @@ class Problem:
 def make_finding(
     code: str, severity: str, message: str, ids: Iterable[str] = (), *, figure: str | None = None
 ) -> Finding:
-    """Returns a finding whose ids are sorted and unique."""
+    """Returns a finding, its ids sorted and each once."""
     return Finding(
         code=code, severity=severity, message=message, ids=sorted(set(ids)), figure=figure
     )
 
 
 def name_some(names: Iterable[object], limit: int = 3) -> str:
-    """Returns the first `limit` names and the number of the others, as text."""
+    """Returns the first few names and how many more there are."""
     texts = [str(name) for name in names]
     shown = ", ".join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit} more"
