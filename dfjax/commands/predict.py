@@ -21,14 +21,18 @@ is then 1.
 """
 
 import argparse
+import functools
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
+
+if TYPE_CHECKING:
+    from dfjax.inference.verdict import Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         check_alignable(args.detector)
     from dfjax.inference.predict import predict
 
-    scored = predict(
+    verdicts = predict(
         args.workdir,
         inputs,
         out=args.out,
@@ -80,30 +84,31 @@ def run(args: argparse.Namespace) -> int:
         align=args.align,
         workers=args.workers,
         time_limit=args.time_limit,
+        on_verdict=functools.partial(_show, json=args.json),
         **scoring,
     )
-    results = [_show(result, args.json) for result in scored]
-    failed = sum(result["status"] == "error" for result in results)
+    failed = sum(verdict.status == "error" for verdict in verdicts)
     if failed:
-        print(f"dfjax: {failed} of {len(results)} inputs could not be scored", file=sys.stderr)
+        print(f"dfjax: {failed} of {len(verdicts)} inputs could not be scored", file=sys.stderr)
     if args.out:
         print(f"written to {args.out}", file=sys.stderr)
     if args.json:
-        print_json({"results": results})
+        print_json({"results": [verdict.to_dict() for verdict in verdicts]})
     return FINDING if failed else OK
 
 
-def _show(result: dict[str, Any], json: bool) -> dict[str, Any]:
+def _show(verdict: "Verdict", *, json: bool) -> None:
     """Prints one line as soon as an input is done, unless JSON was asked for."""
-    name = result["input"].encode("utf-8", "replace").decode()  # names may not be text
-    if result["status"] == "error":
-        print(f"dfjax: {name}: {result['error']}", file=sys.stderr)
+    name = verdict.input.encode("utf-8", "replace").decode()  # names may not be text
+    if verdict.status == "error":
+        print(f"dfjax: {name}: {verdict.error}", file=sys.stderr)
     elif not json:
-        missed = f", {result['faces_missed']} without a face" if result["faces_missed"] else ""
-        spread = f" ± {result['fake_prob_sd']:.4f}" if "fake_prob_sd" in result else ""
+        missed = f", {verdict.faces_missed} without a face" if verdict.faces_missed else ""
+        spread = (
+            f" ± {verdict.scores['fake_prob_sd']:.4f}" if "fake_prob_sd" in verdict.scores else ""
+        )
         print(
-            f"{result['fake_prob']:.4f}{spread}  {result['verdict']}  {name}"
-            f"  ({result['frames_used']} frames{missed})",
+            f"{verdict.fake_prob:.4f}{spread}  {verdict.verdict}  {name}"
+            f"  ({verdict.frames_used} frames{missed})",
             flush=True,
         )
-    return result

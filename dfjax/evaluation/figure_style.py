@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,6 +63,19 @@ def canvas(
             return
         with atomic_path(path) as partial:
             drawn.savefig(partial, format="png", facecolor="white")
+
+
+def enable_notebook_display() -> None:
+    """Makes a notebook display figures that a call returns; elsewhere it does nothing."""
+    if "ipykernel" in sys.modules:
+        import matplotlib.pyplot  # noqa: F401  # registers how figures are displayed
+
+
+def encode_figure(figure: Figure) -> str:
+    """Returns a figure as a PNG in a `data:` URL, for HTML."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @contextmanager

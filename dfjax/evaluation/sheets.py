@@ -34,7 +34,7 @@ class Strip(NamedTuple):
 
     Attributes:
         frames: RGB frames as decoded, of any size, a handful.
-        boxes: xyxy in pixels of those frames.
+        boxes: xyxy in pixels of those frames; NaN where no face was looked for.
         found: whether the face was detected there; False: interpolated.
         numbers: source frame number of each.
         clip_starts: first source frame number of each scored clip.
@@ -105,16 +105,18 @@ def _draw_tile(axes: Axes, tile: Tile) -> None:
     )  # fmt: skip
 
 
-def draw_strip(strip: Strip, path: str | os.PathLike[str], *, title: str, fake_prob: float) -> None:
-    """Writes the strip of one input: its frames with the face's box, and P(fake) over time.
+def draw_strip(
+    strip: Strip, *, title: str, fake_prob: float, path: str | os.PathLike[str] | None = None
+) -> Figure:
+    """Returns the strip of one input: its frames with the face's box, and P(fake) over time.
 
     A dashed box was interpolated between sightings.
 
     Args:
-        strip: what to draw.
-        path: the PNG file.
-        title: name of the input.
-        fake_prob: of the whole input.
+        strip: What to draw.
+        title: Name of the input.
+        fake_prob: P(fake) of the whole input.
+        path: PNG file to write as well; None writes nothing.
     """
     height, width = strip.frames[0].shape[:2]
     tall = min(2.6, max(1.3, 12.0 / len(strip.frames) * height / width))
@@ -122,13 +124,14 @@ def draw_strip(strip: Strip, path: str | os.PathLike[str], *, title: str, fake_p
         with canvas(path, size=(8.0, tall + 0.8), margins=0.05) as drawn:
             _draw_frames(drawn, strip)
             _draw_title(drawn, title, fake_prob)
-        return
+        return drawn
     with canvas(path, size=(12.0, tall + 2.2), margins=0.05) as drawn:
         parts = drawn.subfigures(2, 1, squeeze=False, height_ratios=[tall + 0.35, 1.85])
         top, bottom = np.ravel(parts)
         _draw_frames(top, strip)
         _draw_timeline(bottom, strip, fake_prob)
         _draw_title(drawn, title, fake_prob)
+    return drawn
 
 
 def _draw_title(drawn: Figure, title: str, fake_prob: float) -> None:
@@ -148,9 +151,10 @@ def _draw_frames(figure: SubFigure | Figure, strip: Strip) -> None:
         axes.set_ylim(frame.shape[0] - 0.5, -0.5)
         x0, y0, x1, y1 = (float(v) for v in box)
         style = "-" if found else (0, (3, 2))
-        axes.add_patch(
-            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec="white", lw=2, ls=style)
-        )
+        if np.isfinite(x0):
+            axes.add_patch(
+                Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec="white", lw=2, ls=style)
+            )
         axes.set_title(f"frame {number}", fontsize=9, fontweight="normal", loc="center", pad=3)
         axes.axis("off")
 

@@ -1,15 +1,13 @@
 """A run of training as Python sees it: where it lies, what it reached, its history and curves."""
 
-import base64
 import dataclasses
-import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dfjax.evaluation.figure_style import enable_notebook_display, encode_figure
 from dfjax.evaluation.plots import plot_curves
 
 HISTORY = "history.csv"
@@ -35,8 +33,7 @@ class Run:
 
     def plot(self) -> Figure:
         """Returns the curves of losses, accuracy and validation metrics by epoch."""
-        if "ipykernel" in sys.modules:
-            import matplotlib.pyplot  # noqa: F401  # a notebook then displays figures by itself
+        enable_notebook_display()
         return plot_curves(self.workdir / HISTORY)
 
     def __repr__(self) -> str:
@@ -48,11 +45,6 @@ class Run:
         return f"Run({str(self.workdir)!r}: {self.summary['status']}, {reached})"
 
     def _repr_html_(self) -> str:
-        buffer = io.BytesIO()
-        plot_curves(self.workdir / HISTORY).savefig(buffer, format="png", facecolor="white")
-        picture = base64.b64encode(buffer.getvalue()).decode()
+        picture = encode_figure(plot_curves(self.workdir / HISTORY))
         rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.summary.items())
-        return (
-            f'<table>{rows}</table><img width="720" alt="training curves" '
-            f'src="data:image/png;base64,{picture}">'
-        )
+        return f'<table>{rows}</table><img width="720" alt="training curves" src="{picture}">'

@@ -1,22 +1,31 @@
-"""A trained detector read back from its workdir: `dfjax.load(workdir).predict(clips)`."""
+"""A trained detector read back from its workdir: `dfjax.load(workdir)("clip.mp4")`."""
 
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.data.store.flow import compute_clip_flow
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring import Scorer, make_predict_step
+from dfjax.evaluation.scoring import Scorer, Scores, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.frozen_backbone import open_backbone
 from dfjax.experiment.objective import load_methods
+from dfjax.inference.media import find_inputs
+from dfjax.inference.score_inputs import (
+    is_paths,
+    make_batch,
+    make_settings,
+    score_arrays,
+    score_files,
+)
+from dfjax.inference.verdict import Verdict
 from dfjax.models.frame_features import join, put_under
 from dfjax.shapes import Apply, Batch, HostBatch, Inputs, Preprocess, Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
@@ -54,6 +63,64 @@ class Detector:
         """Scores batches on all devices of this process."""
         return Scorer(make_predict_step(self.apply, self.preprocess, methods=self.methods))
 
+    def score(
+        self, batches: Iterable[HostBatch], *, batch_size: int = 0
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        """Yields every batch with its scores, see `Scorer`.
+
+        Args:
+            batches: Batches of clips on the host.
+            batch_size: Number of clips that smaller batches are filled up to.
+        """
+        return self.scorer([self.variables], batches, batch_size=batch_size)
+
+    def __call__(
+        self,
+        x: Any,
+        *,
+        clips: int | None = None,
+        face_detector: str | None = None,
+        face_model: str | None = None,
+        align: bool | None = None,
+        workers: int | None = None,
+        time_limit: float = 600.0,
+    ) -> Verdict | list[Verdict]:
+        """Returns the verdict on a video, an image or frames, or a list of verdicts on several.
+
+        In files faces are found and cut as they were for training. An input that cannot be read
+        gives a verdict whose `error` says why.
+
+        Args:
+            x: Path of a file; or path of a folder, or a list of paths, which give a list; or face
+                crops as an array: frames `u8[T, H, W, 3]` of one video, from which clips are cut as
+                in evaluation, or clips `u8[N, T, H, W, 3]`, which give a list.
+            clips: Number of clips per input, 0 for as many as cover it; None takes the config's.
+            face_detector: Name of the face detector for files; `none` takes frames as face crops.
+            face_model: Model file of the face detector.
+            align: Whether faces are turned upright.
+            workers: Number of processes that decode files; None takes the number of cores.
+            time_limit: Seconds per file, after which it is given up.
+
+        Raises:
+            ValueError: An array of another dtype or shape.
+        """
+        settings = make_settings(
+            self.config,
+            clips=clips,
+            face_detector=face_detector,
+            face_model=face_model,
+            align=align,
+        )
+        if is_paths(x):
+            paths = [x] if isinstance(x, str | os.PathLike) else list(x)
+            files = find_inputs([Path(path) for path in paths], missing_ok=True)
+            scored = score_files(self, files, settings, workers=workers, time_limit=time_limit)
+            verdicts = list(scored)
+            single = isinstance(x, str | os.PathLike) and not Path(x).is_dir()
+            return verdicts[0] if single else verdicts
+        verdicts = list(score_arrays(self, x, settings))
+        return verdicts[0] if np.ndim(x) == 4 else verdicts
+
     def predict(self, clips: Array) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
 
@@ -71,21 +138,8 @@ class Detector:
         size, flow = self.config.eval.batch_size, self.config.data.flow
         pieces = (clips[i : i + size] for i in range(0, len(clips), size))
         batches = (make_batch(piece, np.ones(piece.shape[:2], bool), flow=flow) for piece in pieces)
-        scored = self.scorer([self.variables], batches, batch_size=size)
-        probs = [scores["fake_prob"] for _, scores in scored]
+        probs = [scores["fake_prob"] for _, scores in self.score(batches, batch_size=size)]
         return np.concatenate(probs).astype(np.float32) if probs else np.zeros(0, np.float32)
-
-
-def make_batch(clips: Array, mask: Array, *, flow: bool) -> HostBatch:
-    """Returns a batch of clips.
-
-    Args:
-        clips: `u8[N, T, H, W, 3]`.
-        mask: `bool[N, T]`, False on padding frames.
-        flow: Whether to add the optical flow of the clips, which is computed here.
-    """
-    batch = {"clip": clips, "mask": mask}
-    return batch | {"flow": compute_clip_flow(clips, mask)} if flow else batch
 
 
 def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
@@ -100,6 +154,7 @@ def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
     """
     if checkpoint not in KINDS:
         raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
+    use_compilation_cache()
     folder = Path(workdir)
     config = workdirs.load(folder)
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)

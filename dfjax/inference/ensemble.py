@@ -94,18 +94,18 @@ class Ensemble:
 
 
 def load_ensemble(
-    workdir: Path,
-    checkpoint: str,
+    detector: str | os.PathLike[str] | Detector,
+    checkpoint: str = "best",
     *,
     ensemble: Sequence[str | os.PathLike[str]] = (),
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
 ) -> Ensemble:
-    """Returns the detector of a workdir as an ensemble, with the members and draws asked for.
+    """Returns a detector as an ensemble, with the further members and the draws asked for.
 
     Args:
-        workdir: Workdir of the first member.
+        detector: Workdir of the first member, or the detector itself.
         checkpoint: `best` or `last`, of every member that is named by its workdir.
         ensemble: Further members: workdirs, or `best` and `last` of the first one.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
@@ -116,11 +116,11 @@ def load_ensemble(
         UsageError: No such workdir or checkpoint, members that do not fit together or are the
             same, or passes of a model without dropout.
     """
-    named = [(workdir, checkpoint)]
+    first = detector if isinstance(detector, Detector) else load(Path(detector), checkpoint)
+    members = [first]
     for name in ensemble:
-        named.append((workdir, str(name)) if name in KINDS else (Path(name), checkpoint))
-    members: list[Detector] = []
-    for folder, kind in named:
+        own = name in KINDS
+        folder, kind = (first.workdir, str(name)) if own else (Path(name), checkpoint)
         member = load(folder, kind)
         for other in members:
             if other.checkpoint_sha256 == member.checkpoint_sha256:

@@ -24,7 +24,6 @@ from dfjax.evaluation.result_files import write_results
 from dfjax.evaluation.score_table import tabulate
 from dfjax.evaluation.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
 from dfjax.experiment import builders, run_data
-from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
@@ -58,7 +57,6 @@ def evaluate_workdir(
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     ensemble = load_ensemble(workdir, checkpoint, **scoring)
-    use_compilation_cache()
     detector, config = ensemble.members[0], ensemble.config
     training: FrameStore | None
     if index is None:

@@ -6,45 +6,69 @@ here imports JAX.
 
 import dataclasses
 import functools
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
 
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.faces.crops import FaceCrops
 from dfjax.data.faces.detectors import FaceDetector, make_detector
 from dfjax.data.faces.extract import choose_frames, extract_video
 from dfjax.data.faces.video import ShortVideoError, is_media, probe, read_frames
 from dfjax.errors import InputError, UsageError
 
 GRID = 32  # frames that `dfjax data extract` takes of a video, for sampling = even
-SHOWN = 8  # frames in a strip
-SHOWN_WIDTH = 480  # pixels of a frame in a strip
+SHOWN = 8  # frames in a figure
+SHOWN_WIDTH = 480  # pixels of a frame in a figure
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How clips are cut from an input: what the detector was trained with, and the face finder."""
+    """How clips are cut from an input.
+
+    Attributes:
+        sampling: Which frames make a clip.
+        clips: Number of clips per input; 0 takes as many as cover it.
+        size: Side of the crops in pixels.
+        face_detector: Name of the face detector; `none` takes every frame as a face crop.
+        face_model: Model file of the face detector, for those that need one.
+        align: Whether faces are turned upright.
+        pictures: Whether a few frames are kept, for a figure.
+    """
 
     sampling: Sampling
-    clips: int  # per input, 0: as many as cover it
-    size: int  # of the crops, pixels
-    detector: str = "haar"
-    detector_model: str | None = None
+    clips: int
+    size: int
+    face_detector: str = "haar"
+    face_model: str | None = None
     align: bool = False
-    pictures: bool = False  # keep a few frames for the strip
+    pictures: bool = False
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Where the face was in a few of the frames used.
+
+    Attributes:
+        numbers: Numbers of the frames in the input.
+        boxes: xyxy in pixels of the frames; NaN where no face was looked for.
+        found: Whether a face was detected in the frame.
+    """
+
+    numbers: Int32[np.ndarray, "F"]
+    boxes: Float[np.ndarray, "F 4"]
+    found: Bool[np.ndarray, "F"]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Frames of an input for its strip, shrunk, with boxes in their pixels."""
+    """A few frames of an input, shrunk, with boxes in their pixels; see `Sightings`."""
 
     frames: list[UInt8[np.ndarray, "H W 3"]]
     boxes: Float[np.ndarray, "F 4"]
@@ -53,45 +77,55 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """One readable input: its clips, and where they come from.
+class ClipOrigin:
+    """Where the clips of an input come from.
 
     Attributes:
-        clips: uint8 RGB crops.
         mask: False on padding frames of a short input.
-        position: source frame numbers, -1 on padding.
-        frames_used: distinct frames in the clips.
-        faces_missed: those in which no face was detected, though one was looked for.
-        sha256: of the file.
-        pictures: for the strip, when asked for.
+        position: Source frame numbers, -1 on padding.
+        frames_used: Number of distinct frames in the clips.
+        faces_missed: Number of those in which no face was detected, though one was looked for.
+        sha256: Hash of the file; None for frames that come from no file.
+        sightings: Where the face was, in a few frames.
+        pictures: Those frames, when asked for.
     """
 
-    clips: UInt8[np.ndarray, "N T S S 3"]
     mask: Bool[np.ndarray, "N T"]
-    position: np.ndarray
+    position: Int32[np.ndarray, "N T"]
     frames_used: int
     faces_missed: int
-    sha256: str
+    sha256: str | None
+    sightings: Sightings
     pictures: Pictures | None = None
 
 
-def find_inputs(paths: Sequence[Path]) -> list[Path]:
+class Prepared(NamedTuple):
+    """One readable input: its clips, uint8 RGB crops, and where they come from."""
+
+    clips: UInt8[np.ndarray, "N T H W 3"]
+    origin: ClipOrigin
+
+
+def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path]:
     """Returns the files to score: those named, and all videos and images in folders, sorted.
 
     Links are followed, but no folder is entered twice, so a loop of links ends.
+
+    Args:
+        paths: Files and folders.
+        missing_ok: Whether paths that do not exist, and folders without any video or image, are
+            returned as they are. `prepare` then says what is wrong with them.
 
     Raises:
         UsageError: a path does not exist, or a folder has no video or image in it.
     """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = list(_walk(path))
-            if not inside:
-                raise UsageError(f"no video or image in {path}")
-            found += inside
-        elif path.exists() or path.is_symlink():
-            found.append(path)
+        inside = list(_walk(path)) if path.is_dir() else []
+        if inside or path.is_file() or path.is_symlink() or missing_ok:
+            found += inside or [path]
+        elif path.is_dir():
+            raise UsageError(f"no video or image in {path}")
         else:
             raise UsageError(f"no such file or folder: {path}")
     return list(dict.fromkeys(found))
@@ -115,6 +149,8 @@ def prepare(settings: Settings, path: str) -> Prepared:
     Raises:
         InputError: the file cannot be read, or no face is found in it.
     """
+    if Path(path).is_dir():
+        raise InputError("no video or image in this folder")
     info = probe(path)
     fps = info.fps if info.n_frames > 1 else 1.0  # of a picture, nothing depends on it
     if settings.sampling.by_duration and not fps:
@@ -130,25 +166,45 @@ def prepare(settings: Settings, path: str) -> Prepared:
 def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prepared:
     position, mask = choose_clips(n_frames, settings.sampling, settings.clips)
     numbers = np.unique(position[mask])
-    detector = _detector(settings.detector, settings.detector_model)
+    face_detector = _face_detector(settings.face_detector, settings.face_model)
     faces = extract_video(
-        path, numbers.tolist(), detector, size=settings.size, align=settings.align
+        path, numbers.tolist(), face_detector, size=settings.size, align=settings.align
     )
-    looked = settings.detector != "none"
+    looked = settings.face_detector != "none"
     if looked and faces.fallback:
         where = f"any of {len(numbers)} frames" if len(numbers) > 1 else "its one frame"
-        raise InputError(f"no face found in {where} (--detector none takes it as a face crop)")
-    crops = faces.crops[np.searchsorted(numbers, np.where(mask, position, numbers[0]))]
-    crops[~mask] = 0
-    return Prepared(
-        clips=crops,
+        raise InputError(f"no face found in {where} (face_detector='none' takes it as a face crop)")
+    shown = choose_shown(len(numbers))
+    sightings = Sightings(numbers[shown], faces.boxes[shown], faces.found[shown])
+    origin = ClipOrigin(
         mask=mask,
         position=position,
         frames_used=len(numbers),
         faces_missed=int((~faces.found).sum()) if looked else 0,
         sha256=sha256,
-        pictures=_take_pictures(path, numbers, faces) if settings.pictures else None,
+        sightings=sightings,
+        pictures=take_pictures(path, sightings) if settings.pictures else None,
     )
+    return Prepared(gather_clips(faces.crops, numbers, position, mask), origin)
+
+
+def gather_clips(
+    frames: UInt8[np.ndarray, "F H W 3"],
+    numbers: Int32[np.ndarray, "F"],
+    position: Int32[np.ndarray, "N T"],
+    mask: Bool[np.ndarray, "N T"],
+) -> UInt8[np.ndarray, "N T H W 3"]:
+    """Returns clips of the frames, black where they are padded.
+
+    Args:
+        frames: All frames that the clips need.
+        numbers: Their numbers, ascending.
+        position: Numbers of the frames of each clip.
+        mask: False on padding.
+    """
+    clips = frames[np.searchsorted(numbers, np.where(mask, position, numbers[0]))]
+    clips[~mask] = 0
+    return clips
 
 
 def choose_clips(
@@ -173,25 +229,31 @@ def choose_clips(
     return np.stack([position for position, _ in chosen]), np.stack([mask for _, mask in chosen])
 
 
-def compute_sha256(path: Path) -> str | None:
-    """Returns the SHA-256 of a regular file that can be opened, else None: for the audit line."""
-    if not path.is_file() or not os.access(path, os.R_OK):
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @functools.cache
-def _detector(name: str, model_path: str | None) -> FaceDetector:
+def _face_detector(name: str, model_path: str | None) -> FaceDetector:
     return make_detector(name, model_path)
 
 
-def _take_pictures(path: Path, numbers: np.ndarray, faces: FaceCrops) -> Pictures:
-    places = np.unique(np.linspace(0, len(numbers) - 1, SHOWN).round().astype(int))
-    frames, boxes = [], []
-    for frame, box in zip(read_frames(path, numbers[places].tolist()), faces.boxes[places]):
+def choose_shown(count: int) -> Int32[np.ndarray, "F"]:
+    """Returns the places of a few of `count` frames, spread evenly, for a figure."""
+    return np.unique(np.linspace(0, count - 1, SHOWN).round().astype(np.int32))
+
+
+def take_pictures(path: Path, sightings: Sightings) -> Pictures:
+    """Returns the frames of a file in which faces were seen, shrunk.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return shrink(read_frames(path, sightings.numbers.tolist()), sightings)
+
+
+def shrink(frames: Iterable[UInt8[np.ndarray, "H W 3"]], sightings: Sightings) -> Pictures:
+    """Returns the frames at a size for a figure, with the boxes in their pixels."""
+    pictures, boxes = [], []
+    for frame, box in zip(frames, sightings.boxes):
         scale = min(1.0, SHOWN_WIDTH / frame.shape[1])
         shape = max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale))
-        frames.append(cv2.resize(frame, shape, interpolation=cv2.INTER_AREA))
+        pictures.append(cv2.resize(frame, shape, interpolation=cv2.INTER_AREA))
         boxes.append(box * scale)
-    return Pictures(frames, np.stack(boxes), faces.found[places], numbers[places].tolist())
+    return Pictures(pictures, np.stack(boxes), sightings.found, sightings.numbers.tolist())

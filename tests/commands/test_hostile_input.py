@@ -79,7 +79,6 @@ def test_predict_names_every_file_and_scores_the_good_as_alone(
     folder, alone = corpus
     ensemble = tiny_ensemble()
     monkeypatch.setattr(predict_run, "load_ensemble", lambda *arguments, **options: ensemble)
-    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     code, results, errors = predict(capsys, folder, tmp_path / "out")
     assert code == 1
     assert sorted(r["input"] for r in results) == files_of(folder)

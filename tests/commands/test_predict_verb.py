@@ -1,7 +1,6 @@
 """`dfjax predict`: every kind of input, good beside bad, audit lines, the same score in company."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,11 +11,10 @@ from dfjax.commands.main import main
 from dfjax.config import base
 from dfjax.data.clips.sampling import Sampling
 from dfjax.errors import UsageError
-from dfjax.inference import media as predict_inputs
 from dfjax.inference import predict as predict_run
-from dfjax.inference.detector import make_batch
-from dfjax.inference.media import Prepared, choose_clips, find_inputs
-from dfjax.inference.predict import score_entries
+from dfjax.inference.audit_log import AuditLog, compute_sha256
+from dfjax.inference.media import ClipOrigin, Prepared, Sightings, choose_clips, find_inputs
+from dfjax.inference.score_inputs import make_batch, score_entries
 
 T = 3
 
@@ -45,7 +43,6 @@ class Brightness:
 def detector(monkeypatch):
     stub = Brightness()
     monkeypatch.setattr(predict_run, "load_ensemble", lambda *arguments, **options: stub)
-    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
     return stub
 
 
@@ -134,7 +131,9 @@ def test_wrong_usage_is_one_line_and_exit_2(tmp_path, capsys, arguments, message
 def prepared(*values):
     clips = np.stack([np.full((T, 32, 32, 3), v, np.uint8) for v in values])
     mask = np.ones(clips.shape[:2], bool)
-    return Prepared(clips, mask, np.tile(np.arange(T), (len(clips), 1)), T, 0, "hash")
+    position = np.tile(np.arange(T, dtype=np.int32), (len(clips), 1))
+    sightings = Sightings(position[0, :1], np.zeros((1, 4), np.float32), np.ones(1, bool))
+    return Prepared(clips, ClipOrigin(mask, position, T, 0, "hash", sightings))
 
 
 @pytest.mark.parametrize(("evaluated", "used"), [(2, 2), (500, 32)])
@@ -151,13 +150,14 @@ def test_a_batch_is_what_the_run_evaluated_with(tmp_path, capsys, detector, eval
 def test_clips_of_several_inputs_share_batches_and_none_is_mixed_up(batch_size):
     inputs = [prepared(10, 20), "broken", prepared(30), prepared(40, 50, 60), "broken"]
     stub = Brightness()
-    entries = iter([(Path(str(i)), entry) for i, entry in enumerate(inputs)])
+    entries = [(str(i), entry) for i, entry in enumerate(inputs)]
     scored = list(score_entries(stub, entries, batch_size))
-    assert [path.name for path, _, _ in scored] == list("01234")
+    assert [verdict.input for verdict in scored] == list("01234")
     expected = [[10, 20], [], [30], [40, 50, 60], []]
-    for (_, _, scores), wanted in zip(scored, expected):
-        probs = scores.get("fake_prob", np.zeros(0))
+    for verdict, wanted in zip(scored, expected):
+        probs = verdict.clip_scores.get("fake_prob", np.zeros(0))
         np.testing.assert_allclose(logit(probs) * 32 + 128, wanted, rtol=1e-9)
+        assert verdict.error == (None if wanted else "broken")
     assert {size for _, size in stub.batches} == {batch_size}
     assert sum(n for n, _ in stub.batches) == 6
 
@@ -166,12 +166,12 @@ def test_results_do_not_wait_for_inputs_that_follow():
     stub = Brightness()
 
     def entries():
-        yield Path("a"), prepared(10, 20)
-        yield Path("b"), prepared(30)
+        yield "a", prepared(10, 20)
+        yield "b", prepared(30)
         raise AssertionError("asked for more than was needed")
 
     results = score_entries(stub, entries(), 2)
-    assert next(results)[0].name == "a"
+    assert next(results).input == "a"
 
 
 def test_a_film_gives_as_many_clips_as_asked_for_and_an_image_one():
@@ -196,7 +196,7 @@ def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_they_are(
 
 def test_equal_names_get_pictures_of_their_own(tmp_path):
     paths = [tmp_path / p for p in ("a.mp4", "b/a.mp4", "c/a-2.mp4", "d/a.png")]
-    log = predict_run.AuditLog(tmp_path / "out", paths, "best/7", "c" * 64)
+    log = AuditLog(tmp_path / "out", paths, "best/7", "c" * 64)
     assert [p.name for p in log.pictures.values()] == ["a.png", "a-2.png", "a-2-2.png", "a-3.png"]
 
 
@@ -205,7 +205,7 @@ def test_a_real_video(samples, capsys, detector, monkeypatch):
     path = samples / "ffpp/original_sequences/youtube/c23/videos/004.mp4"
     code, results, _ = predict(capsys, path, "--clips", "2")
     assert code == 0 and results[0]["frames_used"] == 2 * T and results[0]["faces_missed"] == 0
-    assert predict_inputs.compute_sha256(path) is not None
+    assert compute_sha256(path) is not None
 
 
 def test_a_batch_holds_the_flow_of_its_clips_where_the_model_reads_it():

@@ -74,6 +74,6 @@ def test_strip_shows_boxes_and_survives_any_name(tmp_path, frames):
         clip_ends=[frames - 1],
         clip_probs=[0.7],
     )
-    draw_strip(strip, tmp_path / "s.png", title=r"$\frac{ 100% {", fake_prob=0.7)
+    draw_strip(strip, path=tmp_path / "s.png", title=r"$\frac{ 100% {", fake_prob=0.7)
     picture = check_png(tmp_path / "s.png")
     assert (picture.reshape(-1, 3) == 40).all(axis=1).mean() > 0.02  # the frames are there

@@ -14,7 +14,6 @@ from dfjax.config import load_config
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.errors import UsageError
 from dfjax.inference import ensemble as ensembles
-from dfjax.inference import predict as predict_run
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import load_ensemble
 
@@ -135,8 +134,7 @@ def test_stored_features_are_for_those_who_read_them(odd):
         load_ensemble(Path("a"), "best", flip=True).check_data(store)
 
 
-def test_predict_tells_the_spread(odd, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(predict_run, "use_compilation_cache", lambda: None)
+def test_predict_tells_the_spread(odd, tmp_path, capsys):
     path = tmp_path / "a.png"
     picture = np.zeros((SIZE, SIZE, 3), np.uint8)
     picture[:, : SIZE // 2] = 1

@@ -1,14 +1,18 @@
 """Work on many files in processes that may be lost: a hanging or crashing one costs its own file.
 
-`concurrent.futures` cannot stop a single worker that hangs inside a decoder; this pool can.
+`concurrent.futures` cannot stop a single worker that hangs inside a decoder; this pool can. Workers
+are plain subprocesses: those of `multiprocessing` would run the caller's script again, unless it
+has `if __name__ == "__main__"`, and forked ones would copy the locks of JAX's threads.
 """
 
 import contextlib
 import errno
-import multiprocessing
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -16,7 +20,12 @@ import cv2
 
 from dfjax.errors import InputError
 
-CONTEXT = multiprocessing.get_context("spawn")  # forking would copy the locks of JAX's threads
+PROGRAM = """
+import sys
+sys.path[:] = {path!r}
+from dfjax.data.faces.worker_pool import serve
+serve({descriptor})
+"""
 
 
 class Outcome(NamedTuple):
@@ -76,12 +85,16 @@ class _Worker:
         self._launch()
 
     def _launch(self) -> None:
-        self.connection, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(
-            target=_serve, args=(self.function, theirs), daemon=True, name="dfjax-worker"
+        self.connection, theirs = Pipe()
+        program = PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
         )
-        self.process.start()
         theirs.close()  # so that its death shows as the end of the pipe
+        with contextlib.suppress(BrokenPipeError):  # it died: `poll` finds out and says so
+            self.connection.send(self.function)
         self.ready = False
         self.position: int | None = None
         self.deadline = float("inf")
@@ -103,10 +116,10 @@ class _Worker:
                     raise error
                 return None if position is None else Outcome(position, value, error)
         except (EOFError, ConnectionResetError):
-            self.process.join()
+            self.process.wait()
             if self.position is None:
                 raise RuntimeError("a worker process did not start; its message is above") from None
-            return self._lose(f"the process reading it died (exit code {self.process.exitcode})")
+            return self._lose(f"the process reading it died (exit code {self.process.returncode})")
         if self.position is not None and time.monotonic() > self.deadline:
             return self._lose(f"took longer than the limit of {time_limit:g} s")
         return None
@@ -120,14 +133,21 @@ class _Worker:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.join()
+        self.process.wait()
         self.connection.close()
 
 
-def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
+def serve(descriptor: int) -> None:
+    """Answers tasks over a pipe until the parent process closes it.
+
+    Args:
+        descriptor: File descriptor of this end of the pipe. The function comes through it first.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)  # one process per core
+    connection = Connection(descriptor)
     try:
+        function = connection.recv()
         connection.send((None, None))  # ready: only now does a time limit count
         while True:
             connection.send(_answer(function, connection.recv()))

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+import textwrap
 import time
 
 import pytest
@@ -41,3 +44,41 @@ def test_no_tasks_start_no_process():
 def test_a_full_disk_ends_it_all():
     with pytest.raises(OSError, match="No space left on device: 'a.jpg'"):
         list(run_tasks(act, ["fill", "a", "b"], workers=1, time_limit=30.0))
+
+
+def test_a_script_without_a_main_guard_is_run_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os.path
+        print("once")
+        from dfjax.data.faces.worker_pool import run_tasks
+        outcomes = run_tasks(os.path.basename, ["a/b", "c/d"], workers=2, time_limit=60.0)
+        print(sorted(outcome.value for outcome in outcomes))
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "once\n['b', 'd']\n"), done.stderr
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, signal, sys, time
+        from dfjax.data.faces.worker_pool import run_tasks
+        outcomes = run_tasks(os.path.basename, ["a", "b"], workers=1, time_limit=60.0)
+        next(outcomes)
+        print(outcomes.gi_frame.f_locals["pool"][0].process.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    worker = int(done.stdout)
+    for _ in range(100):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the worker is still there")

@@ -1,0 +1,63 @@
+"""`predictions.jsonl`: one line per input ever scored into a folder, and a picture of each."""
+
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import dfjax
+from dfjax.inference.verdict import Verdict
+
+
+class AuditLog:
+    """Writes one line per scored input to `predictions.jsonl`, and a picture of it beside.
+
+    Args:
+        folder: Folder of the log, made where it is missing.
+        inputs: All inputs. Each gets the name of a picture, numbered where names repeat.
+        checkpoint: Name of the checkpoint.
+        checkpoint_sha256: Hash of the checkpoint's files.
+    """
+
+    def __init__(
+        self, folder: Path, inputs: Sequence[Path], checkpoint: str, checkpoint_sha256: str
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "predictions.jsonl"
+        self.checkpoint = checkpoint
+        self.checkpoint_sha256 = checkpoint_sha256
+        self.pictures: dict[str, Path] = {}
+        used: set[str] = set()
+        for path in inputs:
+            name, number = path.stem, 1
+            while name in used:
+                number += 1
+                name = f"{path.stem}-{number}"
+            used.add(name)
+            self.pictures[str(path)] = folder / f"{name}.png"
+
+    def write(self, verdict: Verdict) -> None:
+        """Appends the line of one input, and draws its picture if it was scored."""
+        origin = verdict.origin
+        line = {
+            **verdict.to_dict(),
+            "input_sha256": origin.sha256 if origin else compute_sha256(Path(verdict.input)),
+            "checkpoint": self.checkpoint,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "version": dfjax.__version__,
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if verdict.status == "ok":
+            verdict.show(self.pictures[verdict.input])
+
+
+def compute_sha256(path: Path) -> str | None:
+    """Returns the SHA-256 of a regular file, or None where it cannot be opened."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

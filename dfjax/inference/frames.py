@@ -1,0 +1,88 @@
+"""Frames and clips in memory: arrays that a detector is called with become prepared inputs."""
+
+from typing import Any
+
+import numpy as np
+
+from dfjax.inference.media import (
+    ClipOrigin,
+    Prepared,
+    Settings,
+    Sightings,
+    choose_clips,
+    choose_shown,
+    gather_clips,
+    shrink,
+)
+
+Array = np.ndarray
+
+
+def check_frames(x: Any, frames: int) -> Array:
+    """Returns `x` as an array of frames or clips.
+
+    Args:
+        x: Frames `u8[T, H, W, 3]` or clips `u8[N, T, H, W, 3]`, of any array library.
+        frames: Number of frames that a clip must have.
+
+    Raises:
+        ValueError: Another dtype or shape.
+    """
+    array = np.asarray(x)
+    right = array.dtype == np.uint8 and array.ndim in (4, 5) and array.shape[-1] == 3
+    if not right or 0 in array.shape:
+        raise ValueError(
+            "a detector takes a path, several paths, frames uint8 [T, H, W, 3] or clips uint8 "
+            f"[N, {frames}, H, W, 3], not {array.dtype} {list(array.shape)}"
+        )
+    if array.ndim == 5 and array.shape[1] != frames:
+        raise ValueError(
+            f"clips of this detector have {frames} frames, not {array.shape[1]}; frames "
+            "[T, H, W, 3] may be any number, clips are cut from them"
+        )
+    return array
+
+
+def prepare_frames(frames: Array, settings: Settings) -> Prepared:
+    """Returns the clips of frames that follow each other, cut as those of a video in evaluation.
+
+    Args:
+        frames: Face crops `u8[T, H, W, 3]`, every frame of the video.
+        settings: How clips are cut.
+
+    Raises:
+        ValueError: Clips have a duration in seconds, which frames do not tell.
+    """
+    if settings.sampling.by_duration:
+        raise ValueError(
+            "this detector's clips have a duration in seconds, and frames have no rate: give clips "
+            "[N, T, H, W, 3] or the path of a video"
+        )
+    position, mask = choose_clips(len(frames), settings.sampling, settings.clips)
+    numbers = np.unique(position[mask])
+    clips = gather_clips(frames[numbers], numbers, position, mask)
+    return _describe(frames[numbers], numbers, clips, mask, position)
+
+
+def prepare_clip(clip: Array) -> Prepared:
+    """Returns one clip `u8[T, H, W, 3]` as an input of its own."""
+    numbers = np.arange(len(clip), dtype=np.int32)
+    return _describe(clip, numbers, clip[None], np.ones((1, len(clip)), bool), numbers[None])
+
+
+def _describe(
+    frames: Array, numbers: Array, clips: Array, mask: Array, position: Array
+) -> Prepared:
+    shown = choose_shown(len(numbers))
+    nowhere = np.full((len(shown), 4), np.nan, np.float32)
+    sightings = Sightings(numbers[shown], nowhere, np.zeros(len(shown), bool))
+    origin = ClipOrigin(
+        mask=mask,
+        position=position,
+        frames_used=len(numbers),
+        faces_missed=0,
+        sha256=None,
+        sightings=sightings,
+        pictures=shrink(frames[shown], sightings),
+    )
+    return Prepared(clips, origin)

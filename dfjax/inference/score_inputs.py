@@ -1,0 +1,202 @@
+"""Scores videos, images and frames: inputs become clips, clips share batches, scores verdicts."""
+
+import functools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from dfjax.console import track
+from dfjax.data.clips.sampling import for_evaluation
+from dfjax.data.faces.worker_pool import run_tasks
+from dfjax.data.store.flow import compute_clip_flow
+from dfjax.evaluation.scoring import Scores
+from dfjax.experiment.builders import make_sampling
+from dfjax.inference.frames import check_frames, prepare_clip, prepare_frames
+from dfjax.inference.media import Prepared, Settings, prepare
+from dfjax.inference.verdict import Verdict, make_verdict
+from dfjax.shapes import HostBatch
+
+BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
+CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
+
+Entry = tuple[str, Prepared | str]
+"""Name of an input, and its clips or the reason why there are none."""
+
+
+@runtime_checkable
+class ClipScorer(Protocol):
+    """A detector or an ensemble: what scores batches of clips, and how clips are cut for it."""
+
+    @property
+    def config(self) -> ConfigDict:
+        """Config of the detector, or of the first one."""
+        ...
+
+    def score(
+        self, batches: Iterable[HostBatch], *, batch_size: int = 0
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        """Yields every batch with its scores, filled up to `batch_size` clips for computing."""
+        ...
+
+
+def make_settings(
+    config: ConfigDict,
+    *,
+    clips: int | None = None,
+    face_detector: str | None = None,
+    face_model: str | None = None,
+    align: bool | None = None,
+    pictures: bool = False,
+) -> Settings:
+    """Returns how clips are cut for a detector: as in its training, unless an argument says else.
+
+    Args:
+        config: Config of the detector.
+        clips: Number of clips per input; 0 takes as many as cover it.
+        face_detector: Name of the face detector.
+        face_model: Model file of the face detector.
+        align: Whether faces are turned upright.
+        pictures: Whether frames are kept for a figure.
+    """
+    return Settings(
+        sampling=for_evaluation(make_sampling(config)),
+        clips=(config.data.eval_clips or CLIPS) if clips is None else clips,
+        size=config.data.crop_size,
+        face_detector=face_detector or "haar",
+        face_model=face_model,
+        align=bool(align),
+        pictures=pictures,
+    )
+
+
+def score_files(
+    scorer: ClipScorer,
+    paths: Sequence[Path],
+    settings: Settings,
+    *,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    time_limit: float = 600.0,
+) -> Iterator[Verdict]:
+    """Yields the verdict on each file, in their order.
+
+    Clips of several inputs share a batch, which always has the same size, padded if need be: a
+    score does not depend on what else was asked for.
+
+    Args:
+        scorer: Detector or ensemble.
+        paths: Videos and images.
+        settings: How clips are cut.
+        batch_size: Number of clips per batch; None takes the config's, at most 32.
+        workers: Number of processes that decode; None takes the number of cores.
+        time_limit: Seconds per input, after which it is given up.
+    """
+    workers = workers or os.cpu_count() or 1
+    read = _read_in_order(settings, paths, workers=workers, time_limit=time_limit)
+    entries = track(read, total=len(paths), what="reading")
+    size = batch_size or min(BATCH_SIZE, scorer.config.eval.batch_size)
+    return score_entries(scorer, entries, size)
+
+
+def score_arrays(scorer: ClipScorer, x: Any, settings: Settings) -> Iterator[Verdict]:
+    """Yields the verdict on frames, or one on each clip.
+
+    Args:
+        scorer: Detector or ensemble.
+        x: Face crops: frames `u8[T, H, W, 3]` or clips `u8[N, T, H, W, 3]`.
+        settings: How clips are cut from frames.
+
+    Raises:
+        ValueError: Another dtype or shape.
+    """
+    array = check_frames(x, settings.sampling.frames)
+    if array.ndim == 4:
+        entries: Iterable[Entry] = [("frames", prepare_frames(array, settings))]
+    else:
+        entries = ((f"clip {i}", prepare_clip(clip)) for i, clip in enumerate(array))
+    return score_entries(scorer, entries, scorer.config.eval.batch_size)
+
+
+def is_paths(x: Any) -> bool:
+    """Returns whether `x` is a path, or a sequence of nothing but paths."""
+    path = str | os.PathLike
+    return isinstance(x, path) or (isinstance(x, Sequence) and all(isinstance(p, path) for p in x))
+
+
+def _read_in_order(
+    settings: Settings, paths: Sequence[Path], *, workers: int, time_limit: float
+) -> Iterator[Entry]:
+    """Yields every file with its clips, or with the reason why there are none."""
+    tasks = [str(path) for path in paths]
+    function = functools.partial(prepare, settings)
+    waiting: dict[int, Prepared | str] = {}
+    following = 0
+    for outcome in run_tasks(function, tasks, workers=workers, time_limit=time_limit):
+        waiting[outcome.position] = outcome.value if outcome.error is None else outcome.error
+        while following in waiting:
+            yield tasks[following], waiting.pop(following)
+            following += 1
+
+
+def score_entries(
+    scorer: ClipScorer, entries: Iterable[Entry], batch_size: int
+) -> Iterator[Verdict]:
+    """Yields the verdict on every input, once all of its clips have been in a batch.
+
+    Args:
+        scorer: Detector or ensemble.
+        entries: Inputs with their clips.
+        batch_size: Number of clips per batch.
+    """
+    open_entries: deque[Entry] = deque()
+    scored: deque[dict[str, float]] = deque()  # of clips of the open entries, in order
+    clips: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+
+    def flush() -> None:
+        batch = make_batch(np.stack(clips), np.stack(masks), flow=scorer.config.data.flow)
+        ((_, scores),) = scorer.score([batch], batch_size=batch_size)
+        scored.extend(dict(zip(scores, values)) for values in zip(*scores.values()))
+        clips.clear()
+        masks.clear()
+
+    def close() -> Iterator[Verdict]:
+        while open_entries:
+            name, prepared = open_entries[0]
+            count = 0 if isinstance(prepared, str) else len(prepared.clips)
+            if count > len(scored):
+                return
+            rows = [scored.popleft() for _ in range(count)]
+            columns = {key: np.array([row[key] for row in rows]) for key in rows[0]} if rows else {}
+            open_entries.popleft()
+            yield make_verdict(name, prepared, columns)
+
+    for entry in entries:
+        open_entries.append(entry)
+        if isinstance(entry[1], Prepared):
+            for clip, mask in zip(entry[1].clips, entry[1].origin.mask):
+                clips.append(clip)
+                masks.append(mask)
+                if len(clips) == batch_size:
+                    flush()
+        yield from close()
+    if clips:
+        flush()
+    yield from close()
+
+
+def make_batch(clips: np.ndarray, mask: np.ndarray, *, flow: bool) -> HostBatch:
+    """Returns a batch of clips.
+
+    Args:
+        clips: `u8[N, T, H, W, 3]`.
+        mask: `bool[N, T]`, False on padding frames.
+        flow: Whether to add the optical flow of the clips, which is computed here.
+    """
+    batch = {"clip": clips, "mask": mask}
+    return batch | {"flow": compute_clip_flow(clips, mask)} if flow else batch

@@ -1,0 +1,165 @@
+"""`Verdict`: what a detector says of one input, as an object for a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dfjax.errors import InputError
+from dfjax.evaluation.figure_style import enable_notebook_display, encode_figure
+from dfjax.evaluation.sheets import Strip, draw_strip
+from dfjax.inference.media import ClipOrigin, Prepared, take_pictures
+
+THRESHOLD = 0.5
+"""P(fake) from which the verdict is `fake`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Verdict:
+    """What a detector says of one input: a video, an image, or frames.
+
+    Attributes:
+        input: Path as given, or a description of the array.
+        status: `ok` or `error`.
+        fake_prob: Mean P(fake) over the clips; None where the input could not be scored.
+        confidence: The larger one of P(fake) and P(real).
+        verdict: `fake` or `real`.
+        frames_used: Number of distinct frames in the clips.
+        faces_missed: Number of them in which no face was detected, though one was looked for.
+        error: Why the input could not be scored; None where it was.
+        scores: Further scores, means over the clips: of several draws `fake_prob_sd`, `entropy` and
+            `mutual_information`, of a method head `method_prob:NAME`.
+        clip_scores: The same scores and `fake_prob` of every clip, f64[N].
+        origin: Where the clips come from; None where there are none.
+    """
+
+    input: str
+    status: str
+    fake_prob: float | None = None
+    confidence: float | None = None
+    verdict: str | None = None
+    frames_used: int = 0
+    faces_missed: int = 0
+    error: str | None = None
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    clip_scores: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    origin: ClipOrigin | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as `dfjax predict --json` prints it."""
+        return {
+            "input": self.input,
+            "status": self.status,
+            "fake_prob": self.fake_prob,
+            "confidence": self.confidence,
+            "verdict": self.verdict,
+            "frames_used": self.frames_used,
+            "faces_missed": self.faces_missed,
+            "error": self.error,
+            **self.scores,
+        }
+
+    def show(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Returns a figure of frames with the face's box, and of P(fake) over time.
+
+        The frames of a file are read again, unless they were kept. A notebook displays the figure;
+        no display is needed.
+
+        Args:
+            path: PNG file to write the figure to as well; None writes nothing.
+
+        Raises:
+            InputError: the input was not scored, or its file can no longer be read.
+        """
+        enable_notebook_display()
+        fake_prob = float(self.fake_prob or 0.0)
+        return draw_strip(self._make_strip(), title=self._title, fake_prob=fake_prob, path=path)
+
+    def without_pictures(self) -> Verdict:
+        """Returns the verdict without the frames that were kept for a figure."""
+        if self.origin is None or self.origin.sha256 is None:
+            return self
+        return dataclasses.replace(self, origin=dataclasses.replace(self.origin, pictures=None))
+
+    def _make_strip(self) -> Strip:
+        origin = self.origin
+        if origin is None:
+            raise InputError(f"{self._title} has no score to show: {self.error}")
+        pictures = origin.pictures or take_pictures(Path(self.input), origin.sightings)
+        used = [row[mask] for row, mask in zip(origin.position, origin.mask)]
+        return Strip(
+            frames=pictures.frames,
+            boxes=pictures.boxes,
+            found=pictures.found,
+            numbers=pictures.numbers,
+            clip_starts=[int(row[0]) for row in used],
+            clip_ends=[int(row[-1]) for row in used],
+            clip_probs=self.clip_scores["fake_prob"].tolist(),
+        )
+
+    @property
+    def _title(self) -> str:
+        """Name of the input, which need not be valid text, as text."""
+        return Path(self.input).name.encode("utf-8", "replace").decode()
+
+    @property
+    def _summary(self) -> str:
+        if self.fake_prob is None or self.confidence is None:
+            return f"not scored: {self.error}"
+        deviation = self.scores.get("fake_prob_sd")
+        spread = "" if deviation is None else f" ± {deviation:.4f}"
+        missed = f", {self.faces_missed} without a face" if self.faces_missed else ""
+        return (
+            f"{self.verdict}, P(fake) {self.fake_prob:.4f}{spread} "
+            f"({self.frames_used} frames{missed})"
+        )
+
+    def __repr__(self) -> str:
+        return f"Verdict({self._title!r}: {self._summary})"
+
+    def _repr_html_(self) -> str:
+        text = f"<p><b>{html.escape(self._title)}</b>: {html.escape(self._summary)}</p>"
+        if self.status != "ok":
+            return text
+        try:
+            figure = self.show()
+        except InputError as error:  # the file is gone, its score is not
+            return f"{text}<p>no picture: {html.escape(str(error))}</p>"
+        return f'{text}<img width="800" alt="frames and score" src="{encode_figure(figure)}">'
+
+
+def make_verdict(name: str, prepared: Prepared | str, scores: Mapping[str, np.ndarray]) -> Verdict:
+    """Returns the verdict on one input; all its scores are means over the clips.
+
+    Args:
+        name: Path of the input, or its description.
+        prepared: Its clips, or the reason why there are none.
+        scores: Scores of the clips, f64[N] each.
+    """
+    if isinstance(prepared, str):
+        return Verdict(name, "error", error=prepared)
+    origin = prepared.origin
+    columns = {key: values for key, values in scores.items() if key != "logit"}
+    means = {key: float(values.mean()) for key, values in columns.items()}
+    prob = means.pop("fake_prob")
+    if not np.isfinite(prob):
+        return Verdict(name, "error", error="the detector gives no finite score")
+    return Verdict(
+        input=name,
+        status="ok",
+        fake_prob=prob,
+        confidence=max(prob, 1.0 - prob),
+        verdict="fake" if prob >= THRESHOLD else "real",
+        frames_used=origin.frames_used,
+        faces_missed=origin.faces_missed,
+        scores=means,
+        clip_scores=columns,
+        origin=origin,
+    )
