@@ -23,14 +23,10 @@ Exit code 1: a flag of severity `error` was raised, such as an identity also in 
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,33 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates and returns the exit code."""
     scoring = read_scoring_options(args)
-    if args.workdir:
-        from dfjax.inference.evaluate import evaluate_workdir
-
-        split = args.split or "test"
-        out = args.out or args.workdir / "eval" / split
-        result = evaluate_workdir(
-            args.workdir,
-            split=split,
-            index=args.index,
-            checkpoint=args.checkpoint,
-            out=out,
-            scoring=scoring,
-        )
-    else:
-        if any(scoring.values()):
-            raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir")
-        from dfjax.inference.tables import evaluate_tables
-
-        out = args.out
-        result = evaluate_tables(
-            args.predictions, split=args.split, index=args.index, out=out
-        ).metrics
+    if args.predictions and any(scoring.values()):
+        raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir")
     from dfjax.commands.evaluate_table import print_tables
+    from dfjax.inference.evaluate import evaluate
 
-    print_tables(result)
-    if out:
-        print(f"written to {out}")
+    report = evaluate(
+        args.workdir or args.predictions,
+        split=args.split,
+        index=args.index,
+        out=args.out,
+        checkpoint=args.checkpoint,
+        **scoring,
+    )
+    print_tables(report.metrics)
+    if report.out:
+        print(f"written to {report.out}")
     if args.json:
-        print_json(result)
-    return FINDING if any(flag["severity"] == "error" for flag in result["flags"]) else OK
+        print_json(report.metrics)
+    return FINDING if any(flag["severity"] == "error" for flag in report.flags) else OK

@@ -8,14 +8,10 @@ Example:
   dfjax export --workdir runs/demo/workdir --to safetensors --out dual_stream.safetensors
 """
 
-from __future__ import annotations
-
 import argparse
-from pathlib import Path
 
-import dfjax
 from dfjax.commands.main import add_json, print_json
-from dfjax.errors import OK, UsageError, unknown
+from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,30 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the file and prints where it is; returns 0."""
-    from dfjax.exporting.formats import FORMATS
+    from dfjax.inference.export import export
 
-    if args.to not in FORMATS:
-        raise unknown("format", args.to, FORMATS)
-    out = Path(args.out)
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder; name a file")
-    from dfjax.data.store.feature_pack import read_record
-    from dfjax.inference.detector import load
-
-    detector = load(args.workdir, checkpoint=args.checkpoint)
-    metadata = {
-        "format": "dfjax",
-        "version": dfjax.__version__,
-        "checkpoint": detector.checkpoint,
-        "config": detector.config.to_dict(),
-    }
-    if detector.config.data.features:
-        metadata["features"] = read_record(detector.workdir)  # what the part `backbone` is
-    FORMATS[args.to](out, detector.variables, metadata)
-    size = out.stat().st_size
-    print(f"{out}: {size / 1e6:.1f} MB, checkpoint {detector.checkpoint}")
+    done = export(args.workdir, args.to, out=args.out, checkpoint=args.checkpoint)
+    print(f"{done.out}: {done.bytes / 1e6:.1f} MB, checkpoint {done.checkpoint}")
     if args.json:
-        print_json(
-            {"out": str(out), "format": args.to, "bytes": size, "checkpoint": detector.checkpoint}
-        )
+        print_json(done._asdict() | {"out": str(done.out)})
     return OK

@@ -18,13 +18,7 @@ from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.frozen_backbone import open_backbone
 from dfjax.experiment.objective import load_methods
 from dfjax.inference.media import find_inputs
-from dfjax.inference.score_inputs import (
-    is_paths,
-    make_batch,
-    make_settings,
-    score_arrays,
-    score_files,
-)
+from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
 from dfjax.models.frame_features import join, put_under
 from dfjax.shapes import Apply, Batch, HostBatch, Inputs, Preprocess, Variables
@@ -74,17 +68,7 @@ class Detector:
         """
         return self.scorer([self.variables], batches, batch_size=batch_size)
 
-    def __call__(
-        self,
-        x: Any,
-        *,
-        clips: int | None = None,
-        face_detector: str | None = None,
-        face_model: str | None = None,
-        align: bool | None = None,
-        workers: int | None = None,
-        time_limit: float = 600.0,
-    ) -> Verdict | list[Verdict]:
+    def __call__(self, x: Any, **options: Any) -> Verdict | list[Verdict]:
         """Returns the verdict on a video, an image or frames, or a list of verdicts on several.
 
         In files faces are found and cut as they were for training. An input that cannot be read
@@ -94,32 +78,18 @@ class Detector:
             x: Path of a file; or path of a folder, or a list of paths, which give a list; or face
                 crops as an array: frames `u8[T, H, W, 3]` of one video, from which clips are cut as
                 in evaluation, or clips `u8[N, T, H, W, 3]`, which give a list.
-            clips: Number of clips per input, 0 for as many as cover it; None takes the config's.
-            face_detector: Name of the face detector for files; `none` takes frames as face crops.
-            face_model: Model file of the face detector.
-            align: Whether faces are turned upright.
-            workers: Number of processes that decode files; None takes the number of cores.
-            time_limit: Seconds per file, after which it is given up.
+            **options: Arguments of `score_files`, or of `score_arrays`.
 
         Raises:
             ValueError: An array of another dtype or shape.
         """
-        settings = make_settings(
-            self.config,
-            clips=clips,
-            face_detector=face_detector,
-            face_model=face_model,
-            align=align,
-        )
-        if is_paths(x):
-            paths = [x] if isinstance(x, str | os.PathLike) else list(x)
-            files = find_inputs([Path(path) for path in paths], missing_ok=True)
-            scored = score_files(self, files, settings, workers=workers, time_limit=time_limit)
-            verdicts = list(scored)
-            single = isinstance(x, str | os.PathLike) and not Path(x).is_dir()
-            return verdicts[0] if single else verdicts
-        verdicts = list(score_arrays(self, x, settings))
-        return verdicts[0] if np.ndim(x) == 4 else verdicts
+        if not is_paths(x):
+            verdicts = list(score_arrays(self, x, **options))
+            return verdicts[0] if np.ndim(x) == 4 else verdicts
+        single = isinstance(x, str | os.PathLike)
+        files = find_inputs([Path(path) for path in ([x] if single else x)], missing_ok=True)
+        verdicts = list(score_files(self, files, **options))
+        return verdicts[0] if single and not Path(x).is_dir() else verdicts
 
     def predict(self, clips: Array) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.

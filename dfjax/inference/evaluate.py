@@ -1,169 +1,83 @@
-"""The evaluation of a workdir: its detector on its own data, or on another index."""
+"""Evaluates detectors on their own or other data, and predictions of anyone: `dfjax.evaluate`."""
 
-import sys
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from dfjax.console import track
-from dfjax.data.index.error_log import read_errors
-from dfjax.data.index.records import SPLITS, find_index
-from dfjax.data.store.feature_pack import FeaturePack, is_feature_pack, open_features
-from dfjax.data.store.frame_store import FrameStore
-from dfjax.data.store.pack import open_pack, pack
-from dfjax.data.store.pack_reader import MANIFEST
+from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.aggregation import aggregate, clean
-from dfjax.evaluation.flags import Flag
-from dfjax.evaluation.plots import plot_curves
-from dfjax.evaluation.report import Context, make_metrics
-from dfjax.evaluation.result_files import write_results
-from dfjax.evaluation.score_table import tabulate
-from dfjax.evaluation.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
-from dfjax.experiment import builders, run_data
-from dfjax.experiment.data_check import list_accepted_links, read_accepted
+from dfjax.evaluation.report_view import Report
 from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import Ensemble, load_ensemble
-from dfjax.inference.provenance import Run, find_train_index, list_held_back, open_data
+from dfjax.inference.ensemble import load_ensemble
+from dfjax.inference.ensemble_evaluation import evaluate_ensemble
+from dfjax.inference.tables import evaluate_tables
 
-EXAMPLES = 24
+TABLE_SUFFIXES = (".parquet", ".csv", ".txt")
+"""Endings of files of predictions; other names are taken for workdirs."""
+
+AnyPath = str | os.PathLike[str]
 
 
-def evaluate_workdir(
-    workdir: Path,
+def evaluate(
+    source: AnyPath | Detector | Sequence[AnyPath],
     *,
-    split: str,
-    index: Path | None,
-    checkpoint: str,
-    out: Path,
-    scoring: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Returns the content of `metrics.json`, after writing it and all that belongs to it to `out`.
+    split: str | None = None,
+    index: AnyPath | None = None,
+    out: AnyPath | None = None,
+    checkpoint: str = "best",
+    ensemble: Sequence[AnyPath] = (),
+    passes: int = 0,
+    flip: bool = False,
+    seed: int = 0,
+) -> Report:
+    """Returns the evaluation of a detector on its own or other data, or of predictions.
 
     Args:
-        workdir: of the detector.
-        split: which videos.
-        index: other data than the run's.
-        checkpoint: `best` or `last`.
-        out: folder of the results.
-        scoring: further arguments of `load_ensemble`.
+        source: Workdir of a training run, a detector from `dfjax.load`, or one or more files of
+            predictions.
+        split: Split whose videos are evaluated. None means `test`, and all rows of predictions.
+        index: Other data than the run's: a pack, its index, or an index of crops, which are packed
+            first. With predictions: the index that says who is in the videos.
+        out: Folder for the results. None means `eval/SPLIT` in the workdir, and writes nothing for
+            predictions.
+        checkpoint: `best` or `last`, where `source` is a workdir.
+        ensemble: Further workdirs whose detectors score too, or `best` and `last` of the first.
+        passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
+        flip: Whether mirror images are scored too.
+        seed: Seed of the passes.
 
     Raises:
-        UsageError: no such split, checkpoint or data, or a split without videos.
+        UsageError: No such workdir, checkpoint, file, data or split, or a split without videos.
     """
+    tables = _find_tables(source)
+    if tables:
+        if ensemble or passes or flip:
+            raise UsageError("predictions are scored: ensemble, passes and flip need a workdir")
+        return evaluate_tables(
+            tables, split=split, index=_path(index), out=Path(out) if out else None
+        )
+    assert isinstance(source, str | os.PathLike | Detector)
+    split = split or "test"
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    ensemble = load_ensemble(workdir, checkpoint, **scoring)
-    detector, config = ensemble.members[0], ensemble.config
-    training: FrameStore | None
-    if index is None:
-        training = data = run_data.open_data(config, workdir)
-    else:
-        training, data = open_data(Run(workdir, config)), open_index(index, out)
-    ensemble.check_data(data)
-    rows = _rows(data, detector, split, own=index is None)
-    predictions = _score(ensemble, data, rows, split)
-    members = [Run(member.workdir, member.config) for member in ensemble.members]
-    train_index = find_train_index(members, training)
-    history = workdir / "history.csv"
-    context = Context(
-        heldout_methods=list_held_back(members, train_index),
-        index=data.index,
-        train_index=train_index,
-        history=pd.read_csv(history) if history.is_file() else None,
-        checkpoint=ensemble.checkpoint,
-        split=split,
-        unreadable=count_unreadable(data),
-        flags=_read_accepted(ensemble),
-        accepted=list_accepted_links(workdir, training.index) if training else {},
+    scorer = load_ensemble(
+        source, checkpoint, ensemble=ensemble, passes=passes, flip=flip, seed=seed
     )
-    result = make_metrics(predictions, context)
-    title = make_title(config.name, split, data.index["dataset"].iloc[rows])
-    write_results(out, predictions, result, context, title)
-    crops = data.open_crops() if isinstance(data, FeaturePack) else data
-    if crops is None:
-        print(f"dfjax: no sheet.png: the crops of {data.path} are gone", file=sys.stderr)
-    else:
-        write_sheet(predictions, crops, out / "sheet.png", title)
-    if context.history is not None and len(context.history):
-        plot_curves(history, out / "curves.png")
-    return result
+    folder = Path(out) if out else scorer.members[0].workdir / "eval" / split
+    return evaluate_ensemble(scorer, split=split, index=_path(index), out=folder)
 
 
-def _score(ensemble: Ensemble, data: FrameStore, rows: np.ndarray, split: str) -> pd.DataFrame:
-    batches = run_data.eval_batches(data, ensemble.config, rows)
-    scored = ensemble.score(track(batches, total=None, what="scoring"))
-    unit = builders.score_unit(ensemble.config)
-    return tabulate(scored, data.index, split=split, unit=unit)
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
-def open_index(index: Path, out: Path) -> FrameStore:
-    """Returns the pack that an index belongs to, of crops or features.
-
-    Crops that are not packed yet are packed in `out`.
-
-    Raises:
-        UsageError: there is no such index, or it names no crops.
-    """
-    folder = index if index.is_dir() else index.parent
-    if (folder / MANIFEST).is_file() and find_index(index) == folder / "index.parquet":
-        return open_features(folder) if is_feature_pack(folder) else open_pack(folder)
-    pack(index, out / "pack")
-    return open_pack(out / "pack")
-
-
-def count_unreadable(data: FrameStore) -> int:
-    """Returns how many videos could not be packed at all."""
-    listed = {entry["video_id"] for entry in read_errors(data.path)}
-    return len(listed - set(data.index["video_id"]))
-
-
-def make_title(name: str, split: str, datasets: Iterable[str]) -> str:
-    """Returns what stands over every picture; synthetic data is always called so."""
-    found = sorted(set(datasets))
-    return f"{name} · {split} · {', '.join(found)} data"
-
-
-def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: str) -> None:
-    """Writes a contact sheet of videos of both classes, from the lowest to the highest score.
-
-    Args:
-        predictions: of the videos.
-        data: their crops.
-        path: the PNG file.
-        title: of the picture.
-    """
-    examples = choose_examples(aggregate(clean(predictions)), EXAMPLES)
-    if not len(examples):
-        return
-    row_of = {video_id: row for row, video_id in enumerate(data.index["video_id"])}
-    tiles = []
-    for video in examples.itertuples():
-        row = row_of[video.video_id]
-        numbers = data.frame_numbers(row)
-        places = np.linspace(0, len(numbers) - 1, SHOWN_FRAMES).round().astype(int)
-        frames = data.read(row, numbers[places])
-        tiles.append(Tile(frames, int(video.label), float(video.fake_prob), str(video.method)))
-    draw_sheet(tiles, path, title=title)
-
-
-def _read_accepted(ensemble: Ensemble) -> list[Flag]:
-    """What the data of any member was accepted with."""
-    flags: list[Flag] = []
-    for workdir in dict.fromkeys(member.workdir for member in ensemble.members):
-        flags += [flag for flag in read_accepted(workdir) if flag not in flags]
-    return flags
-
-
-def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:
-    """Rows of the split; another data set need not have the methods that the config names."""
-    if own:
-        return run_data.split_rows(data, detector.config, split)
-    rows = np.flatnonzero(data.index["split"] == split)
-    if not len(rows):
-        found = ", ".join(sorted(set(data.index["split"])))
-        raise UsageError(f"the data has no video in split {split!r} (splits there: {found})")
-    return rows
+def _find_tables(source: AnyPath | Detector | Sequence[AnyPath]) -> list[Path]:
+    """Returns the files of predictions, none where the source is a workdir or a detector."""
+    if isinstance(source, Detector):
+        return []
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        return [path] if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() else []
+    if not source:
+        raise UsageError("there are no files of predictions to evaluate")
+    return [Path(path) for path in source]

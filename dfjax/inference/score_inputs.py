@@ -77,8 +77,12 @@ def make_settings(
 def score_files(
     scorer: ClipScorer,
     paths: Sequence[Path],
-    settings: Settings,
     *,
+    clips: int | None = None,
+    face_detector: str | None = None,
+    face_model: str | None = None,
+    align: bool | None = None,
+    pictures: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
     time_limit: float = 600.0,
@@ -91,11 +95,23 @@ def score_files(
     Args:
         scorer: Detector or ensemble.
         paths: Videos and images.
-        settings: How clips are cut.
+        clips: Number of clips per input, 0 for as many as cover it; None takes the config's.
+        face_detector: Name of the face detector; `none` takes every frame as a face crop.
+        face_model: Model file of the face detector.
+        align: Whether faces are turned upright.
+        pictures: Whether frames are kept for a figure, which otherwise reads them again.
         batch_size: Number of clips per batch; None takes the config's, at most 32.
         workers: Number of processes that decode; None takes the number of cores.
         time_limit: Seconds per input, after which it is given up.
     """
+    settings = make_settings(
+        scorer.config,
+        clips=clips,
+        face_detector=face_detector,
+        face_model=face_model,
+        align=align,
+        pictures=pictures,
+    )
     workers = workers or os.cpu_count() or 1
     read = _read_in_order(settings, paths, workers=workers, time_limit=time_limit)
     entries = track(read, total=len(paths), what="reading")
@@ -103,23 +119,27 @@ def score_files(
     return score_entries(scorer, entries, size)
 
 
-def score_arrays(scorer: ClipScorer, x: Any, settings: Settings) -> Iterator[Verdict]:
+def score_arrays(
+    scorer: ClipScorer, x: Any, *, clips: int | None = None, batch_size: int | None = None
+) -> Iterator[Verdict]:
     """Yields the verdict on frames, or one on each clip.
 
     Args:
         scorer: Detector or ensemble.
         x: Face crops: frames `u8[T, H, W, 3]` or clips `u8[N, T, H, W, 3]`.
-        settings: How clips are cut from frames.
+        clips: Number of clips that are cut from frames; see `score_files`.
+        batch_size: Number of clips per batch; None takes the config's.
 
     Raises:
         ValueError: Another dtype or shape.
     """
+    settings = make_settings(scorer.config, clips=clips)
     array = check_frames(x, settings.sampling.frames)
     if array.ndim == 4:
         entries: Iterable[Entry] = [("frames", prepare_frames(array, settings))]
     else:
         entries = ((f"clip {i}", prepare_clip(clip)) for i, clip in enumerate(array))
-    return score_entries(scorer, entries, scorer.config.eval.batch_size)
+    return score_entries(scorer, entries, batch_size or scorer.config.eval.batch_size)
 
 
 def is_paths(x: Any) -> bool:

@@ -13,16 +13,17 @@ from rich.console import Console
 
 from dfjax.config import override
 from dfjax.errors import RunError, UsageError
+from dfjax.evaluation.report_view import Report
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.train import run_training
-from dfjax.inference.evaluate import evaluate_workdir
+from dfjax.inference.evaluate import evaluate as evaluate_detector
 from dfjax.studies.ablation_table import Table, name_folder
 from dfjax.studies.run_series import evaluate_once
 from dfjax.training.interrupt import Interrupt
 
 Train = Callable[..., dict[str, Any]]
-Evaluate = Callable[..., dict[str, Any]]
+Evaluate = Callable[..., Report]
 
 
 def run_table(
@@ -33,7 +34,7 @@ def run_table(
     accept: Sequence[str] = (),
     interrupt: Interrupt | None = None,
     train: Train = run_training,
-    evaluate: Evaluate = evaluate_workdir,
+    evaluate: Evaluate = evaluate_detector,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Returns a line per row and seed, and the data sets, after training what is not there yet.
 
@@ -113,12 +114,8 @@ def _ensembles(
                 found.append(line | {"error": "a member has failed"})
                 continue
             first, *others = [workdir / row.folder / f"seed{seed}" for row in rows]
-            how: dict[str, Any] = {
-                "split": "test", "index": None, "checkpoint": "best",
-                "scoring": {"ensemble": tuple(map(str, others))},
-            }  # fmt: skip
             out = workdir / "ensembles" / name_folder(name) / f"seed{seed}"
-            result = evaluate(first, **how, out=out)
+            result = evaluate(first, split="test", ensemble=others, out=out).metrics
             metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, dict)}
             found.append(line | metrics | {"unseen": mean_unseen(result)})
     return found

@@ -19,11 +19,12 @@ from rich.console import Console
 from dfjax.config import override
 from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions, write_predictions
+from dfjax.evaluation.report_view import Report
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.train import run_training
 from dfjax.files import atomic_path, finite
-from dfjax.inference.evaluate import evaluate_workdir
+from dfjax.inference.evaluate import evaluate as evaluate_detector
 from dfjax.studies.run_series import evaluate_once
 from dfjax.training.interrupt import Interrupt
 
@@ -50,7 +51,7 @@ def train_folds(
     *,
     interrupt: Interrupt | None = None,
     train: Train = run_training,
-    evaluate: Callable[..., dict[str, Any]] = evaluate_workdir,
+    evaluate: Callable[..., Report] = evaluate_detector,
 ) -> dict[str, Any]:
     """Trains and evaluates every fold, or what is left of them, and returns a summary.
 
@@ -148,7 +149,7 @@ def make_markdown(name: str, summary: dict[str, Any]) -> str:
 
 
 def _evaluate(
-    folder: Path, summary: dict[str, Any], evaluate: Callable[..., dict[str, Any]]
+    folder: Path, summary: dict[str, Any], evaluate: Callable[..., Report]
 ) -> dict[str, Any]:
     """What is kept of a fold's evaluation."""
     result = evaluate_once(folder, summary, evaluate)

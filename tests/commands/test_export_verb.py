@@ -8,7 +8,8 @@ import dfjax
 from dfjax.commands.main import main
 from dfjax.config import differences, from_dict, load_config
 from dfjax.errors import UsageError
-from dfjax.inference import detector as detectors
+from dfjax.inference import export as exporting
+from dfjax.inference.detector import Detector
 from dfjax.weights.safetensors_file import flatten, load_safetensors
 
 VARIABLES = {
@@ -22,16 +23,16 @@ def asked(monkeypatch):
     """Stands in for a trained workdir; records which checkpoint was asked for."""
     calls = []
 
-    def load(workdir, checkpoint="best"):
+    def load(workdir, checkpoint):
         if workdir == "absent":
             raise UsageError("absent is not a workdir")
         calls.append((workdir, checkpoint))
         config = load_config("dual_stream:tiny")
-        return detectors.Detector(
+        return Detector(
             config, VARIABLES, f"{checkpoint}/12", "0" * 64, Path(workdir), *[print] * 2
         )
 
-    monkeypatch.setattr(detectors, "load", load)
+    monkeypatch.setattr(exporting, "load", load)
     return calls
 
 

@@ -11,6 +11,7 @@ from dfjax.commands.main import main
 from dfjax.config import find_table, load_config
 from dfjax.errors import RunError, UsageError
 from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
+from dfjax.evaluation.report_view import Report
 from dfjax.experiment import builders, run_data
 from dfjax.studies.ablation import run_table, share_data
 from dfjax.studies.ablation_table import load_table
@@ -55,9 +56,9 @@ class Runs:
         (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
         return {"status": status, "parameters": 7, "seconds": 3.0, "best_epoch": 1}
 
-    def evaluate(self, folder, *, out, scoring, **options):
-        assert options == {"split": "test", "index": None, "checkpoint": "best"}
-        self.evaluated.append((folder.parent.name, len(scoring.get("ensemble", ()))))
+    def evaluate(self, folder, *, split, out, ensemble=()):
+        assert split == "test"
+        self.evaluated.append((folder.parent.name, len(ensemble)))
         result = {
             "checkpoint": "best/1",
             "overall": metrics(0.5),
@@ -66,7 +67,7 @@ class Runs:
         }
         out.mkdir(parents=True, exist_ok=True)
         (out / "metrics.json").write_text(json.dumps(result))
-        return result
+        return Report(result)
 
     def run(self, table, workdir, seeds):
         return run_table(table, workdir, seeds=seeds, train=self.train, evaluate=self.evaluate)

@@ -7,7 +7,7 @@ import pytest
 from dfjax.config import load_config
 from dfjax.errors import UsageError
 from dfjax.experiment.train import run_training
-from dfjax.inference.evaluate import evaluate_workdir
+from dfjax.inference.evaluate import evaluate
 from dfjax.studies import cross_validation as driver
 from dfjax.studies.cross_validation import make_markdown, spread, summarise, train_folds
 from dfjax.training.interrupt import Stopped
@@ -37,7 +37,7 @@ class Evaluations:
 
     def __call__(self, folder, **options):
         self.folders.append(folder.name)
-        return evaluate_workdir(folder, **options)
+        return evaluate(folder, **options)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,164 @@
+"""The evaluation of detectors on one split: scores, metrics, and all files of the results."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfjax.console import say, track
+from dfjax.data.index.error_log import read_errors
+from dfjax.data.index.records import find_index
+from dfjax.data.store.feature_pack import FeaturePack, is_feature_pack, open_features
+from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.pack import open_pack, pack
+from dfjax.data.store.pack_reader import MANIFEST
+from dfjax.errors import UsageError
+from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.flags import Flag
+from dfjax.evaluation.plots import plot_curves
+from dfjax.evaluation.report import Context, make_metrics
+from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.result_files import write_results
+from dfjax.evaluation.score_table import tabulate
+from dfjax.evaluation.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
+from dfjax.experiment import builders, run_data
+from dfjax.experiment.data_check import list_accepted_links, read_accepted
+from dfjax.experiment.run import HISTORY
+from dfjax.inference.detector import Detector
+from dfjax.inference.ensemble import Ensemble
+from dfjax.inference.provenance import Run, find_train_index, list_held_back, open_data
+
+EXAMPLES = 24
+"""Number of videos in the contact sheet."""
+
+
+def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out: Path) -> Report:
+    """Returns the evaluation of an ensemble, after writing the results to a folder.
+
+    Args:
+        ensemble: Detectors that score together.
+        split: Split whose videos are evaluated.
+        index: Other data than that of the first member's run; None takes that.
+        out: Folder for the results.
+
+    Raises:
+        UsageError: No such data, or a split without videos.
+    """
+    detector, config = ensemble.members[0], ensemble.config
+    workdir = detector.workdir
+    training: FrameStore | None
+    if index is None:
+        training = data = run_data.open_data(config, workdir)
+    else:
+        training, data = open_data(Run(workdir, config)), open_index(index, out)
+    ensemble.check_data(data)
+    rows = _rows(data, detector, split, own=index is None)
+    batches = run_data.eval_batches(data, config, rows)
+    predictions = tabulate(
+        ensemble.score(track(batches, total=None, what="scoring")),
+        data.index,
+        split=split,
+        unit=builders.score_unit(config),
+    )
+    context = _make_context(ensemble, data, training, split)
+    result = make_metrics(predictions, context)
+    title = make_title(config.name, split, data.index["dataset"].iloc[rows])
+    write_results(out, predictions, result, context, title)
+    crops = data.open_crops() if isinstance(data, FeaturePack) else data
+    if crops is None:
+        say(f"no sheet.png: the crops of {data.path} are gone")
+    else:
+        write_sheet(predictions, crops, out / "sheet.png", title)
+    if context.history is not None and len(context.history):
+        plot_curves(workdir / HISTORY, out / "curves.png")
+    return Report(result, predictions, out)
+
+
+def _make_context(
+    ensemble: Ensemble, data: FrameStore, training: FrameStore | None, split: str
+) -> Context:
+    members = [Run(member.workdir, member.config) for member in ensemble.members]
+    train_index = find_train_index(members, training)
+    workdir = ensemble.members[0].workdir
+    history = workdir / HISTORY
+    return Context(
+        heldout_methods=list_held_back(members, train_index),
+        index=data.index,
+        train_index=train_index,
+        history=pd.read_csv(history) if history.is_file() else None,
+        checkpoint=ensemble.checkpoint,
+        split=split,
+        unreadable=count_unreadable(data),
+        flags=_read_accepted(ensemble),
+        accepted=list_accepted_links(workdir, training.index) if training else {},
+    )
+
+
+def open_index(index: Path, out: Path) -> FrameStore:
+    """Returns the pack that an index belongs to, of crops or features.
+
+    Crops that are not packed yet are packed in `out`.
+
+    Raises:
+        UsageError: there is no such index, or it names no crops.
+    """
+    folder = index if index.is_dir() else index.parent
+    if (folder / MANIFEST).is_file() and find_index(index) == folder / "index.parquet":
+        return open_features(folder) if is_feature_pack(folder) else open_pack(folder)
+    pack(index, out / "pack")
+    return open_pack(out / "pack")
+
+
+def count_unreadable(data: FrameStore) -> int:
+    """Returns how many videos could not be packed at all."""
+    listed = {entry["video_id"] for entry in read_errors(data.path)}
+    return len(listed - set(data.index["video_id"]))
+
+
+def make_title(name: str, split: str, datasets: Iterable[str]) -> str:
+    """Returns what stands over every picture; synthetic data is always called so."""
+    found = sorted(set(datasets))
+    return f"{name} · {split} · {', '.join(found)} data"
+
+
+def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: str) -> None:
+    """Writes a contact sheet of videos of both classes, from the lowest to the highest score.
+
+    Args:
+        predictions: of the videos.
+        data: their crops.
+        path: the PNG file.
+        title: of the picture.
+    """
+    examples = choose_examples(aggregate(clean(predictions)), EXAMPLES)
+    if not len(examples):
+        return
+    row_of = {video_id: row for row, video_id in enumerate(data.index["video_id"])}
+    tiles = []
+    for video in examples.itertuples():
+        row = row_of[video.video_id]
+        numbers = data.frame_numbers(row)
+        places = np.linspace(0, len(numbers) - 1, SHOWN_FRAMES).round().astype(int)
+        frames = data.read(row, numbers[places])
+        tiles.append(Tile(frames, int(video.label), float(video.fake_prob), str(video.method)))
+    draw_sheet(tiles, path, title=title)
+
+
+def _read_accepted(ensemble: Ensemble) -> list[Flag]:
+    """What the data of any member was accepted with."""
+    flags: list[Flag] = []
+    for workdir in dict.fromkeys(member.workdir for member in ensemble.members):
+        flags += [flag for flag in read_accepted(workdir) if flag not in flags]
+    return flags
+
+
+def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:
+    """Rows of the split; another data set need not have the methods that the config names."""
+    if own:
+        return run_data.split_rows(data, detector.config, split)
+    rows = np.flatnonzero(data.index["split"] == split)
+    if not len(rows):
+        found = ", ".join(sorted(set(data.index["split"])))
+        raise UsageError(f"the data has no video in split {split!r} (splits there: {found})")
+    return rows
