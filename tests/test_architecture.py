@@ -146,12 +146,24 @@ def test_sizes_and_names(name):
     assert not long
 
 
+def says_something(docstring):
+    """A docstring that stands in for one to be written later does not count."""
+    words = re.findall(r"[a-z]+", (docstring or "").lower())
+    return len(words) > 1 and "placeholder" not in words[:2]
+
+
+def test_a_docstring_to_be_written_later_is_none():
+    assert says_something("Returns the mean.")
+    for text in (None, "", "...", "PLACEHOLDER.", "Placeholder text.", "Summary."):
+        assert not says_something(text), text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_public_is_documented_and_annotated(name):
     tree = PARSED[NAMES[name]]
-    assert ast.get_docstring(tree), "the module says what it is for"
+    assert says_something(ast.get_docstring(tree)), "the module says what it is for"
     for where, node in public(tree):
-        assert ast.get_docstring(node), f"{where} has no docstring"
+        assert says_something(ast.get_docstring(node)), f"{where} has no docstring"
         if isinstance(node, ast.FunctionDef):
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             arguments += filter(None, (node.args.vararg, node.args.kwarg))

@@ -16,21 +16,18 @@ out, listed in OUT/errors.jsonl, and the exit code is then 1.
 """
 
 import argparse
-import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.errors import FINDING, OK, UsageError
+from dfjax.errors import FINDING, OK
 
 if TYPE_CHECKING:
-    from dfjax.data.faces.crop_files import CropFiles
-    from dfjax.data.store.pack_reader import Pack
-    from dfjax.experiment.frozen_backbone import FrozenBackbone
+    from dfjax.inference.feature_extraction import Extracted
 
-BACKBONE_OPTIONS = ("weights", "size", "width", "one_block", "padding", "seed")
+BACKBONE_OPTIONS = ("backbone", "weights", "size", "width", "one_block", "padding", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", help="of --workdir: best (default) or last")
     parser.add_argument("--batch-size", type=int, default=64, help="frames at a time (64)")
     parser.add_argument("--dtype", default="float16", help="float16 (default) or float32")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads (cores)")
+    parser.add_argument("--workers", type=int, help="threads (one per core)")
     parser.add_argument(
         "--fresh", action="store_true", help="replace features that are already in --out"
     )
@@ -59,19 +56,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Computes what is missing, says what there is, and returns 1 if videos were left out."""
-    _check(args)
-    crops = _open_crops(args)
-    backbone = _make_backbone(args)
+    from dfjax.console import track
+    from dfjax.data.faces.crop_files import open_crop_files
+    from dfjax.data.store.pack_reader import open_pack
+    from dfjax.inference.feature_backbones import make_backbone
+    from dfjax.inference.feature_extraction import extract_features
+
+    backbone = make_backbone(
+        workdir=args.workdir,
+        checkpoint=args.checkpoint,
+        **{name: getattr(args, name) for name in BACKBONE_OPTIONS},
+    )
     if backbone.record["parameters"].startswith("random"):
         print(
             f"warning: {backbone.record['parameters']}: the backbone was never trained; give "
             "--weights or --workdir",
             file=sys.stderr,
         )
-    from dfjax.inference.feature_extraction import extract
-
-    report = extract(
-        crops,
+    done = extract_features(
+        open_pack(args.data) if args.data else open_crop_files(args.index, track),
         backbone,
         args.out,
         source=args.data or args.index,
@@ -81,55 +84,22 @@ def run(args: argparse.Namespace) -> int:
         fresh=args.fresh,
         command=shlex.join(["dfjax", *sys.argv[1:]]),
     )
-    frames = int(report.pack.index["frame_indices"].map(len).sum())
-    verb = "reused" if report.reused else "computed"
+    return _print(args, done, backbone.record["parameters"])
+
+
+def _print(args: argparse.Namespace, done: "Extracted", parameters: str) -> int:
+    frames = int(done.pack.index["frame_indices"].map(len).sum())
     print(
-        f"{verb} {args.out}: {len(report.pack)} videos, {frames} frames, {report.pack.width} "
-        f"numbers each, {backbone.record['parameters']}"
+        f"{'reused' if done.reused else 'computed'} {args.out}: {len(done.pack)} videos, {frames} "
+        f"frames, {done.pack.width} numbers each, {parameters}"
     )
-    if report.errors:
+    if done.errors:
         print(
-            f"dfjax: {len(report.errors)} videos or frames left out, see {args.out}/errors.jsonl",
+            f"dfjax: {len(done.errors)} videos or frames left out, see {args.out}/errors.jsonl",
             file=sys.stderr,
         )
     if args.json:
-        summary = {"out": str(args.out), "videos": len(report.pack), "frames": frames}
-        summary |= {"features": report.pack.width, "parameters": backbone.record["parameters"]}
-        print_json(summary | {"errors": len(report.errors), "reused": report.reused})
-    return FINDING if report.errors else OK
-
-
-def _check(args: argparse.Namespace) -> None:
-    for name in ("batch_size", "workers", "size", "width"):
-        value = getattr(args, name)
-        if value is not None and value <= 0:
-            raise UsageError(f"--{name.replace('_', '-')} must be positive")
-    if args.dtype not in ("float16", "float32"):
-        raise UsageError(f"--dtype is float16 or float32, not {args.dtype}")
-    given = [name for name in ("backbone", *BACKBONE_OPTIONS) if getattr(args, name) is not None]
-    if args.workdir and given:
-        option = given[0].replace("_", "-")
-        raise UsageError(f"--{option} describes another backbone than that of --workdir")
-    if args.weights and args.seed is not None:
-        raise UsageError("--seed draws parameters, --weights gives them: choose one")
-
-
-def _open_crops(args: argparse.Namespace) -> "Pack | CropFiles":
-    from dfjax.console import track
-    from dfjax.data.faces.crop_files import open_crop_files
-    from dfjax.data.store.pack_reader import open_pack
-
-    return open_pack(args.data) if args.data else open_crop_files(args.index, track)
-
-
-def _make_backbone(args: argparse.Namespace) -> "FrozenBackbone":
-    from dfjax.inference.feature_backbones import draw_at_random, from_weights, from_workdir
-
-    if args.workdir:
-        return from_workdir(args.workdir, args.checkpoint)
-    given = {name: getattr(args, name) for name in ("width", "one_block", "padding")}
-    options = {name: value for name, value in given.items() if value is not None}
-    name, size = args.backbone or "b0", args.size or 224
-    if args.weights:
-        return from_weights(name, options, args.weights, size)
-    return draw_at_random(name, options, args.seed or 0, size)
+        summary = {"out": str(args.out), "videos": len(done.pack), "frames": frames}
+        summary |= {"features": done.pack.width, "parameters": parameters}
+        print_json(summary | {"errors": len(done.errors), "reused": done.reused})
+    return FINDING if done.errors else OK

@@ -1,6 +1,4 @@
-"""The formats that a trained detector can leave in: one function each, by the name of `--to`."""
-
-from __future__ import annotations
+"""The formats that a trained detector can be exported to, one function each, by name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,13 +8,19 @@ from dfjax.files import atomic_path
 from dfjax.weights.safetensors_file import save_safetensors
 
 Exporter = Callable[[Path, Mapping[str, Any], Mapping[str, Any]], None]
-"""`(out, variables, metadata) -> None`: writes one file, whole or not at all."""
+"""`exporter(out, variables, metadata)`: writes one file, atomically."""
 
 
 def export_safetensors(
     out: Path, variables: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> None:
-    """Writes parameters and statistics under their dotted paths, `metadata` in the header."""
+    """Writes one tensor per parameter, named by its path with dots, and `metadata` in the header.
+
+    Args:
+        out: Path of the file.
+        variables: Parameters and batch statistics.
+        metadata: Values that JSON can hold.
+    """
     with atomic_path(out) as path:
         save_safetensors(path, variables, metadata=metadata)
 

@@ -1,1 +1,1 @@
-"""A workdir becomes scores: load, ensemble, predict, evaluate, provenance."""
+"""Loads trained detectors; scores, evaluates and exports them; traces what they were trained on."""

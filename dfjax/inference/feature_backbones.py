@@ -1,4 +1,4 @@
-"""Where the backbone of `dfjax data features` comes from: chance, a file, or a trained detector."""
+"""The backbone that computes stored features: random, from a weights file, or from a detector."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,66 @@ from dfjax.schema import PREPROCESS
 from dfjax.weights.safetensors_file import load_safetensors
 
 OPTIONS = ("width", "one_block", "padding")
-"""Of a backbone, beside its name: those that its parameters, or what it computes, depend on."""
+"""Options of a backbone, beside its name, that its parameters or its features depend on."""
+
+
+def make_backbone(
+    *,
+    workdir: Path | None = None,
+    checkpoint: str = "best",
+    backbone: str | None = None,
+    weights: Path | None = None,
+    size: int | None = None,
+    width: float | None = None,
+    one_block: bool | None = None,
+    padding: str | None = None,
+    seed: int | None = None,
+) -> FrozenBackbone:
+    """Returns the backbone of a trained detector, or the one that the other arguments describe.
+
+    Args:
+        workdir: Workdir of the detector.
+        checkpoint: `best` or `last`, of the workdir.
+        backbone: Name of the architecture; None is `b0`.
+        weights: Safetensors file of its parameters; None draws them at random.
+        size: Side of its images in pixels; None is 224.
+        width: Factor of its channels; None is 1.
+        one_block: Whether each stage has one block only, for tests; None is False.
+        padding: Flavour of padding; None is that of the architecture.
+        seed: Seed of random parameters; None is 0.
+
+    Raises:
+        UsageError: Arguments that contradict each other, or parameters that do not fit.
+    """
+    described: dict[str, Any] = {
+        "backbone": backbone, "weights": weights, "size": size, "width": width,
+        "one_block": one_block, "padding": padding, "seed": seed,
+    }  # fmt: skip
+    given = [key for key, value in described.items() if value is not None]
+    if workdir:
+        if given:
+            raise UsageError(f"{given[0]} describes another backbone than that of the workdir")
+        return from_workdir(workdir, checkpoint)
+    for key in ("size", "width"):
+        if described[key] is not None and described[key] <= 0:
+            raise UsageError(f"{key} must be positive, not {described[key]}")
+    if weights and seed is not None:
+        raise UsageError("seed is for random parameters, weights gives them: choose one")
+    options = {key: described[key] for key in OPTIONS if described[key] is not None}
+    if weights:
+        return from_weights(backbone or "b0", options, weights, size or 224)
+    return draw_at_random(backbone or "b0", options, seed or 0, size or 224)
 
 
 def draw_at_random(name: str, options: dict[str, Any], seed: int, size: int) -> FrozenBackbone:
-    """Returns a backbone that was never trained: its features are random ones."""
+    """Returns a backbone with random parameters, whose features are random projections.
+
+    Args:
+        name: Name of the architecture.
+        options: Values of `OPTIONS`; those left out have their defaults.
+        seed: Seed of the parameters.
+        size: Side of its images in pixels.
+    """
     origin = f"random features, seed {seed}"
     return make_frozen(
         name, options, parameters=seed, origin=origin, preprocess=_default_preprocess(size)
@@ -26,8 +81,14 @@ def draw_at_random(name: str, options: dict[str, Any], seed: int, size: int) -> 
 def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> FrozenBackbone:
     """Returns a backbone with the parameters of a safetensors file: its own, or a detector's.
 
+    Args:
+        name: Name of the architecture.
+        options: Values of `OPTIONS`; those left out have their defaults.
+        path: The file.
+        size: Side of its images in pixels.
+
     Raises:
-        UsageError: not such a file, or of another architecture.
+        UsageError: Not such a file, or one of another architecture.
     """
     variables, _ = load_safetensors(path)
     if BACKBONE in variables["params"]:
@@ -44,8 +105,12 @@ def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> F
 def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
     """Returns the backbone of a trained detector, with its preprocessing.
 
+    Args:
+        workdir: Workdir of the detector.
+        checkpoint: `best` or `last`.
+
     Raises:
-        UsageError: not a workdir, or its model has no part `backbone`.
+        UsageError: Not a workdir, or its model has no part `backbone`.
     """
     detector = load(workdir, checkpoint)
     config = detector.config

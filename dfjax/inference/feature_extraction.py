@@ -1,4 +1,4 @@
-"""Computing the features of every crop: reading ahead, batches of frames, finished shards."""
+"""Computes the features of all face crops with a frozen backbone, and stores them in shards."""
 
 import hashlib
 import json
@@ -19,15 +19,23 @@ from dfjax.data.store import feature_writer
 from dfjax.data.store.feature_pack import FeaturePack, open_features
 from dfjax.data.store.feature_writer import VideoFeatures
 from dfjax.data.store.pack_reader import Pack
-from dfjax.errors import InputError, UsageError
+from dfjax.errors import InputError, UsageError, unknown
 from dfjax.experiment.frozen_backbone import FrozenBackbone, save_backbone
 from dfjax.files import lock_folder
 from dfjax.models.frame_features import STREAM
 from dfjax.shapes import HostBatch
 
+DTYPES = ("float16", "float32")
 
-class Report(NamedTuple):
-    """What `extract` made: the pack, its errors, and whether it was there already."""
+
+class Extracted(NamedTuple):
+    """The outcome of `extract_features`.
+
+    Attributes:
+        pack: The stored features.
+        errors: Videos and frames that were left out, as in `errors.jsonl`.
+        reused: Whether the features were there already.
+    """
 
     pack: FeaturePack
     errors: list[dict[str, str]]
@@ -35,44 +43,50 @@ class Report(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Neighbouring frames of one video, no more than a batch."""
+    """Neighbouring frames of one video, at most a batch."""
 
     row: int
     start: int
     stop: int
 
 
-def extract(
+def extract_features(
     crops: Pack | CropFiles,
     backbone: FrozenBackbone,
     out: Path,
     *,
     source: Path,
-    batch_size: int,
+    batch_size: int = 64,
     dtype: str = "float16",
-    threads: int = 4,
+    threads: int | None = None,
     fresh: bool = False,
     command: str = "dfjax data features",
-) -> Report:
-    """Writes the features of all crops to folder `out`; a run that was killed goes on.
+) -> Extracted:
+    """Writes the features of all crops to a folder; the same call continues an interrupted one.
 
     Videos that cannot be read, or whose features are not finite, are left out and listed.
 
     Args:
-        crops: what to read.
-        backbone: what to compute.
-        out: the folder to make.
-        source: the pack or index that `crops` are of, to be named in the record.
-        batch_size: frames at a time.
-        dtype: `float16` or `float32`, of the stored numbers.
-        threads: that decode.
-        fresh: replace a pack of other features.
-        command: the command line, for the metadata of the index.
+        crops: Face crops to read.
+        backbone: Backbone that computes the features.
+        out: Folder to write.
+        source: Pack or index that holds the crops, to be named in the record.
+        batch_size: Number of frames per batch.
+        dtype: Type of the stored numbers, `float16` or `float32`.
+        threads: Number of threads that decode; None takes the number of cores.
+        fresh: Whether features of another kind in `out` are replaced.
+        command: Command line, for the metadata of the index.
 
     Raises:
-        UsageError: `out` holds something else, or no video has features.
-        OSError: the disk is full; finished shards are kept.
+        UsageError: A wrong argument, `out` holds something else, or no video has features.
+        OSError: The disk is full; finished shards are kept.
     """
+    threads = os.cpu_count() or 1 if threads is None else threads
+    for name, value in (("batch_size", batch_size), ("threads", threads)):
+        if value < 1:
+            raise UsageError(f"{name} must be positive, not {value}")
+    if dtype not in DTYPES:
+        raise unknown("dtype of features", dtype, DTYPES)
     record = backbone.record | {
         "dtype": dtype,
         "source": os.path.relpath(source.resolve(), out.resolve()),
@@ -80,7 +94,7 @@ def extract(
     plan = _compute_plan_hash(crops, record)
     with lock_folder(out):
         if feature_writer.is_finished(out, plan, fresh=fresh):
-            return Report(open_features(out), read_errors(out), reused=True)
+            return Extracted(open_features(out), read_errors(out), reused=True)
         folder = feature_writer.open_partial(out, plan)
         save_backbone(backbone, folder)
         rows = _extract_rows(crops, backbone, folder, batch_size, dtype, threads)
@@ -95,11 +109,11 @@ def extract(
             left_out=crops.errors if isinstance(crops, CropFiles) else (),
             command=command,
         )
-    return Report(open_features(out), read_errors(out), reused=False)
+    return Extracted(open_features(out), read_errors(out), reused=False)
 
 
 def _compute_plan_hash(crops: Pack | CropFiles, record: dict[str, Any]) -> str:
-    """Returns a hash of what there is to read and what is computed of it."""
+    """Returns a hash of the crops and of everything that their features depend on."""
     digest = hashlib.sha256(crops.index.to_json(orient="records").encode())
     digest.update(json.dumps(record, sort_keys=True).encode())
     return digest.hexdigest()
@@ -113,7 +127,7 @@ def _extract_rows(
     dtype: str,
     threads: int,
 ) -> Iterator[int]:
-    """Writes the shards that are missing and yields the number of every row that is done."""
+    """Writes the missing shards and yields the number of each row that is finished."""
     step = _make_step(backbone)
     width = int(backbone.record["features"])
     for number, rows in enumerate(feature_writer.plan_shards(crops.index)):
@@ -128,7 +142,7 @@ def _extract_rows(
 
 
 def _make_step(backbone: FrozenBackbone) -> Any:
-    """The jitted `step(u8[n,S,S,3]) -> f32[n,D]`, the same preprocessing as in training."""
+    """Returns the jitted `step(u8[n,S,S,3]) -> f32[n,D]`, with the preprocessing of training."""
 
     @jax.jit
     def step(variables: Any, crops: jax.Array) -> jax.Array:
@@ -165,7 +179,7 @@ def _compute(
 
 
 class _Loader:
-    """Reads the crops of a piece; a video that cannot be read gives none, and the reason."""
+    """Reads the crops of a piece, or returns the reason why they cannot be read."""
 
     def __init__(self, crops: Pack | CropFiles) -> None:
         self._crops = crops
@@ -181,7 +195,10 @@ class _Loader:
 def _run(
     plan: list[Piece], loaded: Iterator[HostBatch], step: Any, batch_size: int
 ) -> Iterator[tuple[Piece, np.ndarray | str]]:
-    """Yields every piece with its features, or what is wrong; pieces share batches of one size."""
+    """Yields every piece with its features or the reason why it has none.
+
+    Pieces share batches of one size.
+    """
     pending: list[tuple[Piece, np.ndarray | str]] = []
 
     def flush() -> Iterator[tuple[Piece, np.ndarray | str]]:

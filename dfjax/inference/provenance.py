@@ -1,6 +1,9 @@
-"""The runs that a detector's parameters come from: what one of them saw, the detector has seen."""
+"""Finds every run whose training data influenced a detector, and the videos in them.
 
-import sys
+Parameters may come from earlier phases, from the run that `train.init_from` names, and from the run
+that trained the backbone of stored features. A leak from any of them is a leak of the detector.
+"""
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 from ml_collections import ConfigDict
 
+from dfjax.console import say
 from dfjax.data.store.feature_pack import RECORD, read_record
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
@@ -17,17 +21,20 @@ from dfjax.experiment.frozen_backbone import TRAINED_IN
 
 
 class Run(NamedTuple):
-    """A run of training: its workdir, and the config in it."""
+    """A training run: its workdir and its config."""
 
     workdir: Path
     config: ConfigDict
 
 
 def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
-    """Returns a run, and after it all those that its parameters started from.
+    """Returns a run, followed by all runs that its parameters were started from.
 
-    These are the runs of `train.init_from`, earlier phases among them, and the one that trained the
-    backbone of stored features. Standard error says which of them is gone.
+    A note on standard error names those whose workdir is gone.
+
+    Args:
+        workdir: Workdir of the run.
+        config: Its config.
     """
     runs, waiting = list[Run](), [Run(workdir, config)]
     while waiting:
@@ -39,7 +46,7 @@ def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
             try:
                 waiting.append(Run(origin, workdirs.load(origin)))
             except UsageError as error:
-                _say_unchecked(origin, error)
+                _note_unchecked(origin, error)
     return runs
 
 
@@ -54,22 +61,23 @@ def _find_origins(run: Run) -> Iterator[Path]:
 
 
 def open_data(run: Run) -> FrameStore | None:
-    """Returns a run's own data; None, and a word on standard error, where they are gone."""
+    """Returns the data of a run; None, with a note on standard error, where they are gone."""
     try:
         return run_data.open_data(run.config, run.workdir)
     except UsageError as error:
-        _say_unchecked(run.workdir, error)
+        _note_unchecked(run.workdir, error)
         return None
 
 
 def find_train_index(members: Sequence[Run], training: FrameStore | None) -> pd.DataFrame | None:
-    """Returns the rows of the videos that the members saw in training, each once.
+    """Returns the index rows of all videos that influenced the members in training, each once.
 
-    Those are also the videos of the runs that they started from. None where all data are gone.
+    These include the videos of the runs that the members started from. None where all data are
+    gone.
 
     Args:
-        members: of an ensemble, or the only one.
-        training: the first one's data.
+        members: Runs of the members of an ensemble, or of the only detector.
+        training: Data of the first member; None where they are gone.
     """
     found: list[pd.DataFrame] = []
     for member in members:
@@ -81,16 +89,16 @@ def find_train_index(members: Sequence[Run], training: FrameStore | None) -> pd.
 
 
 def list_held_back(members: Sequence[Run], train_index: pd.DataFrame | None) -> tuple[str, ...]:
-    """Returns the manipulations that every member leaves out, and that none saw elsewhere.
+    """Returns the methods that no member was trained on, though the data have them.
 
     Args:
-        members: as in `find_train_index`.
-        train_index: what that returns.
+        members: Runs of the members, as for `find_train_index`.
+        train_index: Result of `find_train_index`.
     """
     held = set.intersection(*(set(member.config.data.holdout_methods) for member in members))
     seen = set() if train_index is None else set(train_index["method"])
     return tuple(sorted(held - seen))
 
 
-def _say_unchecked(workdir: Path, error: UsageError) -> None:
-    print(f"dfjax: leaks from training of {workdir} are not checked: {error}", file=sys.stderr)
+def _note_unchecked(workdir: Path, error: UsageError) -> None:
+    say(f"dfjax: leaks from training of {workdir} are not checked: {error}")
