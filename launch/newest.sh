@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A smoke of the newest supported versions: Python 3.13 and the newest JAX and Flax within bounds,
-# in an environment of its own. Says so and leaves where there is no Python 3.13.
+# A smoke run under the newest supported versions, Python 3.13 and the newest JAX and Flax within
+# bounds, in an environment of its own; then the tests of the extra `beam`, which lowers other
+# packages there. Prints a line and ends where there is no Python 3.13.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,3 +29,6 @@ print("== newest: Python", sys.version.split()[0], "jax", jax.__version__, "flax
 "$folder/venv/bin/dfjax" train --config=dual_stream:smoke --workdir="$folder/smoke"
 "$folder/venv/bin/dfjax" evaluate --workdir "$folder/smoke"
 "$folder/venv/bin/python" -m pytest -m "not slow" tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null
+
+"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check ".[dev,beam]"
+"$folder/venv/bin/python" -m pytest -m beam tests/data/faces tests/commands/test_data_extract.py </dev/null
