@@ -66,7 +66,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 raise BlockingIOError
         except BlockingIOError:
             raise UsageError(
-                f"another process is writing {folder}; wait for it, or choose another --out"
+                f"another process is writing {folder}; wait for it, or choose another folder"
             ) from None
         try:
             yield

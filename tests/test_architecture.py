@@ -133,6 +133,82 @@ def test_who_imports_what(name):
         }
 
 
+BELOW_COMMANDS = [n for n in NAMES if re.match(r"dfjax/(?!commands/|__main__)", n)]
+WORKERS = (
+    "dfjax/data/worker_pool.py",
+    "dfjax/data/faces/worker_pool.py",
+    "dfjax/data/clips/prefetch.py",
+)
+"""Modules whose functions run in worker processes, which have signal handlers of their own."""
+
+
+def messages(tree):
+    """Yields the texts in a module that are not docstrings."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    documented = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in documented:
+                yield node.value
+
+
+@pytest.mark.parametrize("name", BELOW_COMMANDS)
+def test_the_command_line_is_unknown_below_the_commands(name):
+    tree, text = PARSED[NAMES[name]], NAMES[name].read_text()
+    assert "argparse" not in set(imports(tree)) and "Namespace" not in text
+    flags = [m for m in messages(tree) if re.search(r"(?<![\w-])--[a-z]{2}[\w.-]*", m)]
+    flags = [
+        m
+        for m in flags
+        if " " in m and not re.match("pip install|flag --config|.*var[(]--", m, re.DOTALL)
+    ]
+    if not name.startswith(("dfjax/data/", "dfjax/evaluation/ranking", "dfjax/inference/")):
+        assert not flags, "a message names a flag; name the key or the argument"
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    printed = [
+        node.lineno
+        for node in calls
+        if isinstance(node.func, ast.Name) and node.func.id == "print"
+        and not any(keyword.arg == "file" for keyword in node.keywords)
+    ]  # fmt: skip
+    assert not printed, f"prints results at lines {printed}"
+    if name not in WORKERS:
+        assert "os._exit" not in text and "signal.signal" not in text
+
+
+def is_package_of(name, modules):
+    """Returns whether a module is a package, whose `__init__` only hands names on."""
+    return any(other.startswith(f"{name}.") for other in modules)
+
+
+def test_there_are_no_import_circles():
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): tree
+        for path, tree in PARSED.items()
+    }
+    graph = {
+        name: {m for m in imports(tree) if m in modules and not is_package_of(m, modules)}
+        for name, tree in modules.items()
+    }
+    done, active = set(), []
+
+    def visit(name):
+        assert name not in active, " -> ".join([*active[active.index(name) :], name])
+        if name in done:
+            return
+        active.append(name)
+        for other in sorted(graph.get(name, ())):
+            visit(other)
+        done.add(active.pop())
+
+    for name in sorted(graph):
+        visit(name)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_and_names(name):
     path = NAMES[name]

@@ -95,7 +95,7 @@ def _check_monitors(config: ConfigDict) -> None:
         if mode in ("min", "max") and mode != better:
             raise UsageError(
                 f"{section}.mode={mode} would take the worst {metric} for the best: set "
-                f"--config.{section}.mode={better}"
+                f"{section}.mode={better}"
             )
 
 
@@ -112,7 +112,7 @@ def _check_loss(config: ConfigDict) -> None:
     if loss.name == "supcon" and config.early_stop.metric != "loss":
         raise UsageError(
             "loss.name=supcon does not train the classifier, so only the loss says how it goes: "
-            "set --config.early_stop.metric=loss --config.early_stop.mode=min"
+            "set early_stop.metric=loss early_stop.mode=min"
         )
     if loss.name == "supcon" and (config.mix.mixup or config.mix.cutmix):
         raise UsageError("loss.name=supcon needs clips of one class: mix.mixup and mix.cutmix=0.0")
@@ -126,7 +126,7 @@ def _check_loss(config: ConfigDict) -> None:
     if head and not loss.method:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "
-            "--config.loss.method=1.0 or method_classes=0"
+            "loss.method=1.0 or method_classes=0"
         )
 
 

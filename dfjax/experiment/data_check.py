@@ -61,11 +61,11 @@ def check_data(
                 _say(finding)
     standing = sorted({f["code"] for f in refused(content["findings"], content["accepted"])})
     if standing:
-        options = " ".join(f"--accept {code}" for code in standing)
+        codes = ", ".join(standing)
         raise RunError(
-            f"the data have errors that would make results misleading: {', '.join(standing)}; see "
-            f"{workdir / 'audit.html'}. Mend the data, or train all the same with {options}, which "
-            "every report will say"
+            f"the data have errors that would make results misleading: {codes}; see "
+            f"{workdir / 'audit.html'}. Mend the data, or accept {codes}, which every report will "
+            "then say"
         )
 
 
@@ -78,7 +78,7 @@ def read_accepted(workdir: Path) -> list[Flag]:
         make_flag(
             finding["code"],
             "warning",
-            f"accepted when training (--accept {finding['code']}): {finding['message']}",
+            f"accepted when training ({finding['code']}): {finding['message']}",
             finding["ids"],
         )
         for finding in content["findings"]

@@ -47,7 +47,7 @@ def announce(
     if crop_size < size:
         say(
             f"warning: crops of {crop_size} px are enlarged to the model's {size} px; "
-            f"extract with --size {size} or more"
+            f"extract them with a size of {size} px or more"
         )
 
 
@@ -104,5 +104,5 @@ def _say_pairs(
         say(
             f"warning: {len(pairs.alone)} training videos ({len(pairs.alone) - fakes} real, {fakes}"
             f" fake) have no partner and are left out; {len(pairs.fake)} pairs are used. "
-            "--config.data.pairing=balanced uses all videos"
+            "data.pairing=balanced uses all videos"
         )

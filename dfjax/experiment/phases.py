@@ -71,7 +71,7 @@ def check_workdirs(phases: list[Phase], workdir: Path) -> None:
     if len(phases) == 1 and Phase(phases[0].config, workdir / "phase1").begun:
         raise UsageError(
             f"{workdir} holds phase 1 of a run in phases, this config has none; use a new "
-            "--workdir, or take the change back"
+            "workdir, or take the change back"
         )
     for phase in phases:
         workdirs.check(phase.workdir, phase.config)

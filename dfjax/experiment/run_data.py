@@ -59,15 +59,15 @@ def _open(config: ConfigDict, workdir: Path) -> FrameStore:
         return features
     if "features" in builders.model_extras(config):
         raise UsageError(
-            "this config reads stored features: --config.data.features=FEATURES (made by "
+            "this config reads stored features: data.features=FEATURES (made by "
             "`dfjax data features`); to train from frames, backbone and all: "
-            f"--config.model.{config.model.name}.features=0 --config.data.path=PACK"
+            f"model.{config.model.name}.features=0 data.path=PACK"
         )
     if config.data.path:
         return open_pack(config.data.path)
     if not config.data.synthetic.videos:
         raise UsageError(
-            "this config needs data: --config.data.path=PACK (made by `dfjax data pack`); "
+            "this config needs data: data.path=PACK (made by `dfjax data pack`); "
             "or try the variant :smoke, which makes its own synthetic set"
         )
     return open_pack(synthetic_pack(config, workdir / "data"))
@@ -132,7 +132,7 @@ def check_validation(pack: FrameStore, rows: Array, metric: str) -> None:
         only = "fakes" if FAKE in labels else "reals"
         raise UsageError(
             f"the validation split has only {only}, so early_stop.metric={metric!r} is undefined; "
-            "choose --config.early_stop.metric=loss --config.early_stop.mode=min"
+            "choose early_stop.metric=loss early_stop.mode=min"
         )
 
 

@@ -40,7 +40,7 @@ def check(workdir: Path, config: ConfigDict) -> None:
     if changed:
         raise UsageError(
             f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
-            "Use a new --workdir, or take the change back"
+            "Use a new workdir, or take the change back"
         )
 
 

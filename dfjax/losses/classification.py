@@ -53,7 +53,7 @@ def make_cross_entropy(*, smoothing: float = 0.0) -> Loss:
         if "class_logits" not in outputs:
             raise UsageError(
                 "loss.name=cross_entropy needs a head of two classes; this model has one logit: "
-                "choose --config.loss.name=bce"
+                "choose loss.name=bce"
             )
         target = smooth(targets(batch), smoothing)
         log_probs = jax.nn.log_softmax(outputs["class_logits"].astype(jnp.float32))

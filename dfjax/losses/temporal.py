@@ -23,7 +23,7 @@ def temporal_consistency(logits: Logits, outputs: Outputs, batch: Batch) -> Floa
     if not name:
         raise UsageError(
             "loss.temporal needs a model that says something of each frame (a clip detector, or a "
-            "frame classifier on clips); set --config.loss.temporal=0.0"
+            "frame classifier on clips); set loss.temporal=0.0"
         )
     mask = batch["mask"]
     frames = outputs[name].astype(jnp.float32).reshape(*mask.shape, -1)

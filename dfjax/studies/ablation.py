@@ -56,7 +56,7 @@ def run_table(
         Stopped: a signal came; everything is saved.
     """
     if (workdir / "config.json").exists():
-        raise UsageError(f"{workdir} is the workdir of a single run; use a new --workdir")
+        raise UsageError(f"{workdir} is the workdir of a single run; use a new workdir")
     lines: list[dict[str, Any]] = []
     datasets: set[str] = set()
     with workdirs.locked(workdir):

@@ -70,9 +70,9 @@ def train_folds(
         Stopped: a signal came; everything is saved.
     """
     if folds < 3:
-        raise UsageError(f"--fold all/{folds}: a fold tests and one validates, so K is 3 or more")
+        raise UsageError(f"fold=all/{folds}: a fold tests and one validates, so K is 3 or more")
     if (workdir / "config.json").exists():
-        raise UsageError(f"{workdir} is the workdir of a single run; use a new --workdir")
+        raise UsageError(f"{workdir} is the workdir of a single run; use a new workdir")
     rounds = [f"{number}/{folds}" for number in range(1, folds + 1)]
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []

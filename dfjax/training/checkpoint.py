@@ -119,14 +119,14 @@ class Checkpoints:
         other = next(name for name in KINDS if name != kind)
         if step is None:
             there = self.latest_step(other) is not None
-            advice = f"--checkpoint {other} is there" if there else "train first"
+            advice = f"checkpoint={other} is there" if there else "train first"
             raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; {advice}")
         try:
             return step, _restore_variables(manager, step)
         except DAMAGE as error:
             raise UsageError(
                 f"checkpoint {kind}/{step} of {self.root.parent} is damaged: {_reason(error)}; "
-                f"--checkpoint {other} may be whole"
+                f"checkpoint={other} may be whole"
             ) from error
 
     def latest_step(self, kind: str) -> int | None:

@@ -34,7 +34,7 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
     if data * fsdp * tensor != len(found):
         raise UsageError(
             f"mesh data={data} fsdp={fsdp} tensor={tensor} needs {data * fsdp * tensor} devices, "
-            f"this machine has {len(found)}; set --config.mesh.data=-1 to take what is left"
+            f"this machine has {len(found)}; set mesh.data=-1 to take what is left"
         )
     return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found)
 

@@ -25,7 +25,7 @@ def saved(tmp_path):
 def test_weights_come_back_without_the_rest(saved):
     step, variables = saved.restore_variables("best")
     assert step == 3 and variables["params"]["kernel"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(UsageError, match="no last checkpoint yet; --checkpoint best is there"):
+    with pytest.raises(UsageError, match="no last checkpoint yet; checkpoint=best is there"):
         saved.restore_variables("last")
 
 
@@ -45,7 +45,7 @@ def test_a_damaged_checkpoint_is_one_line_that_says_what_may_help(saved, tmp_pat
         for file in filter(lambda path: path.is_file(), folder.rglob("*")):
             file.write_bytes(file.read_bytes()[:10])
     checkpoints = Checkpoints(tmp_path)
-    with pytest.raises(UsageError, match="best/3 .* is damaged: .*--checkpoint last") as error:
+    with pytest.raises(UsageError, match="best/3 .* is damaged: .*checkpoint=last") as error:
         checkpoints.restore_variables("best")
     checkpoints.close()
     assert "\n" not in str(error.value)

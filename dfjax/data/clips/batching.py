@@ -195,7 +195,7 @@ def _list_units(index: pd.DataFrame, rows: Rows, recipe: Recipe) -> list[Int[np.
         if recipe.self_blend and not len(fakes):
             raise UsageError(
                 "data.self_blend takes the place of fakes, and there is none; set "
-                "--config.data.pairing=balanced --config.data.self_blend=1"
+                "data.pairing=balanced data.self_blend=1"
             )
         return [rows[:, None]]
     if recipe.self_blend == 1:
@@ -205,7 +205,7 @@ def _list_units(index: pd.DataFrame, rows: Rows, recipe: Recipe) -> list[Int[np.
         if not len(reals):
             raise UsageError(
                 "data.pairing=paired needs fakes whose pair_id names a real video of the same "
-                "split, and there is none; set --config.data.pairing=balanced"
+                "split, and there is none; set data.pairing=balanced"
             )
     if recipe.pairing == "paired":
         return [np.stack([reals, fakes], axis=1)]

@@ -80,7 +80,7 @@ def for_video(sampling: Sampling, fps: float | None, video_id: str) -> Sampling:
     if fps is None or not (math.isfinite(fps) and fps > 0):
         raise UsageError(
             f"data.sampling={sampling.kind} needs the frame rate of every video, {video_id} has "
-            "none in the index; set --config.data.sampling=even, or index the video files"
+            "none in the index; set data.sampling=even, or index the video files"
         )
     return sampling._replace(span=max(1, round(_seconds(sampling) * fps)))
 
@@ -122,7 +122,7 @@ def check_stride(numbers: Numbers, stride: int, video_id: str) -> None:
     found = f"every {spacing} source frames" if spacing else "at irregular distances"
     raise UsageError(
         f"data.stride={stride} is impossible: {video_id} has crops {found}. Extract with "
-        f"`--every {stride}` (or a divisor of {stride}), or set --config.data.sampling=even"
+        f"`--every {stride}` (or a divisor of {stride}), or set data.sampling=even"
     )
 
 
