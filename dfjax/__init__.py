@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from dfjax.config import load_config as load_config
     from dfjax.experiment.train import train as train
     from dfjax.inference.detector import load as load
+    from dfjax.inference.evaluate import evaluate as evaluate
+    from dfjax.inference.export import export as export
+    from dfjax.inference.predict import predict as predict
 
 FAKE = 1
 REAL = 0
 
 INTERFACE = {
+    "evaluate": "dfjax.inference.evaluate",
+    "export": "dfjax.inference.export",
     "load": "dfjax.inference.detector",
     "load_config": "dfjax.config",
+    "predict": "dfjax.inference.predict",
     "train": "dfjax.experiment.train",
 }
 """The functions of the Python interface, and the modules that they are imported from on use."""

@@ -41,7 +41,13 @@ from dfjax.training.stopping import EarlyStop, Plateau
 Array = np.ndarray
 
 
-def train(config: ConfigDict, workdir: str | Path, *, accept: Sequence[str] = ()) -> Run:
+def train(
+    config: ConfigDict,
+    workdir: str | Path,
+    *,
+    model: Any = None,
+    accept: Sequence[str] = (),
+) -> Run:
     """Trains a detector to the end of its run; the same call resumes an interrupted one.
 
     An interrupt (Ctrl-C, or the stop button of a notebook) at any moment, compilation included,
@@ -50,6 +56,8 @@ def train(config: ConfigDict, workdir: str | Path, *, accept: Sequence[str] = ()
     Args:
         config: The experiment, as `dfjax.load_config` returns it. It stays as it is.
         workdir: Folder for everything that the run writes.
+        model: Linen module of the caller's, in place of the one that the config names: see
+            `dfjax.models.custom`. The workdir's config names its class by import path.
         accept: Codes of audit errors in the data to train with all the same.
 
     Raises:
@@ -57,6 +65,8 @@ def train(config: ConfigDict, workdir: str | Path, *, accept: Sequence[str] = ()
         RunError: The audit found errors in the data that are not accepted.
         Interrupted: The call was interrupted and has saved; it is a `KeyboardInterrupt`.
     """
+    if model is not None:
+        config = builders.use_model(config, model)
     interrupt = Interrupt()
 
     def fit(trainer: Trainer) -> None:
