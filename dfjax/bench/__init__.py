@@ -1,1 +1,1 @@
-"""Speed and memory: workloads, reading, augmentation, and PyTorch peers."""
+"""Measures speed and memory of workloads, reading and augmentation, also beside PyTorch peers."""

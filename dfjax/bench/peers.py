@@ -1,4 +1,4 @@
-"""PyTorch peers of the workloads: each is a process of its own that runs one step when told to."""
+"""Runs the PyTorch peers of the workloads, each in a process that runs one step per request."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Rows of the benchmark: what was run, and what a step of it cost."""
+"""Builds the rows of the benchmark: the settings of a run and the cost of one of its steps."""
 
 import contextlib
 import resource

@@ -1,8 +1,8 @@
 """Measures the speed of workloads, optionally beside PyTorch peers on the same machine.
 
-The peers run in processes of their own, step by step in turn with ours, so that all of them run
-under the same load. There are two, because memory decides much of the time of a CPU step: one with
-the memory settings of our own process (`dfjax.huge_pages`), and one as PyTorch starts by itself.
+The peers run in separate processes. Their steps alternate with ours, so that all of them run under
+the same load. Memory settings determine much of the time of a CPU step, so there are two peers: one
+with the settings of our own process (`dfjax.huge_pages`), and one with PyTorch's defaults.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ def measure_speed(settings: Settings, *, steps: int, compare: bool = False) -> d
     """Returns a row of the benchmark for one workload.
 
     With `compare`, `torch` has the cost of the PyTorch peer under our memory settings and `ratio`
-    its time as a multiple of ours; `torch_plain` and `ratio_plain` are those of PyTorch as it
-    starts by itself. Where our own process has no settings, the two are the same peer.
+    its time as a multiple of ours; `torch_plain` and `ratio_plain` are those of PyTorch with its
+    defaults. If our own process has no memory settings, the two are the same peer.
 
     Args:
         settings: Workload and shapes.
-        steps: Number of timed steps, whose median counts.
+        steps: Number of timed steps. The row has their medians.
         compare: Whether to run the PyTorch peers.
 
     Raises:
