@@ -1,4 +1,4 @@
-"""Convolutional LSTM (Shi et al., 2015) over the maps of a clip."""
+"""Convolutional LSTM (Shi et al., 2015) over the feature maps of a clip."""
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +14,19 @@ from dfjax.ops.padding import same_padding
 
 
 class ConvLSTM(nn.Module):
-    """One layer, gates in the order input, forget, candidate, output, one bias per gate.
+    """One ConvLSTM layer with the gate order input, forget, candidate, output and one bias each.
 
-    The convolution of the input has no recurrence in it, so it runs once over all B*T maps; only
-    that of the state is in the `lax.scan`. The scan is over explicit parameters: lifted transforms
-    do not export.
+    The convolution of the input is not recurrent, so it runs once over all B*T maps. Only the
+    convolution of the state is inside the `lax.scan`. The scan uses explicit parameters, because
+    Flax's lifted transforms do not export.
 
     Attributes:
-        features: channels of the state.
-        kernel_size: side of both kernels, SAME padding.
-        reverse: read the clip from its end.
-        remat: recompute the gates in the backward pass instead of keeping them for every frame.
-        compute: dtype and lowering; the cell state stays in float32.
+        features: Number of channels of the state.
+        kernel_size: Side of both kernels, which have SAME padding.
+        reverse: Whether the clip is read from its end.
+        remat: Whether the backward pass recomputes the gates instead of keeping those of all
+            frames.
+        compute: Dtype and lowering. The cell state is float32.
     """
 
     features: int
@@ -38,10 +39,15 @@ class ConvLSTM(nn.Module):
     def __call__(
         self, x: Float[Array, "B T h w i"], mask: Bool[Array, "B T"] | None = None
     ) -> Float[Array, "B T h w o"]:
-        """Returns the hidden state after every frame; a masked frame leaves the state as it was.
+        """Returns the hidden state after every frame.
 
-        The last entry along T is therefore the state after the last valid frame; in reverse, the
-        first one that after the first.
+        A frame outside the mask does not change the state. The last entry along T is therefore the
+        state after the last valid frame. With `reverse`, the first entry is the state after the
+        first valid frame, which is read last.
+
+        Args:
+            x: Feature maps, finite everywhere.
+            mask: Which frames are valid, or None for all.
         """
         b, t, h, w, inputs = x.shape
         dtype, lowering = self.compute.dtype, self.compute.lowering
@@ -75,15 +81,15 @@ class ConvLSTM(nn.Module):
 
 
 class ConvRecurrent(nn.Module):
-    """Layers of `ConvLSTM` whose states are averaged over the map: `layer1_forward`, ….
+    """Stacked `ConvLSTM` layers (`layer1_forward`, …) whose states are averaged over the map.
 
     Attributes:
-        features: channels of the state of one direction.
-        layers: how many, each over the states of the one below.
-        bidirectional: read the clip in both directions; the states stand side by side.
-        dropout: rate between the layers.
-        remat: see `ConvLSTM`.
-        compute: dtype and lowering.
+        features: Number of channels of the state of one direction.
+        layers: Number of layers; each reads the states of the previous one.
+        bidirectional: Whether the clip is read in both directions. Their states are concatenated.
+        dropout: Dropout rate between layers.
+        remat: Whether the backward pass recomputes the gates (see `ConvLSTM`).
+        compute: Dtype and lowering.
     """
 
     features: int
@@ -97,12 +103,12 @@ class ConvRecurrent(nn.Module):
     def __call__(
         self, x: Float[Array, "B T h w i"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T O"]:
-        """Returns the states of the last layer for every frame; zeros outside the mask.
+        """Returns the states of the last layer for every frame, zeros outside the mask.
 
         Args:
-            x: maps, finite also where the mask is False.
-            mask: frames that are there; both directions pass over the others.
-            train: mode of dropout.
+            x: Feature maps, finite also where the mask is False.
+            mask: Which frames are valid; both directions skip the others.
+            train: Whether dropout is active.
         """
         x = run_layers(
             self._layer,

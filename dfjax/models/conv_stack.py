@@ -1,4 +1,4 @@
-"""A plain stack of convolutions, for what no published backbone is made for."""
+"""A plain stack of strided convolutions, for inputs that no published backbone fits."""
 
 from collections.abc import Sequence
 
@@ -18,17 +18,17 @@ def stack_convs(
     train: bool,
     compute: Compute,
 ) -> Float[Array, "n p q o"]:
-    """Returns the maps after a 3 x 3 convolution of stride 2 for each of `channels`.
+    """Returns `x` after one 3 x 3 convolution of stride 2 for each entry of `channels`.
 
-    The convolutions have no bias; batch normalisation and ReLU follow each. To be called inside a
-    compact module, whose layers it makes: `conv1`, `bn1`, `conv2` ….
+    The convolutions have no bias and are followed by batch normalisation and ReLU. The function
+    must be called inside a compact module; its layers are called `conv1`, `bn1`, `conv2` ….
 
     Args:
-        x: maps.
-        channels: of the maps after each convolution, which have half the side of those before.
-        mask: maps that count in the batch statistics.
-        train: batch statistics of the batch.
-        compute: dtype and lowering.
+        x: Feature maps.
+        channels: Number of output channels of each convolution. Each halves the side of the map.
+        mask: Which maps count in the batch statistics.
+        train: Whether to normalise by the statistics of the batch.
+        compute: Dtype and lowering.
     """
     for number, features in enumerate(channels, 1):
         x = Conv(features, 3, 2, AROUND, compute=compute, name=f"conv{number}")(x)

@@ -1,4 +1,4 @@
-"""EfficientNet B0 to B7 and V2-S (Tan and Le, 2019, 2021) as extractors with all endpoints."""
+"""EfficientNet B0 to B7 and V2-S (Tan and Le, 2019, 2021) as feature extractors."""
 
 import dataclasses
 import math
@@ -35,7 +35,7 @@ V2_BN = BNConstants(epsilon=1e-3, momentum=0.9, unbiased=False)
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """One variant: multipliers of its stages' widths and repeats, and the native image side."""
+    """One variant: factors of its stages' widths and repeats, and its native image side."""
 
     width: float
     depth: float
@@ -70,7 +70,7 @@ def scaling(name: str) -> Scaling:
     """Returns the scaling of `b0` … `b7` or `v2s`.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: The name is unknown.
     """
     if name not in SCALING:
         raise unknown("EfficientNet", name, SCALING)
@@ -78,13 +78,18 @@ def scaling(name: str) -> Scaling:
 
 
 def feature_channels(name: str, width: float = 1.0) -> int:
-    """Returns the channels of the last feature map of `name` (1280 for B0, 1792 for B4)."""
+    """Returns the number of channels of the last feature map (1280 for B0, 1792 for B4).
+
+    Args:
+        name: Name of the variant.
+        width: Factor of all channel counts.
+    """
     return scaled_channels(TOP, scaling(name).width * width)
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Where one block stands: stage and position count from 1."""
+    """Position of one block in the network, with its stride; stage and position count from 1."""
 
     stage: Stage
     number: int
@@ -97,13 +102,14 @@ class EfficientNet(nn.Module):
     """Feature extractor: stem, stages of (fused) `MBConv`, and the 1 x 1 top convolution.
 
     Attributes:
-        variant: `b0` … `b7` (seven stages), or `v2s` (six).
-        width: multiplies every width once more, for small models.
-        one_block: one block per stage instead of the scaled repeats: compiles fast.
-        padding: `same`, `symmetric`, `static` or `dfb_stem_valid`, see `dfjax.ops.padding`.
-        drop_path: stochastic depth of the last block; the rate grows linearly from 0.
-        bn: constants of batch normalisation; None: those the variant was published with.
-        compute: dtype and lowering.
+        variant: `b0` … `b7` (seven stages) or `v2s` (six stages).
+        width: Factor of all channel counts, in addition to the variant's, for small models.
+        one_block: Whether each stage has one block instead of the scaled repeats, which compiles
+            fast.
+        padding: `same`, `symmetric`, `static` or `dfb_stem_valid` (see `dfjax.ops.padding`).
+        drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
+        bn: Constants of batch normalisation, or None for those of the variant's publication.
+        compute: Dtype and lowering.
     """
 
     variant: str
@@ -121,9 +127,9 @@ class EfficientNet(nn.Module):
         """Returns the maps `stem`, `stage1`, `stage2` … and `top`, by name.
 
         Args:
-            images: normalised images.
-            mask: images that count in the batch statistics; None: all.
-            train: batch statistics and stochastic depth.
+            images: Normalised images.
+            mask: Which images count in the batch statistics, or None for all.
+            train: Whether to use the statistics of the batch and stochastic depth.
         """
         scale = scaling(self.variant)
         width = scale.width * self.width

@@ -1,4 +1,4 @@
-"""A backbone over the frames of a clip."""
+"""Applies a backbone to the frames of a clip."""
 
 from collections.abc import Mapping
 
@@ -16,18 +16,20 @@ def encode_frames(
     levels: int = 1,
     remat: bool = False,
 ) -> dict[str, Float[Array, "B T _ _ _"]]:
-    """Returns maps of every frame by the names of the backbone's endpoints: `top` and others.
+    """Returns the maps of every frame by the names of the backbone's endpoints.
 
     Args:
-        network: `network(images, mask, *, train) -> {endpoint: maps}`, or the last maps alone.
-        clip: normalised frames.
-        mask: frames that are there; what the others hold changes nothing, statistics included.
-        train: mode of the network.
-        levels: with 2, 3, … also the last map of as many sizes before that of `top`.
-        remat: compute the network again in the backward pass instead of keeping what it made.
+        network: Backbone `network(images, mask, *, train)`, which returns `{endpoint: maps}` or
+            only its last maps.
+        clip: Normalised frames.
+        mask: Which frames are valid. The others change neither maps nor batch statistics.
+        train: Whether the network runs in training mode.
+        levels: Number of map sizes to return: the last map of each of the last `levels` sizes.
+            With 1, only `top` is returned.
+        remat: Whether the backward pass recomputes the network instead of keeping its activations.
     """
     b, t, *image = clip.shape
-    # Whatever a padding frame holds, even NaN, must not reach a sum.
+    # Padding frames may hold anything, even NaN, which must not reach a sum.
     frames = jnp.where(mask[:, :, None, None, None], clip, 0).reshape(b * t, *image)
 
     def run(network: nn.Module, frames: Array, valid: Array) -> dict[str, Array]:
@@ -38,7 +40,7 @@ def encode_frames(
 
 
 def _last_of_sizes(maps: Mapping[str, Array] | Array, levels: int) -> dict[str, Array]:
-    """The last map of each of the last `levels` sizes, the smallest first."""
+    """Returns the last map of each of the last `levels` sizes, the smallest first."""
     maps = maps if isinstance(maps, Mapping) else {"top": maps}
     found: dict[str, Array] = {}
     for name in reversed(list(maps)):

@@ -1,4 +1,4 @@
-"""A backbone as a function from images to vectors, alone or under a detector that reads those."""
+"""Builds a backbone as a feature extractor, and joins it to a detector of stored features."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -16,16 +16,16 @@ from dfjax.ops.lowering import resolve
 from dfjax.shapes import Inputs, Logits, Variables
 
 BACKBONE, STREAM = "backbone", "rgb"
-"""The first part of the paths of a backbone's parameters, and the frames that it reads."""
+"""First part of the paths of a backbone's parameters, and the name of its input stream."""
 
 
 class FeatureFns(NamedTuple):
-    """A frozen backbone: pure functions over plain nested dicts.
+    """A frozen backbone as pure functions over plain nested dicts.
 
     Attributes:
         init: `init(rng, images) -> {"params": …, "batch_stats": …}`.
-        apply: `apply(variables, images f32[n,s,s,3]) -> f32[n,D]`, the mean over its last map, with
-            moving averages.
+        apply: `apply(variables, images f32[n,s,s,3]) -> f32[n,D]`, the mean over the last feature
+            map in evaluation mode.
     """
 
     init: Callable[[Key[Array, ""], Float[Array, "n s s 3"]], Variables]
@@ -44,15 +44,15 @@ def build_backbone(
     """Returns the backbone `name` as pure functions.
 
     Args:
-        name: a key of `BACKBONES`.
-        width: multiplies every width.
-        one_block: one block per stage.
-        padding: flavour, `auto`: the architecture's own.
-        lowering: `auto`, `native` or `matmul`, resolved here and now.
-        dtype: of the activations; parameters and features are float32.
+        name: Key of `BACKBONES`, or an import path.
+        width: Factor of all channel counts.
+        one_block: Whether each stage has a single block.
+        padding: Padding rule of `dfjax.ops.padding`; `auto` is the architecture's own.
+        lowering: `auto`, `native` or `matmul`. It is resolved by this call.
+        dtype: Dtype of the activations. Parameters and features are float32.
 
     Raises:
-        UsageError: an unknown name, padding or lowering.
+        UsageError: The name, the padding or the lowering is unknown.
     """
     module = make_backbone(
         name,
@@ -75,15 +75,15 @@ def build_backbone(
 
 
 def put_under(head: ModelFns, backbone: FeatureFns) -> ModelFns:
-    """Returns the detector that computes the features which `head` was trained on, where need be.
+    """Returns a detector that computes the features of `head` itself when the inputs lack them.
 
-    Its variables are those of both, the backbone's under `backbone` in each collection, as in a
-    detector that was trained end to end. `init` is that of the head.
+    Its variables are those of both parts, with the backbone's under `backbone` in each collection,
+    as in a detector that was trained end to end. Its `init` is that of the head.
 
     Args:
-        head: reads `features`.
-        backbone: what the stored features come from; it reads the frames `rgb` f32[B,T,s,s,3] of
-            inputs without `features`.
+        head: Detector that reads `features`.
+        backbone: Backbone that the stored features come from. It reads the frames `rgb`
+            f32[B,T,s,s,3] of inputs without `features`.
     """
 
     def apply(
@@ -101,12 +101,12 @@ def put_under(head: ModelFns, backbone: FeatureFns) -> ModelFns:
 
 
 def join(head: Variables, backbone: Variables) -> dict[str, Any]:
-    """Returns the variables of `put_under` from those of both parts."""
+    """Returns the variables of the detector of `put_under`, given those of both parts."""
     return {name: dict(head[name]) | {BACKBONE: backbone[name]} for name in head}
 
 
 def split_off(variables: Variables) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the variables of everything above the backbone, and of the backbone alone."""
+    """Returns the variables of the head and those of the backbone; the inverse of `join`."""
     above = {
         name: {key: tree for key, tree in variables[name].items() if key != BACKBONE}
         for name in variables

@@ -1,6 +1,6 @@
-"""What a frame looks like to the frequencies it is made of: generators leave traces there.
+"""Frequency features of frames: image generators leave traces in the spectrum.
 
-The transforms are products with fixed matrices, which every exporter and accelerator has.
+The transforms are products with fixed matrices, which every exporter and accelerator supports.
 """
 
 import jax.numpy as jnp
@@ -14,18 +14,19 @@ from dfjax.ops.separable import EXACT
 
 TRANSFORMS = ("dct", "fft")
 FLOOR = 1e-3
-"""Magnitudes below this are all alike: the logarithm of nothing."""
+"""Added to the magnitude (in quadrature), so that the logarithm of 0 is finite."""
 
 
 class FrequencyCNN(nn.Module):
-    """Log magnitudes of the frequencies of every frame → convolutions → their mean.
+    """Convolutions over the log-magnitude spectrum of every frame, averaged over the map.
 
-    As in Frank et al. (2020), who found generated images by the spectrum of their DCT.
+    Frank et al. (2020), "Leveraging Frequency Analysis for Deep Fake Image Recognition", detect
+    generated images by the DCT spectrum.
 
     Attributes:
-        transform: `dct` or `fft`; of the latter the magnitude, zero frequency in the middle.
-        channels: of the convolutions of `stack_convs`.
-        compute: dtype and lowering of the convolutions.
+        transform: `dct`, or `fft` with the zero frequency in the centre.
+        channels: Number of output channels of each convolution (see `stack_convs`).
+        compute: Dtype and lowering of the convolutions.
     """
 
     transform: str = "dct"
@@ -36,15 +37,15 @@ class FrequencyCNN(nn.Module):
     def __call__(
         self, clip: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T c"]:
-        """Returns a vector per frame.
+        """Returns one vector per frame.
 
         Args:
-            clip: normalised frames.
-            mask: frames that are there; what the others hold changes nothing.
-            train: batch statistics of the batch.
+            clip: Normalised frames.
+            mask: Which frames are valid; the others are ignored.
+            train: Whether to normalise by the statistics of the batch.
         """
         b, t, *image = clip.shape
-        # Whatever a padding frame holds, even NaN, must not reach a sum.
+        # Padding frames may hold anything, even NaN, which must not reach a sum.
         frames = jnp.where(mask[:, :, None, None, None], clip, 0).reshape(b * t, *image)
         spectrum = log_magnitude(frames, self.transform)
         maps = stack_convs(
@@ -54,16 +55,16 @@ class FrequencyCNN(nn.Module):
 
 
 def log_magnitude(images: Float[Array, "n s s c"], transform: str) -> Float[Array, "n s s c"]:
-    """Returns the logarithm of the size of every frequency, channel by channel.
+    """Returns the natural logarithm of the magnitude of every frequency of every channel.
 
     Args:
-        images: square images.
-        transform: one of TRANSFORMS, both orthonormal.
+        images: Square images.
+        transform: Name in TRANSFORMS. Both transforms are orthonormal.
     """
     size = images.shape[1]
 
     def product(rows: np.ndarray, columns: np.ndarray) -> Array:
-        # Beside the mean of a picture its finest frequencies are less than what TF32 rounds away.
+        # TF32's rounding error of the image's mean exceeds the highest frequencies.
         return jnp.einsum("ij,kl,njlc->nikc", rows, columns, images, precision=EXACT, optimize=True)
 
     if transform == "dct":
@@ -77,7 +78,7 @@ def log_magnitude(images: Float[Array, "n s s c"], transform: str) -> Float[Arra
 
 
 def dct_matrix(size: int) -> Float[np.ndarray, "{size} {size}"]:
-    """Returns the orthonormal DCT-II: row k times a signal is its k-th coefficient."""
+    """Returns the matrix of the orthonormal DCT-II: row k times a signal is coefficient k."""
     k, n = np.arange(size)[:, None], np.arange(size)
     basis = np.cos(np.pi * k * (2 * n + 1) / (2 * size)) * np.sqrt(2 / size)
     basis[0] /= np.sqrt(2)
@@ -87,7 +88,7 @@ def dct_matrix(size: int) -> Float[np.ndarray, "{size} {size}"]:
 def dft_matrices(
     size: int,
 ) -> tuple[Float[np.ndarray, "{size} {size}"], Float[np.ndarray, "{size} {size}"]]:
-    """Returns real and imaginary part of the orthonormal DFT, zero frequency in the middle row."""
+    """Returns the real and imaginary matrices of the orthonormal DFT, frequency 0 in the middle."""
     k = np.fft.fftshift(np.fft.fftfreq(size)) * size
     angle = -2 * np.pi * k[:, None] * np.arange(size) / size
     return tuple((part(angle) / np.sqrt(size)).astype(np.float32) for part in (np.cos, np.sin))

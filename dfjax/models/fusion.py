@@ -1,4 +1,4 @@
-"""How several views of the same clip become one."""
+"""Layers that fuse several representations of the same clip."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,14 +17,15 @@ JOINS = ("none", "residual", "gate")
 def weigh_views(
     vectors: Sequence[Float[Array, "B d"]], hidden: int, *, prefix: str = "attention"
 ) -> Float[Array, "B S"]:
-    """Returns the weight of every view of a clip: a softmax over what two layers make of them all.
+    """Returns the weight of every view of a clip, by two dense layers and a softmax over views.
 
-    To be called inside a compact module, whose layers it makes: `PREFIX_hidden`, `PREFIX_weights`.
+    The function must be called inside a compact module; its layers are called `PREFIX_hidden` and
+    `PREFIX_weights`.
 
     Args:
-        vectors: one per view.
-        hidden: width of the first layer.
-        prefix: of the names of the layers.
+        vectors: One vector per clip from each view.
+        hidden: Width of the first layer.
+        prefix: Prefix of the layers' names.
     """
     x = jnp.concatenate(vectors, axis=-1)
     x = jax.nn.relu(Dense(hidden, name=f"{prefix}_hidden")(x))
@@ -32,11 +33,12 @@ def weigh_views(
 
 
 class Join(nn.Module):
-    """Lets what was known of a frame before the temporal module stand beside its states.
+    """Joins the input of the temporal module (frame features) to its output (states).
 
     Attributes:
-        kind: `residual` adds a linear projection of the features to the states; `gate` mixes the
-            two, by a gate in (0, 1) per channel that sees both (Arevalo et al., 2017).
+        kind: `residual` adds a linear projection of the features to the states. `gate` mixes both
+            by a gate in (0, 1) per channel, which is computed from both (gated multimodal unit,
+            Arevalo et al., 2017).
     """
 
     kind: str
@@ -48,8 +50,8 @@ class Join(nn.Module):
         """Returns the new states.
 
         Args:
-            states: of the temporal module.
-            features: what it read.
+            states: Output of the temporal module.
+            features: Input of the temporal module.
         """
         projected = Dense(states.shape[-1], name="projection")(features)
         if self.kind == "residual":
@@ -60,12 +62,12 @@ class Join(nn.Module):
 
 
 class AttendTo(nn.Module):
-    """Adds what the states of a clip find in a sequence: multi-head attention, pre-norm residual.
+    """Attention of a clip's states to a sequence: multi-head, with a pre-norm residual branch.
 
     Attributes:
-        heads: of the attention.
-        dropout: rate on its weights.
-        compute: dtype of the products.
+        heads: Number of attention heads.
+        dropout: Dropout rate of the attention weights.
+        compute: Dtype of the matrix products.
     """
 
     heads: int
@@ -84,10 +86,11 @@ class AttendTo(nn.Module):
         """Returns the new states.
 
         Args:
-            states: what asks.
-            context: what is asked: the states themselves, or other features of the same frames.
-            mask: frames that are there.
-            train: mode of dropout.
+            states: States of the clip, which give the queries.
+            context: Sequence that gives the keys and values: the states themselves
+                (self-attention), or other features of the same frames (cross-attention).
+            mask: Which frames of `context` are valid.
+            train: Whether dropout is active.
         """
         queries = nn.LayerNorm(epsilon=EPSILON, name="norm")(states)
         if context is states:
@@ -99,12 +102,12 @@ class AttendTo(nn.Module):
 
 
 class Pathway(NamedTuple):
-    """One way of looking along a clip.
+    """Output of one temporal pathway.
 
     Attributes:
-        states: of every frame.
-        vector: what is pooled of them.
-        attention: weight of every frame in it, where it has one.
+        states: States of every frame.
+        vector: Pooled states of the clip.
+        attention: Weight of every frame in `vector`, or None if the pooling has no weights.
     """
 
     states: Float[Array, "B T E"]
@@ -113,7 +116,13 @@ class Pathway(NamedTuple):
 
 
 def mix_pathways(first: Pathway, second: Pathway, weights: Float[Array, "B 2"]) -> Pathway:
-    """Returns the mean of two pathways by the weights that each clip gives them."""
+    """Returns the mean of two pathways, weighted clip by clip.
+
+    Args:
+        first: First pathway.
+        second: Second pathway.
+        weights: Weights of both pathways for every clip.
+    """
 
     def mean(a: Array, b: Array) -> Array:
         return jnp.einsum("sb...,bs->b...", jnp.stack([a, b]), weights)

@@ -1,8 +1,8 @@
-"""Variance-scaling initialisers whose random numbers can come from one draw for the whole model.
+"""Variance-scaling initialisers that can share one random draw for the whole model.
 
-A draw per parameter makes XLA compile hundreds of generators: initialising the flagship then takes
-longer to compile than training it. Inside `one_draw` every initialiser takes its share of a single
-draw; outside it draws with the key that Linen gives it.
+With one draw per parameter, XLA compiles hundreds of random number generators, and initialising the
+dual-stream detector takes longer to compile than training it. Inside `one_draw` every initialiser
+takes a slice of a single draw. Outside of it, each draws with the key that Linen gives it.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from jaxtyping import Array, Float, Key
 
 V = TypeVar("V")
 
-TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at ±2
+TRUNCATED_STD = 0.87962566103423978  # standard deviation of a standard normal truncated at ±2
 
 
 @dataclasses.dataclass
 class _Source:
-    numbers: Array | None  # None: only counting
+    numbers: Array | None  # None while counting
     taken: int = 0
 
     def take(self, shape: tuple[int, ...]) -> Array:
@@ -39,12 +39,13 @@ _SOURCE: contextvars.ContextVar[_Source | None] = contextvars.ContextVar("source
 
 
 def one_draw(init: Callable[..., V], rng: Key[Array, ""], *args: object) -> V:
-    """Returns `init(rng, *args)` with the random numbers of its initialisers drawn in one go.
+    """Returns `init(rng, *args)` with all random numbers of its initialisers from a single draw.
 
     Args:
-        init: initialises a module; traced twice, first to count the numbers it takes.
-        rng: key of the draw.
-        args: further arguments of `init`.
+        init: Function that initialises a module. It is traced twice, first to count the random
+            numbers that it needs.
+        rng: Key of the draw.
+        args: Further arguments of `init`.
     """
     counter = _Source(None)
     with _source(counter):
@@ -65,11 +66,14 @@ def _source(source: _Source) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Scaled:
-    """Truncated normal of variance `gain / fan` (He et al., 2015; Glorot and Bengio, 2010).
+    """Initialiser with a truncated normal distribution of variance `gain / fan`.
+
+    He et al. (2015), Glorot and Bengio (2010).
 
     Attributes:
-        gain: 2 keeps the variance through a ReLU, 1 through a linear layer.
-        fan: `in`, `out`, or their mean `avg`.
+        gain: Factor of the variance: 2 preserves the variance through a ReLU, 1 through a linear
+            layer.
+        fan: `in`, `out`, or `avg` for their mean.
     """
 
     gain: float
@@ -78,7 +82,13 @@ class Scaled:
     def __call__(
         self, rng: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "..."]:
-        """Returns a kernel `[..., inputs, outputs]`; leading axes are its receptive field."""
+        """Returns a kernel of shape `[..., inputs, outputs]`; leading axes are the kernel's map.
+
+        Args:
+            rng: Random key, which is not used inside `one_draw`.
+            shape: Shape of the kernel.
+            dtype: Dtype of the kernel.
+        """
         field = math.prod(shape[:-2])
         fans: dict[str, float] = {"in": field * shape[-2], "out": field * shape[-1]}
         fans["avg"] = (fans["in"] + fans["out"]) / 2
@@ -99,9 +109,9 @@ GLOROT = Scaled(1.0, "avg")
 def forget_open(
     rng: Key[Array, ""], shape: tuple[int], dtype: DTypeLike = jnp.float32
 ) -> Float[Array, "_"]:
-    """Returns an LSTM's bias: zeros, and ones for its second gate, so that a new cell remembers.
+    """Returns the initial bias of an LSTM: 1 for the forget gate (the second of four), else 0.
 
-    That is the forget gate (Jozefowicz et al., 2015).
+    An open forget gate keeps the cell state at the start of training (Jozefowicz et al., 2015).
     """
     del rng
     size = shape[0] // 4

@@ -1,4 +1,4 @@
-"""The layers that every model is made of: convolution, batch normalisation, SE, dropout."""
+"""Basic layers: convolutions, batch normalisation, squeeze-and-excitation, dropout."""
 
 import dataclasses
 import functools
@@ -23,12 +23,13 @@ Dense = functools.partial(nn.Dense, kernel_init=LECUN)
 
 @dataclasses.dataclass(frozen=True)
 class BNConstants:
-    """What frameworks set differently in batch normalisation.
+    """Constants of batch normalisation that differ between frameworks.
 
     Attributes:
-        epsilon: added to the variance.
-        momentum: decay of the running statistics (torch calls 1 - decay its momentum).
-        unbiased: the running variance takes n / (n - 1) times the variance of the batch.
+        epsilon: Value added to the variance.
+        momentum: Decay of the running statistics (torch's momentum is 1 - decay).
+        unbiased: Whether the running variance is updated with n / (n - 1) times the variance of
+            the batch.
     """
 
     epsilon: float
@@ -38,7 +39,12 @@ class BNConstants:
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """How a module calculates: dtype of the activations, lowering of the convolutions."""
+    """Numerical settings of a module.
+
+    Attributes:
+        dtype: Dtype of the activations.
+        lowering: Lowering of the convolutions.
+    """
 
     dtype: DTypeLike = jnp.float32
     lowering: Lowering = NATIVE
@@ -51,15 +57,15 @@ TORCH_BN = BNConstants(epsilon=1e-5, momentum=0.9, unbiased=True)
 class BatchNorm(nn.Module):
     """Batch normalisation with one-pass statistics in float32 (Ioffe and Szegedy, 2015).
 
-    One pass, E[x²] - E[x]², reads the map once where the two-pass variance reads it twice. Under
-    `jit` on a sharded batch the sums run over the global batch.
+    The one-pass variance E[x²] - E[x]² reads the map once, the two-pass variance twice. Under `jit`
+    on a sharded batch, the statistics are those of the global batch.
 
-    The backward pass computes the normalised map and the activation again: they cost less than the
-    four maps (difference, sigmoid, …) that would otherwise be kept for it.
+    The backward pass recomputes the normalised map and the activation, which takes less time than
+    writing and reading the four maps (difference, sigmoid, …) that would be saved otherwise.
 
     Attributes:
-        constants: epsilon and decay.
-        activation: applied to the normalised map; None: nothing.
+        constants: Epsilon, decay and bias correction.
+        activation: Function applied to the normalised map, or None.
     """
 
     constants: BNConstants = TF_BN
@@ -76,9 +82,9 @@ class BatchNorm(nn.Module):
         """Returns `x` normalised and activated, in its own dtype.
 
         Args:
-            x: feature maps or vectors, channels last.
-            mask: samples that count in the statistics of the batch; None: all.
-            train: use the statistics of the batch and update the running ones.
+            x: Feature maps or vectors, channels last.
+            mask: Which samples count in the statistics of the batch, or None for all.
+            train: Whether to use the statistics of the batch and to update the running ones.
         """
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
@@ -103,7 +109,7 @@ class BatchNorm(nn.Module):
 
 
 def _batch_statistics(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
-    """Mean, variance and number of values per channel."""
+    """Returns the mean, the variance and the number of values per channel."""
     x = x.astype(jnp.float32)
     axes = tuple(range(x.ndim - 1))
     cells = x.size // (x.shape[0] * x.shape[-1])
@@ -112,16 +118,24 @@ def _batch_statistics(x: Array, mask: Array | None) -> tuple[Array, Array, Array
         total, squares = jnp.sum(x, axes), jnp.sum(x * x, axes)
     else:
         weight = mask.astype(jnp.float32).reshape(-1, *[1] * (x.ndim - 1))
-        count = jnp.maximum(jnp.sum(weight), 1) * cells  # a batch of padding alone: zeros, not NaN
+        count = jnp.maximum(jnp.sum(weight), 1) * cells  # a batch without valid samples: 0, not NaN
         total, squares = jnp.sum(weight * x, axes), jnp.sum(weight * x * x, axes)
     mean = total / count
     return mean, jnp.maximum(squares / count - mean * mean, 0), count
 
 
 class Conv(nn.Module):
-    """Dense k x k convolution; its kernel is `[k, k, I, O]` whatever the lowering.
+    """Dense k x k convolution; its kernel is `[k, k, I, O]` under every lowering.
 
-    TensorFlow's EfficientNet initialisation: He by fan-out.
+    The kernel is initialised as in TensorFlow's EfficientNet (He et al., 2015, by fan-out).
+
+    Attributes:
+        features: Number of output channels.
+        kernel_size: Side of the kernel.
+        stride: Stride in both directions.
+        padding: Numbers of zeros around the map.
+        use_bias: Whether a bias is added.
+        compute: Dtype and lowering.
     """
 
     features: int
@@ -150,7 +164,14 @@ class Conv(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Depthwise k x k convolution; its kernel is `[k, k, 1, C]`."""
+    """Depthwise k x k convolution; its kernel is `[k, k, 1, C]`.
+
+    Attributes:
+        kernel_size: Side of the kernel.
+        stride: Stride in both directions.
+        padding: Numbers of zeros around the map.
+        compute: Dtype and lowering.
+    """
 
     kernel_size: int
     stride: int = 1
@@ -161,7 +182,7 @@ class DepthwiseConv(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n p q c"]:
         """Returns the convolved maps in the module's dtype."""
         shape = (self.kernel_size, self.kernel_size, 1, x.shape[-1])
-        # k*k weights lead to one output, which is the fan-in of this layout
+        # Each output depends on k*k weights, the fan-in of this layout.
         kernel = self.param("kernel", HE_IN, shape, jnp.float32)
         return depthwise_conv(
             x.astype(self.compute.dtype),
@@ -173,7 +194,12 @@ class DepthwiseConv(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channel gates from the mean of the map (Hu et al., 2018), swish as EfficientNet has it."""
+    """Squeeze-and-excitation (Hu et al., 2018) with swish, as in EfficientNet.
+
+    Attributes:
+        reduced: Number of channels of the reduction.
+        compute: Dtype and lowering.
+    """
 
     reduced: int
     compute: Compute = Compute()
@@ -190,15 +216,19 @@ class SqueezeExcite(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al., 2016): drops a residual branch per sample in training."""
+    """Stochastic depth (Huang et al., 2016): drops a residual branch per sample in training.
+
+    Attributes:
+        rate: Probability of dropping the branch.
+    """
 
     rate: float
 
     @nn.compact
     def __call__(self, x: Float[Array, "n ..."], *, train: bool) -> Float[Array, "n ..."]:
-        """Returns `x`, in training with whole samples zeroed and the kept ones scaled up.
+        """Returns `x`; in training, dropped samples are zero and the others are scaled up.
 
-        Draws from the stream `dropout`.
+        The random stream is `dropout`.
         """
         if not train or self.rate == 0:
             return x
@@ -209,17 +239,20 @@ class DropPath(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Zeroes values at random (Srivastava et al., 2014): in training, and on demand elsewhere.
+    """Dropout (Srivastava et al., 2014), in training and for Monte-Carlo dropout.
 
-    Outside training it is active when the caller gives the stream `dropout`, and then it alone is:
-    that is Monte-Carlo dropout (Gal and Ghahramani, 2016).
+    In evaluation mode it is active if the caller gives the random stream `dropout`, while batch
+    normalisation and stochastic depth stay in evaluation mode (Gal and Ghahramani, 2016).
+
+    Attributes:
+        rate: Probability of setting a value to zero.
     """
 
     rate: float
 
     @nn.compact
     def __call__(self, x: Float[Array, "*shape"], *, train: bool) -> Float[Array, "*shape"]:
-        """Returns `x`, when active with values zeroed and the kept ones scaled up."""
+        """Returns `x`; when dropout is active, dropped values are zero and others scaled up."""
         if self.rate == 0 or not (train or self.has_rng("dropout")):
             return x
         keep = 1 - self.rate

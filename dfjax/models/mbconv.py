@@ -1,4 +1,4 @@
-"""EfficientNet's inverted residual blocks: around a depthwise convolution, or a dense one."""
+"""EfficientNet's inverted residual blocks, with a depthwise or a dense convolution."""
 
 import dataclasses
 
@@ -20,10 +20,15 @@ from dfjax.ops.padding import Padding
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A row of an architecture's table: repeats, kernel, stride, expansion, output channels.
+    """One row of an architecture's table.
 
     Attributes:
-        fused: `FusedMBConv` instead of `MBConv`.
+        repeats: Number of blocks.
+        kernel: Side of the kernel.
+        stride: Stride of the first block.
+        expand: Ratio of expanded to input channels.
+        channels: Number of output channels.
+        fused: Whether the blocks are `FusedMBConv` instead of `MBConv`.
     """
 
     repeats: int
@@ -35,7 +40,17 @@ class Stage:
 
 
 class MBConv(nn.Module):
-    """Inverted residual: expand, depthwise, squeeze-and-excitation, project, skip."""
+    """Inverted residual block: expand, depthwise, squeeze-and-excitation, project, skip.
+
+    Attributes:
+        stage: Stage that the block belongs to.
+        stride: Stride of the depthwise convolution.
+        channels: Number of output channels.
+        padding: Numbers of zeros around the map of the depthwise convolution.
+        drop_path: Stochastic depth rate of the residual branch.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering.
+    """
 
     stage: Stage
     stride: int
@@ -71,12 +86,12 @@ class MBConv(nn.Module):
 
 
 class FusedMBConv(nn.Module):
-    """Inverted residual whose expansion and depthwise convolution are one dense convolution.
+    """Inverted residual block whose expansion and depthwise convolution are one dense convolution.
 
-    Without squeeze-and-excitation, as EfficientNetV2-S has it. With an expansion of 1 the dense
-    convolution is the only one, and it is followed by the activation.
+    It has no squeeze-and-excitation, as in EfficientNetV2-S. With an expansion of 1 the dense
+    convolution is the only one and is followed by the activation.
 
-    Attributes are those of `MBConv`.
+    The attributes are those of `MBConv`.
     """
 
     stage: Stage

@@ -1,4 +1,4 @@
-"""More than one size of map: feature pyramid, spatial attention, attention over input scales."""
+"""Multi-scale modules: feature pyramid, spatial attention and attention over input scales."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,14 +19,14 @@ WIDE_AROUND: Padding = ((3, 3), (3, 3))
 
 
 class Pyramid(nn.Module):
-    """Features of several resolutions at once (feature pyramid network, Lin et al., 2017).
+    """Feature pyramid network (Lin et al., 2017), averaged over the map of every level.
 
-    Each level is brought to the same channels (1 x 1), the smaller ones are enlarged and added to
-    the larger ones from the top down, and a 3 x 3 convolution follows on each sum.
+    A 1 x 1 convolution gives every level the same number of channels. From the top down, each level
+    is upsampled and added to the next larger one. A 3 x 3 convolution follows on each sum.
 
     Attributes:
-        channels: of every level.
-        compute: dtype and lowering.
+        channels: Number of channels of every level.
+        compute: Dtype and lowering.
     """
 
     channels: int
@@ -34,10 +34,10 @@ class Pyramid(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Mapping[str, Float[Array, "B T _ _ _"]]) -> Float[Array, "B T d"]:
-        """Returns the means over the maps of all levels, side by side, the smallest level first.
+        """Returns the means over the maps of all levels, concatenated, the smallest level first.
 
         Args:
-            maps: one of each size, by name.
+            maps: Feature maps of different sizes, by name.
         """
         b, t = next(iter(maps.values())).shape[:2]
         vectors = []
@@ -60,19 +60,19 @@ class Pyramid(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Weighs the cells of a map by a gate in (0, 1) (CBAM, Woo et al., 2018).
+    """Spatial attention of CBAM (Woo et al., 2018): a gate in (0, 1) for every cell of a map.
 
-    The gate is a 7 x 7 convolution of the mean and the maximum over channels.
+    The gate is computed by a 7 x 7 convolution of the mean and the maximum over channels.
 
     Attributes:
-        compute: dtype and lowering.
+        compute: Dtype and lowering.
     """
 
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, maps: Float[Array, "B T h w c"]) -> Float[Array, "B T h w c"]:
-        """Returns the maps, every cell multiplied by its gate."""
+        """Returns the maps with every cell multiplied by its gate."""
         b, t, h, w, _ = maps.shape
         seen = jnp.stack([jnp.mean(maps, axis=-1), jnp.max(maps, axis=-1)], axis=-1)
         score = Conv(1, 7, padding=WIDE_AROUND, use_bias=True, compute=self.compute, name="score")(
@@ -82,16 +82,16 @@ class SpatialAttention(nn.Module):
 
 
 class ScaleAttention(nn.Module):
-    """Mean over the scales at which a frame was seen, weighted by a linear score and a softmax."""
+    """Mean over the input scales of a frame, weighted by a linear score and a softmax."""
 
     @nn.compact
     def __call__(
         self, vectors: Sequence[Float[Array, "B T D"]]
     ) -> tuple[Float[Array, "B T D"], Float[Array, "B T S"]]:
-        """Returns the mean, and the weight of every scale in each frame.
+        """Returns the weighted mean and the weight of every scale in each frame.
 
         Args:
-            vectors: of all frames, one array per scale.
+            vectors: Features of all frames, one array per scale.
         """
         b, t, width = vectors[0].shape
         views = jnp.stack(vectors, axis=2).reshape(b * t, len(vectors), width)
@@ -110,16 +110,18 @@ def see_frames(
     train: bool,
     remat: bool,
 ) -> tuple[Float[Array, "B T D"], Float[Array, "B T h w c"]]:
-    """Returns a vector for every frame, the mean over its last map, and these maps.
+    """Returns a feature vector for every frame, and the last feature maps.
+
+    Without a pyramid, the vector is the mean over the last map.
 
     Args:
-        network: backbone, see `encode_frames`.
-        clip: normalised frames.
-        mask: frames that are there.
-        gate: on the last maps, None: none.
-        pyramid: gives the vectors in place of the mean, None: the mean does.
-        train: mode of the backbone.
-        remat: see `encode_frames`.
+        network: Backbone (see `encode_frames`).
+        clip: Normalised frames.
+        mask: Which frames are valid.
+        gate: Spatial attention applied to the last maps, or None.
+        pyramid: Feature pyramid that computes the vectors, or None.
+        train: Whether the backbone runs in training mode.
+        remat: Whether the backward pass recomputes the backbone (see `encode_frames`).
     """
     levels = LEVELS if pyramid else 1
     maps = encode_frames(network, clip, mask, train=train, levels=levels, remat=remat)

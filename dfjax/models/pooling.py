@@ -1,4 +1,4 @@
-"""From the features of every frame to one vector per clip."""
+"""Temporal pooling: reduces the features of all frames to one vector per clip."""
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -9,7 +9,7 @@ from dfjax.models.layers import Dense
 
 
 def masked_mean(x: Float[Array, "B T D"], mask: Bool[Array, "B T"]) -> Float[Array, "B D"]:
-    """Returns the mean of `x` over the valid frames of each clip; zeros where there is none."""
+    """Returns the mean of `x` over the valid frames of each clip, or zeros without valid frames."""
     weight = mask.astype(x.dtype)
     return jnp.einsum("btd,bt->bd", x, weight) / jnp.maximum(weight.sum(1), 1)[:, None]
 
@@ -17,13 +17,13 @@ def masked_mean(x: Float[Array, "B T D"], mask: Bool[Array, "B T"]) -> Float[Arr
 def last_state(
     x: Float[Array, "B T D"], mask: Bool[Array, "B T"], *, bidirectional: bool
 ) -> Float[Array, "B D"]:
-    """Returns `x` at the last valid frame of each clip; zeros where there is none.
+    """Returns `x` at the last valid frame of each clip, or zeros without valid frames.
 
     Args:
-        x: features or states.
-        mask: frames that are there.
-        bidirectional: the second half of D has been read backwards, so it is taken at the first
-            valid frame, where it has seen them all.
+        x: Features or states.
+        mask: Which frames are valid.
+        bidirectional: Whether the second half of D are states of the backward direction. These are
+            taken at the first valid frame, where that direction ends.
     """
     b, t, width = x.shape
     number = jnp.arange(t)
@@ -36,7 +36,7 @@ def last_state(
 
 
 class QueryAttention(nn.Module):
-    """Mean over frames, weighted by how well they match a learned query (scaled dot product)."""
+    """Mean over frames, weighted by dot-product attention of one learned query to the frames."""
 
     @nn.compact
     def __call__(
@@ -44,7 +44,7 @@ class QueryAttention(nn.Module):
     ) -> tuple[Float[Array, "B D"], Float[Array, "B T"]]:
         """Returns the pooled features and the weight of every frame, 0 outside the mask."""
         width = x.shape[-1]
-        # Drawn so that scores of normalised features have a variance of 1 from the start.
+        # With this initialisation, the scores of normalised features have variance 1.
         query = self.param("query", LECUN, (width, 1), jnp.float32)[:, 0]
         x = jnp.where(mask[..., None], x, 0)
         weights = masked_softmax(x @ query, mask)
@@ -67,8 +67,13 @@ class TemporalAttention(nn.Module):
 def masked_softmax(
     scores: Float[Array, "*batch n"], mask: Bool[Array, "*batch n"]
 ) -> Float[Array, "*batch n"]:
-    """Returns the softmax over the last axis of what the mask admits; zeros where that is none."""
+    """Returns the softmax over the valid entries of the last axis, or zeros without any.
+
+    Args:
+        scores: Scores.
+        mask: Which entries are valid; the others get the weight 0.
+    """
     top = jnp.max(scores, axis=-1, keepdims=True, where=mask, initial=jnp.finfo(scores.dtype).min)
-    # The inner choice keeps exp finite, whose infinity would be a NaN in the gradient.
+    # The inner `where` keeps exp finite; an infinite value would give a NaN gradient.
     powers = jnp.where(mask, jnp.exp(jnp.where(mask, scores - top, 0)), 0)
     return powers / jnp.maximum(powers.sum(-1, keepdims=True), jnp.finfo(scores.dtype).tiny)

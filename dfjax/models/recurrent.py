@@ -1,8 +1,9 @@
 """LSTM and GRU over the features of a clip, with torch's gates and biases.
 
-The scans are over explicit parameters: lifted transforms do not export. The product of the input
-has no recurrence in it, so it is one matrix product over all frames; only that of the state is in
-the scan. Products are in the dtype of the module; their sums, the gates and the state are float32.
+The scans use explicit parameters, because Flax's lifted transforms do not export. The product of
+the input is not recurrent, so it is one matrix product over all frames; only the product of the
+state is inside the scan. Products are computed in the dtype of the module. Their sums, the gates
+and the state are float32.
 """
 
 from collections.abc import Callable
@@ -27,18 +28,19 @@ Step = Callable[[tuple[Array, ...], Array], tuple[Array, ...]]
 
 
 class LSTM(nn.Module):
-    """One layer in one direction (Hochreiter and Schmidhuber, 1997).
+    """One LSTM layer in one direction (Hochreiter and Schmidhuber, 1997).
 
-    Gates in the order input, forget, candidate, output.
+    The gates are in the order input, forget, candidate, output.
 
     Attributes:
-        features: width of the state.
-        reverse: read the clip from its end.
-        layer_norm: normalise the products of input and state, each over all gates, and the cell
-            where it is read (Ba et al., 2016); the two biases are the offsets of the former.
-        peephole: input and forget gate see the cell before the step, the output gate the one after
-            it (Gers and Schmidhuber, 2000).
-        compute: dtype of the products.
+        features: Width of the state.
+        reverse: Whether the clip is read from its end.
+        layer_norm: Whether the products of the input and of the state (each over all gates) and
+            the cell state before the output gate are layer-normalised (Ba et al., 2016). The
+            offsets of the products are the layer's two biases.
+        peephole: Whether the gates have peephole connections (Gers and Schmidhuber, 2000): the
+            input and forget gates from the previous cell state, the output gate from the new one.
+        compute: Dtype of the products.
     """
 
     features: int
@@ -74,13 +76,13 @@ class LSTM(nn.Module):
         return self.param(name, init, (gates * self.features,), jnp.float32)
 
     def _peepholes(self) -> tuple[Array, ...]:
-        """Weights of the cell in the input, forget and output gate: zeros at first."""
+        """Returns the peephole weights of the input, forget and output gate, initially zero."""
         if not self.peephole:
             return (jnp.zeros(self.features),) * 3
         return tuple(self._vector(f"peephole_{gate}", 1, 0) for gate in ("i", "f", "o"))
 
     def _norms(self) -> tuple[Callable[[Array], Array], ...]:
-        """What happens to the product of the input, to that of the state, and to the cell."""
+        """Returns the normalisations of the input's product, the state's product and the cell."""
         if not self.layer_norm:
             return (lambda x: x,) * 3
         of_input, of_state, of_cell = (
@@ -96,14 +98,15 @@ class LSTM(nn.Module):
 
 
 class GRU(nn.Module):
-    """One layer in one direction (Cho et al., 2014), gates in the order reset, update, candidate.
+    """One GRU layer in one direction (Cho et al., 2014).
 
-    As in torch and cuDNN the reset gate multiplies the product of the state, bias included.
+    The gates are in the order reset, update, candidate. As in torch and cuDNN, the reset gate
+    multiplies the product of the state including its bias.
 
     Attributes:
-        features: width of the state.
-        reverse: read the clip from its end.
-        compute: dtype of the products.
+        features: Width of the state.
+        reverse: Whether the clip is read from its end.
+        compute: Dtype of the products.
     """
 
     features: int
@@ -143,16 +146,17 @@ def run_layers(
     dropout: float,
     train: bool,
 ) -> Float[Array, "B T *o"]:
-    """Returns the states of the last layer, those of both directions side by side.
+    """Returns the states of the last layer; those of both directions are concatenated.
 
     Args:
-        make_layer: `(name, reverse=…)` gives one layer in one direction, `layer1_forward`, ….
-        x: vectors or maps of all frames.
-        mask: frames that are there.
-        layers: how many, each over the states of the one below.
-        bidirectional: read the clip in both directions.
-        dropout: rate between the layers.
-        train: mode of dropout.
+        make_layer: Function `(name, reverse=…)` that returns one layer in one direction. Names are
+            `layer1_forward`, `layer1_backward`, ….
+        x: Vectors or maps of all frames.
+        mask: Which frames are valid.
+        layers: Number of layers; each reads the states of the previous one.
+        bidirectional: Whether the clip is read in both directions.
+        dropout: Dropout rate between layers.
+        train: Whether dropout is active.
     """
     for number in range(1, layers + 1):
         if number > 1:
@@ -165,17 +169,17 @@ def run_layers(
 
 
 class Recurrent(nn.Module):
-    """Layers of `LSTM` or `GRU`, `layer1_forward`, `layer1_backward`, ….
+    """Stacked layers of `LSTM` or `GRU`, called `layer1_forward`, `layer1_backward`, ….
 
     Attributes:
-        cell: one of CELLS.
-        features: width of the state of one direction.
-        layers: how many, each over the states of the one below.
-        bidirectional: read the clip in both directions; the states stand side by side.
-        layer_norm: see `LSTM`.
-        peephole: see `LSTM`.
-        dropout: rate between the layers.
-        compute: dtype of the products.
+        cell: Kind of the layers, a name in CELLS.
+        features: Width of the state of one direction.
+        layers: Number of layers; each reads the states of the previous one.
+        bidirectional: Whether the clip is read in both directions. Their states are concatenated.
+        layer_norm: Whether LSTM layers are layer-normalised (see `LSTM`).
+        peephole: Whether LSTM layers have peephole connections (see `LSTM`).
+        dropout: Dropout rate between layers.
+        compute: Dtype of the products.
     """
 
     cell: str
@@ -191,12 +195,12 @@ class Recurrent(nn.Module):
     def __call__(
         self, x: Float[Array, "B T I"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T O"]:
-        """Returns the states of the last layer, O = H or 2 H; zeros outside the mask.
+        """Returns the states of the last layer, O = H or 2 H, and zeros outside the mask.
 
         Args:
-            x: features, finite also where the mask is False.
-            mask: frames that are there; both directions pass over the others.
-            train: mode of dropout.
+            x: Features, finite also where the mask is False.
+            mask: Which frames are valid; both directions skip the others.
+            train: Whether dropout is active.
         """
         x = run_layers(
             self._layer,
@@ -216,10 +220,10 @@ class Recurrent(nn.Module):
 
 
 def check_cell(cell: str, *, layer_norm: bool, peephole: bool) -> None:
-    """Checks that there is such a cell, with these variants.
+    """Checks that a cell exists and has the requested variants.
 
     Raises:
-        UsageError: an unknown cell, or a GRU with a variant that only the LSTM has.
+        UsageError: The cell is unknown, or it is a GRU with a variant that only the LSTM has.
     """
     if cell not in CELLS:
         raise unknown("cell", cell, CELLS)
@@ -234,7 +238,7 @@ def _product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
 def _scan(
     step: Step, driven: Array, mask: Array, sizes: tuple[int, ...], *, reverse: bool
 ) -> Array:
-    """The hidden state after every frame, in the order of the clip."""
+    """Returns the hidden state after every frame, in the order of the clip."""
 
     def body(state: tuple[Array, ...], frame: tuple[Array, Array]) -> tuple[Any, Array]:
         drive, valid = frame

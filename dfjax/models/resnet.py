@@ -1,4 +1,4 @@
-"""ResNet 18, 34 and 50 (He et al., 2016) as a feature extractor with all endpoints."""
+"""ResNet 18, 34 and 50 (He et al., 2016) as feature extractors."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ from dfjax.ops.pool import max_pool
 
 STEM = 64
 WIDTHS = (64, 128, 256, 512)
-EXPANSION = 4  # of a bottleneck's last convolution
+EXPANSION = 4  # ratio of a bottleneck's output channels to its inner channels
 
 
 @dataclasses.dataclass(frozen=True)
 class Depth:
-    """Blocks of every stage, and whether they are bottlenecks (1 x 1, 3 x 3, 1 x 1)."""
+    """Number of blocks of every stage, and whether they are bottlenecks (1 x 1, 3 x 3, 1 x 1)."""
 
     repeats: tuple[int, int, int, int]
     bottleneck: bool
@@ -36,7 +36,7 @@ def depth(name: str) -> Depth:
     """Returns the depth of `resnet18`, `resnet34` or `resnet50`.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: The name is unknown.
     """
     if name not in DEPTHS:
         raise unknown("ResNet", name, DEPTHS)
@@ -44,23 +44,31 @@ def depth(name: str) -> Depth:
 
 
 def resnet_channels(name: str, width: float = 1.0) -> int:
-    """Returns the channels of the last feature map of `name` (512 for 18, 2048 for 50)."""
+    """Returns the number of channels of the last feature map (512 for 18 and 34, 2048 for 50).
+
+    Args:
+        name: Name of the variant.
+        width: Factor of all channel counts.
+    """
     return scaled_channels(WIDTHS[-1], width) * (EXPANSION if depth(name).bottleneck else 1)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions, or a bottleneck around one, beside a shortcut; ReLU after the sum.
+    """Residual block with two 3 x 3 convolutions or a bottleneck, and a ReLU after the sum.
 
-    The stride is that of the first 3 x 3 convolution ("v1.5"), not of the bottleneck's reduction.
+    The first 3 x 3 convolution has the stride of the block ("v1.5"), not the first 1 x 1
+    convolution of a bottleneck. If the stride is not 1 or the number of channels changes, the
+    shortcut is a 1 x 1 convolution.
 
     Attributes:
-        features: channels of the 3 x 3 convolutions.
-        bottleneck: 1 x 1, 3 x 3, 1 x 1, the last four times as wide.
-        stride: of the block; with another stride or width the shortcut is a 1 x 1 convolution.
-        padding: flavour, see `dfjax.ops.padding`.
-        drop_path: rate at which the residual branch is left out.
-        bn: constants of batch normalisation.
-        compute: dtype and lowering.
+        features: Number of channels of the 3 x 3 convolutions.
+        bottleneck: Whether the convolutions are 1 x 1, 3 x 3 and 1 x 1, the last with four times
+            as many channels.
+        stride: Stride of the block.
+        padding: Padding rule (see `dfjax.ops.padding`).
+        drop_path: Stochastic depth rate of the residual branch.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering.
     """
 
     features: int
@@ -91,7 +99,7 @@ class ResidualBlock(nn.Module):
 
     @nn.nowrap
     def _convolutions(self) -> list[tuple[int, int, int]]:
-        """Channels, kernel and stride of the branch's convolutions."""
+        """Returns the channels, kernel and stride of the branch's convolutions."""
         if self.bottleneck:
             wide = self.features * EXPANSION
             return [(self.features, 1, 1), (self.features, 3, self.stride), (wide, 1, 1)]
@@ -108,12 +116,12 @@ class ResNet(nn.Module):
 
     Attributes:
         variant: `resnet18`, `resnet34` or `resnet50`.
-        width: multiplies every width, for small models.
-        one_block: one block per stage: compiles fast.
-        padding: `symmetric` (torchvision) or `same`, see `dfjax.ops.padding`.
-        drop_path: stochastic depth of the last block; the rate grows linearly from 0.
-        bn: constants of batch normalisation.
-        compute: dtype and lowering.
+        width: Factor of all channel counts, for small models.
+        one_block: Whether each stage has a single block, which compiles fast.
+        padding: `symmetric` (torchvision) or `same` (see `dfjax.ops.padding`).
+        drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering.
     """
 
     variant: str
@@ -131,9 +139,9 @@ class ResNet(nn.Module):
         """Returns the maps `stem` (before pooling), `stage1` … `stage4`, and `top`, the last one.
 
         Args:
-            images: normalised images.
-            mask: images that count in the batch statistics; None: all.
-            train: batch statistics and stochastic depth.
+            images: Normalised images.
+            mask: Which images count in the batch statistics, or None for all.
+            train: Whether to use the statistics of the batch and stochastic depth.
         """
         size = (images.shape[1], images.shape[2])
         pad = pad_amounts(self.padding, size, 7, 2, size[0])

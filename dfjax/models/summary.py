@@ -1,4 +1,4 @@
-"""What a model is made of, from shapes alone: nothing is computed or compiled."""
+"""Computes the size of a model from shapes alone, without compiling or running it."""
 
 import math
 from collections.abc import Mapping
@@ -15,10 +15,16 @@ from dfjax.ops.flops import count_flops
 
 
 def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, Any]) -> Summary:
-    """Returns the `Summary` of the model `name` for clips of `frames` frames of `size` px.
+    """Returns the `Summary` of a model.
+
+    Args:
+        name: Key of `MODELS`, or an import path.
+        size: Side of a frame in pixels.
+        frames: Number of frames per clip.
+        options: Options of the model.
 
     Raises:
-        UsageError: an unknown model or option.
+        UsageError: The model or an option is unknown.
     """
     model = build(name, lowering="native", **options)
     module = make_module(name, lowering="native", **options)
@@ -58,7 +64,7 @@ def _is_part(module: nn.Module, method: str) -> bool:
 
 
 def _shape(output: Any) -> tuple[int, ...]:
-    """Shape of a part's output: of a backbone's endpoints the last one, of several the first."""
+    """Returns the shape of a part's output: a backbone's last endpoint, or the first array."""
     if isinstance(output, Mapping) and "top" in output:
         output = output["top"]
     leaves = jax.tree.leaves(output)

@@ -1,4 +1,4 @@
-"""A Transformer encoder over the features of a clip (Vaswani et al., 2017)."""
+"""Transformer encoder over the features of a clip (Vaswani et al., 2017)."""
 
 import math
 
@@ -13,17 +13,17 @@ from dfjax.models.pooling import masked_softmax
 
 POSITIONS = ("sinusoidal", "learned", "none")
 ACTIVATIONS = {"gelu": lambda x: jax.nn.gelu(x, approximate=False), "relu": jax.nn.relu}
-EPSILON = 1e-5  # of layer normalisation, torch's
-LONGEST = 10_000  # wavelength of the slowest sinusoid, in frames and over 2 pi
+EPSILON = 1e-5  # of layer normalisation, as in torch
+LONGEST = 10_000  # longest wavelength of the sinusoids divided by 2 pi, in frames
 
 
 class Attention(nn.Module):
-    """Multi-head attention of one sequence to another, or to itself.
+    """Multi-head attention of one sequence to another sequence or to itself.
 
     Attributes:
-        heads: into which the width of the queries is divided.
-        dropout: rate on the weights.
-        compute: dtype of the products; the softmax is float32.
+        heads: Number of heads, a divisor of the width of the queries.
+        dropout: Dropout rate of the attention weights.
+        compute: Dtype of the products. The softmax is float32.
     """
 
     heads: int
@@ -39,13 +39,13 @@ class Attention(nn.Module):
         *,
         train: bool,
     ) -> Float[Array, "B N D"]:
-        """Returns, for every query, the mean of the values weighted by how their keys match it.
+        """Returns the attention output for every query.
 
         Args:
-            x: what asks.
-            context: what is asked: keys and values come from it.
-            mask: which of the context is there; a query that finds nothing gets the output bias.
-            train: mode of dropout.
+            x: Sequence that gives the queries.
+            context: Sequence that gives the keys and values.
+            mask: Which entries of `context` are valid. Without any, the result is the output bias.
+            train: Whether dropout is active.
         """
         width, dtype = x.shape[-1], self.compute.dtype
 
@@ -63,15 +63,16 @@ class Attention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and two linear layers, each added to what it reads.
+    """Encoder layer: residual branches of self-attention and of a feed-forward network.
 
     Attributes:
-        heads: of the attention.
-        feed_forward: width between the linear layers.
-        norm_first: normalise what each branch reads (pre-norm) and not the sums (post-norm).
-        activation: a key of ACTIVATIONS, between the linear layers.
-        dropout: rate on the attention weights, between the linear layers and on both branches.
-        compute: dtype of the products.
+        heads: Number of attention heads.
+        feed_forward: Hidden width of the feed-forward network.
+        norm_first: Whether the inputs of the branches are normalised (pre-norm) instead of the
+            sums (post-norm).
+        activation: Activation of the feed-forward network, a key of ACTIVATIONS.
+        dropout: Dropout rate of the attention weights, of the hidden layer and of both branches.
+        compute: Dtype of the products.
     """
 
     heads: int
@@ -85,7 +86,7 @@ class EncoderLayer(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T D"]:
-        """Returns the new features of every frame, f32."""
+        """Returns the new features of every frame, float32."""
         dtype, rate = self.compute.dtype, self.dropout
 
         def attend(x: Array) -> Array:
@@ -109,16 +110,16 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """`EncoderLayer`s one after another, `layer1`, …, and no normalisation after the last.
+    """Stacked `EncoderLayer`s, called `layer1`, …, without a normalisation after the last.
 
     Attributes:
-        layers: how many.
-        heads: see `EncoderLayer`, as what follows.
-        feed_forward: width between the linear layers.
-        norm_first: pre-norm or post-norm.
-        activation: between the linear layers.
-        dropout: rate.
-        compute: dtype of the products.
+        layers: Number of layers.
+        heads: Number of attention heads.
+        feed_forward: Hidden width of the feed-forward networks.
+        norm_first: Whether the layers are pre-norm instead of post-norm.
+        activation: Activation of the feed-forward networks, a key of ACTIVATIONS.
+        dropout: Dropout rate (see `EncoderLayer`).
+        compute: Dtype of the products.
     """
 
     layers: int = 4
@@ -133,12 +134,12 @@ class Encoder(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T D"]:
-        """Returns the new features of every frame, f32; those outside the mask mean nothing.
+        """Returns the new features of every frame, float32; those outside the mask are undefined.
 
         Args:
-            x: features with their positions, finite also where the mask is False.
-            mask: frames that others attend to.
-            train: mode of dropout.
+            x: Features with positions added, finite also where the mask is False.
+            mask: Which frames are valid; only these are attended to.
+            train: Whether dropout is active.
         """
         for number in range(1, self.layers + 1):
             x = EncoderLayer(
@@ -154,11 +155,13 @@ class Encoder(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Float[np.ndarray, "{length} {width}"]:
-    """Returns fixed positions: sines in even columns and cosines in odd ones, of falling frequency.
+    """Returns sinusoidal positions: sines in even columns and cosines in odd columns.
+
+    The frequency decreases with the column (Vaswani et al., 2017, section 3.5).
 
     Args:
-        length: frames.
-        width: of the features.
+        length: Number of frames.
+        width: Width of the features.
     """
     column = np.arange(width)
     rate = LONGEST ** (-(column // 2 * 2) / width)

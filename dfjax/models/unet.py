@@ -1,4 +1,4 @@
-"""U-Net (Ronneberger et al., 2015) from frames to frames: the backbone of the generator."""
+"""U-Net (Ronneberger et al., 2015) from frames to frames, the network of the generator."""
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,12 @@ AROUND = ((1, 1), (1, 1))
 
 
 class ConvBlock(nn.Module):
-    """Twice: 3 x 3 convolution without bias, batch normalisation, ReLU.
+    """Two 3 x 3 convolutions without bias, each with batch normalisation and ReLU.
 
     Attributes:
-        features: channels of both convolutions.
-        bn: constants of batch normalisation.
-        compute: dtype and lowering.
+        features: Number of channels of both convolutions.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering.
     """
 
     features: int
@@ -30,7 +30,7 @@ class ConvBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "n h w i"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> Float[Array, "n h w o"]:
-        """Returns the block's maps, as large as `x`."""
+        """Returns the block's maps, which have the size of `x`."""
         for number in (1, 2):
             x = Conv(self.features, 3, padding=AROUND, compute=self.compute, name=f"conv{number}")(
                 x
@@ -40,20 +40,21 @@ class ConvBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Frames to RGB frames of the same size, every level of the encoder feeding the decoder.
+    """U-Net from frames to RGB frames of the same size, with a skip connection on every level.
 
-    A level is a `ConvBlock`; going down the maps are max-pooled by two, going up they are resized
-    bilinearly to the size of the skip and stand before it. Sides need not divide: pooling drops an
-    odd last row or column, resizing brings it back. The smallest side is `2 ** (levels - 1)`.
+    Every level is a `ConvBlock`. The encoder max-pools maps by two. The decoder resizes maps
+    bilinearly to the size of the skip and concatenates both, the resized maps first. Sides need not
+    be divisible: pooling drops an odd last row or column and resizing restores it. The smallest
+    side is `2 ** (levels - 1)`.
 
     Attributes:
-        widths: channels of the levels, from the full size to the bottleneck.
-        residual: the output is added to the input, and is then not bounded; otherwise it goes
-            through tanh, into (-1, 1).
-        conv_lstm: channels of a `ConvLSTM` over the maps of the bottleneck, which lets the frames
-            of a clip know each other; 0: every frame for itself.
-        bn: constants of batch normalisation.
-        compute: dtype and lowering; the output is float32.
+        widths: Number of channels of the levels, from the full size to the bottleneck.
+        residual: Whether the output is added to the input, which leaves it unbounded. Otherwise a
+            tanh bounds it to (-1, 1).
+        conv_lstm: Number of channels of a `ConvLSTM` over the maps of the bottleneck, which
+            connects the frames of a clip; 0 processes every frame separately.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering. The output is float32.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
@@ -70,18 +71,18 @@ class UNet(nn.Module):
         *,
         train: bool,
     ) -> Float[Array, "B T H W 3"]:
-        """Returns a frame for each frame of `clip`.
+        """Returns a restored frame for each frame of `clip`.
 
         Args:
-            clip: frames in [-1, 1]; single images are clips of one frame.
-            mask: frames that count in batch statistics and recurrence; None: all. What the others
-                hold changes nothing.
-            train: batch statistics of the batch.
+            clip: Frames with values in [-1, 1]; single images are clips of one frame.
+            mask: Which frames are valid, or None for all. The others affect neither batch
+                statistics nor the recurrence.
+            train: Whether to normalise by the statistics of the batch.
         """
         b, t, *image = clip.shape
         valid = None
         if mask is not None:
-            clip = jnp.where(mask[:, :, None, None, None], clip, 0)  # even NaN must not reach a sum
+            clip = jnp.where(mask[:, :, None, None, None], clip, 0)  # padding may be NaN
             valid = mask.reshape(b * t)
         x = clip.reshape(b * t, *image)
         skips = []

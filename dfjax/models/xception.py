@@ -1,4 +1,4 @@
-"""Xception (Chollet, 2017) as a feature extractor with all endpoints."""
+"""Xception (Chollet, 2017) as a feature extractor."""
 
 import jax
 from flax import linen as nn
@@ -20,42 +20,48 @@ from dfjax.ops.pool import max_pool
 STEM = (32, 64)
 MIDDLE = 728
 ENTRY = ((128, 128), (256, 256), (MIDDLE, MIDDLE))
-REPEATS = 8  # of the middle flow
+REPEATS = 8  # blocks of the middle flow
 EXIT = (MIDDLE, 1024)
 TOP = (1536, 2048)
 
 
 def xception_channels(width: float = 1.0) -> int:
-    """Returns the channels of the last feature map (2048)."""
+    """Returns the number of channels of the last feature map, 2048 times `width`."""
     return scaled_channels(TOP[-1], width)
 
 
 class SeparableConv(nn.Module):
-    """3 x 3 depthwise convolution, then a 1 x 1 convolution; neither has a bias."""
+    """A 3 x 3 depthwise and a 1 x 1 convolution, both without bias.
+
+    Attributes:
+        features: Number of output channels.
+        compute: Dtype and lowering.
+    """
 
     features: int
     compute: Compute
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h w o"]:
-        """Returns the convolved maps, as large as `x`."""
+        """Returns the convolved maps, which have the size of `x`."""
         around = ((1, 1), (1, 1))
         x = DepthwiseConv(3, 1, around, compute=self.compute, name="depthwise")(x)
         return Conv(self.features, compute=self.compute, name="pointwise")(x)
 
 
 class XceptionBlock(nn.Module):
-    """Separable convolutions, each after a ReLU, beside a shortcut.
+    """Residual block of separable convolutions, each preceded by a ReLU.
 
     Attributes:
-        features: channels of the convolutions.
-        down: halves the map by max pooling; the shortcut is then a 1 x 1 convolution of stride 2.
-        activate: a ReLU before the first convolution as well (not after the stem, which ends in
-            one).
-        padding: flavour of the pooling, see `dfjax.ops.padding`.
-        drop_path: rate at which the residual branch is left out.
-        bn: constants of batch normalisation.
-        compute: dtype and lowering.
+        features: Number of channels of each convolution.
+        down: Whether max pooling halves the map; the shortcut is then a 1 x 1 convolution of
+            stride 2.
+        activate: Whether a ReLU precedes the first convolution. The block after the stem has none,
+            because the stem ends in a ReLU.
+        padding: Padding rule of the pooling (see `dfjax.ops.padding`).
+        drop_path: Stochastic depth rate of the residual branch.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering.
     """
 
     features: tuple[int, ...]
@@ -89,12 +95,13 @@ class Xception(nn.Module):
     """Feature extractor: unpadded stem, entry flow, middle flow, exit flow.
 
     Attributes:
-        width: multiplies every width, for small models.
-        one_block: no middle flow: one block per stage, compiles fast.
-        padding: of the poolings: `same` (Keras) or `symmetric` (torch), see `dfjax.ops.padding`.
-        drop_path: stochastic depth of the last block; the rate grows linearly from 0.
-        bn: constants of batch normalisation.
-        compute: dtype and lowering.
+        width: Factor of all channel counts, for small models.
+        one_block: Whether each stage has a single block, without middle flow; this compiles fast.
+        padding: Padding rule of the poolings, `same` (Keras) or `symmetric` (torch); see
+            `dfjax.ops.padding`.
+        drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
+        bn: Constants of batch normalisation.
+        compute: Dtype and lowering.
     """
 
     width: float = 1.0
@@ -110,12 +117,12 @@ class Xception(nn.Module):
     ) -> dict[str, Float[Array, "n _ _ _"]]:
         """Returns the maps `stem`, `stage1` … `stage4` and `top`, by name.
 
-        The middle flow belongs to `stage3`; all but `stem` and `top` are taken before the ReLU.
+        The middle flow belongs to `stage3`. The maps of the stages are taken before the ReLU.
 
         Args:
-            images: normalised images.
-            mask: images that count in the batch statistics; None: all.
-            train: batch statistics and stochastic depth.
+            images: Normalised images.
+            mask: Which images count in the batch statistics, or None for all.
+            train: Whether to use the statistics of the batch and stochastic depth.
         """
         x = images
         for number, (features, stride) in enumerate(zip(STEM, (2, 1)), 1):
@@ -144,7 +151,7 @@ class Xception(nn.Module):
 
     @nn.nowrap
     def blocks(self) -> list[tuple[int, int, tuple[int, ...]]]:
-        """Returns stage and position, counted from 1, and channels of every block, in order."""
+        """Returns the stage, the position in it (both from 1) and the channels of every block."""
         blocks: list[tuple[int, int, tuple[int, ...]]] = []
         for stage, channels in enumerate((*ENTRY, EXIT), 1):
             blocks.append((stage, 1, channels))
