@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dfjax.config import load_config as load_config
+    from dfjax.evaluation.comparison import compare as compare
     from dfjax.experiment.train import train as train
     from dfjax.inference.detector import load as load
     from dfjax.inference.evaluate import evaluate as evaluate
@@ -25,6 +26,7 @@ FAKE = 1
 REAL = 0
 
 INTERFACE = {
+    "compare": "dfjax.evaluation.comparison",
     "evaluate": "dfjax.inference.evaluate",
     "export": "dfjax.inference.export",
     "load": "dfjax.inference.detector",

@@ -42,6 +42,7 @@ LABEL_WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "fake"), dfjax.FAKE),
 }
 TEXT = ("dataset", "video_id", "unit", "method", "split", *clusters.COLUMNS)
+UNKNOWN = "unknown"  # data set of a table that names none
 CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
 
@@ -59,23 +60,33 @@ class ReadResult(NamedTuple):
     heldout_methods: tuple[str, ...]
 
 
-def read_predictions(paths: Sequence[str | Path], index: pd.DataFrame | None = None) -> ReadResult:
-    """Returns the rows of all `paths` as one table in the columns of CONTRACTS.
+def read_predictions(
+    sources: Sequence[str | Path | pd.DataFrame], index: pd.DataFrame | None = None
+) -> ReadResult:
+    """Returns the rows of all `sources` as one table in the columns of CONTRACTS.
 
-    A foreign file needs `video_id`, `label` and one of `fake_prob`, `logit`; further columns are
+    A foreign table needs `video_id`, `label` and one of `fake_prob`, `logit`; further columns are
     kept. What it lacks is looked up in `index` by `video_id`, then filled: dataset `unknown`,
     method `real` or `unknown`.
 
+    Args:
+        sources: Files, Parquet or CSV, and tables in memory, which are not changed.
+        index: Index of the videos, or None.
+
     Raises:
-        UsageError: a file is missing or no table, lacks a column, or has a label that is neither
+        UsageError: A file is missing or no table, lacks a column, or has a label that is neither
             real nor fake, a probability outside [0, 1], or two labels for one video.
     """
     tables, flags, checkpoints, heldout = [], [], set(), set()
-    for path in map(Path, paths):
-        table, metadata = read_file(path)
+    for source in sources:
+        metadata: dict[bytes, bytes] = {}
+        if isinstance(source, pd.DataFrame):
+            table, name = source.reset_index(drop=True), "the table"
+        else:
+            (table, metadata), name = read_file(Path(source)), str(source)
         checkpoints.add(metadata.get(CHECKPOINT, b"").decode())
         heldout.update(json.loads(metadata.get(HELDOUT, b"[]")))
-        flags += normalise(table, str(path), index)
+        flags += normalise(table, name, index)
         tables.append(table)
     predictions = pd.concat(tables, ignore_index=True)
     _check_labels_agree(predictions)
@@ -180,7 +191,7 @@ def _fill_scores(table: pd.DataFrame, name: str) -> None:
 def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:
     """Dataset, method and split: as given, else as the index has them, else a plain word."""
     reals = pd.Series(np.where(table["label"] == dfjax.REAL, "real", "unknown"), table.index)
-    fallback: Mapping[str, Any] = {"dataset": "unknown", "method": reals, "split": "none"}
+    fallback: Mapping[str, Any] = {"dataset": UNKNOWN, "method": reals, "split": "none"}
     for column, words in fallback.items():
         if column in table:
             values = table[column].where(table[column].notna() & (table[column] != ""))

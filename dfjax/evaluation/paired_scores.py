@@ -1,0 +1,159 @@
+"""The scores that several detectors give the same videos, joined by data set and id."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from dfjax.errors import UsageError
+from dfjax.evaluation.aggregation import VIDEO, VideoScores, score_videos
+from dfjax.evaluation.clusters import VIDEOS, Clusters, find_clusters
+from dfjax.evaluation.predictions import UNKNOWN, read_predictions
+from dfjax.evaluation.report_view import Report
+
+Source: TypeAlias = str | os.PathLike[str] | pd.DataFrame | Report
+"""A file or table of predictions, a workdir with an evaluation, or what an evaluation returned."""
+Places = Int[np.ndarray, "V"]
+
+
+@dataclass(frozen=True)
+class PairedScores:
+    """Scores of the videos that all detectors scored.
+
+    Attributes:
+        names: Name of each detector.
+        probs: P(fake) that each detector gives each video.
+        labels: Label of each video.
+        clusters: Which videos depend on each other.
+        left_out: Number of videos of each detector that some other detector did not score.
+    """
+
+    names: list[str]
+    probs: Float[np.ndarray, "D V"]
+    labels: Int[np.ndarray, "V"]
+    clusters: Clusters
+    left_out: list[int]
+
+
+def pair_scores(
+    sources: Sequence[Source],
+    *,
+    split: str,
+    index: pd.DataFrame | None = None,
+    names: Sequence[str] | None = None,
+) -> PairedScores:
+    """Returns the scores of several detectors, joined.
+
+    A table that does not know its data set is joined by `video_id` alone.
+
+    Args:
+        sources: Predictions of each detector.
+        split: Split of workdirs among the sources.
+        index: Index of the videos, or None.
+        names: Names of the detectors. None: names of the workdirs and files.
+
+    Raises:
+        UsageError: Fewer than two sources, one that cannot be read, names that are not all
+            different, no video in common, or a video with two labels.
+    """
+    if len(sources) < 2:
+        raise UsageError("a comparison needs the predictions of at least two detectors")
+    found = list(names or _name(sources))
+    if len(set(found)) < len(sources) or len(found) > len(sources):
+        raise UsageError(f"{len(sources)} detectors need as many different names, not {found}")
+    tables = [read_predictions([_locate(one, split)], index).predictions for one in sources]
+    scores = [score_videos(table) for table in _name_datasets(tables)]
+    places = _join(scores, found)
+    labels = _take(scores, places, "label").astype(np.int64)
+    differ = np.flatnonzero((labels != labels[0]).any(axis=0))
+    if len(differ):
+        first = "/".join(scores[0].videos[VIDEO].iloc[places[0][differ[0]]])
+        raise UsageError(f"{len(differ)} videos have two labels, first {first}")
+    return PairedScores(
+        names=found,
+        probs=_take(scores, places, "fake_prob").astype(np.float64),
+        labels=labels[0],
+        clusters=_find_clusters(scores, places, index),
+        left_out=[len(one.videos) - len(at) for one, at in zip(scores, places)],
+    )
+
+
+def _join(scores: list[VideoScores], names: list[str]) -> list[Places]:
+    """Returns for each detector where in its videos those are that all detectors scored."""
+    keys = [pd.MultiIndex.from_frame(one.videos[VIDEO]) for one in scores]
+    common = keys[0]
+    for key in keys[1:]:
+        common = common.intersection(key)
+    if not len(common):
+        raise UsageError(f"no video (dataset, video_id) was scored by all of {', '.join(names)}")
+    return [key.get_indexer(common) for key in keys]
+
+
+def _take(scores: list[VideoScores], places: list[Places], column: str) -> np.ndarray:
+    """A column of the common videos, one row per detector."""
+    return np.array([one.videos[column].to_numpy()[at] for one, at in zip(scores, places)])
+
+
+def _locate(source: Source, split: str) -> Path | pd.DataFrame:
+    """The predictions of a source: a table, or the file that has them."""
+    if isinstance(source, Report):
+        if source.predictions is None:
+            raise UsageError("a report without predictions cannot be compared")
+        return source.predictions
+    if isinstance(source, pd.DataFrame):
+        return source
+    path = Path(source)
+    if not path.is_dir():
+        return path
+    for file in (path / "eval" / split / "predictions.parquet", path / "predictions.parquet"):
+        if file.is_file():
+            return file
+    raise UsageError(f"{path} has no predictions of split {split!r}: evaluate it first")
+
+
+def _name(sources: Sequence[Source]) -> list[str]:
+    """Names of workdirs, stems of files; whole paths where those are not all different."""
+    paths = [Path(one) if isinstance(one, str | os.PathLike) else None for one in sources]
+    names = [path.stem if path else f"table {n}" for n, path in enumerate(paths, 1)]
+    if len(set(names)) == len(names):
+        return names
+    return [str(path) if path else name for name, path in zip(names, paths)]
+
+
+def _name_datasets(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The tables; one that knows no data set gets those of the first table that does."""
+    known = [table for table in tables if not (table["dataset"] == UNKNOWN).all()]
+    if not known:
+        return tables
+    names = known[0].drop_duplicates(VIDEO).set_index("video_id")["dataset"]
+    if names.index.has_duplicates:
+        return tables
+    return [
+        table.assign(dataset=table["video_id"].map(names).fillna(UNKNOWN))
+        if (table["dataset"] == UNKNOWN).all()
+        else table
+        for table in tables
+    ]
+
+
+def _find_clusters(
+    scores: list[VideoScores], places: list[Places], index: pd.DataFrame | None
+) -> Clusters:
+    """The clusters of the first table that knows any, of the videos that are compared."""
+    for one, at in zip(scores, places):
+        new = np.full(len(one.videos), -1)
+        new[at] = np.arange(len(at))
+        video = new[one.video]
+        videos = one.videos.iloc[at].reset_index(drop=True)
+        kept = video >= 0
+        clusters = find_clusters(VideoScores(one.rows[kept], video[kept], videos), index)
+        if clusters.kind != VIDEOS:
+            break
+    return clusters
