@@ -51,6 +51,28 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=absent)
 
 
+PEAKS = []  # bytes of the largest process of each worker
+
+
+def pytest_sessionfinish(session):
+    """Notes the peak memory of this process and of those that its tests started."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = 1024 * max(resource.getrusage(kind).ru_maxrss for kind in kinds)
+    getattr(session.config, "workeroutput", {})["peak"] = peak
+    PEAKS.append(peak)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Takes over the peak memory of a worker."""
+    PEAKS.append(getattr(node, "workeroutput", {}).get("peak", 0))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the peak memory of the largest process, which must stay below 3 GB."""
+    terminalreporter.write_line(f"largest process: {max(PEAKS) / 1e9:.2f} GB")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
     """Counts a skipped test as failed: what cannot run somewhere carries a marker instead."""
