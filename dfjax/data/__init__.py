@@ -1,1 +1,1 @@
-"""Videos to batches: index, face crops, packs, clips, and their preprocessing on the device."""
+"""Turns videos into batches: index, face crops, packs, clips, and preprocessing on the device."""

@@ -1,1 +1,1 @@
-"""Stored frames to batches: which frames make a clip, which clips make a batch."""
+"""Turns stored frames into batches: samples the frames of clips and the clips of batches."""

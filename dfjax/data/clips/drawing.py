@@ -1,4 +1,4 @@
-"""Which members of a set come how often: evenly, in turns between groups, or by their loss."""
+"""Random sampling without large deviations: uniform, balanced between groups, or by the loss."""
 
 import math
 from typing import NamedTuple
@@ -11,17 +11,24 @@ Weights = Float[np.ndarray, "_"]
 
 
 def fill(n: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length}"]:
-    """Returns `length` numbers below n: permutations one after another, so all equally often."""
+    """Returns `length` numbers below n, made of consecutive random permutations.
+
+    All numbers therefore occur equally often, up to one.
+    """
     return np.concatenate([rng.permutation(n) for _ in range(math.ceil(length / n))])[:length]
 
 
 def draw_weighted(
     weights: Float[np.ndarray, "n"], length: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "{length}"]:
-    """Returns `length` numbers below n in random order, each as often as its weight says.
+    """Returns `length` numbers below n in random order, drawn by systematic sampling.
 
-    Systematic sampling: number i comes `length * weights[i] / sum(weights)` times, rounded up or
-    down, and not more unevenly than that.
+    Number i occurs `length * weights[i] / sum(weights)` times, rounded up or down.
+
+    Args:
+        weights: Non-negative weight of each number.
+        length: How many numbers to draw.
+        rng: Random generator.
     """
     order = rng.permutation(len(weights))
     upto = np.cumsum(weights[order])
@@ -31,10 +38,14 @@ def draw_weighted(
 
 
 def compute_weights(losses: Float[np.ndarray, "n"], strength: float) -> Float[np.ndarray, "n"]:
-    """Returns how often each video is to come, 1 on average.
+    """Returns the sampling weight of each video, 1 on average.
 
-    `1 - strength` of it is the same for all; the rest goes by the loss over the mean loss. A video
-    that has not been seen, whose loss is below 0, counts as one of the mean loss.
+    The weight is `1 - strength + strength * loss / mean loss`. A video without a loss yet has the
+    weight 1.
+
+    Args:
+        losses: Last loss of each video; negative if it has none yet.
+        strength: Share of the weight that depends on the loss, from 0 to 1.
     """
     seen = losses >= 0
     mean = losses[seen].mean() if seen.any() else 0.0
@@ -44,12 +55,12 @@ def compute_weights(losses: Float[np.ndarray, "n"], strength: float) -> Float[np
 
 
 class Stratum(NamedTuple):
-    """Units (videos, or pairs of them) of which every batch has the same number.
+    """Units (videos or pairs of videos) of which every batch has the same number.
 
     Attributes:
-        members: rows of the index; those of a unit come together.
-        groups: of units that take turns, none of them empty.
-        weights: per group, how often its units come; None: all of a group equally often.
+        members: Rows of the index, one array row per unit. A unit's members are drawn together.
+        groups: Non-empty groups of units (numbers of rows of `members`), drawn from alternately.
+        weights: Sampling weights of the units of each group, or None for equal weights.
     """
 
     members: Int[np.ndarray, "n m"]
@@ -58,11 +69,11 @@ class Stratum(NamedTuple):
 
     @property
     def length(self) -> int:
-        """How many draws it takes to come to every unit."""
+        """Number of draws after which every unit was drawn at least once (with equal weights)."""
         return max(map(len, self.groups)) * len(self.groups)
 
     def take(self, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length} m"]:
-        """Returns the members of `length` units."""
+        """Returns the members of `length` randomly drawn units."""
         turns = math.ceil(length / len(self.groups))
         if self.weights is None:
             drawn = [group[fill(len(group), turns, rng)] for group in self.groups]

@@ -1,4 +1,4 @@
-"""How the clips of one batch are read: frames, positions, masks and labels by the draw."""
+"""Reads the clips of a batch: frames, positions, masks and labels."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,16 @@ from dfjax.data.store.pack import Pack
 from dfjax.shapes import HostBatch
 
 UNKNOWN = -1
-"""The method of a clip that is none of those told apart."""
+"""`method` of a clip whose method is not among the classes of the method loss."""
 
 
 class ClipLoader:
-    """Reads and decodes the clips of one batch; picklable, for reading processes.
+    """Reads and decodes the clips of one batch. It is picklable, for reader processes.
 
-    Of stored features the batch has `features f32[B,T,D]`, and no pixels. With names of `methods`
-    it has `method i8[B]`, see `number_methods`; for self-blending `blend bool[B]` and, where the
-    index knows them, `landmarks f32[B,T,K,2]` in pixels of the crop, NaN for a frame without.
+    A batch of stored features has `features f32[B,T,D]` instead of `clip`. With `methods`, the
+    batch also has `method i8[B]` (see `number_methods`). For self-blending it has `blend bool[B]`
+    and, if the index has landmarks, `landmarks f32[B,T,K,2]` in pixels of the crop, which are NaN
+    for frames without landmarks.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class ClipLoader:
         self._methods = number_methods(pack.index, methods) if methods else None
 
     def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
-        """Returns the batch of `draws`; None stands for a black clip of weight 0."""
+        """Returns the batch of `draws`, where None gives a black clip of weight 0 (padding)."""
         batch = self._make_padding(len(draws))
         for place, draw in enumerate(draws):
             if draw is not None:
@@ -69,14 +70,14 @@ class ClipLoader:
         return batch
 
     def _load(self, draw: Draw, clip: HostBatch) -> None:
-        """Fills in a clip, a batch of one that is a view of the whole."""
+        """Fills in one clip, given as a view of the batch with length 1."""
         frames = self._choose_frames(draw)
         clip["position"][0], clip["mask"][0] = clips.pad(frames, self._sampling, offset=draw.offset)
         first = int(clip["mask"][0].argmax())
         last = first + len(frames)
         clip[self._pack.content][0, first:last] = self._pack.read(draw.row, frames)
         if self._flow:
-            assert isinstance(self._pack, Pack), "no other store has a stride of flow"
+            assert isinstance(self._pack, Pack), "only packs have optical flow"
             clip["flow"][0, first : last - 1] = self._pack.read_flow(draw.row, frames)
         clip["label"][0] = FAKE if draw.blend else self._labels[draw.row]
         if self._methods is not None and not draw.blend:
@@ -99,31 +100,32 @@ class ClipLoader:
         return clips.choose_frames(numbers, how, offset=draw.offset, start=start)
 
     def _of_video(self, row: int) -> tuple[np.ndarray, Sampling]:
-        """The frames that there are of a video, and how its clips are cut."""
+        """Returns the frame numbers of a video and how its clips are sampled."""
         return self._pack.frame_numbers(row), video_sampling(self._pack, row, self._sampling)
 
 
 def number_methods(index: pd.DataFrame, methods: Sequence[str]) -> Int8[np.ndarray, "N"]:
-    """Returns the place of each video's method in `methods`, -1 for one that is not there.
+    """Returns the position of each video's method in `methods`, or -1 for other methods.
 
     Args:
-        index: one row per video.
-        methods: the first stands for all real videos, whatever their method is called.
+        index: Index with one row per video.
+        methods: Names of methods. The first one is the class of all real videos, whatever their
+            method is called.
     """
     places = pd.Index(methods).get_indexer(index["method"])
     return np.where(index["label"] == REAL, 0, places).astype(np.int8)
 
 
 def video_sampling(pack: FrameStore, row: int, sampling: Sampling) -> Sampling:
-    """Returns how the clips of one video are cut, see `clips.for_video`.
+    """Returns how the clips of one video are sampled (see `sampling.for_video`).
 
     Args:
-        pack: where its frames are.
-        row: of the video in `pack.index`.
-        sampling: of all videos.
+        pack: Store that holds the video.
+        row: Row of the video in `pack.index`.
+        sampling: Sampling settings of all videos.
 
     Raises:
-        UsageError: a duration, and the video's frame rate is not known.
+        UsageError: The sampling is by duration and the frame rate of the video is not known.
     """
     if not sampling.by_duration:
         return sampling

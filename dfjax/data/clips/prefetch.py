@@ -1,6 +1,6 @@
-"""Reading batches ahead of their use, in threads or processes (Grain).
+"""Reads batches ahead of their use, in threads or processes (Grain).
 
-One Grain element is a whole batch, so the readers never have to agree on anything.
+One Grain element is a whole batch, so the readers need no coordination.
 """
 
 import math
@@ -22,22 +22,22 @@ weight f32[B]  video_index i32[B] (row of the pack's index, -1: no clip)`."""
 
 
 class Batches(Iterator[HostBatch]):
-    """An iterator over batches that reads ahead; `close()` ends its threads and processes."""
+    """Iterator over batches that reads ahead. `close()` ends its threads and processes."""
 
     def __init__(self, iterator: grain.DatasetIterator) -> None:
         """Wraps a Grain iterator."""
         self._iterator = iterator
 
     def __next__(self) -> HostBatch:
-        """Returns the next batch, waiting for it where reading is slower than its use."""
+        """Returns the next batch, and waits until it has been read."""
         return next(self._iterator)
 
     def close(self) -> None:
-        """Ends reading; a thread may still finish the batch that it is at."""
+        """Ends reading. A thread may still finish its current batch."""
         self._iterator.close()
 
     def __enter__(self) -> "Batches":
-        """Returns itself: `with make_train_batches(…) as batches` closes at the end."""
+        """Returns itself, so that `with make_train_batches(…) as batches` closes it at the end."""
         return self
 
     def __exit__(
@@ -58,14 +58,15 @@ def read_ahead(
     threads: int,
     prefetch: int,
 ) -> Batches:
-    """Returns `load(plan[0]), load(plan[1]), …`, read ahead and always in this order.
+    """Returns an iterator over `load(plan[0]), load(plan[1]), …` that reads ahead, in this order.
 
     Args:
-        plan: has `len` and `[]`; picklable when there are workers.
-        load: makes a batch of an item; picklable when there are workers.
-        workers: processes; 0 reads in threads of this process. Each process reads in one thread.
-        threads: of this process, when `workers` is 0; 0 reads when asked.
-        prefetch: batches read ahead.
+        plan: Sequence of items (with `len` and `[]`). It must be picklable if there are workers.
+        load: Function that makes a batch of an item. It must be picklable if there are workers.
+        workers: Number of reader processes, each with one thread; 0 reads in threads of this
+            process.
+        threads: Number of reader threads if `workers` is 0; 0 reads each batch on demand.
+        prefetch: Number of batches read ahead.
     """
     dataset = grain.MapDataset.source(plan).map(load)
     ahead = min(prefetch, len(plan))
@@ -73,17 +74,17 @@ def read_ahead(
         options = grain.ReadOptions(min(threads, ahead), ahead)
         return Batches(iter(dataset.to_iter_dataset(options)))
     if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its processes
+        flags.FLAGS.mark_as_parsed()  # Grain passes absl's flags to its processes
     processes = grain.MultiprocessingOptions(workers, max(1, math.ceil(ahead / workers)))
     batches = dataset.to_iter_dataset(grain.ReadOptions(1, 1))
     return Batches(iter(batches.mp_prefetch(processes, worker_init_fn=_start_worker)))
 
 
 def _start_worker(number: int, count: int) -> None:
-    """Ties a reading process to its parent, which alone decides when it ends.
+    """Makes a reader process ignore signals and end with its parent.
 
     Ctrl-C and a scheduler's SIGTERM reach the whole process group, but the parent still needs
-    batches to come to a step that it can save. A parent that was killed leaves no readers behind.
+    batches until it reaches a step that it can save. If the parent is killed, its readers end too.
     """
     del number, count
     signal.signal(signal.SIGINT, signal.SIG_IGN)

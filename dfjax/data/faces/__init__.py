@@ -1,1 +1,1 @@
-"""Videos to face crops: decoding, face detection, tracking, alignment, quality."""
+"""Turns videos into face crops: decoding, face detection, tracking, alignment and quality."""

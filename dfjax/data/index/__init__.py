@@ -1,1 +1,1 @@
-"""Which videos there are: records, data-set adapters, splits and the audit."""
+"""The index of videos: records, data-set adapters, splits and the audit."""

@@ -1,1 +1,1 @@
-"""Crops, optical flow and features on disk: packs and their readers."""
+"""Stores crops, optical flow and features on disk: packs and their readers."""

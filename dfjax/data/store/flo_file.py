@@ -1,6 +1,7 @@
-"""Middlebury `.flo` files (Baker et al. 2011): the flow of RAFT, FlowFormer and others, bit-exact.
+"""Reads and writes Middlebury `.flo` files (Baker et al. 2011), the format of RAFT and others.
 
-Little-endian: the float 202021.25, int32 width, int32 height, then float32 u, v by row.
+The files are little-endian: the float 202021.25, int32 width, int32 height, then float32 u and v of
+every pixel, row by row.
 """
 
 import os
@@ -18,10 +19,11 @@ HEADER_BYTES = 12
 
 
 def read_flo(path: str | os.PathLike[str]) -> Float32[np.ndarray, "H W 2"]:
-    """Returns the flow in a file, exactly as written (unknown pixels are beyond 1e9).
+    """Returns the flow in a file in pixels, bit for bit. Unknown pixels have values above 1e9.
 
     Raises:
-        InputError: not such a file, cut off or too long, or of an absurd size.
+        InputError: The file is unreadable, not a `.flo` file, of the wrong length, or its picture
+            size is out of range.
     """
     try:
         with Path(path).open("rb") as file:
@@ -30,7 +32,7 @@ def read_flo(path: str | os.PathLike[str]) -> Float32[np.ndarray, "H W 2"]:
                 raise InputError("not a .flo file")
             width, height = (int(n) for n in np.frombuffer(header[4:], "<i4"))
             if width < 1 or height < 1 or width * height > MAX_PIXELS:
-                raise InputError(f"a .flo file of {width}x{height} pixels")
+                raise InputError(f"a .flo file of {width}x{height} pixels, which is out of range")
             wanted = width * height * 8
             there = os.fstat(file.fileno()).st_size - HEADER_BYTES
             if there != wanted:
@@ -42,7 +44,7 @@ def read_flo(path: str | os.PathLike[str]) -> Float32[np.ndarray, "H W 2"]:
 
 
 def write_flo(flow: Float32[np.ndarray, "H W 2"], path: str | os.PathLike[str]) -> None:
-    """Writes a flow to a file, atomically."""
+    """Writes a flow in pixels to a file, atomically."""
     height, width = flow.shape[:2]
     size = np.array([width, height], "<i4").tobytes()
     with atomic_path(path) as partial:

@@ -1,8 +1,9 @@
-"""Optical flow between two crops of a face, and its compact form.
+"""Computes optical flow between two face crops, and encodes it compactly.
 
-A flow is f32[H, W, 2]: the pixel at (x, y) of the first picture is found at (x + u, y + v) of the
-second. It is stored as one 16-bit PNG, u above v, in steps of 1/16 pixel: the error is at most 1/32
-pixel, and 0 for whole pixels. As float16, which batches carry, steps are exact below 128 pixels.
+A flow is f32[H, W, 2]: the pixel at (x, y) of the first crop is found at (x + u, y + v) of the
+second. It is stored as one 16-bit PNG, u above v, in steps of 1/16 pixel. The error is at most 1/32
+pixel, and 0 for whole pixels. Batches hold flow as float16, in which these steps are exact below
+128 pixels.
 """
 
 import os
@@ -25,10 +26,14 @@ Crop = UInt8[np.ndarray, "H W 3"]
 def compute_flow(first: Crop, second: Crop) -> Flow:
     """Returns the flow from one RGB crop to another by dense inverse search (Kroeger et al. 2016).
 
-    Crops smaller than its coarsest pyramid can work on are enlarged for it.
+    Crops smaller than 32 pixels, the minimum of the method, are enlarged first.
+
+    Args:
+        first: Crop that the flow starts from.
+        second: Crop of the same size that the flow leads to.
     """
     height, width = first.shape[:2]
-    scale = -(-32 // min(height, width))  # 32 pixels are the least; a whole number keeps the grid
+    scale = -(-32 // min(height, width))  # an integer factor keeps the pixel grid
     gray = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (first, second)]
     if scale > 1:
         large = (width * scale, height * scale)
@@ -43,11 +48,11 @@ def compute_flow(first: Crop, second: Crop) -> Flow:
 def compute_clip_flow(
     clips: UInt8[np.ndarray, "N T H W 3"], mask: Bool[np.ndarray, "N T"]
 ) -> Float16[np.ndarray, "N t H W 2"]:
-    """Returns the flow from each frame to the next, t = T - 1, as a pack would hold it.
+    """Returns the flow from each frame to the next, t = T - 1, rounded as in a pack.
 
     Args:
-        clips: RGB crops.
-        mask: frames that are there; beside another one the flow is zeros.
+        clips: Clips of RGB crops.
+        mask: Which frames are valid. Flow from or to other frames is zero.
     """
     n, t, height, width, _ = clips.shape
     flow = np.zeros((n, t - 1, height, width, 2), np.float16)
@@ -63,23 +68,23 @@ def compute_clip_flow(
 
 
 def encode_flow(flow: Flow) -> bytes:
-    """Returns the PNG of a flow.
+    """Returns the flow encoded as PNG.
 
     Raises:
-        InputError: values that are not finite, or larger than `MAX_FLOW`.
+        InputError: A value is not finite, or its magnitude exceeds `MAX_FLOW`.
     """
     if not np.isfinite(flow).all() or np.abs(flow).max(initial=0.0) > MAX_FLOW:
-        raise InputError(f"a flow with unknown pixels, or with more than {MAX_FLOW:.0f} pixels")
+        raise InputError(f"its flow has unknown pixels or exceeds {MAX_FLOW:.0f} pixels")
     steps = np.round(flow * STEPS).astype(np.int32) + 2**15
     picture = np.concatenate([steps[..., 0], steps[..., 1]]).astype(np.uint16)
     return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
 
 
 def decode_flow(data: bytes) -> Flow:
-    """Returns the flow in a PNG of `encode_flow`.
+    """Returns the flow in a PNG written by `encode_flow`.
 
     Raises:
-        InputError: it is damaged, or another kind of picture.
+        InputError: The data are damaged or are another kind of picture.
     """
     buffer = np.frombuffer(data, np.uint8)
     picture = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if len(buffer) else None

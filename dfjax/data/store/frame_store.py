@@ -1,4 +1,4 @@
-"""What everything that holds the frames of videos, as pixels or as features, has in common."""
+"""Base class of the stores that hold the frames of videos, as pixels or as features."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,15 +13,16 @@ import pandas as pd
 class FrameStore:
     """Frames of videos on disk.
 
-    Rows are positions in `index`. Threads may share a store; a pickled copy opens the files again
+    Rows are positions in `index`. Threads may share a store. A pickled copy opens the files again
     when it first reads.
 
     Attributes:
-        content: what a batch calls what is read: `clip` or `features`.
-        path: the folder.
-        index: one row per video.
-        crop_size: side in pixels of every crop, also where only features of them are kept.
-        flow_stride: source frames from one frame of a flow to the other, None without flow.
+        content: Key of a batch under which the frames are stored, `clip` or `features`.
+        path: Folder of the store.
+        index: Index with one row per video.
+        crop_size: Side of every crop in pixels, also if the store holds features of the crops.
+        flow_stride: Number of source frames from the first to the second frame of each optical
+            flow, or None without flow.
     """
 
     content: ClassVar[str]
@@ -30,16 +31,16 @@ class FrameStore:
     crop_size: int
 
     def __post_init__(self) -> None:
-        """Looks up once what every read needs."""
+        """Prepares the frame numbers of all videos."""
         self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
         self.flow_stride: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what a pickle holds: everything but the open files."""
+        """Returns the state to pickle, without open files."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restores a pickle; files are opened when first read."""
+        """Restores a pickled state. Files are opened on the first read."""
         self.__dict__.update(state)
         self.__post_init__()
 
@@ -48,26 +49,26 @@ class FrameStore:
         return len(self._frames)
 
     def frame_numbers(self, row: int) -> np.ndarray:
-        """Returns the source frame numbers that there are of video `row`, ascending."""
+        """Returns the source frame numbers stored for video `row`, in ascending order."""
         return self._frames[row]
 
     def empty(self, clips: int, frames: int) -> np.ndarray:
-        """Returns what padding is made of: zeros `[clips, frames, …]` of what `read` returns."""
+        """Returns padding: zeros `[clips, frames, …]` with the shape and dtype of `read`."""
         raise NotImplementedError
 
     def read(self, row: int, frame_numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the given source frames of video `row`, in the order asked.
+        """Returns the given source frames of video `row`, in the given order.
 
         Raises:
-            KeyError: one of them is not there.
+            KeyError: A frame is not stored.
         """
         raise NotImplementedError
 
     def find_places(self, row: int, frame_numbers: np.ndarray) -> np.ndarray:
-        """Returns where the given source frames stand among those of video `row`.
+        """Returns the positions of the given source frames among those stored for video `row`.
 
         Raises:
-            KeyError: one of them is not there.
+            KeyError: A frame is not stored.
         """
         have, wanted = self._frames[row], frame_numbers
         places = np.searchsorted(have, wanted)

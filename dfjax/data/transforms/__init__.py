@@ -1,1 +1,1 @@
-"""What happens to a batch on the device: preprocessing, augmentation, mixing, self-blending."""
+"""Transforms batches on the device: preprocessing, augmentation, mixing and self-blending."""
