@@ -8,16 +8,15 @@ from rich.table import Table
 
 from dfjax.data.index.frame_counts import describe_frames
 from dfjax.evaluation.clusters import describe_clusters
+from dfjax.evaluation.report_rows import (
+    COLUMNS,
+    INTERVAL,
+    describe_videos,
+    format_number,
+    format_row,
+    list_rows,
+)
 
-COLUMNS = {
-    "video_auc": "AUC",
-    "ap": "AP",
-    "eer": "EER",
-    "accuracy": "acc",
-    "f1": "F1",
-    "log_loss": "log loss",
-    "ece": "ECE",
-}
 COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 
 
@@ -26,14 +25,12 @@ def print_tables(result: dict[str, Any]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 120  # a log is not cut off where a terminal would be
-    n = result["n"]
-    heading = f"{n['videos']} videos ({n['real']} real, {n['fake']} fake) · split {result['split']}"
+    heading = describe_videos(result)
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
-    for name in ("", *COLUMNS.values(), "AUC 95 %"):
+    for name in ("", *COLUMNS.values(), INTERVAL):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for name, metrics in _rows(result):
-        cells = [_number(metrics.get(key)) for key in COLUMNS]
-        table.add_row(escape(name), *cells, _interval(metrics.get("video_auc_ci")))
+    for name, metrics in list_rows(result):
+        table.add_row(escape(name), *format_row(metrics))
     console.print(table)
     drawn = describe_clusters(result["resampled"], result["clusters"])
     console.print(f"95 % intervals from resamples of {drawn}", highlight=False)
@@ -51,26 +48,9 @@ def print_tables(result: dict[str, Any]) -> None:
 def _describe_uncertainty(block: dict[str, Any]) -> str:
     """How well the spread of draws tells wrong verdicts, beside the score alone."""
     spread, doubt = block["mutual_information"], block["doubt"]
+    found, alone = (format_number(one["error_auc"]) for one in (spread, doubt))
     return (
-        f"uncertainty: wrong verdicts {block['error_rate']:.1%}, found with AUC "
-        f"{_number(spread['error_auc'])} (by the score alone {_number(doubt['error_auc'])}); area "
-        f"under risk and coverage {spread['risk_coverage_area']:.3f} "
-        f"({doubt['risk_coverage_area']:.3f})"
+        f"uncertainty: wrong verdicts {block['error_rate']:.1%}, found with AUC {found} (by the "
+        f"score alone {alone}); area under risk and coverage "
+        f"{spread['risk_coverage_area']:.3f} ({doubt['risk_coverage_area']:.3f})"
     )
-
-
-def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    rows = [("overall", result["overall"])]
-    if len(result["by_dataset"]) > 1:
-        rows += list(result["by_dataset"].items())
-    if len(result["by_method"]) > 1:
-        rows += [*result["by_method"].items(), ("macro", result["macro"])]
-    return rows + [(f"unseen: {name}", m) for name, m in result["unseen_methods"].items()]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _interval(value: list[float] | None) -> str:
-    return "" if value is None else f"{value[0]:.3f}–{value[1]:.3f}"

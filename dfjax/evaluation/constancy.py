@@ -4,6 +4,7 @@ F1, accuracy and recall of such a detector can look like work (calling everythin
 where half of the videos are fake), so that a checkpoint must not be chosen by them.
 """
 
+import numpy as np
 import pandas as pd
 
 from dfjax.evaluation.statistics import THRESHOLD
@@ -15,36 +16,46 @@ RARE = 0.1
 NAMES = ("real", "fake")
 
 
+def describe_constant(videos: pd.DataFrame) -> str:
+    """Returns in which way a detector is constant on these videos; "" for one that is not.
+
+    Both scores and verdicts are judged only where there are videos of both classes: a detector that
+    calls everything fake is right where everything is fake.
+
+    Args:
+        videos: One row per video with its `label` and `fake_prob` (`aggregation.aggregate`).
+    """
+    return describe_constant_scores(videos) or describe_constant_verdicts(videos)
+
+
 def has_constant_scores(videos: pd.DataFrame) -> bool:
     """Returns whether the scores of videos of both classes have no spread.
 
     Args:
         videos: One row per video with its `label` and `fake_prob` (`aggregation.aggregate`).
     """
-    scores, labels = videos["fake_prob"].to_numpy(float), videos["label"].to_numpy(int)
-    return bool(0 < labels.sum() < len(labels) and scores.std() < MIN_SPREAD)
+    scores = videos["fake_prob"].to_numpy(np.float64)
+    return bool(videos["label"].nunique() == 2 and scores.std() < MIN_SPREAD)
 
 
-def describe_constant(videos: pd.DataFrame) -> str:
-    """Returns in which way a detector is constant on these videos; "" for one that is not.
-
-    Constant are scores whose standard deviation is below `MIN_SPREAD`, and verdicts (fake from 0.5
-    on) of which one is missing or rare: fewer than a tenth as many videos are called real, say, as
-    are real. Both are judged only where there are videos of both classes, because a detector that
-    calls everything fake is right where everything is fake.
-
-    Args:
-        videos: One row per video with its `label` and `fake_prob` (`aggregation.aggregate`).
-    """
-    scores, labels = videos["fake_prob"].to_numpy(float), videos["label"].to_numpy(int)
-    if not 0 < labels.sum() < len(labels):
+def describe_constant_scores(videos: pd.DataFrame) -> str:
+    """Returns the range of constant scores (`has_constant_scores`), else ""."""
+    if not has_constant_scores(videos):
         return ""
-    if has_constant_scores(videos):
-        return f"the scores of all videos lie between {scores.min():.4f} and {scores.max():.4f}"
-    called = (scores >= THRESHOLD).astype(int)
-    for label, name in enumerate(NAMES):
-        n, there = int((called == label).sum()), int((labels == label).sum())
-        if n < RARE * there:
-            few = "no video is" if not n else f"only {n} of {len(videos)} videos are"
-            return f"{few} called {name}, and {there} are {name}"
+    low, high = videos["fake_prob"].min(), videos["fake_prob"].max()
+    return f"the scores of all videos lie between {low:.4f} and {high:.4f}"
+
+
+def describe_constant_verdicts(videos: pd.DataFrame) -> str:
+    """Returns which verdict is missing or rare, else "".
+
+    Rare is a verdict, fake from 0.5 on, that fewer than a tenth as many videos get as ought to.
+    """
+    labels = videos["label"].to_numpy(np.int64)
+    called = (videos["fake_prob"].to_numpy(np.float64) >= THRESHOLD).astype(np.int64)
+    there, got = np.bincount(labels, minlength=2), np.bincount(called, minlength=2)
+    for name, n, of_class in zip(NAMES, got, there):
+        if 0 < of_class < len(videos) and n < RARE * of_class:
+            few = f"only {n} of {len(videos)} videos are" if n else "no video is"
+            return f"{few} called {name}, and {of_class} are {name}"
     return ""

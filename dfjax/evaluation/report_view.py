@@ -1,4 +1,4 @@
-"""`Report`: the result of one evaluation as an object for a notebook."""
+"""`Report`: the result of one evaluation as an object for a notebook or a script."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.flags import Flag
+from dfjax.evaluation.report_html import draw_report
+from dfjax.evaluation.report_rows import COLUMNS, INTERVAL, describe_videos, format_row, list_rows
 
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """The result of one evaluation.
+    """The result of one evaluation; a notebook shows it as a table with the ROC curve and flags.
 
     Attributes:
         metrics: Content of `metrics.json`.
@@ -31,10 +34,28 @@ class Report:
         flags: list[Flag] = self.metrics["flags"]
         return flags
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for all videos, each data set, each manipulation and their mean.
+
+        The columns are all metrics of `metrics.json`, the bounds of an interval in one cell.
+        """
+        rows = dict(list_rows(self.metrics))
+        return pd.DataFrame.from_dict(rows, orient="index")
+
     def __repr__(self) -> str:
-        """Returns the number of videos, the AUC and the number of flags, on one line."""
-        n, auc = self.metrics["n"], self.metrics["overall"]["video_auc"]
-        return (
-            f"Report({n['videos']} videos, video_auc={'–' if auc is None else f'{auc:.3f}'}, "
-            f"{len(self.flags)} flags)"
-        )
+        """Returns the metrics and flags as a table of plain text."""
+        rows = [["", *COLUMNS.values(), INTERVAL]]
+        rows += [[name, *format_row(metrics)] for name, metrics in list_rows(self.metrics)]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [f"Report: {describe_videos(self.metrics)}"]
+        for name, *cells in rows:
+            numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:])]
+            lines.append("  ".join([name.ljust(widths[0]), *numbers]).rstrip())
+        drawn = describe_clusters(self.metrics["resampled"], self.metrics["clusters"])
+        lines.append(f"95 % intervals from resamples of {drawn}")
+        lines += [f"{flag['severity']} {flag['code']}: {flag['message']}" for flag in self.flags]
+        return "\n".join(lines + ([f"written to {self.out}"] if self.out else []))
+
+    def _repr_html_(self) -> str:
+        return draw_report(self.metrics, self.predictions, self.out)

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from dfjax.evaluation.flags import find_early_perfect
+from dfjax.evaluation.flags.leaks import find_early_perfect
 from dfjax.evaluation.plots import plot_curves
 from dfjax.training.metric_writer import read_history
 

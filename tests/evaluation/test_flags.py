@@ -87,9 +87,24 @@ def test_class_missing(label):
 
 
 def test_constant_predictions():
-    assert "constant_predictions" in codes(good().assign(fake_prob=0.5))
     rows = good()
-    assert "constant_predictions" not in codes(rows.assign(fake_prob=0.5 + 1e-4 * rows.label))
+    assert "constant_predictions" in codes(rows.assign(fake_prob=0.5 + 1e-4 * rows.label))
+    assert codes(rows.assign(fake_prob=0.4 + 0.2 * rows.label)) == []
+    assert codes(table([0, 1, 0, 1], [0.6, 0.7, 0.8, 0.9])) == []  # four verdicts are soon alike
+
+
+def test_a_detector_that_calls_everything_fake():
+    """F1 0.667 and an AUC a little above chance once passed for a detector."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    scores = 0.5 + 0.4 * rng.beta(2, 2, 400) + 0.02 * labels
+    rows = table(labels, scores)
+    found = metrics.compute(rows, resamples=0)
+    assert found["f1"] == pytest.approx(2 / 3) and found["macro_f1"] == pytest.approx(1 / 3)
+    assert 0.5 < found["video_auc"] < 0.6
+    (flag,) = flags.check(evidence(rows))
+    assert (flag["code"], flag["severity"]) == ("constant_predictions", "warning")
+    assert "no video is called real, and 200 are real" in flag["message"]
 
 
 def test_inverted_predictions():

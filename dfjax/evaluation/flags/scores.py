@@ -1,0 +1,133 @@
+"""Rules that look at the scores alone: rows that cannot count, and numbers that say little."""
+
+import numpy as np
+import pandas as pd
+
+from dfjax.evaluation.aggregation import KEY, VIDEO
+from dfjax.evaluation.clusters import VIDEOS, describe_clusters
+from dfjax.evaluation.constancy import describe_constant_scores, describe_constant_verdicts
+from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
+
+INVERTED = 0.35  # video AUC below which chance or a weak detector is no explanation
+CHANCE = 1.645  # standard errors: what one in twenty tables of chance exceeds on one side
+FEW_CLUSTERS = 10  # below, percentile intervals of clusters are known to be too narrow
+FEW, ENOUGH = 10, 20  # videos: no rule on accuracy or precision below, only a strict one between
+
+
+def non_finite(evidence: Evidence) -> Flag | None:
+    """Fires on scores that are NaN or infinite; those rows are left out of every metric."""
+    bad = evidence.predictions[~np.isfinite(evidence.predictions["fake_prob"])]
+    if not len(bad):
+        return None
+    message = f"{len(bad)} rows have no finite score and are left out"
+    return make_flag("non_finite", "error", message, bad["video_id"])
+
+
+def duplicate_keys(evidence: Evidence) -> Flag | None:
+    """Fires when a (dataset, video_id, unit, position, face) is scored twice; the first counts."""
+    bad = evidence.predictions[evidence.predictions.duplicated(KEY)]
+    if not len(bad):
+        return None
+    message = f"{len(bad)} rows repeat the key of an earlier row and are left out"
+    return make_flag("duplicate_keys", "error", message, bad["video_id"])
+
+
+def one_id_many_methods(evidence: Evidence) -> Flag | None:
+    """Fires when one id stands for videos of several manipulations, which pools their scores."""
+    counts = evidence.predictions.groupby(VIDEO)["method"].nunique()
+    ids = counts[counts > 1].index.get_level_values("video_id")
+    if not len(ids):
+        return None
+    message = f"{len(ids)} video ids name several manipulations: their scores would be averaged"
+    return make_flag("one_id_many_methods", "error", message, ids)
+
+
+def class_missing(evidence: Evidence) -> Flag | None:
+    """Fires when there are no reals or no fakes: nothing that ranks them is defined."""
+    labels = set(evidence.videos["label"])
+    missing = [name for name, label in (("real", 0), ("fake", 1)) if label not in labels]
+    if not missing:
+        return None
+    message = f"no {' and no '.join(missing)} videos: AUC, AP and EER are undefined"
+    return make_flag("class_missing", "warning", message)
+
+
+def constant(evidence: Evidence) -> Flag | None:
+    """Fires when scores have no spread, or (of 10 videos on) nearly all verdicts are the same.
+
+    See `constancy`. A warning, because the AUC is right, but accuracy, F1 and recall say little.
+    """
+    found = describe_constant_scores(evidence.videos)
+    if not found and len(evidence.videos) >= FEW:
+        found = describe_constant_verdicts(evidence.videos)
+    if not found:
+        return None
+    message = f"{found}: the detector says nearly the same of all videos"
+    return make_flag("constant_predictions", "warning", message)
+
+
+def inverted(evidence: Evidence) -> Flag | None:
+    """Fires on AUC below 0.35 and 1.645 standard errors of chance (Mann-Whitney) below 0.5."""
+    auc = evidence.metrics.get("video_auc")
+    if not isinstance(auc, float):
+        return None
+    if auc >= INVERTED or 0.5 - auc <= CHANCE * _chance_error(evidence.videos):
+        return None
+    message = f"video AUC {auc:.3f}: reals score above fakes; are the labels fake = 1?"
+    return make_flag("inverted_predictions", "error", message)
+
+
+def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
+    """Fires on accuracy ≥ 0.75 with AUC near 0.5: the majority class was called.
+
+    Near is within 0.05, or within 1.645 standard errors of chance but never more than 0.1: ten
+    reals among two hundred videos move the AUC of chance as far as that.
+    """
+    auc, accuracy = evidence.metrics.get("video_auc"), evidence.metrics.get("accuracy")
+    if not isinstance(auc, float) or not isinstance(accuracy, float):
+        return None
+    near = min(0.1, max(0.05, CHANCE * _chance_error(evidence.videos)))
+    if accuracy < 0.75 or abs(auc - 0.5) > near or len(evidence.videos) < FEW:
+        return None
+    message = f"accuracy {accuracy:.3f} but video AUC {auc:.3f}: it only follows the class balance"
+    return make_flag("accuracy_without_ranking", "warning", message)
+
+
+def precision_is_prior(evidence: Evidence) -> Flag | None:
+    """Fires when what is called real, and what is called fake, holds each class as all videos do.
+
+    That is what scores joined to the labels of other videos look like. A share is taken for the
+    prior when it differs by less than 0.03; or, of `ENOUGH` videos on, 1.645 standard errors.
+    """
+    fake = evidence.videos["label"].to_numpy() == 1
+    called = evidence.videos["fake_prob"].to_numpy() >= 0.5
+    fewest = min(called.sum(), (~called).sum())
+    if fewest < FEW // 2 or len(fake) < FEW or fake.all() or not fake.any():
+        return None
+    prior = fake.mean()
+    precision, among_real = fake[called].mean(), fake[~called].mean()
+    for share, n in ((precision, called.sum()), (among_real, (~called).sum())):
+        noise = CHANCE * np.sqrt(prior * (1 - prior) / n) if fewest >= ENOUGH else 0.0
+        if abs(share - prior) > max(0.03, noise):
+            return None
+    message = (
+        f"of those called fake {precision:.3f} are fake, of those called real {among_real:.3f},"
+        f" of all {prior:.3f}: the scores know nothing, or belong to other rows"
+    )
+    return make_flag("precision_is_prior", "warning", message)
+
+
+def few_clusters(evidence: Evidence) -> Flag | None:
+    """Fires when intervals are drawn from fewer than 10 groups, recordings or persons."""
+    clusters = evidence.clusters
+    if clusters is None or clusters.kind == VIDEOS or clusters.count >= FEW_CLUSTERS:
+        return None
+    few = describe_clusters(clusters.kind, clusters.count)
+    message = f"intervals rest on only {few}: they are likely too narrow"
+    return make_flag("few_clusters", "warning", message)
+
+
+def _chance_error(videos: pd.DataFrame) -> float:
+    fakes = int((videos["label"] == 1).sum())
+    reals = len(videos) - fakes
+    return float(np.sqrt((fakes + reals + 1) / (12 * fakes * reals)))
