@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.errors import FINDING, OK
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="replace features that are already in --out"
     )
+    add_import(parser)
     add_json(parser)
 
 

@@ -24,7 +24,7 @@ Exit code 1: a flag of severity `error` was raised, such as an identity also in 
 import argparse
 from pathlib import Path
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
 
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
     add_scoring_options(parser)
+    add_import(parser)
     add_json(parser)
 
 

@@ -10,7 +10,7 @@ Example:
 
 import argparse
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.errors import OK
 
 
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="FORMAT", help="safetensors")
     parser.add_argument("--out", required=True, help="the file to write; replaced if it exists")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
+    add_import(parser)
     add_json(parser)
 
 

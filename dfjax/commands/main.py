@@ -13,6 +13,7 @@ import dfjax
 from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
+from dfjax.import_paths import allow_import
 
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
@@ -118,6 +119,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds `--json`, which every verb has."""
     parser.add_argument(
         "--json", action="store_true", help="end standard output with one JSON object"
+    )
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Adds `--import`, for verbs that load a detector whose model may be the user's own."""
+    parser.add_argument(
+        "--import",
+        dest="module",
+        type=allow_import,
+        metavar="MODULE",
+        help="module that defines the detector's own model; its code is run",
     )
 
 

@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
 
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
-    parser.add_argument("--workdir", type=Path, required=True, help="of `dfjax train`")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--workdir", type=Path, metavar="DIR", help="folder of a training run")
+    source.add_argument("--weights", type=Path, metavar="FILE", help="file of `dfjax export`")
     parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
     parser.add_argument(
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
     add_scoring_options(parser)
+    add_import(parser)
     add_json(parser)
 
 
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.inference.predict import predict
 
     verdicts = predict(
-        args.workdir,
+        args.workdir or args.weights,
         inputs,
         out=args.out,
         checkpoint=args.checkpoint,

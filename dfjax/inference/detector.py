@@ -3,26 +3,22 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.errors import UsageError
 from dfjax.evaluation.scoring import Scorer, Scores, make_predict_step
 from dfjax.experiment import builders
-from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.compilation_cache import use_compilation_cache
-from dfjax.experiment.frozen_backbone import open_backbone
-from dfjax.experiment.objective import load_methods
 from dfjax.inference.media import find_inputs
+from dfjax.inference.saved import read_export, read_workdir
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
 from dfjax.models.frame_features import join, put_under
 from dfjax.shapes import Apply, Batch, HostBatch, Inputs, Preprocess, Variables
-from dfjax.training.checkpoint import KINDS, Checkpoints
 
 Array = np.ndarray
 
@@ -37,10 +33,12 @@ class Detector:
             backbone that computed them.
         checkpoint: Name of the checkpoint, for example `best/1200`.
         checkpoint_sha256: Hash of the checkpoint's files.
-        workdir: Folder of the run.
+        workdir: Folder of the run; of an exported file its path without the suffix, which need not
+            exist.
         apply: Forward pass of the model.
         preprocess: Preprocessing of the model.
         methods: Names of the classes of the method head, where the model has one.
+        features: Record of the backbone in a detector that was trained on stored features.
     """
 
     config: ConfigDict
@@ -51,6 +49,7 @@ class Detector:
     apply: Apply
     preprocess: Preprocess
     methods: Sequence[str] = ()
+    features: Mapping[str, Any] | None = None
 
     @functools.cached_property
     def scorer(self) -> Scorer:
@@ -112,42 +111,39 @@ class Detector:
         return np.concatenate(probs).astype(np.float32) if probs else np.zeros(0, np.float32)
 
 
-def load(workdir: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
-    """Returns the detector trained in `workdir`, ready to predict.
+def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
+    """Returns a trained detector, ready to predict, with a copy on every device of this process.
 
     Args:
-        workdir: Folder of a training run.
-        checkpoint: `best` (on validation) or `last`.
+        source: Workdir of a training run, or a safetensors file of `dfjax export`.
+        checkpoint: `best` (on validation) or `last`, of a workdir.
 
     Raises:
-        UsageError: The folder is no workdir, or has no such checkpoint.
+        UsageError: Neither of the two, no such checkpoint, or a model of the user's own whose
+            module is not imported.
     """
-    if checkpoint not in KINDS:
-        raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
     use_compilation_cache()
-    folder = Path(workdir)
-    config = workdirs.load(folder)
+    path = Path(source)
+    is_file = path.is_file() or path.suffix == ".safetensors"
+    saved = read_export(path) if is_file else read_workdir(path, checkpoint)
+    config, variables, backbone = saved.config, saved.variables, saved.backbone
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
-    backbone = open_backbone(folder) if config.data.features else None
-    checkpoints = Checkpoints(folder)
-    try:
-        step, variables = checkpoints.restore_variables(checkpoint)
-        sha256 = checkpoints.sha256(checkpoint, step)
-    finally:
-        checkpoints.close()
     if backbone:
         model, variables = put_under(model, backbone.fns), join(variables, backbone.variables)
         preprocess = read_either(preprocess, backbone.preprocess)
-    return Detector(
+    detector = Detector(
         config=config,
         variables=variables,
-        checkpoint=f"{checkpoint}/{step}",
-        checkpoint_sha256=sha256,
-        workdir=folder,
+        checkpoint=saved.checkpoint,
+        checkpoint_sha256=saved.checkpoint_sha256,
+        workdir=path.with_suffix("") if is_file else path,
         apply=model.apply,
         preprocess=preprocess,
-        methods=load_methods(folder),
+        methods=saved.methods,
+        features=backbone.record if backbone else None,
     )
+    detector.variables = detector.scorer.put_variables(variables)
+    return detector
 
 
 def read_either(features: Preprocess, crops: Preprocess) -> Preprocess:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dfjax
-from dfjax.data.store.feature_pack import read_record
 from dfjax.errors import UsageError, unknown
 from dfjax.exporting.formats import FORMATS
 from dfjax.inference.detector import Detector, load
@@ -56,8 +55,9 @@ def export(
         "version": dfjax.__version__,
         "checkpoint": loaded.checkpoint,
         "config": loaded.config.to_dict(),
+        "methods": list(loaded.methods),
     }
-    if loaded.config.data.features:
-        metadata["features"] = read_record(loaded.workdir)  # what the part `backbone` is
+    if loaded.features:
+        metadata["features"] = loaded.features
     FORMATS[to](path, loaded.variables, metadata)
     return Exported(path, to, path.stat().st_size, loaded.checkpoint)

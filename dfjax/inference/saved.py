@@ -1,0 +1,90 @@
+"""What a workdir, or a file of `dfjax export`, holds of a trained detector."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from dfjax.config import from_dict
+from dfjax.errors import UsageError
+from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
+from dfjax.experiment.objective import load_methods
+from dfjax.models.frame_features import split_off
+from dfjax.shapes import Variables
+from dfjax.training.checkpoint import KINDS, Checkpoints
+from dfjax.weights.safetensors_file import load_safetensors
+
+
+class Saved(NamedTuple):
+    """A detector as it lies on disk.
+
+    Attributes:
+        config: Config that it was trained with.
+        variables: Parameters and batch statistics of its model.
+        backbone: Backbone of the stored features that the model reads; None where it reads frames.
+        checkpoint: Name of the checkpoint, for example `best/1200`.
+        checkpoint_sha256: Hash of the checkpoint's files.
+        methods: Names of the classes of the method head, where the model has one.
+    """
+
+    config: ConfigDict
+    variables: Variables
+    backbone: FrozenBackbone | None
+    checkpoint: str
+    checkpoint_sha256: str
+    methods: Sequence[str]
+
+
+def read_workdir(folder: Path, checkpoint: str) -> Saved:
+    """Returns the detector of a workdir.
+
+    Args:
+        folder: Folder of a training run.
+        checkpoint: `best` or `last`.
+
+    Raises:
+        UsageError: The folder is no workdir, or has no such checkpoint.
+    """
+    if checkpoint not in KINDS:
+        raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
+    config = workdirs.load(folder)
+    checkpoints = Checkpoints(folder)
+    try:
+        step, variables = checkpoints.restore_variables(checkpoint)
+        sha256 = checkpoints.sha256(checkpoint, step)
+    finally:
+        checkpoints.close()
+    backbone = open_backbone(folder) if config.data.features else None
+    name = f"{checkpoint}/{step}"
+    return Saved(config, variables, backbone, name, sha256, load_methods(folder))
+
+
+def read_export(path: Path) -> Saved:
+    """Returns the detector in a safetensors file that `dfjax export` wrote.
+
+    Raises:
+        UsageError: Not such a file, or one that only holds parameters.
+    """
+    variables, metadata = load_safetensors(path)
+    if not {"config", "checkpoint"} <= set(metadata):
+        raise UsageError(
+            f"{path} does not say which detector its parameters belong to; files of `dfjax export` "
+            "do"
+        )
+    backbone = None
+    if "features" in metadata:
+        variables, below = split_off(variables)
+        backbone = restore(metadata["features"], below, source=str(path))
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Saved(
+        config=from_dict(metadata["config"]),
+        variables=variables,
+        backbone=backbone,
+        checkpoint=metadata["checkpoint"],
+        checkpoint_sha256=sha256,
+        methods=metadata.get("methods", ()),
+    )
