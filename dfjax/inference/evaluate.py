@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.report_view import Report
@@ -19,7 +21,7 @@ AnyPath = str | os.PathLike[str]
 
 
 def evaluate(
-    source: AnyPath | Detector | Sequence[AnyPath],
+    source: AnyPath | Detector | pd.DataFrame | Sequence[AnyPath],
     *,
     split: str | None = None,
     index: AnyPath | None = None,
@@ -33,8 +35,8 @@ def evaluate(
     """Returns the evaluation of a detector on its own or other data, or of predictions.
 
     Args:
-        source: Workdir of a training run, a detector from `dfjax.load`, or one or more files of
-            predictions.
+        source: Workdir of a training run, a detector from `dfjax.load`, one or more files of
+            predictions, or a table of them.
         split: Split whose videos are evaluated. None means `test`, and all rows of predictions.
         index: Other data than the run's: a pack, its index, or an index of crops, which are packed
             first. With predictions: the index that says who is in the videos.
@@ -71,10 +73,14 @@ def _path(path: AnyPath | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _find_tables(source: AnyPath | Detector | Sequence[AnyPath]) -> list[Path]:
-    """Returns the files of predictions, none where the source is a workdir or a detector."""
+def _find_tables(
+    source: AnyPath | Detector | pd.DataFrame | Sequence[AnyPath],
+) -> list[Path | pd.DataFrame]:
+    """Returns the tables of predictions, none where the source is a workdir or a detector."""
     if isinstance(source, Detector):
         return []
+    if isinstance(source, pd.DataFrame):
+        return [source]
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return [path] if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() else []

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions
@@ -11,19 +13,19 @@ from dfjax.evaluation.report_view import Report
 
 
 def evaluate_tables(
-    tables: Sequence[Path],
+    tables: Sequence[Path | pd.DataFrame],
     *,
     split: str | None = None,
     index: Path | None = None,
     out: Path | None = None,
 ) -> Report:
-    """Returns the evaluation of predictions files, joined to an index where one is given.
+    """Returns the evaluation of predictions, joined to an index where one is given.
 
     Args:
-        tables: Parquet or CSV files of predictions.
-        split: Only the rows of this split; None takes all rows.
-        index: Index of the videos, which says who is in them.
-        out: Folder for `metrics.json`, `predictions.parquet` and the plots; None writes nothing.
+        tables: Predictions as Parquet or CSV files, or as tables, which are not changed.
+        split: Split whose rows are evaluated. None means all rows.
+        index: Index of the videos, which says who is in them and what belongs together.
+        out: Folder for `metrics.json`, `predictions.parquet` and the plots. None writes nothing.
 
     Raises:
         UsageError: A file cannot be read, or no prediction belongs to the split.

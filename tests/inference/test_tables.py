@@ -1,0 +1,51 @@
+"""`dfjax.evaluate` on predictions: files and tables alike, nothing printed, nothing changed."""
+
+import pandas as pd
+import pytest
+
+import dfjax
+from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.errors import UsageError
+
+
+@pytest.fixture
+def table():
+    ids = [f"d/{kind}{i}" for i in range(6) for kind in "fr"]
+    return pd.DataFrame(
+        {
+            "video_id": ids,
+            "label": [int(name[2] == "f") for name in ids],
+            "fake_prob": [0.9, 0.1, 0.7, 0.3, 0.4, 0.6, 0.8, 0.2, 0.6, 0.4, 0.3, 0.5],
+        }
+    )
+
+
+def test_a_table_and_a_file_of_it_give_the_same_report(table, tmp_path, capsys):
+    before = table.copy()
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    from_table, from_file = dfjax.evaluate(table), dfjax.evaluate(tmp_path / "scores.csv")
+    pd.testing.assert_frame_equal(table, before)
+    assert from_table.metrics["overall"] == from_file.metrics["overall"]
+    assert from_table.out is None and len(from_table.predictions) == 12
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_index_says_what_is_resampled_and_the_results_lie_in_out(table, tmp_path):
+    rows = [
+        make_record(
+            video_id=row.video_id, dataset="d", label=row.label, group=row.video_id[3:],
+            method="DF" if row.label else "real",
+        )
+        for row in table.itertuples()
+    ]  # fmt: skip
+    write_index(make_index(rows), tmp_path / "index.parquet", command="test")
+    report = dfjax.evaluate(table, index=tmp_path / "index.parquet", out=tmp_path / "out")
+    assert (report.metrics["resampled"], report.metrics["clusters"]) == ("group", 6)
+    assert report.out == tmp_path / "out" and (report.out / "metrics.json").is_file()
+    again = dfjax.evaluate(report.out / "predictions.parquet")
+    assert again.metrics["overall"] == report.metrics["overall"]
+
+
+def test_a_split_without_rows_names_those_there_are(table):
+    with pytest.raises(UsageError, match="no prediction is of split 'val'.*none"):
+        dfjax.evaluate(table, split="val")
