@@ -1,17 +1,21 @@
-"""Which videos to label (or to look at) next: the most uncertain ones first.
+"""Rank videos by how much there is to learn from labelling them, or from looking at them.
 
-Examples: by what passes of dropout disagree about, on videos without labels, and by the spread of
-two detectors:
+Examples: videos without labels that passes of dropout disagree about, and videos that two detectors
+score differently:
 
   dfjax predict pool/ --workdir runs/dual_stream --mc-dropout 20 --out scores
   dfjax data rank --by uncertainty --predictions scores/predictions.jsonl --top 50 --out rank.csv
 
   dfjax data rank --by disagreement --predictions a.parquet b.parquet --out rank.csv
 
---by uncertainty: mutual information, of --mc-dropout or --ensemble. confidence: min(p, 1 - p).
-loss: of the label, which finds wrong labels and hard videos. disagreement: standard deviation of
-P(fake) over the files. Files are tables of `dfjax evaluate`, predictions.jsonl of `dfjax predict`,
-or anyone's with video_id and fake_prob (or logit); they are joined by id. Labels may be missing.
+--by is one of
+  uncertainty   mutual information, which --mc-dropout and --ensemble of evaluate and predict give
+  confidence    min(p, 1 - p)
+  loss          the loss of the label, which finds wrong labels and hard videos
+  disagreement  the standard deviation of P(fake) over the files
+
+Files are tables of `dfjax evaluate`, predictions.jsonl of `dfjax predict`, or any table with
+video_id and fake_prob (or logit). They are joined by id, and labels may be missing.
 """
 
 import argparse
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.errors import OK, UsageError, unknown
+from dfjax.errors import OK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,34 +35,26 @@ SHOWN = 20  # rows on the screen
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data rank`."""
     parser.add_argument("--by", required=True, help="uncertainty, confidence, loss or disagreement")
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--top", type=int, metavar="N", help="only so many (all)")
-    parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument(
+        "--predictions", type=Path, nargs="+", required=True, metavar="FILE", help="tables"
+    )
+    parser.add_argument("--top", type=int, metavar="N", help="number of videos (all)")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ranks, prints the first videos, and writes the table."""
-    if args.top is not None and args.top < 1:
-        raise UsageError("--top must be positive")
-    if args.out.is_dir():
-        raise UsageError(f"--out {args.out} is a folder; name a file")
-    from dfjax.evaluation.ranking import RANKINGS, rank, read_unlabelled
-    from dfjax.files import atomic_path
+    """Ranks, writes the table and prints its first videos."""
+    from dfjax.evaluation.ranking import rank_videos
 
-    if args.by not in RANKINGS:
-        raise unknown("--by", args.by, RANKINGS)
-    ranking = rank([read_unlabelled(path) for path in args.predictions], args.by)
-    videos = ranking.videos.head(args.top) if args.top else ranking.videos
-    with atomic_path(args.out) as partial:
-        videos.to_csv(partial, index=False)
+    videos, left_out = rank_videos(args.predictions, args.by, top=args.top, out=args.out)
     _print(videos, args.by)
-    if ranking.left_out:
-        print(f"dfjax: {ranking.left_out} videos have no {args.by}: left out", file=sys.stderr)
+    if left_out:
+        print(f"dfjax: {left_out} videos have no {args.by}: left out", file=sys.stderr)
     print(f"written to {args.out}")
     if args.json:
         rows = videos.astype(object).where(videos.notna(), None).to_dict("records")
-        summary = {"by": args.by, "out": str(args.out), "left_out": ranking.left_out}
+        summary = {"by": args.by, "out": str(args.out), "left_out": left_out}
         print_json(summary | {"videos": rows})
     return OK
 

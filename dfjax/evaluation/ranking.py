@@ -1,4 +1,4 @@
-"""Which videos to label next: those a detector is least sure of, or that detectors disagree on."""
+"""Ranks videos by how much there is to learn from a look at them, or from a label."""
 
 from __future__ import annotations
 
@@ -14,32 +14,61 @@ from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.aggregation import KEY, VIDEO, coarsest
 from dfjax.evaluation.predictions import normalise, read_file
 from dfjax.evaluation.uncertainty import MEASURES
+from dfjax.files import atomic_path
 
 UNLABELLED = -1
-"""Label of a video that nobody has labelled yet."""
+"""Label of a video that has none."""
 
 
 class Ranking(NamedTuple):
-    """The videos in their order, and how many have no value to be ranked by.
+    """Ranked videos.
 
     Attributes:
-        videos: `rank video_id dataset label method fake_prob value files`; the label is empty where
-            there is none. The first is to be looked at first.
-        left_out: how many videos lack what is asked for.
+        videos: One row per video, the one to look at first on top: `rank video_id dataset label
+            method fake_prob value files`. The label is empty where there is none.
+        left_out: Number of videos without a value to rank them by.
     """
 
     videos: pd.DataFrame
     left_out: int
 
 
-def read_unlabelled(path: Path) -> pd.DataFrame:
-    """Returns a predictions file in the columns of CONTRACTS, label UNLABELLED where it has none.
+def rank_videos(
+    files: Sequence[Path], by: str, *, top: int | None = None, out: Path | None = None
+) -> Ranking:
+    """Returns the videos of predictions files, ranked.
 
-    Also reads `predictions.jsonl` of `dfjax predict`, whose inputs are its ids; inputs that could
-    not be scored are left out, and of one that was scored twice the later line counts.
+    Args:
+        files: Predictions in the forms that `read_unlabelled` reads.
+        by: Name of a ranking, a key of `RANKINGS`.
+        top: Number of videos to keep. None keeps all.
+        out: CSV file for the ranked videos. None writes nothing.
 
     Raises:
-        UsageError: as `read_predictions`, but for missing labels.
+        UsageError: `top` is not positive, `out` is a folder, or see `rank`.
+    """
+    if top is not None and top < 1:
+        raise UsageError(f"top must be positive, not {top}")
+    if out is not None and out.is_dir():
+        raise UsageError(f"{out} is a folder; name a file")
+    if by not in RANKINGS:
+        raise unknown("ranking", by, RANKINGS)
+    ranking = rank([read_unlabelled(path) for path in files], by)
+    ranking = ranking._replace(videos=ranking.videos.head(top) if top else ranking.videos)
+    if out is not None:
+        with atomic_path(out) as partial:
+            ranking.videos.to_csv(partial, index=False)
+    return ranking
+
+
+def read_unlabelled(path: Path) -> pd.DataFrame:
+    """Returns a predictions file in the columns of CONTRACTS; missing labels are `UNLABELLED`.
+
+    `predictions.jsonl` of `dfjax predict` is read too: its inputs are the ids, inputs without a
+    score are left out, and of an input that was scored twice the later line counts.
+
+    Raises:
+        UsageError: As `read_predictions`, except that labels may be missing.
     """
     if path.suffix.lower() == ".jsonl":
         table = _read_lines(path)
@@ -58,21 +87,21 @@ def read_unlabelled(path: Path) -> pd.DataFrame:
 
 
 def rank(tables: Sequence[pd.DataFrame], by: str) -> Ranking:
-    """Returns the videos of all tables, joined by (dataset, video_id), the least sure first.
+    """Returns the videos of all tables, joined by (dataset, video_id), the highest value first.
 
-    A video's score in a table is the mean over its rows; over tables values are averaged, but for
-    `disagreement`, which is their spread. Equal values are in the order of their ids.
+    A video's score in a table is the mean over its rows. Values are means over the tables, except
+    for `disagreement`, which is the spread of the scores. Equal values are sorted by id.
 
     Args:
-        tables: predictions, as `read_unlabelled` gives them.
-        by: a key of RANKINGS.
+        tables: Predictions as `read_unlabelled` returns them.
+        by: Name of a ranking, a key of `RANKINGS`.
 
     Raises:
-        UsageError: an unknown `by`, tables without what it needs, two labels for one video, or
-            nothing that can be ranked.
+        UsageError: `by` is unknown, the tables lack what it needs, a video has two labels, or no
+            video can be ranked.
     """
     if by not in RANKINGS:
-        raise unknown("--by", by, RANKINGS)
+        raise unknown("ranking", by, RANKINGS)
     rows = pd.concat(
         [_aggregate(table).assign(file=number) for number, table in enumerate(tables)],
         ignore_index=True,
@@ -129,8 +158,9 @@ def _by_uncertainty(rows: pd.DataFrame, files: int) -> pd.Series:
     name = "mutual_information"
     if name not in rows or rows[name].isna().all():
         raise UsageError(
-            f"--by uncertainty needs the column {name}, which `dfjax evaluate` and `dfjax predict` "
-            "write with --mc-dropout or --ensemble; --by confidence needs scores alone"
+            f"ranking by uncertainty needs the column {name}, which `dfjax evaluate` and `dfjax "
+            "predict` write for several passes of dropout or an ensemble; ranking by confidence "
+            "needs scores only"
         )
     return rows.groupby(VIDEO)[name].mean()
 
@@ -150,7 +180,7 @@ def _by_loss(rows: pd.DataFrame, files: int) -> pd.Series:
 
 def _by_disagreement(rows: pd.DataFrame, files: int) -> pd.Series:
     if files < 2:
-        raise UsageError("--by disagreement compares predictions: give --predictions two files")
+        raise UsageError("ranking by disagreement needs two files of predictions or more")
     spread = rows.groupby(VIDEO)["fake_prob"].std(ddof=0)
     return spread.where(rows.groupby(VIDEO)["file"].nunique() > 1)
 
@@ -161,4 +191,4 @@ RANKINGS: dict[str, Callable[[pd.DataFrame, int], Any]] = {
     "loss": _by_loss,
     "disagreement": _by_disagreement,
 }
-"""What the value of a video is; the highest comes first."""
+"""By name: the value of each video."""

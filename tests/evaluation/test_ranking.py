@@ -89,13 +89,13 @@ def test_what_predict_wrote_is_read_by_its_inputs(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"--by": "entropi"}, "unknown --by"),
-        ({"--by": "uncertainty"}, "--mc-dropout or --ensemble"),
-        ({"--by": "disagreement"}, "two files"),
+        ({"--by": "entropi"}, "unknown ranking 'entropi'"),
+        ({"--by": "uncertainty"}, "passes of dropout or an ensemble"),
+        ({"--by": "disagreement"}, "needs two files"),
         ({"--by": "loss"}, "no video can be ranked by loss"),
         ({"--predictions": "nothing.csv"}, "no predictions file nothing.csv"),
         ({"--predictions": "nothing.jsonl"}, "no predictions file nothing.jsonl"),
-        ({"--top": "0"}, "--top must be positive"),
+        ({"--top": "0"}, "top must be positive"),
         ({"--out": "."}, "is a folder"),
     ],
 )
