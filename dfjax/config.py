@@ -33,6 +33,7 @@ from dfjax.files import as_tuple
 from dfjax.import_paths import is_import_path
 from dfjax.schema import (
     AUGMENT,
+    CROPS,
     DATA,
     LOSS,
     MIX,
@@ -60,6 +61,7 @@ def base() -> ConfigDict:
     c.phases = ()  # of overrides, one tuple per phase after the first: see commands/phases.py
     c.profile = ""  # START:STOP, steps to trace for a profiler
     c.data = ConfigDict(DATA)
+    c.crops = ConfigDict(CROPS)
     c.preprocess = ConfigDict(PREPROCESS)
     c.augment = ConfigDict(AUGMENT)
     c.mix = ConfigDict(MIX)

@@ -6,6 +6,8 @@ of models are not here: they are the fields of their modules.
 
 from typing import Any
 
+from ml_collections.config_dict import placeholder
+
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
     "features": "",  # a feature pack (`dfjax data features`), for models that read those instead
@@ -28,6 +30,21 @@ DATA = {
     "workers": 0,  # decoding processes; 0: threads of this process
     "threads": 4,
     "prefetch": 4,  # batches
+}
+# How the training crops were cut, see `dfjax.data.faces.recipe.CropRecipe`. Taken from the data
+# when training starts, never set by hand; all None where the data do not say.
+CROPS: dict[str, Any] = {
+    "detector": placeholder(str),
+    "detector_sha256": placeholder(str),
+    "margin": placeholder(float),
+    "align": placeholder(bool),
+    "size": placeholder(int),
+    "jpeg_quality": placeholder(int),
+    "faces": placeholder(str),
+    "flow_method": placeholder(str),
+    "frames": placeholder(int),
+    "every": placeholder(int),
+    "min_quality": (),
 }
 PREPROCESS = {
     "size": 224,  # model input, pixels

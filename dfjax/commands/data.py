@@ -11,6 +11,9 @@ Example, from a folder with real/ and fake/ videos to a pack:
 
 import argparse
 import importlib
+import shlex
+import sys
+from collections.abc import Iterable
 from types import ModuleType
 
 from dfjax.commands.main import make_parser
@@ -55,3 +58,34 @@ def run(args: argparse.Namespace) -> int:
 def load_subverb(name: str) -> ModuleType:
     """Returns the module of a subverb, imported only now: each pulls in libraries of its own."""
     return importlib.import_module(f"dfjax.commands.data_{name}")
+
+
+def command_line() -> str:
+    """Returns the command line, which an index records as its origin."""
+    return shlex.join(["dfjax", *sys.argv[1:]])
+
+
+def add_limits(parser: argparse.ArgumentParser, seconds: float, what: str) -> None:
+    """Adds `--workers` and `--time-limit`, which verbs that open many files have."""
+    parser.add_argument("--workers", type=int, help="processes (one per core)")
+    parser.add_argument(
+        "--time-limit", type=float, default=seconds, help=f"seconds a {what} ({seconds:g})"
+    )
+
+
+def add_ratios(parser: argparse.ArgumentParser, help: str) -> None:
+    """Adds `--ratios` with three comma-separated shares."""
+    parser.add_argument("--ratios", type=_ratios, metavar="TRAIN,VAL,TEST", help=help)
+
+
+def _ratios(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("three shares, not negative: train,val,test") from None
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Prints sentences for the user on standard error."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)

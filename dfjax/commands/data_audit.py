@@ -12,60 +12,44 @@ rate, size, codec, bit-rate, brightness and sharpness by class and split. The sh
 warning, above 0.75 an error, and the property that gives the class away is named.
 
 Writes audit.json and audit.html to --out. Exit code 1: an error was found that --accept (may be
-repeated) does not name. `dfjax train` asks the same of its data.
+repeated) does not name. `dfjax train` audits its data in the same way.
 """
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
+from dfjax.commands.data import add_limits
 from dfjax.commands.main import add_json, print_json
-from dfjax.console import track
-from dfjax.errors import FINDING, OK, UsageError
-from dfjax.files import finite
+from dfjax.errors import FINDING, OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data audit`."""
-    parser.add_argument("--index", required=True, type=Path, help="of videos, crops or a pack")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the two reports")
+    parser.add_argument("--index", required=True, help="of videos, crops or a pack")
+    parser.add_argument("--out", required=True, help="folder for the two reports")
     parser.add_argument(
         "--accept", action="append", default=[], metavar="CODE", help="an error to live with"
     )
     parser.add_argument("--deep", action="store_true", help="open every video file again")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
-    parser.add_argument("--time-limit", type=float, default=120.0, help="seconds a file (120)")
+    add_limits(parser, 120.0, "file")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Audits, prints, writes both reports, and returns 1 when an error stands."""
-    from dfjax.data.index.audit import audit, check_accepted, refused, to_json
+    """Audits, prints the findings, and returns 1 when an error stands."""
+    from dfjax.experiment.data_audit import audit_data, list_refused
 
-    check_accepted(args.accept)
-    if args.workers < 1 or args.time_limit <= 0:
-        raise UsageError("--workers and --time-limit must be positive")
-    result = audit(
-        args.index,
-        deep=args.deep,
-        workers=args.workers,
-        time_limit=args.time_limit,
-        track=track,
-    )
-    from dfjax.evaluation.audit_page import write_reports
-
-    content = finite(to_json(result, args.accept))
-    write_reports(result, content, args.out, name=str(args.index))
+    limits = {"workers": args.workers, "time_limit": args.time_limit}
+    content = audit_data(args.index, args.out, accept=args.accept, deep=args.deep, **limits)
     print_findings(content)
     print(f"written to {args.out}: audit.json, audit.html")
     if args.json:
         print_json(content)
-    return FINDING if refused(result.findings, args.accept) else OK
+    return FINDING if list_refused(content) else OK
 
 
 def print_findings(content: dict[str, Any]) -> None:
-    """Prints the frame counts, the probe and every finding."""
+    """Prints the frame counts, the probe and every finding of an `audit.json`."""
     n, frames, probe = content["n"], content["frames"], content["shortcut_probe"]
     print(f"{n['videos']} videos, {n['real']} real, {n['fake']} fake")
     print("frames per video        n      mean        sd")

@@ -13,11 +13,9 @@ without loss. Missing or damaged crops are left out and listed; the exit code is
 
 import argparse
 import sys
-from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
-from dfjax.console import track
-from dfjax.errors import FINDING, OK, UsageError, unknown
+from dfjax.errors import FINDING, OK, unknown
 
 FORMATS = ("deepfakebench",)
 
@@ -32,16 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, says what was written, and returns 1 when crops had to be left out."""
-    from dfjax.data.index.records import read_index
-    from dfjax.data.store.deepfakebench_export import export_deepfakebench
-    from dfjax.data.store.pack_reader import MANIFEST
-
     if args.to not in FORMATS:
         raise unknown("format", args.to, FORMATS)
-    folder, out = Path(args.index).parent, Path(args.out)
-    if (folder / MANIFEST).is_file():
-        raise UsageError(f"{args.index} is the index of a pack: give the one that was packed")
-    report = export_deepfakebench(read_index(args.index), folder, out, track=track)
+    from dfjax.data.store.deepfakebench_export import export_deepfakebench
+
+    report = export_deepfakebench(args.index, args.out)
     print(f"{args.out}: {report.videos} videos, {report.frames} frames")
     print("JSON files: " + ", ".join(report.tables))
     if report.labels:

@@ -4,17 +4,17 @@ For example:
 
   dfjax data merge work/ffpp.parquet work/celeb.parquet --out work/both.parquet
 
-A video that is in two of them is an error. Crops stay where they are: frames_dir is made relative
-to the new index's folder. Extract faces first, then merge with data sets that come as crops.
+A video that is in two of them is an error, and so are crops cut in different ways (another margin,
+face detector or size), because `dfjax predict` could not cut videos in both. Crops stay where they
+are: frames_dir is made relative to the new index's folder. Extract faces first, then merge with
+data sets that come as crops.
 """
 
 import argparse
-import shlex
-import sys
-from pathlib import Path
 
+from dfjax.commands.data import command_line
 from dfjax.commands.main import add_json, print_json
-from dfjax.errors import OK, UsageError
+from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +28,9 @@ def run(args: argparse.Namespace) -> int:
     """Writes the merged index and says what it holds."""
     from dfjax.data.index.merge import merge_indexes
 
-    if len(args.indexes) < 2:
-        raise UsageError("give two or more indexes to merge")
-    command = shlex.join(["dfjax", *sys.argv[1:]])
-    table = merge_indexes(args.indexes, Path(args.out), command=command)
-    counts = table["dataset"].value_counts().to_pylist()
-    datasets = {entry["values"]: entry["counts"] for entry in counts}
-    print(f"{args.out}: {table.num_rows} videos")
-    print("data sets: " + ", ".join(f"{name} {n}" for name, n in sorted(datasets.items())))
+    report = merge_indexes(args.indexes, args.out, command=command_line())
+    print(f"{args.out}: {report.videos} videos")
+    print("data sets: " + ", ".join(f"{name} {n}" for name, n in sorted(report.datasets.items())))
     if args.json:
-        print_json({"index": args.out, "videos": table.num_rows, "datasets": datasets})
+        print_json({"index": args.out, "videos": report.videos, "datasets": report.datasets})
     return OK

@@ -11,11 +11,10 @@ errors.jsonl; the exit code is then 1.
 """
 
 import argparse
-import shlex
 import sys
 
+from dfjax.commands.data import command_line
 from dfjax.commands.main import add_json, print_json
-from dfjax.console import track
 from dfjax.errors import FINDING, OK
 
 
@@ -33,18 +32,12 @@ def run(args: argparse.Namespace) -> int:
     """Packs, says what the pack holds, and returns 1 when frames had to be left out."""
     from dfjax.data.store.pack import pack
 
-    command = shlex.join(["dfjax", *sys.argv[1:]])
-    report = pack(args.index, args.out, command=command, fresh=args.fresh, track=track)
-    verb = "reused" if report.reused else "packed"
-    print(
-        f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of "
-        f"{report.crop_size}x{report.crop_size}"
-    )
-    if report.errors:
-        print(
-            f"dfjax: {len(report.errors)} frames or videos left out, see {args.out}/errors.jsonl",
-            file=sys.stderr,
-        )
+    report = pack(args.index, args.out, command=command_line(), fresh=args.fresh)
+    verb, size, errors = "reused" if report.reused else "packed", report.crop_size, report.errors
+    print(f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of {size}x{size}")
+    if errors:
+        what = f"{len(errors)} frames or videos left out, see {args.out}/errors.jsonl"
+        print(f"dfjax: {what}", file=sys.stderr)
     if args.json:
-        print_json(report._asdict() | {"out": args.out, "errors": len(report.errors)})
-    return FINDING if report.errors else OK
+        print_json(report._asdict() | {"out": args.out, "errors": len(errors)})
+    return FINDING if errors else OK

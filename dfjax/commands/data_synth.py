@@ -10,11 +10,10 @@ pixels; the same command continues where an interrupted one stopped.
 """
 
 import argparse
-import sys
-from pathlib import Path
 
+from dfjax.commands.data import command_line
 from dfjax.commands.main import add_json, print_json
-from dfjax.errors import UsageError
+from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,35 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draws what is missing, writes the index, and says what there is."""
-    from dfjax.data.synthetic.dataset import generate
-    from dfjax.data.synthetic.plan import make_plan
-    from dfjax.data.synthetic.samples import write_samples
+    from dfjax.data.synthetic.samples import synthesise
 
-    if args.mp4 < 0:
-        raise UsageError(f"--mp4 must not be negative, not {args.mp4}")
-    index, drawn = generate(
-        args.out,
-        videos=args.videos,
-        identities=args.identities,
-        frames=args.frames,
-        size=args.size,
-        seed=args.seed,
-        workers=args.workers,
-        command=" ".join(["dfjax", *sys.argv[1:]]),
-    )
-    kept = args.videos - drawn
-    print(f"{args.videos} videos in {index}" + (f", {kept} of them reused" if kept else ""))
-    samples = write_samples(
-        Path(args.out),
-        make_plan(args.videos, args.identities, args.seed),
-        count=args.mp4,
-        seed=args.seed,
-    )
+    names = ("videos", "identities", "frames", "size", "seed", "workers")
+    options = {name: getattr(args, name) for name in names}
+    report = synthesise(args.out, **options, samples=args.mp4, command=command_line())
+    kept = report.videos - report.drawn
+    reused = f", {kept} of them reused" if kept else ""
+    print(f"{report.videos} videos in {report.index}{reused}")
+    samples = [str(sample) for sample in report.samples]
     for sample in samples:
         print(f"video {sample}")
     if args.json:
-        print_json(
-            {"index": str(index), "videos": args.videos, "drawn": drawn, "reused": kept,
-             "samples": [str(sample) for sample in samples]}
-        )  # fmt: skip
-    return 0
+        counts = {"videos": report.videos, "drawn": report.drawn, "reused": kept}
+        print_json({"index": str(report.index)} | counts | {"samples": samples})
+    return OK

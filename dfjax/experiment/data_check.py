@@ -1,8 +1,5 @@
-"""What `dfjax train` asks of its data first, and what evaluation repeats of the answer."""
+"""The audit of a run's data before it trains, and what evaluation repeats of it."""
 
-import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,32 +7,29 @@ from typing import Any
 import pandas as pd
 
 import dfjax
-from dfjax.console import track
-from dfjax.data.index.audit import audit, check_accepted, hash_index, refused, to_json
+from dfjax.console import say
+from dfjax.data.index.audit import check_accepted, hash_index, refused
 from dfjax.data.index.components import LINKS
 from dfjax.data.index.records import find_index
 from dfjax.data.index.splits import PARTS
 from dfjax.errors import RunError
-from dfjax.evaluation.audit_page import write_reports
 from dfjax.evaluation.flags import Flag, make_flag
-from dfjax.files import finite
-
-REPORT = "audit.json"
+from dfjax.experiment.data_audit import audit_data, list_refused, read_report
 
 
 def check_data(
     data: Path, workdir: Path, accept: Sequence[str], *, split: Sequence[str] | None = None
 ) -> None:
-    """Audits the data of a run once, tells its warnings, and refuses its errors.
+    """Audits the data of a run once, says its warnings, and refuses its errors.
 
     The report is kept in the workdir and made again only for another index. What was accepted once
-    stays accepted there, so that the same command resumes.
+    stays accepted there, so that the same call resumes.
 
     Args:
-        data: folder of the pack, or its index file.
-        workdir: of the run; gets `audit.json` and `audit.html`.
-        accept: codes of errors to train with all the same.
-        split: of every video, where the run has others than the index (`train --fold`).
+        data: Folder of the pack, or its index file.
+        workdir: Workdir of the run; gets `audit.json` and `audit.html`.
+        accept: Codes of errors to train with all the same.
+        split: Split of each video, where the run has others than the index (`data.fold`).
 
     Raises:
         UsageError: no error has one of the codes.
@@ -43,7 +37,7 @@ def check_data(
     """
     check_accepted(accept)
     index = find_index(data)
-    content = _read(workdir)
+    content = read_report(workdir)
     known = (hash_index(index), dfjax.__version__)
     if content and (content["index_sha256"], content["version"]) == known:
         accept = sorted({*content["accepted"], *accept})
@@ -53,13 +47,11 @@ def check_data(
         for finding in refused(content["findings"], accept):
             _say(finding)
     else:  # also for a newly accepted code: both reports have to say it
-        result = audit(index, split=split, workers=os.cpu_count() or 1, track=track)
-        content = finite(to_json(result, accept))
-        write_reports(result, content, workdir, name=str(data))
+        content = audit_data(data, workdir, accept=accept, split=split)
         for finding in content["findings"]:
             if finding["severity"] != "info":
                 _say(finding)
-    standing = sorted({f["code"] for f in refused(content["findings"], content["accepted"])})
+    standing = sorted({f["code"] for f in list_refused(content)})
     if standing:
         codes = ", ".join(standing)
         raise RunError(
@@ -71,7 +63,7 @@ def check_data(
 
 def read_accepted(workdir: Path) -> list[Flag]:
     """Returns a flag for every error of the data that the run was trained with."""
-    content = _read(workdir)
+    content = read_report(workdir)
     if not content:
         return []
     return [
@@ -107,10 +99,5 @@ def list_accepted_links(workdir: Path, index: pd.DataFrame) -> dict[str, frozens
     return found
 
 
-def _read(workdir: Path) -> dict[str, Any] | None:
-    path = workdir / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
 def _say(finding: dict[str, Any] | Any) -> None:
-    print(f"{finding['severity']}: {finding['code']}: {finding['message']}", file=sys.stderr)
+    say(f"{finding['severity']}: {finding['code']}: {finding['message']}")

@@ -1,5 +1,6 @@
 """Opens the data of a run (pack, features or synthetic set) and selects the rows of a split."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,12 @@ from ml_collections import ConfigDict
 from dfjax import FAKE
 from dfjax.console import track
 from dfjax.data.clips.pipeline import make_eval_batches
+from dfjax.data.faces.recipe import CropRecipe, parse_recipe, read_crop_recipe
 from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import read_index, write_index
 from dfjax.data.index.splits import split_by_round
 from dfjax.data.store.feature_pack import open_features
-from dfjax.data.store.flow_index import add_flow, make_flow, make_tasks
+from dfjax.data.store.flow_index import add_flow, make_flow, make_flow_metadata, make_tasks
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.store.pack import open_pack
 from dfjax.errors import UsageError
@@ -29,10 +31,9 @@ Array = np.ndarray
 def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
     """Returns the pack in `config.data.path` or `config.data.features`, or the synthetic set.
 
-    The latter is made once in the workdir.
-
-    `config.data.crop_size` is set to that of the pack. With `config.data.fold` the splits are those
-    of a round of cross-validation.
+    The latter is made once in the workdir. `config.data.crop_size` is set to that of the pack, and
+    `config.crops` to its crop recipe. With `config.data.fold` the splits are those of a round of
+    cross-validation.
 
     Raises:
         UsageError: no path is given and the config has no synthetic set, or the crops have another
@@ -46,10 +47,18 @@ def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
             f"{pack.crop_size} px; leave the key out, it is taken from the data"
         )
     config.data.crop_size = pack.crop_size
+    recipe = read_crop_recipe(pack.path)
+    if recipe is not None:
+        config.crops.update(dataclasses.asdict(recipe))
     if config.data.fold:
         split = split_by_round(pack.index, config.data.fold)
         pack.index = pack.index.assign(pack_split=pack.index["split"], split=split)
     return _shuffled(pack, config)
+
+
+def find_recipe(config: ConfigDict) -> CropRecipe | None:
+    """Returns how the training crops of a run were cut, None where that was not recorded."""
+    return None if config.crops.detector is None else parse_recipe(config.crops.to_dict())
 
 
 def _open(config: ConfigDict, workdir: Path) -> FrameStore:
@@ -101,7 +110,8 @@ def _synthetic_flow(index_path: Path, out: Path, stride: int) -> Path:
         starts = list(track(flows, total=len(tasks), what="flow"))
     moved = rebase_frames(index, index_path.parent, out)
     table = add_flow(moved, out, tasks, dict(enumerate(starts)), stride)
-    write_index(table, out / "index.parquet", command="dfjax data flow")
+    metadata = make_flow_metadata(read_crop_recipe(index_path), "dis")
+    write_index(table, out / "index.parquet", command="dfjax data flow", metadata=metadata)
     return out / "index.parquet"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from dfjax.console import track
 from dfjax.data.clips.prefetch import read_ahead
 from dfjax.data.faces.crop_files import CropFiles
+from dfjax.data.faces.recipe import read_crop_recipe
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.store import feature_writer
 from dfjax.data.store.feature_pack import FeaturePack, open_features
@@ -107,6 +108,7 @@ def extract_features(
             record,
             manifest={"source_sha256": plan, "crop_size": crops.crop_size},
             left_out=crops.errors if isinstance(crops, CropFiles) else (),
+            recipe=read_crop_recipe(source),
             command=command,
         )
     return Extracted(open_features(out), read_errors(out), reused=False)

@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float, Int32, UInt8
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.detectors import FaceDetector, make_detector
-from dfjax.data.faces.extract import choose_frames, extract_video
+from dfjax.data.faces.extract import extract_video
+from dfjax.data.faces.settings import choose_frames
 from dfjax.data.faces.video import ShortVideoError, is_media, probe, read_frames
 from dfjax.errors import InputError, UsageError
 

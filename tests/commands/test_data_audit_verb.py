@@ -60,7 +60,9 @@ def test_training_refuses_errors_until_they_are_accepted(leaking, monkeypatch, c
     assert auditing.read_accepted(run) == []
     auditing.check_data(leaking, run, ["origin_across_splits"])
     assert "Accepted: origin_across_splits" in (run / "audit.html").read_text()
-    monkeypatch.setattr(auditing, "audit", None)  # from now on the report in the workdir serves
+    monkeypatch.setattr(
+        auditing, "audit_data", None
+    )  # from now on the report in the workdir serves
     auditing.check_data(leaking, run, [])  # the same run resumes
     auditing.check_data(leaking, run, ["origin_across_splits"] * 2)
     (flag,) = auditing.read_accepted(run)

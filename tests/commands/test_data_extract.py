@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.commands import data_extract
 from dfjax.commands.main import main
+from dfjax.data.faces import extract_index
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 
 RNG = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def test_an_interrupted_run_continues(index, tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(data_extract, "track", stop_after_one)
+        patch.setattr(extract_index, "track", stop_after_one)
         assert extract(index, out, "--workers", "1") == 130
     assert "the same command continues" in capsys.readouterr().err
     assert not (out / "index.parquet").exists()
@@ -105,12 +105,12 @@ def test_other_settings_in_a_used_folder_are_refused(index, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--frames", "3", "--every", "2"], "not allowed with"),
-        (["--frames", "0"], "--frames must be positive"),
-        (["--time-limit", "-1"], "--time-limit must be positive"),
-        (["--detector", "yunet"], "needs --detector-model"),
+        (["--frames", "0"], "frames must be positive"),
+        (["--time-limit", "-1"], "time_limit must be positive"),
+        (["--detector", "yunet"], "needs detector_model"),
         (["--detector", "mtcn"], "unknown face detector"),
-        (["--align"], "--align needs landmarks"),
-        (["--faces", "every"], "unknown choice of --faces"),
+        (["--align"], "align needs landmarks"),
+        (["--faces", "every"], "unknown choice of faces"),
         (["--min-quality", "size"], "not of the form NAME=NUMBER"),
         (["--index", "absent.parquet"], "no index at absent.parquet"),
     ],

@@ -95,7 +95,7 @@ def test_a_recipe_of_another_stride_is_refused(index, tmp_path):
         (with_flow, Sampling(2, "even", 2)),
         (plain, Sampling(2, "stride", 2)),
     ]:
-        with pytest.raises(UsageError, match="dfjax data flow --stride"):
+        with pytest.raises(UsageError, match="`dfjax data flow` with stride"):
             make_eval_batches(opened, np.arange(1), sampling=sampling, **how)
 
 
@@ -155,8 +155,8 @@ def test_damaged_flow_is_left_out_of_the_pack_and_listed(index, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--stride", "0"], "--stride must be positive"),
-        (["--stride", "2", "--flo-root", "absent"], "no folder at --flo-root absent"),
+        (["--stride", "0"], "stride must be positive"),
+        (["--stride", "2", "--flo-root", "absent"], "no folder absent"),
         (["--stride", "x"], "--stride"),
     ],
 )

@@ -51,7 +51,7 @@ def test_without_probing_no_file_is_opened(folder):
     assert rows["n_frames"].isna().all() and rows["sha256"].isna().all()
 
 
-def test_splits_are_dealt_among_what_can_be_read(folder):
+def test_splits_are_assigned_among_what_can_be_read(folder):
     for i in range(3, 8):
         (folder / "real" / f"{i}.png").touch()
         (folder / "fake" / f"{i}.png").write_text("no image")
@@ -81,7 +81,7 @@ def test_unreadable_files_are_listed_and_left_out(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--compression", "c23"], "--compression does not go with --adapter folder"),
+        (["--compression", "c23"], "compression does not go with adapter folder"),
         (["--adapter", "foldr"], "Did you mean 'folder'"),
         (["--root", "/absent"], "no folder /absent"),
         (["--ratios", "1,2"], "three shares"),

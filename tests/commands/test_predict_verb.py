@@ -114,7 +114,7 @@ def test_no_face_is_an_error_not_a_guess(tmp_path, capsys, detector):
         (["nothing.mp4"], "no such file or folder: nothing.mp4"),
         (["FOLDER"], "no video or image in"),
         (["FILE", "--detector", "har"], "Did you mean 'haar'"),
-        (["FILE", "--align"], "--align needs landmarks"),
+        (["FILE", "--align"], "align needs landmarks"),
         (["FILE", "--batch-size", "0"], "--batch-size must be positive"),
         (["FILE", "--clips", "-1"], "--clips"),
         (["FILE"], "not a workdir"),

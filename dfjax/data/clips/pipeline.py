@@ -187,8 +187,8 @@ def check_clips(pack: FrameStore, rows: Rows, sampling: Sampling, *, flow: bool)
         there = f"over {pack.flow_stride} source frames" if pack.flow_stride else "none"
         raise UsageError(
             f"data.flow needs data.sampling=stride and flow over data.stride={sampling.stride} "
-            f"source frames; {pack.path} has {there}: run `dfjax data flow --stride "
-            f"{sampling.stride}` and pack its index"
+            f"source frames; {pack.path} has {there}: run `dfjax data flow` "
+            f"with stride {sampling.stride} and pack its index"
         )
     if not len(rows):
         raise UsageError("no videos to read")

@@ -122,7 +122,7 @@ def check_stride(numbers: Numbers, stride: int, video_id: str) -> None:
     found = f"every {spacing} source frames" if spacing else "at irregular distances"
     raise UsageError(
         f"data.stride={stride} is impossible: {video_id} has crops {found}. Extract with "
-        f"`--every {stride}` (or a divisor of {stride}), or set data.sampling=even"
+        f"every={stride} (or a divisor of {stride}), or set data.sampling=even"
     )
 
 

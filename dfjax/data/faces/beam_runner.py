@@ -27,7 +27,7 @@ def check_beam(runner: str) -> None:
         importlib.import_module("apache_beam").runners.create_runner(runner)
     except ImportError as error:
         raise UsageError(
-            f"--beam-runner needs its extra: pip install 'dfjax[beam]' ({error})"
+            f"Apache Beam needs its extra: pip install 'dfjax[beam]' ({error})"
         ) from error
     except (ValueError, AttributeError) as error:
         raise UsageError(f"Apache Beam has no runner {runner!r}: {error}") from error

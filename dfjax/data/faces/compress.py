@@ -4,6 +4,8 @@ Every frame stays a frame, at its time; sound is left out. Sides are cut to even
 4:2:0 needs, and the rotation that a file asks for is applied.
 """
 
+import dataclasses
+import functools
 import glob
 import json
 import os
@@ -15,10 +17,13 @@ from typing import Any
 import av
 import pandas as pd
 
+from dfjax.console import track
 from dfjax.data.faces.extract import crops_folder
 from dfjax.data.faces.video import Frame, iterate_timed_frames, probe
-from dfjax.data.index.records import OPTIONAL
-from dfjax.errors import InputError
+from dfjax.data.faces.worker_pool import check_limits, run_tasks
+from dfjax.data.index.error_log import ErrorLog
+from dfjax.data.index.records import OPTIONAL, check_target, read_index, write_index
+from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
 CLOCK = Fraction(1, 90_000)  # time base: exact for 24, 25, 30 and 60 frames per second
@@ -28,6 +33,81 @@ Fields = dict[str, Any]
 
 _KEPT = ("n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256")
 _DROPPED = ("frames_dir", "frame_indices", "boxes", "landmarks", "face_found", "quality")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressReport:
+    """What was encoded, and what could not be.
+
+    Attributes:
+        index: The new index.
+        videos: Number of its rows.
+        bytes: Size of its videos.
+        unreadable: Number of videos left out.
+        errors: File that lists them.
+    """
+
+    index: Path
+    videos: int
+    bytes: int
+    unreadable: int
+    errors: Path
+
+
+def compress_index(
+    index: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    crf: int,
+    workers: int | None = None,
+    time_limit: float = 3600.0,
+    command: str = "dfjax data compress",
+) -> CompressReport:
+    """Encodes the videos of an index again and writes their index.
+
+    `out` gets `videos/VIDEO_ID.mp4`, `index.parquet`, and `errors.jsonl` with the videos that
+    cannot be read. Videos that are there already are kept, so that an interrupted call goes on when
+    it is repeated.
+
+    Args:
+        index: Index of videos.
+        out: Folder to write.
+        crf: Constant rate factor, 0 (lossless) to 51; FaceForensics++ uses 23 and 40.
+        workers: Number of processes; None takes the number of cores.
+        time_limit: Seconds per video, after which it is given up.
+        command: Origin to record in the metadata of the index.
+
+    Raises:
+        UsageError: an impossible argument, an id that cannot name a file, or no video that can be
+            encoded.
+    """
+    if not 0 <= crf <= 51:
+        raise UsageError(f"crf is 0 to 51, not {crf}")
+    workers = check_limits(workers, time_limit)
+    table, out = read_index(index), Path(out)
+    target = out / "index.parquet"
+    check_target(target, Path(index))
+    for video_id in table["video_id"]:
+        video_path(out, video_id)
+    rows = table[["video_id", "root", "path", "sha256"]].astype(object)
+    tasks = rows.where(rows.notna(), None).to_dict("records")
+    log, results = ErrorLog(out / "errors.jsonl"), {}
+    function = functools.partial(compress_record, str(out), crf)
+    outcomes = run_tasks(function, tasks, workers=workers, time_limit=time_limit)
+    for position, fields, error in track(outcomes, total=len(tasks), what="videos"):
+        if error is None:
+            results[position] = fields
+        else:
+            task = tasks[position]
+            path, video_id = str(task["path"]), task["video_id"]
+            log.add(video_id=video_id, path=path, stage="compress", error=error)
+    if not results:
+        raise UsageError(
+            f"none of the {len(tasks)} videos can be compressed{log.describe()}; see {log.path}"
+        )
+    made = make_compressed_index(table, out, crf, results)
+    write_index(made, target, command=command)
+    return CompressReport(target, len(made), int(made["bytes"].sum()), log.count, log.path)
 
 
 def compress_video(source: Path, target: Path, *, crf: int) -> None:

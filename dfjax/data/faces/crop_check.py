@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from dfjax.console import track
 from dfjax.data.faces.landmarks import CROP_LANDMARKS
 from dfjax.data.faces.quality import QUALITIES
-from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import UsageError
 
 PER_FRAME = (
@@ -34,14 +35,13 @@ class _Checked(NamedTuple):
 
 
 def check_crops(
-    table: pd.DataFrame, index_path: Path, track: Track
+    table: pd.DataFrame, index_path: Path
 ) -> tuple[pd.DataFrame, int, list[dict[str, str]]]:
     """Returns the index of usable crops, their size, and one entry per unusable frame or video.
 
     Args:
         table: an index after extraction.
         index_path: where it was read; `frames_dir` is relative to its folder.
-        track: shows progress.
 
     Raises:
         UsageError: no readable crop at all, or crops that are not all squares of one size.
@@ -114,7 +114,7 @@ def _common_size(rows: list[Any], checked: list[_Checked]) -> int:
             first.setdefault(result.size, row.video_id)
     if len(first) > 1:
         found = ", ".join(f"{h}x{w} ({video})" for (h, w), video in first.items())
-        raise UsageError(f"crops of different sizes: {found}; extract all with one --size")
+        raise UsageError(f"crops of different sizes: {found}; extract all of them with one size")
     (height, width), video = first.popitem()
     if height != width:
         raise UsageError(f"crops are {height}x{width} ({video}), a pack wants square ones")

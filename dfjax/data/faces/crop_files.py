@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from dfjax.data.faces.crop_check import check_crops
 from dfjax.data.index.records import find_index, read_index
 from dfjax.data.store.frame_store import FrameStore
-from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError
 
 
@@ -55,14 +55,12 @@ class CropFiles(FrameStore):
         return crops
 
 
-def open_crop_files(
-    index: str | Path, track: Track = lambda items, *, total, what: items
-) -> CropFiles:
+def open_crop_files(index: str | Path) -> CropFiles:
     """Returns the crops that an index (or the one in a folder) names, each checked once.
 
     Raises:
         UsageError: no index, no crops, or crops of different sizes.
     """
     path = find_index(index)
-    kept, crop_size, errors = check_crops(read_index(path), path, track)
+    kept, crop_size, errors = check_crops(read_index(path), path)
     return CropFiles(path.parent, kept, crop_size, errors)

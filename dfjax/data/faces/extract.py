@@ -4,7 +4,6 @@ Every face is a row of the index. That of the first face keeps the id of the vid
 is `VIDEO_ID#k`, with k in the column `face`, which predictions carry on.
 """
 
-import dataclasses
 import functools
 import json
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from dfjax.data.faces.crops import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
 from dfjax.data.faces.detectors import FaceDetector, make_detector
@@ -21,6 +21,7 @@ from dfjax.data.faces.detectors.precomputed import Precomputed
 from dfjax.data.faces.landmarks import CROP_LANDMARKS
 from dfjax.data.faces.manipulation_mask import make_mask_rank, read_masks
 from dfjax.data.faces.quality import QUALITIES, compute_qualities, find_good
+from dfjax.data.faces.settings import Settings, choose_frames, describe_threshold
 from dfjax.data.faces.tracks import Boxes, Rank, make_size_rank
 from dfjax.data.faces.video import ShortVideoError
 from dfjax.data.index.records import names_folder
@@ -28,56 +29,10 @@ from dfjax.data.index.source import Source, find_source, iterate_source, probe_s
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
-JPEG_QUALITY = 95
 BUFFER_BYTES = 256 * 2**20  # per worker: 32 frames of 1920x1080 fit
 FACES_FILE = "faces.json"  # beside the crops of a video: it is finished
-FACES = ("best", "mask", "all")
 
 Fields = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What decides the crops; one extraction folder has one set of them.
-
-    Attributes:
-        detector: a name for `make_detector`, or `precomputed`.
-        detector_model: YuNet's ONNX file, or the file of precomputed faces.
-        frames: per video, spread evenly; or
-        every: the distance of frames.
-        size: side of the crops in pixels.
-        margin: side of the region cut out, in sides of the face.
-        align: turn faces upright by their landmarks.
-        faces: `best` takes the face that is large, lasts and is central; `mask` the one that the
-            data set's manipulation mask covers, where there is a mask; `all` every one that lasts.
-        min_quality: pairs of a name of `QUALITIES` and its threshold; crops below are left out.
-    """
-
-    detector: str = "haar"
-    detector_model: str | None = None
-    frames: int | None = 32
-    every: int | None = None
-    size: int = 256
-    margin: float = 1.3
-    align: bool = False
-    faces: str = "best"
-    min_quality: tuple[tuple[str, float], ...] = ()
-
-
-def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> list[int]:
-    """Returns source frame numbers: `frames` of them spread evenly, or `every` n-th from 0.
-
-    The even choice includes the first and the last frame; a video with fewer frames gives all.
-
-    Raises:
-        ValueError: not exactly one of `frames` and `every` is given and positive.
-    """
-    if (frames is None) == (every is None) or (frames or every or 0) < 1:
-        raise ValueError("give one of frames and every, at least 1")
-    if every is not None:
-        return list(range(0, n_frames, every))
-    count = min(frames or 0, n_frames)
-    return np.linspace(0, n_frames - 1, count).round().astype(int).tolist()
 
 
 def extract_video(
@@ -150,14 +105,13 @@ def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
             rows.append(info._asdict() | fields)
             crops.append(face.crops[good])
     if not rows:
-        least = ", ".join(f"{name}={value:g}" for name, value in settings.min_quality)
-        raise InputError(f"none of its face crops reaches --min-quality {least}")
+        raise InputError(describe_threshold(settings))
     for number, fields in enumerate(rows):
         place = _face_folder(folder, number)
         fields["frames_dir"] = place.relative_to(out).as_posix()
         if settings.faces == "all":
             fields |= {"face": number, "video_id": _face_id(task["video_id"], number)}
-    _save(folder, crops, rows)
+    _save(folder, crops, rows, settings.jpeg_quality)
     return rows
 
 
@@ -190,7 +144,7 @@ def _extract(
     indices = choose_frames(n_frames, frames=settings.frames, every=settings.every)
     if source.numbers is not None:
         indices = [source.numbers[place] for place in indices]
-    detector = _detector(settings.detector, settings.detector_model)
+    detector = open_detector(settings.detector, settings.detector_model)
     if isinstance(detector, Precomputed):
         names = (task["video_id"], Path(task["path"]).as_posix())
         detector = detector.follow(names, indices)
@@ -219,7 +173,8 @@ def _by_mask(mask: Path, indices: list[int]) -> MakeRank:
 
 
 @functools.cache
-def _detector(name: str, model_path: str | None) -> FaceDetector | Precomputed:
+def open_detector(name: str, model_path: str | None) -> FaceDetector | Precomputed:
+    """Returns the face detector of some settings, opened once in a process."""
     return Precomputed(model_path) if name == "precomputed" else make_detector(name, model_path)
 
 
@@ -253,7 +208,21 @@ def _face_id(video_id: str, number: int) -> str:
     return f"{video_id}#{number}" if number else video_id
 
 
-def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields]) -> None:
+def encode_crop(crop: UInt8[np.ndarray, "S S 3"], quality: int) -> bytes:
+    """Returns an RGB crop as JPEG."""
+    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def decode_crop(data: bytes) -> UInt8[np.ndarray, "S S 3"]:
+    """Returns the RGB crop in an image file, as packs decode it."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError("the crop is damaged")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields], quality: int) -> None:
     """Writes the crops and then, as the mark that they are complete, the faces file.
 
     The folder itself may hold those of other videos (`a/b.mp4` beside `a.mp4`): only own files go.
@@ -269,8 +238,6 @@ def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields]) -> None:
         place = _face_folder(folder, number)
         place.mkdir(exist_ok=True)
         for frame, image in zip(fields["frame_indices"], images):
-            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-            _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            (place / f"{frame:06d}.jpg").write_bytes(data.tobytes())
+            (place / f"{frame:06d}.jpg").write_bytes(encode_crop(image, quality))
     with atomic_path(folder / FACES_FILE) as partial:
         partial.write_text(json.dumps(rows))

@@ -2,40 +2,63 @@
 
 import dataclasses
 import functools
-import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfjax.data.faces.detectors import DETECTORS, check_alignable, make_detector
-from dfjax.data.faces.detectors.precomputed import Precomputed
-from dfjax.data.faces.extract import (
-    FACES,
-    Fields,
-    Settings,
-    crops_folder,
-    extract_record,
-    load_finished,
-)
-from dfjax.data.faces.quality import QUALITIES
-from dfjax.data.faces.worker_pool import Outcome
+from dfjax.console import track
+from dfjax.data.faces.beam_runner import check_beam, run_on_beam
+from dfjax.data.faces.detectors import hash_detector
+from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
+from dfjax.data.faces.settings import Settings, check_settings
+from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
+from dfjax.data.index.error_log import ErrorLog
+from dfjax.data.index.records import check_target, read_index, write_index
 from dfjax.data.index.source import SOURCE
-from dfjax.errors import UsageError, unknown
-from dfjax.files import atomic_path
+from dfjax.errors import UsageError
+from dfjax.files import write_json
 
 SETTINGS_FILE = "extraction.json"
-INFORMED = ("score", "frontal")  # qualities that need more than a box
 TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
 """`run(function, tasks)`: calls the function for each task somewhere, see `worker_pool`."""
 
 
-class Extraction(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ExtractReport:
+    """What an extraction folder holds, and what could not be extracted.
+
+    Attributes:
+        index: The new index.
+        videos: Number of its rows, one per video (or face).
+        reused: How many of them were there already.
+        crops: Number of face crops.
+        faces_found: How many of them show a face that was detected in that frame.
+        videos_without_face: Videos whose crops are the frames' centres for want of a face.
+        unreadable: Number of videos left out.
+        errors: File that lists them.
+        notes: Sentences for the user.
+    """
+
+    index: Path
+    videos: int
+    reused: int
+    crops: int
+    faces_found: int
+    videos_without_face: list[str]
+    unreadable: int
+    errors: Path
+    notes: list[str]
+
+
+class _Extraction(NamedTuple):
     """What became of row number `position`: columns of its rows, or why there are none."""
 
     position: int
@@ -44,23 +67,68 @@ class Extraction(NamedTuple):
     reused: bool  # it was there already
 
 
-def check_settings(settings: Settings) -> None:
-    """Raises a `UsageError` for settings that no video can be extracted with."""
-    if settings.detector == "precomputed":
-        Precomputed(settings.detector_model)
-    elif settings.detector not in DETECTORS:
-        raise unknown("face detector", settings.detector, (*DETECTORS, "precomputed"))
-    else:
-        make_detector(settings.detector, settings.detector_model)
-    if settings.faces not in FACES:
-        raise unknown("choice of --faces", settings.faces, FACES)
-    names = [name for name, _ in settings.min_quality]
-    for name in names:
-        if name not in QUALITIES:
-            raise unknown("quality", name, QUALITIES)
-    needy = [*(["--align"] if settings.align else []), *(n for n in names if n in INFORMED)]
-    if needy and settings.detector != "precomputed":
-        check_alignable(settings.detector, needy[0])
+def extract_index(
+    index: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    workers: int | None = None,
+    time_limit: float = 600.0,
+    beam_runner: str | None = None,
+    beam_options: str = "",
+    command: str = "dfjax data extract",
+) -> ExtractReport:
+    """Extracts the faces of all videos of an index into a folder, and returns what is there.
+
+    `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet`, `errors.jsonl` with the videos that
+    cannot be read, and `extraction.json`. Videos that are there already are not extracted again, so
+    that an interrupted call goes on when it is repeated.
+
+    Args:
+        index: Index of videos.
+        out: Folder to write.
+        settings: Which frames, which faces, how they are cut.
+        workers: Number of processes; None takes the number of cores.
+        time_limit: Seconds per video, after which it is given up.
+        beam_runner: Runner of Apache Beam to use instead of processes of this machine.
+        beam_options: Options of that runner, as on a command line.
+        command: Origin to record in the metadata of the index.
+
+    Raises:
+        UsageError: settings that no video can be extracted with, `out` made with others, ids that
+            cannot name a folder, or no video that can be read.
+    """
+    source, out = Path(index), Path(out)
+    check_settings(settings)  # a wrong name should not cost a worker each
+    run = _make_runner(out, workers, time_limit, beam_runner, beam_options)
+    table = read_index(source)
+    check_target(out / "index.parquet", source)
+    check_ids(table, out, settings)
+    notes = []
+    if settings.faces == "mask" and ("mask_path" not in table or table["mask_path"].isna().all()):
+        notes.append("the index names no masks: faces=mask takes the same faces as best")
+    open_output(out, settings)
+    log = ErrorLog(out / "errors.jsonl")
+    results, reused = _collect(_extract_rows(table, out, settings, run), table, log)
+    if not results:
+        raise UsageError(
+            f"none of the {len(table)} videos can be read{log.describe()}; see {log.path}"
+        )
+    extracted, target = _join_rows(table, results), out / "index.parquet"
+    write_index(extracted, target, command=command, metadata=settings.to_recipe().to_metadata())
+    found = [flag for flags in extracted["face_found"] for flag in flags]
+    faceless = [row.video_id for row in extracted.itertuples() if not any(row.face_found)]
+    return ExtractReport(
+        index=target,
+        videos=len(extracted),
+        reused=reused,
+        crops=len(found),
+        faces_found=sum(found),
+        videos_without_face=faceless,
+        unreadable=log.count,
+        errors=log.path,
+        notes=notes,
+    )
 
 
 def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
@@ -68,7 +136,9 @@ def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
     for video_id in index["video_id"]:
         crops_folder(out, video_id)
         if settings.faces == "all" and re.search(r"#\d+$", video_id):
-            raise UsageError(f"video_id {video_id!r} ends like a face's; --faces all numbers them")
+            raise UsageError(
+                f"video_id {video_id!r} ends like a face's; faces=all numbers the faces so"
+            )
 
 
 def open_output(out: Path, settings: Settings) -> None:
@@ -77,34 +147,50 @@ def open_output(out: Path, settings: Settings) -> None:
     Raises:
         UsageError: it already holds crops made with other settings; the message lists them.
     """
-    model = settings.detector_model
     wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
-    wanted["detector_model"] = _digest(model) if model else None
+    model = settings.detector_model
+    wanted["detector_model"] = hash_detector(settings.detector, model) if model else None
     file = out / SETTINGS_FILE
     if file.is_file():
-        used = json.loads(file.read_text())
+        # A setting that the file does not name is younger than the file.
+        used = json.loads(json.dumps(dataclasses.asdict(Settings()))) | json.loads(file.read_text())
         changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
         if changed:
             raise UsageError(
                 f"{out} holds crops made with other settings ({'; '.join(changed)}); "
-                "choose another --out, or delete it"
+                "choose another folder, or delete it"
             )
-    with atomic_path(file) as partial:
-        partial.write_text(json.dumps(wanted, indent=2))
+    write_json(file, wanted)
 
 
-def extract_index(
+def _make_runner(
+    out: Path,
+    workers: int | None,
+    time_limit: float,
+    beam_runner: str | None,
+    beam_options: str,
+) -> RunTasks:
+    workers = check_limits(workers, time_limit)
+    if beam_runner is None:
+        if beam_options:
+            raise UsageError("beam_options are of a beam_runner, and none is named")
+        return functools.partial(run_tasks, workers=workers, time_limit=time_limit)
+    check_beam(beam_runner)
+    return functools.partial(
+        run_on_beam,
+        runner=beam_runner,
+        options=shlex.split(beam_options),
+        folder=out,
+        time_limit=time_limit,
+    )
+
+
+def _extract_rows(
     index: pd.DataFrame, out: Path, settings: Settings, run: RunTasks
-) -> Iterator[Extraction]:
+) -> Iterator[_Extraction]:
     """Yields, per row of the index, the extracted columns or the reason why there are none.
 
-    Videos that `out` holds already are not extracted again: they come first.
-
-    Args:
-        index: rows with `root` and `path`.
-        out: an extraction folder, see `open_output`.
-        settings: what to extract.
-        run: `run_tasks` or `run_on_beam` with their options; the result does not depend on it.
+    Videos that `out` holds already come first.
     """
     rows = index[index.columns.intersection(TASK_COLUMNS)].astype(object)
     tasks = rows.where(rows.notna(), None).to_dict("records")
@@ -114,12 +200,12 @@ def extract_index(
         if fields is None:
             todo.append(position)
         else:
-            yield Extraction(position, fields, None, True)
+            yield _Extraction(position, fields, None, True)
     work = _estimate_work(index)
     todo.sort(key=lambda position: -work[position])  # the longest last would leave workers idle
     function = functools.partial(extract_record, str(out), settings)
     for position, value, error in run(function, [tasks[position] for position in todo]):
-        yield Extraction(todo[position], value, error, False)
+        yield _Extraction(todo[position], value, error, False)
 
 
 def _estimate_work(index: pd.DataFrame) -> list[float]:
@@ -128,7 +214,7 @@ def _estimate_work(index: pd.DataFrame) -> list[float]:
     return columns.prod(axis=1, skipna=False).fillna(0.0).tolist()
 
 
-def merge(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.DataFrame:
+def _join_rows(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.DataFrame:
     """Returns the rows that were extracted, in the order of the index, with their new columns.
 
     A video of which several faces were kept has as many rows.
@@ -140,5 +226,17 @@ def merge(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.DataFrame
     )
 
 
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _collect(
+    extractions: Iterable[_Extraction], index: pd.DataFrame, log: ErrorLog
+) -> tuple[dict[int, list[Fields]], int]:
+    """Returns the new columns by row, and how many rows were there already."""
+    results, reused = {}, 0
+    for position, rows, error, again in track(extractions, total=len(index), what="videos"):
+        if rows is not None:
+            results[position] = rows
+            reused += again
+        else:
+            row = index.iloc[position]
+            path = row["path"] if isinstance(row["path"], str) else ""
+            log.add(video_id=row["video_id"], path=path, stage="extract", error=str(error))
+    return results, reused

@@ -14,7 +14,7 @@ QUALITIES = {
     "frontal": "face_frontal",
     "visible": "face_visible",
 }
-"""Column of the index by what `--min-quality` calls it."""
+"""Column of the index by the name of the quality."""
 
 _HALF = 16  # pixels, of the picture in which the halves of a face are compared
 _INNER = 0.55  # of a crop: eyes to mouth, where a cover lowers the symmetry most

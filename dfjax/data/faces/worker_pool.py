@@ -7,6 +7,8 @@ has `if __name__ == "__main__"`, and forked ones would copy the locks of JAX's t
 
 import contextlib
 import errno
+import math
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from dfjax.errors import InputError
+from dfjax.errors import InputError, UsageError
 
 PROGRAM = """
 import sys
@@ -34,6 +36,21 @@ class Outcome(NamedTuple):
     position: int
     value: Any
     error: str | None
+
+
+def check_limits(workers: int | None, time_limit: float) -> int:
+    """Returns the number of workers, that of cores where it is None.
+
+    Raises:
+        UsageError: one of the two is not positive.
+    """
+    if workers is None:
+        workers = os.cpu_count() or 1
+    if workers < 1 or not 0 < time_limit < math.inf:
+        raise UsageError(
+            f"workers and time_limit must be positive, not {workers} and {time_limit:g}"
+        )
+    return workers
 
 
 def run_tasks(

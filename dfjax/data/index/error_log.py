@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,6 +19,7 @@ class ErrorLog:
         """Starts afresh: errors of an earlier run are removed."""
         self.path = path
         self.count = 0
+        self._reasons: list[str] = []
         path.unlink(missing_ok=True)
 
     def add(self, *, video_id: str, path: str, stage: str, error: str) -> None:
@@ -25,6 +29,31 @@ class ErrorLog:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.count += 1
+        self._reasons.append(error)
+
+    def describe(self) -> str:
+        """Returns the commonest reasons in brackets, for a message; nothing without errors."""
+        return f" ({count_reasons(self._reasons)})" if self._reasons else ""
+
+
+def count_reasons(reasons: Iterable[str], most: int = 3) -> str:
+    """Returns the commonest reasons and how often each occurs, such as `3 times: empty file`.
+
+    Numbers do not tell reasons apart: `line 7` and `line 8` count as one.
+
+    Args:
+        reasons: Messages, one per input that could not be used.
+        most: Number of reasons shown.
+    """
+    shown: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for reason in reasons:
+        key = re.sub(r"\d+", "#", reason)
+        shown.setdefault(key, reason)
+        counts[key] += 1
+    parts = [f"{n} times: {shown[key]}" for key, n in counts.most_common(most)]
+    left = len(counts) - most
+    return "; ".join(parts) + (f"; and {left} other reasons" if left > 0 else "")
 
 
 def read_errors(folder: Path) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ Nulls mean "not known (yet)": probing fills the video columns, extraction fills 
 
 import datetime
 import os
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -168,13 +169,23 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     return table
 
 
-def write_index(df: pd.DataFrame, path: str | os.PathLike[str], *, command: str) -> None:
+def write_index(
+    df: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    command: str,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Writes `df` as an index to `path`, atomically.
 
     Args:
-        df: the table; columns of the schema that it lacks are written as nulls, others are kept.
-        path: the Parquet file.
-        command: the command line that made it; stored in the metadata with version and time.
+        df: Table of videos. Columns of the schema that it lacks are written as nulls, others are
+            kept.
+        path: Parquet file to write.
+        command: Command line or function that made it; stored in the metadata with version and
+            time.
+        metadata: Further entries of the file's metadata, such as those of
+            `dfjax.data.faces.recipe`.
 
     Raises:
         UsageError: the table breaks a rule of `read_index`.
@@ -182,18 +193,31 @@ def write_index(df: pd.DataFrame, path: str | os.PathLike[str], *, command: str)
     df = df.reindex(columns=[*COLUMNS, *(c for c in df.columns if c not in COLUMNS)])
     table = _to_table(df, "the index to write")
     _check_table(table, "the index to write")
-    write_table(table, path, command=command)
+    write_table(table, path, command=command, metadata=metadata)
 
 
-def write_table(table: pa.Table, path: str | os.PathLike[str], *, command: str) -> None:
-    """Writes a table of `read_table`'s kind to `path`, atomically, with `command` as metadata."""
-    metadata = {
+def write_table(
+    table: pa.Table,
+    path: str | os.PathLike[str],
+    *,
+    command: str,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a table of `read_table`'s kind to `path`, atomically; see `write_index`."""
+    entries = {
+        **(metadata or {}),
         "command": command,
         "version": dfjax.__version__,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     with atomic_path(path) as partial:
-        pq.write_table(table.replace_schema_metadata(metadata), partial)
+        pq.write_table(table.replace_schema_metadata(entries), partial)
+
+
+def check_target(target: Path, source: Path) -> None:
+    """Raises a `UsageError` when the index to write is the one that is read."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{target} would overwrite the index that is read; choose another folder")
 
 
 def check_index(df: pd.DataFrame, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Splits one can trust: whole components of connected videos are dealt out, stratified, by hash.
+"""Splits one can trust: whole components of connected videos, stratified, in hashed order.
 
 The unit is never cut, so proportions are met as well as the units allow. The result depends on
 the set of videos and the seed, not on the order of rows.
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from dfjax.data.index.components import LINKS, Component, connect, find_components, name_components
 from dfjax.data.index.records import SPLITS
-from dfjax.data.index.stratify import deal
+from dfjax.data.index.stratify import assign_units
 from dfjax.errors import UsageError, unknown
 
 PARTS = SPLITS[:3]
@@ -26,8 +26,9 @@ UNITS = {
     "identity": ("pair", "group", "identity"),
     "origin": ("pair", "group", "origin"),
 }
-"""What connects videos into one unit, by `--by`."""
+"""What connects videos into one unit, by the name of what a split keeps together."""
 
+RATIOS = (0.8, 0.1, 0.1)
 STRATIFY = ("label", "method", "dataset")
 
 
@@ -43,7 +44,7 @@ def split_by_ratios(
     index: pd.DataFrame,
     *,
     by: str,
-    ratios: Sequence[float] = (0.8, 0.1, 0.1),
+    ratios: Sequence[float] = RATIOS,
     stratify: Sequence[str] = STRATIFY,
     seed: int = 0,
 ) -> np.ndarray:
@@ -59,9 +60,14 @@ def split_by_ratios(
     Raises:
         UsageError: an unknown name, impossible ratios, or fewer units than parts.
     """
+    check_ratios(ratios)
+    return np.asarray(PARTS, dtype=object)[_assign(index, by, ratios, stratify, seed)]
+
+
+def check_ratios(ratios: Sequence[float]) -> None:
+    """Raises a `UsageError` unless these are three shares of a whole."""
     if len(ratios) != len(PARTS) or min(ratios) < 0 or not 0 < sum(ratios) < float("inf"):
         raise UsageError("ratios are three shares that are not negative: train,val,test")
-    return np.asarray(PARTS, dtype=object)[_deal(index, by, ratios, stratify, seed)]
 
 
 def assign_folds(
@@ -79,7 +85,7 @@ def assign_folds(
     """
     if folds < 2:
         raise UsageError(f"cross-validation needs at least 2 folds, not {folds}")
-    return _deal(index, by, [1.0] * folds, stratify, seed)
+    return _assign(index, by, [1.0] * folds, stratify, seed)
 
 
 def split_by_fold(fold: Int[np.ndarray, "N"], number: int, folds: int) -> np.ndarray:
@@ -102,7 +108,7 @@ def split_by_fold(fold: Int[np.ndarray, "N"], number: int, folds: int) -> np.nda
 def split_by_round(index: pd.DataFrame, text: str) -> np.ndarray:
     """Returns the split of each video in round `N/K` of cross-validation (`split_by_fold`).
 
-    By the folds of the index; one without the column `fold` is dealt by group, always the same.
+    By the folds of the index; without the column `fold` they are made by group, always the same.
 
     Raises:
         UsageError: not of that form, no such round, or the index has another number of folds.
@@ -131,7 +137,7 @@ def repair(index: pd.DataFrame, by: str = "origin") -> Repair:
         UsageError: an unknown name, or no video is in a split.
     """
     if by not in UNITS:
-        raise unknown("--repair", by, UNITS)
+        raise unknown("link to repair by", by, UNITS)
     split = index["split"].to_numpy(dtype=object).copy()
     used = np.flatnonzero(np.isin(split, PARTS))
     if not len(used):
@@ -167,19 +173,19 @@ def _cheapest(units: pd.DataFrame) -> str:
     return min(units["split"].unique(), key=cost)
 
 
-def _deal(
+def _assign(
     index: pd.DataFrame, by: str, shares: Sequence[float], stratify: Sequence[str], seed: int
 ) -> Int[np.ndarray, "N"]:
-    """Returns the part of each row, whole units dealt by share."""
+    """Returns the part of each row: whole units, in the proportions of the shares."""
     if by not in UNITS:
-        raise unknown("--by", by, ("official", *UNITS))
+        raise unknown("unit to split by", by, ("official", *UNITS))
     unit = find_components(index, UNITS[by])
     n_units = int(unit.max()) + 1 if len(unit) else 0
     wanted = sum(share > 0 for share in shares)
     if n_units < wanted:
         raise UsageError(
             f"by {by} there are only {n_units} units of connected videos for {wanted} parts; "
-            "choose fewer parts or another --by"
+            "choose fewer parts, or split by something else"
         )
     counts = _count_strata(index, unit, stratify)
     names = name_components(index, unit)
@@ -187,7 +193,7 @@ def _deal(
     # Large ones first, while there is room for them everywhere; sizes of one power of two mix.
     magnitude = np.floor(np.log2(counts.sum(1)))
     order = sorted(range(n_units), key=lambda u: (-magnitude[u], hashes[u]))
-    return deal(counts, np.asarray(shares, np.float64), order)[unit]
+    return assign_units(counts, np.asarray(shares, np.float64), order)[unit]
 
 
 def _count_strata(

@@ -1,15 +1,15 @@
-"""Units of several videos dealt into parts of given shares, every stratum alike."""
+"""Units of several videos assigned to parts of given shares, every stratum alike."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
-PASSES = 5  # of single moves after the dealing
+PASSES = 5  # of single moves after the first assignment
 SMALL = 5000  # units up to which moves are tried; more even out by themselves
 
 
-def deal(
+def assign_units(
     counts: Float[np.ndarray, "U K"], shares: Float[np.ndarray, "P"], order: Sequence[int]
 ) -> Int[np.ndarray, "U"]:
     """Returns the part of each unit, near the least sum of squared relative deviations.
@@ -20,7 +20,7 @@ def deal(
     Args:
         counts: videos of each unit in each stratum.
         shares: of the parts.
-        order: all units, in the order in which they are dealt.
+        order: all units, in the order in which they are assigned.
     """
     totals = counts.sum(0)
     want = np.outer(shares / shares.sum(), totals)  # [P, K]
@@ -46,7 +46,7 @@ def _fill_empty(
     have: Float[np.ndarray, "P K"],
     order: Sequence[int],
 ) -> None:
-    """Gives part `p`, if empty, the last dealt (smallest) unit of the part with the most units."""
+    """Gives part `p`, if empty, the last (smallest) unit of the part with the most units."""
     if (part == p).any():
         return
     richest = np.bincount(part).argmax()

@@ -7,19 +7,22 @@ whole row of the index under the key `dfjax`, which DeepfakeBench does not look 
 """
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from dfjax import REAL
+from dfjax.console import track
 from dfjax.data.index.adapters.deepfakebench import OURS, SPLITS
 from dfjax.data.index.adapters.deepfakebench_names import NAMES, NESTED, Names, find_names
 from dfjax.data.index.adapters.foreign import safe_path
-from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.data.index.records import read_index
+from dfjax.data.store.pack_builder import frame_paths
+from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
@@ -43,30 +46,30 @@ class ExportReport(NamedTuple):
 
 
 def export_deepfakebench(
-    index: pd.DataFrame,
-    folder: Path,
-    out: Path,
-    *,
-    track: Track = lambda items, *, total, what: items,
+    index_path: str | os.PathLike[str], out: str | os.PathLike[str]
 ) -> ExportReport:
     """Writes crops as PNG files and the JSON files that name them.
 
     Videos without a split go into all three, as DeepfakeBench does it.
 
     Args:
-        index: with crops.
-        folder: where the index file lies.
-        out: a new or empty folder, or one of an earlier export.
-        track: shows progress.
+        index_path: Index after extraction.
+        out: New or empty folder, or one of an earlier export.
 
     Raises:
-        UsageError: the index names no crops, none is readable, or `out` holds something else.
+        UsageError: the index is that of a pack or names no crops, none is readable, or `out` holds
+            something else.
     """
+    index_path, out = Path(index_path), Path(out)
+    folder = index_path.parent
+    if (folder / MANIFEST).is_file():
+        raise UsageError(f"{index_path} is the index of a pack: give the one that was packed")
+    index = read_index(index_path)
     rows = list(index.itertuples())
     if index["frames_dir"].isna().all():
         raise UsageError("the index names no face crops: run `dfjax data extract` on it first")
     if out.exists() and any(p.name not in ("datasets", "preprocessing") for p in out.iterdir()):
-        raise UsageError(f"{out} holds other files; choose an empty folder with --out")
+        raise UsageError(f"{out} holds other files; choose an empty folder")
     with ThreadPoolExecutor(THREADS) as threads:
         results = threads.map(lambda row: _write_video(row, folder, out), rows)
         written = list(track(results, total=len(rows), what="videos"))

@@ -83,8 +83,8 @@ class FeaturePack(FrameStore):
 
     def _damaged(self, name: str, reason: str) -> UsageError:
         return UsageError(
-            f"{self.path / name} is damaged ({reason}); `dfjax data verify --pack {self.path}` "
-            "checks all files, `dfjax data features --fresh` makes them again"
+            f"{self.path / name} is damaged ({reason}); `dfjax data verify` names the "
+            "damaged files, and features can be computed anew (`dfjax data features`, fresh)"
         )
 
     def open_crops(self) -> Pack | CropFiles | None:
@@ -142,7 +142,9 @@ def open_features(path: str | os.PathLike[str]) -> FeaturePack:
     if not is_feature_pack(path):
         raise UsageError(f"no feature pack at {path}; `dfjax data features` makes one")
     if not (path / "index.parquet").is_file():
-        raise UsageError(f"{path} has lost its index: run its `dfjax data features` with --fresh")
+        raise UsageError(
+            f"{path} has lost its index: compute the features anew (`dfjax data features`, fresh)"
+        )
     record = read_record(path)
     crop_size = int(read_manifest(path)["crop_size"])
     index = read_index(path / "index.parquet")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from dfjax.data.faces.recipe import CropRecipe, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import write_index
 from dfjax.data.store.feature_pack import RECORD, ROW, SHARD, is_feature_pack, shard_name
@@ -61,12 +62,12 @@ def is_finished(out: Path, plan_sha256: str, *, fresh: bool) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not is_feature_pack(out):
-        raise UsageError(f"{out} holds other files; choose an empty folder with --out")
+        raise UsageError(f"{out} holds other files; choose an empty folder")
     same = read_manifest(out).get("source_sha256") == plan_sha256
     if not same and not fresh:
         raise UsageError(
-            f"{out} holds features of other crops or of another backbone; choose another --out, or "
-            "replace it with --fresh"
+            f"{out} holds features of other crops or of another backbone; choose another folder, "
+            "or replace it (fresh)"
         )
     return same and not fresh
 
@@ -127,6 +128,7 @@ def finish(
     *,
     manifest: dict[str, Any],
     left_out: Sequence[dict[str, str]],
+    recipe: CropRecipe | None,
     command: str,
 ) -> None:
     """Writes the index, the record and the checksums, and moves everything to `out`.
@@ -138,6 +140,7 @@ def finish(
         record: content of `features.json`.
         manifest: what `checksums.json` says besides: `source_sha256` and `crop_size`.
         left_out: entries of `errors.jsonl` from before.
+        recipe: how the crops were cut, None where it is not known.
         command: the command line, for the index.
 
     Raises:
@@ -165,7 +168,9 @@ def finish(
     columns = zip(*(places[row] for row in sorted(places)))
     kept = kept.assign(**{name: list(column) for name, column in zip((SHARD, ROW), columns)})
     kept = kept.drop(columns=list(NOT_KEPT), errors="ignore")
-    write_index(kept, folder / "index.parquet", command=command)
+    metadata = recipe.to_metadata() if recipe else None
+    write_index(kept, folder / "index.parquet", command=command, metadata=metadata)
+    write_crop_recipe(folder, recipe)
     with atomic_path(folder / RECORD) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     files = {path.name: _hash(path) for path in sorted(folder.iterdir()) if path.is_file()}

@@ -26,7 +26,7 @@ def find_flow_stride(table: pd.DataFrame) -> int | None:
         return None
     strides = sorted(set(table["flow_stride"].dropna().astype(int)))
     if len(strides) != 1:
-        raise UsageError(f"flow of different strides ({strides}): make all of it with one --stride")
+        raise UsageError(f"flow of different strides ({strides}): make all of it with one stride")
     return strides[0]
 
 

@@ -4,10 +4,12 @@ The file of frame n is the flow from n to n + stride, so its stride has to be th
 between frames that are sampled together, not between neighbours of the source.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,15 +17,42 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from dfjax.console import track
 from dfjax.data.faces.extract import crops_folder
-from dfjax.data.faces.worker_pool import Outcome, run_tasks
+from dfjax.data.faces.recipe import CropRecipe, read_crop_recipe
+from dfjax.data.faces.worker_pool import check_limits, run_tasks
+from dfjax.data.index.error_log import ErrorLog
+from dfjax.data.index.frame_paths import rebase_frames
+from dfjax.data.index.records import check_target, read_index, write_index
 from dfjax.data.store.flo_file import read_flo
 from dfjax.data.store.flow import Crop, compute_flow, encode_flow
 from dfjax.data.store.pack_builder import frame_paths
-from dfjax.errors import InputError
+from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
 MARK_FILE = "flow.json"  # beside the flow of a video: it is finished
+
+
+STRIDE = 3  # data.stride of most configs
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowReport:
+    """What flow there is, and of which videos there is none.
+
+    Attributes:
+        index: The new index.
+        videos: Number of its rows.
+        flows: Number of flows.
+        left_out: Number of videos without flow.
+        errors: File that lists them.
+    """
+
+    index: Path
+    videos: int
+    flows: int
+    left_out: int
+    errors: Path
 
 
 class FlowTask(NamedTuple):
@@ -34,6 +63,73 @@ class FlowTask(NamedTuple):
     crops: list[str]
     target: str
     flo: str | None  # folder of its `.flo` files, None to compute it
+
+
+def write_flow(
+    index: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    stride: int = STRIDE,
+    flo_root: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    time_limit: float = 600.0,
+    command: str = "dfjax data flow",
+) -> FlowReport:
+    """Makes the flow between the crops of an index, and the index that names it.
+
+    Flow that `out` holds already is kept, so that an interrupted call goes on when it is repeated.
+
+    Args:
+        index: Index after extraction.
+        out: Folder to write.
+        stride: Source frames from one frame of a flow to the other.
+        flo_root: Folder of `VIDEO_ID/%06d.flo` files to read instead of computing flow.
+        workers: Number of processes; None takes the number of cores.
+        time_limit: Seconds per video, after which it is given up.
+        command: Origin to record in the metadata of the index.
+
+    Raises:
+        UsageError: no such index or folder, an id that cannot name a folder, or no video with flow.
+    """
+    source, out = Path(index), Path(out)
+    workers = check_limits(workers, time_limit)
+    if stride < 1:
+        raise UsageError(f"stride must be positive, not {stride}")
+    if flo_root and not Path(flo_root).is_dir():
+        raise UsageError(f"no folder {flo_root} of .flo files")
+    table, target = read_index(source), out / "index.parquet"
+    check_target(target, source)
+    tasks = make_tasks(table, source.parent, out, Path(flo_root) if flo_root else None)
+    log = ErrorLog(out / "errors.jsonl")
+    done: dict[int, list[int]] = {}
+    function = functools.partial(make_flow, stride)
+    outcomes = run_tasks(function, tasks, workers=workers, time_limit=time_limit)
+    for position, starts, error in track(outcomes, total=len(tasks), what="videos"):
+        if error is None:
+            done[position] = starts
+        else:
+            video_id, path = tasks[position].video_id, str(table["path"].iloc[position])
+            log.add(video_id=video_id, path=path, stage="flow", error=error)
+    if not done:
+        raise UsageError(
+            f"none of the {len(tasks)} videos has flow{log.describe()}; see {log.path}"
+        )
+    made = add_flow(rebase_frames(table, source.parent, out), out, tasks, done, stride)
+    metadata = make_flow_metadata(read_crop_recipe(source), "flo" if flo_root else "dis")
+    write_index(made, target, command=command, metadata=metadata)
+    return FlowReport(target, len(done), sum(map(len, done.values())), log.count, log.path)
+
+
+def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str] | None:
+    """Returns the metadata of an index with flow: the crops' recipe with the method of the flow.
+
+    Args:
+        recipe: Recipe of the crops, None where it is not known.
+        method: `dis` or `flo`, see `CropRecipe`.
+    """
+    if recipe is None:
+        return None
+    return dataclasses.replace(recipe, flow_method=method).to_metadata()
 
 
 def find_pairs(frames: Sequence[int], stride: int) -> list[int]:
@@ -70,14 +166,6 @@ def make_tasks(
             )
         )
     return tasks
-
-
-def make_flows(
-    tasks: Sequence[FlowTask], stride: int, *, workers: int, time_limit: float
-) -> Iterator[Outcome]:
-    """Yields, per task, the frames that have flow, or why it has none; what is done is reused."""
-    function = functools.partial(make_flow, stride)
-    return run_tasks(function, tasks, workers=workers, time_limit=time_limit)
 
 
 def make_flow(stride: int, task: FlowTask) -> list[int]:

@@ -1,8 +1,9 @@
 """Packs: face crops of all videos in a few large files that are fast to read at random.
 
 A pack is a TFDS data directory (ArrayRecord shards, `features.json`, `dataset_info.json`) with our
-`index.parquet`, whose column `pack_row` is the number of a video's first record in its split, and
-`checksums.json`. It is written beside its place and renamed, so that a pack is complete or absent.
+`index.parquet`, whose column `pack_row` is the number of a video's first record in its split,
+`crop_recipe.json` where it is known how the crops were cut, and `checksums.json`. It is written
+beside its place and renamed, so that a pack is complete or absent.
 """
 
 import hashlib
@@ -16,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from dfjax.data.faces.crop_check import check_crops
+from dfjax.data.faces.recipe import read_crop_recipe, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog, read_errors
 from dfjax.data.index.records import read_index, write_index
 from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
-from dfjax.data.store.pack_builder import Track, count_records, frame_paths, write_records
+from dfjax.data.store.pack_builder import count_records, frame_paths, write_records
 from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.errors import UsageError
 from dfjax.files import lock_folder
@@ -43,7 +45,7 @@ def pack(
     *,
     command: str = "dfjax data pack",
     fresh: bool = False,
-    track: Track = lambda items, *, total, what: items,
+    replace: bool = False,
 ) -> PackReport:
     """Writes the crops that an index names as a pack in folder `out`.
 
@@ -52,11 +54,11 @@ def pack(
     frame left. A pack of the same crops that is already there is reused.
 
     Args:
-        index_path: an index after extraction.
-        out: the folder to make; it may exist when empty.
-        command: the command line, for the metadata of the index.
-        fresh: replace a pack of other crops.
-        track: shows progress.
+        index_path: Index after extraction.
+        out: Folder to make; it may exist when empty.
+        command: Origin to record in the metadata of the index.
+        fresh: Whether to write a pack that is already there again.
+        replace: Whether to replace a pack of other crops; one of the same crops is still reused.
 
     Raises:
         UsageError: videos not extracted yet, crops of different sizes, nothing to pack, `out` holds
@@ -69,12 +71,12 @@ def pack(
         raise UsageError(f"{index_path} names no face crops: run `dfjax data extract` on it first")
     with lock_folder(out):
         source = compute_source_hash(table, index_path.parent)
-        if _is_there(out, source, fresh=fresh):
+        if _is_there(out, source, replace=fresh or replace) and not fresh:
             return _report(out, reused=True)
         partial = out.with_name(f".{out.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
         try:
-            _write(partial, table, index_path, command, source, track)
+            _write(partial, table, index_path, command, source)
             if out.exists():
                 shutil.rmtree(out)
             partial.rename(out)
@@ -83,17 +85,18 @@ def pack(
     return _report(out, reused=False)
 
 
-def _write(
-    folder: Path, table: pd.DataFrame, index_path: Path, command: str, source: str, track: Track
-) -> None:
-    kept, crop_size, errors = check_crops(table, index_path, track)
+def _write(folder: Path, table: pd.DataFrame, index_path: Path, command: str, source: str) -> None:
+    kept, crop_size, errors = check_crops(table, index_path)
     if has_flow(kept):
         kept, damaged = check_flows(kept, index_path.parent, crop_size)
         errors += damaged
     folder.mkdir(parents=True)
-    write_records(kept, index_path.parent, folder, track)
+    write_records(kept, index_path.parent, folder)
     kept["pack_row"] = find_pack_rows(kept)
-    write_index(kept, folder / "index.parquet", command=command)
+    recipe = read_crop_recipe(index_path)
+    metadata = recipe.to_metadata() if recipe else None
+    write_index(kept, folder / "index.parquet", command=command, metadata=metadata)
+    write_crop_recipe(folder, recipe)
     log = ErrorLog(folder / "errors.jsonl")
     for error in errors:
         log.add(**error)
@@ -123,22 +126,22 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _is_there(out: Path, source: str, *, fresh: bool) -> bool:
-    """Tells whether `out` is a pack of these crops; refuses what must not be replaced."""
+def _is_there(out: Path, source: str, *, replace: bool) -> bool:
+    """Returns whether `out` is a pack of these crops; refuses what must not be replaced."""
     if not out.exists():
         return False
     if not out.is_dir():
-        raise UsageError(f"{out} is a file; name a folder with --out")
+        raise UsageError(f"{out} is a file, not a folder")
     if not any(out.iterdir()):
         return False
     if not (out / MANIFEST).is_file():
-        raise UsageError(f"{out} holds other files; choose an empty folder with --out")
+        raise UsageError(f"{out} holds other files; choose an empty folder")
     if read_manifest(out)["source_sha256"] == source:
-        return not fresh
-    if not fresh:
+        return True
+    if not replace:
         raise UsageError(
-            f"{out} is a pack of another index or of other crops; choose another --out, or replace "
-            "it with --fresh"
+            f"{out} is a pack of another index or of other crops; choose another folder, or "
+            "replace it (fresh)"
         )
     return False
 

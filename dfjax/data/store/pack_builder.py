@@ -9,7 +9,7 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
+from dfjax.console import track
 from dfjax.data.store.flow_files import has_flow, read_flow_bytes
 
 FRAMES_PER_RECORD = 32
@@ -35,9 +36,6 @@ FEATURES = {
 }
 FLOW = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
 """`flow` of a record: per frame the flow that starts there (see `flow.py`), or no bytes."""
-
-Track = Callable[..., Iterable[Any]]
-"""`track(items, *, total, what)` yields the items and may show how far it is."""
 
 
 def count_records(n_frames: int) -> int:
@@ -66,9 +64,9 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
     code_path = None
     pkg_dir_path = Path(__file__).parent
 
-    def __init__(self, *, table: pd.DataFrame, folder: Path, data_dir: Path, track: Track) -> None:
+    def __init__(self, *, table: pd.DataFrame, folder: Path, data_dir: Path) -> None:
         """Prepares to write the videos of `table`, whose frames lie under `folder`."""
-        self._table, self._folder, self._track = table, folder, track
+        self._table, self._folder = table, folder
         self._flow = has_flow(table)
         super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
 
@@ -89,7 +87,7 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
 
     def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
         what = f"packing {videos['split'].iloc[0]}"
-        rows = self._track(videos.itertuples(), total=len(videos), what=what)
+        rows = track(videos.itertuples(), total=len(videos), what=what)
         yield from enumerate(record for row in rows for record in self._records(row))
 
     def _records(self, row: Any) -> Iterator[dict[str, Any]]:
@@ -109,20 +107,19 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
             yield record
 
 
-def write_records(table: pd.DataFrame, folder: Path, out: Path, track: Track) -> None:
+def write_records(table: pd.DataFrame, folder: Path, out: Path) -> None:
     """Writes the records of all videos, and TFDS's description of them, straight into `out`.
 
     Args:
         table: an index whose `frame_indices` name only frames that exist.
         folder: what `frames_dir` is relative to.
         out: an existing folder; TFDS's own NAME/VERSION levels are flattened away.
-        track: shows progress.
 
     Raises:
         OSError: the disk is full.
     """
     levels = out / ".tfds"
-    builder = FaceClips(table=table, folder=folder, data_dir=levels, track=track)
+    builder = FaceClips(table=table, folder=folder, data_dir=levels)
     written = Path(builder.data_dir)
     written.mkdir(parents=True)
     # Not `download_and_prepare()`: that holds a split in memory to sort it, and beyond 1 GB sorts

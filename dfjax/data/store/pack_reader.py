@@ -99,7 +99,7 @@ class Pack(FrameStore):
     def _damaged(self, reason: str) -> UsageError:
         return UsageError(
             f"the pack {self.path} is damaged ({reason}); `dfjax data verify` names the files, "
-            "`dfjax data pack --fresh` makes them again"
+            "and the crops can be packed anew (`dfjax data pack`, fresh)"
         )
 
     def _source(self, row: int) -> Any:

@@ -1,6 +1,8 @@
 """Whether files are what they were: shards against checksums, videos and crops against an index."""
 
+import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,10 +10,25 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from dfjax.console import track
 from dfjax.data.faces.crop_check import check_frames
+from dfjax.data.index.records import find_index, read_index
 from dfjax.data.index.source import find_source, hash_files
 from dfjax.data.store.pack_reader import MANIFEST, read_manifest
 from dfjax.errors import InputError, UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyReport:
+    """How many files (or videos' crops) were checked, and the damaged ones.
+
+    Attributes:
+        checked: Number of checks.
+        damaged: Entries `{"video_id", "path", "error"}`.
+    """
+
+    checked: int
+    damaged: list[dict[str, str]]
 
 
 class Check(NamedTuple):
@@ -23,6 +40,48 @@ class Check(NamedTuple):
 
 
 Work = Callable[[], Check]
+
+
+def verify_pack(pack: str | os.PathLike[str], *, threads: int | None = None) -> VerifyReport:
+    """Compares the files of a pack with their checksums and lists those that differ.
+
+    Args:
+        pack: Folder of the pack.
+        threads: Number of threads; None takes the number of cores.
+
+    Raises:
+        UsageError: not a pack.
+    """
+    return _run(list_pack_checks(Path(pack)), threads)
+
+
+def verify_index(path: str | os.PathLike[str], *, threads: int | None = None) -> VerifyReport:
+    """Checks the videos and crops of an index, or the pack that it belongs to.
+
+    Args:
+        path: Index file, or the folder that holds it.
+        threads: Number of threads; None takes the number of cores.
+
+    Raises:
+        UsageError: no index, or one that names nothing to check.
+    """
+    index = find_index(path)
+    if (index.parent / MANIFEST).is_file():
+        return verify_pack(index.parent, threads=threads)
+    return _run(list_index_checks(read_index(index), index.parent), threads)
+
+
+def _run(work: list["Work"], threads: int | None) -> VerifyReport:
+    threads = (os.cpu_count() or 1) if threads is None else threads
+    if threads < 1:
+        raise UsageError(f"threads must be positive, not {threads}")
+    checks = track(run_checks(work, threads=threads), total=len(work), what="checking")
+    damaged = [
+        {"video_id": video_id, "path": path, "error": error}
+        for path, video_id, errors in checks
+        for error in errors
+    ]
+    return VerifyReport(len(work), damaged)
 
 
 def list_pack_checks(pack: Path) -> list[Work]:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from dfjax import FAKE, REAL
+from dfjax.data.faces.recipe import CropRecipe
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
@@ -70,7 +71,10 @@ def generate(
     write = functools.partial(_write_crops, out=out, seed=seed, frames=frames, size=size)
     _run_all(write, missing, workers or os.cpu_count() or 1)
     rows = [_make_row(plan, out, size) for plan in plans]
-    write_index(make_index(rows), out / "index.parquet", command=command)
+    # The crops are drawn, not cut; videos of the set are to be cut like those of other data sets.
+    recipe = CropRecipe(size=size, every=1)
+    index = make_index(rows)
+    write_index(index, out / "index.parquet", command=command, metadata=recipe.to_metadata())
     return out / "index.parquet", len(missing)
 
 

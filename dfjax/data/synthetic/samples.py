@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from dfjax.data.faces.crops import FaceDetector
 from dfjax.data.faces.detectors.haar import make_haar
 from dfjax.data.faces.video import probe, read_frames
-from dfjax.data.synthetic.plan import VideoPlan
+from dfjax.data.synthetic.dataset import generate
+from dfjax.data.synthetic.plan import VideoPlan, make_plan
 from dfjax.data.synthetic.render import write_video
+from dfjax.errors import UsageError
 
 EVERY = 4  # step between the frames in which the face detector must find a face
+
+
+@dataclasses.dataclass(frozen=True)
+class SynthReport:
+    """What a synthetic data set holds.
+
+    Attributes:
+        index: Its index.
+        videos: Number of its videos.
+        drawn: How many of them were drawn now; the others were there already.
+        samples: Videos of the whole scene, as mp4.
+    """
+
+    index: Path
+    videos: int
+    drawn: int
+    samples: list[Path]
+
+
+def synthesise(
+    out: str | os.PathLike[str],
+    *,
+    videos: int = 1000,
+    identities: int = 100,
+    frames: int = 12,
+    size: int = 64,
+    seed: int = 0,
+    workers: int = 0,
+    samples: int = 0,
+    command: str = "dfjax data synth",
+) -> SynthReport:
+    """Makes the synthetic data set in a folder, and some of its videos as mp4 files.
+
+    Args:
+        out: Folder to write.
+        videos: Number of videos, half real and half fake.
+        identities: Number of people, even.
+        frames: Number of frames per video.
+        size: Side of a face crop in pixels.
+        seed: Seed of everything drawn.
+        workers: Number of processes; 0 takes the number of cores.
+        samples: Number of videos of the test split to write as mp4 too.
+        command: Origin to record in the metadata of the index.
+
+    Raises:
+        UsageError: impossible numbers, or `out` holds a set made with other settings.
+    """
+    if samples < 0:
+        raise UsageError(f"samples must not be negative, not {samples}")
+    index, drawn = generate(
+        out, videos=videos, identities=identities, frames=frames, size=size, seed=seed,
+        workers=workers, command=command,
+    )  # fmt: skip
+    plans = make_plan(videos, identities, seed)
+    written = write_samples(Path(out), plans, count=samples, seed=seed)
+    return SynthReport(index, videos, drawn, written)
 
 
 def write_samples(out: Path, plans: list[VideoPlan], *, count: int, seed: int) -> list[Path]:

@@ -11,8 +11,9 @@ import pytest
 from dfjax.data.faces import extract
 from dfjax.data.faces.crops import crop_faces
 from dfjax.data.faces.detectors import Detections, make_detector
-from dfjax.data.faces.extract import Settings, choose_frames, extract_record, load_finished
-from dfjax.data.faces.extract_index import check_ids, check_settings
+from dfjax.data.faces.extract import extract_record, load_finished
+from dfjax.data.faces.extract_index import check_ids
+from dfjax.data.faces.settings import Settings, check_settings, choose_frames
 from dfjax.data.faces.video import ShortVideoError, read_frames
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.errors import InputError, UsageError
@@ -123,8 +124,8 @@ def test_a_record_without_a_file_is_an_input_error(tmp_path):
 
 
 def test_detectors_are_made_once_per_process():
-    assert extract._detector("none", None) is extract._detector("none", None)
-    assert extract._detector("none", None) is make_detector("none")
+    assert extract.open_detector("none", None) is extract.open_detector("none", None)
+    assert extract.open_detector("none", None) is make_detector("none")
 
 
 def test_the_error_log_starts_afresh(tmp_path):
@@ -213,21 +214,23 @@ def test_crops_below_a_quality_are_left_out(tmp_path, with_faces):
     assert {len(fields[name]) for name in ("boxes", "quality", "face_found", "face_visible")} == {5}
     assert len(list((tmp_path / "a/crops/d/v").glob("*.jpg"))) == 5
     better = dataclasses.replace(settings, min_quality=(("score", 0.6),))
-    with pytest.raises(InputError, match="none of its face crops reaches --min-quality score=0.6"):
+    with pytest.raises(
+        InputError, match="none of its face crops reaches the least quality .score=0.6."
+    ):
         extract_record(str(tmp_path / "b"), better, video)
 
 
 def test_what_the_settings_need_is_checked_before_any_video(tmp_path):
     for settings, message in [
-        (Settings(align=True), "--align needs landmarks"),
+        (Settings(align=True), "align needs landmarks"),
         (Settings(min_quality=(("score", 0.5),)), "score needs landmarks and scores"),
         (Settings(min_quality=(("sharpnes", 0.5),)), "Did you mean 'sharpness'"),
         (Settings(faces="al"), "Did you mean 'all'"),
-        (Settings(detector="precomputed"), "needs --detector-model"),
+        (Settings(detector="precomputed"), "need detector_model"),
     ]:
         with pytest.raises(UsageError, match=message):
             check_settings(settings)
     ids = pd.DataFrame({"video_id": ["d/a#1"]})
     check_ids(ids, tmp_path, Settings())
-    with pytest.raises(UsageError, match="--faces all numbers them"):
+    with pytest.raises(UsageError, match="faces=all numbers the faces"):
         check_ids(ids, tmp_path, Settings(faces="all"))

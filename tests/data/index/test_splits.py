@@ -205,12 +205,12 @@ def test_the_verb(tmp_path, capsys):
         assert main([*call, *wrong, "--out", str(out)]) == 2
 
 
-def test_official_keeps_splits_whatever_a_dealing_would_need(tmp_path, capsys):
+def test_official_keeps_splits_whatever_an_assignment_would_need(tmp_path, capsys):
     source, out = tmp_path / "index.parquet", tmp_path / "split.parquet"
     split = np.resize(["train", "train", "test", "test"], 60)
     write_index(make_pairs(30).assign(split=split), source, command="test")
     call = ["data", "split", "--index", str(source), "--by", "official", "--out", str(out)]
     assert main([*call, "--ratios", "0.8,0.1,0.1", "--seed", "3", "--stratify", "label"]) == 0
-    assert "no use for --ratios, --stratify, --seed" in capsys.readouterr().err
+    assert "no use for ratios, stratify, seed" in capsys.readouterr().err
     assert read_index(out)["split"].tolist() == split.tolist()
     assert main([*call, "--folds", "3"]) == 2

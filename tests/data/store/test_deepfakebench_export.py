@@ -83,7 +83,7 @@ def test_what_was_exported_packs_to_the_same_pixels(index, tmp_path):
     out = tmp_path / "bench"
     for source, pack in ((index, "a"), (tmp_path / "back.parquet", "b")):
         if pack == "b":
-            export_deepfakebench(read_index(index), index.parent, out)
+            export_deepfakebench(index, out)
             rows = list_deepfakebench(out, out=tmp_path).rows
             write_index(make_index(rows), source, command="test")
         assert main(["data", "pack", "--index", str(source), "--out", str(tmp_path / pack)]) == 0
@@ -97,7 +97,7 @@ def test_what_was_exported_packs_to_the_same_pixels(index, tmp_path):
 def test_the_loader_of_deepfakebench_finds_everything_it_asks_for(index, tmp_path):
     """Its rules: class → split → [compression →] videos, labels it knows, paths from its folder."""
     out = tmp_path / "bench"
-    export_deepfakebench(read_index(index), index.parent, out)
+    export_deepfakebench(index, out)
     tables = {p.stem: json.loads(p.read_text()) for p in out.glob("preprocessing/*/*.json")}
     assert set(tables) == {"FaceForensics++", "FF-DF", "FaceShifter", "mine"}
     for name, table in tables.items():
@@ -136,8 +136,9 @@ def test_wrong_usage(index, tmp_path, capsys):
     command = ["data", "export", "--index", str(index), "--out", str(tmp_path / "o"), "--to"]
     assert main([*command, "deepfakebnch"]) == 2
     assert "Did you mean 'deepfakebench'" in capsys.readouterr().err
-    table = read_index(index)
+    bare = index.parent / "bare.parquet"
+    write_index(read_index(index).assign(frames_dir=None), bare, command="test")
     with pytest.raises(UsageError, match="no face crops"):
-        export_deepfakebench(table.assign(frames_dir=None), index.parent, tmp_path / "o")
+        export_deepfakebench(bare, tmp_path / "o")
     with pytest.raises(UsageError, match="holds other files"):
-        export_deepfakebench(table, index.parent, index.parent)
+        export_deepfakebench(index, index.parent)

@@ -68,7 +68,7 @@ def write_features(root, *, dtype="float16", change=lambda video: video, shards=
     if all(feature_writer.is_shard_there(folder, number) for number in range(len(planned))):
         manifest = {"source_sha256": "plan", "crop_size": 8}
         feature_writer.finish(
-            folder, out, index, RECORD, manifest=manifest, left_out=[], command="test"
+            folder, out, index, RECORD, manifest=manifest, left_out=[], recipe=None, command="test"
         )
     return out
 
@@ -143,7 +143,7 @@ def test_what_is_there_is_reused_or_refused(made, tmp_path):
     assert not feature_writer.is_finished(made, "plan", fresh=True)
     assert not feature_writer.is_finished(made, "other", fresh=True)
     assert not feature_writer.is_finished(tmp_path / "new", "plan", fresh=False)
-    with pytest.raises(UsageError, match="--fresh"):
+    with pytest.raises(UsageError, match="fresh"):
         feature_writer.is_finished(made, "other", fresh=False)
     with pytest.raises(UsageError, match="holds other files"):
         feature_writer.is_finished(tmp_path / "crops", "plan", fresh=False)
@@ -209,7 +209,7 @@ def test_the_crops_behind_the_features(made, tmp_path):
     with pytest.raises(UsageError, match="no feature pack"):
         open_features(tmp_path)
     (made / "index.parquet").unlink()
-    with pytest.raises(UsageError, match="--fresh"):
+    with pytest.raises(UsageError, match="fresh"):
         open_features(made)
 
 

@@ -111,7 +111,6 @@ def test_tfds_prepares_the_same_records_by_its_own_way(made, tmp_path):
         table=open_pack(made[0]).index,
         folder=root,
         data_dir=tmp_path,
-        track=lambda items, *, total, what: items,
     )
     builder.download_and_prepare()
     ours = tfds.builder_from_directory(str(made[0])).as_data_source("train")
@@ -149,7 +148,7 @@ def test_the_same_crops_are_reused_and_others_refused(tmp_path):
     assert pack(index, tmp_path / "out").reused
     assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
     write_crops(tmp_path, lengths={"a": 2, "b": 3})
-    with pytest.raises(UsageError, match="--fresh"):
+    with pytest.raises(UsageError, match="fresh"):
         pack(index, tmp_path / "out")
     assert pack(index, tmp_path / "out", fresh=True).frames == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == ["crops", "index.parquet", "out"]

@@ -1,14 +1,22 @@
 """Face detectors: from an RGB frame to the boxes (and landmarks, scores) of its faces."""
 
+import hashlib
 from pathlib import Path
 
 from dfjax.data.faces.detectors.base import Detections, FaceDetector
-from dfjax.data.faces.detectors.haar import make_haar
+from dfjax.data.faces.detectors.haar import CASCADE, make_haar
 from dfjax.data.faces.detectors.mtcnn import make_mtcnn
 from dfjax.data.faces.detectors.yunet import make_yunet
 from dfjax.errors import UsageError, unknown
 
-__all__ = ["DETECTORS", "Detections", "FaceDetector", "check_alignable", "make_detector"]
+__all__ = [
+    "DETECTORS",
+    "Detections",
+    "FaceDetector",
+    "check_alignable",
+    "hash_detector",
+    "make_detector",
+]
 
 
 def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetector:
@@ -34,12 +42,26 @@ def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetect
     return DETECTORS[name]()
 
 
-def check_alignable(name: str, what: str = "--align") -> None:
+def hash_detector(name: str, model_path: str | Path | None = None) -> str | None:
+    """Returns the SHA-256 of the file that a face detector works by; None where it has none.
+
+    Args:
+        name: Entry of `DETECTORS`, or `precomputed`.
+        model_path: File given to the detector: YuNet's network, or the precomputed faces.
+    """
+    path = CASCADE if name == "haar" else model_path
+    if path is None or not Path(path).is_file():
+        return None
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_alignable(name: str, what: str = "align") -> None:
     """Raises a `UsageError` when the detector gives no landmarks and scores, which `what` needs."""
     if name not in LANDMARK_DETECTORS:
         raise UsageError(
-            f"{what} needs landmarks and scores, which the detector {name} does not give: use "
-            f"--detector {', '.join(LANDMARK_DETECTORS)}"
+            f"{what} needs landmarks and scores, which the face detector {name} does not give; "
+            f"choose {' or '.join(LANDMARK_DETECTORS)}"
         )
 
 

@@ -9,6 +9,8 @@ from dfjax.data.faces.detectors.base import Detections, FaceDetector, shrink
 from dfjax.data.faces.video import Frame
 from dfjax.errors import UsageError
 
+CASCADE = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
+
 
 def make_haar() -> FaceDetector:
     """Returns the detector of OpenCV's `haarcascade_frontalface_alt2`.
@@ -16,8 +18,7 @@ def make_haar() -> FaceDetector:
     Raises:
         UsageError: this OpenCV has no cascades.
     """
-    folder = Path(cv2.__file__).parent / "data"
-    cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+    cascade = cv2.CascadeClassifier(str(CASCADE))
     if cascade.empty():
         raise UsageError(
             f"this OpenCV ({cv2.__version__}) has no cascades; install opencv-python<5"

@@ -37,7 +37,7 @@ class Precomputed:
             UsageError: no file given, none there, or not of the form above.
         """
         if path is None:
-            raise UsageError("the detector precomputed needs --detector-model FILE (JSON or CSV)")
+            raise UsageError("precomputed faces need detector_model, a JSON or CSV file")
         self.path = Path(path)
         if not self.path.is_file():
             raise UsageError(f"no file of faces at {path}")

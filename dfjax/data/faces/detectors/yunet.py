@@ -19,7 +19,7 @@ def make_yunet(model_path: str | Path | None = None) -> FaceDetector:
         UsageError: no file given, or not one that OpenCV reads as YuNet.
     """
     if model_path is None:
-        raise UsageError("the detector yunet needs --detector-model FILE, its ONNX file")
+        raise UsageError("the face detector yunet needs detector_model, its ONNX file")
     if not Path(model_path).is_file():
         raise UsageError(f"no detector model at {model_path}")
     try:

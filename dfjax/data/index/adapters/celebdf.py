@@ -150,7 +150,7 @@ def _read_list(file: Path, rows: dict[str, Row]) -> list[Problem]:
 
 def _notes(rows: list[Row], dataset: str, alone: list[str], guessed: bool) -> list[str]:
     splits = Counter(row["split"] for row in rows)
-    found = f", found to be {dataset} (--variant)" if guessed else ""
+    found = f", found to be {dataset} (variant)" if guessed else ""
     notes = [f"{splits['test']} test videos by {LIST}, all others for training{found}"]
     people: dict[str, set[str]] = {}
     for row in rows:

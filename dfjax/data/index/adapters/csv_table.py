@@ -1,7 +1,9 @@
 """Any videos listed in a CSV file: `path,label` and whatever else is known of them."""
 
 import csv
+import errno
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,7 +13,15 @@ from dfjax import FAKE, REAL
 from dfjax.data.faces.video import is_media
 from dfjax.data.index.adapters.foreign import read_text, safe_path
 from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
-from dfjax.data.index.adapters.listing import ABSENT, REFUSED, Listing, Problem, Row
+from dfjax.data.index.adapters.listing import (
+    ABSENT,
+    REFUSED,
+    Listing,
+    Problem,
+    Row,
+    shorten,
+)
+from dfjax.data.index.error_log import count_reasons
 from dfjax.data.index.records import make_record
 from dfjax.errors import InputError, UsageError
 
@@ -34,11 +44,12 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     `label` is 0, 1, real or fake. Further columns are those of the index (`video_id dataset method
     split target_id donor_ids identities origin_id group pair_id compression mask_path`; lists are
     separated by semicolons); others are left out. A path that is a folder is a video of face crops.
+    `pair_id` is the `video_id` of the real video, or its path or the stem of its file name.
 
     Args:
-        root: what paths are relative to; absolute ones have to lie below it.
-        table: the file; default the only .csv in `root`.
-        dataset: for rows that name none; default the file's name.
+        root: Folder that paths are relative to; absolute ones have to lie below it.
+        table: CSV file; default the only .csv in `root`.
+        dataset: Data set of the rows that name none; default the file's name.
 
     Raises:
         UsageError: no such file, or a column missing.
@@ -50,32 +61,36 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     if not {"path", "label"} <= set(names):
         raise UsageError(f"{file} wants the columns path and label; it has {', '.join(names)}")
     reader.fieldnames = names
-    base = root.resolve()
+    bases = (root.resolve(), root.absolute())
     for number, entry in _entries(reader):
         where = str(entry.get("path") or "")
         try:
-            rows.append(_make_row(base, entry, dataset or file.stem))
-        except FileNotFoundError:
-            reason = f"line {number} of {file.name}: the file is absent"
+            rows.append(_make_row(bases, entry, dataset or file.stem))
+        except FileNotFoundError as error:
+            reason = f"line {number} of {file.name}: the file is absent ({error.filename})"
             problems.append(Problem(ABSENT, where, where, reason))
         except InputError as error:
             problems.append(
                 Problem(REFUSED, where, where, f"line {number} of {file.name}: {error}")
             )
     if not rows:
-        raise UsageError(f"none of the {len(problems)} rows of {file} can be used")
+        reasons = count_reasons(problem.error.partition(": ")[2] for problem in problems)
+        raise UsageError(
+            f"none of the {len(problems)} rows of {file} can be used with root {root} ({reasons})"
+        )
+    rows = _name_apart(rows)
     notes = [f"{file.name} has no column split: all videos are split none"]
     notes = [] if "split" in names else notes
     aside = [name for name in names if name not in KNOWN]
     if aside:
         notes.append(f"columns left out: {', '.join(aside)}")
-    return Listing(_name_apart(rows), notes, problems)
+    return Listing(rows, notes + _resolve_pairs(rows), problems)
 
 
 def _find_table(root: Path, table: str | None) -> Path:
     files = [Path(table)] if table else sorted(root.glob("*.csv"))
     if len(files) != 1:
-        raise UsageError(f"{root} holds {len(files)} .csv files: name one with --table FILE")
+        raise UsageError(f"{root} holds {len(files)} .csv files: name one (table)")
     if not files[0].is_file():
         raise UsageError(f"no table {files[0]}")
     return files[0]
@@ -94,11 +109,12 @@ def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any
         raise UsageError(f"the table is damaged at line {reader.line_num}: {error}") from error
 
 
-def _make_row(base: Path, entry: dict[str, Any], dataset: str) -> Row:
+def _make_row(bases: tuple[Path, Path], entry: dict[str, Any], dataset: str) -> Row:
     values = {name: str(entry.get(name) or "").strip() for name in KNOWN}
-    path = safe_path(values["path"].removeprefix(f"{base}/"))
+    base = bases[0]
+    path = _make_relative(values["path"], bases)
     if values["mask_path"]:
-        values["mask_path"] = safe_path(values["mask_path"].removeprefix(f"{base}/"))
+        values["mask_path"] = _make_relative(values["mask_path"], bases)
     label = values["label"].casefold()
     if label not in LABELS:
         raise InputError(f"the label is {values['label']!r}, not 0, 1, real or fake")
@@ -127,8 +143,50 @@ def _frames(place: Path) -> dict[str, Any]:
             raise InputError("a folder without images")
         return describe_frames(place.resolve(), images)
     if not place.exists():
-        raise FileNotFoundError(place)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
     return {}
+
+
+def _make_relative(path: str, bases: tuple[Path, Path]) -> str:
+    """Returns a path below the root as relative to it, also one that is written as absolute.
+
+    Args:
+        path: Entry of the table.
+        bases: The root without links, and as it was named.
+    """
+    for base in bases:
+        if path.startswith("/") and PurePosixPath(path).is_relative_to(base):
+            return safe_path(str(PurePosixPath(path).relative_to(base)))
+    return safe_path(path)
+
+
+def _resolve_pairs(rows: list[Row]) -> list[str]:
+    """Replaces each `pair_id` that is a path or a file's stem by the real video's `video_id`.
+
+    Returns a note on those that name no video, or several. They stay as they are: videos that name
+    the same one belong together all the same.
+    """
+    ids = {row["video_id"] for row in rows}
+    named: dict[str, set[str]] = {}
+    for row in rows:
+        if row["label"] == REAL:
+            path = PurePosixPath(row["path"])
+            for name in {str(path), str(path.with_suffix("")), path.name, path.stem}:
+                named.setdefault(name, set()).add(row["video_id"])
+    lost = []
+    for row in rows:
+        pair = row["pair_id"]
+        if pair is None or pair in ids:
+            continue
+        found = named.get(pair, set())
+        if len(found) == 1:
+            (row["pair_id"],) = found
+        else:
+            lost.append(pair)
+    if not lost:
+        return []
+    examples = shorten(list(dict.fromkeys(lost)))
+    return [f"{len(lost)} rows have a pair_id that names no real video of the table: {examples}"]
 
 
 def _name_apart(rows: list[Row]) -> list[Row]:

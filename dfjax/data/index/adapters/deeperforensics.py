@@ -63,7 +63,7 @@ def list_deeperforensics(root: Path) -> Listing:
             if video_id not in rows:
                 problems.append(Problem(ABSENT, video_id, "", f"listed in {split}.txt but absent"))
     notes = [
-        "the real class is FaceForensics++'s c23 videos: index them with --adapter ffpp, then "
+        "the real class is FaceForensics++'s c23 videos: index them with the adapter ffpp, then "
         "`dfjax data merge`"
     ]
     if (root / "source_videos").is_dir():

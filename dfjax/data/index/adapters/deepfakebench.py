@@ -2,7 +2,7 @@
 
 The JSON files lie in `preprocessing/dataset_json/`, `dataset_json/` or the root, the crops in
 `datasets/rgb/`, `rgb/` or the root, or as LMDB files in `datasets/lmdb/`, `lmdb/` or the root.
-What `dfjax data export --to deepfakebench` wrote comes back as it was.
+What `dfjax data export` wrote comes back as it was.
 """
 
 from collections import Counter
@@ -99,7 +99,7 @@ def _find_tables(root: Path, table: str | None) -> list[Path]:
         files = [file for file in files if _is_table(file)]
     if not files:
         where = table or ", ".join(f"{root / place}" for place in PLACES)
-        raise UsageError(f"no JSON files of DeepfakeBench in {where}: name them with --table")
+        raise UsageError(f"no JSON files of DeepfakeBench in {where}: name them (table)")
     return files
 
 

@@ -92,7 +92,7 @@ def list_tree(root: Path, compression: str | None) -> list[str]:
     if not has_tree(root):
         raise UsageError(
             f"{root} has neither original_sequences/ nor manipulated_sequences/: give the folder "
-            "that holds them as --root"
+            "that holds them"
         )
     files = [f"{top}/{f}" for top in TOPS if (root / top).is_dir() for f in find_media(root / top)]
     videos = [file for file in files if not FRAME.fullmatch(file)]

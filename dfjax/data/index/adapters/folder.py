@@ -8,7 +8,7 @@ import functools
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,11 +18,9 @@ from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_
 from dfjax.data.index.adapters.listing import Listing, Row
 from dfjax.data.index.adapters.walk import find_media
 from dfjax.data.index.records import make_record
+from dfjax.data.index.splits import PARTS as SPLITS
+from dfjax.data.index.splits import RATIOS, check_ratios
 from dfjax.errors import UsageError
-
-SPLITS = ("train", "val", "test")
-RATIOS = (0.8, 0.1, 0.1)
-
 
 CLASSES = ((REAL, "real"), (FAKE, "fake"))
 Find = Callable[[Path, list[Path]], dict[str, dict[str, Any]]]
@@ -36,7 +34,7 @@ def list_folder(
     root: Path,
     *,
     dataset: str | None = None,
-    ratios: tuple[float, float, float] | None = None,
+    ratios: Sequence[float] | None = None,
     seed: int = 0,
     fake_pattern: str | None = None,
 ) -> Listing:
@@ -45,14 +43,14 @@ def list_folder(
     A first folder below `fake/` names the method (`fake/faceswap/…`), else it is `fake`. A fake
     that carries the file name of exactly one real is taken as made from it: they are a pair, share
     a group, and so stay in one split. Where `train/`, `val/` and `test/` hold `real/` and `fake/`
-    they are the splits; otherwise whole groups are dealt out by `ratios`, in the order of a hash
+    they are the splits; otherwise whole groups are assigned by `ratios`, in the order of a hash
     of (seed, group), the classes apart.
 
     Args:
         root: the folder.
         dataset: its name in the index; default the folder's.
         ratios: of train, val and test; default 0.8, 0.1, 0.1.
-        seed: of the dealing.
+        seed: of the order in which groups are assigned.
         fake_pattern: what the paths of fakes match, all others being real; then no folders `real/`
             and `fake/` are wanted. A text that the path holds, a glob (`*_fake.mp4`), or, with any
             of `^ $ ( | +`, a backslash or `.*` in it, a regular expression.
@@ -65,7 +63,7 @@ def list_folder(
     if images:
         listing.notes.append(
             f"{images} images are taken for videos of one frame; if folders of them are the frames "
-            "of videos, --adapter frames keeps these together"
+            "of videos, the adapter frames keeps these together"
         )
     return listing
 
@@ -74,7 +72,7 @@ def list_frames(
     root: Path,
     *,
     dataset: str | None = None,
-    ratios: tuple[float, float, float] | None = None,
+    ratios: Sequence[float] | None = None,
     seed: int = 0,
     fake_pattern: str | None = None,
 ) -> Listing:
@@ -86,7 +84,7 @@ def list_frames(
         root: the folder.
         dataset: its name in the index; default the folder's.
         ratios: of train, val and test; default 0.8, 0.1, 0.1.
-        seed: of the dealing.
+        seed: of the order in which groups are assigned.
         fake_pattern: what the folders of fakes match.
 
     Raises:
@@ -98,17 +96,17 @@ def list_frames(
 def _list_videos(
     root: Path,
     dataset: str | None,
-    ratios: tuple[float, float, float] | None,
+    ratios: Sequence[float] | None,
     seed: int,
     fake_pattern: str | None,
     find: Find,
 ) -> Listing:
+    if ratios is not None:
+        check_ratios(ratios)
     name = dataset or root.resolve().name
     splits = [split for split in SPLITS if (root / split).is_dir()]
     if splits and ratios is not None:
-        raise UsageError(
-            f"{root} has the splits {', '.join(splits)} as folders: leave --ratios out"
-        )
+        raise UsageError(f"{root} has the splits {', '.join(splits)} as folders: leave ratios out")
     rows = [
         r for split in splits or [""] for r in _list_split(root, split, name, fake_pattern, find)
     ]
@@ -117,15 +115,16 @@ def _list_videos(
             where = f"in {folder}/" if fake_pattern is None else f"that are {folder} by the pattern"
             raise UsageError(f"{root} holds no videos or images {where}")
     notes = _pair_up(rows)
-    deal = None if splits else functools.partial(deal_splits, ratios=ratios or RATIOS, seed=seed)
-    if deal:
-        deal(rows)
+    assign = None
+    if not splits:
+        assign = functools.partial(assign_splits, ratios=ratios or RATIOS, seed=seed)
+        assign(rows)
         parts = ", ".join(f"{s} {r:g}" for s, r in zip(SPLITS, ratios or RATIOS))
-        notes.append(f"no train/ val/ test/ folders: dealt out by group, {parts} (--ratios)")
-    return Listing(rows, notes, [], deal)
+        notes.append(f"no train/ val/ test/ folders: split by group, {parts} (ratios)")
+    return Listing(rows, notes, [], assign)
 
 
-def deal_splits(rows: list[Row], ratios: tuple[float, float, float], seed: int) -> None:
+def assign_splits(rows: list[Row], ratios: Sequence[float], seed: int) -> None:
     """Sets `split` of the rows: groups of a class mix, in hashed order, cut at the ratios.
 
     Every split with a positive ratio gets a group of each kind as far as there are enough.
@@ -142,7 +141,7 @@ def deal_splits(rows: list[Row], ratios: tuple[float, float, float], seed: int) 
         row["split"] = chosen[row["group"]]
 
 
-def _quotas(n: int, ratios: tuple[float, float, float]) -> list[int]:
+def _quotas(n: int, ratios: Sequence[float]) -> list[int]:
     """Returns how many of `n` go to each split: rounded, at least one where there are enough."""
     total = sum(ratios)
     least = [int(r > 0 and n >= sum(q > 0 for q in ratios)) for r in ratios]
@@ -202,7 +201,7 @@ def make_matcher(pattern: str) -> Callable[[str], bool]:
         try:
             expression = re.compile(pattern)
         except re.error as error:
-            raise UsageError(f"--fake-pattern {pattern!r} is not valid: {error}") from error
+            raise UsageError(f"fake_pattern {pattern!r} is not valid: {error}") from error
         return lambda path: expression.search(path) is not None
     if not re.search(r"[*?[]", pattern):
         return lambda path: pattern in path

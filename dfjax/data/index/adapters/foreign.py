@@ -18,7 +18,7 @@ def safe_path(text: object) -> str:
         raise InputError(f"not a path: {text!r}")
     slashed = text.strip().replace("\\", "/")
     if slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed):
-        raise InputError("an absolute path: it leads outside of the data set")
+        raise InputError("an absolute path: it leads outside of the data set's folder")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
         raise InputError("the path leads outside of the data set")

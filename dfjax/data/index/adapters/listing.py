@@ -34,14 +34,14 @@ class Listing(NamedTuple):
         rows: made by `records.make_record`, unique in `video_id`.
         notes: sentences for the user.
         problems: one each for what could not be taken as the data set says.
-        deal: sets the splits of the rows where the data set has none of its own; to be called again
-            with those that are left when files turn out to be unreadable.
+        assign_splits: sets the splits of the rows where the data set has none of its own; called
+            again with the rows that are left when files turn out to be unreadable.
     """
 
     rows: list[Row]
     notes: list[str]
     problems: list[Problem]
-    deal: Callable[[list[Row]], None] | None = None
+    assign_splits: Callable[[list[Row]], None] | None = None
 
 
 def keep_pairs(rows: list[Row]) -> list[str]:

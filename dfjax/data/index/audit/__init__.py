@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dfjax
+from dfjax.data.faces.worker_pool import check_limits
 from dfjax.data.index.audit import balance, duplicates, files, leaks, properties, shortcut
 from dfjax.data.index.audit.duplicates import Match
 from dfjax.data.index.audit.faces import look, make_file_reader, make_pack_reader
@@ -28,7 +29,6 @@ from dfjax.data.index.audit.shortcut import Probe
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.records import find_index, read_index
 from dfjax.data.store.feature_pack import open_crops
-from dfjax.data.store.pack_builder import Track
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError, unknown
 
@@ -97,24 +97,23 @@ def audit(
     *,
     split: Sequence[str] | None = None,
     deep: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     time_limit: float = 120.0,
-    track: Track = lambda items, *, total, what: items,
 ) -> Audit:
     """Returns the audit of an index file, of its files and of its crops (or of its pack).
 
     Args:
-        index: the Parquet file, or the folder it is in.
-        split: of each video, in place of the index's.
-        deep: open every source video again, also those that were probed for the index.
-        workers: processes that open videos.
-        time_limit: seconds for one video.
-        track: shows progress.
+        index: Index file, or the folder it is in.
+        split: Split of each video, in place of the index's.
+        deep: Whether to open every source video again, also those probed for the index.
+        workers: Number of processes that open videos; None takes the number of cores.
+        time_limit: Seconds per video, after which it counts as unreadable.
 
     Raises:
         UsageError: no readable index, or an empty one.
     """
     path = find_index(index)
+    workers = check_limits(workers, time_limit)
     table = read_index(path)
     if not len(table):
         raise UsageError(f"{path} has no videos")
@@ -123,15 +122,13 @@ def audit(
     problems = [
         Problem("left_out", entry["video_id"], entry["error"]) for entry in read_errors(path.parent)
     ]
-    table, found = files.check_sources(
-        table, deep=deep, workers=workers, time_limit=time_limit, track=track
-    )
+    table, found = files.check_sources(table, deep=deep, workers=workers, time_limit=time_limit)
     if (path.parent / MANIFEST).is_file():  # crops were checked when they were packed
         crops = open_crops(path.parent)
-        faces, errors = look(table, make_pack_reader(crops), track) if crops else (None, {})
+        faces, errors = look(table, make_pack_reader(crops)) if crops else (None, {})
     else:
-        found += files.check_crops(table, path.parent, track)
-        faces, errors = look(table, make_file_reader(table, path.parent), track)
+        found += files.check_crops(table, path.parent)
+        faces, errors = look(table, make_file_reader(table, path.parent))
     listed = {problem.video_id for problem in found}
     names = table["video_id"].tolist()
     found += [

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, UInt8
 
+from dfjax.console import track
 from dfjax.data.store.frame_store import FrameStore
-from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 
 SHOTS = 3
@@ -50,7 +51,7 @@ Read = Callable[[int], tuple[list[np.ndarray], str]]
 """`read(row)` returns some crops of a video, RGB, and a hash of them as stored."""
 
 
-def look(index: pd.DataFrame, read: Read, track: Track) -> tuple[Faces | None, dict[int, str]]:
+def look(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]:
     """Returns what is seen of all videos with crops, and why some could not be read, by row."""
     rows = np.flatnonzero(has_crops(index))
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from dfjax.console import track
 from dfjax.data.index.audit.faces import has_crops
 from dfjax.data.index.audit.findings import Evidence, Finding, Problem, make_finding, name_some
 from dfjax.data.index.probing import probe_rows
 from dfjax.data.index.source import find_source
-from dfjax.data.store.pack_builder import Track, frame_paths
+from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError
 
 PROBED = (
@@ -28,7 +29,7 @@ MESSAGES = {
 
 
 def check_sources(
-    index: pd.DataFrame, *, deep: bool, workers: int, time_limit: float, track: Track
+    index: pd.DataFrame, *, deep: bool, workers: int, time_limit: float
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """Returns the index with what probing found out, and the source videos with problems.
 
@@ -56,7 +57,7 @@ def check_sources(
     return _complete(index, found), problems
 
 
-def check_crops(index: pd.DataFrame, folder: Path, track: Track) -> list[Problem]:
+def check_crops(index: pd.DataFrame, folder: Path) -> list[Problem]:
     """Returns the videos whose crops below `folder` are missing, empty or cut off."""
     rows = list(index[has_crops(index)].itertuples())
 

@@ -12,19 +12,19 @@ from dfjax.data.index.splits import PARTS
 
 def identities(evidence: Evidence) -> Iterable[Finding]:
     """Fires when a person is in two splits: a detector may learn who is forged, not how."""
-    remedy = "split again with `dfjax data split --by identity`"
+    remedy = "split again by identity (`dfjax data split`)"
     yield from _across(evidence, "identity_across_splits", "people", LINKS["identity"], remedy)
 
 
 def origins(evidence: Evidence) -> Iterable[Finding]:
     """Fires when videos cut from one recording are in two splits."""
-    remedy = "`dfjax data split --by official --repair origin` moves the fewest"
+    remedy = "repair the official split by origin (`dfjax data split`), which moves the fewest"
     yield from _across(evidence, "origin_across_splits", "recordings", LINKS["origin"], remedy)
 
 
 def videos(evidence: Evidence) -> Iterable[Finding]:
     """Fires when one file, or a real and a fake made from it, are in two splits."""
-    remedy = "leave out copies and split again with `dfjax data split --by group`"
+    remedy = "leave out copies and split again by group (`dfjax data split`)"
     code = "video_across_splits"
 
     def find(index: pd.DataFrame) -> Keys:
@@ -51,7 +51,7 @@ def groups(evidence: Evidence) -> Iterable[Finding]:
         kept = np.array([value not in explained for value in values], bool)
         return rows[kept], values[kept]
 
-    remedy = "split again with `dfjax data split --by group`"
+    remedy = "split again by group (`dfjax data split`)"
     yield from _across(evidence, "group_across_splits", "groups", find, remedy)
 
 

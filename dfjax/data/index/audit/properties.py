@@ -35,7 +35,7 @@ PROPERTIES = {
         "equalise lengths: cut the videos of both classes to the same number of frames",
     ),
     "crops": Property(
-        "face crops", "crops", "extract the same number of frames (--frames) of every video"
+        "face crops", "crops", "extract the same number of frames (frames) of every video"
     ),
     "duration": Property("duration", "s", "cut the videos of both classes to the same duration"),
     "fps": Property("frame rate", "1/s", "re-sample both classes to one frame rate"),
@@ -49,7 +49,7 @@ PROPERTIES = {
     "contrast": Property("contrast of the face", "", SAME_SOURCE),
     "warmth": Property("red minus blue of the face", "", SAME_SOURCE),
     "sharpness": Property(
-        "sharpness of the face", "", f"{RE_ENCODE}, and extract both at the same --size"
+        "sharpness of the face", "", f"{RE_ENCODE}, and extract both at the same size"
     ),
 }  # fmt: skip
 CATEGORIES = ("codec", "compression")

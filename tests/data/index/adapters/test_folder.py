@@ -78,7 +78,7 @@ def test_split_folders_are_the_splits(tmp_path):
         path: path.split("/")[0] for path in rows
     }
     assert rows["test/fake/a.mp4"]["pair_id"] == "d/test/real/a"
-    with pytest.raises(UsageError, match="train, test as folders: leave --ratios out"):
+    with pytest.raises(UsageError, match="train, test as folders: leave ratios out"):
         list_folder(root, ratios=(0.5, 0.25, 0.25))
 
 

@@ -1,0 +1,188 @@
+"""The index of a data set: what its adapter finds on disk, completed by what its files are."""
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from dfjax.console import track
+from dfjax.data.faces.worker_pool import check_limits
+from dfjax.data.index.adapters import AdapterFunction, find_adapter
+from dfjax.data.index.adapters.listing import FINDINGS, Listing, Row, drop_unusable
+from dfjax.data.index.error_log import ErrorLog
+from dfjax.data.index.probing import has_clean_name, probe_rows
+from dfjax.data.index.records import SPLITS, make_index, write_index
+from dfjax.errors import UsageError, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class IndexReport:
+    """What an index holds, and what could not be taken into it.
+
+    Attributes:
+        index: The index file. `errors.jsonl` and `unmatched.jsonl` lie beside it.
+        videos: Number of its rows.
+        splits: Number of rows by split.
+        methods: Number of rows by method, `real` among them.
+        unreadable: Number of files that could not be read.
+        problems: Number of entries that do not fit the data set, by kind.
+        left_out: Number of inputs in `errors.jsonl`: those unreadable, and the problems of the
+            kinds in `FINDINGS`.
+        notes: Sentences for the user.
+    """
+
+    index: Path
+    videos: int
+    splits: dict[str, int]
+    methods: dict[str, int]
+    unreadable: int
+    problems: dict[str, int]
+    left_out: int
+    notes: list[str]
+
+
+def build_index(
+    adapter: str | AdapterFunction,
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    default_split: str = "none",
+    probe: bool = True,
+    workers: int | None = None,
+    time_limit: float = 120.0,
+    command: str = "dfjax data index",
+    **options: Any,
+) -> IndexReport:
+    """Writes the index of a data set.
+
+    Every file is opened and hashed. What cannot be used is left out and listed in `errors.jsonl`
+    beside the index; what merely has no counterpart is listed in `unmatched.jsonl`.
+
+    Args:
+        adapter: Name of an adapter, import path `package.module:function` of one's own, or the
+            function itself; see `dfjax.data.index.adapters`.
+        root: Folder of the data set, or its CSV file.
+        out: Index to write.
+        default_split: Split of the videos that are in no official split.
+        probe: Whether to open the files; otherwise their properties stay unknown.
+        workers: Number of processes; None takes the number of cores.
+        time_limit: Seconds per file, after which it counts as unreadable.
+        command: Origin to record in the metadata of the index.
+        **options: Options of the adapter; those that are None are not given.
+
+    Raises:
+        UsageError: no such adapter, folder or option, or no file that can be used.
+    """
+    workers = check_limits(workers, time_limit)
+    if default_split not in SPLITS:
+        raise unknown("split", default_split, SPLITS)
+    out = Path(out)
+    listing = list_videos(adapter, root, out.parent, options)
+    log = ErrorLog(out.parent / "errors.jsonl")
+    unmatched = ErrorLog(out.parent / "unmatched.jsonl")
+    for kind, video_id, path, error in listing.problems:
+        (log if kind in FINDINGS else unmatched).add(
+            video_id=_text(video_id), path=_text(path), stage="index", error=f"{kind}: {error}"
+        )
+    before = log.count
+    kept = _drop_unclean(listing.rows, log)
+    if probe:
+        kept = _probe(kept, out.parent, log, workers=workers, time_limit=time_limit)
+    if not kept:
+        raise UsageError(
+            f"none of the {len(listing.rows)} files can be read{log.describe()}; see {log.path}"
+        )
+    if listing.assign_splits and len(kept) < len(listing.rows):
+        listing.assign_splits(kept)
+    for row in kept:
+        row["split"] = default_split if row["split"] == "none" else row["split"]
+    write_index(make_index(kept), out, command=command)
+    return IndexReport(
+        index=out,
+        videos=len(kept),
+        splits=dict(Counter(row["split"] for row in kept)),
+        methods=dict(Counter(row["method"] for row in kept)),
+        unreadable=log.count - before,
+        problems=dict(Counter(problem.kind for problem in listing.problems)),
+        left_out=log.count,
+        notes=listing.notes,
+    )
+
+
+def list_videos(
+    adapter: str | AdapterFunction,
+    root: str | os.PathLike[str],
+    folder: Path,
+    options: dict[str, Any],
+) -> Listing:
+    """Returns what an adapter finds below a root, each `video_id` once.
+
+    Args:
+        adapter: As in `build_index`.
+        root: Folder of the data set, or its CSV file.
+        folder: Folder of the index, where some adapters put what they unpack.
+        options: Options of the adapter; those that are None are not given.
+
+    Raises:
+        UsageError: no such adapter, folder or option, or nothing that the adapter can use.
+    """
+    function, names = find_adapter(adapter)
+    given = {name: value for name, value in options.items() if value is not None}
+    if "table" in names and "table" not in given and Path(root).is_file():
+        given["table"], root = os.fspath(root), Path(root).parent
+    root = Path(root)
+    if not root.is_dir():
+        raise UsageError(f"no folder {_text(os.fspath(root))}")
+    if not has_clean_name(str(root.resolve())):
+        raise UsageError(f"the folder name {_text(str(root))} is not valid UTF-8; rename it")
+    for name in given:
+        if name not in names or name == "out":
+            takes = ", ".join(option for option in names if option != "out") or "none"
+            raise UsageError(f"{name} does not go with adapter {adapter}; its options: {takes}")
+    if "out" in names:
+        given["out"] = folder
+    listing = function(root, **given)
+    rows, unusable = drop_unusable(listing.rows)
+    return listing._replace(rows=rows, problems=[*listing.problems, *unusable])
+
+
+def _drop_unclean(rows: list[Row], log: ErrorLog) -> list[Row]:
+    """Returns the rows whose names are all text."""
+    clean = []
+    for row in rows:
+        if has_clean_name(json.dumps(row, ensure_ascii=False)):
+            clean.append(row)
+            continue
+        reason = "the file name or an id is not valid UTF-8; rename it"
+        video_id, path = _text(row["video_id"]), _text(row["path"])
+        log.add(video_id=video_id, path=path, stage="index", error=reason)
+    return clean
+
+
+def _probe(
+    rows: list[Row], folder: Path, log: ErrorLog, *, workers: int, time_limit: float
+) -> list[Row]:
+    """Fills in what the files are, and returns the rows whose file can be read."""
+    failed: dict[int, str] = {}
+    outcomes = probe_rows(rows, folder, workers=workers, time_limit=time_limit)
+    for outcome in track(outcomes, total=len(rows), what="videos"):
+        if outcome.error is None:
+            row = rows[outcome.position]
+            row |= {name: v for name, v in outcome.value.items() if row[name] is None}
+        else:
+            failed[outcome.position] = outcome.error
+    for position, error in sorted(failed.items()):
+        row = rows[position]
+        log.add(video_id=row["video_id"], path=row["path"], stage="probe", error=error)
+    lost = {rows[position]["video_id"] for position in failed}
+    kept = [row for row in rows if row["video_id"] not in lost]
+    for row in kept:
+        row["pair_id"] = None if row["pair_id"] in lost else row["pair_id"]
+    return kept
+
+
+def _text(name: str) -> str:
+    """Returns a name as JSON can hold it."""
+    return name.encode(errors="backslashreplace").decode()

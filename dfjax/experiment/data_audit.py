@@ -1,0 +1,55 @@
+"""The audit of a data set with its two reports: `audit.json` and `audit.html`."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dfjax.data.index.audit import audit, check_accepted, refused, to_json
+from dfjax.evaluation.audit_page import write_reports
+from dfjax.files import finite
+
+REPORT = "audit.json"
+
+
+def audit_data(
+    index: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    accept: Sequence[str] = (),
+    split: Sequence[str] | None = None,
+    deep: bool = False,
+    workers: int | None = None,
+    time_limit: float = 120.0,
+) -> dict[str, Any]:
+    """Looks for what would make results wrong, writes both reports, and returns `audit.json`.
+
+    Args:
+        index: Index of videos, of crops or of a pack, or the folder it is in.
+        out: Folder to write `audit.json` and `audit.html` to.
+        accept: Codes of errors that are accepted; the reports say so.
+        split: Split of each video, in place of the index's.
+        deep: Whether to open every source video again, also those probed for the index.
+        workers: Number of processes that open videos; None takes the number of cores.
+        time_limit: Seconds per video, after which it counts as unreadable.
+
+    Raises:
+        UsageError: no readable index, an empty one, or a code that no error has.
+    """
+    check_accepted(accept)
+    result = audit(index, split=split, deep=deep, workers=workers, time_limit=time_limit)
+    content = finite(to_json(result, accept))
+    write_reports(result, content, Path(out), name=os.fspath(index))
+    return content
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """Returns the `audit.json` in a folder, or None."""
+    path = folder / REPORT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def list_refused(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the errors of an `audit.json` that are not accepted."""
+    return [dict(finding) for finding in refused(content["findings"], content["accepted"])]

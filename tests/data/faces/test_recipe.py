@@ -1,0 +1,177 @@
+"""The crop recipe: written, carried, merged, and followed to the very pixels of a pack."""
+
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.data.clips.sampling import Sampling
+from dfjax.data.faces import clip_crops
+from dfjax.data.faces.clip_crops import crop_clips
+from dfjax.data.faces.detectors import DETECTORS, Detections, hash_detector
+from dfjax.data.faces.extract import extract_record
+from dfjax.data.faces.recipe import (
+    RECIPE_FILE,
+    CropRecipe,
+    merge_recipes,
+    parse_recipe,
+    read_crop_recipe,
+)
+from dfjax.data.faces.settings import Override, Settings, follow_recipe
+from dfjax.data.faces.video import probe
+from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.data.index.split_index import split_index
+from dfjax.data.store.flow_index import write_flow
+from dfjax.data.store.pack import open_pack, pack
+from dfjax.errors import InputError, UsageError
+
+SAMPLING = Sampling(4, "stride", 2)
+RECIPE = CropRecipe(margin=1.5, align=True, min_quality=(("score", 0.5),), every=2)
+
+
+def write(path, recipe=None):
+    row = make_record(video_id=path.stem, dataset="d", label=0)
+    metadata = recipe.to_metadata() if recipe else None
+    write_index(make_index([row]), path, command="test", metadata=metadata)
+    return path
+
+
+def test_an_index_holds_it_and_a_split_carries_it(tmp_path):
+    index = write(tmp_path / "index.parquet", RECIPE)
+    assert read_crop_recipe(index) == read_crop_recipe(tmp_path) == RECIPE
+    split_index(index, tmp_path / "s.parquet", by="group", ratios=(1.0, 0.0, 0.0))
+    assert read_crop_recipe(tmp_path / "s.parquet") == RECIPE
+    assert read_crop_recipe(write(tmp_path / "old.parquet")) is None
+    with pytest.raises(UsageError, match="no index at"):
+        read_crop_recipe(tmp_path / "absent.parquet")
+
+
+def test_unknown_keys_are_of_later_versions_and_wrong_values_are_damage(tmp_path):
+    values = json.loads(RECIPE.to_metadata()["crop_recipe"])
+    assert parse_recipe(values | {"of_tomorrow": 1}) == RECIPE
+    for wrong in ({"margin": "wide"}, {"margin": 0}, {"detector": None}, {"min_quality": 3}):
+        with pytest.raises(UsageError, match="crop recipe is damaged"):
+            parse_recipe(values | wrong)
+    write(tmp_path / "index.parquet")
+    (tmp_path / RECIPE_FILE).write_text("{")
+    with pytest.raises(UsageError, match="damaged"):
+        read_crop_recipe(tmp_path)
+
+
+def test_what_was_cut_alike_merges_and_what_was_not_is_refused():
+    other = dataclasses.replace(RECIPE, faces="mask", every=3, min_quality=())
+    merged = merge_recipes([("a", None), ("b", RECIPE), ("c", other), ("d", RECIPE)])
+    assert merged == dataclasses.replace(RECIPE, faces=None, every=None, min_quality=())
+    assert merge_recipes([("a", None)]) is None
+    with pytest.raises(UsageError, match=r"b and c .*margin: 1.5 and 1.3"):
+        merge_recipes([("b", RECIPE), ("c", dataclasses.replace(RECIPE, margin=1.3))])
+    dis, flo = (dataclasses.replace(RECIPE, flow_method=m) for m in ("dis", "flo"))
+    assert merge_recipes([("a", RECIPE), ("b", dis)]) == dis
+    with pytest.raises(UsageError, match="flow_method: dis and flo"):
+        merge_recipes([("a", dis), ("b", flo)])
+    files = [CropRecipe("precomputed", detector_sha256=digest) for digest in "ab"]
+    assert merge_recipes(zip("ab", files)).detector_sha256 is None
+
+
+def test_settings_follow_it_and_differences_are_said():
+    recipe = Settings(margin=1.5, every=2, frames=None).to_recipe()
+    assert recipe.detector_sha256 == hash_detector("haar") and len(recipe.detector_sha256) == 64
+    settings, notes = follow_recipe(recipe, SAMPLING, size=64)
+    assert settings == Settings(margin=1.5, every=2, frames=None, size=64) and notes == []
+    settings, notes = follow_recipe(recipe, SAMPLING, size=64, override=Override(margin=1.1))
+    assert settings.margin == 1.1 and notes == [
+        "margin is 1.1, the training crops were cut with 1.5"
+    ]
+    other = dataclasses.replace(recipe, detector_sha256="0" * 64, flow_method="flo")
+    notes = follow_recipe(other, SAMPLING, size=64)[1]
+    assert "is not the one that cut" in notes[0] and "files of another program" in notes[1]
+    settings, (note,) = follow_recipe(None, SAMPLING, size=64)
+    assert (settings.every, settings.margin) == (2, 1.3) and "is not recorded" in note
+    even = follow_recipe(None, Sampling(40, "even", 1), size=64)[0]
+    assert (even.frames, even.every) == (40, None)
+    precomputed = dataclasses.replace(recipe, detector="precomputed")
+    with pytest.raises(UsageError, match="were precomputed"):
+        follow_recipe(precomputed, SAMPLING, size=64)
+    assert follow_recipe(precomputed, SAMPLING, size=64, override=Override("none"))[0].every == 2
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    """A face detector that finds the brightest part of a picture, where that is bright enough."""
+
+    def detect(frame):
+        ys, xs = np.nonzero(frame.mean(2) > 150)
+        if not len(ys):
+            return Detections.none()
+        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        return Detections(np.array([box], np.float32))
+
+    monkeypatch.setitem(DETECTORS, "bright", lambda: detect)
+    return "bright"
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A textured patch that moves unsteadily over a dark picture and is missing in two frames."""
+    rng = np.random.default_rng(0)
+    patch = rng.integers(180, 256, (20, 20, 3), dtype=np.uint8)
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    for number in range(24):
+        frame = np.full((64, 96, 3), 20, np.uint8)
+        if number not in (6, 14):
+            y, x = 20 + number % 3, 10 + 2 * number + 2 * (number % 2)
+            frame[y : y + 20, x : x + 20] = patch
+        writer.write(frame)
+    writer.release()
+    return tmp_path / "v.avi"
+
+
+def extract(video, settings):
+    """Extracts one video in this process and returns the pack of its crops."""
+    folder = video.parent
+    task = {"video_id": "v", "root": str(folder), "path": video.name, "sha256": None}
+    (fields,) = extract_record(str(folder / "crops"), settings, task)
+    row = make_record(video_id="v", dataset="d", label=0, split="test") | fields
+    metadata = settings.to_recipe().to_metadata()
+    write_index(
+        make_index([row]), folder / "crops/index.parquet", command="test", metadata=metadata
+    )
+    write_flow(folder / "crops/index.parquet", folder / "flow", stride=2, workers=1)
+    pack(folder / "flow/index.parquet", folder / "pack")
+    return open_pack(folder / "pack")
+
+
+def choose(numbers):
+    position = np.array([[8, 10, 12, 14], [14, 16, 18, -1]], np.int32)
+    return position, np.isin(position, numbers)
+
+
+@pytest.mark.parametrize("quality", [(), (("sharpness", 40.0),)])
+def test_the_crops_of_a_clip_are_those_of_the_pack(video, bright, quality, monkeypatch):
+    made = Settings(detector=bright, frames=None, every=2, size=32, margin=1.4, min_quality=quality)
+    stored = extract(video, made)
+    recipe = read_crop_recipe(stored.path)
+    assert recipe == dataclasses.replace(made.to_recipe(), flow_method="dis")
+    assert (stored.path / RECIPE_FILE).is_file()
+    settings, notes = follow_recipe(recipe, SAMPLING, size=32)
+    assert settings == made and notes == []
+    n_frames = probe(video).n_frames
+    clips = crop_clips(video, n_frames, settings, choose)
+    there = [n for n in (8, 10, 12, 14, 16, 18) if n in stored.frame_numbers(0)]
+    assert clips.numbers.tolist() == there and (14 in there) == (not quality)
+    assert np.array_equal(clips.faces.crops, stored.read(0, clips.numbers))
+    monkeypatch.setattr(clip_crops, "MOST_FRAMES", 3)  # as of a film: only near the clips
+    assert np.array_equal(crop_clips(video, n_frames, settings, choose).faces.crops,
+                          clips.faces.crops)  # fmt: skip
+    careless = dataclasses.replace(settings, every=1)  # other neighbours: other boxes
+    assert not np.array_equal(
+        crop_clips(video, n_frames, careless, choose).faces.crops, clips.faces.crops
+    )
+
+
+def test_a_video_without_a_crop_that_is_good_enough_cannot_be_scored(video, bright):
+    settings = Settings(detector=bright, size=32, min_quality=(("size", 500.0),))
+    with pytest.raises(InputError, match="reaches the least quality .size=500"):
+        crop_clips(video, 24, settings, choose)
