@@ -125,7 +125,7 @@ def test_the_record_and_the_warning_say_random(made, data, capsys):
     summary = json.loads(captured.out.splitlines()[-1])
     assert summary["reused"] and (summary["videos"], summary["frames"]) == (4, sum(LENGTHS))
     assert extract("--data", data / "pack", "--out", data / "features", *TOY, "--seed", 1) == 2
-    assert "--fresh" in capsys.readouterr().err
+    assert "fresh" in capsys.readouterr().err
 
 
 def test_weights_from_a_file_or_a_workdir(made, data, tmp_path, capsys, monkeypatch):

@@ -16,6 +16,7 @@ from dfjax.console import track
 from dfjax.data.faces.beam_runner import check_beam, run_on_beam
 from dfjax.data.faces.detectors import hash_detector
 from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
+from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import Settings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
@@ -115,16 +116,22 @@ def extract_index(
             f"none of the {len(table)} videos can be read{log.describe()}; see {log.path}"
         )
     extracted, target = _join_rows(table, results), out / "index.parquet"
-    write_index(extracted, target, command=command, metadata=settings.to_recipe().to_metadata())
-    found = [flag for flags in extracted["face_found"] for flag in flags]
-    faceless = [row.video_id for row in extracted.itertuples() if not any(row.face_found)]
+    metadata = make_metadata(settings.to_recipe())
+    write_index(extracted, target, command=command, metadata=metadata)
+    return _report(extracted, target, reused, log, notes)
+
+
+def _report(
+    index: pd.DataFrame, path: Path, reused: int, log: ErrorLog, notes: list[str]
+) -> ExtractReport:
+    found = [flag for flags in index["face_found"] for flag in flags]
     return ExtractReport(
-        index=target,
-        videos=len(extracted),
+        index=path,
+        videos=len(index),
         reused=reused,
         crops=len(found),
         faces_found=sum(found),
-        videos_without_face=faceless,
+        videos_without_face=[row.video_id for row in index.itertuples() if not any(row.face_found)],
         unreadable=log.count,
         errors=log.path,
         notes=notes,

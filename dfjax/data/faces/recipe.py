@@ -61,9 +61,10 @@ class CropRecipe:
     every: int | None = None
     min_quality: tuple[tuple[str, float], ...] = ()
 
-    def to_metadata(self) -> dict[str, str]:
-        """Returns the entry for the metadata of an index, see `write_index`."""
-        return {RECIPE_KEY: json.dumps(dataclasses.asdict(self))}
+
+def make_metadata(recipe: CropRecipe | None) -> dict[str, str]:
+    """Returns the entry for the metadata of an index, see `write_index`; none for None."""
+    return {} if recipe is None else {RECIPE_KEY: json.dumps(dataclasses.asdict(recipe))}
 
 
 def parse_recipe(values: Mapping[str, Any]) -> CropRecipe:

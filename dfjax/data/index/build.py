@@ -61,8 +61,7 @@ def build_index(
     beside the index; what merely has no counterpart is listed in `unmatched.jsonl`.
 
     Args:
-        adapter: Name of an adapter, import path `package.module:function` of one's own, or the
-            function itself; see `dfjax.data.index.adapters`.
+        adapter: Name, import path or function of an adapter, see `dfjax.data.index.adapters`.
         root: Folder of the data set, or its CSV file.
         out: Index to write.
         default_split: Split of the videos that are in no official split.
@@ -80,12 +79,7 @@ def build_index(
         raise unknown("split", default_split, SPLITS)
     out = Path(out)
     listing = list_videos(adapter, root, out.parent, options)
-    log = ErrorLog(out.parent / "errors.jsonl")
-    unmatched = ErrorLog(out.parent / "unmatched.jsonl")
-    for kind, video_id, path, error in listing.problems:
-        (log if kind in FINDINGS else unmatched).add(
-            video_id=_text(video_id), path=_text(path), stage="index", error=f"{kind}: {error}"
-        )
+    log = _log_problems(listing, out.parent)
     before = log.count
     kept = _drop_unclean(listing.rows, log)
     if probe:
@@ -146,6 +140,16 @@ def list_videos(
     listing = function(root, **given)
     rows, unusable = drop_unusable(listing.rows)
     return listing._replace(rows=rows, problems=[*listing.problems, *unusable])
+
+
+def _log_problems(listing: Listing, folder: Path) -> ErrorLog:
+    """Lists what does not fit the data set in two files, and returns that of the errors."""
+    errors, unmatched = ErrorLog(folder / "errors.jsonl"), ErrorLog(folder / "unmatched.jsonl")
+    for kind, video_id, path, error in listing.problems:
+        (errors if kind in FINDINGS else unmatched).add(
+            video_id=_text(video_id), path=_text(path), stage="index", error=f"{kind}: {error}"
+        )
+    return errors
 
 
 def _drop_unclean(rows: list[Row], log: ErrorLog) -> list[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dfjax.data.faces.recipe import merge_recipes, read_crop_recipe
+from dfjax.data.faces.recipe import make_metadata, merge_recipes, read_crop_recipe
 from dfjax.data.index.records import read_table, write_table
 from dfjax.errors import UsageError
 
@@ -69,7 +69,7 @@ def merge_indexes(
         raise UsageError(
             f"{len(twice)} videos are in more than one of the indexes: {shown}; merge each once"
         )
-    write_table(merged, out, command=command, metadata=recipe.to_metadata() if recipe else None)
+    write_table(merged, out, command=command, metadata=make_metadata(recipe))
     counts = merged["dataset"].value_counts().to_pylist()
     datasets = {entry["values"]: entry["counts"] for entry in counts}
     return MergeReport(out, merged.num_rows, datasets)

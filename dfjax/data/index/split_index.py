@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfjax.data.faces.recipe import read_crop_recipe
+from dfjax.data.faces.recipe import make_metadata, read_crop_recipe
 from dfjax.data.index import splits
 from dfjax.data.index.components import find_components
 from dfjax.data.index.frame_paths import rebase_frames
@@ -94,19 +94,19 @@ def split_index(
     if "pack_row" in after:  # the records of the pack keep their old splits
         after = after.drop(columns="pack_row")
         notes.append("to train on the new splits, pack the crops again")
-    recipe = read_crop_recipe(source)
-    write_index(
-        rebase_frames(after, source.parent, out.parent),
-        out,
-        command=command,
-        metadata=recipe.to_metadata() if recipe else None,
-    )
+    metadata = make_metadata(read_crop_recipe(source))
+    moved_rows = rebase_frames(after, source.parent, out.parent)
+    write_index(moved_rows, out, command=command, metadata=metadata)
     column = "split" if folds is None else "fold"
-    table = pd.crosstab(after["method"], after[column], margins=True, margins_name="all")
-    if column == "split":
-        table = table[[name for name in ("train", "val", "test", "none", "all") if name in table]]
     changed = int((before["split"] != after["split"]).sum())
-    return SplitReport(out, column, table, len(after), changed, moved, notes)
+    return SplitReport(out, column, _count(after, column), len(after), changed, moved, notes)
+
+
+def _count(index: pd.DataFrame, column: str) -> pd.DataFrame:
+    table = pd.crosstab(index["method"], index[column], margins=True, margins_name="all")
+    if column == "fold":
+        return table
+    return table[[name for name in ("train", "val", "test", "none", "all") if name in table]]
 
 
 def _check(by: str | None, fold: str | None, repair: str | None, given: list[str]) -> list[str]:

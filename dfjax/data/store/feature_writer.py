@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from dfjax.data.faces.recipe import CropRecipe, write_crop_recipe
+from dfjax.data.faces.recipe import CropRecipe, make_metadata, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import write_index
 from dfjax.data.store.feature_pack import RECORD, ROW, SHARD, is_feature_pack, shard_name
@@ -164,12 +164,9 @@ def finish(
             log.add(video_id=video_id, path=str(record["source"]), stage="features", error=error)
     if not places:
         raise UsageError(f"no video has features; see {log.path}")
-    kept = index.iloc[sorted(places)].reset_index(drop=True)
-    columns = zip(*(places[row] for row in sorted(places)))
-    kept = kept.assign(**{name: list(column) for name, column in zip((SHARD, ROW), columns)})
-    kept = kept.drop(columns=list(NOT_KEPT), errors="ignore")
-    metadata = recipe.to_metadata() if recipe else None
-    write_index(kept, folder / "index.parquet", command=command, metadata=metadata)
+    kept = _place_rows(index, places)
+    index_path, metadata = folder / "index.parquet", make_metadata(recipe)
+    write_index(kept, index_path, command=command, metadata=metadata)
     write_crop_recipe(folder, recipe)
     with atomic_path(folder / RECORD) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -183,6 +180,14 @@ def finish(
         out.rename(old)
     folder.rename(out)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _place_rows(index: pd.DataFrame, places: dict[int, tuple[int, int]]) -> pd.DataFrame:
+    """Returns the rows that have features, with the columns that say where those are."""
+    kept = index.iloc[sorted(places)].reset_index(drop=True)
+    columns = zip(*(places[row] for row in sorted(places)))
+    kept = kept.assign(**{name: list(column) for name, column in zip((SHARD, ROW), columns)})
+    return kept.drop(columns=list(NOT_KEPT), errors="ignore")
 
 
 def _note(folder: Path, number: int) -> Path:

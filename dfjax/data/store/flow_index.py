@@ -19,7 +19,7 @@ import pandas as pd
 
 from dfjax.console import track
 from dfjax.data.faces.extract import crops_folder
-from dfjax.data.faces.recipe import CropRecipe, read_crop_recipe
+from dfjax.data.faces.recipe import CropRecipe, make_metadata, read_crop_recipe
 from dfjax.data.faces.worker_pool import check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.frame_paths import rebase_frames
@@ -120,7 +120,7 @@ def write_flow(
     return FlowReport(target, len(done), sum(map(len, done.values())), log.count, log.path)
 
 
-def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str] | None:
+def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str]:
     """Returns the metadata of an index with flow: the crops' recipe with the method of the flow.
 
     Args:
@@ -128,8 +128,8 @@ def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str]
         method: `dis` or `flo`, see `CropRecipe`.
     """
     if recipe is None:
-        return None
-    return dataclasses.replace(recipe, flow_method=method).to_metadata()
+        return {}
+    return make_metadata(dataclasses.replace(recipe, flow_method=method))
 
 
 def find_pairs(frames: Sequence[int], stride: int) -> list[int]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.data.faces.crop_check import check_crops
-from dfjax.data.faces.recipe import read_crop_recipe, write_crop_recipe
+from dfjax.data.faces.recipe import make_metadata, read_crop_recipe, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog, read_errors
 from dfjax.data.index.records import read_index, write_index
 from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
@@ -94,7 +94,7 @@ def _write(folder: Path, table: pd.DataFrame, index_path: Path, command: str, so
     write_records(kept, index_path.parent, folder)
     kept["pack_row"] = find_pack_rows(kept)
     recipe = read_crop_recipe(index_path)
-    metadata = recipe.to_metadata() if recipe else None
+    metadata = make_metadata(recipe)
     write_index(kept, folder / "index.parquet", command=command, metadata=metadata)
     write_crop_recipe(folder, recipe)
     log = ErrorLog(folder / "errors.jsonl")

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from dfjax import FAKE, REAL
-from dfjax.data.faces.recipe import CropRecipe
+from dfjax.data.faces.recipe import CropRecipe, make_metadata
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
@@ -74,7 +74,7 @@ def generate(
     # The crops are drawn, not cut; videos of the set are to be cut like those of other data sets.
     recipe = CropRecipe(size=size, every=1)
     index = make_index(rows)
-    write_index(index, out / "index.parquet", command=command, metadata=recipe.to_metadata())
+    write_index(index, out / "index.parquet", command=command, metadata=make_metadata(recipe))
     return out / "index.parquet", len(missing)
 
 

@@ -51,7 +51,7 @@ def test_an_impossible_stride_names_video_spacing_and_remedy(found, says):
     with pytest.raises(UsageError, match=says) as error:
         clips.check_stride(found, 3, "ffpp/x")
     assert "ffpp/x" in str(error.value)
-    assert "--every 3" in str(error.value) and "sampling=even" in str(error.value)
+    assert "every=3" in str(error.value) and "sampling=even" in str(error.value)
 
 
 def test_starts_are_those_of_whole_clips():

@@ -15,6 +15,7 @@ from dfjax.data.faces.extract import extract_record
 from dfjax.data.faces.recipe import (
     RECIPE_FILE,
     CropRecipe,
+    make_metadata,
     merge_recipes,
     parse_recipe,
     read_crop_recipe,
@@ -33,8 +34,7 @@ RECIPE = CropRecipe(margin=1.5, align=True, min_quality=(("score", 0.5),), every
 
 def write(path, recipe=None):
     row = make_record(video_id=path.stem, dataset="d", label=0)
-    metadata = recipe.to_metadata() if recipe else None
-    write_index(make_index([row]), path, command="test", metadata=metadata)
+    write_index(make_index([row]), path, command="test", metadata=make_metadata(recipe))
     return path
 
 
@@ -49,7 +49,7 @@ def test_an_index_holds_it_and_a_split_carries_it(tmp_path):
 
 
 def test_unknown_keys_are_of_later_versions_and_wrong_values_are_damage(tmp_path):
-    values = json.loads(RECIPE.to_metadata()["crop_recipe"])
+    values = json.loads(make_metadata(RECIPE)["crop_recipe"])
     assert parse_recipe(values | {"of_tomorrow": 1}) == RECIPE
     for wrong in ({"margin": "wide"}, {"margin": 0}, {"detector": None}, {"min_quality": 3}):
         with pytest.raises(UsageError, match="crop recipe is damaged"):
@@ -134,7 +134,7 @@ def extract(video, settings):
     task = {"video_id": "v", "root": str(folder), "path": video.name, "sha256": None}
     (fields,) = extract_record(str(folder / "crops"), settings, task)
     row = make_record(video_id="v", dataset="d", label=0, split="test") | fields
-    metadata = settings.to_recipe().to_metadata()
+    metadata = make_metadata(settings.to_recipe())
     write_index(
         make_index([row]), folder / "crops/index.parquet", command="test", metadata=metadata
     )

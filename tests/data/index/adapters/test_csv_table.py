@@ -84,3 +84,47 @@ def test_ids_and_masks_lead_nowhere_else(tmp_path):
     assert read_index(out)["video_id"].tolist() == ["y/z"]
     errors = (out.parent / "errors.jsonl").read_text()
     assert errors.count("its video_id leads outside") == 2 and "line 4 of t.csv" in errors
+
+
+def write_table(root, lines):
+    (root / "t.csv").write_text("\n".join(["path,label,pair_id", *lines]) + "\n")
+
+
+def test_when_no_row_can_be_used_the_commonest_reasons_are_said(tmp_path, touch):
+    root = touch(tmp_path, "faces/a.jpg")
+    lines = [f"a{k}.jpg,1," for k in range(7)] + [f"../b{k}.jpg,1," for k in range(3)]
+    write_table(root, [*lines, "faces/a.jpg,9,"])
+    with pytest.raises(UsageError) as error:
+        list_csv(root)
+    said = str(error.value)
+    assert said.startswith("none of the 11 rows of") and f"with root {root}" in said
+    assert f"7 times: the file is absent ({root.resolve()}/a0.jpg); 3 times: the path leads" in said
+    assert "1 times: the label is '9'" in said
+
+
+def test_absolute_paths_below_the_root_are_taken(tmp_path, touch):
+    root = touch(tmp_path / "d", "a.jpg", "b.jpg")
+    (tmp_path / "link").symlink_to(root)
+    write_table(root, [f"{tmp_path}/link/a.jpg,0,", f"{root}/b.jpg,1,", f"{root}/../x.jpg,1,"])
+    listing = list_csv(tmp_path / "link", table=str(root / "t.csv"))
+    assert [row["path"] for row in listing.rows] == ["a.jpg", "b.jpg"]
+    assert "leads outside" in listing.problems[0].error
+    whole = list_csv(type(root)("/"), table=str(root / "t.csv"))  # the whole disk as the root
+    assert {row["root"] for row in whole.rows} == {"/"}
+    assert [row["path"] for row in whole.rows] == [
+        f"{tmp_path}/link/a.jpg"[1:], f"{root}/b.jpg"[1:]
+    ]  # fmt: skip
+
+
+def test_a_pair_may_be_a_stem_or_a_path_and_others_are_counted(tmp_path, touch):
+    names = ("r1.jpg", "sub/r2.jpg", "one/r3.jpg", "two/r3.jpg", "f1.jpg", "f2.jpg")
+    root = touch(tmp_path, *names, "f3.jpg", "f4.jpg", "f5.jpg")
+    reals = [f"{name},0," for name in names[:4]]
+    pairs = ["r1", "sub/r2.jpg", "t/r1", "r3", "gone"]
+    write_table(root, reals + [f"f{k}.jpg,1,{pair}" for k, pair in enumerate(pairs, 1)])
+    listing = list_csv(root)
+    found = {row["path"]: row["pair_id"] for row in listing.rows if row["label"] == FAKE}
+    assert list(found.values()) == ["t/r1", "t/sub/r2", "t/r1", "r3", "gone"]
+    assert listing.notes[-1] == (
+        "2 rows have a pair_id that names no real video of the table: r3, gone"
+    )
