@@ -39,7 +39,7 @@ class ErrorLog:
 def count_reasons(reasons: Iterable[str], most: int = 3) -> str:
     """Returns the commonest reasons and how often each occurs, such as `3 times: empty file`.
 
-    Numbers do not tell reasons apart: `line 7` and `line 8` count as one.
+    Numbers, and what stands in brackets, do not tell reasons apart: the first of them is shown.
 
     Args:
         reasons: Messages, one per input that could not be used.
@@ -48,7 +48,7 @@ def count_reasons(reasons: Iterable[str], most: int = 3) -> str:
     shown: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for reason in reasons:
-        key = re.sub(r"\d+", "#", reason)
+        key = re.sub(r"\([^)]*\)|\d+", "#", reason)
         shown.setdefault(key, reason)
         counts[key] += 1
     parts = [f"{n} times: {shown[key]}" for key, n in counts.most_common(most)]

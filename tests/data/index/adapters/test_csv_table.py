@@ -92,13 +92,13 @@ def write_table(root, lines):
 
 def test_when_no_row_can_be_used_the_commonest_reasons_are_said(tmp_path, touch):
     root = touch(tmp_path, "faces/a.jpg")
-    lines = [f"a{k}.jpg,1," for k in range(7)] + [f"../b{k}.jpg,1," for k in range(3)]
+    lines = [f"{letter}.jpg,1," for letter in "abcdefg"] + [f"../b{k}.jpg,1," for k in range(3)]
     write_table(root, [*lines, "faces/a.jpg,9,"])
     with pytest.raises(UsageError) as error:
         list_csv(root)
     said = str(error.value)
     assert said.startswith("none of the 11 rows of") and f"with root {root}" in said
-    assert f"7 times: the file is absent ({root.resolve()}/a0.jpg); 3 times: the path leads" in said
+    assert f"7 times: the file is absent ({root.resolve()}/a.jpg); 3 times: the path leads" in said
     assert "1 times: the label is '9'" in said
 
 
