@@ -29,7 +29,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dfjax.data.index.adapters.listing import Listing
-from dfjax.errors import unknown
+from dfjax.errors import UsageError, unknown
+from dfjax.import_paths import allow_import, find, is_import_path
 
 AdapterFunction = Callable[..., Listing]
 
@@ -83,8 +84,14 @@ def find_adapter(adapter: str | AdapterFunction) -> tuple[AdapterFunction, tuple
         entry, fixed = Adapter("celebdf", "list_celebdf"), {"variant": ALIASES[adapter]}
     elif adapter in ADAPTERS:
         entry, fixed = ADAPTERS[adapter], {}
+    elif is_import_path(adapter) and adapter != TFDS:
+        allow_import(adapter)
+        function = find(adapter)
+        if not callable(function):
+            raise UsageError(f"{adapter} is not a function: an adapter takes the root as argument")
+        return function, _list_options(function)
     else:
-        raise unknown("adapter", adapter, (*ADAPTERS, *ALIASES, f"{TFDS}NAME"))
+        raise unknown("adapter", adapter, (*ADAPTERS, *ALIASES, f"{TFDS}NAME", "MODULE:FUNCTION"))
     module = importlib.import_module(f"dfjax.data.index.adapters.{entry.module}")
     return functools.partial(getattr(module, entry.function), **fixed), entry.options
 
