@@ -17,6 +17,7 @@ from dfjax.data.store.flo_file import write_flo
 from dfjax.data.store.flow import MAX_ERROR
 from dfjax.data.store.pack import open_pack, pack
 from dfjax.data.transforms.augment import make_augment
+from dfjax.data.transforms.augment_presets import Augmentation
 from dfjax.data.transforms.preprocess import make_preprocess
 from dfjax.errors import UsageError
 
@@ -175,7 +176,7 @@ def test_flow_shrinks_and_flips_with_its_clip():
         "mask": jnp.ones((2, 3), bool),
         "flow": jnp.asarray(rng.normal(size=(2, 2, 8, 8, 2)), jnp.float16),
     }
-    flip = make_augment({"flip": (1.0,)}, fill=(0.0,) * 3)
+    flip = make_augment(Augmentation({"flip": (1.0,)}), fill=(0.0,) * 3)
     flipped = make_preprocess({"hq": 8}, mean=(0.0,) * 3, std=(1.0,) * 3, augment=flip)
     inputs = flipped(batch, jax.random.key(0), train=True)
     expected = np.asarray(batch["flow"], np.float32)[..., ::-1, :] * [-1, 1]
