@@ -57,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Computes what is missing, says what there is, and returns 1 if videos were left out."""
-    from dfjax.console import track
     from dfjax.data.faces.crop_files import open_crop_files
     from dfjax.data.store.pack_reader import open_pack
     from dfjax.inference.feature_backbones import make_backbone
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     done = extract_features(
-        open_pack(args.data) if args.data else open_crop_files(args.index, track),
+        open_pack(args.data) if args.data else open_crop_files(args.index),
         backbone,
         args.out,
         source=args.data or args.index,
