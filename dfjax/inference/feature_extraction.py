@@ -88,10 +88,8 @@ def extract_features(
             raise UsageError(f"{name} must be positive, not {value}")
     if dtype not in DTYPES:
         raise unknown("dtype of features", dtype, DTYPES)
-    record = backbone.record | {
-        "dtype": dtype,
-        "source": os.path.relpath(source.resolve(), out.resolve()),
-    }
+    place = os.path.relpath(source.resolve(), out.resolve())
+    record = backbone.record | {"dtype": dtype, "source": place}
     plan = _compute_plan_hash(crops, record)
     with lock_folder(out):
         if feature_writer.is_finished(out, plan, fresh=fresh):
