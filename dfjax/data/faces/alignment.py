@@ -1,6 +1,6 @@
-"""Faces turned upright: a similarity transform that takes five points to a standard place.
+"""Aligns faces by a similarity transform of five landmarks to a template.
 
-The place is the common 112-pixel template of face recognition (Deng et al. 2019, ArcFace).
+The template is that of face recognition for crops of 112 pixels (Deng et al. 2019, ArcFace).
 """
 
 import cv2
@@ -23,11 +23,11 @@ TEMPLATE_SIZE = 112
 
 
 def make_template(size: int, margin: float) -> Float[np.ndarray, "5 2"]:
-    """Returns where the five points belong in a crop of `size` pixels.
+    """Returns the positions of the five landmarks in a crop, in pixels.
 
     Args:
-        size: side of the crop.
-        margin: side of the crop in sides of the template's own, tight crop.
+        size: Side of the crop in pixels.
+        margin: Side of the crop relative to the tight crop of the template.
     """
     centre = TEMPLATE_SIZE / 2
     return ((TEMPLATE - centre) / (TEMPLATE_SIZE * margin) + 0.5) * size
@@ -36,10 +36,14 @@ def make_template(size: int, margin: float) -> Float[np.ndarray, "5 2"]:
 def fit_similarity(
     points: Float[np.ndarray, "N 2"], targets: Float[np.ndarray, "N 2"]
 ) -> Float[np.ndarray, "2 3"]:
-    """Returns the rotation, scale and shift that bring points nearest to targets, squares summed.
+    """Returns the least-squares similarity transform (rotation, scale, shift) of points to targets.
 
-    Written with complex numbers z -> a z + b, which cannot mirror (Umeyama 1991 without the case
-    that would). Points that all coincide give scale 0.
+    It is computed with complex numbers, z -> a z + b, which excludes reflections (Umeyama 1991).
+    Points that all coincide give the scale 0.
+
+    Args:
+        points: Points (x, y).
+        targets: Where the points should be.
     """
     z, w = points @ [1, 1j], targets @ [1, 1j]
     centred = z - z.mean()
@@ -52,10 +56,16 @@ def fit_similarity(
 def align_face(
     frame: Frame, landmarks: Float32[np.ndarray, "10"], *, size: int, margin: float
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Returns the crop of `size` pixels in which the five points stand where the template has them.
+    """Returns the crop of a frame in which the five landmarks are at the template's positions.
 
-    Beyond the frame its border is repeated. A frame that has to shrink is first averaged over
-    areas, so that the crop is not aliased.
+    Beyond the frame its border is repeated. A frame that is downsampled is first averaged over
+    areas, which prevents aliasing.
+
+    Args:
+        frame: Frame of a video.
+        landmarks: x0 y0 … x4 y4 in pixels of the frame.
+        size: Side of the crop in pixels.
+        margin: Side of the crop relative to the tight crop of the template.
     """
     points = landmarks.reshape(5, 2).astype(np.float64)
     scale = np.linalg.norm(fit_similarity(points, make_template(size, margin))[0, :2])
@@ -63,7 +73,7 @@ def align_face(
         height, width = frame.shape[:2]
         small = max(1, round(width * scale)), max(1, round(height * scale))
         frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
-        # Pixels are squares: the centre of the first one is at 0.5 from the edge in both pictures.
+        # Pixels are areas: the centre of the first one is 0.5 from the edge in both pictures.
         points = (points + 0.5) * [small[0] / width, small[1] / height] - 0.5
     matrix = fit_similarity(points, make_template(size, margin))
     return cv2.warpAffine(
@@ -74,14 +84,18 @@ def align_face(
 def align_points(
     landmarks: Float[np.ndarray, "10"], *, size: int, margin: float
 ) -> Float[np.ndarray, "5 2"]:
-    """Returns where the five points are in the crop of `align_face`: near the template's."""
+    """Returns the positions of the five landmarks in the crop of `align_face`.
+
+    They are near those of the template, but a similarity transform cannot fit all five exactly.
+    The arguments are those of `align_face`.
+    """
     points = landmarks.reshape(5, 2)
     matrix = fit_similarity(points, make_template(size, margin))
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def fill_landmarks(landmarks: list[list[float] | None]) -> Float32[np.ndarray, "T 10"]:
-    """Returns the points of every frame, interpolated where there are none."""
+    """Returns the landmarks of every frame, interpolated where they are missing."""
     found = np.array([points is not None for points in landmarks])
     table = np.array([points or [np.nan] * 10 for points in landmarks], np.float32)
     return fill_boxes(table, found)

@@ -1,4 +1,4 @@
-"""Face crops of frames: detect, follow faces, cut out squares around them."""
+"""Makes face crops of frames: detects faces, tracks them and crops squares around them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -22,22 +22,22 @@ from dfjax.errors import InputError
 
 Shapes = list[tuple[int, int]]
 MakeRank = Callable[[Sequence[Boxes], Shapes], Rank]
-"""From the boxes and the (height, width) of all frames to the rank of a track."""
+"""Function from the boxes and the (height, width) of all frames to a function that ranks tracks."""
 
 
 class FacePath(NamedTuple):
-    """Where one face is in the frames `first`, `first` + 1, … of those that were looked at."""
+    """Positions of one face in the frames `first`, `first` + 1, … of those searched."""
 
     boxes: Float32[np.ndarray, "T 4"]  # xyxy pixels, square, smoothed, without margin
     found: Bool[np.ndarray, "T"]  # False: interpolated, or part of the fallback
-    fallback: bool  # no face anywhere: the boxes are the frames' centre squares
+    fallback: bool  # True: no face was found, and the boxes are the frames' centre squares
     landmarks: list[list[float] | None] | None = None
     scores: list[float | None] | None = None
     first: int = 0
 
 
 class FaceCrops(NamedTuple):
-    """Square crops of one face, and where they come from; the fields of `FacePath` follow."""
+    """Square crops of one face, followed by the fields of its `FacePath`."""
 
     crops: UInt8[np.ndarray, "T S S 3"]
     boxes: Float32[np.ndarray, "T 4"]
@@ -50,7 +50,14 @@ class FaceCrops(NamedTuple):
 
 
 class Cutting(NamedTuple):
-    """How crops are cut: their side in pixels, the margin around a face, and whether aligned."""
+    """Settings of cropping.
+
+    Attributes:
+        size: Side of the crops in pixels.
+        margin: Side of the cropped region relative to the face's box. For aligned faces, it is
+            relative to the tight crop of the template.
+        align: Whether faces are aligned by their landmarks.
+    """
 
     size: int
     margin: float = 1.3
@@ -65,18 +72,18 @@ def crop_faces(
     margin: float = 1.3,
     align: bool = False,
 ) -> FaceCrops:
-    """Returns a square crop per frame of the face that is large, lasts and is central.
+    """Returns one square crop per frame of the main face: large, persistent and central.
 
     Args:
-        frames: u8 RGB frames of one video, in order of time.
-        detector: from `make_detector`.
-        size: side of the crops, pixels.
-        margin: side of the region cut out, in sides of the face's box (aligned: of the standard
-            tight crop). What lies outside the frame repeats its border.
-        align: turn faces upright by their landmarks.
+        frames: u8 RGB frames of one video in temporal order.
+        detector: Face detector (see `make_detector`).
+        size: Side of the crops in pixels.
+        margin: Side of the cropped region relative to the face's box (for aligned faces, to the
+            tight crop of the template). Beyond the frame its border is repeated.
+        align: Whether faces are aligned by their landmarks.
 
     Raises:
-        InputError: faces without landmarks cannot be aligned.
+        InputError: Alignment is requested but the faces have no landmarks.
     """
     paths = locate_faces(frames, detector)
     return cut_faces(frames, paths, Cutting(size, margin, align))[0]
@@ -89,18 +96,18 @@ def locate_faces(
     every: bool = False,
     make_rank: MakeRank = make_size_rank,
 ) -> list[FacePath]:
-    """Returns where faces are in the frames, of which one at a time is in memory.
+    """Returns the paths of faces through the frames. One frame at a time is in memory.
 
-    Without any face, that is one path, of the frames' centre squares.
+    If no frame has a face, the result is one path of the frames' centre squares.
 
     Args:
-        frames: in order of time.
-        detector: from `make_detector`.
-        every: all faces that last, instead of one that ranks highest.
-        make_rank: what decides which face that is, and the order of all.
+        frames: Frames in temporal order.
+        detector: Face detector (see `make_detector`).
+        every: Whether to return all persistent faces instead of the face that ranks highest.
+        make_rank: Function that makes the ranking of tracks, which selects and orders faces.
 
     Raises:
-        ValueError: there are no frames.
+        ValueError: There are no frames.
     """
     shapes: Shapes = []
     detections: list[Detections] = []
@@ -112,7 +119,7 @@ def locate_faces(
     found = [d.boxes for d in detections]
     rank = make_rank(found, shapes)
     tracks = follow_all_faces(found, rank) if every else []
-    if not tracks:  # or what lasts is too short to be sure of: then the best of it
+    if not tracks:  # also if all tracks are too short to be reliable: take the best one
         track = follow_face(found, rank)
         tracks = [track] if track else []
     if tracks:
@@ -139,12 +146,17 @@ def _make_path(track: FaceTrack, detections: Sequence[Detections]) -> FacePath:
 
 
 def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) -> list[FaceCrops]:
-    """Returns the crops of every path; one frame at a time is in memory.
+    """Returns the crops of every path. One frame at a time is in memory.
 
-    The centre squares of a video without any face are taken without margin.
+    The centre squares of a video without faces are cropped without margin.
+
+    Args:
+        frames: Frames in temporal order, the same as those of the paths.
+        paths: Paths of faces (see `locate_faces`).
+        how: Settings of cropping.
 
     Raises:
-        InputError: faces without landmarks cannot be aligned.
+        InputError: Alignment is requested but a face has no landmarks.
     """
     points = [_points_to_align(path) if how.align else None for path in paths]
     crops: list[list[np.ndarray]] = [[] for _ in paths]
@@ -170,7 +182,7 @@ def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) 
 def _find_in_crop(
     path: FacePath, place: int, how: Cutting, shape: tuple[int, int]
 ) -> list[float] | None:
-    """Where the landmarks of a frame are in its crop: x0 y0 x1 y1 …, or None."""
+    """Returns the landmarks of a frame in pixels of its crop, x0 y0 x1 y1 …, or None."""
     points = path.landmarks[place] if path.landmarks else None
     if points is None:
         return None
@@ -178,7 +190,7 @@ def _find_in_crop(
         found = align_points(np.array(points), size=how.size, margin=how.margin)
     else:
         left, top, side = find_square(path.boxes[place], shape, how.margin)
-        # Pixels are squares: the centre of the first one is at 0.5 from the edge.
+        # Pixels are areas: the centre of the first one is 0.5 from the edge.
         corner = np.array([left, top])
         found = (np.reshape(points, (-1, 2)) + 0.5 - corner) * (how.size / side) - 0.5
     return [round(float(value), 2) for value in found.reshape(-1)]
@@ -188,16 +200,22 @@ def _points_to_align(path: FacePath) -> Float32[np.ndarray, "T 10"] | None:
     if path.fallback:
         return None
     if path.landmarks is None:
-        raise InputError("its faces have no landmarks, which aligning needs")
+        raise InputError("its faces have no landmarks, which alignment needs")
     return fill_landmarks(path.landmarks)
 
 
 def cut_square(
     frame: Frame, box: Float32[np.ndarray, "4"], *, size: int, margin: float
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Returns the square of `margin` box sides around the box, scaled to `size` pixels.
+    """Returns the square around a box, resized to `size` pixels.
 
-    Beyond the frame its border is repeated. Shrinking averages areas, enlarging is cubic.
+    Beyond the frame its border is repeated. Downsampling averages areas, upsampling is bicubic.
+
+    Args:
+        frame: Frame of a video.
+        box: x0 y0 x1 y1 in pixels.
+        size: Side of the crop in pixels.
+        margin: Side of the square relative to the longer side of the box.
     """
     height, width = frame.shape[:2]
     left, top, side = find_square(box, (height, width), margin)
@@ -218,9 +236,14 @@ def cut_square(
 def find_square(
     box: Float32[np.ndarray, "4"], shape: tuple[int, int], margin: float
 ) -> tuple[int, int, int]:
-    """Returns left, top and side of the square of `margin` box sides around a box, in pixels.
+    """Returns the left and top edge and the side of the square around a box, in pixels.
 
-    Its centre is in the frame, of `shape` height and width; the square may reach beyond.
+    The centre of the square is inside of the frame; the square may extend beyond it.
+
+    Args:
+        box: x0 y0 x1 y1 in pixels.
+        shape: Height and width of the frame.
+        margin: Side of the square relative to the longer side of the box.
     """
     height, width = shape
     x0, y0, x1, y1 = (float(v) for v in box)

@@ -1,15 +1,15 @@
-"""Landmarks of faces in pixels of their crops, which self-blending takes the face's shape from."""
+"""Reads face landmarks in pixels of the crops, from which self-blending derives the face shape."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
 CROP_LANDMARKS = "crop_landmarks"
-"""Of the index: per crop x0 y0 x1 y1 …, or null."""
+"""Column of the index: a list per video with x0 y0 x1 y1 … for each crop, or null."""
 
 
 def count_landmarks(index: pd.DataFrame) -> int:
-    """Returns how many points the crops of an index have; 0 where none is known."""
+    """Returns the number of landmarks per crop of an index, or 0 if no crop has any."""
     for frames in index.get(CROP_LANDMARKS, ()):
         for points in frames if isinstance(frames, list) else ():
             if points is not None:
@@ -20,13 +20,15 @@ def count_landmarks(index: pd.DataFrame) -> int:
 def read_landmarks(
     index: pd.DataFrame, row: int, places: np.ndarray, count: int
 ) -> Float32[np.ndarray, "T {count} 2"]:
-    """Returns the points of some crops of a video; not a number where there are none, or others.
+    """Returns the landmarks of some crops of a video, NaN where a crop has none.
+
+    Landmarks whose number is not `count` are left out, too.
 
     Args:
-        index: has the column.
-        row: of the video.
-        places: of the crops among those of the video.
-        count: of points.
+        index: Index with the column `crop_landmarks`.
+        row: Row of the video.
+        places: Positions of the crops among those of the video.
+        count: Number of landmarks per crop.
     """
     found = np.full((len(places), count, 2), np.nan, np.float32)
     frames = index[CROP_LANDMARKS].iloc[row]

@@ -1,4 +1,4 @@
-"""Masks that data sets publish beside their fakes, and which face of a video they mean."""
+"""Reads manipulation masks that data sets publish, and finds the face that they mark."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,16 @@ Mask = Float32[np.ndarray, "H W"]
 
 
 def read_masks(path: Path, indices: Sequence[int]) -> dict[int, Mask]:
-    """Returns the masks of these source frames, 0 to 1; those beyond the mask's end are left out.
+    """Returns the masks of source frames, with values from 0 to 1, by frame number.
+
+    Frames beyond the end of the mask are left out.
+
+    Args:
+        path: Mask, a video or an image.
+        indices: Frame numbers in ascending order.
 
     Raises:
-        InputError: the mask cannot be read.
+        InputError: The mask cannot be read.
     """
     try:
         n_frames = probe(path).n_frames
@@ -33,12 +39,12 @@ def make_mask_rank(
     shapes: Sequence[tuple[int, int]],
     masks: Sequence[Mask | None],
 ) -> Rank:
-    """Returns the rank of a track by how much of its boxes the mask covers, summed over frames.
+    """Returns the function that ranks a track by the mask's mean in its boxes, summed over frames.
 
     Args:
-        detections: the boxes that tracks count.
-        shapes: (height, width) of the frames that boxes are measured in.
-        masks: of every frame, of any size; None where there is none.
+        detections: Boxes of every frame, which tracks refer to by number.
+        shapes: Height and width of every frame.
+        masks: Mask of every frame, of any size, or None.
     """
 
     def rank(track: Track) -> float:
@@ -55,9 +61,9 @@ def compute_cover(mask: Mask, box: Float32[np.ndarray, "4"], shape: tuple[int, i
     """Returns the mean of the mask inside a box, 0 for a box outside of the picture.
 
     Args:
-        mask: values in [0, 1].
-        box: x0 y0 x1 y1 in pixels of a frame of this shape.
-        shape: (height, width).
+        mask: Values from 0 to 1.
+        box: x0 y0 x1 y1 in pixels of the frame.
+        shape: Height and width of the frame.
     """
     scale = np.array([mask.shape[1] / shape[1], mask.shape[0] / shape[0]] * 2)
     x0, y0, x1, y1 = np.maximum(np.round(box * scale), 0).astype(int)

@@ -1,6 +1,6 @@
-"""Faces followed over a video: which detections are the same person, filled and smoothed.
+"""Tracks faces over a video: links detections of the same person, fills gaps and smooths boxes.
 
-Plain geometry on boxes (x0, y0, x1, y1) in pixels; no detector, no pixels.
+Tracking uses only the geometry of boxes (x0, y0, x1, y1) in pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,23 +9,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32
 
-MAX_SHIFT = 0.75  # between sightings, in box sides: farther is another face
-MAX_SCALE = 1.6  # ratio of box sides between sightings
-MIN_FRAGMENT = 3  # sightings; shorter pieces beside the main track are false alarms
+MAX_SHIFT = 0.75  # box sides between linked detections; a larger distance is another face
+MAX_SCALE = 1.6  # ratio of box sides between linked detections
+MIN_FRAGMENT = 3  # detections; shorter tracks beside the main one are false positives
 
 Boxes = Float32[np.ndarray, "_ 4"]
 
 
 Track = dict[int, int]
-"""Number of the detection by number of the frame, of one person."""
+"""Number of the detection by number of the frame, for one person."""
 
-Rank = Callable[[Track], Any]  # a number, or a tuple of numbers: the later decide between equals
+Rank = Callable[[Track], Any]  # returns a number, or a tuple of numbers to break ties
 
 
 class FaceTrack(NamedTuple):
-    """One face of a video in frames `first`, `first` + 1 and so on.
+    """One face of a video in the frames `first`, `first` + 1, ….
 
-    `chosen` is the detection taken in each of these frames, -1 for none.
+    Attributes:
+        boxes: Filled and smoothed boxes.
+        found: Whether the face was detected in each frame.
+        chosen: Number of the detection in each frame, -1 for none.
+        first: Number of the first frame.
     """
 
     boxes: Float32[np.ndarray, "T 4"]
@@ -35,17 +39,19 @@ class FaceTrack(NamedTuple):
 
 
 def follow_face(detections: Sequence[Boxes], rank: Rank | None = None) -> FaceTrack | None:
-    """Returns the face that ranks highest, in all frames; None where no frame has any.
+    """Returns the track of the highest-ranked face over all frames, or None without any face.
 
-    Detections of consecutive sightings are linked when they are near each other in place and size;
-    by default the track with the largest sum of box sides wins, so a face that is large and lasts
-    beats one large false alarm. Pieces of at least `MIN_FRAGMENT` sightings that lie in frames
-    where the winner is missing (it moved too fast to link, or the scene was cut) are taken over.
-    Frames left without a face are interpolated, and the boxes smoothed.
+    Detections that follow each other are linked if their positions and sizes are similar. By
+    default, the track with the largest sum of box sides ranks highest, so that a large and
+    persistent face outranks a large false positive. Other tracks of at least `MIN_FRAGMENT`
+    detections are merged into it if they lie in frames where it has none (because the face moved
+    too fast to link, or the scene was cut). Boxes of frames without a detection are interpolated,
+    and all boxes are smoothed.
 
     Args:
-        detections: the boxes found in each frame, in order of time.
-        rank: of a track; the highest wins, the earliest of equals.
+        detections: Boxes of each frame in temporal order.
+        rank: Function that ranks tracks. Of equal ones, the earliest is taken. The default is
+            `make_size_rank(detections)`.
     """
     tracks = _ranked(_link(detections), rank or make_size_rank(detections))
     if not tracks:
@@ -58,13 +64,14 @@ def follow_face(detections: Sequence[Boxes], rank: Rank | None = None) -> FaceTr
 
 
 def follow_all_faces(detections: Sequence[Boxes], rank: Rank | None = None) -> list[FaceTrack]:
-    """Returns every face that lasts, the highest ranked first, from its first to its last sighting.
+    """Returns the tracks of all persistent faces, the highest-ranked first.
 
-    Tracks of fewer than `MIN_FRAGMENT` sightings are false alarms, unless there are fewer frames.
+    Each track extends from its first to its last detection. Tracks of fewer than `MIN_FRAGMENT`
+    detections count as false positives, unless the video has fewer frames.
 
     Args:
-        detections: as in `follow_face`.
-        rank: as in `follow_face`.
+        detections: Boxes of each frame in temporal order.
+        rank: Function that ranks tracks (see `follow_face`).
     """
     least = min(MIN_FRAGMENT, len(detections))
     tracks = [track for track in _link(detections) if len(track) >= least]
@@ -77,14 +84,14 @@ def follow_all_faces(detections: Sequence[Boxes], rank: Rank | None = None) -> l
 def make_size_rank(
     detections: Sequence[Boxes], shapes: Sequence[tuple[int, int]] | None = None
 ) -> Rank:
-    """Returns the rank of a track by size, persistence and centrality: a sum over its sightings.
+    """Returns the function that ranks a track by its size, persistence and centrality.
 
-    Each counts the side of its box; with `shapes` given, as much as that in the middle of the
-    picture and half as much in its corners.
+    The rank is the sum of the sides of its boxes. With `shapes`, each side is multiplied by a
+    factor that falls from 1 in the middle of the picture to 1/2 in its corners.
 
     Args:
-        detections: the boxes that tracks count.
-        shapes: (height, width) of every frame.
+        detections: Boxes of each frame, which tracks refer to by number.
+        shapes: Height and width of every frame, or None to ignore centrality.
     """
 
     def rank(track: Track) -> float:
@@ -98,7 +105,7 @@ def make_size_rank(
 
 
 def _centrality(box: np.ndarray, shape: tuple[int, int]) -> float:
-    """Returns 1 in the middle of the picture, falling with the distance to 1/2 in its corners."""
+    """Returns a factor that falls from 1 in the middle of the picture to 1/2 in its corners."""
     height, width = shape
     x, y = (box[0] + box[2]) / width - 1, (box[1] + box[3]) / height - 1
     return float(1 - min(1.0, np.hypot(x, y) / np.sqrt(2)) / 2)
@@ -121,10 +128,16 @@ def _complete(chosen: Track, detections: Sequence[Boxes], frames: range) -> Face
 def fill_boxes(
     boxes: Float32[np.ndarray, "T K"], found: Bool[np.ndarray, "T"]
 ) -> Float32[np.ndarray, "T K"]:
-    """Returns boxes (or points) with those not found interpolated linearly; held before and after.
+    """Returns boxes (or points) with missing ones interpolated linearly.
+
+    Before the first and after the last found box, that box is repeated.
+
+    Args:
+        boxes: Coordinates in every frame.
+        found: Which frames have valid coordinates.
 
     Raises:
-        ValueError: no box is found.
+        ValueError: No frame has valid coordinates.
     """
     if not found.any():
         raise ValueError("nothing to interpolate from: no box was found")
@@ -134,11 +147,11 @@ def fill_boxes(
 
 
 def smooth_boxes(boxes: Float32[np.ndarray, "T 4"]) -> Float32[np.ndarray, "T 4"]:
-    """Returns square boxes whose centre and side are freed of detector jitter.
+    """Returns square boxes with smoothed centres and sides, without the jitter of detection.
 
-    A running median over 3 frames removes single outliers, then weights (1, 2, 1)/4 average.
-    Both are symmetric and the ends are continued point-symmetrically, so a face that moves or
-    grows steadily is followed without lag.
+    A running median over 3 frames removes single outliers. A running mean with weights (1, 2, 1)/4
+    follows. Both are symmetric and the ends are extended by point reflection, so that there is no
+    lag behind a face that moves or grows steadily.
     """
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
@@ -156,7 +169,7 @@ def _neighbours(track: np.ndarray) -> np.ndarray:
 
 
 def _link(detections: Sequence[Boxes]) -> list[Track]:
-    """Returns tracks as {frame: detection}, linking the nearest pairs first."""
+    """Returns tracks as {frame: detection}; the nearest pairs are linked first."""
     tracks: list[Track] = []
     last: list[np.ndarray] = []
     for t, boxes in enumerate(detections):
@@ -179,7 +192,7 @@ def _link(detections: Sequence[Boxes]) -> list[Track]:
 
 
 def _shift(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns the distance of two boxes' centres in mean sides; infinite if sizes differ a lot."""
+    """Returns the distance of two boxes' centres in mean sides, or infinity if sizes differ."""
     small, large = sorted((_side(a), _side(b)))
     if large > MAX_SCALE * small:
         return float("inf")

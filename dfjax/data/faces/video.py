@@ -1,8 +1,8 @@
-"""Video and image files: what they are, and exact frames of them as RGB arrays.
+"""Probes video and image files and decodes frames of exact numbers as RGB arrays.
 
-Frame numbers count decoded frames from the start of the file, so they are exact whatever the
-container says. Files are opened here and handed to the decoder as streams: file names never reach
-its protocol handlers, and play lists cannot make it open other files.
+Frame numbers count decoded frames from the start of the file, so they do not depend on the metadata
+of the container. Files are opened here and passed to the decoder as streams. File names therefore
+never reach its protocol handlers, and playlists cannot make it open other files.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ from dfjax.errors import InputError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_PIXELS = 64 * 1024 * 1024  # of one frame: beyond 8K by a factor of two; 192 MiB decoded
+MAX_PIXELS = 64 * 1024 * 1024  # per frame: twice those of 8K; 192 MiB decoded
 Frame = UInt8[np.ndarray, "H W 3"]
 
 
 class VideoInfo(NamedTuple):
-    """What a file holds; `fps`, `duration` (seconds) and `bitrate` (bit/s) are None for images."""
+    """Properties of a file. `fps`, `duration` (s) and `bitrate` (bit/s) are None for images."""
 
     n_frames: int
-    width: int  # as shown, after the rotation that the file asks for
+    width: int  # as displayed, after the rotation in the file's metadata
     height: int
     fps: float | None
     duration: float | None
@@ -45,31 +45,35 @@ class VideoInfo(NamedTuple):
 
 
 class ShortVideoError(InputError):
-    """A frame was asked for beyond the last one that decodes; `n_frames` do decode."""
+    """A requested frame lies beyond the last frame that can be decoded.
+
+    Attributes:
+        n_frames: Number of frames that can be decoded, so that the caller can choose others.
+    """
 
     def __init__(self, message: str, n_frames: int) -> None:
-        """Keeps the number of frames, so that the caller can choose others."""
+        """Keeps the message and the number of frames."""
         super().__init__(message)
         self.n_frames = n_frames
 
 
 def is_media(path: str | os.PathLike[str]) -> bool:
-    """Returns whether the file name ends like a video's or an image's."""
+    """Returns whether the file name has the suffix of a video or an image."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES + IMAGE_SUFFIXES
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Returns whether the file name ends like a video's."""
+    """Returns whether the file name has the suffix of a video."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Returns the properties of a video or image; its first frame has been decoded, too.
+    """Returns the properties of a video or image, after decoding its first frame as a check.
 
-    Frames are counted in the stream, not taken from the header.
+    The number of frames is counted in the stream and not read from the header.
 
     Raises:
-        InputError: the file is empty, damaged, cut off, too large, or no video or image.
+        InputError: The file is empty, damaged, truncated, too large, or not a video or image.
     """
     path = Path(path)
     with _open_file(path) as file:
@@ -96,23 +100,32 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def read_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> list[Frame]:
-    """Returns the frames with these numbers (ascending, counted from 0) as u8 RGB.
+    """Returns the frames with these numbers as u8[H, W, 3] in RGB.
 
-    The rotation that the file asks for is applied; gray, 16-bit and transparent images become
-    8-bit RGB.
+    The rotation in the file's metadata is applied. Gray, 16-bit and transparent images are
+    converted to 8-bit RGB.
+
+    Args:
+        path: Video or image file.
+        indices: Frame numbers in ascending order, counted from 0.
 
     Raises:
-        InputError: as `probe`; `ShortVideoError` if the video ends before the last index.
+        InputError: The file is empty, damaged, truncated, too large, or not a video or image.
+        ShortVideoError: The video ends before the last index.
     """
     return list(iterate_frames(path, indices))
 
 
 def iterate_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> Iterator[Frame]:
-    """Yields what `read_frames` returns, holding one frame in memory at a time.
+    """Yields the frames that `read_frames` returns, with one frame in memory at a time.
+
+    Args:
+        path: Video or image file.
+        indices: Frame numbers in ascending order, counted from 0.
 
     Raises:
-        InputError: as `read_frames`, when the decoder gets there.
-        ValueError: the indices do not ascend.
+        InputError: The file cannot be read (see `read_frames`); raised when decoding gets there.
+        ValueError: The indices do not ascend.
     """
     indices = [int(i) for i in indices]
     if any(b <= a for a, b in zip(indices, indices[1:])) or (indices and indices[0] < 0):
@@ -127,12 +140,12 @@ def iterate_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> Iter
 
 
 def iterate_timed_frames(path: str | os.PathLike[str]) -> Iterator[tuple[Frame, Fraction]]:
-    """Yields every frame of a video with its time in seconds, one in memory at a time.
+    """Yields every frame of a video with its time in seconds, with one frame in memory at a time.
 
-    A frame without a time gets the one that the frame rate gives it.
+    The time of a frame without a timestamp is computed from the frame rate.
 
     Raises:
-        InputError: as `probe`; also for images, which have no time.
+        InputError: The file cannot be read (see `probe`), or is an image.
     """
     if _is_image(Path(path)):
         raise InputError("is an image, not a video")
@@ -160,7 +173,7 @@ def _decode_frames(file: BufferedReader, indices: list[int]) -> Iterator[Frame]:
     if number + 1 == 0:
         raise InputError("no frame of the video stream decodes")
     if indices:
-        message = f"frame {indices[-1]} was asked for, but only {number + 1} frames decode"
+        message = f"frame {indices[-1]} is needed, but only {number + 1} frames can be decoded"
         raise ShortVideoError(message, number + 1)
 
 
@@ -202,12 +215,12 @@ def _open_video(
         reason = error.strerror or type(error).__name__
         raise InputError(f"not a video, or damaged: {reason}") from error
     except (MemoryError, OverflowError) as error:
-        raise InputError("not a video, or damaged: it asks for absurd sizes") from error
+        raise InputError("not a video, or damaged: its sizes are out of range") from error
 
 
 def _count_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
     count = sum(1 for p in container.demux(stream) if p.size and not p.is_discard)
-    if count < 0.95 * stream.frames:  # headers are off by a few; a cut-off file misses many
+    if count < 0.95 * stream.frames:  # headers are off by a few; truncated files miss many
         raise InputError(f"cut off: {count} of the {stream.frames} frames of its header are there")
     container.seek(0)
     return count

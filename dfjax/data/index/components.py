@@ -1,6 +1,6 @@
-"""Which videos hang together: connected components of shared people, recordings and groups.
+"""Finds connected components of videos that share people, recordings or groups.
 
-A split that cuts a component lets a detector recognise in the test what it saw in training.
+If a split divides a component, a detector can recognise test videos by what it saw in training.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,22 +16,22 @@ from dfjax.errors import unknown
 
 Component = Int[np.ndarray, "N"]
 Keys = tuple[np.ndarray, np.ndarray]
-"""Positions of rows, and a key of each; a row may come several times."""
+"""Positions of rows and the key of each. A row may occur several times."""
 
 
 def find_components(
     index: pd.DataFrame, links: Sequence[str], *, within: np.ndarray | None = None
 ) -> Component:
-    """Returns for each row the number of its component, counted from 0.
+    """Returns the number of the component of each row, counted from 0.
 
     Args:
-        index: one row per video.
-        links: what connects two videos, names of `LINKS`: `pair` (a real and the fakes made from
-            it), `group`, `identity`, `origin` (one recording).
-        within: one value per row, such as its split; only rows of equal value are connected.
+        index: Index with one row per video.
+        links: Kinds of links that connect two videos, names in `LINKS`: `pair` (a real video and
+            the fakes made from it), `group`, `identity` or `origin` (one recording).
+        within: One value per row, such as its split. Only rows with equal values are connected.
 
     Raises:
-        UsageError: an unknown link.
+        UsageError: A link is unknown.
     """
     keys = []
     for name in links:
@@ -45,11 +45,11 @@ def find_components(
 
 
 def connect(n: int, keys: Sequence[tuple[np.ndarray, Any]]) -> Component:
-    """Returns the component of each of `n` rows: rows that share a key are connected.
+    """Returns the component of each of `n` rows. Rows that share a key are connected.
 
     Args:
-        n: number of rows.
-        keys: tables of (row, key); equal keys of different tables are different.
+        n: Number of rows.
+        keys: Tables of rows and keys. Equal keys of different tables are different keys.
     """
     rows, nodes, used = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], n
     for places, values in keys:
@@ -64,12 +64,12 @@ def connect(n: int, keys: Sequence[tuple[np.ndarray, Any]]) -> Component:
 
 
 def name_components(index: pd.DataFrame, component: Component) -> list[str]:
-    """Returns the smallest `video_id` of each component: its name, whatever the order of rows."""
+    """Returns the smallest `video_id` of each component, which does not depend on row order."""
     return index["video_id"].groupby(component).min().tolist()
 
 
 def explode(index: pd.DataFrame, column: str) -> Keys:
-    """Returns the entries of a list column, and the positions of the rows that they are in."""
+    """Returns the entries of a list column and the positions of their rows."""
     lists = [_as_list(value) for value in index[column]]
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
     flat = np.asarray([item for entries in lists for item in entries], dtype=object)
@@ -77,18 +77,24 @@ def explode(index: pd.DataFrame, column: str) -> Keys:
 
 
 def known(index: pd.DataFrame, column: str) -> Keys:
-    """Returns the values of a column that are not null, and the positions of their rows."""
+    """Returns the values of a column that are not null and the positions of their rows."""
     rows = np.flatnonzero(index[column].notna())
     return rows, index[column].to_numpy(dtype=object)[rows]
 
 
 def _as_list(value: Any) -> list[Any]:
-    """Null lists come as None from Parquet and as NaN from tables put together in memory."""
+    """Returns a list for any list-like value, and an empty list for null.
+
+    Null lists are None when read from Parquet and NaN in tables that are concatenated in memory.
+    """
     return list(value) if isinstance(value, list | tuple | np.ndarray) else []
 
 
 def _pair(index: pd.DataFrame) -> Keys:
-    """A real is known by its own id, its fakes by their `pair_id`, also where it is missing."""
+    """Returns the ids of all videos and the `pair_id`s of fakes.
+
+    Fakes of one real video are thus connected even if that video is missing.
+    """
     rows, partners = known(index, "pair_id")
     own = index["video_id"].to_numpy(dtype=object)
     return np.concatenate([np.arange(len(index)), rows]), np.concatenate([own, partners])

@@ -1,4 +1,4 @@
-"""Frames per video and class: where one class is longer, its length is the label."""
+"""Counts frames per video and class; different lengths of the classes reveal the label."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from dfjax import FAKE, REAL
 
 
 def count_frames(index: pd.DataFrame) -> pd.Series:
-    """Returns the frames of each video, NaN where unknown: its own, or those extracted of it."""
+    """Returns the number of frames of each video, or of its crops, NaN where both are unknown."""
     return index["n_frames"].astype("float64").fillna(count_crops(index))
 
 
 def describe_frames(block: dict[str, Any]) -> str:
-    """Returns a `summarise_frames` in which both classes have a mean, in words."""
+    """Returns the result of `summarise_frames` as text. Both classes must have a mean."""
     classes = [
         f"{name} {block[name]['mean']:.1f} ± {block[name]['sd'] or 0.0:.1f} (n {block[name]['n']})"
         for name in ("real", "fake")
@@ -23,25 +23,25 @@ def describe_frames(block: dict[str, Any]) -> str:
 
 
 def count_crops(index: pd.DataFrame) -> pd.Series:
-    """Returns the face crops of each video, NaN where none were extracted yet."""
+    """Returns the number of face crops of each video, NaN before extraction."""
     return index["frame_indices"].map(measure_list).astype("float64")
 
 
 def measure_list(value: Any) -> float:
-    """Returns the length of a list of the index, NaN where there is none."""
+    """Returns the length of a list of the index, NaN for null."""
     return float(len(value)) if isinstance(value, list | tuple | np.ndarray) else np.nan
 
 
 def summarise_frames(frames: pd.Series, labels: pd.Series) -> dict[str, Any]:
-    """Returns `{"real": {"n", "mean", "sd"}, "fake": …, "ratio"}`, the ratio of the larger mean.
+    """Returns `{"real": {"n", "mean", "sd"}, "fake": …, "ratio"}`.
 
-    Videos of unknown length do not count; what too few videos leave undefined is None. A ratio
-    far from 1 gives the class away: data of 8.0 frames a real video and 49.8 a fake one has been
-    learnt perfectly by counting frames.
+    `ratio` is that of the larger to the smaller mean. Videos of unknown length are not counted, and
+    statistics of too few videos are None. A ratio far from 1 reveals the class: a detector has
+    separated real videos of 8.0 frames from fakes of 49.8 frames perfectly by their length.
 
     Args:
-        frames: per video.
-        labels: of the same videos.
+        frames: Number of frames of each video.
+        labels: Labels of the same videos.
     """
     block: dict[str, Any] = {}
     for label, name in ((REAL, "real"), (FAKE, "fake")):

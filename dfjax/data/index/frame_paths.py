@@ -1,4 +1,4 @@
-"""Index files move; the crops they name stay where they are."""
+"""Rewrites the folders of crops in an index that is written to another place."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,14 @@ import pandas as pd
 
 
 def rebase_frames(index: pd.DataFrame, source: Path, target: Path) -> pd.DataFrame:
-    """Returns the index with its folders relative to folder `target` instead of `source`.
+    """Returns the index with its folders relative to `target` instead of `source`.
 
-    Absolute folders and nulls stay as they are.
+    Absolute folders and nulls are not changed.
+
+    Args:
+        index: Index to rewrite.
+        source: Folder that its folders are relative to now.
+        target: Folder of the new index file.
     """
     source, target = source.resolve(), target.resolve()
     if source == target:

@@ -1,4 +1,4 @@
-"""Rows of the index completed by what their files are: frames, size, codec, hash."""
+"""Probes the files of an index for their numbers of frames, sizes, codecs and hashes."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,20 +11,20 @@ from dfjax.data.index.source import SOURCE, find_frames, find_source, probe_sour
 def probe_rows(
     rows: Sequence[dict[str, Any]], folder: Path, *, workers: int, time_limit: float
 ) -> Iterator[Outcome]:
-    """Yields, per row, the columns of the video or the reason why it cannot be read.
+    """Yields for each row the columns of its video, or the reason why it cannot be read.
 
     Args:
-        rows: of an index; those with a `frames_dir` are videos that came as face crops.
-        folder: where the index will lie.
-        workers: processes.
-        time_limit: seconds a video.
+        rows: Rows of an index. Those with a `frames_dir` are videos that came as face crops.
+        folder: Folder of the index.
+        workers: Number of processes.
+        time_limit: Seconds allowed per video.
     """
     tasks = [({name: row.get(name) for name in SOURCE}, str(folder)) for row in rows]
     return run_tasks(_probe, tasks, workers=workers, time_limit=time_limit)
 
 
 def has_clean_name(path: str) -> bool:
-    """Returns whether a path is text: Parquet and JSON cannot hold other file names."""
+    """Returns whether a path is valid Unicode, which Parquet and JSON require."""
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What a video of the index is on disk: one file, or the images of its frames in a folder."""
+"""Finds the files of a video of the index: one file, or a folder with an image per frame."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ from dfjax.data.index.adapters.frame_folders import describe_frames
 from dfjax.errors import InputError
 
 SOURCE = ("root", "path", "frames_dir", "frame_indices", "frame_names")
-"""Columns of the index that say what a video is on disk."""
+"""Columns of the index that determine the files of a video."""
 
 
 class Source(NamedTuple):
     """The files of a video.
 
     Attributes:
-        files: the video (or image) file, or one image per frame.
-        numbers: the frame that each image is, ascending; None where one file is decoded.
+        files: Video (or image) file, or one image per frame.
+        numbers: Frame number of each image, ascending, or None for a single file to decode.
     """
 
     files: tuple[Path, ...]
@@ -26,10 +26,13 @@ class Source(NamedTuple):
 
 
 def find_source(row: Mapping[str, Any]) -> Source:
-    """Returns what the `path` of a row of the index is; frames that came as images are named there.
+    """Returns the files that the `path` of a row of the index names.
+
+    A folder is a video of images. If the row itself lists the images of that folder, only these
+    belong to the video.
 
     Raises:
-        InputError: the row names no file, or a folder without images.
+        InputError: The row names no file, or a folder without images.
     """
     if row["path"] is None:
         raise InputError("the index names no file for it")
@@ -37,7 +40,7 @@ def find_source(row: Mapping[str, Any]) -> Source:
     if not place.is_dir():
         return Source((place,))
     if _is_same(row.get("frames_dir"), place):
-        return find_frames(row, Path())  # maybe not all that lie there
+        return find_frames(row, Path())  # the folder may hold further images
     names = [p.name for p in place.iterdir() if _is_frame(p.name)]
     if not names:
         raise InputError("is a folder without images, not a video")
@@ -45,31 +48,36 @@ def find_source(row: Mapping[str, Any]) -> Source:
 
 
 def find_frames(row: Mapping[str, Any], folder: Path) -> Source:
-    """Returns the images of a row with a `frames_dir`, which is relative to `folder`."""
+    """Returns the images of a row with a `frames_dir`.
+
+    Args:
+        row: Row of the index.
+        folder: Folder of the index, which `frames_dir` is relative to.
+    """
     names = row.get("frame_names") or [f"{index:06d}.jpg" for index in row["frame_indices"]]
     files = tuple(folder / row["frames_dir"] / name for name in names)
     return Source(files, tuple(row["frame_indices"]))
 
 
 def probe_source(source: Source) -> VideoInfo:
-    """Returns what a video is; of frames in a folder every file is read for the hash.
+    """Returns the properties of a video. All images of a folder are read for the hash.
 
     Raises:
-        InputError: the file, or every image, cannot be read.
+        InputError: The file cannot be read, or none of the images can.
     """
     if source.numbers is None:
         return probe(source.files[0])
     info = _probe_first(source.files)
-    present = tuple(file for file in source.files if file.is_file())  # `data pack` lists the others
+    present = tuple(f for f in source.files if f.is_file())  # `data pack` reports missing images
     size = sum(file.stat().st_size for file in present)
     return info._replace(n_frames=len(source.files), bytes=size, sha256=hash_files(present))
 
 
 def hash_files(files: Sequence[Path]) -> str:
-    """Returns the SHA-256 of the files' contents, one after another.
+    """Returns the SHA-256 of the concatenated contents of the files.
 
     Raises:
-        OSError: one of them cannot be read.
+        OSError: A file cannot be read.
     """
     digest = hashlib.sha256()
     for path in files:
@@ -80,10 +88,14 @@ def hash_files(files: Sequence[Path]) -> str:
 
 
 def iterate_source(source: Source, numbers: Sequence[int]) -> Iterator[Frame]:
-    """Yields these frames (numbers ascend) as u8 RGB, one in memory at a time.
+    """Yields the frames with these numbers as u8[H, W, 3] in RGB, one in memory at a time.
+
+    Args:
+        source: Files of the video.
+        numbers: Frame numbers in ascending order.
 
     Raises:
-        InputError: as `video.read_frames`, when the decoder gets there.
+        InputError: A frame cannot be read (see `video.read_frames`); raised when it is reached.
     """
     if source.numbers is None:
         yield from iterate_frames(source.files[0], numbers)
@@ -108,10 +120,10 @@ def _is_frame(name: str) -> bool:
 
 
 def _probe_first(files: tuple[Path, ...]) -> VideoInfo:
-    """Returns what the first image is that can be read."""
+    """Returns the properties of the first readable image."""
     for file in files[:-1]:
         try:
             return probe(file)
         except InputError:
-            continue  # `data pack` lists it
+            continue  # `data pack` reports it
     return probe(files[-1])

