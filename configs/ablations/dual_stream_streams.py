@@ -12,7 +12,7 @@ from typing import Any
 
 
 def get_table(variant: str = "") -> dict[str, Any]:
-    """Returns the table: every row is `dual_stream` with these keys changed."""
+    """Returns the table: every row is `dual_stream` with other streams."""
     del variant  # the same rows at every size
     return {
         "title": "dual_stream: streams",

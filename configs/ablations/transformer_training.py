@@ -1,6 +1,7 @@
 """`transformer_head` from its original published form to the improved one, change by change.
 
-All rows read the same stored features, so a row costs minutes.
+The last two rows replace the sinusoidal positions of all others. All rows read the same stored
+features, so a row costs minutes.
 
 Command:  dfjax ablate transformer_training --seeds=3 --config.data.features=FEATURES
 Hardware: any
@@ -12,7 +13,7 @@ from typing import Any
 
 
 def get_table(variant: str = "") -> dict[str, Any]:
-    """Returns the table: the first row is the original, every further one changes one thing."""
+    """Returns the table: the first row is the original, each further one changes one thing more."""
     del variant  # the same rows at every size
     return {
         "title": "transformer_head: original to improved",
@@ -39,5 +40,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
             "+ random padding": ("data.pad=random",),
             "+ clipping": ("optimizer.clip_norm=1.0",),
             "+ 10 epochs at least": ("early_stop.min_epochs=10",),
+            "learned positions": ("model.clip_detector.positions=learned",),
+            "no positions": ("model.clip_detector.positions=none",),
         },
     }

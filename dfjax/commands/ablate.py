@@ -3,12 +3,14 @@
   dfjax ablate dual_stream_streams:tiny
   dfjax ablate configs/ablations/transformer_training.py --seeds=3 \\
                --config.data.features=FEATURES
+  dfjax ablate bilstm_phases --config.data.path=PACK --pack aligned=ALIGNED_PACK
 
 A table is a file in configs/ablations/, given by path or name, with the variant of its config
 behind a colon. Every row and seed is an ordinary run in WORKDIR/ROW/seedK: it resumes, so the same
 command goes on where it was stopped, and rows that are finished are not trained again. All rows
 share one data set; validation chooses each checkpoint, and the test split is looked at once per
-row. A row that cannot be trained is listed and the others go on (exit 1).
+row. A row that cannot be trained is listed and the others go on (exit 1). A row that needs other
+crops of the same videos is left out, and listed, where --pack does not name them.
 
 A table with `grid` is a sweep: every combination of its values is a row. --config.KEY=VALUE holds
 for all rows, below what a row sets itself.
@@ -34,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, default=1, help="runs per row (1)")
     parser.add_argument(
+        "--pack", action="append", default=[], metavar="NAME=PACK", help="crops that a row needs"
+    )
+    parser.add_argument(
         "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
     )
     parser.set_defaults(overrides=[])
@@ -41,22 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains what is left, writes table.md, table.csv, table.json and table.png, and prints."""
-    if args.seeds < 1:
-        raise UsageError(f"--seeds must be at least 1, not {args.seeds}")
+    """Trains what is left of the table, prints it and returns the exit code."""
     from dfjax.commands.signals import exit_code, stop_on_signals
-    from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
-    from dfjax.studies.ablation import run_table  # these take seconds
-    from dfjax.studies.ablation_table import load_table
+    from dfjax.studies.ablation import ablate, default_workdir  # takes seconds
     from dfjax.training.interrupt import Stopped
 
-    table = load_table(args.table, args.overrides)
-    name = Path(args.table.partition(":")[0]).stem
-    workdir = args.workdir or Path("runs", "_".join(["ablate", name, *table.variant]))
+    packs = dict(item.partition("=")[::2] for item in args.pack)
+    if not all(packs.values()):
+        raise UsageError(f"--pack takes NAME=PACK, not {args.pack}")
+    workdir = args.workdir or default_workdir(args.table)
     try:
         with stop_on_signals() as interrupt:
-            lines, datasets = run_table(
-                table, workdir, seeds=args.seeds, accept=args.accept, interrupt=interrupt
+            result = ablate(
+                args.table,
+                args.overrides,
+                workdir=workdir,
+                seeds=args.seeds,
+                packs=packs,
+                accept=args.accept,
+                interrupt=interrupt,
             )
     except Stopped as stopped:
         if args.json:
@@ -64,14 +72,11 @@ def run(args: argparse.Namespace) -> int:
         else:
             print(f"{stopped}: everything is saved, the same command goes on")
         return exit_code(stopped.reason)
-    title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
-    rows = summarise(lines)
-    write_report(workdir, lines, rows, title)
     if args.json:
-        print_json({"title": title, "workdir": str(workdir), "rows": rows})
+        print_json({"title": result.title, "workdir": str(result.workdir), "rows": result.rows})
     else:
-        Console().print(Markdown(make_markdown(rows, title)))
+        Console().print(Markdown(result.markdown))
         Console(soft_wrap=True).print(
-            f"written to {workdir}: table.md table.csv table.json table.png"
+            f"written to {result.workdir}: table.md table.csv table.json table.png"
         )
-    return FINDING if any(row["errors"] for row in rows) else OK
+    return FINDING if result.failed else OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,13 @@ def _interval(good: pd.DataFrame, aucs: np.ndarray) -> list[float] | None:
     return [max(0.0, float(aucs.mean() - half)), min(1.0, float(aucs.mean() + half))]
 
 
-def make_markdown(rows: list[dict[str, Any]], title: str) -> str:
+def make_markdown(rows: list[dict[str, Any]], title: str, notes: Sequence[str] = ()) -> str:
     """Returns the table, its title, and below what the figures are and are not.
 
     Args:
         rows: of `summarise`.
         title: with the data sets, so that synthetic data is called so.
+        notes: further lines below the table.
     """
     unseen = any(row["unseen"] is not None for row in rows)
     seeds = max(row["n"] for row in rows)
@@ -79,11 +81,15 @@ def make_markdown(rows: list[dict[str, Any]], title: str) -> str:
     changes = [f"- {row['row']}: `{row['change']}`" for row in rows if row["change"]]
     failed = [f"- {row['row']} failed: {error}" for row in rows for error in row["errors"]]
     lines = [f"# {title}", "", *(f"| {' | '.join(cells)} |" for cells in body), "", note, ""]
-    return "\n".join([*lines, *changes, *failed]) + "\n"
+    return "\n".join([*lines, *changes, *failed, *(f"- {note}" for note in notes)]) + "\n"
 
 
 def write_report(
-    folder: str | os.PathLike[str], lines: pd.DataFrame, rows: list[dict[str, Any]], title: str
+    folder: str | os.PathLike[str],
+    lines: pd.DataFrame,
+    rows: list[dict[str, Any]],
+    title: str,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes `table.md`, `table.csv` (a line per seed), `table.json` and `table.png`.
 
@@ -92,9 +98,10 @@ def write_report(
         lines: one per row and seed.
         rows: of `summarise`.
         title: of table and picture.
+        notes: further lines below the table.
     """
     out = Path(folder)
-    _write(out / "table.md", make_markdown(rows, title))
+    _write(out / "table.md", make_markdown(rows, title, notes))
     _write(out / "table.csv", lines.to_csv(index=False))
     _write(out / "table.json", json.dumps({"title": title, "rows": rows}, indent=2) + "\n")
     plot_rows(rows, out / "table.png", title)

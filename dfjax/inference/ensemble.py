@@ -154,8 +154,14 @@ def combine(
     steps = [
         make_draw_step(m.apply, m.preprocess, passes=passes, flip=flip, seed=seed) for m in members
     ]
+    draws = describe_draws(passes=passes, flip=flip, seed=seed)
+    return Ensemble(tuple(members), Scorer(*steps), flip, draws)
+
+
+def describe_draws(*, passes: int = 0, flip: bool = False, seed: int = 0) -> str:
+    """Returns what gives a detector several scores of a clip, in words; empty if nothing does."""
     draws = (f"{passes} passes of dropout, seed {seed}" * bool(passes), "flip" * flip)
-    return Ensemble(tuple(members), Scorer(*steps), flip, ", ".join(filter(None, draws)))
+    return ", ".join(filter(None, draws))
 
 
 def _check_fit(first: Detector, other: Detector) -> None:

@@ -1,29 +1,95 @@
-"""Trains and evaluates the rows of a table: `dfjax ablate`.
+"""Ablation: trains and evaluates the rows of a table and compares them (`dfjax ablate`).
 
-Row and seed are an ordinary workdir, DIR/ROW/seedK. All rows see the same data and evaluate once,
-with the checkpoint that validation chose, on the test split.
+Every row and seed is an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, and each
+is evaluated once on the test split, with the checkpoint that validation chose.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
-from rich.console import Console
 
 from dfjax.config import override
+from dfjax.console import say
 from dfjax.errors import RunError, UsageError
-from dfjax.evaluation.report_view import Report
-from dfjax.experiment import run_data
+from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.train import run_training
-from dfjax.inference.evaluate import evaluate as evaluate_detector
-from dfjax.studies.ablation_table import Table, name_folder
-from dfjax.studies.run_series import evaluate_once
+from dfjax.studies.ablation_table import Row, Table, load_table, name_folder
+from dfjax.studies.run_series import (
+    Metrics,
+    Summary,
+    check_study_folder,
+    evaluate_run,
+    share_synthetic,
+    train_run,
+)
 from dfjax.training.interrupt import Interrupt
 
-Train = Callable[..., dict[str, Any]]
-Evaluate = Callable[..., Report]
+Line = dict[str, Any]
+
+
+class Ablation(NamedTuple):
+    """The result of a table.
+
+    Attributes:
+        title: Heading with the config and the data sets.
+        workdir: Folder with table.md, table.csv, table.json, table.png and a folder per row.
+        rows: Figures of every row and ensemble (`summarise`).
+        markdown: The table as text.
+    """
+
+    title: str
+    workdir: Path
+    rows: list[dict[str, Any]]
+    markdown: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether a row could not be trained or evaluated."""
+        return any(row["errors"] for row in self.rows)
+
+
+def default_workdir(spec: str) -> Path:
+    """Returns runs/ablate_NAME, or runs/ablate_NAME_VARIANT, for the table `spec`."""
+    name, _, variant = spec.partition(":")
+    return Path("runs", "_".join(filter(None, ["ablate", Path(name).stem, variant])))
+
+
+def ablate(
+    spec: str,
+    overrides: Sequence[str] = (),
+    *,
+    workdir: Path,
+    seeds: int = 1,
+    packs: Mapping[str, str | Path] | None = None,
+    accept: Sequence[str] = (),
+    interrupt: Interrupt | None = None,
+) -> Ablation:
+    """Trains what is left of a table, writes its results and returns them.
+
+    Args:
+        spec: File or name of the table, and the variant of its config behind a colon.
+        overrides: Overrides for all rows, as `load_config` takes them; those of a row win.
+        workdir: Folder of the table; gets a folder per row.
+        seeds: Number of runs per row: the config's seed and those after it.
+        packs: Paths, by name, of other crops of the same videos that rows ask for.
+        accept: Codes of audit errors in the data to train with all the same.
+        interrupt: Where a signal handler asks the runs to stop.
+
+    Raises:
+        UsageError: The table, a config or the folder cannot be used.
+        Stopped: A stop was requested; everything is saved.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds must be at least 1, not {seeds}")
+    table = load_table(spec, overrides, packs)
+    lines, datasets = run_table(table, workdir, seeds=seeds, accept=accept, interrupt=interrupt)
+    title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
+    rows = summarise(lines)
+    notes = [f"{row} is left out: {reason}" for row, reason in table.left_out.items()]
+    write_report(workdir, lines, rows, title, notes)
+    return Ablation(title, workdir, rows, make_markdown(rows, title, notes))
 
 
 def run_table(
@@ -33,8 +99,6 @@ def run_table(
     seeds: int = 1,
     accept: Sequence[str] = (),
     interrupt: Interrupt | None = None,
-    train: Train = run_training,
-    evaluate: Evaluate = evaluate_detector,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Returns a line per row and seed, and the data sets, after training what is not there yet.
 
@@ -43,88 +107,92 @@ def run_table(
     (empty, or why there is nothing else).
 
     Args:
-        table: what to train.
-        workdir: gets a folder per row.
-        seeds: runs per row; the config's seed and those after it.
-        accept: codes of audit errors to train with all the same.
+        table: The rows.
+        workdir: Folder of the table; gets a folder per row.
+        seeds: Number of runs per row.
+        accept: Codes of audit errors in the data to train with all the same.
         interrupt: Where a signal handler asks the runs to stop.
-        train: of one workdir.
-        evaluate: of one workdir.
 
     Raises:
-        UsageError: the workdir belongs to a single run.
-        Stopped: a signal came; everything is saved.
+        UsageError: The folder is the workdir of a single run, or rows read different data.
+        Stopped: A stop was requested; everything is saved.
     """
-    if (workdir / "config.json").exists():
-        raise UsageError(f"{workdir} is the workdir of a single run; use a new workdir")
-    lines: list[dict[str, Any]] = []
+    check_study_folder(workdir)
+    lines: list[Line] = []
     datasets: set[str] = set()
+    summaries: dict[Path, Summary] = {}
     with workdirs.locked(workdir):
         data = share_data(table, workdir)
         for row in table.rows:
-            for number in range(seeds):
-                folder = workdir / row.folder / f"seed{row.config.seed + number}"
-                _say(f"{row.name}, seed {row.config.seed + number}: {folder}")
-                config = override(row.config, [f"seed={row.config.seed + number}", *data])
-                line: dict[str, Any] = {
-                    "row": row.name, "change": " ".join(row.change), "seed": config.seed
-                }  # fmt: skip
+            for seed in range(row.config.seed, row.config.seed + seeds):
+                line: Line = {"row": row.name, "change": " ".join(row.change), "seed": seed}
+                run = workdir / row.trained_as / f"seed{seed}"
+                say(f"{row.name}, seed {seed}: {run}")
+                settings = [f"seed={seed}", *([] if row.own_pack else data)]
                 try:
-                    summary = train(config, folder, accept, interrupt=interrupt)
-                    result = evaluate_once(folder, summary, evaluate)
-                    lines.append(line | _describe(summary, result, folder))
-                    datasets |= set(result["by_dataset"])
+                    if run not in summaries:
+                        config = override(row.config, settings)
+                        summaries[run] = train_run(config, run, accept, interrupt)
+                    result = _evaluate(row, run, workdir, summaries[run])
                 except (UsageError, RunError) as error:
-                    _say(f"{row.name}: {error}")
+                    say(f"{row.name}: {error}")
                     lines.append(line | {"error": str(error)})
-        lines += _ensembles(table, workdir, seeds, evaluate, lines)
+                    continue
+                lines.append(line | _make_line(summaries[run], result, run))
+                datasets |= set(result["by_dataset"])
+        lines += _evaluate_ensembles(table, workdir, seeds, lines)
     return pd.DataFrame([{"error": "", **line} for line in lines]), sorted(datasets)
+
+
+def _evaluate(row: Row, run: Path, workdir: Path, summary: Summary) -> Metrics:
+    out = workdir / row.folder / run.name / "eval" / "test"
+    return evaluate_run(run, out=out, options=row.evaluation, reuse=summary["status"] == "complete")
 
 
 def share_data(table: Table, workdir: Path) -> list[str]:
     """Returns the override by which all rows use one data set; the synthetic one is made first.
 
+    Rows with a pack of their own do not count: it holds other crops of the same videos.
+
     Raises:
-        UsageError: rows read different data, so that their figures could not be compared.
+        UsageError: Rows read different data, so that their figures could not be compared.
     """
-    configs = [row.config for row in table.rows]
+    configs = [row.config for row in table.rows if not row.own_pack]
+    if not configs:
+        return []
     if len({(c.data.path, c.data.features, str(c.data.synthetic)) for c in configs}) > 1:
         raise UsageError(f"{table.title}: rows on different data cannot be compared")
-    first = configs[0].data
-    if first.path or first.features or not first.synthetic.videos:
-        return []
-    # One set for all rows: with flow as soon as one of them reads it.
+    # One set for all rows: with flow if any of them reads it.
     maker = next((config for config in configs if config.data.flow), configs[0])
-    return [f"data.path={run_data.synthetic_pack(maker, workdir / 'data').resolve()}"]
+    return share_synthetic(maker, workdir)
 
 
-def _ensembles(
-    table: Table, workdir: Path, seeds: int, evaluate: Evaluate, lines: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """A line per ensemble and seed, of rows that have all been trained."""
+def _evaluate_ensembles(
+    table: Table, workdir: Path, seeds: int, lines: Sequence[Line]
+) -> list[Line]:
+    """A line per ensemble and seed."""
     done = {(line["row"], line["seed"]) for line in lines if not line.get("error")}
     found = []
     by_name = {row.name: row for row in table.rows}
     for name, members in table.ensembles.items():
-        for number in range(seeds):
-            rows = [by_name[member] for member in members]
-            seed = rows[0].config.seed + number
-            line = {"row": name, "change": " + ".join(members), "seed": seed}
+        rows = [by_name[member] for member in members]
+        for seed in range(rows[0].config.seed, rows[0].config.seed + seeds):
+            line: Line = {"row": name, "change": " + ".join(members), "seed": seed}
             if any((member, seed) not in done for member in members):
                 found.append(line | {"error": "a member has failed"})
                 continue
-            first, *others = [workdir / row.folder / f"seed{seed}" for row in rows]
+            first, *others = [workdir / row.trained_as / f"seed{seed}" for row in rows]
             out = workdir / "ensembles" / name_folder(name) / f"seed{seed}"
-            result = evaluate(first, split="test", ensemble=others, out=out).metrics
+            result = evaluate_run(first, out=out, options={"ensemble": others})
             metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, dict)}
             found.append(line | metrics | {"unseen": mean_unseen(result)})
     return found
 
 
-def _describe(summary: dict[str, Any], result: dict[str, Any], folder: Path) -> dict[str, Any]:
-    log = pd.read_json(folder / "metrics.jsonl", lines=True)
+def _make_line(summary: Summary, result: Metrics, run: Path) -> Line:
+    log = pd.read_json(run / "metrics.jsonl", lines=True)
     speed = log.loc[log["split"] == "train", "clips_per_s"].median()
-    earlier = [pd.read_csv(path)["seconds"].max() for path in folder.glob("phase*/history.csv")]
+    earlier = [pd.read_csv(path)["seconds"].max() for path in run.glob("phase*/history.csv")]
     return {
         "parameters": summary["parameters"],
         "seconds": summary["seconds"] + sum(earlier),  # of all phases
@@ -135,13 +203,9 @@ def _describe(summary: dict[str, Any], result: dict[str, Any], folder: Path) -> 
     }
 
 
-def mean_unseen(result: dict[str, Any]) -> float | None:
-    """Returns the mean video AUC over the methods never trained on; None where there is none."""
+def mean_unseen(result: Metrics) -> float | None:
+    """Returns the mean video AUC over the methods never trained on; None if there is none."""
     known = [
         m["video_auc"] for m in result["unseen_methods"].values() if m["video_auc"] is not None
     ]
     return sum(known) / len(known) if known else None
-
-
-def _say(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text)

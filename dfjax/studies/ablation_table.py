@@ -1,11 +1,19 @@
 """Tables of `dfjax ablate`: files in `configs/ablations/`, checked before anything is trained.
 
-A file has `get_table(variant)`, which returns a dict: `title`; `config`, the name of one; `rows`,
-overrides by the row's name; and, if wanted, `cumulative` (a row keeps what the rows above it
-changed), `grid` (values by key: every combination becomes a row, after `rows`) and `ensembles`
-(names of rows by the name of what their detectors are together).
+A file has `get_table(variant)`, which returns a dict:
+
+- `title`: heading of the table.
+- `config`: name of the config that every row changes.
+- `rows`: changes by the name of the row. A change is an override of the config (`data.frames=32`),
+  an option of the evaluation (`evaluate.flip=True`), or other crops (`pack=NAME`).
+- `cumulative` (optional): True if a row keeps the changes of the rows above it.
+- `grid` (optional): values by key; every combination becomes a row, after `rows`.
+- `ensembles` (optional): names of rows by the name of the ensemble of their detectors.
+- `packs` (optional): descriptions, by name, of other crops of the same videos. The user gives their
+  paths; rows whose pack is not given are left out.
 """
 
+import ast
 import itertools
 import re
 import runpy
@@ -19,19 +27,35 @@ from dfjax.config import find_table, load_config, override
 from dfjax.errors import UsageError, unknown
 from dfjax.experiment.phases import plan_phases
 
-KEYS = ("title", "config", "rows", "cumulative", "grid", "ensembles")
+KEYS = ("title", "config", "rows", "cumulative", "grid", "ensembles", "packs")
+EVALUATION = {"flip": bool, "passes": int}
+"""Options of an evaluation that a row may set, arguments of `load_ensemble`, and their types."""
+
+Changes = tuple[str, ...]
 
 
 class Row(NamedTuple):
-    """One row: what it changes from the row it is compared with, and its whole config."""
+    """One row of a table.
+
+    Attributes:
+        name: Name of the row.
+        change: Changes from the row that it is compared with.
+        config: Complete config of the training.
+        evaluation: Options of the evaluation.
+        trained_as: Folder of the training, that of the first row with the same config.
+        own_pack: Whether the config names a pack of its own instead of the data of all rows.
+    """
 
     name: str
-    change: tuple[str, ...]
+    change: Changes
     config: ConfigDict
+    evaluation: dict[str, Any]
+    trained_as: str
+    own_pack: bool
 
     @property
     def folder(self) -> str:
-        """The name as one of a folder."""
+        """Name of the folder of the row's results."""
         return name_folder(self.name)
 
 
@@ -39,35 +63,39 @@ class Table(NamedTuple):
     """A checked table.
 
     Attributes:
-        title: of the table.
-        spec: config and variant.
-        variant: of the config, nothing or one word.
-        rows: in their order.
-        ensembles: rows that are evaluated together, by name.
+        title: Heading of the table.
+        spec: Name of the config, with its variant.
+        rows: All rows that can be trained, in their order.
+        ensembles: Names of the rows that are evaluated together, by name of the ensemble.
+        left_out: Reasons, by name, of the rows whose pack is not given.
     """
 
     title: str
     spec: str
-    variant: tuple[str, ...]
     rows: list[Row]
     ensembles: dict[str, tuple[str, ...]]
+    left_out: dict[str, str]
 
 
 def name_folder(name: str) -> str:
-    """Returns the name of a row or an ensemble as one of a folder."""
+    """Returns the name of a row or an ensemble as the name of a folder."""
     return re.sub(r"[^a-z0-9.=-]+", "_", name.lower()).strip("_") or "row"
 
 
-def load_table(spec: str, overrides: Sequence[str] = ()) -> Table:
+def load_table(
+    spec: str, overrides: Sequence[str] = (), packs: Mapping[str, str | Path] | None = None
+) -> Table:
     """Returns the table of `FILE.py[:variant]` or `NAME[:variant]`.
 
     Args:
-        spec: the table's file or name, and the variant of its config.
-        overrides: `--config.a.b=value` for all rows; what a row sets itself counts more.
+        spec: File or name of the table, and the variant of its config.
+        overrides: Overrides for all rows, as `load_config` takes them; those of a row win.
+        packs: Paths, by name, of the packs that the table's rows ask for.
 
     Raises:
-        UsageError: no such table, an unknown key in it or in a row (the nearest is named), rows of
-            one name, an ensemble of rows that there are not, or a config that cannot be used.
+        UsageError: There is no such table; a key of it, of a row or of `packs` is unknown (the
+            nearest is named); two rows have one name; an ensemble names a row that does not exist;
+            a config cannot be used.
     """
     name, _, variant = spec.partition(":")
     path = find_table(name)
@@ -75,9 +103,12 @@ def load_table(spec: str, overrides: Sequence[str] = ()) -> Table:
     for key in content:
         if key not in KEYS:
             raise unknown(f"key of {path.name}", key, KEYS)
+    for pack in packs or {}:
+        if pack not in content.get("packs", {}):
+            raise unknown(f"pack of {path.name}", pack, content.get("packs", {}))
     base_spec = f"{content['config']}:{variant}" if variant else content["config"]
     base = load_config(base_spec, overrides)
-    rows = _make_rows(path, content, base)
+    rows, left_out = _make_rows(path, content, base, packs or {})
     ensembles = content.get("ensembles", {})
     names = [row.name for row in rows]
     for member in itertools.chain(*ensembles.values()):
@@ -86,30 +117,83 @@ def load_table(spec: str, overrides: Sequence[str] = ()) -> Table:
     names += list(ensembles)
     if len(set(map(name_folder, names))) < len(names):
         raise UsageError(f"{path.name} has rows whose names are alike: {', '.join(names)}")
-    return Table(content["title"], base_spec, tuple(filter(None, [variant])), rows, ensembles)
+    return Table(content["title"], base_spec, rows, ensembles, left_out)
 
 
-def _make_rows(path: Path, content: Mapping[str, Any], base: ConfigDict) -> list[Row]:
+def _make_rows(
+    path: Path, content: Mapping[str, Any], base: ConfigDict, packs: Mapping[str, str | Path]
+) -> tuple[list[Row], dict[str, str]]:
+    """The rows that can be trained, and why others are left out."""
     changes = dict(content.get("rows", {})) | _expand(content.get("grid", {}))
     if not changes:
         raise UsageError(f"{path.name} has no row")
     rows: list[Row] = []
-    kept: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
+    kept: Changes = ()
     for name, change in changes.items():
+        where = f"{path.name}, row {name!r}"
         if isinstance(change, str):
-            raise UsageError(f"{path.name}, row {name!r}: overrides are a tuple, not {change!r}")
+            raise UsageError(f"{where}: changes are a tuple, not {change!r}")
+        pack = _find_pack(where, change, content.get("packs", {}))
+        if pack and pack not in packs:
+            left_out[name] = f"it needs the pack {pack!r}: {content['packs'][pack]}"
+            continue
         kept = (*kept, *change) if content.get("cumulative") else tuple(change)
         try:
-            config = override(base, kept)
-            plan_phases(config, Path())
+            rows.append(_make_row(name, change, kept, base, packs, rows))
         except UsageError as error:
-            raise UsageError(f"{path.name}, row {name!r}: {error}") from error
-        rows.append(Row(name, tuple(change), config))
-    return rows
+            raise UsageError(f"{where}: {error}") from error
+    return rows, left_out
 
 
-def _expand(grid: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, ...]]:
-    """Every combination of the values, by a name that tells it."""
+def _find_pack(where: str, change: Changes, known: Mapping[str, str]) -> str:
+    """The name of the pack that a row asks for; empty if none."""
+    names = [item.removeprefix("pack=") for item in change if item.startswith("pack=")]
+    for name in names:
+        if name not in known:
+            raise unknown(f"pack of {where}", name, known)
+    return names[-1] if names else ""
+
+
+def _make_row(
+    name: str,
+    change: Changes,
+    kept: Changes,
+    base: ConfigDict,
+    packs: Mapping[str, str | Path],
+    above: Sequence[Row],
+) -> Row:
+    settings: list[str] = []
+    evaluation: dict[str, Any] = {}
+    for item in kept:
+        if item.startswith("pack="):
+            settings.append(f"data.path={packs[item.removeprefix('pack=')]}")
+        elif item.startswith("evaluate."):
+            evaluation |= _read_evaluation(item)
+        else:
+            settings.append(item)
+    config = override(base, settings)
+    plan_phases(config, Path())
+    same = (row.trained_as for row in above if row.config == config)
+    own_pack = any(item.startswith("pack=") for item in kept)
+    return Row(name, tuple(change), config, evaluation, next(same, name_folder(name)), own_pack)
+
+
+def _read_evaluation(item: str) -> dict[str, Any]:
+    key, _, text = item.removeprefix("evaluate.").partition("=")
+    if key not in EVALUATION:
+        raise unknown("option of evaluate", key, EVALUATION)
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        value = text
+    if type(value) is not EVALUATION[key]:
+        raise UsageError(f"evaluate.{key} is of type {EVALUATION[key].__name__}, not {text!r}")
+    return {key: value}
+
+
+def _expand(grid: Mapping[str, Sequence[Any]]) -> dict[str, Changes]:
+    """The changes of every combination of values, by a name that lists them."""
     if not grid:
         return {}
     combinations = itertools.product(*([(key, v) for v in grid[key]] for key in grid))

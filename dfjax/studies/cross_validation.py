@@ -8,24 +8,26 @@ standard deviation.
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from ml_collections import ConfigDict
-from rich.console import Console
 
 from dfjax.config import override
+from dfjax.console import say
 from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions, write_predictions
-from dfjax.evaluation.report_view import Report
-from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.train import run_training
-from dfjax.files import atomic_path, finite
-from dfjax.inference.evaluate import evaluate as evaluate_detector
-from dfjax.studies.run_series import evaluate_once
+from dfjax.files import finite, write_text
+from dfjax.studies.run_series import (
+    Summary,
+    check_study_folder,
+    evaluate_run,
+    share_synthetic,
+    train_run,
+)
 from dfjax.training.interrupt import Interrupt
 
 SHOWN = {
@@ -40,8 +42,6 @@ SHOWN = {
 }
 """Metrics in `folds.md`, and their headings; `folds.json` has all."""
 
-Train = Callable[..., dict[str, Any]]
-
 
 def train_folds(
     config: ConfigDict,
@@ -50,40 +50,34 @@ def train_folds(
     accept: Sequence[str] = (),
     *,
     interrupt: Interrupt | None = None,
-    train: Train = run_training,
-    evaluate: Callable[..., Report] = evaluate_detector,
 ) -> dict[str, Any]:
     """Trains and evaluates every fold, or what is left of them, and returns a summary.
 
     Args:
-        config: the experiment.
-        workdir: gets a workdir per fold, and the results of all.
-        folds: K.
-        accept: codes of audit errors to train with all the same.
+        config: The experiment.
+        workdir: Folder of the study; gets a workdir per fold, and the results of all.
+        folds: Number of folds, K.
+        accept: Codes of audit errors in the data to train with all the same.
         interrupt: Where a signal handler asks the runs to stop.
-        train: of one workdir.
-        evaluate: of one workdir.
 
     Raises:
-        UsageError: fewer than 3 folds, a workdir of another run, or as `train`.
-        RunError: as `train`.
-        Stopped: a signal came; everything is saved.
+        UsageError: There are fewer than 3 folds, the folder is the workdir of a single run, or as
+            `run_training`.
+        RunError: As `run_training`.
+        Stopped: A stop was requested; everything is saved.
     """
     if folds < 3:
-        raise UsageError(f"fold=all/{folds}: a fold tests and one validates, so K is 3 or more")
-    if (workdir / "config.json").exists():
-        raise UsageError(f"{workdir} is the workdir of a single run; use a new workdir")
-    rounds = [f"{number}/{folds}" for number in range(1, folds + 1)]
+        raise UsageError(f"{folds} folds: one tests and one validates, so K is 3 or more")
+    check_study_folder(workdir)
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []
     with workdirs.locked(workdir):
-        for name, folder in zip(rounds, folders):
-            _say(f"fold {name}: {folder}")
-            data = _find_data(config, workdir)
-            summary = train(
-                override(config, [f"data.fold={name}", *data]), folder, accept, interrupt=interrupt
-            )
-            results.append({"fold": name, **summary, **_evaluate(folder, summary, evaluate)})
+        for number, folder in enumerate(folders, 1):
+            fold = f"{number}/{folds}"
+            say(f"fold {fold}: {folder}")
+            items = [f"data.fold={fold}", *share_synthetic(config, workdir)]
+            summary = train_run(override(config, items), folder, accept, interrupt)
+            results.append({"fold": fold, **summary, **_evaluate(folder, summary)})
         predictions = _collect(folders)
         write_predictions(
             predictions,
@@ -92,8 +86,8 @@ def train_folds(
             heldout_methods=config.data.holdout_methods,
         )
         summary = summarise(results)
-        _write(workdir / "folds.json", json.dumps(finite(summary), indent=2) + "\n")
-        _write(workdir / "folds.md", make_markdown(config.name, summary))
+        write_text(workdir / "folds.json", json.dumps(finite(summary), indent=2) + "\n")
+        write_text(workdir / "folds.md", make_markdown(config.name, summary))
     return {
         "status": "trained" if any(r["status"] == "trained" for r in results) else "complete",
         "workdir": str(workdir),
@@ -107,7 +101,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the content of `folds.json`.
 
     Args:
-        results: of each fold, with its `metrics`.
+        results: Summaries of the folds, each with its `metrics`.
     """
     names = results[0]["metrics"]
     table = {name: [result["metrics"].get(name) for result in results] for name in names}
@@ -128,8 +122,8 @@ def make_markdown(name: str, summary: dict[str, Any]) -> str:
     """Returns the table of `folds.md`: a row per fold, then mean ± standard deviation.
 
     Args:
-        name: of the config.
-        summary: content of `folds.json`.
+        name: Name of the config.
+        summary: Content of `folds.json`.
     """
     rows = [["fold", "best epoch", *SHOWN.values()], ["---"] * (len(SHOWN) + 2)]
     for result in summary["folds"]:
@@ -148,11 +142,9 @@ def make_markdown(name: str, summary: dict[str, Any]) -> str:
     return "\n".join([f"{heading} it", "", *lines, "", *flags]).rstrip() + "\n"
 
 
-def _evaluate(
-    folder: Path, summary: dict[str, Any], evaluate: Callable[..., Report]
-) -> dict[str, Any]:
-    """What is kept of a fold's evaluation."""
-    result = evaluate_once(folder, summary, evaluate)
+def _evaluate(folder: Path, summary: Summary) -> dict[str, Any]:
+    """The checkpoint, metrics and flags of a fold's evaluation."""
+    result = evaluate_run(folder, reuse=summary["status"] == "complete")
     metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, list)}
     return {"checkpoint": result["checkpoint"], "metrics": metrics, "flags": result["flags"]}
 
@@ -168,21 +160,5 @@ def _collect(folders: Sequence[Path]) -> pd.DataFrame:
     )
 
 
-def _find_data(config: ConfigDict, workdir: Path) -> list[str]:
-    """The override by which all folds of a config that makes its own data share it."""
-    if config.data.path or config.data.features or not config.data.synthetic.videos:
-        return []
-    return [f"data.path={run_data.synthetic_pack(config, workdir / 'data').resolve()}"]
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _say(text: str) -> None:
-    Console(stderr=True, highlight=False).print(text)

@@ -1,29 +1,78 @@
-"""Several runs of one command, each in a workdir of its own below one folder."""
+"""The runs of a study: each is trained or resumed in its workdir, and evaluated once."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dfjax.evaluation.report_view import Report
+from ml_collections import ConfigDict
+
+from dfjax.errors import UsageError
+from dfjax.experiment.run_data import synthetic_pack
+from dfjax.experiment.train import run_training
 from dfjax.files import finite
+from dfjax.inference.ensemble import describe_draws
+from dfjax.inference.evaluate import evaluate
+from dfjax.training.interrupt import Interrupt
+
+Summary = dict[str, Any]
+Metrics = dict[str, Any]
 
 
-def evaluate_once(
-    folder: Path, summary: dict[str, Any], evaluate: Callable[..., Report]
-) -> dict[str, Any]:
-    """Returns `metrics.json` of the test split; one made of the same checkpoint alone stays.
+def train_run(
+    config: ConfigDict, workdir: Path, accept: Sequence[str], interrupt: Interrupt | None
+) -> Summary:
+    """Trains a run or what is left of it, and returns its summary, as `run_training`."""
+    return run_training(config, workdir, accept, interrupt=interrupt)
+
+
+def evaluate_run(
+    workdir: Path,
+    *,
+    out: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    reuse: bool = False,
+) -> Metrics:
+    """Returns the content of `metrics.json` of a run's best checkpoint on the test split.
 
     Args:
-        folder: workdir of a run that is over.
-        summary: what training returned.
-        evaluate: as `inference.evaluate.evaluate`.
+        workdir: Workdir of a finished run.
+        out: Folder of the results, by default WORKDIR/eval/test.
+        options: Further arguments of `evaluate`: `ensemble`, `passes`, `flip`.
+        reuse: Take results that are in `out` already, if they are of one checkpoint with the same
+            options.
     """
-    out = folder / "eval" / "test"
-    result: dict[str, Any] = {}
-    if summary["status"] == "complete" and (written := out / "metrics.json").is_file():
+    out, options = out or workdir / "eval" / "test", dict(options or {})
+    written = out / "metrics.json"
+    if reuse and not options.get("ensemble") and written.is_file():
         result = json.loads(written.read_text(encoding="utf-8"))
-    if not re.fullmatch(r"best/\d+", str(result.get("checkpoint"))):  # not of an ensemble, say
-        result = finite(evaluate(folder, split="test", out=out).metrics)
-    return result
+        draws = describe_draws(**options)
+        checkpoint = r"best/\d+" + re.escape(f"; {draws}" if draws else "")
+        if re.fullmatch(checkpoint, str(result.get("checkpoint"))):
+            return result
+    return finite(evaluate(workdir, split="test", out=out, **options).metrics)
+
+
+def share_synthetic(config: ConfigDict, workdir: Path) -> list[str]:
+    """Returns the override by which all runs of a study share one synthetic set, made on first use.
+
+    Empty if the config names its data.
+
+    Args:
+        config: Config of a run, which tells the set's size and whether it has optical flow.
+        workdir: Folder of the study.
+    """
+    if config.data.path or config.data.features or not config.data.synthetic.videos:
+        return []
+    return [f"data.path={synthetic_pack(config, workdir / 'data').resolve()}"]
+
+
+def check_study_folder(workdir: Path) -> None:
+    """Checks that a folder can hold a study.
+
+    Raises:
+        UsageError: It is the workdir of a single run.
+    """
+    if (workdir / "config.json").exists():
+        raise UsageError(f"{workdir} is the workdir of a single run; use another folder")

@@ -1,6 +1,7 @@
 """Ablation tables: every row of every table can be built; what is trained, resumed and written."""
 
 import json
+from unittest import mock
 
 import jax
 import numpy as np
@@ -12,12 +13,14 @@ from dfjax.config import find_table, load_config
 from dfjax.errors import RunError, UsageError
 from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
 from dfjax.evaluation.report_view import Report
-from dfjax.experiment import builders, run_data
-from dfjax.studies.ablation import run_table, share_data
+from dfjax.experiment import builders
+from dfjax.studies import run_series
+from dfjax.studies.ablation import ablate, run_table, share_data
 from dfjax.studies.ablation_table import load_table
 from dfjax.training.interrupt import Stopped
 
 TABLES = sorted(path.stem for path in find_table("backbones").parent.glob("*.py"))
+PACKS = {"bilstm_phases": {"aligned": "aligned/pack"}}
 TWO = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
 
 
@@ -35,11 +38,11 @@ def metrics(auc, low=0.4, high=0.9):
 
 
 class Runs:
-    """Stands for training and evaluation: what is asked for is noted, and the AUC is the rate."""
+    """Stands for training and evaluation, and notes what is asked for."""
 
     def __init__(self, stop_at=None, broken=()):
         self.stop_at, self.broken = stop_at, broken
-        self.trained, self.evaluated, self.data = [], [], set()
+        self.trained, self.evaluated, self.data = [], [], {}
 
     def train(self, config, folder, accept, interrupt):
         name = f"{folder.parent.name}/{folder.name}"
@@ -47,7 +50,7 @@ class Runs:
             raise Stopped("SIGINT")
         if folder.parent.name in self.broken:
             raise RunError("the loss is not finite")
-        self.data.add(config.data.path)
+        self.data[folder.parent.name] = config.data.path
         status = "complete" if (folder / "metrics.jsonl").exists() else "trained"
         if status == "trained":
             self.trained.append(name)
@@ -56,11 +59,11 @@ class Runs:
         (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
         return {"status": status, "parameters": 7, "seconds": 3.0, "best_epoch": 1}
 
-    def evaluate(self, folder, *, split, out, ensemble=()):
+    def evaluate(self, folder, *, split, out, ensemble=(), flip=False):
         assert split == "test"
         self.evaluated.append((folder.parent.name, len(ensemble)))
         result = {
-            "checkpoint": "best/1",
+            "checkpoint": "best/1; flip" if flip else "best/1",
             "overall": metrics(0.5),
             "unseen_methods": {"x": metrics(0.6), "y": metrics(0.8)},
             "by_dataset": {"synthetic": metrics(0.5)},
@@ -70,19 +73,21 @@ class Runs:
         return Report(result)
 
     def run(self, table, workdir, seeds):
-        return run_table(table, workdir, seeds=seeds, train=self.train, evaluate=self.evaluate)
+        with mock.patch.multiple(run_series, run_training=self.train, evaluate=self.evaluate):
+            return run_table(table, workdir, seeds=seeds)
 
 
 @pytest.fixture
 def no_data(monkeypatch, tmp_path):
-    monkeypatch.setattr(run_data, "synthetic_pack", lambda config, folder: tmp_path / "pack")
+    monkeypatch.setattr(run_series, "synthetic_pack", lambda config, folder: tmp_path / "pack")
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_row_is_a_config_that_can_be_used(name):
     for variant in ("", ":tiny"):
-        rows = load_table(f"{name}{variant}").rows
-        assert len({str(row.config) for row in rows}) == len(rows), "two rows are the same"
+        rows = load_table(f"{name}{variant}", packs=PACKS.get(name)).rows
+        different = {f"{row.config}{row.evaluation}" for row in rows}
+        assert len(different) == len(rows), "two rows are the same"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -106,6 +111,10 @@ def test_every_row_has_a_model(name):
         ("{}", "", "no row"),
         (TWO, "'ensembles': {'both': ('a', 'c')}", "'c'"),
         (TWO, "'colour': 1", "colour"),
+        ('{"a": ("evaluate.flop=True",)}', "", "Did you mean 'flip'"),
+        ('{"a": ("evaluate.flip=1",)}', "", "of type bool"),
+        ('{"a": ("evaluate.passes=many",)}', "", "of type int"),
+        ('{"a": ("pack=tight",)}', "'packs': {'tigth': ''}", "Did you mean 'tigth'"),
     ],
 )
 def test_a_table_is_checked_before_anything_is_trained(tmp_path, rows, more, message):
@@ -121,10 +130,53 @@ def test_an_unknown_table_lists_the_known():
 def test_a_cumulative_row_keeps_what_those_above_changed():
     rows = load_table("transformer_training").rows
     options = [row.config.model.clip_detector for row in rows]
-    assert [o.pooling for o in options] == ["mean"] + ["query"] * 7
-    assert [o.layers for o in options] == [2] * 4 + [4] * 4
-    improved = load_table("transformer_training").rows[-1].config
-    assert improved == load_config("transformer_head")
+    assert [o.pooling for o in options] == ["mean"] + ["query"] * 9
+    assert [o.layers for o in options] == [2] * 4 + [4] * 6
+    assert [o.positions for o in options] == ["sinusoidal"] * 8 + ["learned", "none"]
+    assert rows[7].config == load_config("transformer_head")
+
+
+def test_the_phases_are_the_published_ones():
+    rows = {row.name: row for row in load_table("bilstm_phases", packs=PACKS["bilstm_phases"]).rows}
+    assert [name[0] for name in rows] == [*"p1111222333"]
+    plain, last = rows["plain"].config, rows["3: several scales"].config
+    assert (plain.augment.preset, plain.data.frames) == ("none", 16)
+    assert last.augment.preset == "crop_jitter" and last.data.frames == 32
+    assert last.data.path == "aligned/pack" and last.preprocess.size == 320
+    options = last.model.clip_detector
+    assert (options.backbone, options.join, options.layer_norm) == ("b0", "gate", True)
+    assert options.cross_attention and options.dual_pathway and len(options.scales) == 3
+    flipped = [row.evaluation for row in rows.values()]
+    assert flipped == [{}, {}, *[{"flip": True}] * 9]
+
+
+def test_a_row_without_its_pack_is_left_out_and_so_is_its_pack(tmp_path, no_data):
+    packs = "'cumulative': True, 'packs': {'tight': 'tight crops'}"
+    rows = '{"a": (), "b": ("pack=tight",), "c": ("train.epochs=3",)}'
+    path = write_table(tmp_path, rows, packs) + ":smoke"
+    table = load_table(path)
+    assert [row.name for row in table.rows] == ["a", "c"]
+    assert table.left_out == {"b": "it needs the pack 'tight': tight crops"}
+    assert not table.rows[1].own_pack
+    with pytest.raises(UsageError, match="Did you mean 'tight'"):
+        load_table(path, packs={"tigth": "x"})
+    runs = Runs()
+    runs.run(load_table(path, packs={"tight": "x"}), tmp_path / "w", seeds=1)
+    assert runs.data == {"a": str(tmp_path / "pack"), "b": "x", "c": "x"}
+
+
+def test_rows_that_only_evaluate_otherwise_share_a_training(tmp_path, no_data):
+    rows = '{"a": (), "a flipped": ("evaluate.flip=True",), "b": ("train.epochs=3",)}'
+    table = load_table(write_table(tmp_path, rows) + ":smoke")
+    first, again = Runs(), Runs()
+    lines, _ = first.run(table, tmp_path / "w", seeds=1)
+    assert lines["row"].tolist() == ["a", "a flipped", "b"]
+    assert first.trained == ["a/seed0", "b/seed0"]
+    assert first.evaluated == [("a", 0), ("a", 0), ("b", 0)]
+    again.run(table, tmp_path / "w", seeds=1)
+    assert again.evaluated == [], "what was evaluated with the same options is not scored again"
+    flipped = tmp_path / "w" / "a_flipped" / "seed0" / "eval" / "test" / "metrics.json"
+    assert json.loads(flipped.read_text())["checkpoint"] == "best/1; flip"
 
 
 def test_a_grid_is_every_combination(tmp_path):
@@ -151,7 +203,8 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path, no_data):
     assert first.trained == ["a/seed0", "a/seed1"]
     assert second.trained == ["b/seed0", "b/seed1"]
     assert second.evaluated == [("b", 0), ("b", 0)], "what was evaluated is not scored again"
-    assert first.data | second.data == {str(tmp_path / "pack")}, "all rows share one data set"
+    used = {*first.data.values(), *second.data.values()}
+    assert used == {str(tmp_path / "pack")}, "all rows share one data set"
     assert lines[["row", "seed"]].values.tolist() == [["a", 0], ["a", 1], ["b", 0], ["b", 1]]
     assert lines["unseen"].tolist() == pytest.approx([0.7] * 4)
     assert datasets == ["synthetic"]
@@ -182,7 +235,8 @@ def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path, no_data):
     assert runs.evaluated == [("a", 0), ("c", 0), ("a", 1), ("c", 1)]
     for name in ("both", "other_way"):
         assert (tmp_path / "w" / "ensembles" / name / "seed0" / "metrics.json").is_file()
-    text = make_markdown(summarise(lines), "Mine")
+    text = make_markdown(summarise(lines), "Mine", ["d is left out: no data"])
+    assert text.endswith("- d is left out: no data\n")
     assert "| b | failed |" in text and "- b failed: the loss is not finite" in text
 
 
@@ -206,15 +260,33 @@ def test_figures_of_one_seed_and_of_three(tmp_path):
     assert len(pd.read_csv(tmp_path / "table.csv")) == 3
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_table(tmp_path, capsys, monkeypatch):
-    rows = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'
+    rows = '{"a": (), "a flipped": ("evaluate.flip=True",)}'
     monkeypatch.chdir(tmp_path)
     command = ["ablate", write_table(tmp_path, rows) + ":smoke"]
     command += ["--config.train.epochs=1", "--config.writers.tensorboard=False", "--json"]
     assert main(command) == 0
     shown = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [row["row"] for row in shown["rows"]] == ["a", "b"]
+    assert [row["row"] for row in shown["rows"]] == ["a", "a flipped"]
     assert "synthetic" in shown["title"]
     assert all(row["parameters"] == 309585 and row["n"] == 1 for row in shown["rows"])
-    assert (tmp_path / "runs" / "ablate_mine_smoke" / "b" / "seed0" / "history.csv").is_file()
-    assert (tmp_path / "runs" / "ablate_mine_smoke" / "table.png").stat().st_size > 5000
+    folder = tmp_path / "runs" / "ablate_mine_smoke"
+    assert (folder / "a" / "seed0" / "history.csv").is_file()
+    assert not (folder / "a_flipped" / "seed0" / "history.csv").exists()
+    result = json.loads((folder / "a_flipped" / "seed0/eval/test/metrics.json").read_text())
+    assert result["checkpoint"].endswith("; flip")
+    assert (folder / "table.png").stat().st_size > 5000
+
+
+def test_a_row_of_a_table_trains(tmp_path):
+    table = load_table("bilstm_phases:smoke", ["--config.train.epochs=1"])
+    assert list(table.left_out) == ["1: aligned faces"]
+    lines, datasets = run_table(table._replace(rows=table.rows[:1]), tmp_path)
+    assert lines["error"].tolist() == [""] and datasets == ["synthetic"]
+    assert 0 <= lines["video_auc"][0] <= 1
+
+
+def test_no_seeds_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="seeds must be at least 1"):
+        ablate("backbones:smoke", workdir=tmp_path, seeds=0)

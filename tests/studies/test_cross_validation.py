@@ -1,5 +1,7 @@
 """Cross-validation by one command: what is trained, resumed, and written about all folds."""
 
+from unittest import mock
+
 import jax
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment.train import run_training
 from dfjax.inference.evaluate import evaluate
 from dfjax.studies import cross_validation as driver
+from dfjax.studies import run_series
 from dfjax.studies.cross_validation import make_markdown, spread, summarise, train_folds
 from dfjax.training.interrupt import Stopped
 
@@ -51,7 +54,8 @@ def runs(tmp_path_factory):
         config = load_config("resnet18:smoke", overrides)
         trained, evaluated = Interrupted(stopped_at), Evaluations()
         try:
-            outcome = train_folds(config, workdir, 3, train=trained, evaluate=evaluated)
+            with mock.patch.multiple(run_series, run_training=trained, evaluate=evaluated):
+                outcome = train_folds(config, workdir, 3)
         except Stopped:
             outcome = None
         done.append((outcome, trained.trained, evaluated.folders))
