@@ -1,6 +1,6 @@
-"""Draw what a recipe makes of its clips: one picture that shows what training would see.
+"""Draw what a config makes of its clips: one picture that shows what training would see.
 
-Example, the recipe of the EfficientNet-B4 classifier on drawn faces, without any data:
+Example, the EfficientNet-B4 classifier's augmentation on drawn faces, without any data:
 
   dfjax data preview --config efficientnet_b4 --out sheet.png
   dfjax data preview --config dual_stream --config.data.path=work/pack --out sheet.png \\
@@ -13,15 +13,11 @@ data.path a few synthetic videos are drawn.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.config import load_config
-from dfjax.errors import OK, UsageError
-
-MOST_CLIPS = 12
-VIDEOS, PEOPLE = 16, 8  # of the synthetic set
+from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,38 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws the sheet and says where it is."""
-    if args.clips % 2 or not 2 <= args.clips <= MOST_CLIPS:
-        raise UsageError(f"--clips must be even, 2 to {MOST_CLIPS}, not {args.clips}")
-    config = load_config(args.config, args.overrides)
+    """Draws the sheet and prints where it is."""
     from dfjax.data.transforms.augment_presets import choose_augmentation
-    from dfjax.evaluation.preview_sheet import draw_preview
-    from dfjax.experiment import builders, run_data
-    from dfjax.experiment.config_check import check_config
-    from dfjax.experiment.preview import load_batch, make_sections
+    from dfjax.experiment.preview import preview  # takes seconds
 
-    if "features" in builders.model_extras(config):
-        raise UsageError(f"{config.name} reads stored features: it sees no pictures to draw")
-    check_config(config)
-    config.train.batch_size, config.data.flow = args.clips, False
-    if not config.data.path:
-        frames = config.data.frames * config.data.stride
-        size = config.preprocess.size
-        config.data.synthetic.update(
-            {"videos": VIDEOS, "identities": PEOPLE, "frames": frames, "size": size}
-        )
-    with tempfile.TemporaryDirectory(prefix="dfjax-preview-") as folder:
-        pack = run_data.open_data(config, Path(folder))
-        sections = make_sections(config, pack, load_batch(config, pack))
-    size, data = config.preprocess.size, config.data.path or "synthetic faces"
-    draw_preview(
-        sections,
-        args.out,
-        title=f"{Path(args.config).name}: what training sees",
-        subtitle=f"{data}, crops of {config.data.crop_size} px, model input {size} px",
-    )
+    config = load_config(args.config, args.overrides)
+    title = f"{Path(args.config).name}: what training sees"
+    preview(config, args.out, clips=args.clips, title=title)
     print(f"wrote {args.out}")
     if args.json:
-        operations = choose_augmentation(**config.augment).operations
-        print_json({"out": args.out, "clips": args.clips, "operations": operations})
+        operations, one_of = choose_augmentation(**config.augment)
+        print_json(
+            {"out": args.out, "clips": args.clips, "operations": operations, "one_of": one_of}
+        )
     return OK
