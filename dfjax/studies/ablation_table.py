@@ -29,7 +29,7 @@ from dfjax.experiment.phases import plan_phases
 
 KEYS = ("title", "config", "rows", "cumulative", "grid", "ensembles", "packs")
 EVALUATION = {"flip": bool, "passes": int}
-"""Options of an evaluation that a row may set, arguments of `load_ensemble`, and their types."""
+"""Options of an evaluation that a row may set, arguments of `evaluate`, and their types."""
 
 Changes = tuple[str, ...]
 
