@@ -12,7 +12,10 @@ NEVER = -1e9  # for what is not compared; finite, so that a lone clip has a grad
 
 
 def make_supcon(*, temperature: float = 0.1) -> Loss:
-    """Returns the supervised contrastive loss of each clip, on normalised `outputs["features"]`.
+    """Returns the supervised contrastive loss of each clip, on normalised embeddings.
+
+    These are `outputs["embedding"]` of a model with a projection head (its option `embedding`), or
+    else `outputs["features"]`, what the classifier reads.
 
     Khosla et al. 2020, "Supervised Contrastive Learning", equation 2 (the mean over the positives
     outside the logarithm). A clip is compared with every other clip of the whole batch, over all
@@ -32,7 +35,7 @@ def make_supcon(*, temperature: float = 0.1) -> Loss:
     def supcon(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
         if "target" in batch:
             raise UsageError("loss.name=supcon needs clips of one class: turn mixing of clips off")
-        features = outputs["features"].astype(jnp.float32)
+        features = outputs.get("embedding", outputs["features"]).astype(jnp.float32)
         length = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
         unit = features * jax.lax.rsqrt(jnp.maximum(length, TINY))
         cosines = jnp.matmul(unit, unit.T, precision="highest") / temperature  # [B, B]

@@ -1,32 +1,56 @@
-"""The classifier at the end of a detector."""
+"""The classifier at the end of a detector, for clips and for single frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from dfjax.errors import UsageError
 from dfjax.models.layers import Dense, Dropout
 
+Classifier = Callable[..., Float[Array, "*n"]]
+"""`classify(features f32[*n, d], *, train, dropout=True) -> logits f32[*n]`."""
 
-def classify(
-    x: Float[Array, "B d"], widths: Sequence[int], rates: Sequence[float], *, train: bool
-) -> Float[Array, "B"]:
-    """Returns one logit per clip: per width a linear layer, ReLU and dropout, then the logit.
+
+def make_classifier(widths: Sequence[int], rates: Sequence[float]) -> Classifier:
+    """Returns the classifier: per width a linear layer, ReLU and dropout, then the logit.
 
     To be called inside a compact module, whose layers it makes: `classifier_hidden1` …,
-    `classifier_dropout1` … and `classifier_logit`.
+    `classifier_dropout1` … and `classifier_logit`. The classifier may be called several times.
 
     Args:
-        x: features of every clip.
-        widths: of the hidden layers.
-        rates: of dropout, one per hidden layer.
-        train: mode of dropout.
+        widths: Widths of the hidden layers.
+        rates: Rates of dropout, one per hidden layer.
     """
-    for number, (width, rate) in enumerate(zip(widths, rates, strict=True), 1):
-        x = jax.nn.relu(Dense(width, name=f"classifier_hidden{number}")(x))
-        x = Dropout(rate, name=f"classifier_dropout{number}")(x, train=train)
-    return Dense(1, name="classifier_logit")(x)[:, 0]
+    hidden = [
+        (Dense(width, name=f"classifier_hidden{n}"), Dropout(rate, name=f"classifier_dropout{n}"))
+        for n, (width, rate) in enumerate(zip(widths, rates, strict=True), 1)
+    ]
+    last = Dense(1, name="classifier_logit")
+
+    def classify(
+        x: Float[Array, "*n d"], *, train: bool, dropout: bool = True
+    ) -> Float[Array, "*n"]:
+        for dense, drop in hidden:
+            x = jax.nn.relu(dense(x))
+            x = drop(x, train=train) if dropout else x
+        return last(x)[..., 0]
+
+    return classify
+
+
+def classify_frames(
+    classify: Classifier, features: Float[Array, "B T d"], mask: Bool[Array, "B T"]
+) -> Float[Array, "B T"]:
+    """Returns a logit for every frame, 0 outside the mask: the clip's classifier without dropout.
+
+    Args:
+        classify: Classifier of the clip.
+        features: For every frame what the classifier reads of a clip.
+        mask: Frames that are there.
+    """
+    return jnp.where(mask, classify(features, train=False, dropout=False), 0)
 
 
 def check_classifier(widths: Sequence[int], rates: Sequence[float]) -> None:

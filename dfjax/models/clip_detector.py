@@ -12,9 +12,10 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from dfjax.models.backbones import make_backbone
-from dfjax.models.classifier import classify
+from dfjax.models.classifier import classify_frames, make_classifier
 from dfjax.models.clip_options import CONV_LSTM, RECURRENT, scaled, stream_names
 from dfjax.models.conv_lstm import ConvRecurrent
+from dfjax.models.embedding import embed
 from dfjax.models.frequency import FrequencyCNN
 from dfjax.models.fusion import AttendTo, Join, Pathway, mix_pathways, weigh_views
 from dfjax.models.initializers import LECUN
@@ -71,7 +72,9 @@ class ClipDetector(nn.Module):
         classifier: hidden widths of the classifier.
         dropout: rate after each hidden layer of the classifier.
         temperature: outside training logits are divided by it.
-        compute: dtype and lowering.
+        embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
+            (2020); 0: none.
+        compute: Dtype and lowering.
     """
 
     features: int = 0
@@ -108,6 +111,7 @@ class ClipDetector(nn.Module):
     classifier: tuple[int, ...] = ()
     dropout: tuple[float, ...] = ()
     temperature: float = 1.0
+    embedding: int = 0
     compute: Compute = Compute()
 
     @nn.compact
@@ -124,9 +128,11 @@ class ClipDetector(nn.Module):
 
         Returns:
             f32[B]; and `features` f32[B,F], what the classifier reads, `frame_features` f32[B,T,F],
-            what the pooling reads, and with attention `frame_attention` f32[B,T], the weight of
-            every frame. With two pathways `stream_weights` f32[B,2], of the recurrent one and of
-            the other; with scales `scale_weights` f32[B,T,S], the largest first.
+            what the pooling reads, `frame_logits` f32[B,T], the classifier on these without
+            dropout, 0 outside the mask, and with attention `frame_attention` f32[B,T], the weight
+            of every frame. With two pathways `stream_weights` f32[B,2], of the recurrent one and of
+            the other; with scales `scale_weights` f32[B,T,S], the largest first; with a projection
+            head `embedding` f32[B,E].
         """
         mask = inputs["mask"]
         frames, maps, outputs = self._encode(inputs, mask, train=train)
@@ -138,12 +144,18 @@ class ClipDetector(nn.Module):
         path = self._pool(states, mask, "pooling", bidirectional=both)
         if self.dual_pathway:
             path, outputs["stream_weights"] = self._beside(path, frames, mask, train=train)
-        widths = [scaled(width, self.width) for width in self.classifier]
-        logits = classify(path.vector, widths, self.dropout, train=train)
         outputs |= {"features": path.vector, "frame_features": path.states}
         if path.attention is not None:
             outputs["frame_attention"] = path.attention
-        return logits if train else logits / self.temperature, outputs
+        widths = [scaled(width, self.width) for width in self.classifier]
+        classify = make_classifier(widths, self.dropout)
+        temperature = 1.0 if train else self.temperature
+        logits = classify(path.vector, train=train) / temperature
+        if self.embedding:
+            outputs["embedding"] = embed(path.vector, self.embedding)
+        if not self.is_initializing():  # a layer called twice would draw its parameters twice
+            outputs["frame_logits"] = classify_frames(classify, path.states, mask) / temperature
+        return logits, outputs
 
     def _encode(
         self, inputs: Mapping[str, Array], mask: Bool[Array, "B T"], *, train: bool

@@ -1,6 +1,6 @@
 """Two backbone streams of one clip, a ConvLSTM over their maps, attention fusion."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError, unknown
 from dfjax.models.backbones import find_backbone, make_backbone
-from dfjax.models.classifier import check_classifier, classify
+from dfjax.models.classifier import check_classifier, classify_frames, make_classifier
 from dfjax.models.conv_lstm import ConvLSTM
+from dfjax.models.embedding import embed
 from dfjax.models.flow_cnn import FlowCNN
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.fusion import weigh_views
@@ -42,7 +43,9 @@ class DualStream(nn.Module):
         drop_path: stochastic depth of the backbones.
         padding: flavour of the backbones, see `dfjax.ops.padding`.
         remat: recompute every backbone and the recurrent gates in the backward pass.
-        compute: dtype and lowering.
+        embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
+            (2020); 0: none.
+        compute: Dtype and lowering.
     """
 
     streams: tuple[str, ...] = STREAMS
@@ -61,6 +64,7 @@ class DualStream(nn.Module):
     drop_path: float = 0.2
     padding: str = "same"
     remat: bool = False
+    embedding: int = 0
     compute: Compute = Compute()
 
     @nn.compact
@@ -76,26 +80,36 @@ class DualStream(nn.Module):
             train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
 
         Returns:
-            f32[B]; and `features` f32[B,F], fused and temporal, what the classifier reads, with
-            `stream_weights` f32[B,S] when there is more than one stream.
+            f32[B]; and `features` f32[B,F], fused and temporal, what the classifier reads;
+            `frame_features` f32[B,T,F], the same of every frame: its own vectors in place of their
+            means, and the states after it in place of the last ones; `frame_logits` f32[B,T], the
+            classifier on these without dropout, 0 outside the mask. With more than one stream
+            `stream_weights` f32[B,S], with a projection head `embedding` f32[B,E].
         """
         mask = inputs["mask"]
         views = {name: self._stream(name, inputs[name], mask, train=train) for name in self.streams}
         if self.flow:
             views["flow"] = self._flow_stream(inputs["flow"], mask, train=train)
-        temporal = self._temporal([view.maps for view in views.values()], mask)
+        states = self._temporal([view.maps for view in views.values()], mask)
+        layers = [self._projection(name, view) for name, view in views.items()]
+        vectors = [project(view.vector) for project, view in zip(layers, views.values())]
         outputs = {}
-        vectors = [self._project(name, view.vector) for name, view in views.items()]
-        if len(vectors) > 1:
-            weights = weigh_views(vectors, self._scaled(self.attention))
-            outputs["stream_weights"] = weights
-            fused = jnp.einsum("sbd,bs->bd", jnp.stack(vectors), weights)
-        else:
-            fused = vectors[0]
-        features = jnp.concatenate([fused, temporal], axis=-1)
+        if len(views) > 1:
+            outputs["stream_weights"] = weigh_views(vectors, self._scaled(self.attention))
+        fused = _mean_of_streams(vectors, outputs.get("stream_weights"))
+        features = jnp.concatenate([fused, _mean_of_map(states[:, -1])], axis=-1)
         outputs["features"] = features
-        widths = [self._scaled(width) for width in self.classifier]
-        return classify(features, widths, self.dropout, train=train), outputs
+        classify = make_classifier([self._scaled(width) for width in self.classifier], self.dropout)
+        logits = classify(features, train=train)
+        if self.embedding:
+            outputs["embedding"] = embed(features, self.embedding)
+        if not self.is_initializing():  # a layer called twice would draw its parameters twice
+            frames = [project(view.frames) for project, view in zip(layers, views.values())]
+            fused = _mean_of_streams(frames, outputs.get("stream_weights"))
+            each = jnp.concatenate([fused, _mean_of_map(states)], axis=-1)
+            outputs["frame_features"] = each
+            outputs["frame_logits"] = classify_frames(classify, each, mask)
+        return logits, outputs
 
     def _stream(self, name: str, clip: Array, mask: Array, *, train: bool) -> "View":
         size = clip.shape[2]
@@ -111,15 +125,16 @@ class DualStream(nn.Module):
             module_name=f"{name}_backbone",
         )
         maps = encode_frames(network, clip, mask, train=train, remat=self.remat)["top"]
-        return View(maps, _pool(maps, mask))
+        return _view(maps, mask)
 
     def _flow_stream(self, flow: Array, mask: Array, *, train: bool) -> "View":
         channels = tuple(map(self._scaled, self.flow_channels))
         flow_cnn = FlowCNN(channels, compute=self.compute, name="flow_cnn")
         maps, moved = flow_cnn(flow, mask, train=train)
-        return View(maps, _pool(maps, moved))
+        return _view(maps, moved)
 
-    def _temporal(self, maps: list[Array], mask: Array) -> Array:
+    def _temporal(self, maps: list[Array], mask: Array) -> Float[Array, "B T h w d"]:
+        """The states after every frame."""
         size = (maps[0].shape[2], maps[0].shape[3])
         x = jnp.concatenate([resize(m, size, antialias=False) for m in maps], axis=-1)
         for number, features in enumerate(self.conv_lstm, 1):
@@ -129,29 +144,47 @@ class DualStream(nn.Module):
                 compute=self.compute,
                 name=f"conv_lstm{number}",
             )(x, mask)
-        return jnp.mean(x[:, -1].astype(jnp.float32), axis=(1, 2))
+        return x
 
-    def _project(self, name: str, vector: Array) -> Array:
+    def _projection(self, name: str, view: "View") -> Callable[[Array], Array]:
         width = self._scaled(self.projection)
-        if name == "lq" and vector.shape[-1] == width:
-            return (
-                vector  # as published: only the wide stream is projected, to the narrow one's width
-            )
-        return Dense(width, name=f"{name}_projection")(vector)
+        if name == "lq" and view.vector.shape[-1] == width:
+            # As published: the wide stream is projected to the width of the narrow one.
+            return lambda vector: vector
+        return Dense(width, name=f"{name}_projection")
 
     def _scaled(self, width: int) -> int:
         return max(8, int(width * self.width))
 
 
 class View(NamedTuple):
-    """One stream's features: maps [B,T,h,w,C] and their mean over valid frames, f32[B,C]."""
+    """The features of one stream.
 
-    maps: Array
-    vector: Array
+    Attributes:
+        maps: Last maps of every frame.
+        frames: Means over these maps.
+        vector: Mean of `frames` over the frames that are there.
+    """
+
+    maps: Float[Array, "B T h w C"]
+    frames: Float[Array, "B T C"]
+    vector: Float[Array, "B C"]
 
 
-def _pool(maps: Array, mask: Array) -> Array:
-    return masked_mean(jnp.mean(maps.astype(jnp.float32), axis=(2, 3)), mask)
+def _view(maps: Array, mask: Array) -> View:
+    frames = _mean_of_map(maps)
+    return View(maps, frames, masked_mean(frames, mask))
+
+
+def _mean_of_streams(vectors: list[Array], weights: Array | None) -> Float[Array, "B *T D"]:
+    """The mean by the weights f32[B,S] that a clip gives its streams; None: there is one stream."""
+    if weights is None:
+        return vectors[0]
+    return jnp.einsum("sb...d,bs->b...d", jnp.stack(vectors), weights)
+
+
+def _mean_of_map(maps: Float[Array, "*n h w C"]) -> Float[Array, "*n C"]:
+    return jnp.mean(maps.astype(jnp.float32), axis=(-3, -2))
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from dfjax.errors import UsageError, unknown
 from dfjax.models.backbones import find_backbone, make_backbone
+from dfjax.models.embedding import embed
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, Compute, Dense, Dropout
 from dfjax.models.pooling import masked_mean
@@ -44,7 +45,9 @@ class FrameClassifier(nn.Module):
         method_classes: manipulations told apart by a second output, the real one among them; 0:
             none. It needs a method loss to be trained.
         remat: recompute the backbone in the backward pass.
-        compute: dtype and lowering.
+        embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
+            (2020); 0: none.
+        compute: Dtype and lowering.
     """
 
     backbone: str = "b4"
@@ -62,6 +65,7 @@ class FrameClassifier(nn.Module):
     classes: int = 2
     method_classes: int = 0
     remat: bool = False
+    embedding: int = 0
     compute: Compute = Compute()
 
     @nn.compact
@@ -78,7 +82,7 @@ class FrameClassifier(nn.Module):
         Returns:
             f32[B]; and `features` f32[B,F], the mean over frames of what the head reads,
             `frame_logits` f32[B,T], 0 outside the mask, with two classes `class_logits` f32[B,2],
-            and with methods `method_logits` f32[B,M].
+            with methods `method_logits` f32[B,M], and with a projection head `embedding` f32[B,E].
         """
         mask = inputs["mask"]
         maps = encode_frames(
@@ -105,6 +109,8 @@ class FrameClassifier(nn.Module):
             outputs["method_logits"] = over_frames(
                 Dense(self.method_classes, name="method_logits")(x)
             )
+        if self.embedding:
+            outputs["embedding"] = embed(outputs["features"], self.embedding)
         return over_frames(frame_logits)[:, 0], outputs
 
     def _make_backbone(self) -> nn.Module:

@@ -59,7 +59,7 @@ def lay_out_dual_stream(options: Options, summary: Summary) -> list[Block]:
             [Box("fusion", title, "mean over valid frames", fusion, "fusion")],
             _conv_lstms(summary, "conv_lstm"),
         ],
-        [_head(summary)],
+        _heads(summary),
     ]
 
 
@@ -76,7 +76,7 @@ def lay_out_two_stream(options: Options, summary: Summary) -> list[Block]:
     if options["flow"]:
         streams.append([*_flow(summary), *_conv_lstms(summary, "flow_conv_lstm")])
     attention = _part(summary, "attention", "Temporal attention", "fusion")
-    return [streams, [[attention, *_head(summary)]]]
+    return [streams, [[attention]], _heads(summary)]
 
 
 def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
@@ -85,15 +85,18 @@ def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
         shape[-1] for key, shape in summary.shapes.items() if re.fullmatch("hidden[0-9]+", key)
     ]
     widths = " → ".join(map(str, [*hidden, options["classes"]]))
-    head = summary.parameters - summary.parts["backbone"]
+    embedding = _embedding(summary)
+    head = summary.parameters - summary.parts["backbone"] - sum(box.params for box in embedding)
     chain = [
         Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
         _part(summary, "backbone", _network(options["backbone"]), "backbone"),
         Box("pooled", "Mean over the map", "one vector a frame", 0, "fusion"),
+    ]
+    scores = [
         Box("head", "Head", widths, head, "head"),
         Box("logit", "fake logit", "mean over valid frames", 0, "data"),
     ]
-    return [[chain]]
+    return [[chain], [part for part in (scores, embedding) if part]]
 
 
 def lay_out_clip_detector(options: Options, summary: Summary) -> list[Block]:
@@ -129,14 +132,14 @@ def lay_out_clip_detector(options: Options, summary: Summary) -> list[Block]:
     attending = chain("positions", "encoder")
     after = [*chain("cross", "self", "join"), pooling]
     states = [[*chain("recurrent", "conv_recurrent"), *attending, *after]]
-    end = _head(summary)
+    end: list[Box] = []
     if options["dual_pathway"]:
         beside = [*attending, *chain("encoder_projection", "encoder_pooling")]
         states = [[*chain("recurrent", "conv_recurrent"), *after], beside]
         weights = [key for key in summary.parts if key.startswith("pathway_")]
         params = sum(summary.parts[key] for key in weights)
-        end = [Box("pathways", "Weights of the pathways", "one a clip", params, "fusion"), *end]
-    blocks = [inputs, seen, [chain("projection")], states, [end]]
+        end = [Box("pathways", "Weights of the pathways", "one a clip", params, "fusion")]
+    blocks = [inputs, seen, [chain("projection")], states, [end], _heads(summary)]
     return [filled for block in blocks if (filled := [part for part in block if part])]
 
 
@@ -162,15 +165,24 @@ def _conv_lstms(summary: Summary, prefix: str) -> list[Box]:
     ]
 
 
-def _head(summary: Summary) -> list[Box]:
-    """The layers of `classifier.classify` as one box, and the logit."""
+def _heads(summary: Summary) -> Block:
+    """The layers of `classifier` as one box, and the logit; below them the projection head."""
     parts = sorted(key for key in summary.parts if key.startswith("classifier_"))
     widths = " → ".join(str(summary.shapes[key][-1]) for key in parts)
     params = sum(summary.parts[key] for key in parts)
-    return [
+    classifier = [
         Box("classifier", "Classifier", widths, params, "head"),
         Box("logit", "fake logit", "one a clip", 0, "data"),
     ]
+    return [part for part in (classifier, _embedding(summary)) if part]
+
+
+def _embedding(summary: Summary) -> list[Box]:
+    """The layers of `embedding` as one box, where the model has them."""
+    parts = [key for key in summary.parts if key.startswith("embedding_")]
+    shape = _dims(summary.shapes["embedding_output"]) if parts else ""
+    params = sum(summary.parts[key] for key in parts)
+    return [Box("embedding", "Projection head", shape, params, "head")] if parts else []
 
 
 def _part(summary: Summary, key: str, title: str, kind: str) -> Box:

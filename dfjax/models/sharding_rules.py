@@ -18,7 +18,7 @@ CONV_LSTM = "conv_lstm[0-9]+/(kernel|recurrent)$"
 DENSE = "(projection|hidden[0-9]*|gate)/kernel$"
 RECURRENT = "layer[0-9]+_[a-z]+/(kernel|recurrent)$"
 ENCODER = "(attention/(query|key|value|output)|layer[0-9]+/output)/kernel$"
-HEAD: Rules = (("(hidden[0-9]+|logits)/kernel$", P("fsdp", None)),)  # nothing divides two classes
+HEAD: Rules = (("(hidden[0-9]*|logits)/kernel$", P("fsdp", None)),)  # nothing divides two classes
 
 
 def _kernels(*patterns: str) -> Rules:

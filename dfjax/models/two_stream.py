@@ -8,8 +8,9 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from dfjax.models.backbones import find_backbone, make_backbone
-from dfjax.models.classifier import check_classifier, classify
+from dfjax.models.classifier import check_classifier, classify_frames, make_classifier
 from dfjax.models.conv_lstm import ConvLSTM
+from dfjax.models.embedding import embed
 from dfjax.models.flow_cnn import FlowCNN
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import Compute
@@ -31,7 +32,9 @@ class TwoStream(nn.Module):
         drop_path: stochastic depth of the backbone.
         padding: flavour of the backbone, see `dfjax.ops.padding`.
         remat: recompute the backbone and the recurrent gates in the backward pass.
-        compute: dtype and lowering.
+        embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
+            (2020); 0: none.
+        compute: Dtype and lowering.
     """
 
     backbone: str = "resnet50"
@@ -45,6 +48,7 @@ class TwoStream(nn.Module):
     drop_path: float = 0.0
     padding: str = "auto"
     remat: bool = False
+    embedding: int = 0
     compute: Compute = Compute()
 
     @nn.compact
@@ -60,8 +64,10 @@ class TwoStream(nn.Module):
             train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
 
         Returns:
-            f32[B]; and `features f32[B,F]`, what the classifier reads, with `frame_attention
-            f32[B,T]`, the weight of every frame.
+            f32[B]; and `features f32[B,F]`, what the classifier reads, `frame_features f32[B,T,F]`,
+            the states of every frame, `frame_attention f32[B,T]`, its weight in the mean, and
+            `frame_logits f32[B,T]`, the classifier on its states without dropout, 0 outside the
+            mask; with a projection head `embedding f32[B,E]`.
         """
         mask = inputs["mask"]
         network = make_backbone(
@@ -82,8 +88,14 @@ class TwoStream(nn.Module):
             x = jnp.concatenate([x, self._recur(moves, moved, "flow_conv_lstm")], axis=-1)
         features, weights = TemporalAttention(name="attention")(x, mask)
         widths = [self._scaled(width) for width in self.classifier]
-        logits = classify(features, widths, self.dropout, train=train)
-        return logits, {"features": features, "frame_attention": weights}
+        classify = make_classifier(widths, self.dropout)
+        logits = classify(features, train=train)
+        outputs = {"features": features, "frame_features": x, "frame_attention": weights}
+        if self.embedding:
+            outputs["embedding"] = embed(features, self.embedding)
+        if not self.is_initializing():  # a layer called twice would draw its parameters twice
+            outputs["frame_logits"] = classify_frames(classify, x, mask)
+        return logits, outputs
 
     def _recur(
         self, maps: Float[Array, "B T h w c"], mask: Bool[Array, "B T"], name: str

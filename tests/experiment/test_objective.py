@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from flax import linen as nn
 
 from dfjax.config import load_config
 from dfjax.errors import UsageError
@@ -17,6 +18,15 @@ from dfjax.experiment.objective import (
     save_methods,
 )
 from dfjax.experiment.phases import plan_phases
+
+
+class Mean(nn.Module):
+    """A model that gives nothing but its logits."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        return nn.Dense(1)(inputs["rgb"].mean((1, 2, 3)))[:, 0]
+
 
 INDEX = pd.DataFrame(
     {
@@ -61,10 +71,7 @@ def check(*overrides, name="resnet18:smoke"):
         (["loss.name=cross_entropy"], "two classes; this model has one logit"),
         (["loss.method=1.0"], "3 outputs.* no such head"),
         (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 outputs.* has 5"),
-        (
-            ["loss.temporal=1.0", "model.name=two_stream", "model.two_stream.flow=False"],
-            "something of each frame",
-        ),
+        (["loss.temporal=1.0", f"model.name={__name__}:Mean"], "something of each frame"),
     ],
 )
 def test_what_the_model_does_not_say_is_missed_early(overrides, message):
@@ -72,10 +79,18 @@ def test_what_the_model_does_not_say_is_missed_early(overrides, message):
         check("data.frames=2", *overrides)
 
 
+SMALL = (
+    "data.frames=2", "model.two_stream.flow=False", "model.dual_stream.hq=b0", "model.dual_stream.lq_size=32",
+    *(f"model.{name}.one_block=True" for name in ("dual_stream", "two_stream", "clip_detector")),
+)  # fmt: skip
+
+
 def test_losses_that_fit_the_model_pass():
     check("loss.name=cross_entropy", "model.frame_classifier.classes=2", "loss.temporal=0.1")
     check("loss.method=1.0", "model.frame_classifier.method_classes=3")
     check("loss.name=supcon", "early_stop.metric=loss")
+    for model in ("dual_stream", "two_stream", "clip_detector"):
+        check("loss.temporal=0.1", f"model.name={model}", *SMALL)
 
 
 def test_names_of_methods_are_kept_with_the_run(tmp_path):

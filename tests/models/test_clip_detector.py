@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from head_by_hand import assert_frame_logits
 
 from dfjax.config import load_config
 from dfjax.errors import UsageError
@@ -123,6 +124,7 @@ def test_every_parameter_moves_and_padding_changes_nothing(form):
     result = gradients, (logits, outputs, _) = step(STORED)
     assert logits.shape == (2,) and logits.dtype == jnp.float32
     assert outputs["features"].shape[0] == 2
+    assert_frame_logits(variables["params"], outputs, MASK)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
         if [key.key for key in path[-2:]] in (["key", "bias"], ["score", "bias"]):
             np.testing.assert_allclose(leaf, 0, atol=1e-6)
@@ -201,6 +203,9 @@ def test_the_temperature_is_for_evaluation_only():
     cold = build("clip_detector", **options, temperature=0.7)
     logits, colder = evaluate([model, cold], variables, STORED)
     np.testing.assert_allclose(colder, logits / 0.7, rtol=1e-5)
+    _, outputs, _ = cold.apply(variables, STORED, train=False, rngs=None)
+    warm = {"frame_logits": outputs["frame_logits"] * 0.7}
+    assert_frame_logits(variables["params"], outputs | warm, MASK)
     _, (trained, *_) = make_step(cold, variables)(STORED)
     np.testing.assert_allclose(trained, logits, rtol=1e-5)
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from head_by_hand import assert_frame_logits
 
 from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
@@ -53,6 +54,25 @@ def small():
     return model, variables, inputs, step
 
 
+def test_without_flow_the_vectors_of_the_frames_have_the_clips_as_their_mean():
+    options = SMALL | {"flow": False, "hq": "resnet18", "lq": "resnet18", "conv_lstm": (8,)}
+    model = build("dual_stream", lowering="native", **options)
+    shapes = input_shapes("dual_stream", 32, 2, 3, **options)
+    mask = jnp.array([[True, True, True], [True, False, True]])
+    inputs = {k: jax.random.normal(jax.random.key(2), s.shape) for k, s in shapes.items()}
+    inputs["mask"] = mask
+
+    @jax.jit
+    def run(inputs):
+        variables = model.init(jax.random.key(0), inputs)
+        return model.apply(variables, inputs, train=False, rngs=None)[1]
+
+    outputs = run(inputs)
+    frames = np.asarray(outputs["frame_features"][..., :160]) * mask[..., None]
+    mean = frames.sum(1) / np.sum(mask, axis=1)[:, None]
+    np.testing.assert_allclose(mean, outputs["features"][:, :160], atol=1e-5)
+
+
 def test_the_published_counts():
     variables = abstract()
     assert count(variables["params"]) == 58_458_311
@@ -100,9 +120,14 @@ def test_masked_frames_change_nothing_in_training(small):
 
 
 def test_outputs(small):
-    _, _, inputs, step = small
+    _, variables, inputs, step = small
     gradients, (logits, outputs, stats) = step(inputs)
     assert logits.shape == (2,) and logits.dtype == jnp.float32
+    assert_frame_logits(variables["params"], outputs, inputs["mask"])
+    # the states after the last frame that is there, which padding leaves as they are
+    states, last = outputs["frame_features"][..., 160:], outputs["features"][:, 160:]
+    np.testing.assert_allclose(states[:, -1], last, rtol=1e-6)
+    np.testing.assert_allclose(states[1, 0], last[1], rtol=1e-6)
     np.testing.assert_allclose(outputs["stream_weights"].sum(1), 1, rtol=1e-5)
     assert all(np.any(np.asarray(g) != 0) for g in jax.tree.leaves(gradients))
     assert set(stats) == {"hq_backbone", "lq_backbone", "flow_cnn"}

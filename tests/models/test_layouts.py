@@ -26,8 +26,9 @@ def test_blocks_stand_side_by_side_and_their_chains_below_each_other():
 
 
 OTHERS = {
-    "dual_stream": {"streams": ("lq",), "flow": True},
-    "two_stream_flow": {"flow": False},
+    "dual_stream": {"streams": ("lq",), "flow": True, "embedding": 16},
+    "two_stream_flow": {"flow": False, "embedding": 16},
+    "resnet18": {"embedding": 16},
     "transformer_head": {"features": 24, "positions": "learned", "pooling": "last"},
     "resnet18_bilstm": {"scales": (48, 32), "pyramid": 16, "frequency": "dct", "projection": 16}
     | {"cross_attention": True, "self_attention": True, "join": "gate", "dual_pathway": True},

@@ -19,6 +19,7 @@ OTHERS = {
     },
     "dual_stream": {"hq": "resnet50", "lq": "xception", "padding": "same"},
     "two_stream_flow": {"backbone": "v2s"},
+    "resnet50": {"embedding": 128},
 }
 
 

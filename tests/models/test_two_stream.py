@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from head_by_hand import assert_frame_logits
 
 from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
@@ -43,7 +44,7 @@ def small():
 
         return jax.grad(loss, has_aux=True)(variables["params"])
 
-    return inputs, step
+    return variables["params"], inputs, step
 
 
 def test_the_published_counts():
@@ -66,7 +67,7 @@ def test_parameter_paths_and_shapes_are_a_public_format():
 
 
 def test_every_parameter_moves_but_the_bias_that_a_softmax_makes_irrelevant(small):
-    inputs, step = small
+    params, inputs, step = small
     gradients, (logits, outputs, _) = step(inputs)
     assert logits.shape == (3,) and logits.dtype == jnp.float32
     bias = gradients["attention"]["score"].pop("bias")
@@ -75,10 +76,13 @@ def test_every_parameter_moves_but_the_bias_that_a_softmax_makes_irrelevant(smal
     weights = np.asarray(outputs["frame_attention"])
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(weights[2] > 0, [False, True, True, False])
+    assert_frame_logits(params, outputs, inputs["mask"])
+    mean = np.einsum("btd,bt->bd", outputs["frame_features"], weights)
+    np.testing.assert_allclose(outputs["features"], mean, atol=1e-6)
 
 
 def test_masked_frames_and_the_flow_beside_them_change_nothing_in_training(small):
-    inputs, step = small
+    _, inputs, step = small
     mask = inputs["mask"][:, :, None, None, None]
     pairs = mask[:, :-1] & mask[:, 1:]
     changed = inputs | {
@@ -89,7 +93,7 @@ def test_masked_frames_and_the_flow_beside_them_change_nothing_in_training(small
 
 
 def test_the_order_of_frames_matters(small):
-    inputs, step = small
+    _, inputs, step = small
     _, (expected, _, _) = step(inputs)
     _, (actual, _, _) = step(inputs | {"rgb": inputs["rgb"][:, ::-1]})
     assert np.all(np.abs(np.asarray(actual - expected))[:2] > 1e-4)
