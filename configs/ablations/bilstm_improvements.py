@@ -39,12 +39,13 @@ def get_table(variant: str = "") -> dict[str, Any]:
             "16 frames over 4 s": ("data.sampling=duration:4",),
             "supervised contrastive first": (
                 "loss.name=supcon",
+                f"{model}.embedding=128",
                 "early_stop.metric=loss",
                 "early_stop.mode=min",
                 "mix.mixup=0.0",
                 "mix.cutmix=0.0",
                 "phases=(('loss.name=bce','early_stop.metric=f1','early_stop.mode=max',"
-                f"'mix.mixup={mixup}','mix.cutmix={cutmix}'),)",
+                f"'{model}.embedding=0','mix.mixup={mixup}','mix.cutmix={cutmix}'),)",
             ),
             "temporal consistency": ("loss.temporal=0.1",),
             "hard examples": ("data.hard_mining=0.5",),

@@ -122,7 +122,13 @@ def _check_loss(config: ConfigDict) -> None:
         )
     if loss.method and config.data.shuffle_labels:
         raise UsageError("data.shuffle_labels is a control that loss.method, which tells, undoes")
-    head = model_options(config).get("method_classes", 0)
+    options = model_options(config)
+    if options.get("embedding", 0) and loss.name in ("bce", "cross_entropy", "focal"):
+        raise UsageError(
+            f"model.{name}.embedding={options.embedding} makes a head for loss.name=supcon that "
+            f"{loss.name} does not train: set embedding=0"
+        )
+    head = options.get("method_classes", 0)
     if head and not loss.method:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "

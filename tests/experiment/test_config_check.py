@@ -62,6 +62,7 @@ def test_what_can_be_monitored_are_numbers_of_the_validation():
             ["model.name=frame_classifier", "model.frame_classifier.method_classes=5"],
             "nothing trains",
         ),
+        (["model.dual_stream.embedding=128"], "a head for loss.name=supcon that bce does not"),
     ],
 )
 def test_losses_and_what_they_do_not_go_with(overrides, message):

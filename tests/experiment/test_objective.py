@@ -80,7 +80,8 @@ def test_what_the_model_does_not_say_is_missed_early(overrides, message):
 
 
 SMALL = (
-    "data.frames=2", "model.two_stream.flow=False", "model.dual_stream.hq=b0", "model.dual_stream.lq_size=32",
+    "data.frames=2", "model.two_stream.flow=False", "model.dual_stream.hq=b0",
+    "model.dual_stream.lq_size=32",
     *(f"model.{name}.one_block=True" for name in ("dual_stream", "two_stream", "clip_detector")),
 )  # fmt: skip
 
@@ -101,8 +102,9 @@ def test_names_of_methods_are_kept_with_the_run(tmp_path):
 
 
 def test_contrastive_pre_training_then_fine_tuning_is_a_run_in_phases(tmp_path):
-    fine = "('loss.name=bce','early_stop.metric=video_auc','early_stop.mode=max')"
-    first = ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min"]
+    head = "model.frame_classifier.embedding"
+    fine = f"('loss.name=bce','early_stop.metric=video_auc','early_stop.mode=max','{head}=0')"
+    first = ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min", f"{head}=128"]
     phases = plan_phases(make_config(*first, f"phases=({fine},)"), tmp_path)
     assert [phase.config.loss.name for phase in phases] == ["supcon", "bce"]
     assert phases[1].workdir == tmp_path and phases[1].config.train.init_from
