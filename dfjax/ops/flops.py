@@ -12,7 +12,8 @@ def count_flops(function: Callable[..., Any], *shapes: object) -> int:
     """Returns the number of floating-point operations of one call, 2 per multiply-add.
 
     Convolutions and matrix products are counted, element-wise operations are not, as in published
-    figures. The body of a loop counts as often as it runs; XLA's own cost analysis counts it once.
+    figures, nor is what no output of the function needs. The body of a loop counts as often as it
+    runs; XLA's own cost analysis counts it once.
 
     Args:
         function: Traceable function. Build models with the native lowering, because the operations
@@ -24,7 +25,7 @@ def count_flops(function: Callable[..., Any], *shapes: object) -> int:
 
 def _count(jaxpr: core.Jaxpr) -> int:
     total = 0
-    for equation in jaxpr.eqns:
+    for equation in _needed(jaxpr):
         name = equation.primitive.name
         if name == "dot_general":
             total += 2 * _size(equation) * _contracted(equation)
@@ -34,6 +35,17 @@ def _count(jaxpr: core.Jaxpr) -> int:
             repeats = equation.params["length"] if name == "scan" else 1
             total += repeats * sum(_count(inner) for inner in _inner(equation))
     return total
+
+
+def _needed(jaxpr: core.Jaxpr) -> list[core.JaxprEqn]:
+    """The equations that the outputs depend on, last one first."""
+    needed = {value for value in jaxpr.outvars if isinstance(value, core.Var)}
+    found = []
+    for equation in reversed(jaxpr.eqns):
+        if needed.intersection(equation.outvars):
+            found.append(equation)
+            needed.update(value for value in equation.invars if isinstance(value, core.Var))
+    return found
 
 
 def _size(equation: core.JaxprEqn) -> int:

@@ -31,3 +31,13 @@ def test_a_loop_counts_as_often_as_it_runs():
         return lax.scan(lambda c, _: (jax.jit(jnp.dot)(c, c), None), x, length=7)[0]
 
     assert count_flops(loop, jnp.ones((2, 2))) == 7 * 2 * 8
+
+
+def test_what_no_output_needs_is_not_counted():
+    def both(a, b):
+        unused = (a @ b).sum()
+        return jnp.exp(a), unused
+
+    a, b = jnp.ones((3, 4)), jnp.ones((4, 5))
+    assert count_flops(lambda a, b: both(a, b)[0], a, b) == 0
+    assert count_flops(both, a, b) == 2 * 3 * 4 * 5
