@@ -1,4 +1,4 @@
-"""What the numbers and names of a config may be: told before anything is computed."""
+"""Checks the numbers and names of a config before anything is computed."""
 
 from typing import Any
 
@@ -53,10 +53,11 @@ LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
 
 
 def check_config(config: ConfigDict) -> None:
-    """Checks what a run would otherwise stumble over after minutes of compilation, or an epoch.
+    """Checks a config for errors that would otherwise end a run after minutes.
 
     Raises:
-        UsageError: a number out of its range, or an unknown model, sampling or monitored metric.
+        UsageError: A number is out of its range, a model, sampling or metric is unknown, or two
+            settings exclude each other.
     """
     for key, smallest in AT_LEAST.items():
         value = _get(config, key)
@@ -100,7 +101,7 @@ def _check_monitors(config: ConfigDict) -> None:
 
 
 def _check_loss(config: ConfigDict) -> None:
-    """What a loss does not go with; what it needs of the model, `check_outputs` says."""
+    """Checks that loss, data and model go together; `check_outputs` checks the model's outputs."""
     loss, name = config.loss, config.model.name
     make_objective(
         loss.name,
@@ -137,7 +138,7 @@ def _check_loss(config: ConfigDict) -> None:
 
 
 def _check_changes(config: ConfigDict) -> None:
-    """What clips cannot be changed by."""
+    """Checks that augmentation, mixing and self-blending go with the data."""
     make_config_preprocess(config)
     data, mixed = config.data, config.mix.mixup or config.mix.cutmix
     if data.features and (data.self_blend or mixed):
@@ -154,7 +155,7 @@ def _check_changes(config: ConfigDict) -> None:
 
 
 def list_metrics() -> list[str]:
-    """Returns the names of what validation measures: the loss, and every metric of a video."""
+    """Returns the names of what can be monitored: the loss and the metrics of validation."""
     nothing = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     return ["loss", *metrics.compute(nothing, resamples=0)]
 

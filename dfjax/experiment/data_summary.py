@@ -1,6 +1,6 @@
-"""What a run says of its data before it starts, and what will disappoint."""
+"""A summary of the data of a run, with warnings, for the log before training starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,93 +15,88 @@ from dfjax.data.store.feature_pack import read_record
 from dfjax.experiment.objective import find_class_weights
 
 
-def announce(
-    say: Callable[[str], None],
-    index: pd.DataFrame,
-    rows: Mapping[str, np.ndarray],
-    config: ConfigDict,
-) -> None:
-    """Tells how many videos there are, which of them training leaves out, and warns.
+def summarise_data(
+    index: pd.DataFrame, rows: Mapping[str, np.ndarray], config: ConfigDict
+) -> list[str]:
+    """Returns lines with the number of videos, what training leaves out, and warnings.
 
     Args:
-        say: takes one line.
-        index: of the data.
-        rows: positions in it, by split.
-        config: of the run; has the size of the crops.
+        index: Index of the data.
+        rows: Row numbers of the index by split.
+        config: Config of the run, with the size of the crops.
     """
     labels = index["label"].to_numpy()
+    videos = index.iloc[rows["train"]]
+    lines = []
     for split, chosen in rows.items():
         fakes = int((labels[chosen] == FAKE).sum())
-        say(f"{split}: {len(chosen) - fakes} real, {fakes} fake videos")
-    _say_frames(say, index.iloc[rows["train"]])
-    _say_weights(say, index, rows["train"], config)
-    _say_draws(say, index.iloc[rows["train"]], config)
+        lines.append(f"{split}: {len(chosen) - fakes} real, {fakes} fake videos")
+    lines += _summarise_frames(videos)
+    lines += _summarise_weights(index, rows["train"], config)
+    lines += _summarise_sampling(videos, config)
     if config.data.pairing == "paired" and config.data.self_blend < 1:
-        _say_pairs(say, index, rows["train"], labels)
+        lines += _summarise_pairs(index, rows["train"], labels)
     if (index["dataset"] == "synthetic").all():
-        say("the data is synthetic: scores say nothing about real deepfakes")
-    if config.data.features:
-        _say_features(say, Path(config.data.features))
-        return
+        lines.append("the data is synthetic: scores say nothing about real deepfakes")
     size, crop_size = config.preprocess.size, config.data.crop_size
-    if crop_size < size:
-        say(
+    if config.data.features:
+        lines.append(_describe_features(Path(config.data.features)))
+    elif crop_size < size:
+        lines.append(
             f"warning: crops of {crop_size} px are enlarged to the model's {size} px; "
             f"extract them with a size of {size} px or more"
         )
+    return lines
 
 
-def _say_features(say: Callable[[str], None], folder: Path) -> None:
+def _describe_features(folder: Path) -> str:
     record = read_record(folder)
     random = "warning: " if record["parameters"].startswith("random") else ""
-    say(f"{random}features of {record['backbone']['name']}, {record['parameters']}; not augmented")
+    return (
+        f"{random}features of {record['backbone']['name']}, {record['parameters']}; not augmented"
+    )
 
 
-def _say_frames(say: Callable[[str], None], videos: pd.DataFrame) -> None:
-    """Frame counts by class: a class whose videos are longer is told by counting."""
+def _summarise_frames(videos: pd.DataFrame) -> Iterator[str]:
+    """Frame counts by class; if they differ, the class can be told by counting frames."""
     block = summarise_frames(count_frames(videos), videos["label"])
-    if not block["ratio"]:
-        return
-    say(f"frames per training video: {describe_frames(block)}")
+    if block["ratio"]:
+        yield f"frames per training video: {describe_frames(block)}"
 
 
-def _say_weights(
-    say: Callable[[str], None], index: pd.DataFrame, rows: np.ndarray, config: ConfigDict
-) -> None:
+def _summarise_weights(index: pd.DataFrame, rows: np.ndarray, config: ConfigDict) -> Iterator[str]:
     weights = find_class_weights(config, index, rows)
     if not weights:
         return
-    say(f"class weights: real {weights.real:.3f}, fake {weights.fake:.3f}")
+    yield f"class weights: real {weights.real:.3f}, fake {weights.fake:.3f}"
     if config.data.pairing != "none":
-        say(
-            f"warning: data.pairing={config.data.pairing} already shows both classes equally often;"
-            " class weights tip the balance again"
+        yield (
+            f"warning: data.pairing={config.data.pairing} already balances the classes; class "
+            "weights unbalance them again"
         )
 
 
-def _say_draws(say: Callable[[str], None], videos: pd.DataFrame, config: ConfigDict) -> None:
+def _summarise_sampling(videos: pd.DataFrame, config: ConfigDict) -> Iterator[str]:
     data = config.data
     if data.self_blend:
         shape = "the hull of its landmarks" if count_landmarks(videos) else "an ellipse"
-        say(
+        yield (
             f"{data.self_blend:.0%} of the fakes are {SELF_BLENDED}: two views of a real video, "
-            f"the face being {shape}"
+            f"blended inside {shape}"
         )
     if data.balance_datasets:
         counts = videos["dataset"].value_counts().sort_index()
         sets = ", ".join(f"{name} ({count})" for name, count in counts.items())
-        say(f"data sets come equally often: {sets}")
+        yield f"data sets are sampled equally often: {sets}"
     if data.hard_mining:
-        say(f"{data.hard_mining:.0%} of an epoch goes by the losses of its videos")
+        yield f"{data.hard_mining:.0%} of an epoch is sampled in proportion to the videos' losses"
 
 
-def _say_pairs(
-    say: Callable[[str], None], index: pd.DataFrame, rows: np.ndarray, labels: np.ndarray
-) -> None:
+def _summarise_pairs(index: pd.DataFrame, rows: np.ndarray, labels: np.ndarray) -> Iterator[str]:
     pairs = find_pairs(index, rows)
     if len(pairs.alone):
         fakes = int((labels[pairs.alone] == FAKE).sum())
-        say(
+        yield (
             f"warning: {len(pairs.alone)} training videos ({len(pairs.alone) - fakes} real, {fakes}"
             f" fake) have no partner and are left out; {len(pairs.fake)} pairs are used. "
             "data.pairing=balanced uses all videos"

@@ -1,4 +1,4 @@
-"""What a run shows of its epochs when it is over, and what is too good to be true."""
+"""The training history as a table, the curves, and a warning of perfect early validation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,9 +31,9 @@ def print_history(workdir: Path, metric: str, console: Console) -> None:
     """Prints one row per epoch of the run in `workdir`, the best one marked.
 
     Args:
-        workdir: of the run.
-        metric: what is monitored; it has a column of its own.
-        console: where to.
+        workdir: Workdir of the run.
+        metric: Monitored metric, which has a column of its own.
+        console: Console to print on.
     """
     rows = read_history(workdir / "history.csv")
     if rows:
@@ -46,9 +46,9 @@ def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
     """Returns the training history as a table: losses, accuracies, learning rate, seconds.
 
     Args:
-        rows: of `history.csv`; `seconds` counts from the start of the run, the table has those of
-            each epoch.
-        metric: what is monitored.
+        rows: Rows of `history.csv`; `seconds` counts from the start of the run, the table has the
+            seconds of each epoch.
+        metric: Monitored metric.
     """
     best = max((n for n, row in enumerate(rows) if row["best"] == "1"), default=-1)
     columns = dict(COLUMNS)

@@ -1,4 +1,4 @@
-"""Training in phases: what `config.phases` makes of a config and its workdir.
+"""Training in phases: the configs and workdirs of the phases that `config.phases` lists.
 
 Phase 1 is the config itself. Each later phase is the one before with some keys set to other values,
 and starts from the best checkpoint of the one before:
@@ -24,8 +24,8 @@ class Phase(NamedTuple):
     """One run of training.
 
     Attributes:
-        config: all keys of this phase.
-        workdir: its own.
+        config: Complete config of this phase.
+        workdir: Workdir of this phase.
     """
 
     config: ConfigDict

@@ -18,7 +18,7 @@ from dfjax.experiment import builders, run_data
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import check_data
-from dfjax.experiment.data_summary import announce
+from dfjax.experiment.data_summary import summarise_data
 from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods
@@ -180,7 +180,8 @@ def _make_trainer(
     monitors = {"stop": stop, "plateau": plateau}
     init_from = config.train.init_from.replace("{workdir}", str(workdir))
     state, run = start(parts, checkpoints, display.say, monitors, init_from)
-    announce(display.say, pack.index, rows, config)
+    for line in summarise_data(pack.index, rows, config):
+        display.say(line)
     _say_where(display, int(state.step), run)
     return Trainer(
         state=state,

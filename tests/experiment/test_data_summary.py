@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dfjax.config import load_config
-from dfjax.experiment.data_summary import announce
+from dfjax.experiment.data_summary import summarise_data
 
 ROWS = {"train": np.array([0, 1, 2, 3]), "val": np.array([4])}
 
@@ -21,11 +21,9 @@ def said(*overrides, crop_size=224, dataset="d"):
             "frame_indices": [None, None, [*range(49)], None, None],
         }
     )
-    lines = []
     overrides = [*overrides, f"data.crop_size={crop_size}"]
     config = load_config("dual_stream", [f"--config.{item}" for item in overrides])
-    announce(lines.append, index, ROWS, config)
-    return lines
+    return summarise_data(index, ROWS, config)
 
 
 def test_counts_by_split_and_what_pairing_leaves_out():
@@ -53,18 +51,18 @@ def test_synthetic_data_is_always_called_so():
 def test_class_weights_are_told_and_warned_of_where_batches_are_balanced():
     weights = "class weights: real 3.300, fake 0.600"
     lines = said("data.pairing=none", "loss.class_weights=3.3,0.6")
-    assert weights in lines and not any("tip the balance" in line for line in lines)
+    assert weights in lines and not any("unbalance them" in line for line in lines)
     lines = said("data.pairing=balanced", "loss.class_weights=3.3,0.6")
-    assert weights in lines and any("tip the balance" in line for line in lines)
+    assert weights in lines and any("unbalance them" in line for line in lines)
 
 
 def test_how_videos_are_drawn_is_told():
     lines = said("data.self_blend=0.25", "data.balance_datasets=True", "data.hard_mining=0.5")
     views = (
-        "25% of the fakes are self_blended: two views of a real video, the face being an ellipse"
+        "25% of the fakes are self_blended: two views of a real video, blended inside an ellipse"
     )
     assert views in lines
-    assert "data sets come equally often: d (4)" in lines
-    assert "50% of an epoch goes by the losses of its videos" in lines
+    assert "data sets are sampled equally often: d (4)" in lines
+    assert "50% of an epoch is sampled in proportion to the videos' losses" in lines
     alone = [line for line in said("data.self_blend=1.0") if "no partner" in line]
     assert not alone  # every real video is its own
