@@ -1,1 +1,1 @@
-"""From clips to scores, from scores to metrics, and the checks that metrics can be believed."""
+"""Scores of clips, metrics of scores, and checks of the metrics."""

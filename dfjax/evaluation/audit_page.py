@@ -1,4 +1,4 @@
-"""`audit.html`: an audit as one page that needs no other file."""
+"""Writes `audit.html`, an audit as one page that needs no other file."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def write_page(
     """Writes the page.
 
     Args:
-        audit: what was found.
-        content: of `audit.json` (`dfjax.data.index.audit.to_json`).
-        path: the HTML file.
-        name: of the index, for the title.
+        audit: Result of the audit.
+        content: Content of `audit.json` (`dfjax.data.index.audit.to_json`).
+        path: HTML file to write.
+        name: Name of the index, for the title.
     """
     accepted = content["accepted"]
     parts = [
@@ -186,10 +186,10 @@ def write_reports(result: Audit, content: dict[str, Any], out: Path, *, name: st
     """Writes `audit.html` and then `audit.json` (which says that both are there) to `out`.
 
     Args:
-        result: of `audit`.
-        content: the JSON form of `result`.
-        out: folder.
-        name: of the data, for the title.
+        result: Result of the audit.
+        content: JSON form of `result`.
+        out: Folder of the files.
+        name: Name of the data, for the title.
     """
     write_page(result, content, out / "audit.html", name=name)
     write_json(out / "audit.json", content, indent=1)

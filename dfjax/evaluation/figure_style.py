@@ -1,4 +1,4 @@
-"""The look of every picture: one palette, quiet axes, readable when shrunk into a README."""
+"""The style of all figures: one palette, light axes, text that can be read in a small picture."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def canvas(
 
     Args:
         path: The PNG file; None only draws.
-        size: inches; 150 pixels each.
-        margins: inches around every part.
+        size: Width and height in inches of 150 pixels.
+        margins: Inches around every part.
     """
     with matplotlib.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=margins, h_pad=margins)

@@ -1,4 +1,4 @@
-"""How well a detector with a second head tells the manipulations apart."""
+"""The accuracy of a second head that classifies the manipulation."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ from dfjax import REAL
 from dfjax.evaluation.aggregation import VIDEO, clean
 
 PREFIX = "method_prob:"
-"""Columns of predictions: what follows is the method whose probability they have."""
+"""Prefix of the columns with the probability of a method; the method's name follows it."""
 
 
 def measure_methods(predictions: pd.DataFrame) -> dict[str, Any] | None:
-    """Returns `{"accuracy", "n", "confusion": {true: {guessed: videos}}}`; None: no such columns.
+    """Returns `{"accuracy", "n", "confusion": {true: {predicted: videos}}}` of the method head.
 
-    A video's guess is the method of the largest probability, averaged over its rows. Videos of a
-    method that the detector does not know do not count.
+    The predicted method of a video has the largest mean probability over its rows. Videos of
+    methods that the head does not know are left out. None is returned for predictions without
+    columns of method probabilities.
     """
     columns = [name for name in predictions if name.startswith(PREFIX)]
     if not columns:

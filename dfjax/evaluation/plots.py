@@ -1,4 +1,4 @@
-"""Pictures of numbers: the ROC curve with the scores behind it, and the curves of a run."""
+"""Figures of metrics: the ROC curve beside the scores, and the curves of a training run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The one predictions table: ours, and anyone's as CSV or Parquet, read into the same columns.
+"""Reads and writes predictions. Tables of any detector, CSV or Parquet, get the same columns.
 
-`dataset video_id unit position face label method logit fake_prob split`: one row per frame, clip
-or video. Its key is (dataset, video_id, unit, position, face); everything is joined by it, never by
-the order of rows.
+The columns are `dataset video_id unit position face label method logit fake_prob split`, with one
+row per frame, clip or video. The key is (dataset, video_id, unit, position, face): rows are joined
+by it, never by their order.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
 
 class ReadResult(NamedTuple):
-    """Predictions as read, what was noticed on the way, and what our own files know besides.
+    """Predictions, and what else their files say.
 
     Attributes:
-        checkpoint: name of the checkpoint, None in foreign files.
-        heldout_methods: manipulations that were kept out of its training.
+        predictions: Table with the columns of CONTRACTS, and any others.
+        flags: Assumptions that had to be made.
+        checkpoint: Name of the checkpoint, None where the files do not name one.
+        heldout_methods: Manipulations that were held back from its training.
     """
 
     predictions: pd.DataFrame
@@ -103,13 +105,13 @@ def write_predictions(
     checkpoint: str,
     heldout_methods: Sequence[str] = (),
 ) -> None:
-    """Writes the table as Parquet, atomically, with what else is known of it in its metadata.
+    """Writes the table as Parquet, atomically, with checkpoint and methods in its metadata.
 
     Args:
-        predictions: the columns of CONTRACTS, and any others.
-        path: of the file.
-        checkpoint: name of the checkpoint that scored.
-        heldout_methods: manipulations kept out of its training, which `overall` leaves out.
+        predictions: Table with the columns of CONTRACTS, and any others.
+        path: Parquet file to write.
+        checkpoint: Name of the checkpoint that the scores come from.
+        heldout_methods: Manipulations held back from its training, which `overall` leaves out.
     """
     table = pa.Table.from_pandas(predictions, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), CHECKPOINT: checkpoint.encode()}
@@ -120,10 +122,10 @@ def write_predictions(
 
 
 def read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
-    """Returns a CSV or Parquet file as it is, and the metadata of the latter.
+    """Returns the table in a CSV or Parquet file, and the metadata of a Parquet file.
 
     Raises:
-        UsageError: no such file, or it is neither.
+        UsageError: The file is missing or has another format.
     """
     if not path.is_file():
         raise UsageError(f"no predictions file {path}")
@@ -139,10 +141,15 @@ def read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
 
 
 def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> list[Flag]:
-    """Gives `table` the columns of CONTRACTS, in place; returns what had to be assumed.
+    """Adds the columns of CONTRACTS to `table`, in place, and returns flags for assumptions.
+
+    Args:
+        table: Predictions as they were read.
+        name: Name of the file, for messages.
+        index: Index of the videos, or None.
 
     Raises:
-        UsageError: see `read_predictions`; `name` says which file it was.
+        UsageError: See `read_predictions`.
     """
     missing = [column for column in ("video_id", "label") if column not in table]
     if "fake_prob" not in table and "logit" not in table:
@@ -189,7 +196,7 @@ def _fill_scores(table: pd.DataFrame, name: str) -> None:
 
 
 def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:
-    """Dataset, method and split: as given, else as the index has them, else a plain word."""
+    """Fills dataset, method and split from the index, and with words where it has none."""
     reals = pd.Series(np.where(table["label"] == dfjax.REAL, "real", "unknown"), table.index)
     fallback: Mapping[str, Any] = {"dataset": UNKNOWN, "method": reals, "split": "none"}
     for column, words in fallback.items():
@@ -224,7 +231,7 @@ def _fill_units(table: pd.DataFrame, name: str) -> list[Flag]:
 
 
 def _whole(column: pd.Series, what: str, name: str) -> pd.Series:
-    """The column as int32; a rounded or wrapped number would join rows that are apart."""
+    """The column as int32; rounding or overflow would give different rows the same key."""
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = column[~((numbers % 1 == 0) & (numbers.abs() < 2**31))]
     if len(wrong):

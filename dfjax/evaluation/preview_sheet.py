@@ -1,4 +1,4 @@
-"""The contact sheet of what training sees: rows of pictures with their names and numbers."""
+"""Draws the contact sheet of training inputs: rows of pictures with names and numbers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class PreviewTile(NamedTuple):
     """One picture.
 
     Attributes:
-        picture: RGB.
-        caption: what is written below it.
-        target: its label, 1 for a fake and in between for a mixture; None: no border.
+        picture: RGB picture.
+        caption: Text below the picture.
+        target: Label, 1 for a fake and in between for a mixture. None draws no border.
     """
 
     picture: UInt8[np.ndarray, "H W 3"]
@@ -61,10 +61,10 @@ def draw_preview(
     """Writes the sheet as a PNG, as high as its rows need.
 
     Args:
-        sections: what to show, from top to bottom.
-        path: the file.
-        title: the first line.
-        subtitle: the second.
+        sections: Sections from top to bottom.
+        path: PNG file to write.
+        title: First line.
+        subtitle: Second line.
     """
     most = max(len(row.tiles) for section in sections for row in section.rows)
     columns = max(most, LEAST_COLUMNS)

@@ -1,4 +1,4 @@
-"""`metrics.json`: everything that one evaluation says, and what to doubt about it."""
+"""Computes the content of `metrics.json`: the metrics of an evaluation and its flags."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ VIDEO_SCORE = "a video scores the mean fake_prob of its clips or frames; thresho
 
 @dataclass(frozen=True)
 class Context:
-    """What is known beside the scores; all of it may be missing.
+    """What is known about the evaluation beside the scores. Every part may be missing.
 
     Attributes:
-        heldout_methods: manipulations that the config keeps out of training.
-        index: rows of the data; those of the evaluated videos are looked up by `video_id`.
-        train_index: rows of the videos that the detector was trained on.
-        history: `history.csv` of the run.
-        checkpoint: name of the checkpoint, for example `best/1200`.
-        split: name of the evaluated split.
-        unreadable: how many videos or clips could not be read.
-        flags: what reading the table, or auditing the training data, already noticed.
-        accepted: by column, what lies in several splits of the training data and was accepted.
+        heldout_methods: Manipulations held back from training.
+        index: Index of the data, in which the evaluated videos are looked up by `video_id`.
+        train_index: Index rows of the videos that the detector was trained on.
+        history: Table `history.csv` of the run.
+        checkpoint: Name of the checkpoint, for example `best/1200`.
+        split: Name of the evaluated split.
+        unreadable: Number of videos or clips that could not be read.
+        flags: Flags from reading the table or auditing the training data.
+        accepted: By column, the values that are in several splits of the training data and that
+            training was told to accept.
     """
 
     heldout_methods: Sequence[str] = ()
@@ -62,8 +63,8 @@ def make_metrics(
     `uncertainty` (`uncertainty.compute_uncertainty`).
 
     Args:
-        predictions: The table of CONTRACTS.
-        context: What else is known.
+        predictions: Table with the columns of CONTRACTS.
+        context: What is known beside the scores.
         resamples: Number of bootstrap resamples for the intervals.
     """
     context = context or Context()
@@ -107,11 +108,11 @@ def find_flags(
     """Returns all flags, errors first.
 
     Args:
-        predictions: The table as read.
-        videos: The videos that `overall` was computed from, one row each.
-        overall: Their metrics.
-        clusters: What the intervals are drawn from.
-        context: What else is known.
+        predictions: Table as it was read.
+        videos: Videos that `overall` was computed from, one row each.
+        overall: Metrics of these videos.
+        clusters: Clusters that the resamples are drawn from.
+        context: What is known beside the scores.
     """
     index = context.index
     if index is not None:

@@ -1,4 +1,4 @@
-"""Writes what an evaluation leaves in its folder: predictions, metrics and plots."""
+"""Writes the results of an evaluation: predictions, metrics and plots."""
 
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,17 @@ from dfjax.files import write_json
 def write_results(
     out: Path, predictions: pd.DataFrame, result: dict[str, Any], context: Context, title: str
 ) -> None:
-    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and, of draws, `uncertainty.png`.
+    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and perhaps `uncertainty.png`.
 
-    The predictions get a column with the clusters that the intervals were drawn from.
+    The latter needs predictions of several draws. The predictions get a column with the clusters
+    that the intervals were drawn from.
+
+    Args:
+        out: Folder of the files.
+        predictions: Table with the columns of CONTRACTS.
+        result: Content of `metrics.json`.
+        context: What is known beside the scores.
+        title: Title of the pictures.
     """
     scores = score_videos(predictions)
     write_predictions(

@@ -21,7 +21,7 @@ SHOWN_FRAMES = 3  # of each clip in a sheet
 
 
 class Tile(NamedTuple):
-    """One clip of a sheet: its frames, what it is, and what the detector says."""
+    """One clip of a sheet: its frames, label, score and caption."""
 
     frames: UInt8[np.ndarray, "T H W 3"]
     label: int
@@ -30,16 +30,16 @@ class Tile(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """One scored input: some of its frames, where the face was, and a score per clip.
+    """One scored input: some of its frames, the face boxes, and a score per clip.
 
     Attributes:
-        frames: RGB frames as decoded, of any size, a handful.
-        boxes: xyxy in pixels of those frames; NaN where no face was looked for.
-        found: whether the face was detected there; False: interpolated.
-        numbers: source frame number of each.
-        clip_starts: first source frame number of each scored clip.
-        clip_ends: its last.
-        clip_probs: its P(fake).
+        frames: A few RGB frames as decoded, of any size.
+        boxes: Face boxes, xyxy in pixels of the frames; NaN where no face was looked for.
+        found: Whether the face was detected in each frame; where not, the box is interpolated.
+        numbers: Source frame number of each frame.
+        clip_starts: First source frame number of each scored clip.
+        clip_ends: Last source frame number of each clip.
+        clip_probs: P(fake) of each clip.
     """
 
     frames: Sequence[UInt8[np.ndarray, "H W 3"]]
@@ -54,12 +54,11 @@ class Strip(NamedTuple):
 def choose_examples(videos: pd.DataFrame, count: int) -> pd.DataFrame:
     """Returns up to `count` videos, half of each class, spread evenly over their scores.
 
-    A sheet of random clips hides the mistakes and one of the mistakes hides the rest; quantiles
-    show both ends and the middle.
+    They are quantiles of the scores, so that right and wrong verdicts are both seen.
 
     Args:
-        videos: one row per video (`aggregation.aggregate`).
-        count: how many rows to return at most.
+        videos: One row per video (`aggregation.aggregate`).
+        count: Largest number of videos to return.
     """
     chosen = []
     for label in (0, 1):
@@ -110,7 +109,7 @@ def draw_strip(
 ) -> Figure:
     """Returns the strip of one input: its frames with the face's box, and P(fake) over time.
 
-    A dashed box was interpolated between sightings.
+    A dashed box is interpolated between detections.
 
     Args:
         strip: What to draw.

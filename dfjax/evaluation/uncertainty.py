@@ -1,4 +1,4 @@
-"""How sure a score is: what several draws of it disagree about, and whether that tells errors.
+"""The uncertainty of scores from several draws, and how well it finds wrong verdicts.
 
 A draw is one P(fake) of a clip: of one member of an ensemble, of one pass of Monte-Carlo dropout
 (Gal and Ghahramani, 2016), or of one pass of one member. The score is their mean. Logarithms are
@@ -19,17 +19,18 @@ Draws = Float[np.ndarray, "D N"]
 Values = Float[np.ndarray, "N"]
 
 MEASURES = ("fake_prob_sd", "entropy", "mutual_information")
-"""Columns of a predictions table; the higher, the less sure."""
+"""Columns of a predictions table; a higher value means less certainty."""
 DOUBT = "doubt"
-"""min(p, 1 - p), which needs no draws: what the measures have to be better than."""
+"""min(p, 1 - p), a baseline for the measures that needs no draws."""
 
 
 def summarise(draws: Draws) -> dict[str, Values]:
     """Returns `fake_prob` and MEASURES of N clips from D draws of each.
 
-    `fake_prob_sd` is the standard deviation over the draws at hand (divided by D). `entropy` is
-    that of the mean, all uncertainty there is; `mutual_information` is what of it the draws
-    disagree about (Houlsby et al., 2011): it goes away with more training data, the rest does not.
+    `fake_prob_sd` is the standard deviation over the draws (divided by D). `entropy` is the entropy
+    of the mean, the total uncertainty. `mutual_information` is the part of it that comes from
+    disagreement between the draws (Houlsby et al., 2011): more training data reduces it, but not
+    the rest.
     """
     mean = draws.mean(axis=0)
     entropy = binary_entropy(mean)
@@ -68,9 +69,10 @@ def aggregate_uncertainty(predictions: pd.DataFrame) -> pd.DataFrame:
 def compute_uncertainty(predictions: pd.DataFrame) -> dict[str, Any] | None:
     """Returns the block `uncertainty` of metrics.json, on videos; None without MEASURES.
 
-    For each measure, and for DOUBT: `error_auc`, how well it ranks wrong verdicts above right ones
-    (None where all are of one kind), `risk_coverage_area`, `mean_right` and `mean_wrong`. The area
-    of an order that knows the errors is `risk_coverage_best`, that of no order the `error_rate`.
+    For each measure and for DOUBT it has `error_auc`, the AUC of ranking wrong verdicts above right
+    ones (None where all are right or all are wrong), `risk_coverage_area`, `mean_right` and
+    `mean_wrong`. `risk_coverage_best` is the area of an order that puts all errors last; a random
+    order has the `error_rate`.
     """
     if not has_uncertainty(predictions):
         return None
@@ -101,7 +103,7 @@ def find_errors(videos: pd.DataFrame) -> Bool[np.ndarray, "N"]:
 
 
 def error_auc(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
-    """Returns how probably a wrong verdict is less sure than a right one; ties count one half."""
+    """Returns the probability that a wrong verdict is less sure than a right one, ties one half."""
     table = statistics.split_classes(uncertainty, wrong.astype(int))
     return float(statistics.auc(statistics.RocSteps(table))[0])
 

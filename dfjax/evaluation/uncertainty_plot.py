@@ -1,4 +1,4 @@
-"""Picture of what uncertainty is worth: risk against coverage, and how sure right and wrong are."""
+"""Figure of uncertainty: risk against coverage, and the spread of right and wrong verdicts."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def plot_uncertainty(
     """Draws error rates of the surest videos, and the spread of right and wrong verdicts.
 
     Args:
-        predictions: a table with `uncertainty.MEASURES`.
-        path: the PNG file.
-        title: of the picture.
+        predictions: Table with the columns `uncertainty.MEASURES`.
+        path: PNG file to write.
+        title: Title of the picture.
     """
     videos = aggregate_uncertainty(predictions)
     wrong = find_errors(videos)

@@ -1,9 +1,8 @@
-"""Signs that an evaluation is broken, each a small rule: evidence in, a flag or nothing out.
+"""Rules that find signs of a broken evaluation. A rule takes `Evidence` and returns a flag or None.
 
-Good-looking numbers with no information behind them have signatures: they are cheap to check and
-the field keeps publishing without checking them. Severity `error` is for what makes the numbers
-wrong (leaks, rows that do not count, pooled videos, swapped labels); `warning` for numbers that are
-right but say little.
+Severity `error` is for what makes the metrics wrong: leaks, rows that cannot be used, pooled
+videos, swapped labels. `warning` is for metrics that are right but say little. `info` is for what
+a reader should know.
 """
 
 from collections.abc import Callable

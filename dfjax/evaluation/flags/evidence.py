@@ -1,4 +1,4 @@
-"""What rules look at, and the flags that they raise."""
+"""The types of the rules: the evidence that they look at and the flags that they return."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfjax.evaluation.clusters import Clusters
 
 
 class Flag(TypedDict):
-    """One finding: `severity` is `info`, `warning` or `error`; `ids` are the videos concerned."""
+    """A finding; `severity` is `info`, `warning` or `error`, `ids` are the videos concerned."""
 
     code: str
     severity: str
@@ -22,17 +22,18 @@ class Flag(TypedDict):
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that rules may look at.
+    """An evaluation, and what is known about its videos and its detector.
 
     Attributes:
-        predictions: the table as read, uncleaned.
-        videos: one row per video with its score (`aggregation.aggregate`).
-        metrics: `metrics.compute` of the table.
-        clusters: What the intervals are drawn from, or None.
-        index: index rows of the evaluated videos, or None when no index is known.
-        train_index: index rows of the training videos, or None.
-        history: `history.csv` of the run, or None.
-        accepted: by column, what lies in several splits of the training data and was accepted.
+        predictions: Table as it was read, with all its rows.
+        videos: One row per video with its score (`aggregation.aggregate`).
+        metrics: Metrics of the table (`metrics.compute`).
+        clusters: Clusters that resamples are drawn from, or None.
+        index: Index rows of the evaluated videos, or None where there is no index.
+        train_index: Index rows of the training videos, or None.
+        history: Table `history.csv` of the run, or None.
+        accepted: By column, the values that are in several splits of the training data and that
+            training was told to accept.
     """
 
     predictions: pd.DataFrame
@@ -46,5 +47,5 @@ class Evidence:
 
 
 def make_flag(code: str, severity: str, message: str, ids: Iterable[str] = ()) -> Flag:
-    """Returns a flag, its ids sorted and each once."""
+    """Returns a flag; its ids are sorted and each occurs once."""
     return Flag(code=code, severity=severity, message=message, ids=sorted(set(ids)))

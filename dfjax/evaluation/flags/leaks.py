@@ -9,7 +9,7 @@ from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
 
 
 def not_in_index(evidence: Evidence) -> Flag | None:
-    """Fires on videos that the index does not have: nothing is known of who is in them."""
+    """Fires on videos that are not in the index, so that leaks cannot be checked."""
     if evidence.index is None:
         return None
     scored = evidence.predictions["video_id"].drop_duplicates()
@@ -21,7 +21,7 @@ def not_in_index(evidence: Evidence) -> Flag | None:
 
 
 def labels_differ(evidence: Evidence) -> Flag | None:
-    """Fires where a table says real and the index says fake of the same video, or the reverse."""
+    """Fires when a video has another label in the table than in the index."""
     if evidence.index is None:
         return None
     truth = evidence.videos["video_id"].map(evidence.index.set_index("video_id")["label"])
@@ -33,7 +33,7 @@ def labels_differ(evidence: Evidence) -> Flag | None:
 
 
 def identity_in_training(evidence: Evidence) -> Flag | None:
-    """Fires when a person of an evaluated video is also in a training video."""
+    """Fires when a person in an evaluated video is also in a training video."""
     return _find_leak(
         evidence,
         "identity_in_training",
@@ -43,7 +43,7 @@ def identity_in_training(evidence: Evidence) -> Flag | None:
 
 
 def video_in_training(evidence: Evidence) -> Flag | None:
-    """Fires when an evaluated video, or one of its group or recording, is a training video."""
+    """Fires when an evaluated video, its group or its recording is in the training data."""
     return _find_leak(
         evidence,
         "video_in_training",
@@ -59,7 +59,7 @@ def early_perfect(evidence: Evidence) -> Flag | None:
 
 
 def find_early_perfect(history: pd.DataFrame) -> str:
-    """Returns what is suspicious about the first two epochs of `history.csv`, or nothing."""
+    """Returns what is suspicious about the first two epochs of `history.csv`, else ""."""
     if "val_video_auc" not in history:
         return ""
     early = history.sort_values("epoch").head(2)
@@ -70,9 +70,10 @@ def find_early_perfect(history: pd.DataFrame) -> str:
 
 
 def _find_leak(evidence: Evidence, code: str, columns: tuple[str, ...], what: str) -> Flag | None:
-    """An error, unless training had to accept all of these links, or training videos are scored.
+    """A flag for videos that share a value of `columns` with the training videos.
 
-    Scoring the training split itself is no leak, but must not be mistaken for a test.
+    It is an error, or a warning where training was told to accept all shared values, or only
+    information where the training split itself is scored.
     """
     index, train = evidence.index, evidence.train_index
     if index is None or train is None:
@@ -93,7 +94,7 @@ def _find_leak(evidence: Evidence, code: str, columns: tuple[str, ...], what: st
 
 
 def _values(entry: Any) -> list[str]:
-    """The entries of a list, or the one value there is; nulls are none."""
+    """The entries of a list, or a single value as a list; empty for null."""
     if isinstance(entry, list | tuple | np.ndarray):
         return list(entry)
     return [entry] if isinstance(entry, str) else []

@@ -1,4 +1,4 @@
-"""Rules that look at the scores alone: rows that cannot count, and numbers that say little."""
+"""Rules on the predictions alone: rows that cannot be used, and metrics that say little."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ def duplicate_keys(evidence: Evidence) -> Flag | None:
 
 
 def one_id_many_methods(evidence: Evidence) -> Flag | None:
-    """Fires when one id stands for videos of several manipulations, which pools their scores."""
+    """Fires when videos of several manipulations share an id, which pools their scores."""
     counts = evidence.predictions.groupby(VIDEO)["method"].nunique()
     ids = counts[counts > 1].index.get_level_values("video_id")
     if not len(ids):
@@ -43,7 +43,7 @@ def one_id_many_methods(evidence: Evidence) -> Flag | None:
 
 
 def class_missing(evidence: Evidence) -> Flag | None:
-    """Fires when there are no reals or no fakes: nothing that ranks them is defined."""
+    """Fires when there are no reals or no fakes, so that AUC, AP and EER are undefined."""
     labels = set(evidence.videos["label"])
     missing = [name for name, label in (("real", 0), ("fake", 1)) if label not in labels]
     if not missing:
@@ -53,9 +53,10 @@ def class_missing(evidence: Evidence) -> Flag | None:
 
 
 def constant(evidence: Evidence) -> Flag | None:
-    """Fires when scores have no spread, or (of 10 videos on) nearly all verdicts are the same.
+    """Fires when the scores have no spread or nearly all verdicts are the same (`constancy`).
 
-    See `constancy`. A warning, because the AUC is right, but accuracy, F1 and recall say little.
+    It is a warning because the AUC is still right; accuracy, F1 and recall say little. Verdicts
+    are judged from 10 videos on.
     """
     found = describe_constant_scores(evidence.videos)
     if not found and len(evidence.videos) >= FEW:
@@ -78,7 +79,7 @@ def inverted(evidence: Evidence) -> Flag | None:
 
 
 def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
-    """Fires on accuracy ≥ 0.75 with AUC near 0.5: the majority class was called.
+    """Fires on accuracy ≥ 0.75 with AUC near 0.5: verdicts that follow the majority class.
 
     Near is within 0.05, or within 1.645 standard errors of chance but never more than 0.1: ten
     reals among two hundred videos move the AUC of chance as far as that.
@@ -89,15 +90,15 @@ def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
     near = min(0.1, max(0.05, CHANCE * _chance_error(evidence.videos)))
     if accuracy < 0.75 or abs(auc - 0.5) > near or len(evidence.videos) < FEW:
         return None
-    message = f"accuracy {accuracy:.3f} but video AUC {auc:.3f}: it only follows the class balance"
+    message = f"accuracy {accuracy:.3f} but video AUC {auc:.3f}: verdicts follow the class balance"
     return make_flag("accuracy_without_ranking", "warning", message)
 
 
 def precision_is_prior(evidence: Evidence) -> Flag | None:
-    """Fires when what is called real, and what is called fake, holds each class as all videos do.
+    """Fires when the share of fakes is the same among all videos and among those of each verdict.
 
-    That is what scores joined to the labels of other videos look like. A share is taken for the
-    prior when it differs by less than 0.03; or, of `ENOUGH` videos on, 1.645 standard errors.
+    This happens when scores are joined to the labels of other videos. Shares count as the same when
+    they differ by less than 0.03 or, from `ENOUGH` videos on, by less than 1.645 standard errors.
     """
     fake = evidence.videos["label"].to_numpy() == 1
     called = evidence.videos["fake_prob"].to_numpy() >= 0.5
@@ -112,7 +113,7 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
             return None
     message = (
         f"of those called fake {precision:.3f} are fake, of those called real {among_real:.3f},"
-        f" of all {prior:.3f}: the scores know nothing, or belong to other rows"
+        f" of all {prior:.3f}: the scores carry no information, or belong to other rows"
     )
     return make_flag("precision_is_prior", "warning", message)
 
