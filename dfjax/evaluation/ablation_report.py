@@ -1,4 +1,4 @@
-"""What `dfjax ablate` writes about its rows: Markdown, CSV, JSON and a plot with intervals."""
+"""The results of an ablation table as Markdown, CSV, JSON and a plot with intervals."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LEVEL = 0.95
 def summarise(lines: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns a dict per row, in their order: the means over its seeds, and intervals of the AUC.
 
-    `video_auc_ci` is over videos (bootstrap) where there is one seed; over seeds (Student's t of
-    the mean) where there are more, and `video_auc_sd` is their standard deviation. With more than
-    one seed the interval says how far another set of seeds could be, not another test set.
+    With one seed `video_auc_ci` is the bootstrap interval of the evaluation. With several it is
+    that of the mean over seeds (Student's t), which says how far the mean of other seeds could be,
+    not that of another test set; `video_auc_sd` is then the standard deviation over seeds.
 
     Args:
-        lines: one per row and seed: `row`, `change`, `seed`, `error`, and the columns that a run
-            gave.
+        lines: One dict per row and seed: `row`, `change`, `seed`, `error`, and the results of the
+            run.
     """
     rows = []
     for name, group in lines.groupby("row", sort=False):
@@ -61,8 +61,8 @@ def make_markdown(rows: list[dict[str, Any]], title: str, notes: Sequence[str] =
     """Returns the table, its title, and below what the figures are and are not.
 
     Args:
-        rows: of `summarise`.
-        title: with the data sets, so that synthetic data is called so.
+        rows: Rows from `summarise`.
+        title: Title that names the data sets, so that synthetic data is called so.
         notes: further lines below the table.
     """
     unseen = any(row["unseen"] is not None for row in rows)
@@ -94,10 +94,10 @@ def write_report(
     """Writes `table.md`, `table.csv` (a line per seed), `table.json` and `table.png`.
 
     Args:
-        folder: where.
-        lines: one per row and seed.
-        rows: of `summarise`.
-        title: of table and picture.
+        folder: Folder of the files.
+        lines: One dict per row and seed.
+        rows: Rows from `summarise`.
+        title: Title of the table and the picture.
         notes: further lines below the table.
     """
     out = Path(folder)
@@ -111,9 +111,9 @@ def plot_rows(rows: list[dict[str, Any]], path: str | os.PathLike[str], title: s
     """Draws the video AUC of every row, from top to bottom: each seed, the mean, the interval.
 
     Args:
-        rows: of `summarise`.
-        path: the PNG file.
-        title: of the picture.
+        rows: Rows from `summarise`.
+        path: PNG file to write.
+        title: Title of the picture.
     """
     with canvas(path, size=(8.0, 1.4 + 0.42 * len(rows))) as drawn:
         axes = drawn.subplots()
