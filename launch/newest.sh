@@ -28,7 +28,8 @@ import flax, jax, sys
 print("== newest: Python", sys.version.split()[0], "jax", jax.__version__, "flax", flax.__version__)'
 "$folder/venv/bin/dfjax" train --config=dual_stream:smoke --workdir="$folder/smoke"
 "$folder/venv/bin/dfjax" evaluate --workdir "$folder/smoke"
-"$folder/venv/bin/python" -m pytest -m "not slow" tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null
+"$folder/venv/bin/python" -m pytest -m "not slow" --numprocesses 2 --dist loadfile \
+  tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null
 
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check ".[dev,beam]"
 "$folder/venv/bin/python" -m pytest -m beam tests/data/faces tests/commands/test_data_extract.py </dev/null
