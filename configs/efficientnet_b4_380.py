@@ -42,7 +42,8 @@ def get_config(variant: str = "") -> ConfigDict:
     c.data.update({"sampling": "even", "train_clips": 16, "eval_clips": 16})  # ours
     c.augment.preset = "affine_brightness"
     c.preprocess.size = 380
-    c.loss.update({"name": "focal", "gamma": 2.0, "class_weights": "balanced"})
+    c.loss.update({"name": "focal", "class_weights": "balanced"})
+    c.loss.focal.gamma = 2.0
     c.optimizer.update({"name": "adam", "learning_rate": 1e-3, "freeze": ("^backbone/",)})
     c.plateau.update({"rule": "keras", "patience": 3, "factor": 0.3})
     c.plateau.floor = 1e-4  # of the learning rate: 1e-7

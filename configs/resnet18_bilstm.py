@@ -35,7 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.augment.preset = "crop_jitter"
     c.mix.update({"mixup": 0.2, "cutmix": 1.0, "probability": 0.5})
     c.precision = "bfloat16"  # ours
-    c.loss.smoothing = 0.1
+    c.loss.bce.smoothing = 0.1
     c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-4})
     c.schedule.update({"name": "restarts", "period": 2000})
     c.early_stop.metric = "macro_f1"

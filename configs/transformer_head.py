@@ -39,7 +39,8 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     c.data.pad = "random"
     c.data.update({"frames": 32, "eval_clips": 0})  # ours
-    c.loss.update({"name": "focal", "alpha": 0.5, "gamma": 2.0})
+    c.loss.name = "focal"
+    c.loss.focal.update({"alpha": 0.5, "gamma": 2.0})
     c.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-2})  # ours
     c.optimizer.clip_norm = 1.0
     c.early_stop.min_epochs = 10

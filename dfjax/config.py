@@ -2,8 +2,9 @@
 
 A config file only assigns existing keys: `get_config()` in `configs/NAME.py` starts from `base()`,
 which is locked, so a misspelt key raises where it is written. The keys of `config.model.NAME` are
-the options of the model NAME, the fields of its module; all others are in `dfjax.schema`. Nothing
-inside `jit` reads a config: builders take plain values.
+the options of the model NAME, the fields of its module; those of `config.loss.NAME` are the
+arguments of the factory of the loss NAME; all others are in `dfjax.schema`. Nothing inside `jit`
+reads a config: builders take plain values.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ VARIANTS = ("smoke", "tiny")
 def base() -> ConfigDict:
     """Returns the complete schema with its defaults, locked.
 
-    Only `config.model.custom` is open: it takes the options of a model of one's own, and loading
-    checks them against the fields of its class.
+    Only `config.model.custom` and `config.loss.custom` are open: they take the options of a model
+    and of a loss of one's own, and loading checks them against the fields of its class and the
+    arguments of its factory.
     """
     c = ConfigDict()
     c.name = ""
@@ -66,7 +68,7 @@ def base() -> ConfigDict:
     c.augment = ConfigDict(AUGMENT)
     c.mix = ConfigDict(MIX)
     c.model = _model_section()
-    c.loss = ConfigDict(LOSS)
+    c.loss = _loss_section()
     c.optimizer = ConfigDict(OPTIMIZER)
     c.schedule = ConfigDict(SCHEDULE)
     c.plateau = ConfigDict(PLATEAU)
@@ -80,6 +82,7 @@ def base() -> ConfigDict:
     c.writers = ConfigDict({"tensorboard": True})
     c.lock()
     c.model.custom.unlock()
+    c.loss.custom.unlock()
     return c
 
 
@@ -89,6 +92,13 @@ def _model_section() -> ConfigDict:
 
     sections = {name: full_options(name, {}) for name in MODELS}
     return ConfigDict({"name": "", **sections, "custom": {}})
+
+
+def _loss_section() -> ConfigDict:
+    """The keys of every loss, a section of options for every loss, and `custom`."""
+    from dfjax.losses.registry import LOSSES, default_options  # which loads JAX
+
+    return ConfigDict({**LOSS, **{name: default_options(name) for name in LOSSES}, "custom": {}})
 
 
 def model_options(config: ConfigDict) -> ConfigDict:
@@ -104,6 +114,21 @@ def model_options(config: ConfigDict) -> ConfigDict:
 
     find_entry(name)
     return config.model[name]
+
+
+def loss_options(config: ConfigDict) -> ConfigDict:
+    """Returns the section with the options of the config's main loss.
+
+    Raises:
+        UsageError: `loss.name` is no loss.
+    """
+    name = config.loss.name
+    if is_import_path(name):
+        return config.loss.custom
+    from dfjax.losses.registry import default_options
+
+    default_options(name)
+    return config.loss[name]
 
 
 def find_config(name: str) -> Path:
@@ -221,7 +246,7 @@ def from_dict(values: dict[str, Any]) -> ConfigDict:
     """Returns the config saved as `config.json`, checked against today's schema.
 
     What was renamed since it was saved has today's name (`config_migration`). The options of a
-    model given by import path stay as they were saved, and its class need not be imported: what is
+    model or loss given by import path stay as they were saved, and it need not be imported: what is
     saved is data.
 
     Raises:
@@ -231,7 +256,7 @@ def from_dict(values: dict[str, Any]) -> ConfigDict:
     known = leaves(config)
     for key, value in leaves(ConfigDict(migrate(values))).items():
         section, _, leaf = key.rpartition(".")
-        if key not in known and section != "model.custom":
+        if key not in known and section not in ("model.custom", "loss.custom"):
             raise UsageError(f"config.json has the key {key!r}, which this version does not know")
         is_tuple = isinstance(known.get(key, ()), tuple)
         find_section(config, section)[leaf] = as_tuple(value) if is_tuple else value

@@ -26,6 +26,14 @@ EARLIER_DEEPFAKEBENCH = {
 }
 """What the preset `deepfakebench` was before `augment.one_of`: too strong in colour."""
 
+LOSS_OPTIONS = {
+    "smoothing": ("bce", "cross_entropy", "focal"),
+    "gamma": ("focal",),
+    "alpha": ("focal",),
+    "temperature": ("supcon",),
+}
+"""Keys that `loss` had, and the losses that read them."""
+
 
 def migrate(values: dict[str, Any]) -> dict[str, Any]:
     """Returns a copy of a saved config in which everything that was renamed has today's name.
@@ -57,7 +65,20 @@ def _write_out_earlier_deepfakebench(values: dict[str, Any]) -> None:
             augment[name] = (*given, *numbers[len(given) :])
 
 
+def _nest_loss_options(values: dict[str, Any]) -> None:
+    """Options of a loss stood beside its name; now they stand in a section of that name."""
+    loss = values.get("loss")
+    if not isinstance(loss, dict):
+        return
+    flat = {key: loss.pop(key) for key in LOSS_OPTIONS if key in loss}
+    taken = [key for key, names in LOSS_OPTIONS.items() if loss.get("name") in names]
+    options = {key: flat[key] for key in taken if key in flat}
+    if options:
+        loss[loss["name"]] = options | loss.get(loss["name"], {})
+
+
 STEPS: tuple[Callable[[dict[str, Any]], None], ...] = (
     _rename_augment_preset,
     _write_out_earlier_deepfakebench,
+    _nest_loss_options,
 )

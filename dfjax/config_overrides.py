@@ -44,20 +44,23 @@ def read_overrides(overrides: Overrides) -> dict[str, Any]:
 def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
     """Sets keys of `config`, which is changed in place.
 
-    Another `model.name` that is an import path starts from the defaults of that class.
+    Another `model.name` or `loss.name` that is an import path starts from the defaults of that
+    class or factory.
 
     Raises:
         UsageError: An unknown key (the nearest one is named), or a value of the wrong type.
     """
-    if values.get("model.name", config.model.name) != config.model.name:
-        config.model.name = values["model.name"]
-        config.model.custom = ConfigDict()
-        fill_custom(config)
+    for part in ("model", "loss"):
+        section = config[part]
+        if values.get(f"{part}.name", section.name) != section.name:
+            section.name, section.custom = values[f"{part}.name"], ConfigDict()
+            _fill_section(config, part)
     for key in values:
-        if key.startswith("model.custom.") and not is_import_path(config.model.name):
+        part = key.partition(".custom.")[0]
+        if part in ("model", "loss") and part != key and not is_import_path(config[part].name):
             raise UsageError(
-                f"{key} is an option of a model given by import path, but model.name is "
-                f"{config.model.name!r}"
+                f"{key} is an option of a {part} given by import path, but {part}.name is "
+                f"{config[part].name!r}"
             )
         if key not in leaves(config):
             (near,) = difflib.get_close_matches(key, leaves(config), n=1, cutoff=0.0)
@@ -110,35 +113,49 @@ def import_named(values: Mapping[str, Any]) -> None:
 
 
 def fill_custom(config: ConfigDict) -> None:
-    """Gives `config.model.custom` every option of the class that `config.model.name` names.
+    """Gives `model.custom` and `loss.custom` every option of the model and the loss by import path.
 
     Raises:
-        UsageError: The class cannot be used, an option is unknown or has the wrong type, or there
-            are options although the model is one of the package.
+        UsageError: The class or factory cannot be used, an option is unknown or has the wrong type,
+            or there are options although the model or loss is one of the package.
     """
-    name, given = config.model.name, config.model.custom.to_dict()
+    for part in ("model", "loss"):
+        _fill_section(config, part)
+
+
+def _fill_section(config: ConfigDict, part: str) -> None:
+    name, given = config[part].name, config[part].custom.to_dict()
     if not is_import_path(name):
         if given:
             raise UsageError(
-                "model.custom has the options of a model given by import path, but model.name is "
-                f"{name!r}: set model.{name}"
+                f"{part}.custom has the options of a {part} given by import path, but {part}.name "
+                f"is {name!r}: set {part}.{name}"
             )
         return
-    from dfjax.models.options import REQUIRED, default_options
-    from dfjax.models.registry import find_entry
-
-    defaults = default_options(find_entry(name).module)
-    section = ConfigDict(
-        {key: None if value is REQUIRED else value for key, value in defaults.items()}
-    )
+    defaults = _model_defaults(name) if part == "model" else _loss_defaults(name)
+    section = ConfigDict(defaults)
     for key, value in given.items():
         if key not in defaults:
             raise unknown(f"option of {name}", key, defaults)
         try:
             section[key] = as_tuple(value)
         except TypeError as error:
-            raise UsageError(f"model.custom.{key}: {error}") from error
-    config.model.custom = section.lock()
+            raise UsageError(f"{part}.custom.{key}: {error}") from error
+    config[part].custom = section.lock()
+
+
+def _model_defaults(name: str) -> dict[str, Any]:
+    from dfjax.models.options import REQUIRED, default_options
+    from dfjax.models.registry import find_entry
+
+    defaults = default_options(find_entry(name).module)
+    return {key: None if value is REQUIRED else value for key, value in defaults.items()}
+
+
+def _loss_defaults(name: str) -> dict[str, Any]:
+    from dfjax.losses.registry import default_options
+
+    return default_options(name)
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

@@ -77,7 +77,8 @@ def register(target: Any) -> str:
     This serves what no module holds under its name, such as a class defined in a function, and
     the latest definition of a notebook's class.
     """
-    path = f"{target.__module__}:{target.__qualname__}"
+    name = getattr(target, "__qualname__", type(target).__qualname__)  # an object's: its class's
+    path = f"{target.__module__}:{name}"
     _REGISTERED[path] = target
     return path
 

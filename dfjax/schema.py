@@ -80,15 +80,12 @@ MIX = {
     "probability": 1.0,  # probability of a clip to be mixed
     "segment": False,  # CutMix replaces a random run of frames instead of all frames
 }
+# Beside these, a section per entry of `dfjax.losses.registry.LOSSES` with its options.
 LOSS = {
-    "name": "bce",  # bce | cross_entropy (a head of two classes) | focal | supcon (pre-training)
-    "smoothing": 0.0,  # of the labels
-    "gamma": 2.0,  # of focal
-    "alpha": -1.0,  # of focal: weight of the fakes; -1: none
-    "temperature": 0.1,  # of supcon
+    "name": "bce",  # bce | cross_entropy (two-class head) | focal | supcon | package.module:factory
     "class_weights": "none",  # none | balanced (from the training videos) | W_REAL,W_FAKE
-    "temporal": 0.0,  # weight of temporal consistency
-    "method": 0.0,  # weight of telling the manipulations apart
+    "temporal": 0.0,  # share of the temporal consistency between neighbouring frames
+    "method": 0.0,  # share of the cross-entropy of the manipulation method
 }
 OPTIMIZER = {
     "name": "adam",  # adam | adamw | sgd

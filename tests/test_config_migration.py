@@ -34,6 +34,26 @@ def test_a_run_of_the_earlier_deepfakebench_preset_keeps_its_operations():
     assert chosen.operations["jpeg"] == (1.0, 30, 50)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("bce", {"smoothing": 0.1}),
+        ("focal", {"smoothing": 0.1, "gamma": 3.0, "alpha": 0.25}),
+        ("supcon", {"temperature": 0.5}),
+    ],
+)
+def test_options_that_stood_beside_the_name_of_a_loss_go_to_its_section(name, options):
+    values = json.loads(to_json(base()))
+    today = values["loss"]
+    flat = {"smoothing": 0.1, "gamma": 3.0, "alpha": 0.25, "temperature": 0.5}
+    kept = {key: today[key] for key in ("class_weights", "temporal", "method")}
+    values["loss"] = kept | flat | {"name": name}
+    loss = from_dict(values).loss.to_dict()
+    assert loss.pop("name") == name
+    assert loss.pop(name) == options
+    assert loss == {key: value for key, value in today.items() if key not in ("name", name)}
+
+
 def test_todays_config_stays_as_it_is():
     values = json.loads(to_json(base()))
     assert migrate(values) == values

@@ -46,8 +46,8 @@ def test_loads_locked_and_named(spec):
 
 
 IMPROVED = {
-    "augment.preset": "crop_jitter", "loss.smoothing": 0.1, "mix.mixup": 0.2, "mix.cutmix": 1.0,
-    "schedule.name": "restarts", "early_stop.metric": "f1", "data.balance_datasets": True,
+    "augment.preset": "crop_jitter", "loss.bce.smoothing": 0.1, "mix.mixup": 0.2, "mix.cutmix": 1.0,
+    "schedule.name": "restarts", "early_stop.metric": "macro_f1", "data.balance_datasets": True,
 }  # fmt: skip
 STATED = {
     "dual_stream": {
@@ -88,7 +88,9 @@ def test_the_schema_is_neutral():
     config = base()
     assert choose_augmentation(**config.augment) == Augmentation({})
     assert not (config.optimizer.clip_norm or config.mix.mixup or config.mix.cutmix)
-    assert not (config.loss.smoothing or config.optimizer.weight_decay or config.plateau.patience)
+    assert not (
+        config.loss.bce.smoothing or config.optimizer.weight_decay or config.plateau.patience
+    )
     assert config.schedule.name == "constant" and not config.schedule.warmup_steps
 
 

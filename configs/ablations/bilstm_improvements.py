@@ -44,7 +44,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
                 "early_stop.mode=min",
                 "mix.mixup=0.0",
                 "mix.cutmix=0.0",
-                "phases=(('loss.name=bce','early_stop.metric=f1','early_stop.mode=max',"
+                "phases=(('loss.name=bce','early_stop.metric=macro_f1','early_stop.mode=max',"
                 f"'{model}.embedding=0','mix.mixup={mixup}','mix.cutmix={cutmix}'),)",
             ),
             "temporal consistency": ("loss.temporal=0.1",),

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dfjax.config import model_options
+from dfjax.config import loss_options, model_options
 from dfjax.data.clips.sampling import check_sampling
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
@@ -16,8 +16,8 @@ from dfjax.experiment.builders import (
     model_extras,
     score_unit,
 )
-from dfjax.experiment.objective import loss_options
-from dfjax.losses.objective import make_loss, make_objective
+from dfjax.losses.objective import make_objective
+from dfjax.losses.registry import make_loss
 from dfjax.losses.weighting import make_class_weights
 from dfjax.models.registry import full_options
 from dfjax.training.profiling import read_steps

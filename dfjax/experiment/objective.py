@@ -1,7 +1,7 @@
 """The loss of a run, from its config and the videos that it trains on."""
 
-import inspect
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,19 +11,28 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax import FAKE, REAL
-from dfjax.errors import unknown
+from dfjax.config import loss_options, override
+from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.files import atomic_path
-from dfjax.losses.objective import LOSSES, make_loss, make_objective
+from dfjax.losses.objective import make_objective
+from dfjax.losses.registry import make_loss, register_loss
 from dfjax.losses.weighting import ClassWeights, make_class_weights
 from dfjax.models import ModelFns
-from dfjax.shapes import Batch, Inputs, Objective
+from dfjax.shapes import Batch, Inputs, Loss, Objective
 
 METHODS = "methods.json"
+LOGIT_ONLY = ("bce", "focal")
+"""Losses that read nothing of a model but the logit."""
 
 
 def make_config_loss(
-    config: ConfigDict, index: pd.DataFrame, rows: np.ndarray, *, weighted: bool = True
+    config: ConfigDict,
+    index: pd.DataFrame,
+    rows: np.ndarray,
+    *,
+    weighted: bool = True,
+    loss: Loss | None = None,
 ) -> Objective:
     """Returns the loss terms that `config.loss` describes.
 
@@ -33,31 +42,37 @@ def make_config_loss(
         rows: Positions in it of the training videos; they give class weights and methods.
         weighted: Whether class weights apply. In validation they do not, as in Keras, so that its
             loss means the same whatever the weights are.
+        loss: Main loss to use in place of the one that `loss.name` and its options give.
 
     Raises:
         UsageError: An unknown loss or an impossible number.
     """
-    options = config.loss
+    name = config.loss.name
     return make_objective(
-        options.name,
-        make_loss(options.name, **loss_options(config)),
+        find_term_name(name),
+        loss or make_loss(name, **loss_options(config)),
         class_weights=find_class_weights(config, index, rows) if weighted else None,
-        temporal=options.temporal,
-        method=options.method,
+        temporal=config.loss.temporal,
+        method=config.loss.method,
         methods=len(list_methods(config, index, rows)),
     )
 
 
-def loss_options(config: ConfigDict) -> dict[str, float]:
-    """Returns the options of the main loss that the config names.
+def use_loss(config: ConfigDict, loss: Loss) -> ConfigDict:
+    """Returns a copy of `config` whose `loss.name` is the import path of a loss object.
+
+    `config.json` then records which loss the run had: resuming with another one is refused, and
+    with the same one it works wherever the module of the loss is imported.
 
     Raises:
-        UsageError: An unknown loss.
+        UsageError: The object cannot be called with (logits, outputs, batch).
     """
-    name = config.loss.name
-    if name not in LOSSES:
-        raise unknown("loss", name, LOSSES)
-    return {key: config.loss[key] for key in inspect.signature(LOSSES[name]).parameters}
+    return override(config, {"loss.name": register_loss(loss)})
+
+
+def find_term_name(name: str) -> str:
+    """Returns what the main loss is called in logs: `focal`, `my_loss` for `my_package:my_loss`."""
+    return re.split(r"[.:]", name)[-1]
 
 
 def find_class_weights(
@@ -100,19 +115,27 @@ def load_methods(workdir: Path) -> list[str]:
 def check_outputs(
     config: ConfigDict, model: ModelFns, objective: Objective, crop_size: int
 ) -> None:
-    """Checks that the model says what the loss reads, before anything is compiled.
+    """Checks that the model returns what the loss reads, before anything is compiled.
 
     Raises:
-        UsageError: it has no two-class head, nothing per frame, or no head of that many methods.
+        UsageError: It has no two-class head, nothing per frame, or no head of that many methods; or
+            a term of the loss is not one number per clip.
     """
-    if config.loss.name in ("bce", "focal") and not config.loss.temporal and not config.loss.method:
-        return  # these read the logit only
-    batch = builders.example_batch(config, 2, crop_size)
-    inputs = builders.example_inputs(config, 2)
+    if config.loss.name in LOGIT_ONLY and not config.loss.temporal and not config.loss.method:
+        return
+    clips = 2
+    batch = builders.example_batch(config, clips, crop_size)
+    inputs = builders.example_inputs(config, clips)
 
     def evaluate(rng: jax.Array, inputs: Inputs, batch: Batch) -> dict[str, jax.Array]:
         variables = model.init(rng, inputs)
         logits, outputs, _ = model.apply(variables, inputs, train=False, rngs=None)
         return objective(logits, outputs, batch)
 
-    jax.eval_shape(evaluate, jax.random.key(0), inputs, batch)
+    terms = jax.eval_shape(evaluate, jax.random.key(0), inputs, batch)
+    for name, values in terms.items():
+        if values.shape != (clips,):
+            raise UsageError(
+                f"the loss {name} of {clips} clips has the shape {values.shape}: a loss returns "
+                "one number per clip, f32[B]; the mean is taken later, with the clips' weights"
+            )

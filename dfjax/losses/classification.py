@@ -26,7 +26,7 @@ def make_bce(*, smoothing: float = 0.0) -> Loss:
     Raises:
         UsageError: `smoothing` is outside [0, 1).
     """
-    check_smoothing(smoothing)
+    check_smoothing("bce", smoothing)
 
     def bce(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
         target = smooth(targets(batch), smoothing)
@@ -47,7 +47,7 @@ def make_cross_entropy(*, smoothing: float = 0.0) -> Loss:
     Raises:
         UsageError: `smoothing` is outside [0, 1), or, when called, the model has one logit only.
     """
-    check_smoothing(smoothing)
+    check_smoothing("cross_entropy", smoothing)
 
     def cross_entropy(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
         if "class_logits" not in outputs:
@@ -76,11 +76,11 @@ def make_focal(*, gamma: float = 2.0, alpha: float = NO_ALPHA, smoothing: float 
     Raises:
         UsageError: `gamma` is negative, `alpha` outside [0, 1] or `smoothing` outside [0, 1).
     """
-    check_smoothing(smoothing)
+    check_smoothing("focal", smoothing)
     if not 0.0 <= gamma < float("inf"):
-        raise UsageError(f"loss.gamma must not be negative, but is {gamma}")
+        raise UsageError(f"loss.focal.gamma must not be negative, but is {gamma}")
     if alpha != NO_ALPHA and not 0.0 <= alpha <= 1.0:
-        raise UsageError(f"loss.alpha must be in [0, 1], or -1 for none, not {alpha}")
+        raise UsageError(f"loss.focal.alpha must be in [0, 1], or -1 for none, not {alpha}")
     share_fake, share_real = (1.0, 1.0) if alpha == NO_ALPHA else (alpha, 1.0 - alpha)
 
     def focal(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
@@ -103,14 +103,14 @@ def smooth(target: Float[Array, "B"], smoothing: float) -> Float[Array, "B"]:
     return target * (1.0 - smoothing) + 0.5 * smoothing
 
 
-def check_smoothing(smoothing: float) -> None:
-    """Checks the amount of label smoothing.
+def check_smoothing(name: str, smoothing: float) -> None:
+    """Checks the amount of label smoothing of the loss `name`.
 
     Raises:
-        UsageError: it is outside [0, 1).
+        UsageError: It is outside [0, 1).
     """
     if not 0.0 <= smoothing < 1.0:
-        raise UsageError(f"loss.smoothing must be in [0, 1), not {smoothing}")
+        raise UsageError(f"loss.{name}.smoothing must be in [0, 1), not {smoothing}")
 
 
 def _surprise(logits: Logits) -> tuple[Float[Array, "B"], Float[Array, "B"]]:

@@ -30,7 +30,7 @@ def make_supcon(*, temperature: float = 0.1) -> Loss:
         UsageError: `temperature` is not positive, or, when called, targets are mixed.
     """
     if not 0.0 < temperature < float("inf"):
-        raise UsageError(f"loss.temperature must be positive, not {temperature}")
+        raise UsageError(f"loss.supcon.temperature must be positive, not {temperature}")
 
     def supcon(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
         if "target" in batch:

@@ -1,40 +1,16 @@
 """The objective of a detector: the main loss, class weights, and the terms added to it."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfjax.errors import UsageError, unknown
-from dfjax.losses.classification import make_bce, make_cross_entropy, make_focal
-from dfjax.losses.contrastive import make_supcon
+from dfjax.errors import UsageError
 from dfjax.losses.method import make_method_loss
 from dfjax.losses.temporal import temporal_consistency
 from dfjax.losses.weighting import ClassWeights, make_weighted
 from dfjax.shapes import Batch, Logits, Loss, Objective, Outputs
-
-LOSSES: dict[str, Callable[..., Loss]] = {
-    "bce": make_bce,
-    "cross_entropy": make_cross_entropy,
-    "focal": make_focal,
-    "supcon": make_supcon,
-}
-
-
-def make_loss(name: str, **options: float) -> Loss:
-    """Returns the loss `name`: `loss(logits, outputs, batch) -> f32[B]`.
-
-    Args:
-        name: A key of `LOSSES`.
-        options: Arguments of its factory; what is left out has its default.
-
-    Raises:
-        UsageError: An unknown name (the message lists the valid ones) or an impossible number.
-    """
-    if name not in LOSSES:
-        raise unknown("loss", name, LOSSES)
-    return LOSSES[name](**options)
 
 
 def make_objective(
@@ -71,7 +47,7 @@ def make_objective(
         if share:
             terms[key] = _times(share, term)
 
-    def objective(logits: Logits, outputs: Outputs, batch: Batch) -> dict[str, Float[Array, "B"]]:
+    def objective(logits: Logits, outputs: Outputs, batch: Batch) -> dict[str, Array]:
         return {key: term(logits, outputs, batch) for key, term in terms.items()}
 
     return objective

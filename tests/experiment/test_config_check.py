@@ -32,7 +32,7 @@ def test_every_config_passes(variant):
         ("early_stop.metric=frame_auc", "choose clip_auc or video_auc"),
         ("plateau.mode=max", "set plateau.mode=min"),
         ("loss.name=focla", "Did you mean 'focal'"),
-        ("loss.smoothing=1.5", "loss.smoothing must be in"),
+        ("loss.bce.smoothing=1.5", "loss.bce.smoothing must be in"),
         ("loss.class_weights=balance", "loss.class_weights is none, balanced or"),
         ("loss.name=supcon", "early_stop.metric=loss"),
         ("profile=5", "profile='5' is not START:STOP"),

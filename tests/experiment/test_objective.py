@@ -1,12 +1,14 @@
 """The loss of a config: from the training videos, and refused before anything is compiled."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from flax import linen as nn
 
-from dfjax.config import load_config
+from dfjax.config import differences, from_dict, load_config, to_json
 from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.experiment.objective import (
@@ -16,6 +18,7 @@ from dfjax.experiment.objective import (
     load_methods,
     make_config_loss,
     save_methods,
+    use_loss,
 )
 from dfjax.experiment.phases import plan_phases
 
@@ -50,7 +53,7 @@ def test_methods_and_class_weights_are_those_of_the_training_videos():
 
 
 def test_validation_is_not_weighted_by_class():
-    config = make_config("loss.class_weights=balanced", "loss.smoothing=0.0")
+    config = make_config("loss.class_weights=balanced", "loss.bce.smoothing=0.0")
     batch = {"label": jnp.array([0, 1], jnp.int8)}
     logits = jnp.zeros(2)
     weighted = make_config_loss(config, INDEX, TRAIN)(logits, {}, batch)["bce"]
@@ -92,6 +95,39 @@ def test_losses_that_fit_the_model_pass():
     check("loss.name=supcon", "early_stop.metric=loss")
     for model in ("dual_stream", "two_stream", "clip_detector"):
         check("loss.temporal=0.1", f"model.name={model}", *SMALL)
+
+
+def far(logits, outputs, batch):
+    return jnp.abs(logits)
+
+
+def test_a_loss_object_takes_the_place_of_the_configs_and_is_recorded():
+    config = make_config("loss.class_weights=2,4")
+    named = use_loss(config, far)
+    assert config.loss.name == "bce" and named.loss.name == f"{__name__}:far"
+    batch = {"label": jnp.array([0, 1], jnp.int8)}
+    for given in ({"loss": far}, {}):
+        terms = make_config_loss(named, INDEX, TRAIN, **given)(-jnp.ones(2), {}, batch)
+        assert {name: values.tolist() for name, values in terms.items()} == {"far": [2.0, 4.0]}
+    again = from_dict(json.loads(to_json(named)))
+    assert differences(named, again) == []
+    assert differences(named, config)[0].startswith("loss.name")
+
+
+def mean_of(logits, outputs, batch):
+    return jnp.abs(logits).mean()
+
+
+@pytest.mark.parametrize("name", ["far", "mean_of"])
+def test_a_loss_of_ones_own_gives_one_number_per_clip(name):
+    config = make_config(f"loss.name={__name__}:{name}")
+    objective = make_config_loss(config, INDEX, TRAIN)
+    model = builders.make_model(config)
+    if name == "far":
+        check_outputs(config, model, objective, config.preprocess.size)
+        return
+    with pytest.raises(UsageError, match=r"mean_of of 2 clips has the shape \(\)"):
+        check_outputs(config, model, objective, config.preprocess.size)
 
 
 def test_names_of_methods_are_kept_with_the_run(tmp_path):

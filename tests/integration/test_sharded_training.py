@@ -9,7 +9,8 @@ from jax.sharding import PartitionSpec as P
 
 from dfjax.config import load_config
 from dfjax.experiment import builders
-from dfjax.losses.objective import make_loss, make_objective
+from dfjax.losses.objective import make_objective
+from dfjax.losses.registry import make_loss
 from dfjax.models import build
 from dfjax.models.registry import find_sharding_rules
 from dfjax.training import sharding

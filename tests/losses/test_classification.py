@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
-from dfjax.losses.objective import make_loss
+from dfjax.losses.registry import make_loss
 
 LOGITS = jnp.array([0.0, 2.0, -3.0, 1.0])
 BATCH = {"label": jnp.array([1, 1, 0, 0], jnp.int8)}

@@ -6,7 +6,8 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.losses.method import make_method_loss
-from dfjax.losses.objective import add_terms, make_loss, make_objective, sum_objective
+from dfjax.losses.objective import add_terms, make_objective, sum_objective
+from dfjax.losses.registry import make_loss
 from dfjax.losses.weighting import ClassWeights
 
 LOGITS = jnp.array([0.5, -1.0, 2.0])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
-from dfjax.losses.objective import make_loss
+from dfjax.losses.registry import make_loss
 from dfjax.losses.weighting import ClassWeights, make_class_weights, make_weighted
 
 LOGITS = jnp.array([0.0, 2.0, -3.0])

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from dfjax.losses.objective import make_loss, make_objective
+from dfjax.losses.objective import make_objective
+from dfjax.losses.registry import make_loss
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.optimizers import make_tx
 from dfjax.training.state import make_init_state
