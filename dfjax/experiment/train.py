@@ -21,13 +21,13 @@ from dfjax.experiment.data_check import check_data
 from dfjax.experiment.data_summary import summarise_data
 from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_state import start
-from dfjax.experiment.objective import list_methods, save_methods
+from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
 from dfjax.experiment.phases import Phase, check_workdirs, plan_phases
 from dfjax.experiment.run import Run
 from dfjax.experiment.stored_features import keep_backbone, use_stored_features
 from dfjax.experiment.validation import make_validate
-from dfjax.shapes import HostBatch
+from dfjax.shapes import HostBatch, Loss
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
@@ -46,6 +46,7 @@ def train(
     workdir: str | Path,
     *,
     model: Any = None,
+    loss: Loss | None = None,
     accept: Sequence[str] = (),
 ) -> Run:
     """Trains a detector to the end of its run; the same call resumes an interrupted one.
@@ -58,6 +59,8 @@ def train(
         workdir: Folder for everything that the run writes.
         model: Linen module of the caller's, in place of the one that the config names: see
             `dfjax.models.custom`. The workdir's config names its class by import path.
+        loss: Loss of the caller's, in place of the one that the config names: a function
+            `loss(logits, outputs, batch) -> f32[B]` of one value per clip.
         accept: Codes of audit errors in the data to train with all the same.
 
     Raises:
@@ -67,6 +70,8 @@ def train(
     """
     if model is not None:
         config = builders.use_model(config, model)
+    if loss is not None:
+        config = use_loss(config, loss)
     interrupt = Interrupt()
 
     def fit(trainer: Trainer) -> None:
