@@ -8,6 +8,7 @@ import pytest
 from dfjax.bench import augmentation
 from dfjax.bench.workloads import Program
 from dfjax.commands.main import main
+from dfjax.data.transforms.augment_presets import Augmentation
 
 KEYS = {
     "peer", "version", "source", "workload", "mode", "batch", "frames", "size", "device", "dtype",
@@ -23,8 +24,8 @@ def test_every_preset_takes_turns_with_a_training_step(capsys, monkeypatch):
         return Program(lambda: time.sleep(0.01), 0.0, 0, 0)
 
     operations = {"still": {}, "flip": {"flip": (0.5,)}, "light": {"brightness": (1.0, 0.8, 1.2)}}
-    monkeypatch.setattr(augmentation, "PRESETS", operations)
-    monkeypatch.setattr(augmentation, "choose_operations", operations.get)
+    few = {name: Augmentation(values) for name, values in operations.items()}
+    monkeypatch.setattr(augmentation, "PRESETS", few)
     monkeypatch.setattr(augmentation, "make_program", make_program)
     sizes = ("--batch", "2", "--frames", "2", "--size", "16", "--steps", "2")
     assert main(["bench", "augment", *sizes, "--json"]) == 0

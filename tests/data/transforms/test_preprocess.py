@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dfjax.data.transforms.augment import draw_per_clip, flip_clips, make_augment
+from dfjax.data.transforms.augment import flip_clips, make_augment
+from dfjax.data.transforms.augment_draws import draw_per_clip
+from dfjax.data.transforms.augment_presets import Augmentation
 from dfjax.data.transforms.preprocess import make_preprocess
 from dfjax.errors import UsageError
 
@@ -19,7 +21,7 @@ def make_batch(clips=3, frames=2, size=8):
 
 
 def make(streams, flip=0.0):
-    augment = make_augment({"flip": (flip,)} if flip else {}, fill=MEAN)
+    augment = make_augment(Augmentation({"flip": (flip,)} if flip else {}), fill=MEAN)
     return make_preprocess(streams, mean=MEAN, std=STD, augment=augment)
 
 
