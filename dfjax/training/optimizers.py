@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dfjax.errors import UsageError, unknown
+from dfjax.schema import OPTIMIZER
 
 RULES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": lambda b1, b2, eps, momentum: optax.scale_by_adam(b1, b2, eps),
@@ -79,8 +80,13 @@ def make_tx(
     )
 
 
-def match_paths(tree: Any, patterns: Sequence[str]) -> Any:
+def match_paths(tree: Any, patterns: Sequence[str], *, optional: Sequence[str] = ()) -> Any:
     """Returns a tree of bools: whether a leaf's path matches one of the patterns.
+
+    Args:
+        tree: Tree of parameters.
+        patterns: Regular expressions that are searched in the paths.
+        optional: Patterns that may match nothing, such as defaults.
 
     Raises:
         UsageError: a pattern matches no path, which is most likely a slip.
@@ -95,7 +101,7 @@ def match_paths(tree: Any, patterns: Sequence[str]) -> Any:
 
     found = jax.tree_util.tree_map_with_path(match, tree)
     for pattern in patterns:
-        if pattern not in used:
+        if pattern not in used and pattern not in optional:
             raise UsageError(f"optimizer: the pattern {pattern!r} matches no parameter")
     return found
 
@@ -109,7 +115,8 @@ def _search(pattern: str, name: str) -> bool:
 
 def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation:
     def mask(params: Any) -> Any:
-        return jax.tree.map(lambda excluded: not excluded, match_paths(params, no_decay))
+        excluded = match_paths(params, no_decay, optional=OPTIMIZER["no_decay"])
+        return jax.tree.map(lambda found: not found, excluded)
 
     return optax.add_decayed_weights(rate, mask=mask) if rate else optax.identity()
 

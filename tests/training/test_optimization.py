@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
+from dfjax.schema import OPTIMIZER
 from dfjax.training.optimizers import make_tx
 from dfjax.training.schedules import make_schedule
 
@@ -122,3 +123,14 @@ def test_a_pattern_that_matches_nothing_is_an_error(option):
 def test_what_is_no_regular_expression_is_an_error():
     with pytest.raises(UsageError, match="no regular expression"):
         one_step(freeze=["("])
+
+
+def test_the_default_patterns_without_decay_may_match_nothing_and_own_ones_may_not():
+    params = {"probe": {"kernel": jnp.ones((2, 1))}}  # a linear probe: no bias, no scale
+    options = {"weight_decay": 0.1, "no_decay": OPTIMIZER["no_decay"]}
+    tx = make_tx("adamw", lambda step: 1.0, **options)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    assert updates["probe"]["kernel"] == pytest.approx(-0.1)
+    own = make_tx("adamw", lambda step: 1.0, weight_decay=0.1, no_decay=("bias$", "norm/"))
+    with pytest.raises(UsageError, match="norm/"):
+        own.init(params)
