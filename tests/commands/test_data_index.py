@@ -81,9 +81,9 @@ def test_unreadable_files_are_listed_and_left_out(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--compression", "c23"], "compression does not go with adapter folder"),
+        (["--compression", "c23"], "the adapter folder has no option compression"),
         (["--adapter", "foldr"], "Did you mean 'folder'"),
-        (["--root", "/absent"], "no folder /absent"),
+        (["--root", "/absent"], "the folder /absent does not exist"),
         (["--ratios", "1,2"], "three shares"),
         (["--ratios", "a,b,c"], "ratios"),
         (["--workers", "0"], "must be positive"),

@@ -1,4 +1,4 @@
-"""The index of a data set: what its adapter finds on disk, completed by what its files are."""
+"""Builds the index of a data set: the rows of its adapter and the properties of its files."""
 
 import dataclasses
 import json
@@ -19,11 +19,11 @@ from dfjax.errors import UsageError, unknown
 
 @dataclasses.dataclass(frozen=True)
 class IndexReport:
-    """What an index holds, and what could not be taken into it.
+    """Summary of an index and of the inputs that were left out.
 
     Attributes:
-        index: The index file. `errors.jsonl` and `unmatched.jsonl` lie beside it.
-        videos: Number of its rows.
+        index: Index file. `errors.jsonl` and `unmatched.jsonl` are in the same folder.
+        videos: Number of rows.
         splits: Number of rows by split.
         methods: Number of rows by method, `real` among them.
         unreadable: Number of files that could not be read.
@@ -57,22 +57,23 @@ def build_index(
 ) -> IndexReport:
     """Writes the index of a data set.
 
-    Every file is opened and hashed. What cannot be used is left out and listed in `errors.jsonl`
-    beside the index; what merely has no counterpart is listed in `unmatched.jsonl`.
+    Every file is opened and hashed. Inputs that cannot be used are left out and listed in
+    `errors.jsonl` in the folder of the index. Entries that are only missing a counterpart are
+    listed in `unmatched.jsonl`.
 
     Args:
-        adapter: Name, import path or function of an adapter, see `dfjax.data.index.adapters`.
+        adapter: Name, import path or function of an adapter (see `dfjax.data.index.adapters`).
         root: Folder of the data set, or its CSV file.
         out: Index to write.
         default_split: Split of the videos that are in no official split.
-        probe: Whether to open the files; otherwise their properties stay unknown.
-        workers: Number of processes; None takes the number of cores.
+        probe: Whether to open the files; otherwise their properties are null.
+        workers: Number of processes; None is the number of cores.
         time_limit: Seconds per file, after which it counts as unreadable.
-        command: Origin to record in the metadata of the index.
-        **options: Options of the adapter; those that are None are not given.
+        command: Command to record in the metadata of the index.
+        **options: Options of the adapter; those that are None are not passed on.
 
     Raises:
-        UsageError: no such adapter, folder or option, or no file that can be used.
+        UsageError: The adapter, the folder or an option does not exist, or no file can be used.
     """
     workers = check_limits(workers, time_limit)
     if default_split not in SPLITS:
@@ -111,16 +112,17 @@ def list_videos(
     folder: Path,
     options: dict[str, Any],
 ) -> Listing:
-    """Returns what an adapter finds below a root, each `video_id` once.
+    """Returns the listing of an adapter for a root folder, with unique `video_id`s.
 
     Args:
-        adapter: As in `build_index`.
+        adapter: Name, import path or function of an adapter.
         root: Folder of the data set, or its CSV file.
-        folder: Folder of the index, where some adapters put what they unpack.
-        options: Options of the adapter; those that are None are not given.
+        folder: Folder of the index, to which some adapters write unpacked frames.
+        options: Options of the adapter; those that are None are not passed on.
 
     Raises:
-        UsageError: no such adapter, folder or option, or nothing that the adapter can use.
+        UsageError: The adapter, the folder or an option does not exist, or the folder holds no
+            data for the adapter.
     """
     function, names = find_adapter(adapter)
     given = {name: value for name, value in options.items() if value is not None}
@@ -128,13 +130,13 @@ def list_videos(
         given["table"], root = os.fspath(root), Path(root).parent
     root = Path(root)
     if not root.is_dir():
-        raise UsageError(f"no folder {_text(os.fspath(root))}")
+        raise UsageError(f"the folder {_text(os.fspath(root))} does not exist")
     if not has_clean_name(str(root.resolve())):
         raise UsageError(f"the folder name {_text(str(root))} is not valid UTF-8; rename it")
     for name in given:
         if name not in names or name == "out":
             takes = ", ".join(option for option in names if option != "out") or "none"
-            raise UsageError(f"{name} does not go with adapter {adapter}; its options: {takes}")
+            raise UsageError(f"the adapter {adapter} has no option {name}; its options: {takes}")
     if "out" in names:
         given["out"] = folder
     listing = function(root, **given)
@@ -143,7 +145,7 @@ def list_videos(
 
 
 def _log_problems(listing: Listing, folder: Path) -> ErrorLog:
-    """Lists what does not fit the data set in two files, and returns that of the errors."""
+    """Writes the problems to `errors.jsonl` and `unmatched.jsonl`; returns the log of errors."""
     errors, unmatched = ErrorLog(folder / "errors.jsonl"), ErrorLog(folder / "unmatched.jsonl")
     for kind, video_id, path, error in listing.problems:
         (errors if kind in FINDINGS else unmatched).add(
@@ -153,7 +155,7 @@ def _log_problems(listing: Listing, folder: Path) -> ErrorLog:
 
 
 def _drop_unclean(rows: list[Row], log: ErrorLog) -> list[Row]:
-    """Returns the rows whose names are all text."""
+    """Returns the rows whose names are valid Unicode, and logs the others."""
     clean = []
     for row in rows:
         if has_clean_name(json.dumps(row, ensure_ascii=False)):
@@ -168,7 +170,7 @@ def _drop_unclean(rows: list[Row], log: ErrorLog) -> list[Row]:
 def _probe(
     rows: list[Row], folder: Path, log: ErrorLog, *, workers: int, time_limit: float
 ) -> list[Row]:
-    """Fills in what the files are, and returns the rows whose file can be read."""
+    """Fills in the properties of the files; returns the rows whose files can be read."""
     failed: dict[int, str] = {}
     outcomes = probe_rows(rows, folder, workers=workers, time_limit=time_limit)
     for outcome in track(outcomes, total=len(rows), what="videos"):
@@ -188,5 +190,5 @@ def _probe(
 
 
 def _text(name: str) -> str:
-    """Returns a name as JSON can hold it."""
+    """Returns a name with invalid Unicode escaped, for JSON."""
     return name.encode(errors="backslashreplace").decode()

@@ -1,11 +1,11 @@
-"""Adapters: the folders of a data set become rows of the index. They read names, not videos.
+"""Adapters list the videos of a data set as rows of the index. They read file names, not videos.
 
-An adapter is a function `(root, **options) -> Listing`. Its rows are made by `records.make_record`,
-its notes are sentences for the user (splits that leak, for instance), and its problems name every
-entry or file that could not be taken as the data set says. The modules below are imported when
-asked for.
+An adapter is a function `(root, **options) -> Listing`. Its rows are made by `records.make_record`.
+Its notes are sentences for the user, such as a warning about splits that leak. Its problems name
+every entry or file that does not fit the description of the data set. The modules of this package
+are imported on use.
 
-Your own adapter is any such function, given to `dfjax.prepare` or `build_index` as it is or by its
+Your own adapter is any such function, passed to `dfjax.prepare` or `build_index` directly or by its
 import path (`adapter="my_package.adapters:list_mine"`):
 
     def list_mine(root: Path, *, take: int | None = None) -> Listing:
@@ -17,9 +17,10 @@ import path (`adapter="my_package.adapters:list_mine"`):
         ]
         return Listing(rows, notes=[], problems=[])
 
-Its keyword parameters are its options. A parameter `out` gets the folder of the index, for frames
-that have to be unpacked. `label` is 1 for a fake; `group` is what must never cross a split; `split`
-is `train`, `val`, `test` or `none`. Entries of foreign lists go through `foreign.safe_path`.
+Its keyword parameters are its options. A parameter `out` receives the folder of the index, for
+frames that have to be unpacked. `label` is 1 for a fake. Videos with the same `group` must be in
+the same split. `split` is `train`, `val`, `test` or `none`. Paths from lists of the data set must
+be checked by `foreign.safe_path`.
 """
 
 import functools
@@ -35,11 +36,11 @@ from dfjax.import_paths import allow_import, find, is_import_path
 AdapterFunction = Callable[..., Listing]
 
 TFDS = "tfds:"
-"""What the name of a TFDS data set begins with."""
+"""Prefix of the names of TFDS data sets."""
 
 
 class Adapter(NamedTuple):
-    """Where an adapter is, and the options it takes beside the root."""
+    """Module and function of an adapter, and the names of its options."""
 
     module: str
     function: str
@@ -74,7 +75,7 @@ def find_adapter(adapter: str | AdapterFunction) -> tuple[AdapterFunction, tuple
             path `package.module:function`, or a function.
 
     Raises:
-        UsageError: there is no such adapter.
+        UsageError: The adapter is unknown, or the import path is not that of a function.
     """
     if not isinstance(adapter, str):
         return adapter, _list_options(adapter)
@@ -88,7 +89,7 @@ def find_adapter(adapter: str | AdapterFunction) -> tuple[AdapterFunction, tuple
         allow_import(adapter)
         function = find(adapter)
         if not callable(function):
-            raise UsageError(f"{adapter} is not a function: an adapter takes the root as argument")
+            raise UsageError(f"{adapter} is not a function of the data set's root folder")
         return function, _list_options(function)
     else:
         raise unknown("adapter", adapter, (*ADAPTERS, *ALIASES, f"{TFDS}NAME", "MODULE:FUNCTION"))

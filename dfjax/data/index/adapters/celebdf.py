@@ -1,9 +1,10 @@
 """Celeb-DF v1, v2 (Li et al. 2020) and Celeb-DF++ (Li et al. 2025).
 
-`Celeb-real/idA_N.mp4`, `YouTube-real/N.mp4`, `Celeb-synthesis/idA_idB_N.mp4` (++ sorts these into
-`Celeb-synthesis/SCENARIO/METHOD/`), with or without a level `videos/`, in any case.
-`List_of_testing_videos.txt` has no header; its flag is **1 for real and 0 for fake**, the opposite
-of everyone else's. What it does not name is for training; there is no validation split.
+The files are `Celeb-real/idA_N.mp4`, `YouTube-real/N.mp4` and `Celeb-synthesis/idA_idB_N.mp4`, with
+or without a level `videos/`, in upper or lower case. Celeb-DF++ has the fakes in
+`Celeb-synthesis/SCENARIO/METHOD/`. `List_of_testing_videos.txt` has no header. Its flag is **1 for
+real and 0 for fake**, the opposite of other data sets. Videos that it does not list are for
+training; there is no validation split.
 """
 
 import re
@@ -33,24 +34,25 @@ FOLDERS = {"celeb-real": "Celeb-real", "youtube-real": "YouTube-real"}
 FAKES = "celeb-synthesis"
 SCENARIOS = ("facereenact", "faceswap", "talkingface")
 REAL_NAME = re.compile(r"(id\d+)_(\d+)")
-FAKE_NAME = re.compile(r"(id\d+)_(?:(id\d+)_)?(\d+).*")  # ++ has more after the number
-ORIGINAL = "Celeb-DF"  # Celeb-DF++'s folder of the fakes that v2 had
+FAKE_NAME = re.compile(r"(id\d+)_(?:(id\d+)_)?(\d+).*")  # Celeb-DF++ adds text after the number
+ORIGINAL = "Celeb-DF"  # Celeb-DF++'s folder of the fakes of v2
 
 
 def list_celebdf(root: Path, *, variant: str | None = None) -> Listing:
     """Returns the rows of a Celeb-DF tree.
 
-    In `idA_idB_N`, A is the person whose video it is (the target), B the face put in; its pair is
-    `Celeb-real/idA_N`. `identities` are `celebdf/idA` in all variants, which show the same people.
-    Test and training videos share people: a split without shared ones needs `dfjax data split`.
+    In `idA_idB_N`, A is the person shown (the target) and B the donor of the face. The pair of this
+    fake is `Celeb-real/idA_N`. `identities` are `celebdf/idA` in all variants, because these show
+    the same people. Official test and training videos share people; `dfjax data split` can make a
+    split by identity.
 
     Args:
-        root: the folder that holds `Celeb-real/`.
-        variant: `v1`, `v2` or `pp` (Celeb-DF++); None finds out: folders of scenarios mean ++, the
-            name of the root tells v1, everything else is v2.
+        root: Folder that holds `Celeb-real/`.
+        variant: `v1`, `v2` or `pp` (Celeb-DF++). With None it is detected: folders of scenarios
+            imply `pp`, a root named v1 implies `v1`, and the default is `v2`.
 
     Raises:
-        UsageError: no such tree, no list of test videos, or an unknown variant.
+        UsageError: `root` has no such tree or no list of test videos, or `variant` is unknown.
     """
     if variant is not None and variant not in VARIANTS:
         raise unknown("variant of Celeb-DF", variant, VARIANTS)
@@ -59,7 +61,7 @@ def list_celebdf(root: Path, *, variant: str | None = None) -> Listing:
     if not files:
         raise UsageError(f"{root} has no Celeb-real/, YouTube-real/ or Celeb-synthesis/ videos")
     if not lists:
-        raise UsageError(f"{root / LIST} is missing: it says which videos are for testing")
+        raise UsageError(f"{root / LIST} is missing; it lists the test videos")
     dataset = f"celebdf_{variant or _find_variant(root, files)}"
     rows: dict[str, Row] = {}
     for file in files:
@@ -68,14 +70,19 @@ def list_celebdf(root: Path, *, variant: str | None = None) -> Listing:
         rows.setdefault(file_key(file), row)
     problems = _read_list(root / lists[0], rows)
     twice = [f for f in files if rows[file_key(f)]["path"] != f]
-    problems += [Problem(REFUSED, f"{dataset}/{f}", f, "is there twice") for f in twice]
+    problems += [Problem(REFUSED, f"{dataset}/{f}", f, "occurs twice") for f in twice]
     listed = list(rows.values())
     alone = keep_pairs(listed)
     return Listing(listed, _notes(listed, dataset, alone, variant is None), problems)
 
 
 def describe(path: str, dataset: str) -> dict[str, Any]:
-    """Returns the fields of a record that a path below the root tells; not the split."""
+    """Returns the fields of a record that follow from a path below the root, without the split.
+
+    Args:
+        path: Path of the video relative to the root.
+        dataset: Name of the data set, such as `celebdf_v2`.
+    """
     folder, stem = _class_folder(path), PurePosixPath(path).stem
     if folder is not None and folder != FAKES:
         name = FOLDERS[folder]
@@ -109,7 +116,7 @@ def describe(path: str, dataset: str) -> dict[str, Any]:
 
 
 def _class_folder(path: str) -> str | None:
-    """Returns which of the three folders a file lies in, in lower case."""
+    """Returns which of the three folders holds a file, in lower case, or None."""
     parents = [part.casefold() for part in PurePosixPath(path).parts[:-1]]
     return next((part for part in parents if part in (*FOLDERS, FAKES)), None)
 
@@ -121,7 +128,7 @@ def _find_variant(root: Path, files: list[str]) -> str:
 
 
 def _read_list(file: Path, rows: dict[str, Row]) -> list[Problem]:
-    """Moves the listed rows to `test`; returns the lines that do not fit."""
+    """Sets the split of listed rows to `test`; returns problems for lines that do not fit."""
     problems = []
     short = {"/".join(key.split("/")[-2:]): row for key, row in rows.items()}
     for number, line in enumerate(read_text(file).splitlines(), start=1):
@@ -139,26 +146,26 @@ def _read_list(file: Path, rows: dict[str, Row]) -> list[Problem]:
         key = file_key(path)
         row = rows.get(key) or (short.get(key) if key.count("/") == 1 else None)
         if row is None:
-            problems.append(Problem(ABSENT, path, path, f"{where}: the video is absent"))
+            problems.append(Problem(ABSENT, path, path, f"{where}: the video is missing"))
             continue
         row["split"] = "test"
         if row["label"] != 1 - int(flag):
-            reason = f"{where}: flag {flag} (1 is real) disagrees with the folder, which is kept"
+            reason = f"{where}: flag {flag} (1 is real) contradicts the folder, whose label is kept"
             problems.append(Problem(CONFLICT, row["video_id"], path, reason))
     return problems
 
 
 def _notes(rows: list[Row], dataset: str, alone: list[str], guessed: bool) -> list[str]:
     splits = Counter(row["split"] for row in rows)
-    found = f", found to be {dataset} (variant)" if guessed else ""
-    notes = [f"{splits['test']} test videos by {LIST}, all others for training{found}"]
+    found = f"; the variant was detected: {dataset}" if guessed else ""
+    notes = [f"{splits['test']} videos are test videos by {LIST}, all others train{found}"]
     people: dict[str, set[str]] = {}
     for row in rows:
         for person in row["identities"]:
             people.setdefault(person, set()).add(row["split"])
     both = sorted(person for person, splits in people.items() if len(splits) > 1)
     if both:
-        notes.append(f"{len(both)} people are in training and test videos: {shorten(both)}")
+        notes.append(f"{len(both)} people are in training and in test videos: {shorten(both)}")
     if alone:
-        notes.append(f"{len(alone)} fakes without their real video: {shorten(alone)}")
+        notes.append(f"{len(alone)} fakes have no real video here: {shorten(alone)}")
     return notes

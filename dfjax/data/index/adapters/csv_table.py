@@ -1,4 +1,4 @@
-"""Any videos listed in a CSV file: `path,label` and whatever else is known of them."""
+"""Reads a CSV file that lists videos: `path,label` and optional further columns."""
 
 import csv
 import errno
@@ -41,25 +41,26 @@ KNOWN = ("path", "label", "split", *TEXTS, *LISTS)
 def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None) -> Listing:
     """Returns the rows of a CSV file with the columns `path` and `label`.
 
-    `label` is 0, 1, real or fake. Further columns are those of the index (`video_id dataset method
-    split target_id donor_ids identities origin_id group pair_id compression mask_path`; lists are
-    separated by semicolons); others are left out. A path that is a folder is a video of face crops.
-    `pair_id` is the `video_id` of the real video, or its path or the stem of its file name.
+    `label` is 0, 1, real or fake. The optional columns are those of the index: `video_id dataset
+    method split target_id donor_ids identities origin_id group pair_id compression mask_path`, with
+    the entries of lists separated by semicolons. Other columns are ignored. A path to a folder is a
+    video of face crops. `pair_id` is the `video_id` of the real video, its path, or the stem of its
+    file name.
 
     Args:
-        root: Folder that paths are relative to; absolute ones have to lie below it.
-        table: CSV file; default the only .csv in `root`.
-        dataset: Data set of the rows that name none; default the file's name.
+        root: Folder that paths are relative to. Absolute paths must lie below it.
+        table: CSV file. The default is the only .csv file in `root`.
+        dataset: Name of the data set for rows without one. The default is the file's name.
 
     Raises:
-        UsageError: no such file, or a column missing.
+        UsageError: The file does not exist, lacks a required column, or has no usable row.
     """
     file = _find_table(root, table)
     rows, problems = [], []
     reader = csv.DictReader(io.StringIO(read_text(file)), skipinitialspace=True)
     names = [name.strip() for name in reader.fieldnames or ()]
     if not {"path", "label"} <= set(names):
-        raise UsageError(f"{file} wants the columns path and label; it has {', '.join(names)}")
+        raise UsageError(f"{file} needs the columns path and label; it has {', '.join(names)}")
     reader.fieldnames = names
     bases = (root.resolve(), root.absolute())
     for number, entry in _entries(reader):
@@ -67,7 +68,7 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
         try:
             rows.append(_make_row(bases, entry, dataset or file.stem))
         except FileNotFoundError as error:
-            reason = f"line {number} of {file.name}: the file is absent ({error.filename})"
+            reason = f"line {number} of {file.name}: the file is missing ({error.filename})"
             problems.append(Problem(ABSENT, where, where, reason))
         except InputError as error:
             problems.append(
@@ -79,28 +80,28 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
             f"none of the {len(problems)} rows of {file} can be used with root {root} ({reasons})"
         )
     rows = _name_apart(rows)
-    notes = [f"{file.name} has no column split: all videos are split none"]
+    notes = [f"{file.name} has no column split: all videos are in the split none"]
     notes = [] if "split" in names else notes
     aside = [name for name in names if name not in KNOWN]
     if aside:
-        notes.append(f"columns left out: {', '.join(aside)}")
+        notes.append(f"ignored columns: {', '.join(aside)}")
     return Listing(rows, notes + _resolve_pairs(rows), problems)
 
 
 def _find_table(root: Path, table: str | None) -> Path:
     files = [Path(table)] if table else sorted(root.glob("*.csv"))
     if len(files) != 1:
-        raise UsageError(f"{root} holds {len(files)} .csv files: name one (table)")
+        raise UsageError(f"{root} holds {len(files)} .csv files; set table to one of them")
     if not files[0].is_file():
-        raise UsageError(f"no table {files[0]}")
+        raise UsageError(f"the table {files[0]} does not exist")
     return files[0]
 
 
 def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields line numbers and rows; a quote that never ends is no reason to stop.
+    """Yields line numbers and rows.
 
     Raises:
-        UsageError: a field too long to be one.
+        UsageError: A field exceeds the maximum length, as after a quotation mark without its end.
     """
     try:
         for entry in reader:
@@ -140,7 +141,7 @@ def _frames(place: Path) -> dict[str, Any]:
     if place.is_dir():
         images = find_frame_folders(place).get(".", [])
         if not images:
-            raise InputError("a folder without images")
+            raise InputError("is a folder without images")
         return describe_frames(place.resolve(), images)
     if not place.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
@@ -148,11 +149,11 @@ def _frames(place: Path) -> dict[str, Any]:
 
 
 def _make_relative(path: str, bases: tuple[Path, Path]) -> str:
-    """Returns a path below the root as relative to it, also one that is written as absolute.
+    """Returns a relative or absolute path of the table as a path relative to the root.
 
     Args:
         path: Entry of the table.
-        bases: The root without links, and as it was named.
+        bases: The root with links resolved, and as given.
     """
     for base in bases:
         if path.startswith("/") and PurePosixPath(path).is_relative_to(base):
@@ -163,8 +164,8 @@ def _make_relative(path: str, bases: tuple[Path, Path]) -> str:
 def _resolve_pairs(rows: list[Row]) -> list[str]:
     """Replaces each `pair_id` that is a path or a file's stem by the real video's `video_id`.
 
-    Returns a note on those that name no video, or several. They stay as they are: videos that name
-    the same one belong together all the same.
+    Values that name no video, or several, are kept, because videos with the same `pair_id` still
+    belong together. The returned notes count them.
     """
     ids = {row["video_id"] for row in rows}
     named: dict[str, set[str]] = {}
@@ -190,7 +191,7 @@ def _resolve_pairs(rows: list[Row]) -> list[str]:
 
 
 def _name_apart(rows: list[Row]) -> list[Row]:
-    """Gives a.mp4 and a.avi, which share the id that was made for them, their suffixes."""
+    """Adds the file suffix to default ids that are not unique, as of a.mp4 and a.avi."""
     counts = Counter(row["video_id"] for row in rows)
     for row in rows:
         made = f"{row['dataset']}/{PurePosixPath(row['path']).with_suffix('')}"

@@ -1,8 +1,9 @@
-"""DeeperForensics-1.0 (Jiang et al. 2020): fakes on FaceForensics++'s videos.
+"""DeeperForensics-1.0 (Jiang et al. 2020): fakes made from the videos of FaceForensics++.
 
-`manipulated_videos/VARIANT/TARGET_ACTOR.mp4`; `lists/splits/{train,val,test}.txt` name fakes only.
-**`source_videos/` are the actors' recordings and not the real class**: by the data set's own
-README the reals are FaceForensics++'s c23 videos, which have the target's three digits.
+The files are `manipulated_videos/VARIANT/TARGET_ACTOR.mp4`. `lists/splits/{train,val,test}.txt`
+list fakes only. **`source_videos/` are recordings of the actors and not the real class.** According
+to the README of the data set, the real videos are those of FaceForensics++ at c23, named by the
+three digits of the target.
 """
 
 import re
@@ -28,21 +29,20 @@ NAME = re.compile(r"(\d{3})_([A-Za-z]\d{3})")
 
 
 def list_deeperforensics(root: Path) -> Listing:
-    """Returns the rows of DeeperForensics-1.0: fakes only, one method per variant.
+    """Returns the rows of DeeperForensics-1.0: fakes only, with one method per variant.
 
-    `pair_id` names the target's video in FaceForensics++ at c23, to be merged in with `dfjax data
-    merge`; identities are its `ffpp/TARGET` and the actor. `group` is the actor, by whom the
-    official splits are made.
+    `pair_id` names the target's video in FaceForensics++ at c23, which `dfjax data merge` adds. The
+    identities are `ffpp/TARGET` and the actor. The `group` is the actor, as in the official splits.
 
     Args:
-        root: the folder with `manipulated_videos/` and `lists/`.
+        root: Folder that holds `manipulated_videos/` and `lists/`.
 
     Raises:
-        UsageError: no `manipulated_videos/` or no lists.
+        UsageError: `manipulated_videos/` or a list is missing.
     """
     folder = root / "manipulated_videos"
     if not folder.is_dir():
-        raise UsageError(f"{root} has no manipulated_videos/: give the folder that holds it")
+        raise UsageError(f"{root} does not hold the folder manipulated_videos/")
     splits = _read_splits(root)
     rows: dict[str, Row] = {}
     problems = []
@@ -50,24 +50,25 @@ def list_deeperforensics(root: Path) -> Listing:
         path = f"manipulated_videos/{file}"
         row = _make_row(path, splits)
         if row is None or row["video_id"] in rows:
-            reason = "no name of a target and an actor" if row is None else "is there twice"
+            reason = "is not named TARGET_ACTOR" if row is None else "occurs twice"
             problems.append(Problem(REFUSED, f"{DATASET}/{file}", path, reason))
             continue
         rows[row["video_id"]] = row | {"root": str(root.resolve())}
         if row["split"] == "none":
-            reason = "in none of the lists of splits"
+            reason = "is in none of the lists of splits"
             problems.append(Problem(UNLISTED, row["video_id"], path, reason))
     for variant in sorted({row["method"] for row in rows.values()}):
         for stem, split in splits.items():
             video_id = f"{DATASET}/{variant}/{stem}"
             if video_id not in rows:
-                problems.append(Problem(ABSENT, video_id, "", f"listed in {split}.txt but absent"))
+                reason = f"is listed in {split}.txt but missing"
+                problems.append(Problem(ABSENT, video_id, "", reason))
     notes = [
-        "the real class is FaceForensics++'s c23 videos: index them with the adapter ffpp, then "
-        "`dfjax data merge`"
+        "the real class are the c23 videos of FaceForensics++: index them with the adapter ffpp "
+        "and add them with `dfjax data merge`"
     ]
     if (root / "source_videos").is_dir():
-        notes.append("source_videos/ are left aside: they are recordings of actors, not reals")
+        notes.append("source_videos/ is ignored: it holds recordings of actors, not real videos")
     return Listing(list(rows.values()), notes, problems)
 
 
@@ -76,7 +77,7 @@ def _read_splits(root: Path) -> dict[str, str]:
     for split in ("train", "val", "test"):
         file = root / "lists" / "splits" / f"{split}.txt"
         if not file.is_file():
-            raise UsageError(f"{file} is missing: it is part of the data set's lists.zip")
+            raise UsageError(f"{file} is missing; it is part of lists.zip of the data set")
         for line in read_text(file).split():
             splits[PurePosixPath(line.replace("\\", "/")).stem] = split
     return splits

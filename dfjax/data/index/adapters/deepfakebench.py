@@ -1,8 +1,8 @@
-"""DeepfakeBench's processed data sets (Yan et al. 2023): JSON files and face crops they name.
+"""DeepfakeBench's processed data sets (Yan et al. 2023): JSON files and the face crops they name.
 
 The JSON files lie in `preprocessing/dataset_json/`, `dataset_json/` or the root, the crops in
 `datasets/rgb/`, `rgb/` or the root, or as LMDB files in `datasets/lmdb/`, `lmdb/` or the root.
-What `dfjax data export` wrote comes back as it was.
+An export of `dfjax data export` gives the rows of the original index.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ from dfjax.errors import InputError, UsageError
 
 PLACES = ("preprocessing/dataset_json", "dataset_json", "")
 SPLITS = ("train", "val", "test")
-OURS = "dfjax"  # key of a video under which our export keeps the whole row
+OURS = "dfjax"  # key of a video under which `dfjax data export` stores the row of the index
 
 
 class Entry(NamedTuple):
@@ -46,19 +46,21 @@ class Entry(NamedTuple):
 
 
 def list_deepfakebench(root: Path, *, out: Path, table: str | None = None) -> Listing:
-    """Returns the rows that DeepfakeBench's JSON files describe, ready to pack.
+    """Returns the rows of DeepfakeBench's JSON files with their face crops, ready for `data pack`.
 
-    A video that several files name is one row. DeepfakeBench validates on test videos, and puts
-    videos of data sets without a split into all three: what is in val and test becomes test, what
-    is in train and another one becomes none, and notes count them.
+    A video that occurs in several files gives one row. DeepfakeBench validates on test videos and
+    puts the videos of data sets without a split into all three splits. Videos in val and test
+    therefore become test videos, and videos in train and another split get the split none. Notes
+    count these.
 
     Args:
-        root: a folder with JSON files and crops; a checkout of DeepfakeBench will do.
-        out: the folder of the index; crops in LMDB files are written below it.
-        table: one JSON file, or a folder of them; default those where DeepfakeBench has them.
+        root: Folder with JSON files and crops, such as a checkout of DeepfakeBench.
+        out: Folder of the index. Crops in LMDB files are written below it.
+        table: A JSON file or a folder of JSON files. The default are those in DeepfakeBench's
+            layout.
 
     Raises:
-        UsageError: there are no such files, or they are damaged.
+        UsageError: There are no such files, they are damaged, or none of their videos is usable.
     """
     finder = FrameFinder(root, out)
     rows: dict[str, Row] = {}
@@ -86,7 +88,7 @@ def list_deepfakebench(root: Path, *, out: Path, table: str | None = None) -> Li
     notes = _settle_splits(listed, splits)
     _group(listed)
     alone = keep_pairs([row for row in listed if row.pop(OURS) is None])
-    notes += [f"{len(alone)} fakes without their real video: {shorten(alone)}"] if alone else []
+    notes += [f"{len(alone)} fakes have no real video here: {shorten(alone)}"] if alone else []
     return Listing(listed, notes, _once(problems))
 
 
@@ -99,12 +101,12 @@ def _find_tables(root: Path, table: str | None) -> list[Path]:
         files = [file for file in files if _is_table(file)]
     if not files:
         where = table or ", ".join(f"{root / place}" for place in PLACES)
-        raise UsageError(f"no JSON files of DeepfakeBench in {where}: name them (table)")
+        raise UsageError(f"no JSON files of DeepfakeBench in {where}; set table to another place")
     return files
 
 
 def _is_table(file: Path) -> bool:
-    """Tells DeepfakeBench's files from other JSON that lies about, such as FF++'s splits."""
+    """Returns whether a JSON file has DeepfakeBench's levels, unlike FaceForensics++'s splits."""
     try:
         content = read_json(file)
     except UsageError:
@@ -115,7 +117,7 @@ def _is_table(file: Path) -> bool:
 
 
 def _read_entries(file: Path, problems: list[Problem]) -> Iterator[Entry]:
-    """Yields the videos of a file; adds what is no video to the problems."""
+    """Yields the videos of a file, and adds entries that are not videos to the problems."""
     for dataset, classes in read_json(file).items():
         for class_name, by_split in _items(classes):
             for split, videos in _items(by_split):
@@ -124,11 +126,11 @@ def _read_entries(file: Path, problems: list[Problem]) -> Iterator[Entry]:
                         yield Entry(dataset, class_name, split, compression, video, content)
                     else:
                         place = f"{dataset}/{class_name}/{split}/{video}"
-                        problems.append(Problem(REFUSED, place, file.name, "is no video"))
+                        problems.append(Problem(REFUSED, place, file.name, "is not a video"))
 
 
 def _flatten(videos: Any) -> Iterator[tuple[str | None, str, Any]]:
-    """Yields compression, name and content of videos, with or without a level of compressions."""
+    """Yields the compression (or None), the name and the content of videos."""
     for name, content in _items(videos):
         if isinstance(content, dict) and "frames" not in content:
             yield from ((name, video, inner) for video, inner in content.items())
@@ -152,10 +154,10 @@ def _describe(entry: Entry) -> dict[str, Any]:
 
 
 def _read_ours(kept: Any) -> dict[str, Any]:
-    """Returns the row that our export has put into a video's entry.
+    """Returns the row of the index that `dfjax data export` has stored in a video's entry.
 
     Raises:
-        InputError: it is no row.
+        InputError: The entry is not a valid row.
     """
     row = kept.get("row") if isinstance(kept, dict) else None
     if not isinstance(row, dict) or not isinstance(kept.get("position"), int):
@@ -168,7 +170,7 @@ def _read_ours(kept: Any) -> dict[str, Any]:
         raise InputError(f"its entry {OURS!r} is not a row of an index: {error}") from error
     safe_path(known["video_id"])
     if known["label"] not in (REAL, FAKE) or known["split"] not in (*SPLITS, "none"):
-        raise InputError(f"its entry {OURS!r} has the label or split of no row")
+        raise InputError(f"its entry {OURS!r} has an invalid label or split")
     return known | more
 
 
@@ -177,10 +179,10 @@ def _make_row(
 ) -> Row:
     frames = entry.content["frames"]
     if not isinstance(frames, list):
-        raise InputError("its frames are no list")
+        raise InputError("its frames are not a list")
     columns, absent = finder.find(fields["video_id"], entry.dataset, frames)
     if absent:
-        reason = f"{absent} of its {len(frames)} frames are absent"
+        reason = f"{absent} of its {len(frames)} frames are missing"
         problems.append(Problem(ABSENT, fields["video_id"], columns["frames_dir"], reason))
     if OURS in entry.content:
         return fields | {"frame_names": None} | columns | {OURS: entry.content[OURS]["position"]}
@@ -199,7 +201,7 @@ def _settle_splits(rows: list[Row], splits: dict[str, set[str]]) -> list[str]:
             row["split"] = _settle(found)
             counts[" and ".join(s for s in SPLITS if s in found)] += len(found) > 1
     return [
-        f"{n} videos are in {found}: they became {_settle(set(found.split(' and ')))}"
+        f"{n} videos are in {found}: their split is now {_settle(set(found.split(' and ')))}"
         for found, n in sorted(counts.items())
         if n
     ]
@@ -212,7 +214,7 @@ def _settle(found: set[str]) -> str:
 
 
 def _group(rows: list[Row]) -> None:
-    """Joins the videos of FaceForensics++ that fakes connect, as the official pairs do."""
+    """Sets the group of FaceForensics++ videos: sequences that are connected by fakes."""
     ours = [row for row in rows if row["dataset"] == "ffpp" and row["target_id"]]
     ours = [row for row in ours if row[OURS] is None]
     pairs = [(row["target_id"], donor) for row in ours for donor in row["donor_ids"]]
@@ -222,5 +224,5 @@ def _group(rows: list[Row]) -> None:
 
 
 def _once(problems: list[Problem]) -> list[Problem]:
-    """Returns each problem once: a video may be named by several files and splits."""
+    """Returns problems without repetitions from videos in several files or splits."""
     return list({(p.video_id, p.error): p for p in problems}.values())

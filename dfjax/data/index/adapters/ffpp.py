@@ -1,10 +1,10 @@
-"""FaceForensics++ (Rössler et al. 2019): its tree, its official splits, its leaks.
+"""FaceForensics++ (Rössler et al. 2019) with its official splits, some of which share recordings.
 
-`original_sequences/youtube/C/videos/ID.mp4` and
-`manipulated_sequences/METHOD/C/videos/TARGET_DONOR.mp4`, C being `raw` (also spelt `c0`), `c23`,
-`c40`, or folders of frames `…/images/ID/`; `splits/{train,val,test}.json` are lists of id pairs,
-whose two fakes (both orders) and two reals belong to the split. `conversion_dict.json` names the
-recording each sequence was cut from.
+The files are `original_sequences/youtube/C/videos/ID.mp4` and
+`manipulated_sequences/METHOD/C/videos/TARGET_DONOR.mp4`, where C is `raw` (also called `c0`), `c23`
+or `c40`; or folders of frames, `…/images/ID/`. `splits/{train,val,test}.json` are lists of pairs of
+ids. The two fakes of a pair (in both orders) and its two real videos belong to the split.
+`conversion_dict.json` names the recording that each sequence was cut from.
 """
 
 import json
@@ -24,8 +24,8 @@ from dfjax.errors import UsageError, unknown
 DATASET = "ffpp"
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 COMPRESSIONS = {"raw": "raw", "c0": "raw", "c23": "c23", "c40": "c40"}
-RATE = f"({'|'.join(COMPRESSIONS)})"  # beside them lie `masks`, which are videos, too
-END = r"(?:\.\w+)?"  # a folder of frames has none
+RATE = f"({'|'.join(COMPRESSIONS)})"  # this excludes the folder `masks`, which holds videos, too
+END = r"(?:\.\w+)?"  # folders of frames have no suffix
 REAL_PATH = re.compile(rf"original_sequences/youtube/{RATE}/(?:videos|images)/(\d{{3}}){END}")
 FAKE_PATH = re.compile(
     rf"manipulated_sequences/(\w+)/{RATE}/(?:videos|images)/(\d{{3}})_(\d{{3}}){END}"
@@ -35,20 +35,20 @@ TOPS = ("original_sequences", "manipulated_sequences")
 
 
 def list_ffpp(root: Path, *, compression: str | None = None) -> Listing:
-    """Returns the rows of a FaceForensics++ tree, and what the user should know of it.
+    """Returns the rows of a FaceForensics++ tree.
 
-    `target_id` is the sequence whose video is shown, `donor_ids` the one whose face or expression
-    was put in; `pair_id` is the target's real video at the same compression, where the tree has it.
-    `group` joins sequences that a pair of the official splits or a common recording connects. The
-    official splits honour the pairs but not the recordings, so a few groups do cross them: the
-    splits are kept as published, and a note names the groups.
+    `target_id` is the sequence that is shown and `donor_ids` the sequence that gives the face or
+    the expression. `pair_id` is the target's real video at the same compression, if present.
+    `group` joins sequences that are connected by pairs of the official splits or by a common
+    recording. The official splits keep pairs together but not recordings, so some groups cross
+    them. The splits are kept as published, and a note names these groups.
 
     Args:
-        root: the folder with `original_sequences/` and `manipulated_sequences/`.
-        compression: only this one; None takes all that are there.
+        root: Folder that holds `original_sequences/` and `manipulated_sequences/`.
+        compression: Compression to list; None lists all compressions found.
 
     Raises:
-        UsageError: no FaceForensics++ tree, no split files, or nothing at this compression.
+        UsageError: `root` has no such tree, no split files, or no videos at this compression.
     """
     pairs = _read_splits(root) if has_tree(root) else {}
     recordings = _read_recordings(root)
@@ -60,7 +60,7 @@ def list_ffpp(root: Path, *, compression: str | None = None) -> Listing:
     other = []
     for path in list_tree(root, compression):
         row = _make_row(path, splits, recordings, groups)
-        if row is None or row["video_id"] in rows:  # one video under both spellings
+        if row is None or row["video_id"] in rows:  # a video may be in both raw/ and c0/
             other.append(path)
         elif compression is None or COMPRESSIONS[compression] == row["compression"]:
             rows[row["video_id"]] = row | {"root": str(root.resolve())}
@@ -75,24 +75,28 @@ def list_ffpp(root: Path, *, compression: str | None = None) -> Listing:
 
 
 def has_tree(root: Path) -> bool:
-    """Returns whether `root` holds the two top folders, or one of them."""
+    """Returns whether `root` holds at least one of the two top folders."""
     return any((root / top).is_dir() for top in TOPS)
 
 
 def list_tree(root: Path, compression: str | None) -> list[str]:
     """Returns the videos below the two top folders, relative to `root`.
 
-    A folder of frames `images/NAME/` is a video, unless `videos/` has it, too.
+    A folder of frames `images/NAME/` is a video, unless `videos/` holds the same video.
+
+    Args:
+        root: Folder that holds the top folders.
+        compression: Compression that the caller selects, which is only checked here, or None.
 
     Raises:
-        UsageError: there is no such folder, or no such compression.
+        UsageError: There is no such folder, or the compression is unknown.
     """
     if compression is not None and compression not in COMPRESSIONS:
         raise unknown("compression", compression, COMPRESSIONS)
     if not has_tree(root):
         raise UsageError(
-            f"{root} has neither original_sequences/ nor manipulated_sequences/: give the folder "
-            "that holds them"
+            f"{root} has neither original_sequences/ nor manipulated_sequences/; the root must be "
+            "the folder that holds them"
         )
     files = [f"{top}/{f}" for top in TOPS if (root / top).is_dir() for f in find_media(root / top)]
     videos = [file for file in files if not FRAME.fullmatch(file)]
@@ -102,13 +106,13 @@ def list_tree(root: Path, compression: str | None) -> list[str]:
 
 
 def describe_real(target: str, compression: str) -> dict[str, Any]:
-    """Returns the fields of a record that the name of a real sequence tells."""
+    """Returns the fields of a record that follow from the name of a real sequence."""
     video_id = f"{DATASET}/youtube/{compression}/{target}"
     return {"video_id": video_id, "label": REAL, "target_id": target}
 
 
 def describe_fake(method: str, target: str, donor: str, compression: str) -> dict[str, Any]:
-    """Returns the fields of a record that the name of a fake tells."""
+    """Returns the fields of a record that follow from the name of a fake."""
     return {
         "video_id": f"{DATASET}/{method}/{compression}/{target}_{donor}",
         "label": FAKE,
@@ -122,7 +126,7 @@ def describe_fake(method: str, target: str, donor: str, compression: str) -> dic
 def _make_row(
     path: str, splits: dict[str, str], recordings: dict[str, str], groups: dict[str, str]
 ) -> Row | None:
-    """Returns the row of one file, or None where it is no video of FaceForensics++."""
+    """Returns the row of one file, or None if it is not a video of FaceForensics++."""
     real, fake = REAL_PATH.fullmatch(path), FAKE_PATH.fullmatch(path)
     if real:
         compression, target = COMPRESSIONS[real[1]], real[2]
@@ -147,7 +151,7 @@ def _make_row(
 
 
 def add_masks(rows: list[Row], others: list[str]) -> None:
-    """Sets `mask_path` of the fakes whose mask video is among `others`, and takes it from there."""
+    """Sets `mask_path` of fakes with a mask video in `others`, and removes it from `others`."""
     masks = {path for path in others if "/masks/videos/" in path}
     for row in rows:
         parts = row["path"].split("/")
@@ -166,7 +170,7 @@ def _read_splits(root: Path) -> dict[str, list[tuple[str, str]]]:
         file = folder / f"{name}.json"
         if not file.is_file():
             raise UsageError(
-                f"{file} is missing: copy dataset/splits/ of the FaceForensics repository there"
+                f"{file} is missing; copy dataset/splits/ of the FaceForensics repository there"
             )
         try:
             splits[name] = [(str(a), str(b)) for a, b in json.loads(read_text(file))]
@@ -176,7 +180,7 @@ def _read_splits(root: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def _read_recordings(root: Path) -> dict[str, str]:
-    """Returns sequence id → YouTube id; the file's values are `YOUTUBE_ID NUMBER`."""
+    """Returns a dict from sequence id to YouTube id; values in the file are `YOUTUBE_ID NUMBER`."""
     file = root / "conversion_dict.json"
     if not file.is_file():
         file = root / "dataset" / "conversion_dict.json"
@@ -194,7 +198,7 @@ def _same_recording(recordings: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def connect(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Returns each name's group: the smallest name that it is connected to."""
+    """Returns a dict from each name to its group, the smallest name that it is connected to."""
     parent: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -210,7 +214,7 @@ def connect(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _find_partial(rows: list[Row], pairs: dict[str, list[tuple[str, str]]]) -> list[Problem]:
-    """Returns what the splits name and the folders that are there lack."""
+    """Returns a problem for each video of the splits that the existing folders lack."""
     present = {row["video_id"] for row in rows}
     problems = []
     for method, compression in sorted({(row["method"], row["compression"]) for row in rows}):
@@ -221,7 +225,7 @@ def _find_partial(rows: list[Row], pairs: dict[str, list[tuple[str, str]]]) -> l
                 else:
                     video_id = describe_fake(method, a, b, compression)["video_id"]
                 if video_id not in present:
-                    reason = f"listed in {split}.json but absent"
+                    reason = f"is listed in {split}.json but missing"
                     problems.append(Problem(PARTIAL, video_id, "", reason))
     return problems
 
@@ -234,16 +238,16 @@ def _notes(rows: list[Row], other: list[str], partial: list[Problem]) -> list[st
     crossing = sorted(group for group, splits in spread.items() if len(splits - {"none"}) > 1)
     if crossing:
         notes.append(
-            f"the official splits cut {len(crossing)} groups apart (videos of one recording in "
+            f"the official splits divide {len(crossing)} groups (videos of one recording are in "
             f"two splits): {', '.join(crossing)}"
         )
     aside = Counter("/".join(path.split("/")[:2]) for path in other)
     if aside:
         where = ", ".join(f"{folder} ({n})" for folder, n in sorted(aside.items()))
-        notes.append(f"left aside, not part of FaceForensics++'s split: {where}")
+        notes.append(f"ignored, because not in the splits of FaceForensics++: {where}")
     outside = sum(row["split"] == "none" for row in rows)
     if outside:
-        notes.append(f"{outside} videos are in no official split (split none)")
+        notes.append(f"{outside} videos are in no official split and get the split none")
     if partial:
-        notes.append(f"{len(partial)} videos of the official splits are not in these folders")
+        notes.append(f"{len(partial)} videos of the official splits are missing in these folders")
     return notes

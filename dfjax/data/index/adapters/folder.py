@@ -1,6 +1,6 @@
-"""Any folder with `real/` and `fake/` inside, with or without `train/ val/ test/` above them.
+"""Lists folders with `real/` and `fake/` inside, with or without `train/ val/ test/` above them.
 
-Where names tell the class instead, a pattern says which files are fake.
+If file names determine the class instead, a pattern selects the fakes.
 """
 
 import fnmatch
@@ -24,9 +24,9 @@ from dfjax.errors import UsageError
 
 CLASSES = ((REAL, "real"), (FAKE, "fake"))
 Find = Callable[[Path, list[Path]], dict[str, dict[str, Any]]]
-"""Returns the videos below a folder: relative path → columns of the index that it fills.
+"""`find(folder, apart)` returns a dict from the relative path of each video to index columns.
 
-Links must not lead into the folders that follow: those of the other class.
+Links into the folders `apart` (those of the other class) are not followed.
 """
 
 
@@ -40,30 +40,30 @@ def list_folder(
 ) -> Listing:
     """Returns the rows of the videos and images below `real/` and `fake/`.
 
-    A first folder below `fake/` names the method (`fake/faceswap/…`), else it is `fake`. A fake
-    that carries the file name of exactly one real is taken as made from it: they are a pair, share
-    a group, and so stay in one split. Where `train/`, `val/` and `test/` hold `real/` and `fake/`
-    they are the splits; otherwise whole groups are assigned by `ratios`, in the order of a hash
-    of (seed, group), the classes apart.
+    The first folder below `fake/` is the method (`fake/faceswap/…`); without one, the method is
+    `fake`. A fake with the same file name as exactly one real video is assumed to be made from it:
+    both are a pair in one group, and so stay in one split. If `train/`, `val/` and `test/` hold
+    `real/` and `fake/`, they are the splits. Otherwise whole groups are assigned by `ratios`,
+    separately for each class, in the order of a hash of (seed, group).
 
     Args:
-        root: the folder.
-        dataset: its name in the index; default the folder's.
-        ratios: of train, val and test; default 0.8, 0.1, 0.1.
-        seed: of the order in which groups are assigned.
-        fake_pattern: what the paths of fakes match, all others being real; then no folders `real/`
-            and `fake/` are wanted. A text that the path holds, a glob (`*_fake.mp4`), or, with any
-            of `^ $ ( | +`, a backslash or `.*` in it, a regular expression.
+        root: Folder of the data set.
+        dataset: Name of the data set in the index. The default is the folder's name.
+        ratios: Relative sizes of train, val and test. The default is 0.8, 0.1, 0.1.
+        seed: Seed of the order in which groups are assigned.
+        fake_pattern: Pattern that the paths of fakes match; all other videos are real, and folders
+            `real/` and `fake/` are not needed. It is a part of the path, a glob (`*_fake.mp4`), or
+            a regular expression if it contains one of `^ $ ( | +`, a backslash or `.*`.
 
     Raises:
-        UsageError: a class is missing, or ratios are given where folders are the splits.
+        UsageError: A class has no videos, or `ratios` are given although folders are the splits.
     """
     listing = _list_videos(root, dataset, ratios, seed, fake_pattern, _find_files)
     images = sum(not is_video(row["path"]) for row in listing.rows)
     if images:
         listing.notes.append(
-            f"{images} images are taken for videos of one frame; if folders of them are the frames "
-            "of videos, the adapter frames keeps these together"
+            f"{images} images are read as videos of one frame; if folders of images are videos, "
+            "use the adapter frames"
         )
     return listing
 
@@ -78,17 +78,17 @@ def list_frames(
 ) -> Listing:
     """Returns the rows of videos that are folders of face crops; otherwise like `list_folder`.
 
-    An image that lies in `real/` or `fake/` itself is a video of one frame.
+    An image directly in `real/` or `fake/` is a video of one frame.
 
     Args:
-        root: the folder.
-        dataset: its name in the index; default the folder's.
-        ratios: of train, val and test; default 0.8, 0.1, 0.1.
-        seed: of the order in which groups are assigned.
-        fake_pattern: what the folders of fakes match.
+        root: Folder of the data set.
+        dataset: Name of the data set in the index. The default is the folder's name.
+        ratios: Relative sizes of train, val and test. The default is 0.8, 0.1, 0.1.
+        seed: Seed of the order in which groups are assigned.
+        fake_pattern: Pattern that the folders of fakes match (see `list_folder`).
 
     Raises:
-        UsageError: as `list_folder`.
+        UsageError: A class has no videos, or `ratios` are given although folders are the splits.
     """
     return _list_videos(root, dataset, ratios, seed, fake_pattern, _find_folders)
 
@@ -106,7 +106,7 @@ def _list_videos(
     name = dataset or root.resolve().name
     splits = [split for split in SPLITS if (root / split).is_dir()]
     if splits and ratios is not None:
-        raise UsageError(f"{root} has the splits {', '.join(splits)} as folders: leave ratios out")
+        raise UsageError(f"{root} has the splits {', '.join(splits)} as folders: do not set ratios")
     rows = [
         r for split in splits or [""] for r in _list_split(root, split, name, fake_pattern, find)
     ]
@@ -120,14 +120,20 @@ def _list_videos(
         assign = functools.partial(assign_splits, ratios=ratios or RATIOS, seed=seed)
         assign(rows)
         parts = ", ".join(f"{s} {r:g}" for s, r in zip(SPLITS, ratios or RATIOS))
-        notes.append(f"no train/ val/ test/ folders: split by group, {parts} (ratios)")
+        notes.append(f"no train/ val/ test/ folders: groups are split by the ratios {parts}")
     return Listing(rows, notes, [], assign)
 
 
 def assign_splits(rows: list[Row], ratios: Sequence[float], seed: int) -> None:
-    """Sets `split` of the rows: groups of a class mix, in hashed order, cut at the ratios.
+    """Sets `split` of the rows: whole groups are assigned in hashed order.
 
-    Every split with a positive ratio gets a group of each kind as far as there are enough.
+    Groups of real videos, of fakes, and of both are divided separately. If there are enough groups
+    of a kind, every split with a positive ratio gets at least one.
+
+    Args:
+        rows: Rows of the index.
+        ratios: Relative sizes of train, val and test.
+        seed: Seed of the order of the groups.
     """
     kinds: dict[str, set[int]] = {}
     for row in rows:
@@ -142,7 +148,7 @@ def assign_splits(rows: list[Row], ratios: Sequence[float], seed: int) -> None:
 
 
 def _quotas(n: int, ratios: Sequence[float]) -> list[int]:
-    """Returns how many of `n` go to each split: rounded, at least one where there are enough."""
+    """Returns the sizes of the splits of `n` groups, at least 1 each if there are enough."""
     total = sum(ratios)
     least = [int(r > 0 and n >= sum(q > 0 for q in ratios)) for r in ratios]
     counts = [max(low, round(n * r / total)) for low, r in zip(least, ratios)]
@@ -173,7 +179,7 @@ def _list_split(
             kind = int(is_fake(file)) if is_fake else label
             unique = (
                 _stem(file) if stems[_stem(file)] == 1 else file
-            )  # a.mp4 beside a.avi keep their suffixes
+            )  # the suffix is kept where a.mp4 and a.avi exist
             inner = PurePosixPath(file).parts
             fake_method = inner[0] if len(inner) > 1 and is_fake is None else "fake"
             rows.append(
@@ -192,10 +198,13 @@ def _list_split(
 
 
 def make_matcher(pattern: str) -> Callable[[str], bool]:
-    """Returns whether a path matches: a text in it, a glob, or a regular expression.
+    """Returns a function from a path to whether it matches the pattern.
+
+    Args:
+        pattern: A part of the path, a glob, or a regular expression (see `list_folder`).
 
     Raises:
-        UsageError: a regular expression that is none.
+        UsageError: The pattern is an invalid regular expression.
     """
     if re.search(r"[\^$(|+\\]|\.\*", pattern):
         try:
@@ -236,7 +245,7 @@ def _pair_up(rows: list[Row]) -> list[str]:
         if row["label"] == FAKE and len(same) == 1:
             row["pair_id"] = row["group"] = same[0]
             pairs += 1
-    return [f"{pairs} fakes are paired with the real of the same file name"] if pairs else []
+    return [f"{pairs} fakes are paired with the real video of the same name"] if pairs else []
 
 
 def _pair_key(row: Row) -> tuple[str, str]:
@@ -244,5 +253,5 @@ def _pair_key(row: Row) -> tuple[str, str]:
 
 
 def _stem(path: str) -> str:
-    """Returns a path without the suffix of a media file; a folder `id0.a` keeps its dot."""
+    """Returns a path without the suffix of a media file. A folder such as `id0.a` is unchanged."""
     return str(PurePosixPath(path).with_suffix("")) if is_media(path) else path

@@ -1,4 +1,4 @@
-"""Other people's lists: read with care, because their entries name files on this machine."""
+"""Reads lists of data sets safely: their entries are untrusted names of local files."""
 
 import json
 import re
@@ -9,16 +9,16 @@ from dfjax.errors import InputError, UsageError
 
 
 def safe_path(text: object) -> str:
-    """Returns a relative POSIX path for an entry of a foreign list, from either kind of slash.
+    """Returns an entry of a list as a relative POSIX path; it may have either kind of slash.
 
     Raises:
-        InputError: the entry is no text, is absolute, or leads outside of its folder.
+        InputError: The entry is not a path, is absolute, or leads outside of its folder.
     """
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise InputError(f"not a path: {text!r}")
     slashed = text.strip().replace("\\", "/")
     if slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed):
-        raise InputError("an absolute path: it leads outside of the data set's folder")
+        raise InputError("the path is absolute and leads outside of the data set")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
         raise InputError("the path leads outside of the data set")
@@ -27,15 +27,15 @@ def safe_path(text: object) -> str:
     except UnicodeEncodeError as error:
         raise InputError("the path is not valid Unicode") from error
     if longest > 255:
-        raise InputError("a name longer than any file's")
+        raise InputError("the path has a part of more than 255 bytes")
     return "/".join(parts)
 
 
 def read_text(file: Path) -> str:
-    """Returns the text of a list; bytes that are not UTF-8 survive as surrogates.
+    """Returns the text of a list. Bytes that are not UTF-8 become surrogate escapes.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: The file cannot be read.
     """
     try:
         return file.read_text("utf-8-sig", errors="surrogateescape")
@@ -47,7 +47,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Returns the object in a JSON file.
 
     Raises:
-        UsageError: it cannot be read, or is not an object.
+        UsageError: The file cannot be read, or does not hold a JSON object.
     """
     try:
         content = json.loads(read_text(file))

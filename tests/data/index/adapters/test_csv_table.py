@@ -26,7 +26,7 @@ def test_columns_become_columns(tmp_path, touch):
     assert fake["identities"] == ["list/p1", "list/p2", "list/p3"]
     assert fake["pair_id"] == "list/a"
     assert (frames["path"], frames["frame_indices"]) == ("frames/x", [1])
-    assert listing.notes == ["columns left out: note"]
+    assert listing.notes == ["ignored columns: note"]
 
 
 def test_rows_that_cannot_be_taken_are_listed(tmp_path, touch, kinds):
@@ -53,12 +53,12 @@ def test_same_stems_keep_suffixes_and_files_are_found(tmp_path, touch):
     (root / "two.csv").write_text("file,label\na.mp4,0\n")
     with pytest.raises(UsageError, match="holds 2 .csv files"):
         list_csv(root)
-    with pytest.raises(UsageError, match="wants the columns path and label"):
+    with pytest.raises(UsageError, match="needs the columns path and label"):
         list_csv(root, table=str(root / "two.csv"))
     assert {
         r["dataset"] for r in list_csv(root, table=str(root / "one.csv"), dataset="z").rows
     } == {"z"}
-    with pytest.raises(UsageError, match="no table"):
+    with pytest.raises(UsageError, match="does not exist"):
         list_csv(root, table="absent.csv")
 
 
@@ -98,7 +98,7 @@ def test_when_no_row_can_be_used_the_commonest_reasons_are_said(tmp_path, touch)
         list_csv(root)
     said = str(error.value)
     assert said.startswith("none of the 11 rows of") and f"with root {root}" in said
-    assert f"7 times: the file is absent ({root.resolve()}/a.jpg); 3 times: the path leads" in said
+    assert f"7 times: the file is missing ({root.resolve()}/a.jpg); 3 times: the path leads" in said
     assert "1 times: the label is '9'" in said
 
 

@@ -77,8 +77,8 @@ def test_validation_on_test_videos_and_videos_in_all_splits(tmp_path, crop):
     write(tmp_path, "UADFV", {"UADFV": {"UADFV_Real": splits}})
     listing = list_deepfakebench(tmp_path, out=tmp_path)
     assert {r["video_id"][-1]: r["split"] for r in listing.rows} == {"a": "test", "b": "none"}
-    assert "1 videos are in val and test: they became test" in listing.notes
-    assert "1 videos are in train and val and test: they became none" in listing.notes
+    assert "1 videos are in val and test: their split is now test" in listing.notes
+    assert "1 videos are in train and val and test: their split is now none" in listing.notes
 
 
 def test_bad_entries_are_listed_and_the_rest_goes_on(tmp_path, crop, kinds):
@@ -126,7 +126,7 @@ def test_frames_in_lmdb_are_written_beside_the_index(tmp_path, slash):
     image = cv2.imread(str(out / row["frames_dir"] / row["frame_names"][1]))
     assert image[0, 0].tolist() == [41, 41, 41]
     (problem,) = listing.problems
-    assert problem.error == "1 of its 3 frames are absent"
+    assert problem.error == "1 of its 3 frames are missing"
 
 
 def test_a_damaged_store_and_missing_files_are_told(tmp_path):

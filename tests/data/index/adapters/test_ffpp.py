@@ -68,7 +68,7 @@ def test_frames_that_were_extracted_stand_for_a_video_that_is_not_there(tree):
     assert before["ffpp/youtube/c23/004"]["path"] == "original_sequences/youtube/c23/images/004"
     fake = before["ffpp/Deepfakes/c23/002_001"]
     assert (fake["path"][-14:], fake["pair_id"]) == ("images/002_001", "ffpp/youtube/c23/002")
-    assert not any("left aside" in note for note in list_ffpp(tree).notes)
+    assert not any("ignored" in note for note in list_ffpp(tree).notes)
 
 
 def test_a_fake_names_its_target_donor_and_pair(tree):
@@ -93,11 +93,11 @@ def test_groups_join_pairs_and_recordings_and_a_note_tells_of_the_leak(tree):
     assert groups["001"] == groups["002"] == groups["005"] == "ffpp/001"
     assert groups["003"] == groups["004"] == "ffpp/003"
     assert groups["999"] == "ffpp/999"
-    assert any("cut 1 groups apart" in note and "ffpp/001" in note for note in notes)
+    assert any("divide 1 groups" in note and "ffpp/001" in note for note in notes)
     (tree / "conversion_dict.json").unlink()
     rows, notes, _ = list_ffpp(tree)[:3]
     assert all(row["origin_id"] is None for row in rows)
-    assert not any("apart" in note for note in notes)
+    assert not any("divide" in note for note in notes)
 
 
 def test_one_compression_can_be_chosen(tree):
@@ -114,7 +114,7 @@ def test_other_videos_of_the_tree_are_left_aside_and_told(tree):
     touch(tree / "manipulated_sequences/Deepfakes/masks/videos/001_002.mp4")
     rows, notes, _ = list_ffpp(tree)[:3]
     assert len(rows) == 9
-    (note,) = [note for note in notes if "left aside" in note]
+    (note,) = [note for note in notes if "ignored" in note]
     assert "original_sequences/actors (1)" in note
     assert "manipulated_sequences" not in note  # the mask belongs to its fake
     masks = {row["video_id"]: row.get("mask_path") for row in rows if row.get("mask_path")}
@@ -148,7 +148,7 @@ def test_what_is_missing_is_named(tree, tmp_path_factory):
     with pytest.raises(UsageError, match="val.json is not a list of id pairs"):
         list_ffpp(tree)
     (tree / "splits/val.json").unlink()
-    with pytest.raises(UsageError, match="val.json is missing: copy"):
+    with pytest.raises(UsageError, match="val.json is missing; copy"):
         list_ffpp(tree)
 
 
@@ -167,4 +167,4 @@ def test_the_published_splits_and_their_seven_leaks(samples, tmp_path):
         by_origin.setdefault(row["origin_id"], set()).add(row["split"])
     assert len(by_origin) == 977
     assert sum(len(found) > 1 for found in by_origin.values()) == 7
-    assert "groups apart" in notes[0]
+    assert "divide" in notes[0]

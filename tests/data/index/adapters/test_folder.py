@@ -78,7 +78,7 @@ def test_split_folders_are_the_splits(tmp_path):
         path: path.split("/")[0] for path in rows
     }
     assert rows["test/fake/a.mp4"]["pair_id"] == "d/test/real/a"
-    with pytest.raises(UsageError, match="train, test as folders: leave ratios out"):
+    with pytest.raises(UsageError, match="train, test as folders: do not set ratios"):
         list_folder(root, ratios=(0.5, 0.25, 0.25))
 
 
@@ -141,7 +141,7 @@ def test_links_never_list_one_class_as_the_other(tmp_path, target):
 
 def test_images_in_numbers_are_pointed_out(tmp_path):
     root = make(tmp_path / "d", "real/a/0.png", "real/a/1.png", "fake/b.mp4")
-    assert "2 images are taken for videos of one frame" in list_folder(root).notes[-1]
+    assert "2 images are read as videos of one frame" in list_folder(root).notes[-1]
     assert not any(
         "images" in n
         for n in list_folder(make(tmp_path / "e", *"real/a.mp4 fake/b.mp4".split())).notes

@@ -39,7 +39,7 @@ def test_the_reals_of_deeperforensics_are_elsewhere(deeper, kinds):
         "deeperforensics/end_to_end/002_W002",
         "deeperforensics/end_to_end_level_3/002_W002",
     }
-    assert any("source_videos/ are left aside" in note for note in listing.notes)
+    assert any("source_videos/ is ignored" in note for note in listing.notes)
     (deeper / "lists/splits/val.txt").unlink()
     with pytest.raises(UsageError, match="val.txt is missing"):
         list_deeperforensics(deeper)
