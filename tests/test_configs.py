@@ -129,9 +129,14 @@ CHANGES = (
 )
 
 
-@pytest.mark.parametrize(
-    ("spec", "more"), [*((spec, ()) for spec in SPECS), ("dual_stream:smoke", CHANGES)]
-)
+# Tracing the larger variants takes minutes in all.
+TRACED = [
+    pytest.param(spec, (), marks=() if spec.endswith(":smoke") else pytest.mark.slow)
+    for spec in SPECS
+]
+
+
+@pytest.mark.parametrize(("spec", "more"), [*TRACED, ("dual_stream:smoke", CHANGES)])
 def test_the_step_gives_back_the_state_it_was_given(spec, more):
     """Traces the run's own initialisation and step, on eight devices; nothing is computed."""
     overrides = ["train.batch_size=8", "eval.batch_size=8", "data.holdout_methods=()", *more]
@@ -163,6 +168,9 @@ def run_as_a_user(*command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+STARTED_AGAIN = ("resnet18", "efficientnet_b4_380")  # in one phase, in two
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_smoke_trains_and_is_then_complete(name, tmp_path):
@@ -172,4 +180,5 @@ def test_smoke_trains_and_is_then_complete(name, tmp_path):
     losses = [row["loss"] for row in rows if row["split"] == "train"]
     assert losses and all(np.isfinite(losses))
     assert any(row["split"] == "val" for row in rows)
-    assert run_as_a_user(*command)["status"] == "complete"
+    if name in STARTED_AGAIN:
+        assert run_as_a_user(*command)["status"] == "complete"

@@ -56,7 +56,7 @@ def test_lengths_that_give_the_class_away(synthetic, tmp_path):
     result = audit(tmp_path)
     found = codes(result)
     assert {"length_by_class", "shortcut_probe"} <= set(found)
-    assert "given away by length" in found["shortcut_probe"]["message"]
+    assert "mainly by length" in found["shortcut_probe"]["message"]
     assert {f["code"] for f in refused(result.findings, ["length_by_class"])} == {"shortcut_probe"}
 
 

@@ -209,7 +209,7 @@ def test_probe_names_what_gives_the_class_away():
     result, found = probe(index)
     assert next(iter(result.importance)) == "bitrate"
     assert found["shortcut_probe"]["severity"] == "error"
-    assert "given away by bitrate" in found["shortcut_probe"]["message"]
+    assert "mainly by bitrate" in found["shortcut_probe"]["message"]
     assert "re-encode" in found["shortcut_probe"]["message"]
     index.loc[fakes, "bitrate"] = rng.normal(1.1e6, 1e5, fakes.sum()).astype(int)
     assert probe(index)[1]["shortcut_probe"]["severity"] == "warning"

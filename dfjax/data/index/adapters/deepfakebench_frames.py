@@ -1,7 +1,8 @@
-"""Where the frames are that a JSON of DeepfakeBench names: in a tree of files, or in LMDB files.
+"""Finds the frames that a JSON file of DeepfakeBench names, in a folder tree or in LMDB files.
 
-Paths are written with either slash, relative to `datasets/rgb`, to the checkout or to nothing that
-exists here any more; below the root their tail is what counts. Nothing outside of the root is read.
+The JSON files write paths with forward or backward slashes, relative to `datasets/rgb`, to the
+checkout, or to a folder of another machine. The longest tail of a path that exists below the root
+is used. Nothing outside of the root is read.
 """
 
 import re
@@ -21,10 +22,14 @@ SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
 
 
 class FrameFinder:
-    """Finds the frames of videos below a root; those in LMDB files are written out as files."""
+    """Finds the frames of videos below a root and writes frames from LMDB files to disk.
+
+    Attributes:
+        out: Folder of the index, below which frames from LMDB files are written.
+    """
 
     def __init__(self, root: Path, out: Path) -> None:
-        """Prepares the search; `out` is the folder of the index, for frames out of LMDB files."""
+        """Prepares a search below `root`."""
         self._root, self.out = root.resolve(), out
         self._stores: dict[str, lmdb.Environment | None] = {}
         self._folders: dict[Path, frozenset[str]] = {}
@@ -32,10 +37,16 @@ class FrameFinder:
     def find(
         self, video_id: str, dataset: str, frames: Sequence[Any]
     ) -> tuple[dict[str, Any], int]:
-        """Returns the index columns of a video's frames, and how many frames are absent.
+        """Returns the index columns of a video's frames, and the number of missing frames.
+
+        Args:
+            video_id: The video in the index.
+            dataset: Name of the data set in DeepfakeBench, which also names its LMDB file.
+            frames: Paths of the frames as written in the JSON file.
 
         Raises:
-            InputError: a path leads outside of the root, or no frame is there.
+            InputError: The list is empty or damaged, or a path leads outside of the root.
+            FileNotFoundError: None of the frames exists.
         """
         paths = [self._clean(frame) for frame in frames]
         if not paths:
@@ -53,7 +64,7 @@ class FrameFinder:
         except lmdb.Error as error:
             raise InputError(f"its LMDB file is damaged: {error}") from error
         if not found:
-            raise FileNotFoundError(f"none of its {len(paths)} frames is there")
+            raise FileNotFoundError(f"none of its {len(paths)} frames exists")
         return self._write(video_id, found), len(paths) - len(found)
 
     def _clean(self, frame: Any) -> str:
@@ -75,7 +86,7 @@ class FrameFinder:
         return [file for file in files if file.name in self._list(file.parent)]
 
     def _find_tail(self, path: str) -> tuple[Path, int] | None:
-        """Returns the folder, and how many leading parts to drop, so that the path exists."""
+        """Returns a folder and a number of leading parts to drop so that the path exists."""
         parts = path.split("/")
         for dropped in range(len(parts) - 1):
             for base in (self._root / name for name in BASES):
@@ -116,7 +127,7 @@ class FrameFinder:
         for path, data in found:
             suffix = next((s for head, s in SUFFIXES.items() if data.startswith(head)), None)
             if suffix is None:
-                raise InputError(f"{path} in the LMDB file is no PNG or JPEG image")
+                raise InputError(f"{path} in the LMDB file is not a PNG or JPEG image")
             names[PurePosixPath(path).with_suffix(suffix).name] = data
         for name, data in names.items():
             with atomic_path(folder / name) as partial:
@@ -134,7 +145,7 @@ def _open_store(place: Path) -> lmdb.Environment:
 
 
 def _keys(dataset: str, path: str) -> Iterator[bytes]:
-    """Yields the keys a frame may have: the data set, a back-slash, and either slash after."""
+    """Yields the possible keys of a frame: with or without the data set, with either slash."""
     parts = path.split("/")
     after = parts.index(dataset) + 1 if dataset in parts else 0
     rest = parts[after:]

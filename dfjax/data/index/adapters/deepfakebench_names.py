@@ -1,7 +1,7 @@
-"""The names DeepfakeBench gives to data sets and classes, and what ours are called.
+"""Translates between the names of data sets and classes in DeepfakeBench and in this package.
 
-Its JSON files are `{dataset: {label: {split: {video: {...}}}}}`, for some data sets with a level of
-compressions between split and video.
+The JSON files of DeepfakeBench have the levels `{dataset: {label: {split: {video: {...}}}}}`. Some
+data sets have one more level, the compression, between split and video.
 """
 
 import re
@@ -14,7 +14,7 @@ from dfjax.data.index.adapters import celebdf, dfd, ffpp
 from dfjax.errors import InputError
 
 NESTED = "FF-DF FF-F2F FF-FS FF-NT FF-FH FaceForensics++ DeepFakeDetection FaceShifter".split()
-"""Data sets whose JSON has the level of compressions."""
+"""Data sets whose JSON file has a level of compressions."""
 
 FF_METHODS = {
     "FF-DF": "Deepfakes",
@@ -26,12 +26,12 @@ FF_METHODS = {
 
 
 class Names(NamedTuple):
-    """What DeepfakeBench calls one of our data sets and its classes."""
+    """DeepfakeBench's names of a data set and of its classes."""
 
     dataset: str
     real: str
-    fakes: Mapping[str, str]  # by our method
-    fake: str  # of any other method
+    fakes: Mapping[str, str]  # class names of fakes by the index's `method`
+    fake: str  # class name of fakes of any other method
 
 
 NAMES = {
@@ -47,16 +47,25 @@ NAMES = {
 
 
 def find_names(dataset: str) -> Names:
-    """Returns DeepfakeBench's names of a data set; for one it does not know, `X_Real`, `X_Fake`."""
+    """Returns DeepfakeBench's names of a data set.
+
+    A data set X that is not in DeepfakeBench gets the class names `X_Real` and `X_Fake`.
+
+    Args:
+        dataset: Name of the data set in the index.
+    """
     plain = re.sub(r"[^\w.+-]", "_", dataset)
     return NAMES.get(dataset, Names(plain, f"{plain}_Real", {}, f"{plain}_Fake"))
 
 
 def read_label(name: object) -> int:
-    """Returns the label that a class name of DeepfakeBench means; 0 and 1 stand for themselves.
+    """Returns the label (REAL or FAKE) of a class name of DeepfakeBench.
+
+    Args:
+        name: Class name, or the label 0 or 1 itself.
 
     Raises:
-        InputError: the name tells neither.
+        InputError: The name denotes neither a real nor a fake class.
     """
     if isinstance(name, int) and name in (REAL, FAKE):
         return int(name)
@@ -71,19 +80,19 @@ def read_label(name: object) -> int:
 def describe(
     dataset: str, class_name: str, compression: str | None, video: str, frame: str
 ) -> dict[str, Any]:
-    """Returns the fields of a record that DeepfakeBench's names tell.
+    """Returns the fields of a record that follow from the names in DeepfakeBench's JSON.
 
-    Videos of data sets with an adapter of their own get the `video_id` that it gives them.
+    Videos of data sets that have their own adapter get the same `video_id` as from that adapter.
 
     Args:
-        dataset: the top level of the JSON.
-        class_name: such as `FF-DF`, `CelebDFv2_real`.
-        compression: such as `c23`, or None.
-        video: its name in the JSON.
-        frame: the path of one of its frames, with slashes.
+        dataset: Name at the top level of the JSON.
+        class_name: Name of the class, such as `FF-DF` or `CelebDFv2_real`.
+        compression: Compression, such as `c23`, or None.
+        video: Name of the video.
+        frame: Path of one of its frames, with forward slashes.
 
     Raises:
-        InputError: the class is neither real nor fake.
+        InputError: The class is neither real nor fake.
     """
     label = read_label(class_name)
     rate = ffpp.COMPRESSIONS.get(compression or "c23", compression or "c23")
@@ -105,7 +114,7 @@ def describe(
 
 
 def _celeb_folder(label: int, video: str, frame: str) -> str:
-    """Returns the folder a video of Celeb-DF lies in: reals are of two kinds."""
+    """Returns the folder of a Celeb-DF video; real videos are in one of two folders."""
     for part in PurePosixPath(frame).parts:
         if part.casefold() in celebdf.FOLDERS:
             return part

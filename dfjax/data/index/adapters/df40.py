@@ -1,9 +1,9 @@
-"""DF40 (Yan et al. 2024): forty methods, as frames that are cropped already.
+"""DF40 (Yan et al. 2024): forty manipulation methods, published as face crops.
 
-`METHOD/{ff,cdf}/…` are fakes made from FaceForensics++ and Celeb-DF, without the reals;
-`METHOD/{fake,real}/…` are the nine methods of unknown origin, which bring their own. Folders named
-`train` or `…_train` are for training, everything else is the published test set. Its JSON files
-are read by the adapter `deepfakebench`.
+`METHOD/{ff,cdf}/…` holds fakes made from FaceForensics++ and Celeb-DF, without the real videos.
+`METHOD/{fake,real}/…` holds nine methods of unknown origin with their own real videos. Folders
+named `train` or `…_train` are for training; all others form the published test set. The adapter
+`deepfakebench` reads the JSON files of DF40.
 """
 
 import re
@@ -18,22 +18,23 @@ from dfjax.errors import UsageError
 
 DATASET = "df40"
 DOMAINS = ("ff", "cdf", "fake", "real")
-LEVELS = (*DOMAINS, "frames", "videos")  # a folder of this name is no video itself
+LEVELS = (*DOMAINS, "frames", "videos")  # folders with these names are not videos themselves
 TRAIN = re.compile(r"(?:.*[_-])?train(?:ing)?", re.IGNORECASE)
 FF_NAME = re.compile(r"(\d{3})(?:_(\d{3}))?")
 CDF_NAME = re.compile(r"(id\d+)_(?:(id\d+)_)?\d+")
 
 
 def list_df40(root: Path) -> Listing:
-    """Returns the rows of DF40, ready to pack; identities are those of the original data sets.
+    """Returns the rows of DF40 with their face crops, ready for `data pack`.
 
-    A folder of frames is a video. Images that lie in a domain's folder itself are one video each.
+    A folder of frames is one video. Images that lie directly in a domain's folder are videos of one
+    frame. Identities are those of the original data sets.
 
     Args:
-        root: a folder above the methods' folders.
+        root: Folder that holds the methods' folders, at any depth.
 
     Raises:
-        UsageError: there is nothing of DF40 below it.
+        UsageError: `root` holds no frames of DF40.
     """
     base = root.resolve()
     rows, aside = [], 0
@@ -48,11 +49,14 @@ def list_df40(root: Path) -> Listing:
             rows.append(_make_row(base, parts, domain, names))
     if not rows:
         raise UsageError(f"{root} holds no frames in METHOD/ff, cdf, fake or real/")
-    notes = ["DF40 uses its test videos for validation, too: no video is split val"]
+    notes = ["DF40 validates on its test videos, so no video is in the split val"]
     if not any(row["label"] == REAL for row in rows):
-        notes.append("no reals: they are FaceForensics++'s and Celeb-DF's; `dfjax data merge` them")
+        notes.append(
+            "there are no real videos: DF40 takes them from FaceForensics++ and Celeb-DF; add them "
+            "with `dfjax data merge`"
+        )
     if aside:
-        notes.append(f"left aside, in no folder ff, cdf, fake or real: {aside} folders of images")
+        notes.append(f"{aside} folders of images are in no folder ff, cdf, fake or real: left out")
     return Listing(rows, notes, [])
 
 

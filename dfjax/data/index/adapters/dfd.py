@@ -1,8 +1,8 @@
 """DeepFakeDetection (Google and Jigsaw 2019), which is distributed with FaceForensics++.
 
-`original_sequences/actors/C/videos/ACTOR__SCENE.mp4` and
+The files are `original_sequences/actors/C/videos/ACTOR__SCENE.mp4` and
 `manipulated_sequences/DeepFakeDetection/C/videos/TARGET_DONOR__SCENE__XXXXXXXX.mp4`. There is no
-official split: the field tests on all of it.
+official split; published results use the whole data set as a test set.
 """
 
 import re
@@ -27,15 +27,16 @@ FAKE_NAME = re.compile(r"(\d+)_(\d+)__(.+)__(\w{8})")
 def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
     """Returns the rows of DeepFakeDetection in a FaceForensics++ tree.
 
-    A fake's pair is the target's real video of the same scene; some scenes have none. `group` is
-    that scene: 28 actors are swapped with each other, so that no identity is free of the others.
+    The pair of a fake is the target's real video of the same scene; some scenes have none. The
+    `group` is that scene and not the identity, because the faces of all 28 actors are swapped with
+    each other, so that grouping by identity would give a single group.
 
     Args:
-        root: the folder with `original_sequences/` and `manipulated_sequences/`.
-        compression: only this one; None takes all that are there.
+        root: Folder that holds `original_sequences/` and `manipulated_sequences/`.
+        compression: Compression to list; None lists all compressions found.
 
     Raises:
-        UsageError: no such tree, or nothing in it.
+        UsageError: `root` has no such tree or no videos of this data set.
     """
     rows: dict[str, Row] = {}
     other, problems = [], []
@@ -46,7 +47,7 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
         elif compression is None or COMPRESSIONS[compression] == COMPRESSIONS[place[2]]:
             fields = describe(place[3], COMPRESSIONS[place[2]])
             if fields is None or fields["video_id"] in rows:
-                reason = "no name of DeepFakeDetection" if fields is None else "is there twice"
+                reason = "has a name of another data set" if fields is None else "occurs twice"
                 problems.append(Problem(REFUSED, f"{DATASET}/{place[3]}", path, reason))
             else:
                 rows[fields["video_id"]] = make_record(
@@ -60,14 +61,19 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
     listed = list(rows.values())
     add_masks(listed, other)
     alone = keep_pairs(listed)
-    notes = ["DeepFakeDetection has no official split: all videos are split none"]
+    notes = ["DeepFakeDetection has no official split: all videos are in the split none"]
     if alone:
-        notes.append(f"{len(alone)} fakes without the real video of their scene: {shorten(alone)}")
+        notes.append(f"{len(alone)} fakes have no real video of their scene: {shorten(alone)}")
     return Listing(listed, notes, problems)
 
 
 def describe(stem: str, compression: str) -> dict[str, Any] | None:
-    """Returns the fields of a record that a file's name tells, or None for another name."""
+    """Returns the fields of a record that follow from a file's name, or None for other names.
+
+    Args:
+        stem: Name of the file without its suffix.
+        compression: Compression of the video, such as `c23`.
+    """
     fake, real = FAKE_NAME.fullmatch(stem), REAL_NAME.fullmatch(stem)
     if fake:
         target, donor, scene, _ = fake.groups()

@@ -1,8 +1,8 @@
 """DFDC (Dolhansky et al. 2020): the full Deepfake Detection Challenge data set.
 
-`[train/]dfdc_train_part_N/metadata.json` says for each file beside it `label` (REAL or FAKE) and,
-for fakes, the `original`; `test/labels.csv` and `validation/labels.csv` have `filename,label`, 1
-being fake. Files may lie in a `videos/` below.
+`[train/]dfdc_train_part_N/metadata.json` gives the `label` (REAL or FAKE) of each file in that
+folder and the `original` of each fake. `test/labels.csv` and `validation/labels.csv` have the
+columns `filename,label`, where 1 is fake. Videos may also lie in a subfolder `videos/`.
 """
 
 import csv
@@ -33,17 +33,17 @@ SPLITS = {"test": "test", "validation": "val", "val": "val"}
 
 
 def list_dfdc(root: Path) -> Listing:
-    """Returns the rows of a DFDC tree, or of some parts of it.
+    """Returns the rows of a DFDC tree or of some of its parts.
 
-    The official split is by folder: `test/` and `validation/` if they are there, all training
-    parts for training. `group` is the original, with all fakes made from it, and is known of
-    training videos only; people are not named.
+    The official split follows the folders: `test/` and `validation/` where present, and all
+    training parts for training. The `group` is an original video with all fakes made from it; it is
+    known for training videos only. The data set names no identities.
 
     Args:
-        root: the folder of the parts, or one part.
+        root: Folder that holds the parts, or a single part.
 
     Raises:
-        UsageError: no `metadata.json` or `labels.csv`, or one that cannot be read.
+        UsageError: `root` holds no `metadata.json` or `labels.csv`, or one is unreadable.
     """
     lists = find_files(root, lambda name: name in LISTS)
     if not lists:
@@ -68,24 +68,24 @@ def list_dfdc(root: Path) -> Listing:
     taken = {row["path"] for row in rows.values()}
     for file in files.values():
         if file not in taken:
-            reason = "no metadata.json or labels.csv names it: its label is unknown"
+            reason = "is not named in metadata.json or labels.csv, so its label is unknown"
             problems.append(Problem(UNLABELLED, f"{DATASET}/{file}", file, reason))
     listed = list(rows.values())
     _link_pairs(listed)
     alone = keep_pairs(listed)
-    notes = [f"{len(alone)} fakes without their original: {shorten(alone)}"] if alone else []
+    notes = [f"{len(alone)} fakes have no original here: {shorten(alone)}"] if alone else []
     return Listing(listed, notes, problems)
 
 
 def _read_list(file: Path) -> list[tuple[object, str, object]]:
-    """Returns the entries of a list: file name, label, and the original or None."""
+    """Returns the entries of a list: file name, label, and original or None."""
     if file.name == "metadata.json":
         entries = read_json(file).items()
         known = [(name, value if isinstance(value, dict) else {}) for name, value in entries]
         return [(n, str(v.get("label")).casefold(), v.get("original")) for n, v in known]
     reader = csv.DictReader(io.StringIO(read_text(file)))
     if not {"filename", "label"} <= set(reader.fieldnames or ()):
-        raise UsageError(f"{file} wants the columns filename and label")
+        raise UsageError(f"{file} needs the columns filename and label")
     return [(row["filename"], str(row["label"]).strip().casefold(), None) for row in reader]
 
 
@@ -94,7 +94,7 @@ def _make_row(path: str, label: str, original: object, files: dict[str, str]) ->
         raise InputError(f"the label is {label!r}, neither real nor fake")
     file = files.get(file_key(path))
     if file is None:
-        raise FileNotFoundError("listed but absent")
+        raise FileNotFoundError("the listed file is missing")
     kind = LABELS[label]
     stem = PurePosixPath(path).stem
     origin = PurePosixPath(original).stem if kind == FAKE and isinstance(original, str) else stem
@@ -114,7 +114,7 @@ def _make_row(path: str, label: str, original: object, files: dict[str, str]) ->
 
 
 def _link_pairs(rows: list[Row]) -> None:
-    """Sets `pair_id` to the real of the same origin; file names are unique over all parts."""
+    """Sets `pair_id` to the real video with the same origin; file names are unique in DFDC."""
     reals = {row["origin_id"]: row["video_id"] for row in rows if row["label"] == REAL}
     counts = Counter(row["origin_id"] for row in rows if row["label"] == REAL)
     for row in rows:

@@ -1,8 +1,8 @@
-"""DFDC preview (Dolhansky et al. 2019): `dataset.json` names all files, their labels and sets.
+"""DFDC preview (Dolhansky et al. 2019): `dataset.json` lists all files with their labels and sets.
 
-`original_videos/…`, `method_A/…` and `method_B/…`; an entry of `dataset.json` has `label` (real or
-fake), `set` (train or test; nothing is set aside for validation) and mostly `target_id` and
-`swapped_id`, the actors.
+The videos are in `original_videos/…`, `method_A/…` and `method_B/…`. An entry of `dataset.json` has
+a `label` (real or fake), a `set` (train or test; there is no validation set) and usually the actors
+`target_id` and `swapped_id`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -30,18 +30,18 @@ LABELS = {"real": REAL, "fake": FAKE}
 def list_dfdcp(root: Path) -> Listing:
     """Returns the rows of the DFDC preview.
 
-    `group` is the target actor: the official sets do not share any. An entry's `original`, where
-    there is one, is the fake's pair.
+    The `group` is the target actor; the official sets have no actor in common. The pair of a fake
+    is the `original` of its entry, if it has one.
 
     Args:
-        root: the folder of `dataset.json`.
+        root: Folder that holds `dataset.json`.
 
     Raises:
-        UsageError: no `dataset.json`, or one that cannot be read.
+        UsageError: `dataset.json` is missing or unreadable.
     """
     file = root / "dataset.json"
     if not file.is_file():
-        raise UsageError(f"{file} is missing: it says which videos are real and which are for test")
+        raise UsageError(f"{file} is missing; it holds the labels and the split of all videos")
     files = {file_key(f): f for f in find_media(root)}
     rows, problems, taken = [], [], set()
     for name, entry in read_json(file).items():
@@ -53,19 +53,19 @@ def list_dfdcp(root: Path) -> Listing:
             continue
         found = files.get(file_key(path))
         if found is None:
-            reason = "listed in dataset.json but absent"
+            reason = "is listed in dataset.json but missing"
             problems.append(Problem(ABSENT, fields["video_id"], path, reason))
         elif found in taken:
-            reason = "dataset.json names it twice"
+            reason = "is listed twice in dataset.json"
             problems.append(Problem(REFUSED, fields["video_id"], path, reason))
         else:
             taken.add(found)
             rows.append(make_record(**fields, root=str(root.resolve()), path=found))
     for found in sorted(set(files.values()) - taken):
-        reason = "dataset.json does not name it: its label is unknown"
+        reason = "is not listed in dataset.json, so its label is unknown"
         problems.append(Problem(UNLABELLED, f"{DATASET}/{found}", found, reason))
     alone = keep_pairs(rows)
-    notes = [f"{len(alone)} fakes without their original: {shorten(alone)}"] if alone else []
+    notes = [f"{len(alone)} fakes have no original here: {shorten(alone)}"] if alone else []
     return Listing(rows, notes, problems)
 
 
@@ -75,7 +75,7 @@ def _describe(path: str, entry: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"the label is {entry.get('label')!r}, neither real nor fake")
     split = str(entry.get("set", "none")).casefold()
     if split not in SPLITS:
-        raise InputError(f"the set is {entry.get('set')!r}")
+        raise InputError(f"the set is {entry.get('set')!r}, not train, val, test or none")
     target, donor = entry.get("target_id"), entry.get("swapped_id")
     fake = LABELS[label] == FAKE
     original = entry.get("original")

@@ -1,6 +1,7 @@
-"""FFIW-10K (Zhou et al. 2021): `source/{train,val,test}` real, `target/…` fake, `target_mask/…`.
+"""FFIW-10K (Zhou et al. 2021): real `source/{train,val,test}`, fake `target/…`, `target_mask/…`.
 
-Several people are in frame and only some are fake: `mask_path` says which.
+A frame shows several people, of which only some are manipulated. The video in `target_mask/` marks
+them; the index names it in `mask_path`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -16,17 +17,19 @@ SPLITS = ("train", "val", "test")
 
 
 def list_ffiw(root: Path) -> Listing:
-    """Returns the rows of FFIW-10K; a fake's pair is the source of its name and split.
+    """Returns the rows of FFIW-10K.
+
+    The pair of a fake is the source video with the same name and split.
 
     Args:
-        root: the folder that holds `source/` and `target/`, or the one above it.
+        root: Folder that holds `source/` and `target/`, or its parent.
 
     Raises:
-        UsageError: it has neither.
+        UsageError: `source/` or `target/` is missing.
     """
     top = next((p.parent for p in sorted([*root.glob("source"), *root.glob("*/source")])), None)
     if top is None or not (top / "target").is_dir():
-        raise UsageError(f"{root} has no source/ and target/: give the folder that holds them")
+        raise UsageError(f"{root} does not hold the folders source/ and target/")
     prefix = "" if top == root else f"{top.relative_to(root).as_posix()}/"
     files = {kind: _find(root, f"{prefix}{kind}") for kind in ("source", "target", "target_mask")}
     masks = {_stem(f): f for f in files["target_mask"]}
@@ -37,7 +40,7 @@ def list_ffiw(root: Path) -> Listing:
             split, _, stem = _stem(file).partition("/")
             video_id = f"{DATASET}/{kind}/{split}/{stem}"
             if split not in SPLITS or video_id in rows:
-                reason = "is there twice" if video_id in rows else "in no folder train, val or test"
+                reason = "occurs twice" if video_id in rows else "is not in train, val or test"
                 problems.append(Problem(REFUSED, video_id, file, reason))
                 continue
             original = f"{DATASET}/source/{split}/{stem}"
@@ -56,7 +59,7 @@ def list_ffiw(root: Path) -> Listing:
             )
     listed = list(rows.values())
     alone = keep_pairs(listed)
-    notes = [f"{len(alone)} fakes without a source video: {shorten(alone)}"] if alone else []
+    notes = [f"{len(alone)} fakes have no source video here: {shorten(alone)}"] if alone else []
     return Listing(listed, notes, problems)
 
 
@@ -66,7 +69,7 @@ def _find(root: Path, folder: str) -> list[str]:
 
 
 def _stem(file: str) -> str:
-    """Returns `SPLIT/NAME` of a file, wherever the release folder lies."""
+    """Returns `SPLIT/NAME` of a file, wherever the folder of the release is."""
     parts = PurePosixPath(file_key(file)).with_suffix("").parts
     after = next(i for i, part in enumerate(parts) if part in ("source", "target", "target_mask"))
     return "/".join(parts[after + 1 :])

@@ -1,4 +1,4 @@
-"""Videos that come as folders of face images, already cropped: their frames need no extraction."""
+"""Describes videos that are folders of face crops and need no extraction."""
 
 import re
 from collections.abc import Iterable
@@ -12,13 +12,14 @@ LARGEST = 2**31 - 1  # frame numbers are int32
 
 
 def find_frame_folders(root: Path, apart: Iterable[Path] = ()) -> dict[str, list[str]]:
-    """Returns the folders below `root` that hold images themselves: relative path → file names.
+    """Returns a dict from each folder below `root` that directly holds images to their names.
 
-    Folders called `masks` or `landmarks` hold something else.
+    Keys are paths relative to `root`. Folders called `masks` or `landmarks` are skipped, because
+    their images are not frames.
 
     Args:
-        root: where to look.
-        apart: folders that links must not lead into, see `walk.find_files`.
+        root: Folder to search.
+        apart: Further folders that links must not lead to (see `walk.find_files`).
     """
     folders: dict[str, list[str]] = {}
     for file in find_media(root, apart):
@@ -31,12 +32,13 @@ def find_frame_folders(root: Path, apart: Iterable[Path] = ()) -> dict[str, list
 def describe_frames(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     """Returns the index columns of a video whose crops are the files `names` in `folder`.
 
-    The last number in a file's name is its frame, if that tells all frames apart; otherwise frames
-    are counted from 0 in the order of their names. Either way they ascend.
+    The last number in a file's name is the frame number, if these numbers are all different.
+    Otherwise frames are numbered from 0 in the natural order of their names. Frame numbers ascend
+    in both cases.
 
     Args:
-        folder: absolute.
-        names: relative to it, at least one.
+        folder: Absolute path of the folder.
+        names: Names of the files relative to `folder`, at least one.
     """
     files = sorted(names, key=_natural)
     numbers = [_number(name) for name in files]
@@ -60,5 +62,5 @@ def _number(name: str) -> int | None:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Returns a key that sorts 2.png before 10.png."""
-    parts = re.split(r"([0-9]+)", name)  # text and numbers take turns
+    parts = re.split(r"([0-9]+)", name)  # text and numbers alternate
     return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]

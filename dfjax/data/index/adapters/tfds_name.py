@@ -1,7 +1,7 @@
-"""Any TFDS data set of videos or images with a label, read without TensorFlow.
+"""TFDS data sets of labelled videos or images, read without TensorFlow.
 
-`tfds:NAME` is looked for below the root, as TFDS lays it out: `NAME/[CONFIG/]VERSION/`. An example
-has a `label` and its frames: an image, a sequence of images, or encoded ones.
+`tfds:NAME` is searched for below the root in the layout of TFDS, `NAME/[CONFIG/]VERSION/`. An
+example has a `label` and its frames: one image or a sequence of images, as arrays or encoded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,19 +25,19 @@ SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
 
 
 def list_tfds(root: Path, *, name: str, out: Path) -> Listing:
-    """Returns the rows of a TFDS data set; its frames are written below `out`, ready to pack.
+    """Returns the rows of a TFDS data set and writes its frames below `out`, ready for `data pack`.
 
     Features named like columns of the index (`video_id method target_id origin_id group pair_id
-    compression`) are taken over, `frame_indices` too; examples that share a `video_id` are
+    compression frame_indices`) are copied to the index. Examples with the same `video_id` are
     consecutive parts of one video.
 
     Args:
-        root: TFDS's data folder.
-        name: of the data set, with its config if it has several.
-        out: the folder of the index.
+        root: Data folder of TFDS.
+        name: Name of the data set, with its config if it has several.
+        out: Folder of the index.
 
     Raises:
-        UsageError: there is no such data set, or it lacks a label or frames.
+        UsageError: The data set does not exist, or it has no label or no frames.
     """
     import tensorflow_datasets as tfds
 
@@ -47,7 +47,7 @@ def list_tfds(root: Path, *, name: str, out: Path) -> Listing:
     key = next((k for k in FRAMES if k in features), None)
     if key is None or "label" not in features:
         raise UsageError(
-            f"{folder} has the features {', '.join(features)}: wanted are label and one of "
+            f"{folder} has the features {', '.join(features)}; it needs label and one of "
             f"{', '.join(FRAMES)}"
         )
     labels = _read_labels(getattr(features["label"], "names", None), folder)
@@ -60,9 +60,9 @@ def list_tfds(root: Path, *, name: str, out: Path) -> Listing:
                 _add(rows, _describe(example, default, name, split, labels), example, key, out)
             except InputError as error:
                 problems.append(Problem(REFUSED, default, str(folder), str(error)))
-    notes = [f"splits of {folder}: {', '.join(builder.info.splits)}"]
+    notes = [f"{folder} has the splits {', '.join(builder.info.splits)}"]
     if getattr(features["label"], "names", None) is None:
-        notes.append("its labels are numbers without names: 1 was taken as fake")
+        notes.append("its labels are numbers without names: 1 is read as fake")
     return Listing(list(rows.values()), notes, problems)
 
 
@@ -70,11 +70,11 @@ def _find_folder(root: Path, name: str) -> Path:
     place = root / safe_path(name.replace(":", "/"))
     found = sorted(path.parent for path in place.rglob("dataset_info.json"))
     if not found:
-        raise UsageError(f"no TFDS data set {name} in {root}: there is no {place}/…/VERSION/")
+        raise UsageError(f"no TFDS data set {name} in {root}: {place}/…/VERSION/ does not exist")
     configs = {path.parent for path in found}
     if len(configs) > 1:
         names = ", ".join(str(path.relative_to(root)) for path in sorted(configs))
-        raise UsageError(f"{name} has several configs: name one of {names}")
+        raise UsageError(f"{name} has several configs; choose one of {names}")
     return max(found, key=_version)
 
 
@@ -83,12 +83,12 @@ def _version(folder: Path) -> tuple[int, ...]:
 
 
 def _read_labels(names: list[str] | None, folder: Path) -> dict[int, int]:
-    """Returns the number that an example has → our label."""
+    """Returns a dict from the label number of an example to REAL or FAKE."""
     if names is None:
         return {0: REAL, 1: FAKE}
     known = {"real": REAL, "fake": FAKE}
     if any(name.casefold() not in known for name in names):
-        raise UsageError(f"{folder} has the classes {', '.join(names)}: wanted are real and fake")
+        raise UsageError(f"{folder} has the classes {', '.join(names)}, not real and fake")
     return {number: known[name.casefold()] for number, name in enumerate(names)}
 
 
@@ -118,7 +118,7 @@ def _text(value: Any) -> str:
 def _add(
     rows: dict[str, Row], fields: dict[str, Any], example: Mapping[str, Any], key: str, out: Path
 ) -> None:
-    """Writes an example's frames and makes its row, or lengthens that of its first part."""
+    """Writes the frames of an example and adds its row, or extends the row of its video."""
     video_id = fields["video_id"]
     place = Path("frames", safe_path(video_id))
     frames = list(_encode(example[key]))
@@ -141,17 +141,17 @@ def _add(
 
 
 def _encode(value: Any) -> Iterator[tuple[str, bytes]]:
-    """Yields the suffix and the bytes of every image in a feature: arrays, or encoded ones."""
+    """Yields the file suffix and the encoded bytes of every image in a feature."""
     if isinstance(value, np.ndarray) and value.ndim == 3 and value.dtype == np.uint8:
         value = [value]
     for image in [value] if isinstance(value, bytes) else value:
         if isinstance(image, bytes):
             suffix = next((s for head, s in SUFFIXES.items() if image.startswith(head)), None)
             if suffix is None:
-                raise InputError("its frames are encoded, but neither PNG nor JPEG")
+                raise InputError("its frames are encoded, but not as PNG or JPEG")
             yield suffix, image
         elif getattr(image, "ndim", 0) == 3 and image.dtype == np.uint8:
             coded = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             yield ".png", cv2.imencode(".png", coded)[1].tobytes()
         else:
-            raise InputError("its frames are neither images nor encoded ones")
+            raise InputError("its frames are neither uint8 images nor encoded images")

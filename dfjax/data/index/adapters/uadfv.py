@@ -1,4 +1,4 @@
-"""UADFV (Li et al. 2018): `real/NNNN.mp4` and `fake/NNNN_fake.mp4`, 49 of each, no split."""
+"""UADFV (Li et al. 2018): 49 videos `real/NNNN.mp4`, 49 videos `fake/NNNN_fake.mp4`, no split."""
 
 from pathlib import Path, PurePosixPath
 
@@ -12,13 +12,15 @@ DATASET = "uadfv"
 
 
 def list_uadfv(root: Path) -> Listing:
-    """Returns the rows of UADFV; a fake's pair is the real of its number.
+    """Returns the rows of UADFV.
+
+    The pair of a fake is the real video with the same number.
 
     Args:
-        root: the folder that holds `real/` and `fake/`.
+        root: Folder that holds `real/` and `fake/`.
 
     Raises:
-        UsageError: one of them is missing or empty.
+        UsageError: One of these folders is missing or has no videos.
     """
     rows: dict[str, Row] = {}
     problems = []
@@ -33,7 +35,7 @@ def list_uadfv(root: Path) -> Listing:
             video_id = f"{DATASET}/{name}/{stem}"
             path = f"{folder.name}/{file}"
             if video_id in rows:
-                problems.append(Problem(REFUSED, video_id, path, "is there twice"))
+                problems.append(Problem(REFUSED, video_id, path, "occurs twice"))
                 continue
             rows[video_id] = make_record(
                 video_id=video_id,
@@ -49,7 +51,7 @@ def list_uadfv(root: Path) -> Listing:
             )
     listed = list(rows.values())
     alone = keep_pairs(listed)
-    notes = ["UADFV has no official split: all videos are split none"]
+    notes = ["UADFV has no official split: all videos are in the split none"]
     if alone:
-        notes.append(f"{len(alone)} fakes without their real video: {shorten(alone)}")
+        notes.append(f"{len(alone)} fakes have no real video here: {shorten(alone)}")
     return Listing(listed, notes, problems)

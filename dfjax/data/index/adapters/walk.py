@@ -1,4 +1,4 @@
-"""The video and image files below a folder."""
+"""Finds the video and image files below a folder."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -13,11 +13,11 @@ def find_media(folder: Path, apart: Iterable[Path] = ()) -> list[str]:
     """Returns the media files below `folder`, as sorted POSIX paths relative to it.
 
     Args:
-        folder: where to look.
-        apart: as in `find_files`.
+        folder: Folder to search.
+        apart: Further folders that links must not lead to (see `find_files`).
 
     Raises:
-        UsageError: a folder cannot be listed.
+        UsageError: A folder cannot be listed.
     """
     return find_files(folder, is_media, apart)
 
@@ -27,17 +27,18 @@ def find_files(
 ) -> list[str]:
     """Returns the files below `folder` whose name is wanted, as sorted relative POSIX paths.
 
-    Links to folders elsewhere are followed, each real folder once. Links back into `folder` are
-    not: its files are found in their own place. Nor are links to a folder above one that was come
-    through: that would list the other class under this one's name. Hidden files are left out.
+    Links to folders outside of `folder` are followed, and each folder is visited once. Links to
+    folders inside of `folder` are not followed, because their files are found in their own place.
+    Links to a parent of `folder` or of a folder on the way are not followed either: they would list
+    the files of the other class under the name of this one. Hidden files and folders are skipped.
 
     Args:
-        folder: where to look.
-        wanted: whether a file of this name counts.
-        apart: further folders that links must not lead into or above.
+        folder: Folder to search.
+        wanted: Function from a file name to whether the file is included.
+        apart: Further folders; links to them, into them or above them are not followed.
 
     Raises:
-        UsageError: a folder cannot be listed.
+        UsageError: A folder cannot be listed.
     """
     found: list[str] = []
     kept = [os.path.realpath(place) for place in (folder, *apart)]
@@ -52,14 +53,17 @@ def find_files(
 
 
 def find_folder(root: Path, *names: str) -> Path | None:
-    """Returns the folder in `root` that has one of these names in any case, or None."""
+    """Returns the folder in `root` with one of these names, ignoring case, or None."""
     wanted = {name.casefold() for name in names}
     found = sorted(p for p in root.iterdir() if p.name.casefold() in wanted and p.is_dir())
     return found[0] if found else None
 
 
 def file_key(path: str) -> str:
-    """Returns what equal files of differently kept copies share: no case, no `videos/` level."""
+    """Returns a key for a file's path that ignores case and a level `videos/`.
+
+    Copies of one data set may differ in both.
+    """
     return "/".join(part for part in path.casefold().split("/") if part != "videos")
 
 
@@ -74,7 +78,7 @@ def _first_visit(folder: Path, seen: set[tuple[int, int]], places: list[str]) ->
 
 
 def _leads_back(link: Path, places: list[str]) -> bool:
-    """Returns whether a link leads to one of these folders, above it, or into it."""
+    """Returns whether a link leads to one of these folders, into it, or to a parent of it."""
     target = os.path.realpath(link)
     return any(os.path.commonpath((target, place)) in (target, place) for place in places)
 

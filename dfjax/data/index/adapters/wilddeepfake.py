@@ -1,7 +1,7 @@
-"""WildDeepfake (Zi et al. 2020): face sequences, cropped by its authors, from the internet.
+"""WildDeepfake (Zi et al. 2020): sequences of face crops from videos on the internet.
 
 The archives `{real,fake}_{train,test}/N.tar.gz`, one per video, hold folders of face images, one
-per sequence. They have to be extracted.
+per sequence. They must be extracted before indexing.
 """
 
 import re
@@ -19,16 +19,16 @@ CLASS = re.compile(r"(real|fake)_(train|val|test)", re.IGNORECASE)
 
 
 def list_wilddeepfake(root: Path) -> Listing:
-    """Returns the rows of WildDeepfake, one per face sequence, ready to pack.
+    """Returns the rows of WildDeepfake, one per face sequence, ready for `data pack`.
 
     `group` and `origin_id` are the video (archive) that a sequence was cut from. The split is the
-    official one; nothing is set aside for validation.
+    official one, which has no validation videos.
 
     Args:
-        root: the folder that holds `real_train/`, `fake_train/`, `real_test/` and `fake_test/`.
+        root: Folder that holds `real_train/`, `fake_train/`, `real_test/` and `fake_test/`.
 
     Raises:
-        UsageError: it holds no face sequences there.
+        UsageError: `root` holds no face sequences.
     """
     base = root.resolve()
     rows = []
@@ -56,6 +56,6 @@ def list_wilddeepfake(root: Path) -> Listing:
         )
     if not rows:
         packed = find_files(root, lambda name: name.endswith((".tar.gz", ".tar", ".tgz", ".zip")))
-        hint = "extract its archives first" if packed else "give the folder of real_train/ …"
+        hint = "extract its archives first" if packed else "name the folder that holds real_train/"
         raise UsageError(f"{root} holds no face sequences of WildDeepfake: {hint}")
-    return Listing(rows, ["the videos are cropped already: no extraction needed, pack them"], [])
+    return Listing(rows, ["the videos are face crops already and need no extraction"], [])

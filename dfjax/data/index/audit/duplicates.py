@@ -1,9 +1,10 @@
-"""Faces of one moment in two splits, found however the file was cut, scaled or re-encoded.
+"""Finds near-duplicate faces in different splits: copies that were cut, scaled or re-encoded.
 
-A face is described by the low spatial frequencies of its crop without the lowest, which hold only
-light and the oval that all faces share. Signs of 64 of them are hashed in four bands; faces that
-share a band are compared, and count as the same when their descriptions correlate. That finds what
-comparing all with all would find, but scales to hundreds of thousands of videos.
+The descriptor of a face crop is a set of low spatial frequencies without the very lowest, which
+hold only the light and the oval shape that all faces have. The signs of 64 coefficients are hashed
+in four bands (locality-sensitive hashing). Crops with a band in common are compared, and are
+duplicates if their descriptors correlate. The result is that of comparing all pairs, but the cost
+allows for hundreds of thousands of videos.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,17 +20,22 @@ from dfjax.data.index.audit.findings import Evidence, Finding, Rule, make_findin
 from dfjax.data.index.splits import PARTS
 
 SAME = 0.95  # correlation from which two crops show the same moment
-BANDS, BITS = 4, 16
-LOWEST = 6  # coefficients with u + v below 3 are left out
-DIMENSIONS = 160
-FLAT = 24.0  # norm below which a crop shows nothing (a black frame)
-BLOCK = 1024  # faces compared at a time
+BANDS, BITS = 4, 16  # hash bands per crop, bits per band
+LOWEST = 6  # the coefficients with u + v below 3 are left out
+DIMENSIONS = 160  # length of a descriptor
+FLAT = 24.0  # norm of a descriptor below which a crop has no content (a black frame)
+BLOCK = 1024  # crops per matrix product
 
 
 class Match(NamedTuple):
-    """Two crops of different splits that show the same moment.
+    """Two crops of videos in different splits that show the same moment.
 
-    Rows are positions in the index; shots number the crops that were looked at.
+    Attributes:
+        row: Position of the first video in the index.
+        shot: Number of its crop, from 0 to SHOTS - 1.
+        other_row: Position of the second video in the index.
+        other_shot: Number of its crop.
+        correlation: Correlation of the two descriptors.
     """
 
     row: int
@@ -40,18 +46,19 @@ class Match(NamedTuple):
 
 
 def make_rule(matches: Sequence[Match]) -> Rule:
-    """Returns the rule that turns the matches into a finding."""
+    """Returns the rule that reports `matches`."""
 
     def near_duplicates(evidence: Evidence) -> Iterable[Finding]:
-        """Fires when two splits show the same face at the same moment, and nothing else said so."""
+        """Yields an error when videos in different splits show the same face at the same moment."""
         if not matches:
             return
         names = evidence.index["video_id"].to_numpy(object)
         ids = {names[row] for match in matches for row in (match.row, match.other_row)}
         examples = (f"{names[m.row]} = {names[m.other_row]} ({m.correlation:.3f})" for m in matches)
         message = (
-            f"the same face at the same moment in two splits: {len(matches)} pairs of videos, "
-            f"{name_some(examples)}; give them one `group` and split by it, or leave them out"
+            f"{len(matches)} pairs of videos in different splits show the same face at the same "
+            f"moment: {name_some(examples)}; give each pair one `group` and split by it, or remove "
+            "the videos"
         )
         code = "near_duplicate_across_splits"
         yield make_finding(code, "error", message, ids, figure="near_duplicates")
@@ -62,8 +69,8 @@ def make_rule(matches: Sequence[Match]) -> Rule:
 def find_matches(evidence: Evidence) -> list[Match]:
     """Returns the best match of every pair of videos in different splits, best first.
 
-    Videos that are known to share a group, a recording, a person or a file are left out: other
-    findings are about them.
+    Pairs that are known to share a group, a recording, a person or a file are left out, because
+    other rules report them.
     """
     faces, index = evidence.faces, evidence.index
     if faces is None:
@@ -91,9 +98,15 @@ def find_matches(evidence: Evidence) -> list[Match]:
 def describe_faces(
     faces: Faces, used: Int[np.ndarray, "U"]
 ) -> tuple[Float[np.ndarray, "F D"], Int[np.ndarray, "F"]]:
-    """Returns unit vectors whose products are correlations, and which crops have one.
+    """Returns the descriptors of crops, and the positions of the crops that have one.
 
-    Crops are numbered over the videos `used`, SHOTS of each.
+    Descriptors are unit vectors, so their products are correlations. Crops without content (black
+    frames) have none.
+
+    Args:
+        faces: Crops of all videos.
+        used: Positions of the videos in `faces`. Their crops are numbered consecutively, SHOTS per
+            video.
     """
     side = faces.patches.shape[-1]
     u, v = np.divmod(np.arange(side * side), side)
@@ -112,10 +125,10 @@ def describe_faces(
 def _compare(
     described: Float[np.ndarray, "F D"], sides: Int[np.ndarray, "F"]
 ) -> Iterator[tuple[int, int, float]]:
-    """Yields pairs of crops on different sides that share a band and correlate."""
+    """Yields pairs of crops in different splits that share a hash band and correlate."""
     signs = described > 0
     for band in range(BANDS):
-        # Bits of a band lie apart in frequency, so that one disturbance does not hit them all.
+        # The bits of a band are spread over frequencies, so that one distortion spares some bands.
         code = signs[:, band : band + BANDS * BITS : BANDS] @ (1 << np.arange(BITS))
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(code[order]) != 0])
@@ -139,7 +152,7 @@ def _compare_bucket(
 
 
 class _Relations:
-    """Whether two rows are known to belong together."""
+    """Looks up whether two videos are known to be related."""
 
     def __init__(self, index: pd.DataFrame) -> None:
         self._columns = [index[name].to_numpy(object) for name in ("group", "origin_id", "sha256")]

@@ -1,4 +1,4 @@
-"""What an audit says: findings of one shape, and what its rules may look at."""
+"""Defines the findings of an audit and the evidence that its rules read."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -10,14 +10,18 @@ from dfjax.data.index.audit.faces import Faces
 
 SEVERITIES = ("error", "warning", "info")
 ENOUGH = 40
-"""Videos per class from which differences are errors and the shortcut probe runs."""
+"""Least number of videos per class for a difference to be an error and for the shortcut probe."""
 
 
 class Finding(TypedDict):
-    """One thing to know about a data set.
+    """One finding about a data set.
 
-    `ids` are the videos concerned; `figure` is the name of the plot in the report that shows it, or
-    None.
+    Attributes:
+        code: Name of the kind of finding.
+        severity: `error`, `warning` or `info`.
+        message: Sentence for the user, with the remedy.
+        ids: Identifiers of the videos concerned.
+        figure: Name of the plot in the report that shows the finding, or None.
     """
 
     code: str
@@ -29,13 +33,13 @@ class Finding(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """All that rules may look at.
+    """Input of the audit's rules.
 
     Attributes:
-        index: one row per video, probed where its files could be.
-        properties: numbers and categories per row of `index` (`properties.describe`).
-        faces: small pictures of the face crops, or None where there are none.
-        problems: files that are missing or damaged, as findings to be.
+        index: Index with one row per video, including the results of probing the files.
+        properties: Properties of the videos, row by row (see `properties.describe`).
+        faces: Thumbnails of some face crops per video, or None if there are no crops.
+        problems: Missing or damaged files.
     """
 
     index: pd.DataFrame
@@ -45,12 +49,12 @@ class Evidence:
 
 
 Rule = Callable[[Evidence], Iterable[Finding]]
-"""Evidence in, findings out, or none."""
+"""Function from the evidence to any number of findings."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One file that cannot be used, and the code of the finding it belongs to."""
+    """One file that cannot be used, with the code of the finding that reports it."""
 
     code: str
     video_id: str
@@ -60,14 +64,14 @@ class Problem:
 def make_finding(
     code: str, severity: str, message: str, ids: Iterable[str] = (), *, figure: str | None = None
 ) -> Finding:
-    """Returns a finding, its ids sorted and each once."""
+    """Returns a finding whose ids are sorted and unique."""
     return Finding(
         code=code, severity=severity, message=message, ids=sorted(set(ids)), figure=figure
     )
 
 
 def name_some(names: Iterable[object], limit: int = 3) -> str:
-    """Returns the first few names and how many more there are."""
+    """Returns the first `limit` names and the number of the others, as text."""
     texts = [str(name) for name in names]
     shown = ", ".join(texts[:limit])
     return shown if len(texts) <= limit else f"{shown} and {len(texts) - limit} more"

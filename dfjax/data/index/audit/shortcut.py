@@ -1,7 +1,7 @@
-"""The shortcut probe: can the classes be told without looking at a single face?
+"""The shortcut probe measures whether the classes can be separated without looking at faces.
 
-A gradient-boosted model sees file metadata and global statistics only. If it ranks held-out videos
-of groups that it never saw, a detector trained on these data will find the same shortcut.
+A gradient-boosted model gets only file metadata and global image statistics. If it can rank videos
+of held-out groups, a detector trained on these data can learn the same shortcut.
 """
 
 import dataclasses
@@ -17,23 +17,23 @@ from dfjax.data.index.audit.balance import count_classes
 from dfjax.data.index.audit.findings import ENOUGH, Evidence, Finding, Rule, make_finding
 from dfjax.data.index.audit.properties import CATEGORIES, PROPERTIES, measure_auc
 
-WARN, FAIL = 0.6, 0.75
+WARN, FAIL = 0.6, 0.75  # AUC from which the finding is a warning, and an error
 FOLDS = 5
-LARGE = 20_000  # videos beyond which a sample is as good
-REPEATS = 3
+LARGE = 20_000  # videos; larger data sets are sampled
+REPEATS = 3  # permutations per property
 TELLING = 0.02  # loss of AUC from which a property is named
 SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What the probe found, or why it was not run.
+    """Result of the shortcut probe.
 
     Attributes:
-        auc: over all held-out videos; None when it was not run.
-        error: standard error of an AUC by chance, for that many videos.
-        importance: loss of AUC when a property is shuffled among held-out videos, largest first.
-        note: why it was not run.
+        auc: AUC over all held-out videos, or None if the probe was not run.
+        error: Standard error of the AUC of a random ranking of that many videos.
+        importance: Loss of AUC when a property is permuted among held-out videos, largest first.
+        note: Reason why the probe was not run, or an empty string.
     """
 
     auc: float | None
@@ -43,10 +43,10 @@ class Probe:
 
 
 def run_probe(evidence: Evidence) -> Probe:
-    """Returns the cross-validated AUC of the properties alone, and which of them carry it.
+    """Returns the cross-validated AUC of the properties alone, and their permutation importance.
 
-    Folds never cut a `group`, so that people are not recognised. Scores are ranked within a fold
-    before they are pooled.
+    Folds keep each `group` whole, so that recognising people does not help. Scores are replaced by
+    their ranks within a fold before folds are pooled.
     """
     fewest = min(count_classes(evidence.index).values())
     if fewest < ENOUGH:
@@ -54,13 +54,13 @@ def run_probe(evidence: Evidence) -> Probe:
     rows = _sample(len(evidence.index))
     features = encode(evidence.properties.iloc[rows].reset_index(drop=True))
     if not features.shape[1]:
-        return Probe(None, note="no property is known that differs between videos")
+        return Probe(None, note="all known properties are equal for all videos")
     label = evidence.index["label"].to_numpy()[rows] == FAKE
     group = pd.factorize(evidence.index["group"])[0][rows]
     folds = min(FOLDS, *(len(np.unique(group[label == kind])) for kind in (False, True)))
     if folds < 2:
         return Probe(None, note="all videos of a class are one group")
-    with threadpool_limits(1):  # its threads wait actively for one another, on busy cores for ever
+    with threadpool_limits(1):  # OpenMP threads spin while waiting, which stalls on busy cores
         score, shuffled = _cross_validate(features, label, group, folds)
     auc = measure_auc(score[~label], score[label])
     drop = {n: auc - measure_auc(s[~label], s[label]) for n, s in shuffled.items()}
@@ -75,7 +75,7 @@ def run_probe(evidence: Evidence) -> Probe:
 def _cross_validate(
     features: pd.DataFrame, label: np.ndarray, group: np.ndarray, folds: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Scores of held-out videos, as they are and with each property shuffled."""
+    """Returns the scores of held-out videos, and their scores with each property permuted."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     values = features.to_numpy(np.float64)
@@ -90,7 +90,7 @@ def _cross_validate(
             min_samples_leaf=10,
             l2_regularization=1.0,
             random_state=SEED,
-        )  # small and slow: with 40 videos a larger one learns them by heart and sees less
+        )  # few leaves and a low learning rate: with 40 videos, larger models overfit
         model.fit(values[train], label[train])
         score[test] = _rank(model.predict_proba(values[test])[:, 1])
         for column, name in enumerate(features):
@@ -99,10 +99,10 @@ def _cross_validate(
 
 
 def make_rule(probe: Probe) -> Rule:
-    """Returns the rule that turns the probe's result into a finding."""
+    """Returns the rule that reports the result of the probe."""
 
     def shortcut(evidence: Evidence) -> Iterable[Finding]:
-        """Fires on AUC above 0.6 (warning) and 0.75 (error), beyond chance."""
+        """Yields a warning on an AUC above 0.6, and an error above 0.75, if it is significant."""
         if probe.auc is None:
             message = f"the shortcut probe was not run: {probe.note}"
             yield make_finding("shortcut_probe_not_run", "info", message)
@@ -114,8 +114,8 @@ def make_rule(probe: Probe) -> Rule:
         named = ", ".join(f"{name} ({PROPERTIES[name].title})" for name in telling)
         remedies = "; ".join(dict.fromkeys(PROPERTIES[name].remedy for name in telling))
         message = (
-            f"without a look at the faces real and fake are told apart with AUC {probe.auc:.3f}, "
-            f"given away by {named}: {remedies}"
+            f"a model that sees no faces separates real from fake with AUC {probe.auc:.3f}, mainly "
+            f"by {named}: {remedies}"
         )
         severity = "error" if probe.auc > FAIL else "warning"
         yield make_finding("shortcut_probe", severity, message, figure="shortcut_probe")
@@ -124,7 +124,7 @@ def make_rule(probe: Probe) -> Rule:
 
 
 def encode(properties: pd.DataFrame) -> pd.DataFrame:
-    """Returns the properties as numbers, without those that are the same for all videos."""
+    """Returns the properties as numbers, without those that are equal for all videos."""
     table = properties.copy()
     for name in CATEGORIES:
         codes = pd.factorize(table[name], sort=True)[0].astype(np.float64)
@@ -154,7 +154,7 @@ def _predict_shuffled(
 
 
 def _rank(score: np.ndarray) -> np.ndarray:
-    """Ranks in (0, 1): folds have models of their own, whose scores need not be comparable."""
+    """Returns ranks in (0, 1). The scores of different folds' models are not comparable."""
     from scipy.stats import rankdata
 
     return rankdata(score) / (len(score) + 1)

@@ -136,7 +136,7 @@ def test_a_damaged_store_and_missing_files_are_told(tmp_path):
     with pytest.raises(UsageError, match="no JSON files of DeepfakeBench"):
         list_deepfakebench(tmp_path, out=tmp_path)
     write(tmp_path, "D", {"D": {"D_Real": {"test": {"a": video("D_Real", "D/a/0.png")}}}})
-    with pytest.raises(UsageError, match="none of its 1 frames is there"):
+    with pytest.raises(UsageError, match="none of its 1 frames exists"):
         list_deepfakebench(tmp_path, out=tmp_path)
     (tmp_path / "D_lmdb").write_bytes(b"no store" * 1000)
     with pytest.raises(UsageError, match="D_lmdb is not a readable LMDB file"):

@@ -42,7 +42,7 @@ def test_a_fake_without_its_real_is_counted(tree):
     listing = list_dfd(tree)
     alone = [r for r in listing.rows if r["label"] == FAKE and r["pair_id"] is None]
     assert [row["target_id"] for row in alone] == ["03"]
-    assert any("1 fakes without the real video of their scene" in n for n in listing.notes)
+    assert any("1 fakes have no real video of their scene" in n for n in listing.notes)
 
 
 def test_frames_of_a_video_are_a_video(tree, touch):

@@ -48,7 +48,7 @@ def test_listed_but_absent_and_present_but_unlisted(tree, kinds):
     assert found["unlabelled"] == ["dfdc/train/dfdc_train_part_0/stray.mp4"]
     assert found["refused"] == ["dfdc/../../x.mp4", "dfdc/d.mp4"]
     assert len(listing.rows) == 5
-    assert listing.notes == ["1 fakes without their original: dfdc/train/dfdc_train_part_0/b"]
+    assert listing.notes == ["1 fakes have no original here: dfdc/train/dfdc_train_part_0/b"]
 
 
 def test_a_part_alone_and_a_damaged_list(tree, tmp_path):
