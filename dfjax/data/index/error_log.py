@@ -1,4 +1,4 @@
-"""`errors.jsonl`: the inputs that were left out, one JSON object a line."""
+"""Writes and reads `errors.jsonl`: the inputs that were left out, one JSON object per line."""
 
 import contextlib
 import json
@@ -9,21 +9,29 @@ from pathlib import Path
 
 
 class ErrorLog:
-    """Collects unusable inputs in a file, flushed line by line; no errors, no file.
+    """Log of unusable inputs. The file is created with the first error.
 
     Attributes:
-        count: errors so far.
+        path: File of the log.
+        count: Number of errors so far.
     """
 
     def __init__(self, path: Path) -> None:
-        """Starts afresh: errors of an earlier run are removed."""
+        """Starts an empty log and removes that of an earlier run."""
         self.path = path
         self.count = 0
         self._reasons: list[str] = []
         path.unlink(missing_ok=True)
 
     def add(self, *, video_id: str, path: str, stage: str, error: str) -> None:
-        """Appends one error; `stage` is the step that failed (`probe`, `extract`, …)."""
+        """Appends one error and flushes the file.
+
+        Args:
+            video_id: The video in the index.
+            path: Path of the unusable file.
+            stage: Step that failed, such as `probe` or `extract`.
+            error: Reason.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = {"video_id": video_id, "path": path, "stage": stage, "error": error}
         with self.path.open("a") as file:
@@ -32,14 +40,15 @@ class ErrorLog:
         self._reasons.append(error)
 
     def describe(self) -> str:
-        """Returns the commonest reasons in brackets, for a message; nothing without errors."""
+        """Returns the commonest reasons in brackets, or an empty string without errors."""
         return f" ({count_reasons(self._reasons)})" if self._reasons else ""
 
 
 def count_reasons(reasons: Iterable[str], most: int = 3) -> str:
     """Returns the commonest reasons and how often each occurs, such as `3 times: empty file`.
 
-    Numbers, and what stands in brackets, do not tell reasons apart: the first of them is shown.
+    Reasons that differ only in numbers or in text in brackets are counted together, and the first
+    of them is shown.
 
     Args:
         reasons: Messages, one per input that could not be used.
@@ -57,9 +66,9 @@ def count_reasons(reasons: Iterable[str], most: int = 3) -> str:
 
 
 def read_errors(folder: Path) -> list[dict[str, str]]:
-    """Returns the inputs that the step which made `folder` left out; none without a log.
+    """Returns the entries of the log in `folder`, or an empty list without a log.
 
-    A line that a killed process did not finish, or that is of another program, is passed over.
+    Incomplete lines (of a killed process) and lines of other programs are skipped.
     """
     log = folder / "errors.jsonl"
     if not log.is_file():

@@ -1,7 +1,7 @@
-"""Several indexes as one, in the memory of a table: no row becomes a Python object.
+"""Merges several indexes as Arrow tables, without converting rows to Python objects.
 
-Merging keeps all rows as they are. Only `frames_dir` changes, which is relative to the folder of
-the index file unless it is absolute.
+Rows are kept as they are. Only relative folders (`frames_dir`, `flow_dir`) change, because they are
+relative to the folder of the index file.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ from dfjax.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class MergeReport:
-    """What a merged index holds.
+    """Summary of a merged index.
 
     Attributes:
-        index: The index.
-        videos: Number of its rows.
+        index: Index file.
+        videos: Number of rows.
         datasets: Number of rows by data set.
     """
 
@@ -46,11 +46,11 @@ def merge_indexes(
     Args:
         paths: Two or more indexes.
         out: Index to write.
-        command: Origin to record in the metadata of the index.
+        command: Command to record in the metadata of the index.
 
     Raises:
-        UsageError: one of them is no index, a `video_id` is in two of them, a column that is not of
-            the schema has two types, or their crops were cut in different ways.
+        UsageError: A file is not an index, a `video_id` is in several of them, a column beyond the
+            schema has different types, or their crop recipes differ.
     """
     if len(paths) < 2:
         raise UsageError("give two or more indexes to merge")
@@ -60,14 +60,15 @@ def merge_indexes(
     try:
         merged = pa.concat_tables(tables, promote_options="default")
     except pa.ArrowException as error:
-        raise UsageError(f"the indexes do not fit together: {error}") from error
+        raise UsageError(f"the indexes cannot be merged: {error}") from error
     ids = merged["video_id"].combine_chunks()
     counts = pc.value_counts(ids)
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         shown = ", ".join(twice.slice(0, 5).to_pylist())
         raise UsageError(
-            f"{len(twice)} videos are in more than one of the indexes: {shown}; merge each once"
+            f"{len(twice)} videos are in more than one of the indexes: {shown}; each video must be "
+            "in one index only"
         )
     write_table(merged, out, command=command, metadata=make_metadata(recipe))
     counts = merged["dataset"].value_counts().to_pylist()
@@ -76,7 +77,7 @@ def merge_indexes(
 
 
 def _rebase(table: pa.Table, old: Path, new: Path) -> pa.Table:
-    """Returns the table with its folders relative to another one."""
+    """Returns the table with its folders relative to `new` instead of `old`."""
     step = Path(os.path.relpath(old.resolve(), new.resolve())).as_posix()
     for name in {"frames_dir", "flow_dir"}.intersection(() if step == "." else table.column_names):
         column = table[name]

@@ -1,6 +1,7 @@
-"""The index: one schema for every data set, one row per video, read and written by every tool.
+"""Defines, reads and writes the index: one schema for every data set with one row per video.
 
-Nulls mean "not known (yet)": probing fills the video columns, extraction fills the last six.
+Null means that a value is not known yet. Probing fills the video columns, and extraction fills the
+last six columns.
 """
 
 import datetime
@@ -26,16 +27,16 @@ SCHEMA = pa.schema(
         ("video_id", pa.string()),  # unique over the index: DATASET/…/stem
         ("dataset", pa.string()),
         ("label", pa.int8()),  # fake = 1
-        ("method", pa.string()),  # the manipulation; `real` for reals
+        ("method", pa.string()),  # the manipulation; `real` for real videos
         ("split", pa.string()),  # one of SPLITS
         ("target_id", pa.string()),  # the person shown
-        ("donor_ids", pa.list_(pa.string())),  # the faces put in
-        ("identities", pa.list_(pa.string())),  # all of them, as DATASET/id
+        ("donor_ids", pa.list_(pa.string())),  # the people whose faces were inserted
+        ("identities", pa.list_(pa.string())),  # target and donors, as DATASET/id
         ("origin_id", pa.string()),  # the recording the video was cut from
-        ("group", pa.string()),  # what must never cross a split
+        ("group", pa.string()),  # videos with the same group must be in the same split
         ("pair_id", pa.string()),  # video_id of the real video a fake was made from
-        ("root", pa.string()),
-        ("path", pa.string()),  # of the source video, relative to root
+        ("root", pa.string()),  # folder of the data set
+        ("path", pa.string()),  # source video, relative to root
         ("compression", pa.string()),
         ("n_frames", pa.int32()),
         ("width", pa.int32()),
@@ -46,12 +47,12 @@ SCHEMA = pa.schema(
         ("bitrate", pa.int64()),  # bit/s of the file
         ("bytes", pa.int64()),
         ("sha256", pa.string()),
-        ("frames_dir", pa.string()),  # relative to the index file's folder; absolute: not ours
+        ("frames_dir", pa.string()),  # relative to the index file's folder, or absolute
         ("frame_indices", pa.list_(pa.int32())),  # source frame numbers, ascending
         ("boxes", pa.list_(pa.list_(pa.float32()))),  # xyxy source pixels, one per frame
         ("landmarks", pa.list_(pa.list_(pa.float32()))),  # x0 y0 x1 y1 …, one list per frame
         ("face_found", pa.list_(pa.bool_())),  # False: box interpolated or centre crop
-        ("quality", pa.list_(pa.float32())),  # variance of the crop's Laplacian: sharpness
+        ("quality", pa.list_(pa.float32())),  # sharpness: variance of the crop's Laplacian
     ]
 )
 COLUMNS = tuple(SCHEMA.names)
@@ -60,35 +61,35 @@ OPTIONAL = pa.schema(
         ("frame_names", pa.list_(pa.string())),  # files in frames_dir that are not `%06d.jpg`
         ("mask_path", pa.string()),  # video of the manipulated region, relative to root
         ("face", pa.int32()),  # 0, 1, …: the row VIDEO_ID#k is face k of its video
-        ("face_size", pa.list_(pa.float32())),  # box side in source pixels, one per frame as below
-        ("face_score", pa.list_(pa.float32())),  # of the detector
-        ("face_frontal", pa.list_(pa.float32())),  # see `face_quality`
-        ("face_visible", pa.list_(pa.float32())),
-        ("crop_landmarks", pa.list_(pa.list_(pa.float32()))),  # as above, in pixels of the crop
+        ("face_size", pa.list_(pa.float32())),  # box side in source pixels, one per frame
+        ("face_score", pa.list_(pa.float32())),  # confidence of the face detector, per frame
+        ("face_frontal", pa.list_(pa.float32())),  # see `dfjax.data.faces.quality`
+        ("face_visible", pa.list_(pa.float32())),  # see `dfjax.data.faces.quality`
+        ("crop_landmarks", pa.list_(pa.list_(pa.float32()))),  # landmarks in pixels of the crop
         ("flow_dir", pa.string()),  # relative to the folder of the index file
-        ("flow_stride", pa.int32()),  # source frames from one frame of a flow to the other
+        ("flow_stride", pa.int32()),  # source frames from the first to the second frame of a flow
         ("flow_indices", pa.list_(pa.int32())),  # frames at which a flow starts
     ]
 )
-"""Columns that only some data sets need; an index without them is complete."""
+"""Columns that an index may have in addition to those of `SCHEMA`."""
 
 _FIELDS = frozenset((*COLUMNS, *OPTIONAL.names))
 REQUIRED = ("video_id", "dataset", "label", "method", "split", "identities", "group")
 
 
 def make_record(**fields: Any) -> dict[str, Any]:
-    """Returns one full row of the index: the given fields, and null for what is not known.
+    """Returns one complete row of the index, with null for fields that are not given.
 
-    Derived when not given: `method` of a real, `split` (`none`), `donor_ids` (empty), `identities`
-    (target and donors as `DATASET/id`, so that ids of two data sets never collide) and `group`
-    (the `video_id`).
+    These fields have other defaults: `method` of a real video (`real`), `split` (`none`),
+    `donor_ids` (empty), `identities` (target and donors as `DATASET/id`, so that ids of different
+    data sets differ) and `group` (the `video_id`).
 
     Args:
-        **fields: values by column name; `video_id`, `dataset` and `label` are needed, and `method`
-            for a fake.
+        **fields: Values by column name. `video_id`, `dataset` and `label` are required, and
+            `method` for a fake.
 
     Raises:
-        ValueError: a name that is not a column, or a needed field missing.
+        ValueError: A name is not a column, or a required field is missing.
     """
     extra = fields.keys() - _FIELDS
     if extra:
@@ -109,28 +110,28 @@ def make_record(**fields: Any) -> dict[str, Any]:
 
 
 def make_index(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Returns the table of rows made by `make_record`, with the columns in their order.
+    """Returns the table of rows made by `make_record`, with columns in the order of the schema.
 
-    Further columns follow, unless they are null in all rows.
+    Further columns follow in alphabetical order, except those that are null in all rows.
     """
     more = {name for row in rows for name, value in row.items() if value is not None}
     return pd.DataFrame(rows, columns=[*COLUMNS, *sorted(more - set(COLUMNS))])
 
 
 def find_index(path: str | os.PathLike[str]) -> Path:
-    """Returns the index file that `path` is, or that lies in the folder `path`."""
+    """Returns `path`, or the index file in it if it is a folder."""
     path = Path(path)
     return path / "index.parquet" if path.is_dir() else path
 
 
 def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Returns the index in `path`, one row per video; list columns hold Python lists or None.
+    """Returns the index in `path` with one row per video.
 
-    Other nulls are NaN, as in pandas: ask with `isna`.
-    Columns beyond the schema are kept.
+    Columns of lists hold Python lists or None. Other nulls are NaN, as in pandas; test them with
+    `isna`. Columns beyond the schema are kept.
 
     Raises:
-        UsageError: as `read_table`.
+        UsageError: The file is not a valid index (see `read_table`).
     """
     table = read_table(path)
     lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
@@ -141,11 +142,12 @@ def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
-    """Returns the index in `path` as an Arrow table, which holds ten million rows, with its types.
+    """Returns the index in `path` as an Arrow table, which suits ten million rows.
 
     Raises:
-        UsageError: no such file, not Parquet, a needed column missing, a column of another type, a
-            label other than 0 and 1, an unknown split, or a `video_id` used twice.
+        UsageError: The file does not exist or is not Parquet, a required column is missing, a
+            column has another type, a label is not 0 or 1, a split is unknown, or a `video_id`
+            occurs twice.
     """
     path = Path(path)
     if not path.is_file():
@@ -158,7 +160,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     needed = [name for name in missing if name in REQUIRED]
     if needed:
         raise UsageError(f"{path} is not an index: it has no column {', '.join(needed)}")
-    for name in missing:  # of others' tables, or of an older version: not known
+    for name in missing:  # tables of other tools or older versions lack columns
         field = SCHEMA.field(name)
         table = table.append_column(field, pa.nulls(len(table), field.type))
     for place, field in enumerate(table.schema):
@@ -179,16 +181,16 @@ def write_index(
     """Writes `df` as an index to `path`, atomically.
 
     Args:
-        df: Table of videos. Columns of the schema that it lacks are written as nulls, others are
-            kept.
+        df: Table of videos. Missing columns of the schema are written as nulls. Further columns
+            are kept.
         path: Parquet file to write.
-        command: Command line or function that made it; stored in the metadata with version and
-            time.
+        command: Command line or function that made the index, stored in the metadata with version
+            and time.
         metadata: Further entries of the file's metadata, such as those of
             `dfjax.data.faces.recipe`.
 
     Raises:
-        UsageError: the table breaks a rule of `read_index`.
+        UsageError: The table is not a valid index (see `read_table`).
     """
     df = df.reindex(columns=[*COLUMNS, *(c for c in df.columns if c not in COLUMNS)])
     table = _to_table(df, "the index to write")
@@ -203,7 +205,10 @@ def write_table(
     command: str,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes a table of `read_table`'s kind to `path`, atomically; see `write_index`."""
+    """Writes an Arrow table (see `read_table`) to `path`, atomically.
+
+    The arguments are those of `write_index`.
+    """
     entries = {
         **(metadata or {}),
         "command": command,
@@ -215,13 +220,25 @@ def write_table(
 
 
 def check_target(target: Path, source: Path) -> None:
-    """Raises a `UsageError` when the index to write is the one that is read."""
+    """Checks that the index to write is not the index to read.
+
+    Raises:
+        UsageError: Both are the same file.
+    """
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target} would overwrite the index that is read; choose another folder")
 
 
 def check_index(df: pd.DataFrame, name: str) -> None:
-    """Raises a `UsageError` that names the rows whose types, labels, splits or ids break a rule."""
+    """Checks the types, labels, splits and ids of an index.
+
+    Args:
+        df: Table of videos.
+        name: Name of the index for error messages.
+
+    Raises:
+        UsageError: The table is not a valid index (see `read_table`); the message names rows.
+    """
     _check_table(_to_table(df, name), name)
 
 
@@ -243,11 +260,11 @@ def _check_table(table: pa.Table, name: str) -> None:
     if pc.count_distinct(ids).as_py() < len(ids):
         counts = pc.value_counts(ids)
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
-        raise UsageError(f"{name}: video_id used twice: {_some(twice)}")
+        raise UsageError(f"{name}: the video_id occurs twice for {_some(twice)}")
 
 
 def names_folder(video_id: str) -> bool:
-    """Returns whether an id names a place below a folder, as files of the video have to have."""
+    """Returns whether an id is a path below a folder, so that the video's files can be there."""
     parts = PurePosixPath(video_id).parts
     return bool(parts) and ".." not in parts and parts[0] != "/" and "\0" not in video_id
 
@@ -259,7 +276,7 @@ def _to_table(df: pd.DataFrame, name: str) -> pa.Table:
         try:
             columns[column] = pa.array(df[column], type=kind, from_pandas=True)
         except (pa.ArrowException, TypeError) as error:
-            wanted = f" (wanted: {kind})" if kind else ""
+            wanted = f" (expected: {kind})" if kind else ""
             raise UsageError(f"{name}: column {column}{wanted}: {error}") from error
     return pa.table(columns)
 
@@ -269,13 +286,13 @@ def _find_type(column: str) -> pa.DataType | None:
 
 
 def _convert(table: pa.Table, field: pa.Field, kind: pa.DataType, name: str) -> pa.ChunkedArray:
-    """Returns a column as the schema wants it; text is not taken for numbers, nor the reverse."""
+    """Returns a column cast to the schema's type. Text is not converted to numbers or back."""
     try:
         if _is_text(field.type) != _is_text(kind) and not pa.types.is_null(field.type):
             raise pa.ArrowTypeError(f"it is {field.type}")
         return table[field.name].cast(kind)
     except pa.ArrowException as error:
-        raise UsageError(f"{name}: column {field.name} (wanted: {kind}): {error}") from error
+        raise UsageError(f"{name}: column {field.name} (expected: {kind}): {error}") from error
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -285,7 +302,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _to_lists(column: pa.ChunkedArray) -> list[list[Any] | None]:
-    """Returns a column of lists in Python; one that is all null costs nothing."""
+    """Returns a column as Python lists, without conversion if all values are null."""
     return [None] * len(column) if column.null_count == len(column) else column.to_pylist()
 
 

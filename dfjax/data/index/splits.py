@@ -1,7 +1,7 @@
-"""Splits one can trust: whole components of connected videos, stratified, in hashed order.
+"""Leak-free splits: whole components of connected videos are assigned, stratified.
 
-The unit is never cut, so proportions are met as well as the units allow. The result depends on
-the set of videos and the seed, not on the order of rows.
+A unit (component) is never divided, so proportions are met as closely as the units allow. The
+result depends on the set of videos and on the seed, but not on the order of rows.
 """
 
 import hashlib
@@ -19,25 +19,31 @@ from dfjax.data.index.stratify import assign_units
 from dfjax.errors import UsageError, unknown
 
 PARTS = SPLITS[:3]
-"""train, val, test: what must be apart. `none` is used by nothing and leaks nowhere."""
+"""Splits that must not leak into each other. Videos of the split `none` are not used."""
 
 UNITS = {
     "group": ("pair", "group"),
     "identity": ("pair", "group", "identity"),
     "origin": ("pair", "group", "origin"),
 }
-"""What connects videos into one unit, by the name of what a split keeps together."""
+"""Kinds of units that stay in one split, with the links that connect their videos."""
 
 RATIOS = (0.8, 0.1, 0.1)
 STRATIFY = ("label", "method", "dataset")
 
 
 class Repair(NamedTuple):
-    """A repaired split: the column, and what was moved, each unit named by its smallest id."""
+    """A repaired split.
+
+    Attributes:
+        split: Split of every video.
+        moved: Units that were moved: the smallest `video_id`, old split, new split.
+        videos: Number of videos whose split has changed.
+    """
 
     split: np.ndarray
-    moved: list[tuple[str, str, str]]  # unit, from, to
-    videos: int  # how many of them changed sides
+    moved: list[tuple[str, str, str]]
+    videos: int
 
 
 def split_by_ratios(
@@ -51,23 +57,27 @@ def split_by_ratios(
     """Returns the split of each video: `train`, `val` or `test`, in the proportions `ratios`.
 
     Args:
-        index: one row per video.
-        by: what is never cut, a name of `UNITS`.
-        ratios: of train, val and test; zero leaves a part empty.
-        stratify: columns whose combinations are spread in the same proportions.
-        seed: another one gives another split.
+        index: Index with one row per video.
+        by: Kind of unit that stays in one split, a name in `UNITS`.
+        ratios: Relative sizes of train, val and test; 0 leaves a split empty.
+        stratify: Columns whose combinations have the same proportions in all splits.
+        seed: Seed of the order in which units are assigned.
 
     Raises:
-        UsageError: an unknown name, impossible ratios, or fewer units than parts.
+        UsageError: A name is unknown, the ratios are invalid, or there are fewer units than splits.
     """
     check_ratios(ratios)
     return np.asarray(PARTS, dtype=object)[_assign(index, by, ratios, stratify, seed)]
 
 
 def check_ratios(ratios: Sequence[float]) -> None:
-    """Raises a `UsageError` unless these are three shares of a whole."""
+    """Checks the ratios of a split.
+
+    Raises:
+        UsageError: They are not three non-negative numbers with a positive sum.
+    """
     if len(ratios) != len(PARTS) or min(ratios) < 0 or not 0 < sum(ratios) < float("inf"):
-        raise UsageError("ratios are three shares that are not negative: train,val,test")
+        raise UsageError("ratios must be three non-negative numbers: train,val,test")
 
 
 def assign_folds(
@@ -78,10 +88,17 @@ def assign_folds(
     stratify: Sequence[str] = STRATIFY,
     seed: int = 0,
 ) -> Int[np.ndarray, "N"]:
-    """Returns the fold of each video, 0 to `folds` - 1, equally large as far as units allow.
+    """Returns the fold of each video, 0 to `folds` - 1, of equal size as far as units allow.
+
+    Args:
+        index: Index with one row per video.
+        by: Kind of unit that stays in one fold, a name in `UNITS`.
+        folds: Number of folds, at least 2.
+        stratify: Columns whose combinations have the same proportions in all folds.
+        seed: Seed of the order in which units are assigned.
 
     Raises:
-        UsageError: as `split_by_ratios`, or fewer than 2 folds.
+        UsageError: A name is unknown, or there are fewer than 2 folds, or fewer units than folds.
     """
     if folds < 2:
         raise UsageError(f"cross-validation needs at least 2 folds, not {folds}")
@@ -89,16 +106,21 @@ def assign_folds(
 
 
 def split_by_fold(fold: Int[np.ndarray, "N"], number: int, folds: int) -> np.ndarray:
-    """Returns the split of each video in round `number` of cross-validation, counted from 1.
+    """Returns the split of each video in one round of cross-validation.
 
-    The round's own fold is the test, the next one validates, the others train; over all rounds
-    every video is tested once.
+    In round N the N-th fold is the test set, the next fold is the validation set, and the others
+    are for training. Over all rounds every video is tested once.
+
+    Args:
+        fold: Fold of each video, counted from 0.
+        number: Number of the round, counted from 1.
+        folds: Number of folds, at least 3.
 
     Raises:
-        UsageError: there is no such round, or fewer than 3 folds.
+        UsageError: There is no such round, or there are fewer than 3 folds.
     """
     if folds < 3 or not 1 <= number <= folds:
-        raise UsageError(f"fold {number}/{folds}: want 1/K to K/K with K of at least 3")
+        raise UsageError(f"fold {number}/{folds} must be 1/K to K/K with K of at least 3")
     split = np.full(len(fold), "train", dtype=object)
     split[fold == number % folds] = "val"
     split[fold == number - 1] = "test"
@@ -106,12 +128,18 @@ def split_by_fold(fold: Int[np.ndarray, "N"], number: int, folds: int) -> np.nda
 
 
 def split_by_round(index: pd.DataFrame, text: str) -> np.ndarray:
-    """Returns the split of each video in round `N/K` of cross-validation (`split_by_fold`).
+    """Returns the split of each video in a round of cross-validation (see `split_by_fold`).
 
-    By the folds of the index; without the column `fold` they are made by group, always the same.
+    The folds are those of the index. Without the column `fold` they are assigned by group, which
+    always gives the same folds.
+
+    Args:
+        index: Index with one row per video.
+        text: Round and number of folds, `N/K`.
 
     Raises:
-        UsageError: not of that form, no such round, or the index has another number of folds.
+        UsageError: `text` does not have that form, there is no such round, or the index has
+            another number of folds.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match:
@@ -126,22 +154,26 @@ def split_by_round(index: pd.DataFrame, text: str) -> np.ndarray:
 
 
 def repair(index: pd.DataFrame, by: str = "origin") -> Repair:
-    """Returns the index's own splits with what shares an origin (identity, group) on one side.
+    """Returns the splits of the index, changed so that no origin (identity, group) is in two.
 
-    Videos of one split that belong together (a real, its fakes, their people) move as one unit.
-    Of connected units in different splits the fewest move; at a tie those with the fewest videos,
-    and then towards train, so that nothing a published detector was trained on becomes a test
-    video. Everything else, and split `none`, stays.
+    Videos of one split that are connected by pairs or people move as one unit. Of connected units
+    in different splits, the smallest number of units moves; ties are broken by the number of
+    videos, and then in favour of train, so that videos that a published detector was trained on do
+    not become test videos. All other videos, and those of the split `none`, keep their splits.
+
+    Args:
+        index: Index with one row per video.
+        by: Kind of unit to repair by, a name in `UNITS`.
 
     Raises:
-        UsageError: an unknown name, or no video is in a split.
+        UsageError: The name is unknown, or no video is in a split.
     """
     if by not in UNITS:
         raise unknown("link to repair by", by, UNITS)
     split = index["split"].to_numpy(dtype=object).copy()
     used = np.flatnonzero(np.isin(split, PARTS))
     if not len(used):
-        raise UsageError("the index has no official split: every video is in split none")
+        raise UsageError("the index has no official split: every video is in the split none")
     videos = index.iloc[used].reset_index(drop=True)
     before = split[used]
     unit = find_components(videos, ("pair", "identity"), within=before)
@@ -164,7 +196,7 @@ def repair(index: pd.DataFrame, by: str = "origin") -> Repair:
 
 
 def _cheapest(units: pd.DataFrame) -> str:
-    """The split that the fewest units, then the fewest videos, have to move to."""
+    """Returns the split to which the fewest units, and then the fewest videos, must move."""
 
     def cost(part: str) -> tuple[int, int, int]:
         away = units[units["split"] != part]
@@ -176,7 +208,7 @@ def _cheapest(units: pd.DataFrame) -> str:
 def _assign(
     index: pd.DataFrame, by: str, shares: Sequence[float], stratify: Sequence[str], seed: int
 ) -> Int[np.ndarray, "N"]:
-    """Returns the part of each row: whole units, in the proportions of the shares."""
+    """Returns the number of the part of each row; whole units, in the proportions of `shares`."""
     if by not in UNITS:
         raise unknown("unit to split by", by, ("official", *UNITS))
     unit = find_components(index, UNITS[by])
@@ -185,12 +217,12 @@ def _assign(
     if n_units < wanted:
         raise UsageError(
             f"by {by} there are only {n_units} units of connected videos for {wanted} parts; "
-            "choose fewer parts, or split by something else"
+            "choose fewer parts or another kind of unit"
         )
     counts = _count_strata(index, unit, stratify)
     names = name_components(index, unit)
     hashes = [hashlib.sha256(f"{seed}:{n}".encode(errors="replace")).hexdigest() for n in names]
-    # Large ones first, while there is room for them everywhere; sizes of one power of two mix.
+    # Large units come first, while all parts have room; within a power of two, order is hashed.
     magnitude = np.floor(np.log2(counts.sum(1)))
     order = sorted(range(n_units), key=lambda u: (-magnitude[u], hashes[u]))
     return assign_units(counts, np.asarray(shares, np.float64), order)[unit]
@@ -199,7 +231,7 @@ def _assign(
 def _count_strata(
     index: pd.DataFrame, unit: Component, stratify: Sequence[str]
 ) -> Float[np.ndarray, "U K"]:
-    """Returns how many videos of each stratum a unit has."""
+    """Returns the number of videos of each unit in each stratum."""
     scalars = [name for name in index.columns if name not in ("identities", "donor_ids")]
     for name in stratify:
         if name not in scalars:

@@ -1,26 +1,26 @@
-"""Units of several videos assigned to parts of given shares, every stratum alike."""
+"""Assigns units of several videos to parts of given shares, stratified."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
-PASSES = 5  # of single moves after the first assignment
-SMALL = 5000  # units up to which moves are tried; more even out by themselves
+PASSES = 5  # passes of single moves after the first assignment
+SMALL = 5000  # largest number of units for which moves are tried; more units are even without
 
 
 def assign_units(
     counts: Float[np.ndarray, "U K"], shares: Float[np.ndarray, "P"], order: Sequence[int]
 ) -> Int[np.ndarray, "U"]:
-    """Returns the part of each unit, near the least sum of squared relative deviations.
+    """Returns the part of each unit, by a greedy minimisation of squared relative deviations.
 
-    A stratum's deviation counts relative to its size: a rare method as much as a frequent one.
-    No part with a share stays empty.
+    The deviation of a stratum is relative to its size, so that a rare method counts as much as a
+    frequent one. Every part with a positive share gets at least one unit.
 
     Args:
-        counts: videos of each unit in each stratum.
-        shares: of the parts.
-        order: all units, in the order in which they are assigned.
+        counts: Number of videos of each unit in each stratum.
+        shares: Shares of the parts.
+        order: All units, in the order in which they are assigned.
     """
     totals = counts.sum(0)
     want = np.outer(shares / shares.sum(), totals)  # [P, K]
@@ -46,7 +46,7 @@ def _fill_empty(
     have: Float[np.ndarray, "P K"],
     order: Sequence[int],
 ) -> None:
-    """Gives part `p`, if empty, the last (smallest) unit of the part with the most units."""
+    """Moves the last (smallest) unit of the part with the most units to part `p` if it is empty."""
     if (part == p).any():
         return
     richest = np.bincount(part).argmax()
@@ -65,13 +65,13 @@ def _improve(
     closed: Float[np.ndarray, "P"],
     order: Sequence[int],
 ) -> bool:
-    """Moves single units where that brings all parts nearer to their shares; says if any moved."""
+    """Moves single units that reduce the deviation from the shares; returns whether any moved."""
     moved = False
     sizes = np.bincount(part, minlength=len(have))
     for u in reversed(order):
         a = part[u]
         if sizes[a] == 1:
-            continue  # a part never gives up its last unit
+            continue  # a part keeps its last unit
         cost = 2 * (have - want) @ weighted[u] + closed
         cost += np.where(np.arange(len(have)) == a, -1, 1) * (counts[u] @ weighted[u])
         b = int(np.argmin(cost))

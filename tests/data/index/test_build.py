@@ -60,7 +60,7 @@ def test_an_adapter_of_ones_own_is_a_function_or_its_import_path(root, tmp_path,
     ):
         with pytest.raises(UsageError, match=message):
             find_adapter(wrong)
-    with pytest.raises(UsageError, match="seed does not go with adapter own_.*options: take"):
+    with pytest.raises(UsageError, match="own_.* has no option seed; its options: take"):
         build_index(path, root, out, seed=3)
 
 

@@ -67,4 +67,4 @@ def test_a_column_of_two_types_is_refused(tmp_path, capsys, column):
         write_index(table, tmp_path / f"{name}.parquet", command="test")
     command = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
     assert main(["data", "merge", *command, "--out", str(tmp_path / "c.parquet")]) == 2
-    assert "do not fit together" in capsys.readouterr().err
+    assert "cannot be merged" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def test_round_trip_keeps_lists_nulls_and_extra_columns(tmp_path):
     ("column", "values", "message"),
     [
         ("label", [0, 2], "label is neither 0 .* for d/b"),
-        ("video_id", ["d/a", "d/a"], "video_id used twice: d/a"),
+        ("video_id", ["d/a", "d/a"], "the video_id occurs twice for d/a"),
         ("split", ["train", "dev"], "split is not one of train, val, test, none for d/b"),
         ("method", [None, "swap"], "method is missing for d/a"),
         ("group", ["g", None], "group is missing for d/b"),

@@ -1,7 +1,7 @@
-"""The auditor: what about a data set would make results wrong, said before anyone trains on it.
+"""Audits a data set for properties that make results wrong, before a detector is trained on it.
 
-`audit` looks at an index, its files and a few crops of every video; `RULES` turn what it saw into
-findings. A finding of severity `error` means: numbers from these data will mislead.
+`audit` reads an index, its files and some crops of every video. `RULES` turn this evidence into
+findings. A finding of severity `error` means that metrics on these data are misleading.
 """
 
 import dataclasses
@@ -34,10 +34,13 @@ from dfjax.errors import UsageError, unknown
 
 
 def not_seen(evidence: Evidence) -> Iterator[Finding]:
-    """Says what could not be checked because it is not known."""
+    """Yields a note for each check that is not possible because data are missing."""
     index = evidence.index
     if evidence.faces is None:
-        message = "no face crops at hand: likeness and light are not checked (`dfjax data extract`)"
+        message = (
+            "there are no face crops (`dfjax data extract`): near duplicates and properties of the "
+            "faces are not checked"
+        )
         yield make_finding("faces_not_checked", "info", message)
     for column, what in (("identities", "people"), ("origin_id", "recordings")):
         empty = index[column].map(lambda v: v is None or v != v or len(v) == 0)
@@ -70,19 +73,19 @@ ACCEPTABLE = (
     "group_across_splits", "near_duplicate_across_splits", "label_conflict", "length_by_class",
     "shortcut_probe", "one_source_per_class", *(c for c in files.MESSAGES if "file" in c),
 )  # fmt: skip
-"""Codes that can be of severity `error`, and so accepted."""
+"""Codes of findings that can be errors, and can therefore be accepted."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """Everything that one audit found.
+    """Result of an audit.
 
     Attributes:
-        findings: errors first.
-        evidence: what the rules looked at.
-        probe: result of the shortcut probe.
-        matches: the same moment in two splits, best match first.
-        index_sha256: of the index file.
+        findings: Findings, errors first.
+        evidence: Input of the rules.
+        probe: Result of the shortcut probe.
+        matches: Near duplicates in different splits, best match first.
+        index_sha256: SHA-256 of the index file.
     """
 
     findings: list[Finding]
@@ -104,13 +107,13 @@ def audit(
 
     Args:
         index: Index file, or the folder it is in.
-        split: Split of each video, in place of the index's.
+        split: Split of each video, which replaces that of the index.
         deep: Whether to open every source video again, also those probed for the index.
-        workers: Number of processes that open videos; None takes the number of cores.
+        workers: Number of processes that open videos; None is the number of cores.
         time_limit: Seconds per video, after which it counts as unreadable.
 
     Raises:
-        UsageError: no readable index, or an empty one.
+        UsageError: The index is unreadable or empty.
     """
     path = find_index(index)
     workers = check_limits(workers, time_limit)
@@ -152,19 +155,28 @@ def hash_index(path: Path) -> str:
 
 
 def check_accepted(codes: Sequence[str]) -> None:
-    """Raises a `UsageError` for a code that no error has."""
+    """Checks that findings with these codes can be accepted.
+
+    Raises:
+        UsageError: A code is not in `ACCEPTABLE`.
+    """
     for code in codes:
         if code not in ACCEPTABLE:
             raise unknown("finding to accept", code, ACCEPTABLE)
 
 
 def refused(findings: Iterable[Finding], accepted: Sequence[str]) -> list[Finding]:
-    """Returns the errors that nobody accepted."""
+    """Returns the findings of severity `error` whose codes are not accepted."""
     return [f for f in findings if f["severity"] == "error" and f["code"] not in accepted]
 
 
 def to_json(result: Audit, accepted: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns the content of `audit.json`."""
+    """Returns the content of `audit.json`.
+
+    Args:
+        result: Result of an audit.
+        accepted: Codes of errors that the user has accepted.
+    """
     evidence, probe = result.evidence, result.probe
     index = evidence.index
     return {

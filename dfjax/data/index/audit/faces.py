@@ -1,4 +1,4 @@
-"""Small pictures of a few face crops of every video: enough for statistics and for likeness."""
+"""Reads some face crops of every video as thumbnails, for statistics and near duplicates."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 
 SHOTS = 3
-"""Crops per video, at 1/6, 1/2 and 5/6 of it: an edited copy still shares one of them."""
+"""Crops per video, at 1/6, 1/2 and 5/6 of its length, so that an edited copy has one in common."""
 
 SIDE = 32
 _REDUCED = {
@@ -30,14 +30,14 @@ _REDUCED = {
 
 
 class Faces(NamedTuple):
-    """What was seen of the videos that have readable crops.
+    """Thumbnails and statistics of the videos that have readable crops.
 
     Attributes:
-        row: position of each in the index.
-        patches: grey pictures of its crops.
-        colour: mean of red, green and blue over the crops, 0 to 255.
-        contrast: standard deviation of grey over the crops.
-        content: hash of the crops as stored.
+        row: Position of each video in the index.
+        patches: Grey thumbnails of its crops.
+        colour: Means of red, green and blue over the crops, 0 to 255.
+        contrast: Standard deviation of grey over the crops.
+        content: Hash of the stored crops.
     """
 
     row: Int[np.ndarray, "M"]
@@ -48,11 +48,16 @@ class Faces(NamedTuple):
 
 
 Read = Callable[[int], tuple[list[np.ndarray], str]]
-"""`read(row)` returns some crops of a video, RGB, and a hash of them as stored."""
+"""`read(row)` returns some RGB crops of a video, and a hash of the stored crops."""
 
 
 def look(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]:
-    """Returns what is seen of all videos with crops, and why some could not be read, by row."""
+    """Returns thumbnails of all videos with crops, and the errors of unreadable ones by row.
+
+    Args:
+        index: Index with one row per video.
+        read: Reader of crops.
+    """
     rows = np.flatnonzero(has_crops(index))
 
     def look_at(row: int) -> tuple[np.ndarray, np.ndarray, str] | str:
@@ -83,12 +88,17 @@ def look(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]
 
 
 def has_crops(index: pd.DataFrame) -> pd.Series:
-    """Returns for each row whether it names crops."""
+    """Returns for each row of an index whether it names crops."""
     return index["frames_dir"].notna() & index["frame_indices"].map(bool)
 
 
 def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
-    """Returns the reader of crops that are files below `folder`, decoded no larger than needed."""
+    """Returns a reader of crops that are files. JPEG files are decoded at a reduced size.
+
+    Args:
+        index: Index with one row per video.
+        folder: Folder of the index.
+    """
     named = has_crops(index)
     rows = dict(zip(np.flatnonzero(named), index[named].itertuples()))
     reduction = _find_reduction(rows.values(), folder)
@@ -109,7 +119,7 @@ def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
 
 
 def make_pack_reader(pack: FrameStore) -> Read:
-    """Returns the reader of the crops of a pack."""
+    """Returns a reader of the crops of a pack."""
 
     def read(row: int) -> tuple[list[np.ndarray], str]:
         numbers = pack.frame_numbers(row)
@@ -124,7 +134,7 @@ def _places(n: int) -> list[int]:
 
 
 def _find_reduction(rows: Iterable[Any], folder: Path) -> int:
-    """The power of two by which JPEG may be decoded smaller: crops stay at least 64 px wide."""
+    """Returns the factor by which JPEG files are decoded smaller, so that 64 px remain."""
     for row in rows:
         image = cv2.imread(os.fspath(frame_paths(folder, row)[0]))
         if image is not None:

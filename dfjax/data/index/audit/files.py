@@ -1,4 +1,4 @@
-"""Are the files there, whole, and still the ones that were indexed?"""
+"""Checks that files exist, are complete and are unchanged since they were indexed."""
 
 import os
 from collections.abc import Iterable
@@ -22,8 +22,8 @@ PROBED = (
 MESSAGES = {
     "missing_file": ("error", "missing"),
     "unreadable_file": ("error", "not readable"),
-    "truncated_file": ("error", "cut off"),
-    "changed_file": ("warning", "no longer the file that was indexed"),
+    "truncated_file": ("error", "truncated"),
+    "changed_file": ("warning", "changed since the index was made"),
     "left_out": ("warning", "left out when the index was made"),
 }
 
@@ -31,10 +31,16 @@ MESSAGES = {
 def check_sources(
     index: pd.DataFrame, *, deep: bool, workers: int, time_limit: float
 ) -> tuple[pd.DataFrame, list[Problem]]:
-    """Returns the index with what probing found out, and the source videos with problems.
+    """Returns the index completed by probing, and the problems of source videos.
 
-    Only videos without crops are looked at: for the others the crops are what is trained on. A
-    file is opened when it was never probed, when its size is not the one in the index, or `deep`.
+    Only videos without crops are checked, because training uses the crops of the others. A file is
+    opened if it was never probed, or if its size differs from that in the index.
+
+    Args:
+        index: Index with one row per video.
+        deep: Whether to open all files.
+        workers: Number of processes that open videos.
+        time_limit: Seconds per video, after which it counts as unreadable.
     """
     places = index["frames_dir"].isna() & index["path"].notna() & index["root"].notna()
     rows = index[places].to_dict("records")
@@ -58,7 +64,7 @@ def check_sources(
 
 
 def check_crops(index: pd.DataFrame, folder: Path) -> list[Problem]:
-    """Returns the videos whose crops below `folder` are missing, empty or cut off."""
+    """Returns the videos whose crops below `folder` are missing, empty or truncated."""
     rows = list(index[has_crops(index)].itertuples())
 
     def check(row: Any) -> Problem | None:
@@ -74,7 +80,7 @@ def check_crops(index: pd.DataFrame, folder: Path) -> list[Problem]:
 
 
 def file_problems(evidence: Evidence) -> Iterable[Finding]:
-    """Yields one finding for each kind of file that cannot be used."""
+    """Yields one finding for each kind of problem with files."""
     for code, (severity, what) in MESSAGES.items():
         found = [p for p in evidence.problems if p.code == code]
         if found:
@@ -92,12 +98,12 @@ def _judge(row: dict[str, Any], error: str | None, value: Any) -> Problem | None
         reason = f"{row['size']} of {row['bytes']:.0f} bytes"
         return Problem("truncated_file", row["video_id"], reason)
     if pd.notna(row["sha256"]) and value["sha256"] != row["sha256"]:
-        return Problem("changed_file", row["video_id"], "another hash than in the index")
+        return Problem("changed_file", row["video_id"], "its hash differs from that in the index")
     return None
 
 
 def _complete(index: pd.DataFrame, found: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Fills nulls of probed columns; what the index says already stays."""
+    """Returns the index with nulls of the probed columns filled in."""
     if not found:
         return index
     probed = pd.DataFrame.from_dict(found, orient="index").reindex(index["video_id"])
@@ -109,7 +115,7 @@ def _complete(index: pd.DataFrame, found: dict[str, dict[str, Any]]) -> pd.DataF
 
 
 def _size(row: dict[str, Any]) -> int | None:
-    """Returns the bytes of a row's file, or of all images of its folder, or None: it is missing."""
+    """Returns the bytes of a row's file or of all images of its folder, or None if missing."""
     try:
         return sum(file.stat().st_size for file in find_source(row).files)
     except (InputError, OSError):
@@ -117,7 +123,7 @@ def _size(row: dict[str, Any]) -> int | None:
 
 
 def _check_image(path: Path) -> str | None:
-    """The code of what is wrong with a JPEG or PNG file, judged by its first and last bytes."""
+    """Returns the code of the problem with a JPEG or PNG file, from its first and last bytes."""
     try:
         with path.open("rb") as file:
             head = file.read(8)

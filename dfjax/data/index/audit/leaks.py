@@ -1,4 +1,4 @@
-"""What must be on one side of a split and is not: people, recordings, files, pairs, groups."""
+"""Rules about leaks: people, recordings, files, pairs or groups in more than one split."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,19 +11,22 @@ from dfjax.data.index.splits import PARTS
 
 
 def identities(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when a person is in two splits: a detector may learn who is forged, not how."""
+    """Yields an error when a person is in several splits.
+
+    A detector may then learn which people are manipulated instead of the manipulation.
+    """
     remedy = "split again by identity (`dfjax data split`)"
     yield from _across(evidence, "identity_across_splits", "people", LINKS["identity"], remedy)
 
 
 def origins(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when videos cut from one recording are in two splits."""
-    remedy = "repair the official split by origin (`dfjax data split`), which moves the fewest"
+    """Yields an error when videos cut from one recording are in several splits."""
+    remedy = "repair the official split by origin (`dfjax data split`), which moves few videos"
     yield from _across(evidence, "origin_across_splits", "recordings", LINKS["origin"], remedy)
 
 
 def videos(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when one file, or a real and a fake made from it, are in two splits."""
+    """Yields an error when a file, or a real video and its fake, are in several splits."""
     remedy = "leave out copies and split again by group (`dfjax data split`)"
     code = "video_across_splits"
 
@@ -35,7 +38,7 @@ def videos(evidence: Evidence) -> Iterable[Finding]:
 
 
 def groups(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when a `group` is in two splits and neither people, recordings nor files tell why."""
+    """Yields an error when a `group` is in several splits and no other rule explains it."""
     index = evidence.index
     told = {
         video
@@ -56,7 +59,7 @@ def groups(evidence: Evidence) -> Iterable[Finding]:
 
 
 def label_conflicts(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when the same file is called real and fake."""
+    """Yields an error when the same file is labelled both real and fake."""
     index = evidence.index
     rows, keys = zip(known(index, "sha256"), _content(evidence), _places(index))
     table = pd.DataFrame({"row": np.concatenate(rows), "key": np.concatenate(keys)})
@@ -65,19 +68,19 @@ def label_conflicts(evidence: Evidence) -> Iterable[Finding]:
     if len(table):
         ids = index["video_id"].iloc[np.unique(table["row"])]
         message = (
-            f"files called real and fake at once: {table['key'].nunique()}, as {name_some(ids)}; "
+            f"{table['key'].nunique()} files are labelled both real and fake: {name_some(ids)}; "
             "one of the labels is wrong"
         )
         yield make_finding("label_conflict", "error", message, ids)
 
 
 def copies(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when one file is listed several times within a split, which counts it twice."""
+    """Yields a warning when a file is listed several times within a split."""
     index = evidence.index
     same = index["sha256"].notna() & index.duplicated(["sha256", "label", "split"], keep=False)
     if same.any():
         ids = index["video_id"][same]
-        message = f"copies of one another within a split: {same.sum()} videos, {name_some(ids)}"
+        message = f"{same.sum()} videos are copies of another in the same split: {name_some(ids)}"
         yield make_finding("duplicate_file", "warning", message, ids)
 
 
@@ -103,7 +106,7 @@ def _across(
 
 
 def _content(evidence: Evidence) -> Keys:
-    """Hashes of crops, for videos whose file was never hashed."""
+    """Returns the hashes of the crops of videos whose file was never hashed."""
     faces = evidence.faces
     if faces is None:
         return np.zeros(0, np.int64), np.zeros(0, object)

@@ -1,4 +1,4 @@
-"""Properties that have nothing to do with forgery and should be alike in both classes."""
+"""Rules about properties that are unrelated to manipulation and should not differ by class."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -14,15 +14,21 @@ from dfjax.data.index.audit.findings import ENOUGH, Evidence, Finding, make_find
 from dfjax.data.index.frame_counts import count_crops, count_frames, measure_list, summarise_frames
 from dfjax.data.index.splits import PARTS
 
-APART = 0.75  # AUC of one property from which a class, or a split, can be told by it
-LONGER = 1.5  # ratio of mean lengths
-SURE = 3.0  # standard errors of chance that an AUC must be away from 0.5
+APART = 0.75  # AUC of one property from which it separates classes or splits
+LONGER = 1.5  # ratio of the classes' mean lengths from which lengths are reported
+SURE = 3.0  # least distance of an AUC from 0.5, in standard errors of a random ranking
 RE_ENCODE = "re-encode both classes with the same settings"
 SAME_SOURCE = "take both classes from the same sources"
 
 
 class Property(NamedTuple):
-    """One property: what it is called, its unit, and what to do when it gives a class away."""
+    """One property of videos.
+
+    Attributes:
+        title: Name for people.
+        unit: Unit, or an empty string.
+        remedy: What to do if the property separates the classes.
+    """
 
     title: str
     unit: str
@@ -35,7 +41,7 @@ PROPERTIES = {
         "equalise lengths: cut the videos of both classes to the same number of frames",
     ),
     "crops": Property(
-        "face crops", "crops", "extract the same number of frames (frames) of every video"
+        "face crops", "crops", "extract the same number of frames of every video"
     ),
     "duration": Property("duration", "s", "cut the videos of both classes to the same duration"),
     "fps": Property("frame rate", "1/s", "re-sample both classes to one frame rate"),
@@ -56,7 +62,12 @@ CATEGORIES = ("codec", "compression")
 
 
 def describe(index: pd.DataFrame, faces: Faces | None) -> pd.DataFrame:
-    """Returns the properties of every video, NaN (or None) where unknown."""
+    """Returns the properties of every video, with NaN or None where unknown.
+
+    Args:
+        index: Index with one row per video.
+        faces: Thumbnails of the crops, or None.
+    """
     width, height = index["width"].astype("float64"), index["height"].astype("float64")
     length = count_frames(index)
     table = pd.DataFrame(
@@ -86,18 +97,18 @@ def describe(index: pd.DataFrame, faces: Faces | None) -> pd.DataFrame:
 
 
 def measure_auc(real: np.ndarray, fake: np.ndarray) -> float:
-    """Returns the probability that a fake has the larger value, ties counted half."""
+    """Returns the AUC: the probability that a fake has the larger value; ties count half."""
     ranks = rankdata(np.concatenate([real, fake]))[len(real) :].sum()
     return float((ranks - len(fake) * (len(fake) + 1) / 2) / (len(real) * len(fake)))
 
 
 def summarise_lengths(evidence: Evidence) -> dict[str, Any]:
-    """Returns n, mean and standard deviation of the length per class, and the ratio of means."""
+    """Returns number, mean and standard deviation of lengths by class, and the ratio of means."""
     return summarise_frames(evidence.properties["length"], evidence.index["label"])
 
 
 def summarise(evidence: Evidence) -> list[dict[str, Any]]:
-    """Returns n, mean and standard deviation of every number, by class and split."""
+    """Returns number, mean and standard deviation of every numeric property by class and split."""
     label, splits = evidence.index["label"], evidence.index["split"]
     parts = [
         (split, kind, (splits == split) & (label == value))
@@ -119,9 +130,10 @@ def summarise(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def lengths(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when one class is 1.5 times as long: the number of frames is then the label.
+    """Yields a finding when the videos of one class are 1.5 times as long on average.
 
-    An error when it also ranks the classes (AUC above 0.75) and there are enough videos to say so.
+    It is an error if the length also separates the classes (AUC above 0.75) and there are enough
+    videos. The number of frames then reveals the label.
     """
     block = summarise_lengths(evidence)
     if block["ratio"] is None or block["ratio"] < LONGER:
@@ -129,35 +141,35 @@ def lengths(evidence: Evidence) -> Iterable[Finding]:
     separation, _ = _separate(evidence, "length")
     enough = min(block["real"]["n"], block["fake"]["n"]) >= ENOUGH
     message = (
-        f"reals have {block['real']['mean']:.1f} frames on average, fakes "
-        f"{block['fake']['mean']:.1f}, {block['ratio']:.1f}x: {PROPERTIES['length'].remedy}"
+        f"real videos have {block['real']['mean']:.1f} frames on average, fakes "
+        f"{block['fake']['mean']:.1f} ({block['ratio']:.1f}x): {PROPERTIES['length'].remedy}"
     )
     severity = "error" if enough and separation > APART else "warning"
     yield make_finding("length_by_class", severity, message, figure="length")
 
 
 def numbers(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when one number alone tells the classes apart (AUC above 0.75)."""
+    """Yields a warning for each number that separates the classes (AUC above 0.75)."""
     for name, one in PROPERTIES.items():
         if name == "length" or name in CATEGORIES:
             continue
         separation, sure = _separate(evidence, name)
         if separation > APART and sure:
-            message = f"{one.title} tells the classes apart (AUC {separation:.2f}): {one.remedy}"
+            message = f"{one.title} separates the classes (AUC {separation:.2f}): {one.remedy}"
             yield make_finding(f"{name}_by_class", "warning", message, figure="properties")
 
 
 def categories(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when codecs or compressions are distributed differently over the classes."""
+    """Yields a warning when codecs or compressions have different distributions in the classes."""
     for name in CATEGORIES:
         values = evidence.properties[name].fillna("unknown")
         table = pd.crosstab(values, evidence.index["label"], normalize="columns")
         if table.shape[1] < 2 or len(evidence.index) < ENOUGH:
             continue
         distance = float((table[REAL] - table[FAKE]).abs().sum() / 2)
-        if distance > 2 * (APART - 0.5):  # the best guess from it is right in 75 %
+        if distance > 2 * (APART - 0.5):  # the best classifier by it has an accuracy of 75 %
             shown = "; ".join(
-                f"{key}: {row[REAL]:.0%} of reals, {row[FAKE]:.0%} of fakes"
+                f"{key}: {row[REAL]:.0%} of real videos, {row[FAKE]:.0%} of fakes"
                 for key, row in table.head(4).iterrows()
             )
             message = f"{PROPERTIES[name].title} differs ({shown}): {PROPERTIES[name].remedy}"
@@ -165,7 +177,7 @@ def categories(evidence: Evidence) -> Iterable[Finding]:
 
 
 def shifts(evidence: Evidence) -> Iterable[Finding]:
-    """Fires when validation or test videos differ from training videos in a number."""
+    """Yields a note when numbers separate validation or test videos from training videos."""
     train = evidence.index["split"] == "train"
     for split in PARTS[1:]:
         here = evidence.index["split"] == split
@@ -188,7 +200,7 @@ def _separate(evidence: Evidence, name: str) -> tuple[float, bool]:
 
 
 def _compare(a: np.ndarray, b: np.ndarray) -> tuple[float, bool]:
-    """AUC of telling a from b, 0.5 or more, and whether that is no accident."""
+    """Returns the AUC of separating a from b (at least 0.5), and whether it is significant."""
     if min(len(a), len(b)) < 2:
         return 0.5, False
     auc = measure_auc(a, b)
