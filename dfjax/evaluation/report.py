@@ -51,6 +51,13 @@ class Context:
     flags: Sequence[Flag] = ()
     accepted: Mapping[str, Set[str]] = field(default_factory=dict)
 
+    def find_rows(self, predictions: pd.DataFrame) -> pd.DataFrame | None:
+        """Returns the index rows of the videos in `predictions`, or None without an index."""
+        if self.index is None:
+            return None
+        # Distinct ids: `isin` of a million strings that repeat takes seconds.
+        return self.index[self.index["video_id"].isin(predictions["video_id"].unique())]
+
 
 def make_metrics(
     predictions: pd.DataFrame, context: Context | None = None, *, resamples: int = metrics.RESAMPLES
@@ -88,7 +95,7 @@ def make_metrics(
             predictions, scores.videos[cuts[OVERALL]], measured[OVERALL], clusters, context
         ),
         "n": count(scores, context.unreadable),
-        "frames_per_video": _count_frames(predictions, context.index),
+        "frames_per_video": _count_frames(context.find_rows(predictions)),
         "protocol": _protocol(context, resamples, clusters),
         "resampled": clusters.kind,
         "clusters": clusters.count,
@@ -114,15 +121,12 @@ def find_flags(
         clusters: Clusters that the resamples are drawn from.
         context: What is known beside the scores.
     """
-    index = context.index
-    if index is not None:
-        index = index[index["video_id"].isin(predictions["video_id"])]
     evidence = flags.Evidence(
         predictions=predictions,
         videos=videos,
         metrics=overall,
         clusters=clusters,
-        index=index,
+        index=context.find_rows(predictions),
         train_index=context.train_index,
         history=context.history,
         accepted=context.accepted,
@@ -144,11 +148,10 @@ def count(scores: VideoScores, unreadable: int) -> dict[str, int]:
     }
 
 
-def _count_frames(predictions: pd.DataFrame, index: pd.DataFrame | None) -> dict[str, Any] | None:
+def _count_frames(index: pd.DataFrame | None) -> dict[str, Any] | None:
     """Frames per video of the evaluated videos, by class; None where the index does not say."""
     if index is None or not {"n_frames", "frame_indices"} <= set(index):
         return None
-    index = index[index["video_id"].isin(predictions["video_id"])]
     return summarise_frames(count_frames(index), index["label"])
 
 

@@ -1,18 +1,21 @@
 """Evaluates detectors on their own or other data, and predictions of anyone: `dfjax.evaluate`."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.report_view import Report
-from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import load_ensemble
-from dfjax.inference.ensemble_evaluation import evaluate_ensemble
 from dfjax.inference.tables import evaluate_tables
+
+if TYPE_CHECKING:
+    from dfjax.inference.detector import Detector
 
 TABLE_SUFFIXES = (".parquet", ".csv", ".txt")
 """Endings of files of predictions; other names are taken for workdirs."""
@@ -58,10 +61,14 @@ def evaluate(
         return evaluate_tables(
             tables, split=split, index=_path(index), out=Path(out) if out else None
         )
-    assert isinstance(source, str | os.PathLike | Detector)
+    assert not isinstance(source, pd.DataFrame | Sequence) or isinstance(source, str)
     split = split or "test"
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    # Predictions are measured without JAX, whose import takes longer than measuring most tables.
+    from dfjax.inference.ensemble import load_ensemble
+    from dfjax.inference.ensemble_evaluation import evaluate_ensemble
+
     scorer = load_ensemble(
         source, checkpoint, ensemble=ensemble, passes=passes, flip=flip, seed=seed
     )
@@ -77,13 +84,13 @@ def _find_tables(
     source: AnyPath | Detector | pd.DataFrame | Sequence[AnyPath],
 ) -> list[Path | pd.DataFrame]:
     """Returns the tables of predictions, none where the source is a workdir or a detector."""
-    if isinstance(source, Detector):
-        return []
     if isinstance(source, pd.DataFrame):
         return [source]
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return [path] if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() else []
+    if not isinstance(source, Sequence):
+        return []
     if not source:
         raise UsageError("there are no files of predictions to evaluate")
     return [Path(path) for path in source]

@@ -1,5 +1,8 @@
 """`dfjax.evaluate` on predictions: files and tables alike, nothing printed, nothing changed."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -49,3 +52,13 @@ def test_the_index_says_what_is_resampled_and_the_results_lie_in_out(table, tmp_
 def test_a_split_without_rows_names_those_there_are(table):
     with pytest.raises(UsageError, match="no prediction is of split 'val'.*none"):
         dfjax.evaluate(table, split="val")
+
+
+def test_predictions_are_measured_without_loading_jax(table, tmp_path):
+    table.to_csv(tmp_path / "scores.csv", index=False)
+    code = (
+        f"import sys, dfjax; dfjax.evaluate({str(tmp_path / 'scores.csv')!r});"
+        "print({'jax', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
