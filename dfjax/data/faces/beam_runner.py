@@ -1,8 +1,8 @@
-"""The tasks of `worker_pool` on Apache Beam instead, for data sets larger than one machine.
+"""Runs the tasks of `worker_pool` on Apache Beam, for data sets that need several machines.
 
-Every Beam worker calls the same function in a process of its own, so that a hanging or crashing
-decoder costs one file there, too. Files are read and written by path: on a cluster, the data and
-the output lie on a file system that all workers mount.
+Every Beam worker calls the function in a separate process, so that a hanging or crashing decoder
+costs only one file. Files are read and written by path. On a cluster, data and output must lie on a
+file system that all workers mount.
 """
 
 import importlib
@@ -15,14 +15,18 @@ from typing import Any
 from dfjax.data.faces.worker_pool import Outcome, run_tasks
 from dfjax.errors import UsageError
 
-CHUNK = 16  # tasks that share the start of a process
+CHUNK = 16  # tasks per process, which share its start-up time
 RESULTS = ".beam"
 
 Numbered = tuple[int, Any]
 
 
 def check_beam(runner: str) -> None:
-    """Raises a `UsageError` when Beam is not installed or has no runner of this name."""
+    """Checks that Beam is installed and has this runner.
+
+    Raises:
+        UsageError: Beam is not installed or has no runner of this name.
+    """
     try:
         importlib.import_module("apache_beam").runners.create_runner(runner)
     except ImportError as error:
@@ -42,15 +46,15 @@ def run_on_beam(
     folder: Path,
     time_limit: float,
 ) -> Iterator[Outcome]:
-    """Yields what `run_tasks` would, once the whole pipeline has run.
+    """Yields the same outcomes as `run_tasks`, after the whole pipeline has run.
 
     Args:
-        function: a function of a module (or a partial of one), with results that JSON can hold.
-        tasks: its arguments, picklable.
-        runner: `DirectRunner`, `FlinkRunner`, `SparkRunner`, `DataflowRunner`, ….
-        options: of the runner, as on a command line.
-        folder: where results are collected while it runs, seen by all workers.
-        time_limit: seconds for one task.
+        function: Function of a module (or a partial of one) whose results can be written as JSON.
+        tasks: Picklable arguments of the function, one per task.
+        runner: Runner: `DirectRunner`, `FlinkRunner`, `SparkRunner`, `DataflowRunner`, ….
+        options: Options of the runner, as on a command line.
+        folder: Folder for intermediate results, which all workers can access.
+        time_limit: Seconds per task.
     """
     if not tasks:
         return
@@ -62,7 +66,7 @@ def run_on_beam(
         (
             p
             | beam.Create(make_chunks(tasks))
-            | beam.Reshuffle()  # or a runner may do all of them in one place
+            | beam.Reshuffle()  # otherwise a runner may run all chunks on one worker
             | beam.FlatMap(run_chunk, function, time_limit)
             | beam.io.WriteToText(str(results / "outcomes"))
         )
@@ -71,7 +75,7 @@ def run_on_beam(
 
 
 def make_chunks(tasks: Sequence[Any]) -> list[list[Numbered]]:
-    """Returns the numbered tasks in pieces that one worker does together."""
+    """Returns the numbered tasks in chunks, each of which one worker runs."""
     numbered = list(enumerate(tasks))
     return [numbered[i : i + CHUNK] for i in range(0, len(numbered), CHUNK)]
 
@@ -79,7 +83,7 @@ def make_chunks(tasks: Sequence[Any]) -> list[list[Numbered]]:
 def run_chunk(
     chunk: list[Numbered], function: Callable[[Any], Any], time_limit: float
 ) -> list[str]:
-    """Returns the outcomes of some tasks as JSON, one line each."""
+    """Returns the outcomes of a chunk of tasks as lines of JSON."""
     positions, tasks = zip(*chunk)
     return [
         json.dumps([positions[place], value, error])
@@ -88,7 +92,7 @@ def run_chunk(
 
 
 def read_outcomes(results: Path) -> Iterator[Outcome]:
-    """Yields the outcomes that the pipeline left in `results`, in the order of their tasks."""
+    """Yields the outcomes that the pipeline has written to `results`, in the order of tasks."""
     lines = [line for file in results.iterdir() for line in file.read_text().splitlines()]
     for position, value, error in sorted(map(json.loads, lines), key=lambda item: item[0]):
         yield Outcome(position, value, error)

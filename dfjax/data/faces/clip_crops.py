@@ -1,7 +1,7 @@
-"""Crops of the clips of one video, equal to those that extraction stores and a pack returns.
+"""Makes the face crops of one video's clips, equal to those of extraction and packing.
 
-Prediction cuts faces by the crop recipe of the training data: the same frames are searched for
-faces, the boxes are smoothed over the same neighbours, and the crops go through JPEG.
+Prediction crops faces by the crop recipe of the training data: it searches the same frames for
+faces, smooths boxes over the same neighbouring frames, and compresses the crops by JPEG.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ from dfjax.data.index.source import Source
 from dfjax.errors import InputError
 
 MOST_FRAMES = 1024
-"""Frames of a video up to which all that extraction would take are searched for faces. Of a longer
-one only those of the clips and their neighbours are: a film would take hours."""
+"""Up to this number, all frames that extraction would take are searched for faces. In a longer
+video only the frames of the clips and their neighbours are, because a film would take hours."""
 
-NEIGHBOURS = 4  # frames on either side of a clip's; smoothing reaches over two
+NEIGHBOURS = 4  # frames on either side of those of clips; smoothing needs two
 
 Positions = Int32[np.ndarray, "N T"]
 Mask = Bool[np.ndarray, "N T"]
 ChooseClips = Callable[[np.ndarray], tuple[Positions, Mask]]
-"""From the source frame numbers that there are of a video to those of its clips."""
+"""Function from the available source frame numbers of a video to those of its clips."""
 
 
 class ClipCrops(NamedTuple):
     """The clips of one video.
 
     Attributes:
-        position: Source frame numbers of the clips, -1 on padding.
-        mask: False on padding.
-        numbers: Source frame numbers of the crops, ascending, each once.
+        position: Source frame numbers of the clips, -1 for padding.
+        mask: Which frames are valid; False for padding.
+        numbers: Source frame numbers of the crops, ascending and unique.
         faces: Crops of these frames.
     """
 
@@ -48,17 +48,17 @@ class ClipCrops(NamedTuple):
 
 
 def crop_clips(path: Path, n_frames: int, settings: Settings, choose: ChooseClips) -> ClipCrops:
-    """Returns the clips of one video or image and their crops, as evaluation would see them.
+    """Returns the clips of one video or image with their crops, the same as in evaluation.
 
     Args:
         path: Video or image file.
         n_frames: Number of its frames.
-        settings: How to cut, see `follow_recipe`. One face per frame is taken.
-        choose: Chooses clips among the frames that there are.
+        settings: Settings of cropping (see `follow_recipe`). One face per frame is used.
+        choose: Function that chooses clips among the available frames.
 
     Raises:
-        InputError: the file cannot be read, ends early (`ShortVideoError`), cannot be aligned, or
-            has no crop of the least quality.
+        InputError: The file cannot be read or aligned, or no crop reaches the quality thresholds.
+        ShortVideoError: The video has fewer than `n_frames` frames.
     """
     numbers = np.asarray(
         choose_frames(n_frames, frames=settings.frames, every=settings.every), np.int32
@@ -84,14 +84,14 @@ def crop_clips(path: Path, n_frames: int, settings: Settings, choose: ChooseClip
 
 
 def _near(numbers: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Returns the frames of `numbers` that are used, and `NEIGHBOURS` on either side of each."""
+    """Returns the used frames of `numbers` and `NEIGHBOURS` frames on either side of each."""
     reach = np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     places = (np.searchsorted(numbers, used)[:, None] + reach).clip(0, len(numbers) - 1)
     return numbers[np.unique(places)]
 
 
 def _take(faces: FaceCrops, places: np.ndarray) -> FaceCrops:
-    """Returns the crops at some places, with all that is known of each."""
+    """Returns the crops at some positions, with their other fields."""
 
     def take(values: list[Any] | None) -> list[Any] | None:
         return None if values is None else [values[place] for place in places]

@@ -1,7 +1,7 @@
-"""Videos encoded again by x264: to equalise classes, or to test robustness against compression.
+"""Re-encodes videos by x264, to equalise classes or to test robustness against compression.
 
-Every frame stays a frame, at its time; sound is left out. Sides are cut to even numbers, which
-4:2:0 needs, and the rotation that a file asks for is applied.
+All frames and their times are kept; sound is removed. Sides are cropped to even numbers, as 4:2:0
+requires, and the rotation in a file's metadata is applied.
 """
 
 import dataclasses
@@ -37,14 +37,14 @@ _DROPPED = ("frames_dir", "frame_indices", "boxes", "landmarks", "face_found", "
 
 @dataclasses.dataclass(frozen=True)
 class CompressReport:
-    """What was encoded, and what could not be.
+    """Summary of a re-encoded data set.
 
     Attributes:
-        index: The new index.
-        videos: Number of its rows.
-        bytes: Size of its videos.
-        unreadable: Number of videos left out.
-        errors: File that lists them.
+        index: Index file.
+        videos: Number of rows.
+        bytes: Size of all videos in bytes.
+        unreadable: Number of videos that were left out.
+        errors: File that lists these.
     """
 
     index: Path
@@ -114,13 +114,13 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
     """Writes a video as H.264 at a constant rate factor, atomically.
 
     Args:
-        source: a video.
-        target: an `.mp4` file.
-        crf: 0 (lossless) to 51; FaceForensics++ uses 23 and 40.
+        source: Video to read.
+        target: `.mp4` file to write.
+        crf: Constant rate factor, 0 (lossless) to 51; FaceForensics++ uses 23 and 40.
 
     Raises:
-        InputError: the source cannot be read.
-        OSError: the disk is full.
+        InputError: The source cannot be read.
+        OSError: The disk is full.
     """
     options = {"crf": str(crf), "preset": PRESET, "threads": "1"}  # one process per core encodes
     frames = iterate_timed_frames(source)
@@ -137,7 +137,7 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
             if image.shape != first.shape:
                 raise InputError("its frames change their size")
             frame = av.VideoFrame.from_ndarray(image[:height, :width].copy(), format="rgb24")
-            last = max(round((seconds - start) / CLOCK), last + 1)  # times must grow
+            last = max(round((seconds - start) / CLOCK), last + 1)  # times must increase
             frame.pts, frame.time_base = last, CLOCK
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -146,8 +146,13 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
 def compress_record(out: str, crf: int, task: Fields) -> Fields:
     """Compresses one video of an index, unless `out` holds it already; returns its new columns.
 
+    Args:
+        out: Folder to write.
+        crf: Constant rate factor.
+        task: Columns `video_id`, `root`, `path` and `sha256` of the row.
+
     Raises:
-        InputError: the video cannot be read, or is not the one that was indexed.
+        InputError: The video cannot be read, or has changed since it was indexed.
     """
     if task["path"] is None:
         raise InputError("the index names no file for it")
@@ -163,7 +168,7 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
         if fields.pop("made_from") == made_from:
             return fields
     for left in (mark, *target.parent.glob(f".{glob.escape(target.stem)}.*.partial.mp4")):
-        left.unlink(missing_ok=True)  # partial files are of processes that were killed
+        left.unlink(missing_ok=True)  # killed processes leave partial files
     compress_video(source, target, crf=crf)
     fields = probe(target)._asdict()
     with atomic_path(mark) as partial:
@@ -172,10 +177,10 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
 
 
 def video_path(out: Path, video_id: str) -> Path:
-    """Returns where the compressed video belongs: `OUT/videos/VIDEO_ID.mp4`.
+    """Returns the path of a compressed video, `OUT/videos/VIDEO_ID.mp4`.
 
     Raises:
-        UsageError: the id would lead outside of `out`.
+        UsageError: The id leads outside of `out`.
     """
     inside = crops_folder(Path(), video_id).relative_to("crops")
     return out / "videos" / inside.parent / f"{inside.name}.mp4"
@@ -184,13 +189,13 @@ def video_path(out: Path, video_id: str) -> Path:
 def make_compressed_index(
     index: pd.DataFrame, out: Path, crf: int, results: dict[int, Fields]
 ) -> pd.DataFrame:
-    """Returns the rows that were compressed, with what they are now; their crops are forgotten.
+    """Returns the rows of the compressed videos with their new properties, without crops.
 
     Args:
-        index: rows of the originals.
-        out: where the videos lie, as `compress_record` was told.
-        crf: for the column `compression`.
-        results: columns by position.
+        index: Index of the original videos.
+        out: Folder of the compressed videos.
+        crf: Constant rate factor, for the column `compression`.
+        results: New columns by position in the index.
     """
     places = sorted(results)
     rows = index.iloc[places].reset_index(drop=True)

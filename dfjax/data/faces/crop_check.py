@@ -1,4 +1,4 @@
-"""Whether the crops that an index names can be read, before anything relies on them."""
+"""Checks that the crops that an index names can be read."""
 
 import os
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ PER_FRAME = (
 """Columns of the index with one entry per crop."""
 
 ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
-"""How a complete JPEG or PNG begins and ends: decoders accept files that are cut off."""
+"""First and last bytes of complete JPEG and PNG files. Decoders accept truncated files."""
 
 
 class _Checked(NamedTuple):
-    """One video's crops: which are good, their common size, and what is wrong with the others."""
+    """Result for one video: readable crops, their common size, and the errors of the others."""
 
-    good: list[int]  # places in frame_indices
+    good: list[int]  # positions in frame_indices
     size: tuple[int, int] | None
     errors: list[str]
 
@@ -37,14 +37,14 @@ class _Checked(NamedTuple):
 def check_crops(
     table: pd.DataFrame, index_path: Path
 ) -> tuple[pd.DataFrame, int, list[dict[str, str]]]:
-    """Returns the index of usable crops, their size, and one entry per unusable frame or video.
+    """Returns the index of usable crops, their size, and an error per unusable frame or video.
 
     Args:
-        table: an index after extraction.
-        index_path: where it was read; `frames_dir` is relative to its folder.
+        table: Index after extraction.
+        index_path: File of the index; `frames_dir` is relative to its folder.
 
     Raises:
-        UsageError: no readable crop at all, or crops that are not all squares of one size.
+        UsageError: No crop is readable, or the crops are not squares of one size.
     """
     rows = list(table.itertuples())
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -89,13 +89,18 @@ def _check_video(row: Any, folder: Path) -> _Checked:
 
 
 def check_frames(row: Any, folder: Path) -> list[str]:
-    """Returns what is wrong with the crops of a row of the index, one line per bad file."""
+    """Returns the errors of the crops of a row of the index, one per unreadable file.
+
+    Args:
+        row: Row of the index, as from `DataFrame.itertuples`.
+        folder: Folder of the index.
+    """
     results = ((path.name, check_image(path)) for path in frame_paths(folder, row))
     return [f"{name}: {error}" for name, (size, error) in results if size is None]
 
 
 def check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
-    """Returns height and width of a JPEG or PNG file, or None and what is wrong with it."""
+    """Returns height and width of a JPEG or PNG file, or None and the error."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Face crops as `dfjax data extract` leaves them, a file each, read like those of a pack."""
+"""Reads face crops of `dfjax data extract`, one file per crop, with the interface of a pack."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from dfjax.errors import InputError
 
 @dataclasses.dataclass(eq=False)
 class CropFiles(FrameStore):
-    """Crops that an index names; `path` is its folder.
+    """Crops that are image files, in the folder `path` of their index.
 
     Attributes:
-        errors: crops and videos that cannot be read, which `index` leaves out.
+        errors: Crops and videos that cannot be read. They are not in `index`.
     """
 
     content = "clip"
     errors: list[dict[str, str]]
 
     def __post_init__(self) -> None:
-        """Looks up once what every read needs."""
+        """Prepares the file names of all crops."""
         super().__post_init__()
         self._files = [frame_paths(self.path, row) for row in self.index.itertuples()]
 
@@ -38,11 +38,11 @@ class CropFiles(FrameStore):
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
     ) -> UInt8[np.ndarray, "T S S 3"]:
-        """Returns the RGB crops of the given source frames of video `row`, in the order asked.
+        """Returns the RGB crops of the given source frames of video `row`, in the given order.
 
         Raises:
-            KeyError: there is no crop of one of the frames.
-            InputError: a file can no longer be read.
+            KeyError: A frame has no crop.
+            InputError: A file cannot be read any more.
         """
         places = self.find_places(row, np.asarray(frame_numbers, np.int32))
         crops = np.empty((len(places), self.crop_size, self.crop_size, 3), np.uint8)
@@ -56,10 +56,13 @@ class CropFiles(FrameStore):
 
 
 def open_crop_files(index: str | Path) -> CropFiles:
-    """Returns the crops that an index (or the one in a folder) names, each checked once.
+    """Returns the crops that an index names, after checking each file.
+
+    Args:
+        index: Index file, or the folder it is in.
 
     Raises:
-        UsageError: no index, no crops, or crops of different sizes.
+        UsageError: There is no index, it names no readable crops, or their sizes differ.
     """
     path = find_index(index)
     kept, crop_size, errors = check_crops(read_index(path), path)

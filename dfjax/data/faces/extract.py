@@ -1,7 +1,8 @@
-"""One video into face crops: `OUT/crops/VIDEO_ID/%06d.jpg`; further faces in `VIDEO_ID#1`, ….
+"""Extracts the face crops of one video to `OUT/crops/VIDEO_ID/%06d.jpg`.
 
-Every face is a row of the index. That of the first face keeps the id of the video; that of face k
-is `VIDEO_ID#k`, with k in the column `face`, which predictions carry on.
+Further faces are in `VIDEO_ID#1`, …. Every face is a row of the index. The row of the first face
+has the id of the video. The row of face k has the id `VIDEO_ID#k` and k in the column `face`, which
+predictions also have.
 """
 
 import functools
@@ -29,8 +30,8 @@ from dfjax.data.index.source import Source, find_source, iterate_source, probe_s
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
-BUFFER_BYTES = 256 * 2**20  # per worker: 32 frames of 1920x1080 fit
-FACES_FILE = "faces.json"  # beside the crops of a video: it is finished
+BUFFER_BYTES = 256 * 2**20  # per worker; holds 32 frames of 1920x1080
+FACES_FILE = "faces.json"  # in the folder of a video's crops; marks them as complete
 
 Fields = dict[str, Any]
 
@@ -44,10 +45,18 @@ def extract_video(
     margin: float = 1.3,
     align: bool = False,
 ) -> FaceCrops:
-    """Returns the crops of one face in these frames of a video or image.
+    """Returns the crops of one face in the given frames of a video or image.
+
+    Args:
+        path: Video or image file.
+        indices: Source frame numbers in ascending order.
+        detector: Face detector.
+        size: Side of the crops in pixels.
+        margin: Side of the cropped region relative to the face's box.
+        align: Whether the face is aligned by its landmarks.
 
     Raises:
-        InputError: the file cannot be read, ends before the last index, or cannot be aligned.
+        InputError: The file cannot be read or aligned, or ends before the last index.
     """
     how = Cutting(size, margin, align)
     return extract_faces(Source((Path(path),)), indices, detector, how)[0]
@@ -62,13 +71,21 @@ def extract_faces(
     every: bool = False,
     make_rank: MakeRank = make_size_rank,
 ) -> list[FaceCrops]:
-    """Returns the crops of one face, or of every one, in these frames; see `locate_faces`.
+    """Returns the crops of one face or of every face in the given frames.
 
-    Where all frames together exceed `BUFFER_BYTES` the file is decoded twice, to find faces and to
-    cut them out, with one frame in memory at a time; the crops are the same.
+    If all frames together exceed `BUFFER_BYTES`, the file is decoded twice, to find faces and to
+    crop them, with one frame in memory at a time. The crops are the same.
+
+    Args:
+        source: Files of the video.
+        indices: Source frame numbers in ascending order.
+        detector: Face detector.
+        how: Settings of cropping.
+        every: Whether to return all persistent faces (see `locate_faces`).
+        make_rank: Function that makes the ranking of tracks (see `locate_faces`).
 
     Raises:
-        InputError: the file cannot be read, ends before the last index, or cannot be aligned.
+        InputError: The video cannot be read or aligned, or ends before the last index.
     """
     frames = iterate_source(source, indices)
     first = next(frames)
@@ -82,11 +99,16 @@ def extract_faces(
 
 
 def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
-    """Extracts one video into its folder and returns the columns of its rows, one per face.
+    """Writes the crops of one video to its folder; returns the columns of its rows, one per face.
+
+    Args:
+        out: Folder of the extraction.
+        settings: Settings of the extraction.
+        task: Columns of the video's row that are needed to read it.
 
     Raises:
-        InputError: the video cannot be read, is not the one that was indexed, or has no crop that
-            is good enough.
+        InputError: The video cannot be read, has changed since it was indexed, or has no crop that
+            reaches the quality thresholds.
     """
     source = find_source(task)
     info = probe_source(source)
@@ -94,7 +116,7 @@ def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
         raise InputError("the file has changed since it was indexed: run `dfjax data index` again")
     try:
         indices, faces = _extract(settings, task, source, info.n_frames)
-    except ShortVideoError as error:  # the stream promises frames that do not decode
+    except ShortVideoError as error:  # the stream has frames that cannot be decoded
         info = info._replace(n_frames=error.n_frames)
         indices, faces = _extract(settings, task, source, info.n_frames)
     folder = crops_folder(Path(out), task["video_id"])
@@ -116,9 +138,14 @@ def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
 
 
 def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] | None:
-    """Returns the columns of the rows of a video that `out` holds already, or None.
+    """Returns the columns of a video's rows if `out` holds its crops, or None.
 
-    Crops of a file that had another content than the index says do not count.
+    Crops of a file whose hash differs from that in the index do not count.
+
+    Args:
+        out: Folder of the extraction.
+        video_id: The video in the index.
+        sha256: Hash in the index, or None if unknown.
     """
     file = crops_folder(out, video_id) / FACES_FILE
     if not file.is_file():
@@ -128,10 +155,10 @@ def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] 
 
 
 def crops_folder(out: Path, video_id: str) -> Path:
-    """Returns where the crops of a video belong.
+    """Returns the folder of the crops of a video.
 
     Raises:
-        UsageError: the id would lead outside of `out`.
+        UsageError: The id leads outside of `out`.
     """
     if not names_folder(video_id):
         raise UsageError(f"video_id {video_id!r} cannot name a folder")
@@ -174,7 +201,7 @@ def _by_mask(mask: Path, indices: list[int]) -> MakeRank:
 
 @functools.cache
 def open_detector(name: str, model_path: str | None) -> FaceDetector | Precomputed:
-    """Returns the face detector of some settings, opened once in a process."""
+    """Returns the face detector of some settings, opened once per process."""
     return Precomputed(model_path) if name == "precomputed" else make_detector(name, model_path)
 
 
@@ -190,7 +217,7 @@ def _describe(indices: list[int], face: FaceCrops) -> Fields:
 
 
 def _filter(fields: Fields, settings: Settings) -> tuple[Fields, list[int]]:
-    """Returns the columns of the crops that are good enough, and their places."""
+    """Returns the columns of the crops that reach the quality thresholds, and their positions."""
     columns = {name: fields[name] for name in QUALITIES.values()}
     good = find_good(columns, dict(settings.min_quality))
     kept = {
@@ -215,7 +242,11 @@ def encode_crop(crop: UInt8[np.ndarray, "S S 3"], quality: int) -> bytes:
 
 
 def decode_crop(data: bytes) -> UInt8[np.ndarray, "S S 3"]:
-    """Returns the RGB crop in an image file, as packs decode it."""
+    """Returns the RGB crop in an image file, decoded as by packs.
+
+    Raises:
+        InputError: The file is damaged.
+    """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise InputError("the crop is damaged")
@@ -223,9 +254,10 @@ def decode_crop(data: bytes) -> UInt8[np.ndarray, "S S 3"]:
 
 
 def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields], quality: int) -> None:
-    """Writes the crops and then, as the mark that they are complete, the faces file.
+    """Writes the crops and then the faces file, which marks them as complete.
 
-    The folder itself may hold those of other videos (`a/b.mp4` beside `a.mp4`): only own files go.
+    The folder may hold crops of other videos (`a/b.mp4` beside `a.mp4`), so only files of this
+    video are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (folder / FACES_FILE, *folder.glob("*.jpg")):

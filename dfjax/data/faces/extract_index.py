@@ -1,4 +1,4 @@
-"""All videos of an index into face crops: in parallel, resumable video by video."""
+"""Extracts the face crops of all videos of an index, in parallel and resumable by video."""
 
 import dataclasses
 import functools
@@ -29,22 +29,22 @@ SETTINGS_FILE = "extraction.json"
 TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
-"""`run(function, tasks)`: calls the function for each task somewhere, see `worker_pool`."""
+"""`run(function, tasks)` calls the function for each task in another process (`worker_pool`)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtractReport:
-    """What an extraction folder holds, and what could not be extracted.
+    """Summary of an extraction.
 
     Attributes:
-        index: The new index.
-        videos: Number of its rows, one per video (or face).
-        reused: How many of them were there already.
+        index: Index file.
+        videos: Number of rows, one per video (or per face with `faces="all"`).
+        reused: Number of videos that an earlier call had extracted.
         crops: Number of face crops.
-        faces_found: How many of them show a face that was detected in that frame.
-        videos_without_face: Videos whose crops are the frames' centres for want of a face.
-        unreadable: Number of videos left out.
-        errors: File that lists them.
+        faces_found: Number of crops with a face that was detected in that frame.
+        videos_without_face: Videos without a detected face, whose crops are centres of frames.
+        unreadable: Number of videos that were left out.
+        errors: File that lists these.
         notes: Sentences for the user.
     """
 
@@ -60,12 +60,12 @@ class ExtractReport:
 
 
 class _Extraction(NamedTuple):
-    """What became of row number `position`: columns of its rows, or why there are none."""
+    """Result for row number `position`: columns of its new rows, or an error."""
 
     position: int
     rows: list[Fields] | None
     error: str | None
-    reused: bool  # it was there already
+    reused: bool  # whether an earlier call had extracted it
 
 
 def extract_index(
@@ -79,28 +79,28 @@ def extract_index(
     beam_options: str = "",
     command: str = "dfjax data extract",
 ) -> ExtractReport:
-    """Extracts the faces of all videos of an index into a folder, and returns what is there.
+    """Extracts the faces of all videos of an index to a folder.
 
     `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet`, `errors.jsonl` with the videos that
-    cannot be read, and `extraction.json`. Videos that are there already are not extracted again, so
-    that an interrupted call goes on when it is repeated.
+    cannot be read, and `extraction.json`. Videos that `out` already holds are not extracted again,
+    so that repeating an interrupted call resumes it.
 
     Args:
         index: Index of videos.
         out: Folder to write.
-        settings: Which frames, which faces, how they are cut.
-        workers: Number of processes; None takes the number of cores.
-        time_limit: Seconds per video, after which it is given up.
-        beam_runner: Runner of Apache Beam to use instead of processes of this machine.
+        settings: Settings of the extraction.
+        workers: Number of processes; None is the number of cores.
+        time_limit: Seconds per video, after which it counts as unreadable.
+        beam_runner: Runner of Apache Beam, which replaces processes of this machine.
         beam_options: Options of that runner, as on a command line.
-        command: Origin to record in the metadata of the index.
+        command: Command to record in the metadata of the index.
 
     Raises:
-        UsageError: settings that no video can be extracted with, `out` made with others, ids that
-            cannot name a folder, or no video that can be read.
+        UsageError: The settings are invalid or differ from those that `out` was made with, an id
+            cannot name a folder, or no video can be read.
     """
     source, out = Path(index), Path(out)
-    check_settings(settings)  # a wrong name should not cost a worker each
+    check_settings(settings)  # before any worker is started
     run = _make_runner(out, workers, time_limit, beam_runner, beam_options)
     table = read_index(source)
     check_target(out / "index.parquet", source)
@@ -139,7 +139,11 @@ def _report(
 
 
 def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
-    """Raises a `UsageError` for ids that cannot name a folder, or collide with those of faces."""
+    """Checks that the ids of an index can name folders and differ from those of further faces.
+
+    Raises:
+        UsageError: An id leads outside of `out`, or ends like that of a further face.
+    """
     for video_id in index["video_id"]:
         crops_folder(out, video_id)
         if settings.faces == "all" and re.search(r"#\d+$", video_id):
@@ -149,17 +153,17 @@ def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
 
 
 def open_output(out: Path, settings: Settings) -> None:
-    """Makes `out` the folder of these settings, written to `extraction.json`.
+    """Writes the settings to `extraction.json` in `out`, or checks that they are the same.
 
     Raises:
-        UsageError: it already holds crops made with other settings; the message lists them.
+        UsageError: `out` holds crops made with other settings; the message lists the differences.
     """
     wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
     model = settings.detector_model
     wanted["detector_model"] = hash_detector(settings.detector, model) if model else None
     file = out / SETTINGS_FILE
     if file.is_file():
-        # A setting that the file does not name is younger than the file.
+        # The file of an older version lacks newer settings, which then had their defaults.
         used = json.loads(json.dumps(dataclasses.asdict(Settings()))) | json.loads(file.read_text())
         changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
         if changed:
@@ -195,10 +199,7 @@ def _make_runner(
 def _extract_rows(
     index: pd.DataFrame, out: Path, settings: Settings, run: RunTasks
 ) -> Iterator[_Extraction]:
-    """Yields, per row of the index, the extracted columns or the reason why there are none.
-
-    Videos that `out` holds already come first.
-    """
+    """Yields the result of each row of the index; videos that `out` already holds come first."""
     rows = index[index.columns.intersection(TASK_COLUMNS)].astype(object)
     tasks = rows.where(rows.notna(), None).to_dict("records")
     todo = []
@@ -209,24 +210,24 @@ def _extract_rows(
         else:
             yield _Extraction(position, fields, None, True)
     work = _estimate_work(index)
-    todo.sort(key=lambda position: -work[position])  # the longest last would leave workers idle
+    todo.sort(key=lambda position: -work[position])  # longest first, so that no worker idles
     function = functools.partial(extract_record, str(out), settings)
     for position, value, error in run(function, [tasks[position] for position in todo]):
         yield _Extraction(todo[position], value, error, False)
 
 
 def _estimate_work(index: pd.DataFrame) -> list[float]:
-    """Pixels to decode of each video, 0 where the index was not probed."""
+    """Returns the number of pixels to decode of each video, 0 if the index was not probed."""
     columns = index[["n_frames", "width", "height"]].astype(float)
     return columns.prod(axis=1, skipna=False).fillna(0.0).tolist()
 
 
 def _join_rows(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.DataFrame:
-    """Returns the rows that were extracted, in the order of the index, with their new columns.
+    """Returns the extracted rows with their new columns, in the order of the index.
 
-    A video of which several faces were kept has as many rows.
+    A video with several faces has one row per face.
     """
-    index = index.drop(columns="frame_names", errors="ignore")  # those of crops that were there
+    index = index.drop(columns="frame_names", errors="ignore")  # names of the source's frames
     rows = index.astype(object).to_dict("records")
     return pd.DataFrame(
         [rows[position] | fields for position in sorted(results) for fields in results[position]]
@@ -236,7 +237,7 @@ def _join_rows(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.Data
 def _collect(
     extractions: Iterable[_Extraction], index: pd.DataFrame, log: ErrorLog
 ) -> tuple[dict[int, list[Fields]], int]:
-    """Returns the new columns by row, and how many rows were there already."""
+    """Returns the new columns by row, and the number of rows that an earlier call had extracted."""
     results, reused = {}, 0
     for position, rows, error, again in track(extractions, total=len(index), what="videos"):
         if rows is not None:

@@ -1,6 +1,6 @@
-"""How good a crop of a face is: numbers to store beside it, and to filter by.
+"""Measures of the quality of face crops, which the index stores and extraction filters by.
 
-All grow with quality, and are None where what they are computed from is not known.
+Larger values are better. A value is None if the data that it is computed from are not known.
 """
 
 import cv2
@@ -16,8 +16,8 @@ QUALITIES = {
 }
 """Column of the index by the name of the quality."""
 
-_HALF = 16  # pixels, of the picture in which the halves of a face are compared
-_INNER = 0.55  # of a crop: eyes to mouth, where a cover lowers the symmetry most
+_HALF = 16  # pixels: half the side of the thumbnail whose halves are compared
+_INNER = 0.55  # share of a crop, from eyes to mouth, where occlusion reduces the symmetry most
 
 Values = list[float | None]
 
@@ -30,17 +30,19 @@ def compute_qualities(
 ) -> dict[str, Values]:
     """Returns the columns of `QUALITIES`, one value per crop.
 
-    `quality` is the variance of the crop's Laplacian; `face_size` the side of the box in source
-    pixels; `face_score` the detector's; `face_frontal` 1 where the nose is midway between the eyes
-    and 0 where it is beside one (a proxy of pose); `face_visible` the correlation of the crop's
-    middle with its mirror image (a proxy of occlusion: a hand before one cheek lowers it, as do a
-    turn and light from one side).
+    - `quality` is the variance of the crop's Laplacian.
+    - `face_size` is the side of the box in source pixels.
+    - `face_score` is the confidence of the face detector.
+    - `face_frontal` is 1 if the nose is midway between the eyes and 0 if it is level with one, a
+      proxy of pose.
+    - `face_visible` is the correlation of the crop's middle with its mirror image, a proxy of
+      occlusion. A hand before one cheek reduces it, as do a turned head and light from one side.
 
     Args:
-        crops: RGB.
-        boxes: of the faces in source pixels.
-        landmarks: five points a face, None where not detected.
-        scores: of the detector, None where not detected.
+        crops: RGB crops.
+        boxes: Boxes of the faces in source pixels.
+        landmarks: Five landmarks per face, None for frames without a detection.
+        scores: Confidence of the face detector, None for frames without a detection.
     """
     unknown: Values = [None] * len(crops)
     return {
@@ -55,13 +57,13 @@ def compute_qualities(
 
 
 def compute_sharpness(crop: UInt8[np.ndarray, "H W 3"]) -> float:
-    """Returns the variance of the Laplacian of the gray crop: low where it is blurred."""
+    """Returns the variance of the Laplacian of the gray crop, which is low for blurred crops."""
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     return round(float(cv2.Laplacian(gray, cv2.CV_64F).var()), 2)
 
 
 def compute_frontal(landmarks: list[float]) -> float:
-    """Returns how central the nose is between the eyes: 1 midway, 0 beside one or beyond it."""
+    """Returns how central the nose is between the eyes: 1 midway, 0 level with or beyond one."""
     eye, other, nose = np.asarray(landmarks, np.float64).reshape(5, 2)[:3]
     line = other - eye
     length = float(line @ line)
@@ -72,7 +74,8 @@ def compute_frontal(landmarks: list[float]) -> float:
 def compute_symmetry(crop: UInt8[np.ndarray, "H W 3"]) -> float:
     """Returns the correlation of the gray middle of a crop with its mirror image, at least 0.
 
-    Of a small copy, so that noise does not count; 1 is symmetric, as is a flat crop.
+    It is computed on a thumbnail, so that noise has little effect. Symmetric and constant crops
+    give 1.
     """
     height, width = crop.shape[:2]
     top, left = round(height * (1 - _INNER) / 2), round(width * (1 - _INNER) / 2)
@@ -85,11 +88,11 @@ def compute_symmetry(crop: UInt8[np.ndarray, "H W 3"]) -> float:
 
 
 def find_good(columns: dict[str, Values], least: dict[str, float]) -> list[int]:
-    """Returns the places of the crops that reach every threshold; unknown values do not.
+    """Returns the positions of the crops that reach every threshold; unknown values do not.
 
     Args:
-        columns: from `compute_qualities`.
-        least: threshold by name, see `QUALITIES`.
+        columns: Result of `compute_qualities`.
+        least: Thresholds by name of the quality (see `QUALITIES`).
     """
     count = len(columns["quality"])
     return [

@@ -1,7 +1,7 @@
-"""The crop recipe: how faces were found and cut out, so that prediction can do the same.
+"""The crop recipe records how faces were found and cropped, so that prediction can do the same.
 
-Extraction writes it into the metadata of the index; flow, splits and merges carry it on; a pack
-keeps it as `crop_recipe.json` and a workdir as the section `crops` of its config.
+Extraction writes it to the metadata of the index. Indexes with flow, new splits or merged rows keep
+it. A pack stores it as `crop_recipe.json`, and a workdir as the section `crops` of its config.
 """
 
 import dataclasses
@@ -19,15 +19,15 @@ from dfjax.errors import UsageError
 from dfjax.files import write_json
 
 RECIPE_KEY = "crop_recipe"
-"""Entry of an index's Parquet metadata that holds the recipe as JSON."""
+"""Key in the Parquet metadata of an index under which the recipe is stored as JSON."""
 
 RECIPE_FILE = "crop_recipe.json"
-"""File in the folder of a pack that holds the recipe."""
+"""Name of the file in the folder of a pack that holds the recipe."""
 
 JPEG_QUALITY = 95
 
 MAY_DIFFER = ("faces", "frames", "every", "min_quality")
-"""Fields that may differ between the indexes of one pack: they do not change how a face is cut."""
+"""Fields that may differ between the indexes of a pack, because they do not affect cropping."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +36,16 @@ class CropRecipe:
 
     Attributes:
         detector: Name of the face detector.
-        detector_sha256: Hash of the face detector's model file; None where it has none.
-        margin: Side of the region cut out, in sides of the face.
-        align: Whether faces were turned upright by their landmarks.
+        detector_sha256: Hash of the face detector's model file, or None if it has none.
+        margin: Side of the cropped region relative to the face's box.
+        align: Whether faces were aligned by their landmarks.
         size: Side of the crops in pixels.
-        jpeg_quality: Quality of the stored crops.
-        faces: Which faces of a video were taken: `best`, `mask` or `all`.
-        flow_method: How optical flow between crops was computed: `dis`, `flo` (read from files of
-            another program), or None without flow.
-        frames: Number of frames per video, spread evenly; None where `every` decides.
-        every: Distance of the frames taken, in source frames; None where `frames` decides.
+        jpeg_quality: JPEG quality of the stored crops.
+        faces: Which faces of a video were cropped: `best`, `mask` or `all`.
+        flow_method: How optical flow between crops was computed: `dis` (dense inverse search),
+            `flo` (read from files of another program), or None without flow.
+        frames: Number of evenly spaced frames per video, or None if `every` is set.
+        every: Step between the frames of a video, in source frames, or None if `frames` is set.
         min_quality: Pairs of a quality's name and the threshold below which crops were left out.
     """
 
@@ -63,15 +63,17 @@ class CropRecipe:
 
 
 def make_metadata(recipe: CropRecipe | None) -> dict[str, str]:
-    """Returns the entry for the metadata of an index, see `write_index`; none for None."""
+    """Returns the metadata entries of a recipe for `write_index`, which are empty for None."""
     return {} if recipe is None else {RECIPE_KEY: json.dumps(dataclasses.asdict(recipe))}
 
 
 def parse_recipe(values: Mapping[str, Any]) -> CropRecipe:
-    """Returns the recipe in a JSON object or a config section; keys of later versions are ignored.
+    """Returns the recipe in a JSON object or a config section.
+
+    Unknown keys, such as those of later versions, are ignored.
 
     Raises:
-        UsageError: a field has a value of the wrong kind.
+        UsageError: A field has an invalid value.
     """
     names = {field.name for field in dataclasses.fields(CropRecipe)}
     known = {name: value for name, value in values.items() if name in names}
@@ -86,15 +88,16 @@ def parse_recipe(values: Mapping[str, Any]) -> CropRecipe:
 
 
 def read_crop_recipe(path: str | os.PathLike[str]) -> CropRecipe | None:
-    """Returns the recipe of a pack, a feature pack or an index; None where it is not known.
+    """Returns the recipe of a pack, a feature pack or an index, or None if it is not known.
 
-    It is not known for data sets that come as crops, and for packs made before it was recorded.
+    It is not known for data sets that are published as crops, and for packs made before recipes
+    were recorded.
 
     Args:
         path: Folder of a pack, folder that holds an index, or index file.
 
     Raises:
-        UsageError: no index there, or the recipe is damaged.
+        UsageError: There is no index, or the recipe is damaged.
     """
     index = find_index(path)
     file = index.parent / RECIPE_FILE
@@ -125,23 +128,23 @@ def _read_metadata(index: Path) -> str | None:
 
 
 def write_crop_recipe(folder: Path, recipe: CropRecipe | None) -> None:
-    """Writes the recipe into the folder of a pack; nothing where it is not known."""
+    """Writes the recipe to the folder of a pack, or writes nothing if it is not known."""
     if recipe is not None:
         write_json(folder / RECIPE_FILE, dataclasses.asdict(recipe))
 
 
 def merge_recipes(recipes: Iterable[tuple[str, CropRecipe | None]]) -> CropRecipe | None:
-    """Returns the recipe of crops that come from several indexes.
+    """Returns the common recipe of crops from several indexes.
 
-    Unknown recipes are passed over, so that our own crops go beside data sets that come as crops.
-    Fields of `MAY_DIFFER` that differ become None (no thresholds). So does the hash of the file of
-    precomputed faces, of which every data set has its own.
+    Unknown recipes are ignored, so that extracted crops can be merged with data sets that are
+    published as crops. Fields of `MAY_DIFFER` that differ become None (`min_quality` becomes
+    empty), and so does the hash of files of precomputed faces.
 
     Args:
         recipes: Pairs of the index's name and its recipe.
 
     Raises:
-        UsageError: two recipes cut faces in different ways; the message names the field.
+        UsageError: Two recipes crop faces differently; the message names the field.
     """
     known = [(name, recipe) for name, recipe in recipes if recipe is not None]
     if not known:

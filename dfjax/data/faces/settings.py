@@ -1,6 +1,6 @@
-"""Settings of an extraction: which frames, which faces, how they are cut.
+"""Settings of an extraction: frames, face detector and cropping.
 
-They are made from arguments (`dfjax data extract`) or from the crop recipe of training data, which
+They come from arguments (`dfjax data extract`) or from the crop recipe of the training data, which
 prediction follows.
 """
 
@@ -17,26 +17,27 @@ from dfjax.data.faces.recipe import JPEG_QUALITY, CropRecipe
 from dfjax.errors import UsageError, unknown
 
 FACES = ("best", "mask", "all")
-INFORMED = ("score", "frontal")  # qualities that need more than a box
-GRID = 32  # frames spread evenly, where a recipe does not say how many were taken
+INFORMED = ("score", "frontal")  # qualities that need landmarks or scores
+GRID = 32  # least number of evenly spaced frames if a recipe has neither `frames` nor `every`
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What decides the crops; one extraction folder has one set of them.
+    """Settings of an extraction. All crops of an extraction folder have the same settings.
 
     Attributes:
-        detector: Name for `make_detector`, or `precomputed`.
+        detector: Name of the face detector (see `make_detector`), or `precomputed`.
         detector_model: YuNet's ONNX file, or the file of precomputed faces.
-        frames: Number of frames per video, spread evenly; or
-        every: Distance of the frames taken, in source frames.
+        frames: Number of evenly spaced frames per video, or None if `every` is set.
+        every: Step between the frames of a video, in source frames, or None if `frames` is set.
         size: Side of the crops in pixels.
-        margin: Side of the region cut out, in sides of the face.
-        align: Whether to turn faces upright by their landmarks.
-        faces: `best` takes the face that is large, lasts and is central; `mask` the one that the
-            data set's manipulation mask covers, where there is a mask; `all` every one that lasts.
-        min_quality: Pairs of a name of `QUALITIES` and its threshold; crops below are left out.
-        jpeg_quality: Quality of the stored crops.
+        margin: Side of the cropped region relative to the face's box.
+        align: Whether faces are aligned by their landmarks.
+        faces: Which faces are cropped: `best` is the main face (large, persistent and central),
+            `mask` the face that the data set's manipulation mask covers (or the main face without
+            a mask), `all` every persistent face.
+        min_quality: Pairs of a name in `QUALITIES` and a threshold; crops below are left out.
+        jpeg_quality: JPEG quality of the stored crops.
     """
 
     detector: str = "haar"
@@ -75,7 +76,11 @@ def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> li
 
 
 def check_settings(settings: Settings) -> None:
-    """Raises a `UsageError` for settings that no video can be extracted with."""
+    """Checks the settings of an extraction.
+
+    Raises:
+        UsageError: A setting is unknown, out of range, or lacks another one that it needs.
+    """
     for name in ("frames", "every", "size", "margin"):
         value = getattr(settings, name)
         if value is not None and not 0 < value < float("inf"):
@@ -100,7 +105,7 @@ def check_settings(settings: Settings) -> None:
 
 
 class Override(NamedTuple):
-    """What a caller of prediction wants otherwise than the recipe says; None follows the recipe."""
+    """Settings of prediction that replace those of the recipe; None follows the recipe."""
 
     detector: str | None = None
     margin: float | None = None
@@ -115,21 +120,21 @@ def follow_recipe(
     detector_model: str | None = None,
     override: Override = Override(),  # noqa: B008  # immutable
 ) -> tuple[Settings, list[str]]:
-    """Returns the settings that cut faces as a recipe says, and sentences for the user.
+    """Returns the settings that follow a crop recipe, and sentences for the user.
 
-    The sentences say what is assumed where there is no recipe, what the caller overrides, and what
-    cannot be followed.
+    The sentences name assumptions without a recipe, settings that the caller overrides, and parts
+    of the recipe that cannot be followed.
 
     Args:
-        recipe: Recipe of the training data, None where it is not known.
-        sampling: How clips are sampled; decides which frames are searched for faces where the
-            recipe does not say.
+        recipe: Crop recipe of the training data, or None if it is not known.
+        sampling: Sampling of clips. It determines the frames that are searched for faces if the
+            recipe does not.
         size: Side of the crops in pixels.
         detector_model: Model file of the face detector.
-        override: What to do otherwise than the recipe says.
+        override: Settings that replace those of the recipe.
 
     Raises:
-        UsageError: the recipe's faces were precomputed, and `override` names no face detector.
+        UsageError: The faces of the recipe were precomputed, and `override` names no face detector.
     """
     followed = recipe or CropRecipe()
     for name, value in override._asdict().items():
@@ -159,7 +164,7 @@ def follow_recipe(
 
 
 def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
-    """Returns a sentence for everything in which prediction differs from the training crops."""
+    """Returns a sentence for each difference between prediction and the training crops."""
     if recipe is None:
         aligned = "aligned" if settings.align else "not aligned"
         return [

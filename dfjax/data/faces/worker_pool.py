@@ -1,8 +1,8 @@
-"""Work on many files in processes that may be lost: a hanging or crashing one costs its own file.
+"""Processes many files in worker processes; a worker that hangs or crashes costs only its file.
 
 `concurrent.futures` cannot stop a single worker that hangs inside a decoder; this pool can. Workers
-are plain subprocesses: those of `multiprocessing` would run the caller's script again, unless it
-has `if __name__ == "__main__"`, and forked ones would copy the locks of JAX's threads.
+are plain subprocesses. Those of `multiprocessing` would run the caller's script again if it lacks
+`if __name__ == "__main__"`, and forked processes would copy the locks of JAX's threads.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ serve({descriptor})
 
 
 class Outcome(NamedTuple):
-    """What became of task number `position`: a value, or the reason why there is none."""
+    """Result of task number `position`: a value, or an error."""
 
     position: int
     value: Any
@@ -39,10 +39,14 @@ class Outcome(NamedTuple):
 
 
 def check_limits(workers: int | None, time_limit: float) -> int:
-    """Returns the number of workers, that of cores where it is None.
+    """Returns the number of workers, which is the number of cores for None.
+
+    Args:
+        workers: Number of workers, or None.
+        time_limit: Seconds per task.
 
     Raises:
-        UsageError: one of the two is not positive.
+        UsageError: The number of workers or the time limit is not positive.
     """
     if workers is None:
         workers = os.cpu_count() or 1
@@ -58,19 +62,19 @@ def run_tasks(
 ) -> Iterator[Outcome]:
     """Yields an outcome per task, in the order in which they finish.
 
-    An `InputError` of the function becomes the outcome's error; so does a process that dies (its
-    traceback is on standard error) or takes longer than the time limit (it is killed). The others
-    go on. Closing the iterator, or an exception such as Ctrl-C, kills the workers; so does a full
-    disk, which would fail all that follow.
+    An outcome has an error if the function raises an `InputError`, if its process dies (the
+    traceback is on standard error), or if it exceeds the time limit (the process is killed). The
+    other tasks continue. Closing the iterator kills the workers, and so does an exception such as
+    Ctrl-C or a full disk.
 
     Args:
-        function: a function of a module, called in another process.
-        tasks: its arguments, picklable.
-        workers: number of processes, at least 1.
-        time_limit: seconds for one task.
+        function: Function of a module, which is called in another process.
+        tasks: Picklable arguments of the function, one per task.
+        workers: Number of processes, at least 1.
+        time_limit: Seconds per task.
 
     Raises:
-        OSError: the disk is full.
+        OSError: The disk is full.
     """
     queue = list(enumerate(tasks))[::-1]
     pool = [_Worker(function) for _ in range(min(workers, len(queue)))]
@@ -95,7 +99,7 @@ def _wait(pool: list["_Worker"]) -> None:
 
 
 class _Worker:
-    """One process and the task it has; started again when it is lost."""
+    """One worker process and its current task. The process is restarted if it is lost."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
@@ -109,22 +113,22 @@ class _Worker:
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
         )
-        theirs.close()  # so that its death shows as the end of the pipe
-        with contextlib.suppress(BrokenPipeError):  # it died: `poll` finds out and says so
+        theirs.close()  # the pipe then ends when the process dies
+        with contextlib.suppress(BrokenPipeError):  # the process died, which `poll` reports
             self.connection.send(self.function)
         self.ready = False
         self.position: int | None = None
         self.deadline = float("inf")
 
     def start(self, position: int, task: Any, time_limit: float) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died idle: `poll` finds out and says so
+        with contextlib.suppress(BrokenPipeError):  # the idle process died, which `poll` reports
             self.connection.send(task)
         self.ready = False
         self.position = position
         self.deadline = time.monotonic() + time_limit
 
     def poll(self, time_limit: float) -> Outcome | None:
-        """Returns the outcome of its task if there is one by now."""
+        """Returns the outcome of the current task, or None if it is not finished."""
         try:
             if self.connection.poll():
                 value, error = self.connection.recv()
@@ -160,16 +164,16 @@ def serve(descriptor: int) -> None:
     Args:
         descriptor: File descriptor of this end of the pipe. The function comes through it first.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     cv2.setNumThreads(1)  # one process per core
     connection = Connection(descriptor)
     try:
         function = connection.recv()
-        connection.send((None, None))  # ready: only now does a time limit count
+        connection.send((None, None))  # ready; the time limit of a task starts after this
         while True:
             connection.send(_answer(function, connection.recv()))
     except (EOFError, ConnectionError):
-        return  # the parent is gone
+        return  # the parent has ended
 
 
 def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | OSError | None]:

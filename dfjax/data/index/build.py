@@ -57,9 +57,8 @@ def build_index(
 ) -> IndexReport:
     """Writes the index of a data set.
 
-    Every file is opened and hashed. Inputs that cannot be used are left out and listed in
-    `errors.jsonl` in the folder of the index. Entries that are only missing a counterpart are
-    listed in `unmatched.jsonl`.
+    Every file is opened and hashed. In the folder of the index, `errors.jsonl` lists inputs that
+    cannot be used, and `unmatched.jsonl` lists entries that are only missing a counterpart.
 
     Args:
         adapter: Name, import path or function of an adapter (see `dfjax.data.index.adapters`).

@@ -205,10 +205,7 @@ def write_table(
     command: str,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes an Arrow table (see `read_table`) to `path`, atomically.
-
-    The arguments are those of `write_index`.
-    """
+    """Writes an Arrow table (see `read_table`) to `path`, atomically, like `write_index`."""
     entries = {
         **(metadata or {}),
         "command": command,
@@ -220,25 +217,13 @@ def write_table(
 
 
 def check_target(target: Path, source: Path) -> None:
-    """Checks that the index to write is not the index to read.
-
-    Raises:
-        UsageError: Both are the same file.
-    """
+    """Raises a `UsageError` if the index to write is the index to read."""
     if target.exists() and source.exists() and target.samefile(source):
         raise UsageError(f"{target} would overwrite the index that is read; choose another folder")
 
 
 def check_index(df: pd.DataFrame, name: str) -> None:
-    """Checks the types, labels, splits and ids of an index.
-
-    Args:
-        df: Table of videos.
-        name: Name of the index for error messages.
-
-    Raises:
-        UsageError: The table is not a valid index (see `read_table`); the message names rows.
-    """
+    """Raises a `UsageError` that names the rows with invalid types, labels, splits or ids."""
     _check_table(_to_table(df, name), name)
 
 

@@ -1,4 +1,4 @@
-"""Face detectors: from an RGB frame to the boxes (and landmarks, scores) of its faces."""
+"""Face detectors: functions from an RGB frame to boxes (and landmarks and scores) of its faces."""
 
 import hashlib
 from pathlib import Path
@@ -20,18 +20,18 @@ __all__ = [
 
 
 def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetector:
-    """Returns a face detector that looks at pixels.
+    """Returns a face detector.
 
     Args:
-        name: an entry of `DETECTORS`: `haar` (OpenCV's frontal-face cascade, nothing to download),
-            `yunet` (OpenCV's FaceDetectorYN, 5 landmarks; Wu et al. 2023), `mtcnn` (5 landmarks,
-            the extra `face`; Zhang et al. 2016) or `none` (finds nothing: every crop is the
-            frame's centre, for videos that are face crops already).
-        model_path: the ONNX file of YuNet, which the user supplies.
+        name: Name in `DETECTORS`: `haar` (OpenCV's frontal-face cascade, which needs no download),
+            `yunet` (OpenCV's FaceDetectorYN with 5 landmarks; Wu et al. 2023), `mtcnn` (5
+            landmarks, needs the extra `face`; Zhang et al. 2016) or `none` (finds no faces, so
+            that every crop is the centre of its frame; for videos that are face crops already).
+        model_path: ONNX file of YuNet, which the user must provide. Other detectors take none.
 
     Raises:
-        UsageError: unknown name, a package missing, or a model file missing, unreadable or not
-            wanted.
+        UsageError: The name is unknown, a package is missing, or the model file is missing,
+            unreadable or not used by this face detector.
     """
     if name not in DETECTORS:
         raise unknown("face detector", name, DETECTORS)
@@ -43,11 +43,11 @@ def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetect
 
 
 def hash_detector(name: str, model_path: str | Path | None = None) -> str | None:
-    """Returns the SHA-256 of the file that a face detector works by; None where it has none.
+    """Returns the SHA-256 of the model file of a face detector, or None if it has none.
 
     Args:
-        name: Entry of `DETECTORS`, or `precomputed`.
-        model_path: File given to the detector: YuNet's network, or the precomputed faces.
+        name: Name in `DETECTORS`, or `precomputed`.
+        model_path: YuNet's network, or the file of precomputed faces.
     """
     path = CASCADE if name == "haar" else model_path
     if path is None or not Path(path).is_file():
@@ -57,7 +57,15 @@ def hash_detector(name: str, model_path: str | Path | None = None) -> str | None
 
 
 def check_alignable(name: str, what: str = "align") -> None:
-    """Raises a `UsageError` when the detector gives no landmarks and scores, which `what` needs."""
+    """Checks that a face detector gives landmarks and scores.
+
+    Args:
+        name: Name in `DETECTORS`.
+        what: Setting that needs them, for the message.
+
+    Raises:
+        UsageError: The face detector gives none.
+    """
     if name not in LANDMARK_DETECTORS:
         raise UsageError(
             f"{what} needs landmarks and scores, which the face detector {name} does not give; "
@@ -75,4 +83,4 @@ def _detect_nothing(frame: object) -> Detections:
 
 DETECTORS = {"haar": make_haar, "yunet": make_yunet, "mtcnn": make_mtcnn, "none": _make_none}
 LANDMARK_DETECTORS = ("yunet", "mtcnn")
-"""Those that give the five points that aligning needs, and a score."""
+"""Face detectors that give a score and the five landmarks that alignment needs."""

@@ -1,4 +1,4 @@
-"""OpenCV's cascade of Haar features (Viola & Jones 2001): frontal faces, boxes only."""
+"""OpenCV's cascade of Haar features (Viola and Jones 2001): boxes of frontal faces."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ CASCADE = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml
 
 
 def make_haar() -> FaceDetector:
-    """Returns the detector of OpenCV's `haarcascade_frontalface_alt2`.
+    """Returns the face detector of OpenCV's `haarcascade_frontalface_alt2`.
 
     Raises:
-        UsageError: this OpenCV has no cascades.
+        UsageError: The installed OpenCV has no cascades.
     """
     cascade = cv2.CascadeClassifier(str(CASCADE))
     if cascade.empty():

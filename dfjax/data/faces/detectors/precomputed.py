@@ -1,10 +1,10 @@
-"""Faces found by another program, read from a JSON or CSV file.
+"""Reads faces found by another program from a JSON or CSV file.
 
 JSON: `{VIDEO: {FRAME: {"boxes": [[x0, y0, x1, y1], …], "landmarks": [[x, y, x, y, …], …],
-"scores": […]}}}`, where boxes or landmarks may be missing and a list alone is of boxes. CSV: one
-face a line, columns `video` (or `video_id`), `frame`, and `x0 y0 x1 y1` or `lx0 ly0 … lx4 ly4` or
-both, and perhaps `score`. VIDEO is the `video_id` or the `path` of the index; FRAME counts from 0.
-Keys are only compared, never opened.
+"scores": […]}}}`, where boxes or landmarks may be missing. A list instead of the inner object is a
+list of boxes. CSV: one face per line with the columns `video` (or `video_id`), `frame`, and
+`x0 y0 x1 y1` or `lx0 ly0 … lx4 ly4` or both, and optionally `score`. VIDEO is the `video_id` or the
+`path` in the index; FRAME counts from 0. Keys are compared but never opened as files.
 """
 
 import csv
@@ -21,20 +21,20 @@ from dfjax.data.faces.detectors.base import Detections, FaceDetector
 from dfjax.data.faces.video import Frame
 from dfjax.errors import InputError, UsageError
 
-LANDMARK_MARGIN = 0.5  # of a box around five points, which only span eyes to mouth, on each side
+LANDMARK_MARGIN = 0.5  # added on each side of the five landmarks, relative to their extent
 FIVE_OF_68 = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
 
 Table = dict[str, dict[str, Any]]
 
 
 class Precomputed:
-    """The faces of a file, by video and frame."""
+    """Faces of a file, by video and frame."""
 
     def __init__(self, path: str | Path | None) -> None:
         """Reads the file.
 
         Raises:
-            UsageError: no file given, none there, or not of the form above.
+            UsageError: No file is given, or it does not exist or has another format.
         """
         if path is None:
             raise UsageError("precomputed faces need detector_model, a JSON or CSV file")
@@ -47,14 +47,14 @@ class Precomputed:
         self._videos = {key.replace("\\", "/"): frames for key, frames in read(self.path).items()}
 
     def follow(self, names: Sequence[str], indices: Sequence[int]) -> FaceDetector:
-        """Returns a detector to be called once per frame of a video, in their order.
+        """Returns a face detector that must be called once per frame of a video, in order.
 
         Args:
-            names: what the video may be called in the file.
-            indices: its source frame numbers.
+            names: Possible names of the video in the file.
+            indices: Source frame numbers of the frames.
 
         Raises:
-            InputError: the file does not know the video, or what it says of it makes no sense.
+            InputError: The file does not contain the video, or its entry is invalid.
         """
         entry = next((self._videos[name] for name in names if name in self._videos), None)
         if entry is None:
@@ -72,10 +72,10 @@ class Precomputed:
 
 
 def five_points(landmarks: Any) -> Float32[np.ndarray, "10"]:
-    """Returns 5 points of 5, 68 or 81: eye, eye, nose, mouth corners, from the picture's left.
+    """Returns the five landmarks of 5, 68 or 81: eyes, nose, corners of the mouth, left first.
 
     Raises:
-        ValueError: another number of points, or numbers that are not finite.
+        ValueError: There is another number of landmarks, or a coordinate is not finite.
     """
     points = np.asarray(landmarks, np.float32).reshape(-1, 2)
     if not np.isfinite(points).all():
@@ -88,7 +88,7 @@ def five_points(landmarks: Any) -> Float32[np.ndarray, "10"]:
 
 
 def box_around(landmarks: Float32[np.ndarray, "10"]) -> Float32[np.ndarray, "4"]:
-    """Returns a box of a face from its five points: theirs, half as large again on each side."""
+    """Returns a box around five landmarks, enlarged by half their extent on each side."""
     points = landmarks.reshape(5, 2)
     low, high = points.min(axis=0), points.max(axis=0)
     margin = LANDMARK_MARGIN * (high - low).max()
@@ -129,7 +129,7 @@ def _read_json(path: Path) -> Table:
 
 
 def _key(frame: str) -> str:
-    """Returns the number of a frame as others write it: 000010 is 10."""
+    """Returns the number of a frame without leading zeros: 000010 becomes 10."""
     return str(int(frame)) if frame.isdecimal() else frame
 
 

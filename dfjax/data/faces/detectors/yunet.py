@@ -1,4 +1,4 @@
-"""YuNet (Wu et al. 2023) through OpenCV: boxes, five points and a score; the user's ONNX file."""
+"""YuNet face detector (Wu et al. 2023) by OpenCV: boxes, landmarks and scores."""
 
 from pathlib import Path
 
@@ -13,10 +13,13 @@ LEAST_SCORE = 0.6
 
 
 def make_yunet(model_path: str | Path | None = None) -> FaceDetector:
-    """Returns the detector in an ONNX file.
+    """Returns the face detector of an ONNX file.
+
+    Args:
+        model_path: ONNX file of YuNet, which the user must provide.
 
     Raises:
-        UsageError: no file given, or not one that OpenCV reads as YuNet.
+        UsageError: No file is given, or OpenCV cannot read it as YuNet.
     """
     if model_path is None:
         raise UsageError("the face detector yunet needs detector_model, its ONNX file")
@@ -37,11 +40,12 @@ def make_yunet(model_path: str | Path | None = None) -> FaceDetector:
 
 
 def read_faces(found: np.ndarray | None, scale: float) -> Detections:
-    """Returns the detections in OpenCV's table of faces, in pixels of the unscaled frame.
+    """Returns the detections of OpenCV's result in pixels of the frame before downsampling.
 
     Args:
-        found: 15 numbers a face: x y w h, five points from the picture's left, score.
-        scale: of the picture that they were found in.
+        found: 15 numbers per face: x y w h, five landmarks with the left ones of the picture
+            first, score.
+        scale: Size of the frame that YuNet has processed, relative to the original.
     """
     faces = np.zeros((0, 15), np.float32) if found is None else found.astype(np.float32)
     boxes = faces[:, :4].copy()
