@@ -37,9 +37,8 @@ class ClipDetector(nn.Module):
         one_block: one block per stage of the backbone.
         drop_path: stochastic depth of the backbone.
         padding: flavour of the backbone, see `dfjax.ops.padding`.
-        base_train: False runs the backbone as in evaluation also in training: moving averages,
-            which stay as they are, and no stochastic depth. Which of its parameters move is the
-            optimiser's `freeze`.
+        base_train: Whether the backbone runs in training mode during training. With False it uses
+            its running statistics. The optimiser's `freeze` selects trainable parameters.
         remat: recompute the backbone in the backward pass.
         pyramid: channels of each of the last levels of a feature pyramid, whose means stand for
             that of the last map; 0: no pyramid.
@@ -55,8 +54,8 @@ class ClipDetector(nn.Module):
         bidirectional: recurrent layers read in both directions.
         layer_norm: of the LSTM's products and cell.
         peephole: the LSTM's gates see the cell.
-        cross_attention: the states ask the vectors of all frames.
-        self_attention: the states ask each other.
+        cross_attention: Whether the states attend to the vectors of all frames.
+        self_attention: Whether the states attend to each other.
         join: what the temporal module read stands beside its states: `residual`, a projection is
             added; `gate`, a learned gate mixes the two; or `none`.
         dual_pathway: a Transformer beside the recurrence; what is pooled of the two is weighed.
