@@ -1,6 +1,7 @@
 """Deepfake-video detectors and a de-faking GAN in JAX: the Python interface.
 
-  config = dfjax.load_config("hybrid:tiny", {"data.path": "work/pack"})
+  data = dfjax.prepare("videos/", "work/data", adapter="folder")
+  config = dfjax.load_config("hybrid:tiny", {"data.path": data})
   run = dfjax.train(config, "runs/first")
   report = dfjax.evaluate("runs/first")
   verdict = dfjax.load("runs/first")("clip.mp4")
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from dfjax.config import load_config as load_config
     from dfjax.evaluation.comparison import compare as compare
+    from dfjax.experiment.prepare import prepare as prepare
     from dfjax.experiment.train import train as train
     from dfjax.inference.detector import load as load
     from dfjax.inference.evaluate import evaluate as evaluate
@@ -31,6 +33,7 @@ INTERFACE = {
     "export": "dfjax.inference.export",
     "load": "dfjax.inference.detector",
     "load_config": "dfjax.config",
+    "prepare": "dfjax.experiment.prepare",
     "predict": "dfjax.inference.predict",
     "train": "dfjax.experiment.train",
 }

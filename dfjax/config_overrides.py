@@ -7,6 +7,7 @@ Texts, in a mapping too, are read by the type of the key's value.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,6 +66,7 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
         if key not in leaves(config):
             (near,) = difflib.get_close_matches(key, leaves(config), n=1, cutoff=0.0)
             raise UsageError(f"config has no key {key!r}. Did you mean {near!r}?")
+    values = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in values.items()}
     texts = {key: value for key, value in values.items() if isinstance(value, str)}
     try:
         _parse_texts(config, texts)

@@ -1,6 +1,8 @@
 """Prepare videos: an index of what there is, face crops, and a pack to train from.
 
-Example, from a folder with real/ and fake/ videos to a pack:
+Example, from a folder with real/ and fake/ videos to a pack, in one call or step by step:
+
+  dfjax data prepare --adapter folder --root videos/ --out work/data
 
   dfjax data index --adapter folder --root videos/ --out work/index.parquet
   dfjax data extract --index work/index.parquet --out work/crops
@@ -20,6 +22,7 @@ from dfjax.commands.main import make_parser
 from dfjax.errors import unknown
 
 SUBVERBS = {
+    "prepare": "index, split, extract, pack and audit in one call",
     "index": "list a data set's videos: labels, splits, identities, video properties",
     "extract": "detect faces and cut them out as JPEG crops",
     "split": "deal videos into train, val and test so that nobody is in two of them",

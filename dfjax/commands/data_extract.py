@@ -38,9 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", required=True, help="from `dfjax data index`")
     parser.add_argument("--out", required=True, help="folder for crops and the new index")
     add_crop_options(parser)
-    frames = parser.add_mutually_exclusive_group()
-    frames.add_argument("--frames", type=int, help="per video, spread evenly (32)")
-    frames.add_argument("--every", type=int, help="every N-th frame instead")
     add_limits(parser, 600.0, "video")
     parser.add_argument("--beam-runner", metavar="NAME", help="Apache Beam: DirectRunner, …")
     parser.add_argument(
@@ -52,16 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_crop_options(parser: argparse.ArgumentParser) -> None:
     """Adds what `extract` and `prepare` share: how faces are found and cut."""
     add = parser.add_argument
-    add("--detector", default="haar", help="haar (default), yunet, mtcnn, precomputed or none")
+    add("--detector", help="haar (default), yunet, mtcnn, precomputed or none")
     add("--detector-model", metavar="FILE", help="YuNet's ONNX file; JSON or CSV of precomputed")
-    add("--faces", default="best", help="best (default), mask or all")
+    add("--faces", help="best (default), mask or all")
     add("--align", action="store_true", help="turn faces upright by landmarks")
     add(
         "--min-quality", action="append", default=[], metavar="NAME=X", type=_threshold,
         help="leave out crops below: sharpness, size (px), score, frontal, visible (0 to 1)",
     )  # fmt: skip
-    add("--size", type=int, default=256, help="side of a crop in px (256)")
-    add("--margin", type=float, default=1.3, help="crop side / face side (1.3)")
+    add("--size", type=int, help="side of a crop in px (256)")
+    add("--margin", type=float, help="crop side / face side (1.3)")
+    frames = parser.add_mutually_exclusive_group()
+    frames.add_argument("--frames", type=int, help="per video, spread evenly (32; prepare: all)")
+    frames.add_argument("--every", type=int, help="every N-th frame instead")
 
 
 def _threshold(text: str) -> tuple[str, float]:
@@ -73,10 +73,11 @@ def _threshold(text: str) -> tuple[str, float]:
 
 
 def read_crop_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the options of `add_crop_options` as fields of `Settings`."""
-    names = ("detector", "detector_model", "faces", "align", "size", "margin")
-    options: dict[str, Any] = {name: getattr(args, name) for name in names}
-    return options | {"min_quality": tuple(sorted(args.min_quality))}
+    """Returns the options of `add_crop_options` that are given, as fields of `Settings`."""
+    names = ("detector", "detector_model", "faces", "size", "margin", "frames", "every")
+    values: dict[str, Any] = {name: getattr(args, name) for name in names}
+    values |= {"align": args.align or None, "min_quality": tuple(sorted(args.min_quality)) or None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,8 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.data.faces.extract_index import extract_index
     from dfjax.data.faces.settings import Settings
 
-    frames = args.frames if args.frames is not None or args.every is not None else 32
-    settings = Settings(**read_crop_options(args), frames=frames, every=args.every)
+    options = read_crop_options(args)
+    if "every" in options:
+        options["frames"] = None  # in place of the default
+    settings = Settings(**options)
     try:
         report = extract_index(
             args.index,

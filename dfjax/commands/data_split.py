@@ -13,6 +13,7 @@ What is connected stays together: a real with its fakes and its group, and furth
   --by origin     all videos cut from one recording
   --by official   keeps the split of the index; --repair origin moves the fewest units so that no
                   recording (identity, group) is on two sides, and leaves all others where they were
+  --by complete   the same, with train and val assigned where the data set has none
 Whole units are assigned, every combination of the --stratify columns in the same proportions as
 far as units allow. The order is a hash of the seed and of each unit's smallest id: the same videos
 give the same split. --folds writes the column `fold` (0 to K-1); --fold 2/5 makes the splits of
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data split`."""
     parser.add_argument("--index", required=True, help="the index to split")
     parser.add_argument("--out", required=True, help="the index to write (Parquet)")
-    parser.add_argument("--by", help="official, group, identity or origin")
+    parser.add_argument("--by", help="official, complete, group, identity or origin")
     add_ratios(parser, "shares of the splits (0.8,0.1,0.1)")
     parser.add_argument("--stratify", help="columns (label,method,dataset); '' for none")
     parser.add_argument("--seed", type=int, help="another one gives another split (0)")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dfjax.data.faces.recipe import make_metadata, read_crop_recipe
 from dfjax.data.index import splits
+from dfjax.data.index.complete_splits import complete_splits
 from dfjax.data.index.components import find_components
 from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import read_index, write_index
@@ -62,7 +63,8 @@ def split_index(
         index: Index to split.
         out: Index to write.
         by: What stays together: `group`, `identity` or `origin`; `official` keeps the splits of the
-            index. None with `fold`.
+            index; `complete` keeps them and assigns train and val where they are missing. None with
+            `fold`.
         ratios: Shares of train, val and test; default 0.8, 0.1, 0.1.
         stratify: Columns whose combinations are spread in the same proportions; default label,
             method and dataset.
@@ -87,6 +89,9 @@ def split_index(
         after = before.assign(split=splits.split_by_round(before, fold))
     elif by == "official":
         after, moved = _keep(before, repair)
+    elif by == "complete":
+        split, more = complete_splits(before, ratios=ratios or splits.RATIOS, seed=seed or 0)
+        after, notes = before.assign(split=split), notes + more
     else:
         assert by is not None, "_check refuses None without fold"
         notes += _find_large_unit(before, by)
@@ -112,7 +117,9 @@ def _count(index: pd.DataFrame, column: str) -> pd.DataFrame:
 def _check(by: str | None, fold: str | None, repair: str | None, given: list[str]) -> list[str]:
     """Refuses arguments that exclude each other; returns a note on those without effect."""
     if (by is None) == (fold is None):
-        raise UsageError("say what to split by: official, group, identity or origin (or fold, N/K)")
+        raise UsageError(
+            "split by official, complete, group, identity or origin (or give fold, N/K)"
+        )
     if repair and by != "official":
         raise UsageError("repair goes with by=official; the others cut nothing apart")
     if "ratios" in given and "folds" in given:
@@ -120,6 +127,8 @@ def _check(by: str | None, fold: str | None, repair: str | None, given: list[str
     if given and (fold or (by == "official" and "folds" in given)):
         where = "fold" if fold else "by=official"
         raise UsageError(f"{given[-1]} does not go with {where}, which assigns nothing anew")
+    if by == "complete" and {"folds", "stratify"} & {*given}:
+        raise UsageError("by=complete takes ratios and seed only")
     if given and by == "official":
         return [f"by=official assigns nothing anew: no use for {', '.join(given)}"]
     return []

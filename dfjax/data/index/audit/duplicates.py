@@ -81,6 +81,8 @@ def find_matches(evidence: Evidence) -> list[Match]:
     if len(np.unique(split[used])) < 2:
         return []
     described, usable = describe_faces(faces, used)
+    if not len(usable):  # every crop is of one colour
+        return []
     shots = np.tile(np.arange(SHOTS), len(used))[usable]
     rows = np.repeat(faces.row[used], SHOTS)[usable]
     sides = np.repeat(split[used], SHOTS)[usable]

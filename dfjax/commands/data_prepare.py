@@ -1,0 +1,79 @@
+"""Make a pack to train from out of a data set: index, split, faces, pack and audit in one call.
+
+For example, from a folder with real/ and fake/ videos:
+
+  dfjax data prepare --adapter folder --root videos/ --out work/data
+  dfjax train --config=hybrid --workdir=runs/first --config.data.path=work/data/pack
+
+OUT gets source/ (the index of the videos and their splits), crops/ and index.parquet (the faces),
+pack/, audit.json and audit.html. The same command reuses what is finished and continues what was
+interrupted; --refresh lists the data set again, for files that came since. Other arguments in a
+used folder are refused. `dfjax data index --help` explains the adapters, `dfjax data extract
+--help` how faces are found and cut.
+
+Official splits are kept; train and val are assigned where a data set has none, with people (or else
+a real and its fakes) on one side. --every 1 (the default) fits configs of any stride; that of the
+config takes less time and space. Data sets that come as crops are not cut again unless --detector
+is given.
+
+What cannot be used is left out and listed in the errors.jsonl files. Exit code 1: something was
+left out, or the audit found an error that --accept does not name.
+"""
+
+import argparse
+import sys
+
+from dfjax.commands.data import add_limits
+from dfjax.commands.data_audit import print_findings
+from dfjax.commands.data_extract import add_crop_options, read_crop_options
+from dfjax.commands.data_index import OPTIONS, add_adapter_options
+from dfjax.commands.main import add_json, print_json
+from dfjax.errors import FINDING, OK
+
+SHOWN = 20  # inputs left out that are printed; all are in the files
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dfjax data prepare`."""
+    parser.add_argument("--root", required=True, help="folder of the data set, or its csv file")
+    parser.add_argument("--out", required=True, help="folder to write")
+    add_adapter_options(parser)
+    parser.add_argument("--by", default="complete", help="as in `dfjax data split` (complete)")
+    parser.add_argument("--default-split", help="of videos in no official split (assigned)")
+    add_crop_options(parser)
+    parser.add_argument("--flow-stride", type=int, help="also optical flow, over so many frames")
+    parser.add_argument("--refresh", action="store_true", help="list the data set again")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
+    )
+    add_limits(parser, 600.0, "video")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares what is missing; returns 1 if something was left out or an audit error stands."""
+    from dfjax.experiment.data_audit import list_refused
+    from dfjax.experiment.prepare import run_plan
+    from dfjax.experiment.prepare_plan import make_plan
+
+    names = (*OPTIONS, "by", "default_split", "flow_stride")
+    options = {name: getattr(args, name) for name in names}
+    plan = make_plan(args.adapter, **options, **read_crop_options(args))
+    limits = {"workers": args.workers, "time_limit": args.time_limit}
+    try:
+        report = run_plan(
+            plan, args.root, args.out, refresh=args.refresh, accept=args.accept, **limits
+        )
+    except KeyboardInterrupt:
+        print("dfjax: what is finished is kept; the same command continues", file=sys.stderr)
+        raise
+    print_findings(report.audit)
+    size = report.crop_size
+    print(f"{report.pack}: {report.videos} videos, {report.frames} frames of {size}x{size}")
+    for entry in report.left_out[:SHOWN]:
+        print(f"dfjax: {entry['video_id']}: {entry['error']}", file=sys.stderr)
+    if args.json:
+        counts = {"videos": report.videos, "frames": report.frames, "crop_size": size}
+        listed = {"left_out": report.left_out, "findings": report.audit["findings"]}
+        print_json({"pack": str(report.pack)} | counts | listed)
+    return FINDING if report.left_out or list_refused(report.audit) else OK

@@ -1,0 +1,215 @@
+"""From the folder of a data set to a pack to train from, in one call that can be repeated.
+
+index → split → face crops → optical flow (when wanted) → pack → audit. The folder OUT then holds
+
+    source/                        index.parquet and split.parquet of the videos, errors.jsonl
+    crops/ index.parquet           the extracted faces, errors.jsonl
+    flow/                          optical flow and its index
+    pack/                          what `data.path` names
+    audit.json audit.html          what to know about the data before training
+    prepare.json                   the arguments
+
+Each finished stage is reused, and an interrupted one continues. A call with other arguments is
+refused once faces were cut; before that the index is made again.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dfjax
+from dfjax.console import say
+from dfjax.data.faces.extract_index import SETTINGS_FILE, extract_index
+from dfjax.data.index.adapters import AdapterFunction
+from dfjax.data.index.audit import check_accepted, hash_index
+from dfjax.data.index.build import build_index
+from dfjax.data.index.error_log import read_errors
+from dfjax.data.index.frame_paths import rebase_frames
+from dfjax.data.index.records import read_index, write_index
+from dfjax.data.index.split_index import split_index
+from dfjax.data.store.flow_index import write_flow
+from dfjax.data.store.pack import pack
+from dfjax.errors import UsageError
+from dfjax.experiment.data_audit import audit_data, read_report
+from dfjax.experiment.prepare_plan import Plan, describe_plan, make_plan
+from dfjax.files import lock_folder, write_json
+
+ARGUMENTS_FILE = "prepare.json"
+COMMAND = "dfjax data prepare"  # origin recorded in the indexes
+
+Limits = dict[str, Any]
+"""`workers` and `time_limit` of the stages that open files."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareReport:
+    """What was prepared.
+
+    Attributes:
+        pack: Folder of the pack, for `data.path`.
+        videos: Number of its videos.
+        frames: Number of its crops.
+        crop_size: Side of the crops in pixels.
+        left_out: Inputs that could not be used, `{"video_id", "path", "stage", "error"}`.
+        audit: Content of `audit.json`.
+    """
+
+    pack: Path
+    videos: int
+    frames: int
+    crop_size: int
+    left_out: list[dict[str, str]]
+    audit: dict[str, Any]
+
+
+def prepare(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    adapter: str | AdapterFunction = "folder",
+    refresh: bool = False,
+    accept: Sequence[str] = (),
+    workers: int | None = None,
+    time_limit: float = 600.0,
+    **options: Any,
+) -> Path:
+    """Makes a pack to train from out of the videos of a data set, and returns its folder.
+
+    The videos are listed and split, faces are cut out and packed, and the data are audited. What
+    could not be used is listed in the `errors.jsonl` files below `out`, and what to know about the
+    data in its `audit.html`. The same call reuses what is finished and continues what was
+    interrupted; other arguments in a used folder are refused.
+
+    Args:
+        root: Folder of the data set, or its CSV file.
+        out: Folder to write.
+        adapter: Name of an adapter (`folder` wants `real/` and `fake/`), import path
+            `package.module:function` of your own, or the function itself.
+        refresh: Whether to list the data set again, for files that came since.
+        accept: Codes of audit errors that are accepted.
+        workers: Number of processes; None takes the number of cores.
+        time_limit: Seconds per video, after which it is given up.
+        **options: What `make_plan` takes: the split, which frames, how faces are found and cut, and
+            the options of the adapter.
+
+    Raises:
+        UsageError: an impossible argument, arguments other than those that `out` was made with, or
+            no video that can be used.
+    """
+    plan = make_plan(adapter, **options)
+    limits: Limits = {"workers": workers, "time_limit": time_limit}
+    return run_plan(plan, root, out, refresh=refresh, accept=accept, **limits).pack
+
+
+def run_plan(
+    plan: Plan,
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    refresh: bool = False,
+    accept: Sequence[str] = (),
+    workers: int | None = None,
+    time_limit: float = 600.0,
+) -> PrepareReport:
+    """Runs the stages of a plan that are not finished; the arguments are those of `prepare`.
+
+    Raises:
+        UsageError: as `prepare`.
+    """
+    check_accepted(accept)
+    root, out = Path(root), Path(out)
+    limits: Limits = {"workers": workers, "time_limit": time_limit}
+    with lock_folder(out):
+        _claim(plan, root, out)
+        videos = _list_videos(plan, root, out / "source", refresh, limits)
+        index = _cut_faces(plan, videos, out, limits)
+        if plan.flow_stride is not None:
+            flow = write_flow(
+                index, out / "flow", stride=plan.flow_stride, command=COMMAND, **limits
+            )
+            index = flow.index
+            say(f"flow: {flow.flows} between crops of {flow.videos} videos")
+        packed = pack(index, out / "pack", command=COMMAND, replace=True)
+        say(f"pack: {packed.videos} videos, {packed.frames} crops{_reused(packed.reused)}")
+        content = _audit(out, accept, limits)
+    left_out = [
+        *read_errors(out / "source"), *read_errors(out), *read_errors(out / "flow"), *packed.errors
+    ]  # fmt: skip
+    if left_out:
+        say(f"{len(left_out)} inputs were left out: see the errors.jsonl files below {out}")
+    return PrepareReport(
+        out / "pack", packed.videos, packed.frames, packed.crop_size, left_out, content
+    )
+
+
+def _claim(plan: Plan, root: Path, out: Path) -> None:
+    """Records the arguments in `out`, or checks that it was made with the same ones."""
+    file = out / ARGUMENTS_FILE
+    wanted = describe_plan(plan, root)
+    if file.is_file():
+        used = json.loads(file.read_text(encoding="utf-8"))
+        changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
+        if not changed:
+            return
+        if (out / SETTINGS_FILE).exists() or (out / "index.parquet").exists():
+            raise UsageError(
+                f"{out} was prepared with other arguments ({'; '.join(changed)}); choose another "
+                "folder, or delete it"
+            )
+        (out / "source" / "index.parquet").unlink(missing_ok=True)
+    elif out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} holds other files; choose an empty folder")
+    write_json(file, wanted)
+
+
+def _list_videos(plan: Plan, root: Path, folder: Path, refresh: bool, limits: Limits) -> Path:
+    """Makes the index of the videos, unless it is there, and its split; returns the split index."""
+    index, split = folder / "index.parquet", folder / "split.parquet"
+    reused = index.is_file() and not refresh
+    if not reused:
+        report = build_index(
+            plan.adapter, root, index, default_split=plan.default_split or "none", command=COMMAND,
+            **limits, **plan.options,
+        )  # fmt: skip
+        for note in report.notes:
+            say(f"note: {note}")
+    ratios, seed = (None, None) if plan.by == "official" else (plan.ratios, plan.seed)
+    done = split_index(index, split, by=plan.by, ratios=ratios, seed=seed, command=COMMAND)
+    for note in done.notes:
+        say(f"note: {note}")
+    counts = done.table.loc["all"].drop("all").to_dict()
+    shown = ", ".join(f"{name} {n}" for name, n in counts.items())
+    say(f"index: {done.videos} videos ({shown}){_reused(reused)}")
+    return split
+
+
+def _cut_faces(plan: Plan, videos: Path, out: Path, limits: Limits) -> Path:
+    """Extracts the faces and returns the index of the crops; crops that came are taken as are."""
+    target = out / "index.parquet"
+    table = read_index(videos)
+    if table["frames_dir"].notna().all() and not plan.recut:
+        write_index(rebase_frames(table, videos.parent, out), target, command=COMMAND)
+        say(f"faces: the data set comes as crops, {len(table)} videos")
+        return target
+    report = extract_index(videos, out, plan.settings, command=COMMAND, **limits)
+    for note in report.notes:
+        say(f"note: {note}")
+    again = f", {report.reused} of the videos reused" if report.reused else ""
+    say(f"faces: {report.crops} crops of {report.videos} videos{again}")
+    return target
+
+
+def _audit(out: Path, accept: Sequence[str], limits: Limits) -> dict[str, Any]:
+    """Returns the audit of the pack, the one that is there where nothing has changed."""
+    content = read_report(out)
+    known = (hash_index(out / "pack" / "index.parquet"), dfjax.__version__, sorted(set(accept)))
+    if content and (content["index_sha256"], content["version"], content["accepted"]) == known:
+        return content
+    return audit_data(out / "pack", out, accept=accept, **limits)
+
+
+def _reused(reused: bool) -> str:
+    return ", reused" if reused else ""
