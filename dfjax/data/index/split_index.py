@@ -76,8 +76,7 @@ def split_index(
         command: Origin to record in the metadata of the index.
 
     Raises:
-        UsageError: arguments that exclude each other, an unknown name, or splits that cannot be
-            made.
+        UsageError: arguments that exclude each other, or splits that cannot be made.
     """
     assigning = {"ratios": ratios, "stratify": stratify, "seed": seed, "folds": folds}
     given = [name for name, value in assigning.items() if value is not None]
@@ -99,11 +98,11 @@ def split_index(
     if "pack_row" in after:  # the records of the pack keep their old splits
         after = after.drop(columns="pack_row")
         notes.append("to train on the new splits, pack the crops again")
+    after = rebase_frames(after, source.parent, out.parent)
     metadata = make_metadata(read_crop_recipe(source))
-    moved_rows = rebase_frames(after, source.parent, out.parent)
-    write_index(moved_rows, out, command=command, metadata=metadata)
-    column = "split" if folds is None else "fold"
+    write_index(after, out, command=command, metadata=metadata)
     changed = int((before["split"] != after["split"]).sum())
+    column = "split" if folds is None else "fold"
     return SplitReport(out, column, _count(after, column), len(after), changed, moved, notes)
 
 
