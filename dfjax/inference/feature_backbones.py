@@ -6,6 +6,7 @@ from typing import Any
 from dfjax.config import model_options
 from dfjax.errors import UsageError
 from dfjax.experiment.frozen_backbone import FrozenBackbone, make_frozen
+from dfjax.import_paths import allow_import, is_import_path
 from dfjax.inference.detector import load
 from dfjax.models.frame_features import BACKBONE
 from dfjax.schema import PREPROCESS
@@ -32,7 +33,8 @@ def make_backbone(
     Args:
         workdir: Workdir of the detector.
         checkpoint: `best` or `last`, of the workdir.
-        backbone: Name of the architecture; None is `b0`.
+        backbone: Name of the architecture, or the import path of one, which is imported; None is
+            `b0`.
         weights: Safetensors file of its parameters; None draws them at random.
         size: Side of its images in pixels; None is 224.
         width: Factor of its channels; None is 1.
@@ -58,6 +60,8 @@ def make_backbone(
     if weights and seed is not None:
         raise UsageError("seed is for random parameters, weights gives them: choose one")
     options = {key: described[key] for key in OPTIONS if described[key] is not None}
+    if backbone and is_import_path(backbone):
+        allow_import(backbone)
     if weights:
         return from_weights(backbone or "b0", options, weights, size or 224)
     return draw_at_random(backbone or "b0", options, seed or 0, size or 224)

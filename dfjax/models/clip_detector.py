@@ -1,11 +1,10 @@
-"""Clip detector: frames → vectors → temporal module → pooling → classifier → one logit per clip.
+"""Frames → one vector each → temporal module → pooling → classifier → one logit per clip.
 
-`ClipDetector.__call__` is the chain, one method per link, and each link takes and gives plain
-arrays; what an option adds to a link is a block from a file of its own.
+`ClipDetector.__call__` is the chain, one method per link. Each link takes and returns plain arrays;
+the blocks that options add are in files of their own.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -16,6 +15,7 @@ from dfjax.models.classifier import classify_frames, make_classifier
 from dfjax.models.clip_options import CONV_LSTM, RECURRENT, scaled, stream_names
 from dfjax.models.conv_lstm import ConvRecurrent
 from dfjax.models.embedding import embed
+from dfjax.models.frame_encoder import Encoded
 from dfjax.models.frequency import FrequencyCNN
 from dfjax.models.fusion import AttendTo, Join, Pathway, mix_pathways, weigh_views
 from dfjax.models.initializers import LECUN
@@ -30,47 +30,50 @@ class ClipDetector(nn.Module):
     """Clip detector: a vector per frame → temporal module → pooling → classifier.
 
     Attributes:
-        features: width of stored features that are read in place of frames; 0: frames, through the
-            backbone.
-        backbone: a key of `BACKBONES`; of every frame the mean over the last map is taken.
-        width: multiplies every width but that of stored features, for small models.
-        one_block: one block per stage of the backbone.
-        drop_path: stochastic depth of the backbone.
-        padding: flavour of the backbone, see `dfjax.ops.padding`.
-        base_train: Whether the backbone runs in training mode during training. With False it uses
-            its running statistics. The optimiser's `freeze` selects trainable parameters.
-        remat: recompute the backbone in the backward pass.
-        pyramid: channels of each of the last levels of a feature pyramid, whose means stand for
-            that of the last map; 0: no pyramid.
-        spatial_attention: a gate on every cell of the last map.
-        scales: sides of the frames, to look at each at several and weigh what was seen; none: one.
-        frequency: `dct` or `fft`, a stream of the frequencies of every frame beside the backbone;
-            or `none`.
-        frequency_channels: of that stream's convolutions.
-        projection: width to which a linear layer brings the vectors of the frames; 0: no layer.
+        features: Width of stored features that replace the frames; 0: frames, through the backbone.
+        backbone: Key of `BACKBONES` or an import path; the features of a frame are the mean over
+            its last map.
+        width: Factor of every width but that of stored features, for small models.
+        one_block: Whether the backbone has one block per stage, for small models.
+        drop_path: Stochastic depth of the backbone.
+        padding: Flavour of the backbone, see `dfjax.ops.padding`.
+        base_train: Whether the backbone is in training mode during training. False: it uses its
+            moving averages, which stay as they are, and no stochastic depth. Which of its
+            parameters are trained is up to `optimizer.freeze`.
+        remat: Whether the backward pass computes the backbone again instead of storing its maps.
+        pyramid: Channels of each level of a feature pyramid, whose means replace that of the last
+            map; 0: no pyramid.
+        spatial_attention: Whether a gate weighs every cell of the last map.
+        scales: Sides of the frames, each of which is seen at every one; empty: a single scale.
+        frequency: `dct` or `fft`, the transform whose spectrum of every frame is a second stream
+            beside the backbone; or `none`.
+        frequency_channels: Channels of the convolutions of that stream.
+        projection: Width of a linear layer on the features of every frame; 0: no layer.
         temporal: `lstm`, `gru`, `conv_lstm` (over the last maps), `transformer` or `none`.
-        layers: of the temporal module.
-        hidden: width of a recurrent state, of one direction.
-        bidirectional: recurrent layers read in both directions.
-        layer_norm: of the LSTM's products and cell.
-        peephole: the LSTM's gates see the cell.
-        cross_attention: Whether the states attend to the vectors of all frames.
-        self_attention: Whether the states attend to each other.
-        join: what the temporal module read stands beside its states: `residual`, a projection is
-            added; `gate`, a learned gate mixes the two; or `none`.
-        dual_pathway: a Transformer beside the recurrence; what is pooled of the two is weighed.
-        heads: of the Transformer, whose width is that of the vectors it reads, and of attention.
-        feed_forward: width between the Transformer's linear layers.
-        positions: `sinusoidal`, `learned` (for the config's number of frames) or `none`, added to
-            what the Transformer reads; they count from the first place of the clip, padding or not.
-        norm_first: pre-norm or post-norm.
+        layers: Number of layers of the temporal module.
+        hidden: Width of a recurrent state of one direction.
+        bidirectional: Whether recurrent layers read the clip in both directions.
+        layer_norm: Whether the LSTM normalises its products and its cell.
+        peephole: Whether the LSTM's gates read the cell.
+        cross_attention: Whether attention from the states to the features of all frames follows.
+        self_attention: Whether attention among the states follows.
+        join: How the input of the temporal module is combined with its states: `residual`, a
+            projection of it is added; `gate`, a learned gate mixes the two; or `none`.
+        dual_pathway: Whether a Transformer runs parallel to the recurrence; the pooled vectors of
+            the two are averaged with learned weights.
+        heads: Heads of the Transformer, whose width is that of its input, and of all attention.
+        feed_forward: Width between the Transformer's linear layers.
+        positions: `sinusoidal`, `learned` (for the config's number of frames) or `none`: position
+            encodings added to the Transformer's input, counted from the first frame of the clip,
+            padding included.
+        norm_first: Whether the Transformer is pre-norm; otherwise it is post-norm.
         activation: `gelu` or `relu`, of the Transformer.
-        temporal_dropout: in the Transformer, or between recurrent layers.
-        pooling: over frames: `mean`; `query`, weighted by the match with a learned query;
+        temporal_dropout: Rate of dropout in the Transformer, or between recurrent layers.
+        pooling: Pooling over frames: `mean`; `query`, weighted by the match with a learned query;
             `attention`, weighted by a linear score; `last`, the last state of either direction.
-        classifier: hidden widths of the classifier.
-        dropout: rate after each hidden layer of the classifier.
-        temperature: outside training logits are divided by it.
+        classifier: Widths of the classifier's hidden layers.
+        dropout: Rate after each hidden layer of the classifier.
+        temperature: Divisor of the logits outside training.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0: none.
         compute: Dtype and lowering.
@@ -121,9 +124,10 @@ class ClipDetector(nn.Module):
 
         Args:
             inputs: `mask` bool[B,T], and `features` f32[B,T,D] or normalised frames
-                `rgb` f32[B,T,S,S,3], with `scales` also `rgb_224` … for each smaller one; what a
-                frame outside the mask holds changes nothing, batch statistics included.
-            train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
+                `rgb` f32[B,T,S,S,3], with `scales` also `rgb_224` … for each smaller one. Frames
+                outside the mask have no effect, not even on batch statistics.
+            train: Whether batch statistics, dropout and stochastic depth are those of training;
+                the latter two draw from the stream `dropout`.
 
         Returns:
             f32[B]; and `features` f32[B,F], what the classifier reads, `frame_features` f32[B,T,F],
@@ -138,11 +142,11 @@ class ClipDetector(nn.Module):
         if self.projection:
             frames = Dense(scaled(self.projection, self.width), name="projection")(frames)
         states = self._temporal(frames, maps, mask, train=train)
-        states = self._look_around(states, frames, mask, train=train)
+        states = self._attend(states, frames, mask, train=train)
         both = self.temporal in RECURRENT and self.bidirectional
         path = self._pool(states, mask, "pooling", bidirectional=both)
         if self.dual_pathway:
-            path, outputs["stream_weights"] = self._beside(path, frames, mask, train=train)
+            path, outputs["stream_weights"] = self._add_pathway(path, frames, mask, train=train)
         outputs |= {"features": path.vector, "frame_features": path.states}
         if path.attention is not None:
             outputs["frame_attention"] = path.attention
@@ -158,7 +162,7 @@ class ClipDetector(nn.Module):
 
     def _encode(
         self, inputs: Mapping[str, Array], mask: Bool[Array, "B T"], *, train: bool
-    ) -> "Encoded":
+    ) -> Encoded:
         if self.features:
             # Whatever a padding frame holds, even NaN, must not reach a sum.
             return Encoded(jnp.where(mask[..., None], inputs["features"], 0), None, {})
@@ -251,10 +255,10 @@ class ClipDetector(nn.Module):
         )
         return encoder(x + self._positions(x.shape[1], x.shape[2]), mask, train=train)
 
-    def _look_around(
+    def _attend(
         self, states: Array, frames: Array, mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T E"]:
-        """The states after what they find in the frames, in each other, and beside them."""
+        """The states after cross-attention, self-attention and the join with the features."""
         if self.cross_attention:
             attend = AttendTo(self.heads, self.temporal_dropout, self.compute, name="cross")
             states = attend(states, frames, mask, train=train)
@@ -263,10 +267,10 @@ class ClipDetector(nn.Module):
             states = attend(states, states, mask, train=train)
         return states if self.join == "none" else Join(self.join, name="join")(states, frames)
 
-    def _beside(
+    def _add_pathway(
         self, path: Pathway, frames: Array, mask: Bool[Array, "B T"], *, train: bool
     ) -> tuple[Pathway, Float[Array, "B 2"]]:
-        """A pathway of attention beside the recurrent one: their mean by weights, and these."""
+        """The weighted mean of the recurrent pathway and a Transformer's, and the weights."""
         states = self._encoder(frames, mask, train=train)
         states = Dense(path.states.shape[-1], name="encoder_projection")(states)
         other = self._pool(states, mask, "encoder_pooling", bidirectional=False)
@@ -290,11 +294,3 @@ class ClipDetector(nn.Module):
             return Pathway(x, last_state(x, mask, bidirectional=bidirectional), None)
         kind = QueryAttention if self.pooling == "query" else TemporalAttention
         return Pathway(x, *kind(name=name)(x, mask))
-
-
-class Encoded(NamedTuple):
-    """A vector for every frame, the last maps where there are frames, and outputs of the model."""
-
-    vectors: Float[Array, "B T D"]
-    maps: Float[Array, "B T h w C"] | None
-    outputs: dict[str, Array]

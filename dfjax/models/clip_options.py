@@ -1,4 +1,4 @@
-"""The options of `ClipDetector`: which there are, what goes together, what inputs they ask for."""
+"""The options of `ClipDetector`: their valid values, how they combine, and the inputs they need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,17 +26,17 @@ NAMES = {
     "frequency": FREQUENCY,
     "join": JOINS,
 }
-"""What the options that are names may be."""
+"""Valid values of the options that are names."""
 
 OF_MAPS = {"pyramid": 0, "spatial_attention": False, "scales": (), "frequency": "none"}
-"""Options that need frames, and what they are when they are off."""
+"""Options that need frames, and the values that switch them off."""
 
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Checks the options that only make sense together or from a list.
 
     Raises:
-        UsageError: an unknown name; a variant that the cell does not have; heads that do not divide
+        UsageError: An unknown name; a variant that the cell does not have; heads that do not divide
             the width; no layer; a temperature that is not positive; not one dropout rate per layer
             of the classifier; scales that are not sides of frames; or an option that would have no
             effect beside the others.
@@ -77,7 +77,9 @@ def _check_effects(options: Mapping[str, Any]) -> None:
     elif variants:
         raise UsageError("layer_norm and peephole are variants of the LSTM: set temporal=lstm")
     if temporal == "none" and (options["cross_attention"] or options["join"] != "none"):
-        raise UsageError("cross_attention and join bring frames to states: temporal=none has none")
+        raise UsageError(
+            "cross_attention and join combine states with frames: temporal=none has no states"
+        )
     if options["dual_pathway"] and temporal not in RECURRENT:
         raise UsageError(
             f"dual_pathway sets a Transformer beside a recurrence, temporal={temporal} is none"

@@ -27,22 +27,23 @@ class DualStream(nn.Module):
 
     Attributes:
         streams: `hq` (the frames), `lq` (the same frames down-sampled on device), or both.
-        flow: one more stream, of optical flow: its maps join those of the ConvLSTM, and their mean
-            over frames the fusion.
-        hq: backbone of the first stream, a key of `BACKBONES`.
-        lq: backbone of the second one.
-        lq_size: side of the second stream's frames; other sizes are refused.
-        width: multiplies every width, for small models.
-        one_block: one block per stage of the backbones.
-        flow_channels: of the convolutions over the flow.
-        conv_lstm: channels of the recurrent layers.
-        projection: width to which the streams' features are brought for fusion.
-        attention: hidden width of the stream weights.
-        classifier: hidden widths of the classifier.
-        dropout: rate after each hidden layer of the classifier.
-        drop_path: stochastic depth of the backbones.
-        padding: flavour of the backbones, see `dfjax.ops.padding`.
-        remat: recompute every backbone and the recurrent gates in the backward pass.
+        flow: Whether optical flow is one more stream; needs `data.flow`. Its maps are input of the
+            ConvLSTM too, and their mean over frames takes part in the fusion.
+        hq: Backbone of the first stream, a key of `BACKBONES` or an import path.
+        lq: Backbone of the second stream.
+        lq_size: Side of the second stream's frames in pixels; other sizes are refused.
+        width: Factor of every width, for small models.
+        one_block: Whether the backbones have one block per stage, for small models.
+        flow_channels: Channels of the convolutions over the flow.
+        conv_lstm: Channels of the recurrent layers.
+        projection: Width of the linear layers that bring the streams' features to one size.
+        attention: Hidden width of the layers that compute the weights of the streams.
+        classifier: Widths of the classifier's hidden layers.
+        dropout: Rate after each hidden layer of the classifier.
+        drop_path: Stochastic depth of the backbones.
+        padding: Flavour of the backbones, see `dfjax.ops.padding`.
+        remat: Whether the backward pass computes backbones and recurrent gates again instead of
+            storing what they computed.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0: none.
         compute: Dtype and lowering.
@@ -74,10 +75,11 @@ class DualStream(nn.Module):
         """Returns the logits (positive: fake) and the outputs below.
 
         Args:
-            inputs: normalised frames f32[B,T,S,S,3] under each stream's name, `mask` bool[B,T], and
-                with the flow stream `flow` f32[B,T-1,S,S,2]; a frame outside the mask changes
-                nothing, batch statistics included.
-            train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
+            inputs: Normalised frames f32[B,T,S,S,3] under each stream's name, `mask` bool[B,T], and
+                with the flow stream `flow` f32[B,T-1,S,S,2]. Frames outside the mask have no
+                effect, not even on batch statistics.
+            train: Whether batch statistics, dropout and stochastic depth are those of training;
+                the latter two draw from the stream `dropout`.
 
         Returns:
             f32[B]; and `features` f32[B,F], fused and temporal, what the classifier reads;
@@ -191,7 +193,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Checks the options that only make sense together.
 
     Raises:
-        UsageError: an unknown, repeated or missing stream, an unknown backbone or one without that
+        UsageError: An unknown, repeated or missing stream, an unknown backbone or one without that
             padding, or not one dropout rate per layer.
     """
     streams = options["streams"]

@@ -27,24 +27,24 @@ class FrameClassifier(nn.Module):
     the mean of those of its valid frames, which for one frame are that frame's.
 
     Attributes:
-        backbone: a key of `BACKBONES`.
-        width: multiplies every width, for small models.
-        one_block: one block per stage of the backbone.
-        drop_path: stochastic depth of the backbone.
-        padding: flavour of the backbone, see `dfjax.ops.padding`; `auto`: its own.
-        base_train: False runs the backbone as in evaluation also in training: moving averages,
-            which stay as they are, and no stochastic depth. Which of its parameters move is the
-            optimiser's `freeze`.
-        input_norm: batch normalisation of the pooled features.
-        input_dropout: rate at the pooled features.
-        hidden: widths of the hidden layers; none: a linear head.
-        hidden_norm: batch normalisation after each hidden layer's ReLU.
-        dropout: rate after each hidden layer.
+        backbone: Key of `BACKBONES` or an import path.
+        width: Factor of every width, for small models.
+        one_block: Whether the backbone has one block per stage, for small models.
+        drop_path: Stochastic depth of the backbone.
+        padding: Flavour of the backbone, see `dfjax.ops.padding`; `auto`: its own.
+        base_train: Whether the backbone is in training mode during training. False: it uses its
+            moving averages, which stay as they are, and no stochastic depth. Which of its
+            parameters are trained is up to `optimizer.freeze`.
+        input_norm: Whether the pooled features are batch-normalised.
+        input_dropout: Rate of dropout on the pooled features.
+        hidden: Widths of the hidden layers; empty: a linear head.
+        hidden_norm: Whether batch normalisation follows each hidden layer's ReLU.
+        dropout: Rate after each hidden layer.
         norm: `torch` or `keras`, whose default constants the head's normalisation has.
         classes: 1, the logit itself; or 2, real and fake, of which the logit is the difference.
-        method_classes: manipulations told apart by a second output, the real one among them; 0:
-            none. It needs a method loss to be trained.
-        remat: recompute the backbone in the backward pass.
+        method_classes: Number of classes of a second output that tells manipulations apart, `real`
+            included; 0: none. It is trained by `loss.method`.
+        remat: Whether the backward pass computes the backbone again instead of storing its maps.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0: none.
         compute: Dtype and lowering.
@@ -75,9 +75,10 @@ class FrameClassifier(nn.Module):
         """Returns the logits (positive: fake) and the outputs below.
 
         Args:
-            inputs: `rgb` f32[B,T,S,S,3], normalised frames, and `mask` bool[B,T]; a frame outside
-                the mask changes nothing, batch statistics included.
-            train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
+            inputs: `rgb` f32[B,T,S,S,3], normalised frames, and `mask` bool[B,T]. Frames outside
+                the mask have no effect, not even on batch statistics.
+            train: Whether batch statistics, dropout and stochastic depth are those of training;
+                the latter two draw from the stream `dropout`.
 
         Returns:
             f32[B]; and `features` f32[B,F], the mean over frames of what the head reads,
@@ -145,7 +146,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Checks the options that only make sense together or from a list.
 
     Raises:
-        UsageError: an unknown backbone, padding or norm, a number of classes, or not one dropout
+        UsageError: An unknown backbone, padding or norm, a number of classes, or not one dropout
             rate per layer.
     """
     find_backbone(options["backbone"], options["padding"])

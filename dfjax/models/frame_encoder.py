@@ -1,10 +1,25 @@
 """Applies a backbone to the frames of a clip."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
+
+
+class Encoded(NamedTuple):
+    """The encoded frames of a clip.
+
+    Attributes:
+        vectors: Features of every frame.
+        maps: Last maps of every frame; None with stored features.
+        outputs: Outputs of the model so far.
+    """
+
+    vectors: Float[Array, "B T D"]
+    maps: Float[Array, "B T h w C"] | None
+    outputs: dict[str, Array]
 
 
 def encode_frames(

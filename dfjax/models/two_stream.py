@@ -22,16 +22,17 @@ class TwoStream(nn.Module):
 
     Attributes:
         backbone: of the frames, a key of `BACKBONES` or an import path; the part is called like it.
-        flow: the stream of optical flow; False: frames only.
-        width: multiplies every width, for small models.
-        one_block: one block per stage of the backbone.
-        conv_lstm: channels of the recurrent layers of either stream.
-        flow_channels: of the convolutions over the flow.
-        classifier: hidden widths of the classifier.
-        dropout: rate after each hidden layer of the classifier.
-        drop_path: stochastic depth of the backbone.
-        padding: flavour of the backbone, see `dfjax.ops.padding`.
-        remat: recompute the backbone and the recurrent gates in the backward pass.
+        flow: Whether there is a stream of optical flow; needs `data.flow`.
+        width: Factor of every width, for small models.
+        one_block: Whether the backbone has one block per stage, for small models.
+        conv_lstm: Channels of the recurrent layers of either stream.
+        flow_channels: Channels of the convolutions over the flow.
+        classifier: Widths of the classifier's hidden layers.
+        dropout: Rate after each hidden layer of the classifier.
+        drop_path: Stochastic depth of the backbone.
+        padding: Flavour of the backbone, see `dfjax.ops.padding`; `auto`: its own.
+        remat: Whether the backward pass computes the backbone and the recurrent gates again instead
+            of storing what they computed.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0: none.
         compute: Dtype and lowering.
@@ -58,10 +59,11 @@ class TwoStream(nn.Module):
         """Returns the logits (positive: fake) and the outputs below.
 
         Args:
-            inputs: normalised frames `rgb f32[B,T,S,S,3]`, `mask bool[B,T]`, and with the flow
-                stream `flow f32[B,T-1,S,S,2]`; a frame outside the mask changes nothing, batch
-                statistics included.
-            train: batch statistics, dropout and stochastic depth, drawn from the stream `dropout`.
+            inputs: Normalised frames `rgb f32[B,T,S,S,3]`, `mask bool[B,T]`, and with the flow
+                stream `flow f32[B,T-1,S,S,2]`. Frames outside the mask have no effect, not even
+                on batch statistics.
+            train: Whether batch statistics, dropout and stochastic depth are those of training;
+                the latter two draw from the stream `dropout`.
 
         Returns:
             f32[B]; and `features f32[B,F]`, what the classifier reads, `frame_features f32[B,T,F]`,
@@ -118,7 +120,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Checks the options that only make sense together.
 
     Raises:
-        UsageError: an unknown backbone, a padding that it does not exist in, or not one dropout
+        UsageError: An unknown backbone, a padding that it does not exist in, or not one dropout
             rate per layer of the classifier.
     """
     find_backbone(options["backbone"], options["padding"])
