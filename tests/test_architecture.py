@@ -166,7 +166,7 @@ def test_the_command_line_is_unknown_below_the_commands(name):
         for m in flags
         if " " in m and not re.match("pip install|flag --config|.*var[(]--", m, re.DOTALL)
     ]
-    if not name.startswith(("dfjax/data/", "dfjax/evaluation/ranking", "dfjax/inference/")):
+    if not name.startswith(("dfjax/data/", "dfjax/evaluation/ranking")):
         assert not flags, "a message names a flag; name the key or the argument"
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     printed = [

@@ -67,12 +67,6 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         **{name: getattr(args, name) for name in BACKBONE_OPTIONS},
     )
-    if backbone.record["parameters"].startswith("random"):
-        print(
-            f"warning: {backbone.record['parameters']}: the backbone was never trained; give "
-            "--weights or --workdir",
-            file=sys.stderr,
-        )
     done = extract_features(
         open_pack(args.data) if args.data else open_crop_files(args.index),
         backbone,

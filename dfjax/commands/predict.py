@@ -3,9 +3,10 @@
   dfjax predict --workdir runs/dual clip.mp4 photo.jpg folder/
   dfjax predict --workdir runs/dual folder/ --out scores --json
 
-Reads mp4, avi, mov, mkv, webm, jpg and png; folders are searched to any depth. The face is found
-and followed (--detector none: the input is a face crop already), clips are cut as in training, and
-an input scores the mean P(fake) of its clips: verdict fake from 0.5, confidence max(p, 1 - p).
+Reads mp4, avi, mov, mkv, webm, jpg and png; folders are searched to any depth. Faces are found and
+cut as the crop recipe of the training data says; --detector, --margin and --align override it
+(--detector none: the input is a face crop already). Clips are cut as in evaluation. An input scores
+the mean P(fake) of its clips: verdict fake from 0.5, confidence max(p, 1 - p).
 
 --out writes one PNG per input (frames with the face's box, score over time) and appends an audit
 line per input to predictions.jsonl (hashes of the file and the checkpoint, score, version, time).
@@ -22,14 +23,13 @@ is then 1.
 
 import argparse
 import functools
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
-from dfjax.errors import FINDING, OK, UsageError
+from dfjax.errors import FINDING, OK
 
 if TYPE_CHECKING:
     from dfjax.inference.verdict import Verdict
@@ -42,16 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--weights", type=Path, metavar="FILE", help="file of `dfjax export`")
     parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
-    parser.add_argument(
-        "--batch-size", type=int, help="clips at a time (of the config, at most 32)"
-    )
-    parser.add_argument("--clips", type=int, help="per input, 0: cover it (8, or as in the config)")
+    parser.add_argument("--batch-size", type=int, help="clips per batch (the config's, at most 32)")
+    parser.add_argument("--clips", type=int, help="clips per input, 0: cover it (as in evaluation)")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
-    parser.add_argument("--detector", default="haar", help="haar (default), yunet, mtcnn or none")
-    parser.add_argument("--detector-model", metavar="FILE", help="YuNet's ONNX file")
-    parser.add_argument("--align", action="store_true", help="as in `dfjax data extract --align`")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (cores)")
+    parser.add_argument("--workers", type=int, help="processes that decode (one per core)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
+    faces = parser.add_argument_group("faces", "by default as the training crops were cut")
+    faces.add_argument("--detector", metavar="NAME", help="haar, yunet, mtcnn or none (a crop)")
+    faces.add_argument("--detector-model", type=Path, metavar="FILE", help="YuNet's ONNX file")
+    faces.add_argument("--margin", type=float, help="side of the crop, in sides of the face")
+    faces.add_argument("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
     add_scoring_options(parser)
     add_import(parser)
     add_json(parser)
@@ -59,20 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores the inputs and returns the exit code."""
-    for name in ("batch_size", "workers", "time_limit"):
-        value = getattr(args, name)
-        if value is not None and value <= 0:
-            raise UsageError(f"--{name.replace('_', '-')} must be positive")
-    if args.clips is not None and args.clips < 0:
-        raise UsageError("--clips must not be negative")
-    scoring = read_scoring_options(args)  # before anything is looked for
-    from dfjax.data.faces.detectors import check_alignable, make_detector
     from dfjax.inference.media import find_inputs
 
-    inputs = find_inputs(args.inputs)
-    make_detector(args.detector, args.detector_model)  # a wrong name should not cost a worker each
-    if args.align:
-        check_alignable(args.detector)
+    inputs = find_inputs(args.inputs)  # before JAX is loaded
     from dfjax.inference.predict import predict
 
     verdicts = predict(
@@ -84,11 +73,12 @@ def run(args: argparse.Namespace) -> int:
         clips=args.clips,
         face_detector=args.detector,
         face_model=args.detector_model,
+        margin=args.margin,
         align=args.align,
         workers=args.workers,
         time_limit=args.time_limit,
         on_verdict=functools.partial(_show, json=args.json),
-        **scoring,
+        **read_scoring_options(args),
     )
     failed = sum(verdict.status == "error" for verdict in verdicts)
     if failed:

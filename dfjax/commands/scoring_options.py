@@ -1,9 +1,7 @@
-"""What `predict` and `evaluate` can do beyond one score per clip: shared options."""
+"""Options of `predict` and `evaluate` that give several scores per clip."""
 
 import argparse
 from typing import Any
-
-from dfjax.errors import UsageError
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +23,7 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_scoring_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the keyword arguments of `ensemble.load_ensemble` that the options ask for.
-
-    Raises:
-        UsageError: no passes, or a negative seed.
-    """
-    if args.mc_dropout is not None and args.mc_dropout < 2:
-        raise UsageError("--mc-dropout needs at least 2 passes, or there is no spread to tell")
-    if args.seed < 0:
-        raise UsageError("--seed must not be negative")
+    """Returns the keyword arguments of `predict` and `evaluate` that the options ask for."""
     return {
         "passes": args.mc_dropout or 0,
         "ensemble": tuple(args.ensemble),

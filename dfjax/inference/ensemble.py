@@ -114,8 +114,9 @@ def load_ensemble(
 
     Raises:
         UsageError: No such workdir or checkpoint, members that do not fit together or are the
-            same, or passes of a model without dropout.
+            same, a single pass, a negative seed, or passes of a model without dropout.
     """
+    _check_draws(passes, seed)
     first = detector if isinstance(detector, Detector) else load(Path(detector), checkpoint)
     members = [first]
     for name in ensemble:
@@ -143,6 +144,7 @@ def combine(
     Raises:
         UsageError: Members that do not fit together, or passes of a model without dropout.
     """
+    _check_draws(passes, seed)
     first, *others = members
     for other in others:
         _check_fit(first, other)
@@ -162,6 +164,13 @@ def describe_draws(*, passes: int = 0, flip: bool = False, seed: int = 0) -> str
     """Returns what gives a detector several scores of a clip, in words; empty if nothing does."""
     draws = (f"{passes} passes of dropout, seed {seed}" * bool(passes), "flip" * flip)
     return ", ".join(filter(None, draws))
+
+
+def _check_draws(passes: int, seed: int) -> None:
+    if passes == 1 or passes < 0:
+        raise UsageError("passes of dropout: give 0, or at least 2 passes, which have a spread")
+    if seed < 0:
+        raise UsageError(f"seed must not be negative, it is {seed}")
 
 
 def _check_fit(first: Detector, other: Detector) -> None:

@@ -56,6 +56,7 @@ def export(
         "checkpoint": loaded.checkpoint,
         "config": loaded.config.to_dict(),
         "methods": list(loaded.methods),
+        "crops": loaded.config.crops.to_dict(),
     }
     if loaded.features:
         metadata["features"] = loaded.features

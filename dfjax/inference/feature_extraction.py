@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfjax.console import track
+from dfjax.console import say, track
 from dfjax.data.clips.prefetch import read_ahead
 from dfjax.data.faces.crop_files import CropFiles
 from dfjax.data.faces.recipe import read_crop_recipe
@@ -88,6 +88,9 @@ def extract_features(
             raise UsageError(f"{name} must be positive, not {value}")
     if dtype not in DTYPES:
         raise unknown("dtype of features", dtype, DTYPES)
+    parameters = backbone.record["parameters"]
+    if parameters.startswith("random"):
+        say(f"warning: {parameters}: the backbone was never trained; name weights or a workdir")
     place = os.path.relpath(source.resolve(), out.resolve())
     record = backbone.record | {"dtype": dtype, "source": place}
     plan = _compute_plan_hash(crops, record)

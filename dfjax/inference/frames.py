@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dfjax.data.faces.settings import choose_frames
 from dfjax.inference.media import (
     ClipOrigin,
     Prepared,
@@ -58,7 +59,9 @@ def prepare_frames(frames: Array, settings: Settings) -> Prepared:
             "this detector's clips have a duration in seconds, and frames have no rate: give clips "
             "[N, T, H, W, 3] or the path of a video"
         )
-    position, mask = choose_clips(len(frames), settings.sampling, settings.clips)
+    cutting = settings.cutting
+    there = choose_frames(len(frames), frames=cutting.frames, every=cutting.every)
+    position, mask = choose_clips(np.asarray(there, np.int32), settings)
     numbers = np.unique(position[mask])
     clips = gather_clips(frames[numbers], numbers, position, mask)
     return _describe(frames[numbers], numbers, clips, mask, position)

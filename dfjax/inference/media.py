@@ -18,13 +18,11 @@ from jaxtyping import Bool, Float, Int32, UInt8
 
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.faces.detectors import FaceDetector, make_detector
-from dfjax.data.faces.extract import extract_video
-from dfjax.data.faces.settings import choose_frames
+from dfjax.data.faces.clip_crops import crop_clips
+from dfjax.data.faces.settings import Settings as Cutting
 from dfjax.data.faces.video import ShortVideoError, is_media, probe, read_frames
 from dfjax.errors import InputError, UsageError
 
-GRID = 32  # frames that `dfjax data extract` takes of a video, for sampling = even
 SHOWN = 8  # frames in a figure
 SHOWN_WIDTH = 480  # pixels of a frame in a figure
 
@@ -36,19 +34,15 @@ class Settings:
     Attributes:
         sampling: Which frames make a clip.
         clips: Number of clips per input; 0 takes as many as cover it.
-        size: Side of the crops in pixels.
-        face_detector: Name of the face detector; `none` takes every frame as a face crop.
-        face_model: Model file of the face detector, for those that need one.
-        align: Whether faces are turned upright.
+        most_clips: Largest number of clips where they cover the input; 0 means any number.
+        cutting: Which frames are searched for faces, and how faces are cut.
         pictures: Whether a few frames are kept, for a figure.
     """
 
     sampling: Sampling
     clips: int
-    size: int
-    face_detector: str = "haar"
-    face_model: str | None = None
-    align: bool = False
+    most_clips: int
+    cutting: Cutting
     pictures: bool = False
 
 
@@ -165,15 +159,11 @@ def prepare(settings: Settings, path: str) -> Prepared:
 
 
 def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prepared:
-    position, mask = choose_clips(n_frames, settings.sampling, settings.clips)
-    numbers = np.unique(position[mask])
-    face_detector = _face_detector(settings.face_detector, settings.face_model)
-    faces = extract_video(
-        path, numbers.tolist(), face_detector, size=settings.size, align=settings.align
-    )
-    looked = settings.face_detector != "none"
+    choose = functools.partial(choose_clips, settings=settings)
+    position, mask, numbers, faces = crop_clips(path, n_frames, settings.cutting, choose)
+    looked = settings.cutting.detector != "none"
     if looked and faces.fallback:
-        where = f"any of {len(numbers)} frames" if len(numbers) > 1 else "its one frame"
+        where = "any frame" if n_frames > 1 else "its one frame"
         raise InputError(f"no face found in {where} (face_detector='none' takes it as a face crop)")
     shown = choose_shown(len(numbers))
     sightings = Sightings(numbers[shown], faces.boxes[shown], faces.found[shown])
@@ -209,30 +199,27 @@ def gather_clips(
 
 
 def choose_clips(
-    n_frames: int, sampling: Sampling, count: int
-) -> tuple[np.ndarray, Bool[np.ndarray, "N T"]]:
-    """Returns source frame numbers `i32[N, T]` of an input's clips, and their mask.
+    numbers: Int32[np.ndarray, "_"], settings: Settings
+) -> tuple[Int32[np.ndarray, "N T"], Bool[np.ndarray, "N T"]]:
+    """Returns the source frame numbers of the clips that evaluation would see, and their mask.
 
-    The clips that evaluation would see, on the frames that extraction would take: every
-    `stride`-th, 32 spread evenly, or, where a duration decides, all of them.
+    Args:
+        numbers: Source frame numbers that there are crops of, ascending.
+        settings: How clips are cut.
     """
-    every = {"stride": sampling.stride, "even": None}.get(sampling.kind, 1)
-    frames = None if every else max(GRID, sampling.frames)
-    numbers = np.asarray(choose_frames(n_frames, frames=frames, every=every), np.int32)
+    sampling = settings.sampling
+    offsets = clips.spread_offsets(numbers, sampling, settings.clips)
+    if not settings.clips and 0 < settings.most_clips < len(offsets):
+        offsets = clips.spread_offsets(numbers, sampling, settings.most_clips)
     chosen = [
         clips.pad(
             clips.choose_frames(numbers, sampling, offset=float(offset)),
             sampling,
             offset=float(offset),
         )
-        for offset in clips.spread_offsets(numbers, sampling, count)
+        for offset in offsets
     ]
     return np.stack([position for position, _ in chosen]), np.stack([mask for _, mask in chosen])
-
-
-@functools.cache
-def _face_detector(name: str, model_path: str | None) -> FaceDetector:
-    return make_detector(name, model_path)
 
 
 def choose_shown(count: int) -> Int32[np.ndarray, "F"]:

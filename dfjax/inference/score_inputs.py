@@ -10,19 +10,22 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.console import track
+from dfjax.console import say, track
 from dfjax.data.clips.sampling import for_evaluation
-from dfjax.data.faces.worker_pool import run_tasks
+from dfjax.data.faces.settings import Override, check_settings, follow_recipe
+from dfjax.data.faces.worker_pool import check_limits, run_tasks
 from dfjax.data.store.flow import compute_clip_flow
+from dfjax.errors import UsageError
 from dfjax.evaluation.scoring import Scores
 from dfjax.experiment.builders import make_sampling
+from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.frames import check_frames, prepare_clip, prepare_frames
 from dfjax.inference.media import Prepared, Settings, prepare
 from dfjax.inference.verdict import Verdict, make_verdict
 from dfjax.shapes import HostBatch
 
 BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
-CLIPS = 8  # of an input, where evaluation takes as many as cover a video: it may be a film
+MOST_CLIPS = 100  # of an input, where evaluation takes as many as cover a video: it may be a film
 
 Entry = tuple[str, Prepared | str]
 """Name of an input, and its clips or the reason why there are none."""
@@ -35,6 +38,11 @@ class ClipScorer(Protocol):
     @property
     def config(self) -> ConfigDict:
         """Config of the detector, or of the first one."""
+        ...
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """Hash of the checkpoint's files."""
         ...
 
     def score(
@@ -50,42 +58,57 @@ def make_settings(
     clips: int | None = None,
     face_detector: str | None = None,
     face_model: str | None = None,
+    margin: float | None = None,
     align: bool | None = None,
     pictures: bool = False,
-) -> Settings:
-    """Returns how clips are cut for a detector: as in its training, unless an argument says else.
+) -> tuple[Settings, list[str]]:
+    """Returns how clips are cut for a detector, and sentences on how that differs from training.
+
+    Faces are found and cut by the crop recipe of the training data, unless an argument says
+    otherwise.
 
     Args:
         config: Config of the detector.
-        clips: Number of clips per input; 0 takes as many as cover it.
+        clips: Number of clips per input; 0 takes as many as cover it. None takes the config's, and
+            at most `MOST_CLIPS`.
         face_detector: Name of the face detector.
         face_model: Model file of the face detector.
+        margin: Side of the region cut out, in sides of the face.
         align: Whether faces are turned upright.
         pictures: Whether frames are kept for a figure.
+
+    Raises:
+        UsageError: Settings with which no face can be cut, or a recipe that cannot be followed.
     """
-    return Settings(
-        sampling=for_evaluation(make_sampling(config)),
-        clips=(config.data.eval_clips or CLIPS) if clips is None else clips,
+    if clips is not None and clips < 0:
+        raise UsageError(f"clips must not be negative, it is {clips}")
+    sampling = for_evaluation(make_sampling(config))
+    cutting, notes = follow_recipe(
+        find_recipe(config),
+        sampling,
         size=config.data.crop_size,
-        face_detector=face_detector or "haar",
-        face_model=face_model,
-        align=bool(align),
-        pictures=pictures,
+        detector_model=face_model,
+        override=Override(face_detector, margin, align),
     )
+    check_settings(cutting)
+    count, most = (config.data.eval_clips, MOST_CLIPS) if clips is None else (clips, 0)
+    return Settings(sampling, count, most, cutting, pictures), notes
+
+
+@functools.cache
+def _note_once(checkpoint_sha256: str, text: str) -> None:
+    """Says something about a detector once, however often that is called."""
+    say(f"note: {text}")
 
 
 def score_files(
     scorer: ClipScorer,
     paths: Sequence[Path],
     *,
-    clips: int | None = None,
-    face_detector: str | None = None,
-    face_model: str | None = None,
-    align: bool | None = None,
-    pictures: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
     time_limit: float = 600.0,
+    **cutting: Any,
 ) -> Iterator[Verdict]:
     """Yields the verdict on each file, in their order.
 
@@ -95,24 +118,21 @@ def score_files(
     Args:
         scorer: Detector or ensemble.
         paths: Videos and images.
-        clips: Number of clips per input, 0 for as many as cover it; None takes the config's.
-        face_detector: Name of the face detector; `none` takes every frame as a face crop.
-        face_model: Model file of the face detector.
-        align: Whether faces are turned upright.
-        pictures: Whether frames are kept for a figure, which otherwise reads them again.
         batch_size: Number of clips per batch; None takes the config's, at most 32.
         workers: Number of processes that decode; None takes the number of cores.
         time_limit: Seconds per input, after which it is given up.
+        **cutting: How clips are cut where not as in training: `clips`, `face_detector`,
+            `face_model`, `margin`, `align` and `pictures`, see `make_settings`.
+
+    Raises:
+        UsageError: An argument has a value that cannot be.
     """
-    settings = make_settings(
-        scorer.config,
-        clips=clips,
-        face_detector=face_detector,
-        face_model=face_model,
-        align=align,
-        pictures=pictures,
-    )
-    workers = workers or os.cpu_count() or 1
+    settings, notes = make_settings(scorer.config, **cutting)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch_size must be positive, not {batch_size}")
+    workers = check_limits(workers, time_limit)
+    for note in notes:
+        _note_once(scorer.checkpoint_sha256, note)
     read = _read_in_order(settings, paths, workers=workers, time_limit=time_limit)
     entries = track(read, total=len(paths), what="reading")
     size = batch_size or min(BATCH_SIZE, scorer.config.eval.batch_size)
@@ -127,13 +147,13 @@ def score_arrays(
     Args:
         scorer: Detector or ensemble.
         x: Face crops: frames `u8[T, H, W, 3]` or clips `u8[N, T, H, W, 3]`.
-        clips: Number of clips that are cut from frames; see `score_files`.
+        clips: Number of clips that are cut from frames; see `make_settings`.
         batch_size: Number of clips per batch; None takes the config's.
 
     Raises:
         ValueError: Another dtype or shape.
     """
-    settings = make_settings(scorer.config, clips=clips)
+    settings, _ = make_settings(scorer.config, clips=clips, face_detector="none", align=False)
     array = check_frames(x, settings.sampling.frames)
     if array.ndim == 4:
         entries: Iterable[Entry] = [("frames", prepare_frames(array, settings))]

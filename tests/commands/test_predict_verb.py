@@ -10,10 +10,18 @@ from scipy.special import expit, logit
 from dfjax.commands.main import main
 from dfjax.config import base
 from dfjax.data.clips.sampling import Sampling
+from dfjax.data.faces.settings import Settings as Cutting
 from dfjax.errors import UsageError
 from dfjax.inference import predict as predict_run
 from dfjax.inference.audit_log import AuditLog, compute_sha256
-from dfjax.inference.media import ClipOrigin, Prepared, Sightings, choose_clips, find_inputs
+from dfjax.inference.media import (
+    ClipOrigin,
+    Prepared,
+    Settings,
+    Sightings,
+    choose_clips,
+    find_inputs,
+)
 from dfjax.inference.score_inputs import make_batch, score_entries
 
 T = 3
@@ -115,8 +123,8 @@ def test_no_face_is_an_error_not_a_guess(tmp_path, capsys, detector):
         (["FOLDER"], "no video or image in"),
         (["FILE", "--detector", "har"], "Did you mean 'haar'"),
         (["FILE", "--align"], "align needs landmarks"),
-        (["FILE", "--batch-size", "0"], "--batch-size must be positive"),
-        (["FILE", "--clips", "-1"], "--clips"),
+        (["FILE", "--batch-size", "0"], "batch_size must be positive"),
+        (["FILE", "--clips", "-1"], "clips must not be negative"),
         (["FILE"], "not a workdir"),
     ],
 )
@@ -174,14 +182,28 @@ def test_results_do_not_wait_for_inputs_that_follow():
     assert next(results).input == "a"
 
 
+def cut(n_frames, sampling, clips, most=0):
+    """The clips of a video that every frame is there of."""
+    settings = Settings(sampling, clips, most, Cutting())
+    return choose_clips(np.arange(n_frames, dtype=np.int32), settings)
+
+
 def test_a_film_gives_as_many_clips_as_asked_for_and_an_image_one():
-    position, mask = choose_clips(200, Sampling(10, "stride", 3), 4)
+    position, mask = cut(200, Sampling(10, "stride", 3), 4)
     assert position.shape == (4, 10) and mask.all()
     assert (np.diff(position, axis=1) == 3).all() and position.min() == 0 and position.max() <= 199
-    position, mask = choose_clips(1, Sampling(10, "stride", 3), 4)
+    position, mask = cut(1, Sampling(10, "stride", 3), 4)
     assert position.shape == (1, 10) and mask.sum() == 1 and position[0, 0] == 0
-    position, mask = choose_clips(200, Sampling(10, "even", 3), 1)
+    position, mask = cut(200, Sampling(10, "even", 3), 1)
     assert position.shape == (1, 10) and position[0, 0] < 20 and position[0, -1] > 180
+
+
+def test_a_video_is_covered_as_in_evaluation_and_a_film_in_part():
+    every, _ = cut(400, Sampling(10, "stride", 2), 0)
+    assert len(every) == 20
+    some, _ = cut(400, Sampling(10, "stride", 2), 0, most=5)
+    assert len(some) == 5 and some[0, 0] == 0 and some[-1, -1] >= 398
+    assert len(cut(400, Sampling(10, "stride", 2), 0, most=20)[0]) == 20
 
 
 def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_they_are(tmp_path):

@@ -153,7 +153,7 @@ def test_predict_tells_the_spread(odd, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--workdir", "a", "--mc-dropout", "1"], "at least 2 passes"),
-        (["--workdir", "a", "--seed", "-1"], "--seed must not be negative"),
+        (["--workdir", "a", "--seed", "-1"], "seed must not be negative"),
         (["--predictions", "p.csv", "--flip"], "go with --workdir"),
     ],
 )

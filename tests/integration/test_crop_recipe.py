@@ -1,0 +1,192 @@
+"""A video scores the same through `extract -> pack -> evaluate` and through `predict`."""
+
+import json
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from dfjax.commands.main import main
+from dfjax.config import load_config
+from dfjax.data.faces.detectors import DETECTORS, Detections
+from dfjax.data.faces.extract import extract_record
+from dfjax.data.faces.recipe import make_metadata
+from dfjax.data.faces.settings import Settings
+from dfjax.data.faces.worker_pool import Outcome
+from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.data.store.flow_index import write_flow
+from dfjax.data.store.pack import pack
+from dfjax.experiment import builders, run_data
+from dfjax.experiment import workdir as workdirs
+from dfjax.inference import score_inputs
+from dfjax.inference.evaluate import evaluate
+from dfjax.inference.predict import predict
+from dfjax.training.checkpoint import Checkpoints
+
+SIZE = 32
+
+
+class Texture(nn.Module):
+    """A classifier that every pixel of a crop, and its flow, makes a difference to."""
+
+    reads_flow: bool = False
+
+    @staticmethod
+    def input_extras(options):
+        return ("flow",) if options["reads_flow"] else ()
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        mask = inputs["mask"].astype(jnp.float32)
+        steps = jnp.abs(jnp.diff(inputs["rgb"], axis=3)).mean((2, 3, 4))  # of each frame
+        value = jnp.log((steps * mask).sum(1) / mask.sum(1)) + 1.5
+        if self.reads_flow:
+            value += jnp.abs(inputs["flow"]).mean((1, 2, 3, 4))
+        return self.param("scale", lambda key: jnp.float32(2.0)) * value
+
+
+def make_workdir(folder, data, *, flow=False, stride=2):
+    """Leaves a detector with random parameters in a workdir, as training on `data` would."""
+    config = load_config(
+        "resnet18:smoke",
+        {
+            "data.path": str(data), "data.frames": 4, "data.stride": stride,
+            "data.sampling": "stride", "data.eval_clips": 0, "data.flow": flow,
+            "preprocess.size": SIZE, "data.crop_size": 0,
+        },
+    )  # fmt: skip
+    config = builders.use_model(config, Texture(reads_flow=flow)).copy_and_resolve_references()
+    run_data.open_data(config, folder)  # takes the crop recipe from the data
+    model = builders.make_model(config)
+    inputs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), builders.example_inputs(config))
+    variables = model.init(jax.random.key(0), inputs)
+    workdirs.prepare(folder, config)
+    checkpoints = Checkpoints(folder)
+    checkpoints.save("best", 1, {"variables": variables, "training": {"step": jnp.zeros(())}}, {})
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    """A face detector that finds what is bright; everything runs in this process for it."""
+
+    def detect(frame):
+        ys, xs = np.nonzero(frame.mean(2) > 150)
+        if not len(ys):
+            return Detections.none()
+        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        return Detections(np.array([box], np.float32))
+
+    def run_tasks(function, tasks, *, workers, time_limit):
+        for position, task in enumerate(tasks):
+            yield Outcome(position, function(task), None)
+
+    monkeypatch.setitem(DETECTORS, "bright", lambda: detect)
+    monkeypatch.setattr(score_inputs, "run_tasks", run_tasks)
+    return "bright"
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Textured patches that move over a dark picture and are missing now and then."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for name, cells in (("a", 24), ("b", 4), ("c", 8)):
+        patch = rng.integers(160, 256, (cells, cells, 3), dtype=np.uint8)
+        patch = patch.repeat(24 // cells, 0).repeat(24 // cells, 1)
+        path = tmp_path / f"{name}.avi"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+        for number in range(27):
+            frame = np.full((64, 96, 3), 20, np.uint8)
+            if number not in (6, 14):
+                y, x = 20 + number % 3, 8 + 2 * number + 2 * (number % 2)
+                frame[y : y + 24, x : x + 24] = patch
+            writer.write(frame)
+        writer.release()
+        paths.append(path)
+    return paths
+
+
+def extract(videos, settings, flow):
+    """Makes a pack of the videos, real and fake by turns; the last one is for training."""
+    out, rows = videos[0].parent / "crops", []
+    for number, path in enumerate(videos):
+        task = {"video_id": f"d/{path.stem}", "root": str(path.parent), "path": path.name,
+                "sha256": None}  # fmt: skip
+        (fields,) = extract_record(str(out), settings, task)
+        row = make_record(
+            video_id=task["video_id"], dataset="d", label=number % 2,
+            method="x" if number % 2 else "real",
+            split="train" if path is videos[-1] else "test",
+        )  # fmt: skip
+        rows.append(row | fields)
+    index = out / "index.parquet"
+    metadata = make_metadata(settings.to_recipe())
+    write_index(make_index(rows), index, command="test", metadata=metadata)
+    if flow:
+        write_flow(index, out.parent / "flow", stride=2, workers=1)
+        index = out.parent / "flow" / "index.parquet"
+    pack(index, out.parent / "pack")
+    return out.parent / "pack"
+
+
+def mean_probs(report):
+    return report.predictions.groupby("video_id")["fake_prob"].mean().tolist()
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_both_ways_give_the_same_score(videos, bright, flow, tmp_path, capsys):
+    settings = Settings(detector=bright, frames=None, every=2, size=SIZE, margin=1.6)
+    workdir = make_workdir(tmp_path / "run", extract(videos, settings, flow), flow=flow)
+    stored = mean_probs(evaluate(workdir))
+    verdicts = predict(workdir, videos[:2])
+    assert "note: " not in capsys.readouterr().err
+    probs = [verdict.fake_prob for verdict in verdicts]
+    np.testing.assert_allclose(probs, stored, rtol=0, atol=1e-3)
+    assert abs(probs[0] - probs[1]) > 0.01 and all(0.001 < prob < 0.999 for prob in probs)
+    margin = 1.2 if flow else 1.1  # a note is said once
+    other = predict(workdir, videos[:2], margin=margin)
+    assert np.abs(np.array([v.fake_prob for v in other]) - stored).max() > 0.01
+    told = f"margin is {margin}, the training crops were cut with 1.6"
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+@pytest.mark.samples
+def test_a_real_video_scores_the_same_both_ways(samples, tmp_path, capsys):
+    """Through the command line, with the Haar cascade, smoothing over frames, and worker pools."""
+    paths = [
+        samples / "ffpp/original_sequences/youtube/c23/videos/004.mp4",
+        samples / "ffpp/manipulated_sequences/NeuralTextures/c23/videos/004_982.mp4",
+        tmp_path / "training.png",  # a detector was trained on something
+    ]
+    cv2.imwrite(str(paths[2]), np.zeros((64, 64, 3), np.uint8))
+    rows = [
+        make_record(
+            video_id=f"ffpp/{path.stem}", dataset="ffpp", label=number % 2, root=str(path.parent),
+            path=path.name, method="x" if number % 2 else "real",
+            split="train" if number == 2 else "test",
+        )
+        for number, path in enumerate(paths)
+    ]  # fmt: skip
+    index, crops, packed = (tmp_path / name for name in ("index.parquet", "crops", "pack"))
+    write_index(make_index(rows), index, command="test")
+    for command in (
+        ["data", "extract", "--index", index, "--out", crops, "--every", 12, "--size", SIZE,
+         "--margin", 1.5, "--workers", 2],
+        ["data", "pack", "--index", crops / "index.parquet", "--out", packed],
+    ):  # fmt: skip
+        assert main(list(map(str, command))) == 0, capsys.readouterr().err
+    workdir = make_workdir(tmp_path / "run", packed, stride=12)
+    stored = mean_probs(evaluate(workdir))
+    capsys.readouterr()
+    assert main(["predict", "--workdir", str(workdir), *map(str, paths[:2]), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "note: " not in captured.err
+    results = json.loads(captured.out.splitlines()[-1])["results"]
+    probs = [result["fake_prob"] for result in results]
+    np.testing.assert_allclose(probs, stored, rtol=0, atol=1e-3)
