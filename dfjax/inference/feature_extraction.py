@@ -83,11 +83,7 @@ def extract_features(
         OSError: The disk is full; finished shards are kept.
     """
     threads = os.cpu_count() or 1 if threads is None else threads
-    for name, value in (("batch_size", batch_size), ("threads", threads)):
-        if value < 1:
-            raise UsageError(f"{name} must be positive, not {value}")
-    if dtype not in DTYPES:
-        raise unknown("dtype of features", dtype, DTYPES)
+    _check(batch_size, threads, dtype)
     parameters = backbone.record["parameters"]
     if parameters.startswith("random"):
         say(f"warning: {parameters}: the backbone was never trained; name weights or a workdir")
@@ -113,6 +109,14 @@ def extract_features(
             command=command,
         )
     return Extracted(open_features(out), read_errors(out), reused=False)
+
+
+def _check(batch_size: int, threads: int, dtype: str) -> None:
+    for name, value in (("batch_size", batch_size), ("threads", threads)):
+        if value < 1:
+            raise UsageError(f"{name} must be positive, not {value}")
+    if dtype not in DTYPES:
+        raise unknown("dtype of features", dtype, DTYPES)
 
 
 def _compute_plan_hash(crops: Pack | CropFiles, record: dict[str, Any]) -> str:

@@ -121,10 +121,6 @@ def test_no_face_is_an_error_not_a_guess(tmp_path, capsys, detector):
     [
         (["nothing.mp4"], "no such file or folder: nothing.mp4"),
         (["FOLDER"], "no video or image in"),
-        (["FILE", "--detector", "har"], "Did you mean 'haar'"),
-        (["FILE", "--align"], "align needs landmarks"),
-        (["FILE", "--batch-size", "0"], "batch_size must be positive"),
-        (["FILE", "--clips", "-1"], "clips must not be negative"),
         (["FILE"], "not a workdir"),
     ],
 )
@@ -133,6 +129,25 @@ def test_wrong_usage_is_one_line_and_exit_2(tmp_path, capsys, arguments, message
     places = {"FOLDER": tmp_path / "empty", "FILE": image(tmp_path / "a.png", 9)}
     arguments = [places.get(a, a) for a in arguments]
     code, _, errors = predict(capsys, *arguments, workdir=str(tmp_path / "empty"))
+    assert code == 2 and message in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--detector", "har"], "Did you mean 'haar'"),
+        (["--detector", "yunet"], "yunet"),
+        (["--align"], "align needs landmarks"),
+        (["--margin", "-1"], "margin must be positive"),
+        (["--batch-size", "0"], "batch_size must be positive"),
+        (["--workers", "0"], "workers and time_limit must be positive"),
+        (["--clips", "-1"], "clips must not be negative"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line_and_exit_2(
+    tmp_path, capsys, detector, arguments, message
+):
+    code, _, errors = predict(capsys, image(tmp_path / "a.png", 9), *arguments)
     assert code == 2 and message in errors and errors.count("\n") == 1
 
 
