@@ -1,11 +1,13 @@
 """EfficientNet-B4 at 380 px with the head of a Keras model, trained in two phases.
 
 Phase 1 trains the head on a frozen base, 923,137 parameters; phase 2 the end of the base too,
-5,494,641, with every batch normalisation of the base frozen. One command runs both.
+5,494,641, with every batch normalisation of the base frozen. One command runs both. The base needs
+pre-trained parameters, such as those of ImageNet; without them the command is refused.
 
 The published model's sigmoid says > 0.5 = real; here, as everywhere, a positive logit says fake.
 
-Command:  dfjax train --config=efficientnet_b4_380 --workdir=runs/b4_380 --config.data.path=PACK
+Command:  dfjax train --config=efficientnet_b4_380 --workdir=runs/b4_380 --config.data.path=PACK \
+              --config.train.init_from=B4.safetensors
 Hardware: any; batch 32 wants an accelerator with 16 GB
 Time:     full size not yet measured; :tiny 3 minutes of CPU time, its data apart
 Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.94
@@ -58,7 +60,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant:
         c.model.frame_classifier.update({"backbone": "b0", "dropout": (0.1,)})
     if variant == "smoke":
-        c.train.epochs = 1
+        c.train.update({"epochs": 1, "freeze_random": True})
         c.phases = (("train.epochs=1", PHASE_2),)
     if variant == "tiny":  # no trained base to freeze: a phase before the two makes one
         c.model.frame_classifier.base_train = True

@@ -110,6 +110,7 @@ SCHEDULE = {
 
 TRAIN = {
     "init_from": "",  # a workdir (its best checkpoint) or a safetensors file
+    "freeze_random": False,  # optimizer.freeze may keep parameters at random values
     "batch_size": 16,  # clips per step
     "accumulate": 1,  # parts of a batch that go through the model one after another
     "epochs": 30,

@@ -52,6 +52,13 @@ LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
 """Metrics that are errors; of the others more is better."""
 
 
+UNFREEZE = (
+    "Set train.init_from to a workdir or a safetensors file (`dfjax weights import` makes one), "
+    "optimizer.freeze=() to train everything, or train.freeze_random=True to freeze random values"
+)
+"""What to do about frozen parameters that nothing has loaded."""
+
+
 def check_config(config: ConfigDict) -> None:
     """Checks a config for errors that would otherwise end a run after minutes.
 
@@ -78,6 +85,19 @@ def check_config(config: ConfigDict) -> None:
         if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
             raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
     _check_monitors(config)
+
+
+def check_loaded(config: ConfigDict) -> None:
+    """Checks that a run which freezes parameters loads them from somewhere.
+
+    Raises:
+        UsageError: It would freeze random values.
+    """
+    if config.optimizer.freeze and not (config.train.init_from or config.train.freeze_random):
+        raise UsageError(
+            f"optimizer.freeze={config.optimizer.freeze!r} would keep parameters at random values: "
+            f"nothing is loaded. {UNFREEZE}"
+        )
 
 
 def _check_monitors(config: ConfigDict) -> None:

@@ -1,13 +1,16 @@
 """The state that a run starts from: its last checkpoint, another run's parameters, or chance."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.config_check import UNFREEZE
 from dfjax.experiment.frozen_backbone import open_backbone
 from dfjax.experiment.parts import Parts
 from dfjax.models.frame_features import BACKBONE, join
@@ -26,20 +29,22 @@ def start(
     say: Callable[[str], None],
     monitors: Mapping[str, Monitor],
     init_from: str,
+    must_load: Sequence[str] = (),
 ) -> tuple[TrainState, RunState]:
     """Returns the state to go on from, the last checkpoint's or a fresh one, and its position.
 
     Args:
-        parts: of the run.
-        checkpoints: of its workdir.
-        say: takes one line.
-        monitors: what the checkpoint says of them is put back into them.
-        init_from: a workdir, whose best checkpoint gives a fresh state its parameters and
-            statistics (a head on stored features, those of its backbone too), or a safetensors file
-            of them or of the backbone alone; empty: all of them are drawn at random.
+        parts: Parts of the run.
+        checkpoints: Checkpoints of its workdir.
+        say: Function that shows one line.
+        monitors: Monitors by name; their state is restored from the checkpoint.
+        init_from: A workdir, whose best checkpoint gives a fresh state its parameters and
+            statistics (for a head on stored features, those of its backbone too), or a safetensors
+            file of them or of the backbone alone; empty: all of them are drawn at random.
+        must_load: Patterns of parameters that `init_from` has to have, such as the frozen ones.
 
     Raises:
-        UsageError: no checkpoint can be read, or `init_from` does not fit.
+        UsageError: No checkpoint can be read, or `init_from` does not fit or lacks parameters.
     """
     template = as_template(parts.shapes, parts.shardings).to_items()
     restored = checkpoints.restore_last(template, warn=say)
@@ -53,11 +58,17 @@ def start(
     cheap = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=cheap)
     state = init(parts.root_rng, zeros)
-    return (_take_over(state, parts, Path(init_from), say) if init_from else state), RunState()
+    if init_from:
+        state = _take_over(state, parts, Path(init_from), say, must_load)
+    return state, RunState()
 
 
 def _take_over(
-    state: TrainState, parts: Parts, source: Path, say: Callable[[str], None]
+    state: TrainState,
+    parts: Parts,
+    source: Path,
+    say: Callable[[str], None],
+    must_load: Sequence[str],
 ) -> TrainState:
     """The fresh state with the parameters and statistics that `source` gives."""
     if source.suffix == ".safetensors":
@@ -66,6 +77,12 @@ def _take_over(
         variables, origin = _read_best(source, state.params)
     own = {"params": state.params, "batch_stats": state.batch_stats}
     merged = merge(own, variables, source=f"train.init_from={source}")
+    missing = _select(merged.kept, must_load)
+    if missing:
+        raise UsageError(
+            f"{origin} lacks {_list(missing)}, which optimizer.freeze would keep at random values. "
+            + UNFREEZE
+        )
     say(f"parameters start from {origin}")
     if merged.kept:
         say(f"warning: {_list(merged.kept)} are not there and start at random")
@@ -102,6 +119,12 @@ def _read_best(workdir: Path, own: Mapping[str, Any]) -> tuple[Variables, str]:
     if config.data.features and BACKBONE in own:
         variables = join(variables, open_backbone(workdir).variables)
     return variables, f"{workdir}, best/{step}"
+
+
+def _select(paths: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
+    """The paths of parameters, with `params/` before them, that match one of the patterns."""
+    names = [path.removeprefix("params/") for path in paths if path.startswith("params/")]
+    return tuple(n for n in names if any(re.search(pattern, n) for pattern in patterns))
 
 
 def _list(paths: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from dfjax.config import override
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.config_check import check_config
+from dfjax.experiment.config_check import check_config, check_loaded
 
 
 class Phase(NamedTuple):
@@ -59,6 +59,8 @@ def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
         phases.append(Phase(changed, [*folders, workdir][number]))
     for phase in phases:
         check_config(phase.config)
+        if not phase.begun:
+            check_loaded(phase.config)
     return phases
 
 

@@ -154,11 +154,11 @@ def _train_phase(
     for chosen in rows.values():
         check_clips(pack, chosen, builders.make_sampling(config), flow=config.data.flow)
     parts = make_parts(config, pack, rows)
-    workdirs.prepare(workdir, config)  # now that the config is known to be usable
     checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     try:
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
+        workdirs.prepare(workdir, config)  # now that config and train.init_from can be used
         complete = trainer.run.finished
         try:
             fit(trainer)
@@ -184,7 +184,8 @@ def _make_trainer(
     stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
     monitors = {"stop": stop, "plateau": plateau}
     init_from = config.train.init_from.replace("{workdir}", str(workdir))
-    state, run = start(parts, checkpoints, display.say, monitors, init_from)
+    frozen = () if config.train.freeze_random else config.optimizer.freeze
+    state, run = start(parts, checkpoints, display.say, monitors, init_from, must_load=frozen)
     for line in summarise_data(pack.index, rows, config):
         display.say(line)
     _say_where(display, int(state.step), run)

@@ -21,8 +21,8 @@ PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grai
 # What may change between two commands on the same workdir: nothing that the result depends on.
 FREE_KEYS = (
     "data.path", "data.features", "data.workers", "data.threads", "data.prefetch", "profile",
-    "train.log_every", "checkpoint.every_steps", "checkpoint.keep", "eval.batch_size",
-    "writers.tensorboard",
+    "train.log_every", "train.freeze_random", "checkpoint.every_steps", "checkpoint.keep",
+    "eval.batch_size", "writers.tensorboard",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfjax.config import load_config
+from dfjax.config import VARIANTS, config_names, load_config
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.phases import check_workdirs, plan_phases
@@ -20,7 +20,9 @@ def test_a_config_without_phases_is_one_run(tmp_path):
 
 
 def test_each_phase_is_the_one_before_with_changes_and_its_parameters(tmp_path):
-    first, second, third = plan(tmp_path, *THREE, "--config.optimizer.freeze=('bias$',)")
+    first, second, third = plan(
+        tmp_path, *THREE, "optimizer.freeze=('bias$',)", "train.freeze_random=True"
+    )
     folders = [phase.workdir for phase in (first, second, third)]
     assert folders == [tmp_path / "phase1", tmp_path / "phase2", tmp_path]
     assert [phase.config.train.epochs for phase in (first, second, third)] == [2, 3, 4]
@@ -54,3 +56,19 @@ def test_a_change_in_any_phase_is_refused(tmp_path):
             check_workdirs(plan(tmp_path, *THREE, change), tmp_path)
     with pytest.raises(UsageError, match="holds phase 1 of a run in phases"):
         check_workdirs(plan(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("given", ["train.init_from=runs/other", "train.freeze_random=True"])
+def test_random_parameters_are_frozen_only_where_the_config_says_so(tmp_path, given):
+    config = load_config("efficientnet_b4_380")
+    with pytest.raises(UsageError, match="nothing is loaded.*train.freeze_random=True"):
+        plan_phases(config, tmp_path)
+    assert len(plan_phases(load_config("efficientnet_b4_380", [given]), tmp_path)) == 2
+    for phase in ("phase1", "."):  # begun by an earlier version: goes on
+        workdirs.prepare(tmp_path / phase, config)
+    assert len(plan_phases(config, tmp_path)) == 2
+
+
+@pytest.mark.parametrize("spec", [f"{name}:{v}" for name in config_names() for v in VARIANTS])
+def test_small_variants_need_no_trained_parameters(tmp_path, spec):
+    plan_phases(load_config(spec), tmp_path)
