@@ -87,7 +87,7 @@ LOSS = {
     "temporal": 0.0,  # share of the temporal consistency between neighbouring frames
     "method": 0.0,  # share of the cross-entropy of the manipulation method
 }
-OPTIMIZER = {
+OPTIMIZER: dict[str, Any] = {
     "name": "adam",  # adam | adamw | sgd
     "learning_rate": 1e-4,
     "b1": 0.9,
