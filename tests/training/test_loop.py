@@ -239,6 +239,30 @@ def test_a_second_keyboard_interrupt_returns_at_once(tmp_path):
     assert trainer.checkpoints.latest_step("last") is None
 
 
+def take_a_step(trainer):
+    """Bytes of all arrays before and after one step, and whether the step took the old state."""
+    old = jax.tree.leaves(trainer.state)
+    before = sum(array.nbytes for array in jax.live_arrays())
+    trainer._train_step(Batches(trainer.step, lambda number: None))
+    taken = [leaf.is_deleted() for leaf in old]
+    del old
+    trainer.window.clear()  # metrics that wait for the log
+    return sum(array.nbytes for array in jax.live_arrays()) - before, taken
+
+
+def test_the_restored_state_is_donated_like_a_fresh_one(tmp_path):
+    fresh = make_trainer(tmp_path)
+    grown, taken = take_a_step(fresh)
+    assert grown <= 0 and all(taken)
+    fresh._save_last()
+    del fresh
+    resumed = make_trainer(tmp_path)
+    assert resumed.step == 1
+    grown, taken = take_a_step(resumed)
+    assert grown <= 0, "a second state in memory"
+    assert all(taken)
+
+
 def test_a_finished_run_trains_no_further(whole):
     again = make_trainer(whole[1])
     again.fit()

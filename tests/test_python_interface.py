@@ -1,0 +1,189 @@
+"""The Python interface: the runs of the command line, own parts, interrupts, no side effects."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import dfjax
+from dfjax.commands.main import main
+from dfjax.data.store.pack import pack
+from dfjax.data.synthetic import generate
+from dfjax.data.synthetic.plan import make_plan
+from dfjax.data.synthetic.render import write_video
+from dfjax.data.synthetic.samples import write_samples
+from dfjax.errors import Interrupted, UsageError
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.metric_writer import read_history
+
+SMALL = {"train.epochs": 2, "writers.tensorboard": False, "data.eval_clips": 1, "mesh.data": 1}
+TIMES = ("seconds",)
+
+
+class FrameDifference(nn.Module):
+    """The model of the README: a convolution on differences of frames."""
+
+    width: int = 16
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        frames = inputs["rgb"]
+        x = nn.relu(nn.Conv(self.width, (3, 3), strides=2)(frames[:, 1:] - frames[:, :-1]))
+        return nn.Dense(1)(x.mean(axis=(1, 2, 3)))[:, 0]
+
+
+def squared_loss(logits, outputs, batch):
+    return optax.squared_error(jnp.tanh(logits), 2.0 * batch["label"] - 1.0)
+
+
+def read_state(workdir):
+    checkpoints = Checkpoints(workdir)
+    manager = checkpoints.managers["last"]
+    step = manager.latest_step()
+    items = {name: manager.restore(step)[name] for name in ("variables", "training")}
+    checkpoints.close()
+    return step, items
+
+
+def assert_same_run(one, other):
+    """Two workdirs hold the same bits but for the times in them."""
+    (step, mine), (step2, theirs) = read_state(one), read_state(other)
+    assert step == step2
+    jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+    rows = [
+        [
+            {k: v for k, v in row.items() if k not in TIMES}
+            for row in read_history(w / "history.csv")
+        ]
+        for w in (one, other)
+    ]
+    assert rows[0] == rows[1]
+    configs = [json.loads((w / "config.json").read_text()) for w in (one, other)]
+    assert configs[0] == configs[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A pack of synthetic faces, and two videos of them."""
+    folder = tmp_path_factory.mktemp("data")
+    made = folder / "synthetic"
+    generate(made, videos=24, identities=12, frames=12, size=64, seed=0)
+    write_samples(made, make_plan(24, 12, 0), count=1, seed=0)
+    pack(made / "index.parquet", folder / "pack")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(data, tmp_path_factory):
+    """A run of a model and a loss from outside the package."""
+    config = dfjax.load_config("resnet18_bilstm:smoke", SMALL | {"data.path": data / "pack"})
+    before = config.to_dict()
+    workdir = tmp_path_factory.mktemp("own")
+    run = dfjax.train(config, workdir, model=FrameDifference(width=4), loss=squared_loss)
+    assert config.to_dict() == before, "the caller's config changed"
+    return run
+
+
+def test_a_run_by_python_has_the_bits_of_one_by_the_command_line(data, tmp_path, capsys):
+    overrides = SMALL | {"data.path": data / "pack"}
+    config = dfjax.load_config("resnet18:smoke", overrides)
+    run = dfjax.train(config, tmp_path / "python")
+    assert capsys.readouterr().out == "", "nothing is printed from Python"
+    arguments = [f"--config.{key}={value}" for key, value in overrides.items()]
+    code = main(
+        ["train", "--config=resnet18:smoke", f"--workdir={tmp_path / 'command'}", *arguments]
+    )
+    assert code == 0
+    assert_same_run(tmp_path / "python", tmp_path / "command")
+    again = dfjax.train(config, tmp_path / "command")
+    assert (run.summary["status"], again.summary["status"]) == ("trained", "complete")
+
+
+def test_a_run_has_its_history_and_draws_itself(own):
+    assert list(own.history["epoch"]) == [1, 2] and "val_video_auc" in own.history
+    assert [len(axes.lines) > 1 for axes in own.plot().axes] == [True, True]
+    assert "data:image/png" in own._repr_html_() and str(own.workdir) in repr(own)
+
+
+def test_own_model_and_loss_to_a_verdict_on_a_video(own, data, capsys):
+    detector = dfjax.load(own.workdir)
+    (video, *_) = sorted((data / "synthetic" / "videos").rglob("*.mp4"))
+    verdict = detector(video)
+    assert 0.0 < verdict.fake_prob < 1.0 and verdict.verdict in ("real", "fake")
+    report = dfjax.evaluate(own.workdir, split="val")
+    assert report.metrics["n"]["videos"] > 0
+    assert capsys.readouterr().out == ""
+    rows = [json.loads(line) for line in (own.workdir / "metrics.jsonl").open()]
+    assert all(row["loss"] <= 4.0 for row in rows if row["split"] == "train")
+    assert {"loss_squared_loss", "param_norm", "update_norm"} <= rows[0].keys()
+
+
+def test_another_process_does_not_import_what_a_workdir_names(own):
+    code = f"import dfjax; dfjax.load({str(own.workdir)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode and "is not imported" in done.stderr
+
+
+def test_resuming_with_another_model_is_refused(own, data):
+    config = dfjax.load_config("resnet18_bilstm:smoke", SMALL | {"data.path": data / "pack"})
+    with pytest.raises(UsageError, match="width"):
+        dfjax.train(config, own.workdir, model=FrameDifference(width=8), loss=squared_loss)
+
+
+def test_an_interrupt_saves_and_the_same_call_goes_on(data, own, tmp_path, monkeypatch):
+    from dfjax.training.loop import Trainer
+
+    config = dfjax.load_config("resnet18_bilstm:smoke", SMALL | {"data.path": data / "pack"})
+    whole, due = Trainer._train_step, [0, 3]  # steps: while it compiles, and in the middle
+
+    def step(self, batches):
+        if due and self.step == due[0]:
+            due.pop(0)
+            threading.Timer(0.01, signal.raise_signal, (signal.SIGINT,)).start()
+        whole(self, batches)
+
+    monkeypatch.setattr(Trainer, "_train_step", step)
+    with pytest.raises(Interrupted, match="the same call goes on") as stopped:
+        while True:  # the timer may fire behind the last check
+            dfjax.train(config, tmp_path, model=FrameDifference(width=4), loss=squared_loss)
+            break
+    assert isinstance(stopped.value, KeyboardInterrupt)
+    for _ in range(3):
+        try:
+            run = dfjax.train(config, tmp_path, model=FrameDifference(width=4), loss=squared_loss)
+        except Interrupted:
+            continue
+        break
+    assert run.summary["status"] == "trained" and not due
+    assert_same_run(tmp_path, own.workdir)
+
+
+def test_the_interface_is_what_the_documentation_lists():
+    names = {"load_config", "prepare", "train", "evaluate", "predict", "load", "export", "compare"}
+    assert names == set(dfjax.INTERFACE) and names <= set(dir(dfjax))
+    assert all(callable(getattr(dfjax, name)) and getattr(dfjax, name).__doc__ for name in names)
+
+
+@pytest.mark.slow
+def test_the_python_block_of_the_readme(root, tmp_path, monkeypatch):
+    """With the demo's size replaced by the smallest one, on videos of synthetic faces."""
+    monkeypatch.chdir(tmp_path)
+    for number, plan in enumerate(make_plan(40, 20, 0)):
+        kind = "real" if plan.method == "real" else "fake"
+        write_video(tmp_path / "videos" / kind / f"{number}.mp4", plan, 0)
+    (tmp_path / "clip.mp4").write_bytes((tmp_path / "videos" / "real" / "0.mp4").read_bytes())
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.S)
+    first = blocks[0].replace("hybrid:tiny", "hybrid:smoke").replace("3,", "1,")
+    scope = {}
+    exec(compile(first, "README.md", "exec"), scope)
+    assert 0.0 <= scope["verdict"].fake_prob <= 1.0
+    assert (tmp_path / "first.safetensors").stat().st_size > 1e5
