@@ -32,7 +32,7 @@ def read_overrides(overrides: Overrides) -> dict[str, Any]:
         UsageError: A text is not of the form `section.key=value`.
     """
     if isinstance(overrides, Mapping):
-        return dict(overrides)
+        return {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in overrides.items()}
     values = {}
     for item in overrides:
         match = re.fullmatch(r"(?:--config\.)?([A-Za-z_][\w.]*)=(.*)", item, flags=re.DOTALL)

@@ -25,7 +25,7 @@ from dfjax.errors import Interrupted, UsageError
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.metric_writer import read_history
 
-SMALL = {"train.epochs": 2, "writers.tensorboard": False, "data.eval_clips": 1, "mesh.data": 1}
+SMALL = {"train.epochs": 2, "writers.tensorboard": False, "data.eval_clips": 1}
 TIMES = ("seconds",)
 
 
