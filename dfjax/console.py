@@ -1,5 +1,7 @@
-"""Progress and notes for people, on standard error."""
+"""Progress and notes for people, on standard error: in a terminal, a notebook or a log."""
 
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -7,16 +9,53 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
+SECONDS_BETWEEN = 0.5  # updates of a line in a notebook
 
 
-def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
-    """Yields the items while a bar counts them; silent where standard error is no terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield from progress.track(items, total=total)
+def make_console() -> Console:
+    """Returns a console on standard error that writes plain text in a notebook, too."""
+    return Console(stderr=True, force_jupyter=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Prints one line on standard error, as it is: no markup, no colours, no wrapping."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    make_console().print(text, markup=False)
+
+
+class NotebookLine:
+    """One line of progress that a notebook overwrites; elsewhere nothing is written."""
+
+    def __init__(self) -> None:
+        self.active = "ipykernel" in sys.modules or "google.colab" in sys.modules
+        self._written = 0.0
+
+    def write(self, text: str) -> None:
+        """Replaces the line, at most twice a second."""
+        if self.active and time.monotonic() - self._written > SECONDS_BETWEEN:
+            self._written = time.monotonic()
+            sys.stderr.write(f"\r{text[:110]:<110}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Removes the line, before something else is printed."""
+        if self.active and self._written:
+            self._written = 0.0
+            sys.stderr.write(f"\r{'':<110}\r")
+            sys.stderr.flush()
+
+
+def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
+    """Yields the items while a bar counts them; silent where nobody watches.
+
+    Args:
+        items: Items to count.
+        total: Number of items, where it is known.
+        what: Name of the items, beside the bar.
+    """
+    console, line = make_console(), NotebookLine()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        for number, item in enumerate(progress.track(items, total=total), 1):
+            yield item
+            line.write(f"{what} {number}" + (f"/{total}" if total else ""))
+    line.clear()

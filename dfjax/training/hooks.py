@@ -1,12 +1,11 @@
 """What a run shows on standard error while it trains."""
 
-import sys
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dfjax.console import NotebookLine, make_console
 from dfjax.training.stopping import EarlyStop
 
 
@@ -14,12 +13,15 @@ class Display:
     """A progress bar with loss, learning rate and clips/s, and one line per epoch.
 
     Args:
-        total_steps: length of the run.
-        step: where it starts.
+        total_steps: Number of steps of the run.
+        step: Number of steps that are done.
     """
 
     def __init__(self, total_steps: int, step: int = 0) -> None:
-        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.console = make_console()
+        self.line = NotebookLine()
+        self.total_steps = total_steps
+        self.status = "compiling"
         self.progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
@@ -36,6 +38,7 @@ class Display:
 
     def __enter__(self) -> "Display":
         self.progress.start()
+        self.line.write(self.status)
         return self
 
     def __exit__(
@@ -45,24 +48,27 @@ class Display:
         tb: TracebackType | None,
     ) -> None:
         self.progress.stop()
+        self.line.clear()
 
     def advance(self, step: int) -> None:
         """Moves the bar to `step`."""
         self.progress.update(self.task, completed=step)
+        self.line.write(f"step {step}/{self.total_steps} · {self.status}")
 
     def log(self, values: dict[str, float]) -> None:
         """Shows the newest training metrics beside the bar."""
-        status = (
+        self.status = (
             f"loss {values['loss']:.4f} · lr {values['learning_rate']:.1e} · "
             f"{values['clips_per_s']:.1f} clips/s"
         )
-        self.progress.update(self.task, status=status)
+        self.progress.update(self.task, status=self.status)
 
     def epoch(self, row: dict[str, Any], stop: EarlyStop, epochs: int) -> None:
         """Prints the line of a finished epoch."""
         mark = "best so far" if row["best"] else f"best {stop.best:.4f} at epoch {stop.best_epoch}"
         names = dict.fromkeys(("loss", stop.metric))  # once, where the loss is monitored
         values = " · ".join(f"val {name} {row[f'val_{name}']:.4f}" for name in names)
+        self.line.clear()
         self.console.print(
             f"epoch {row['epoch']}/{epochs} · loss {row['train_loss']:.4f} · {values} ({mark}) · "
             f"{row['seconds']:.0f} s"
@@ -70,4 +76,5 @@ class Display:
 
     def say(self, message: str) -> None:
         """Prints one line above the bar."""
+        self.line.clear()
         self.console.print(message)

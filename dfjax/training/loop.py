@@ -250,7 +250,8 @@ class Trainer:
         if improved:
             if self.stop.best_constant:
                 self.display.say(
-                    "warning: the best epoch so far gives (almost) every video the same verdict"
+                    "warning: the detector of the best epoch so far is constant: its scores hardly "
+                    "differ, or nearly all of its verdicts are the same"
                 )
             self._save("best")
         self._save_last()

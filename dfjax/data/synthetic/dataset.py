@@ -8,16 +8,15 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
-from rich.console import Console
-from rich.progress import track
 
 from dfjax import FAKE, REAL
+from dfjax.console import track
 from dfjax.data.faces.recipe import CropRecipe, make_metadata
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
@@ -108,19 +107,15 @@ def _is_done(folder: Path, frames: int) -> bool:
 
 def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers: int) -> None:
     """Calls `write` on every plan in `workers` processes and shows a progress bar on stderr."""
-
-    def show(done: Iterable[None]) -> Iterator[None]:
-        bar = Console(stderr=True)
-        yield from track(done, "drawing videos", total=len(plans), console=bar)
-
     if workers <= 1 or len(plans) < 2 * workers:
-        for _ in show(map(write, plans)):
+        for _ in track(map(write, plans), total=len(plans), what="drawing videos"):
             pass
         return
     # Spawned, not forked: the caller may have started JAX, whose threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        for _ in show(pool.map(write, plans, chunksize=8)):
+        done = pool.map(write, plans, chunksize=8)
+        for _ in track(done, total=len(plans), what="drawing videos"):
             pass
 
 
