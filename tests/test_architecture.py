@@ -33,7 +33,7 @@ FOUNDATION = TIERS[0]  # its modules may import each other
 
 MAX_FILE, MAX_FUNCTION = 300, 60
 FORBIDDEN_FILES = {"utils", "util", "helpers", "helper", "common", "misc"}
-OLD_NAMES = {"dfjax/config_migration.py", "README.md", "CONTRIBUTING.md"}
+OLD_NAMES = {"dfjax/config_migration.py"}
 """What may still say the names of earlier versions."""
 
 HEAVY = ("jax", "flax", "tensorflow", "torch", "cv2", "pandas")
