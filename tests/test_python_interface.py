@@ -1,6 +1,7 @@
 """The Python interface: the runs of the command line, own parts, interrupts, no side effects."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -173,6 +174,29 @@ def test_the_interface_is_what_the_documentation_lists():
     assert all(callable(getattr(dfjax, name)) and getattr(dfjax, name).__doc__ for name in names)
 
 
+def read_blocks(root):
+    return re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.S)
+
+
+def test_the_own_model_of_the_readme_as_a_script(root, data, tmp_path):
+    """From synthetic data to a verdict on a video, in a script without a main guard."""
+    (video, *_) = sorted((data / "synthetic" / "videos").rglob("*.mp4"))
+    script = tmp_path / "script.py"
+    ending = f"""
+verdict = dfjax.load("runs/own")({str(video)!r})
+print(verdict.verdict, verdict.fake_prob)
+"""
+    script.write_text(read_blocks(root)[1] + ending)
+    environment = os.environ | {"PYTHONPATH": str(root), "XLA_FLAGS": ""}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    verdict, fake_prob = done.stdout.split()
+    assert verdict in ("real", "fake") and 0.0 < float(fake_prob) < 1.0
+
+
 @pytest.mark.slow
 def test_the_python_block_of_the_readme(root, tmp_path, monkeypatch):
     """With the demo's size replaced by the smallest one, on videos of synthetic faces."""
@@ -181,8 +205,7 @@ def test_the_python_block_of_the_readme(root, tmp_path, monkeypatch):
         kind = "real" if plan.method == "real" else "fake"
         write_video(tmp_path / "videos" / kind / f"{number}.mp4", plan, 0)
     (tmp_path / "clip.mp4").write_bytes((tmp_path / "videos" / "real" / "0.mp4").read_bytes())
-    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.S)
-    first = blocks[0].replace("hybrid:tiny", "hybrid:smoke").replace("3,", "1,")
+    first = read_blocks(root)[0].replace("hybrid:tiny", "hybrid:smoke").replace("3,", "1,")
     scope = {}
     exec(compile(first, "README.md", "exec"), scope)
     assert 0.0 <= scope["verdict"].fake_prob <= 1.0

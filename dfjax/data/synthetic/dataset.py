@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,16 @@ import cv2
 from dfjax import FAKE, REAL
 from dfjax.console import track
 from dfjax.data.faces.recipe import CropRecipe, make_metadata
+from dfjax.data.faces.worker_pool import run_tasks
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.files import atomic_path
 
 LOOK = 2  # version of the drawing code; raised when pixels change, so that versions are not mixed
+
+TIME_LIMIT = 600.0  # seconds a video
 
 
 def generate(
@@ -111,16 +112,10 @@ def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers
         for _ in track(map(write, plans), total=len(plans), what="drawing videos"):
             pass
         return
-    # Spawned, not forked: the caller may have started JAX, whose threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        done = pool.map(write, plans, chunksize=8)
-        for _ in track(done, total=len(plans), what="drawing videos"):
-            pass
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)  # there are as many processes as cores already
+    done = run_tasks(write, plans, workers=workers, time_limit=TIME_LIMIT)
+    for outcome in track(done, total=len(plans), what="drawing videos"):
+        if outcome.error is not None:
+            raise RunError(f"{plans[outcome.position].video_id} was not drawn: {outcome.error}")
 
 
 def _write_crops(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: int) -> None:
