@@ -1,4 +1,6 @@
-"""Deepfake-video detectors and a de-faking GAN in JAX: the Python interface.
+"""Trains, evaluates and applies deepfake-video detectors in JAX.
+
+The Python interface:
 
   data = dfjax.prepare("videos/", "work/data", adapter="folder")
   config = dfjax.load_config("hybrid:tiny", {"data.path": data})

@@ -141,7 +141,7 @@ def print_json(value: Any) -> None:
 def _help() -> str:
     verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
     return (
-        f"usage: dfjax VERB …\n\n{dfjax.__doc__}\n{verbs}\n\n"
+        f"usage: dfjax VERB …\n\n{(dfjax.__doc__ or '').splitlines()[0]}\n\n{verbs}\n\n"
         "`dfjax VERB --help` explains a verb, with an example.\n"
         "Start: bash launch/demo.sh, or dfjax train --config=dual_stream:smoke --workdir=runs/smoke"
     )
