@@ -59,9 +59,18 @@ def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
         phases.append(Phase(changed, [*folders, workdir][number]))
     for phase in phases:
         check_config(phase.config)
+    return phases
+
+
+def check_frozen(phases: list[Phase]) -> None:
+    """Checks that phases which have not begun freeze no parameters at random values.
+
+    Raises:
+        UsageError: A phase freezes parameters that nothing has loaded.
+    """
+    for phase in phases:
         if not phase.begun:
             check_loaded(phase.config)
-    return phases
 
 
 def check_workdirs(phases: list[Phase], workdir: Path) -> None:

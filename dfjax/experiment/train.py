@@ -23,7 +23,7 @@ from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
-from dfjax.experiment.phases import Phase, check_workdirs, plan_phases
+from dfjax.experiment.phases import Phase, check_frozen, check_workdirs, plan_phases
 from dfjax.experiment.run import Run
 from dfjax.experiment.stored_features import keep_backbone, use_stored_features
 from dfjax.experiment.validation import make_validate
@@ -112,6 +112,7 @@ def run_training(
     config = config.copy_and_resolve_references().lock()
     use_stored_features(config)
     phases = plan_phases(config, workdir)
+    check_frozen(phases)
     train_phase = functools.partial(
         _train_phase, accept=accept, interrupt=interrupt or Interrupt(), fit=fit
     )

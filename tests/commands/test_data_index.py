@@ -84,7 +84,7 @@ def test_unreadable_files_are_listed_and_left_out(folder, capsys):
         (["--compression", "c23"], "the adapter folder has no option compression"),
         (["--adapter", "foldr"], "Did you mean 'folder'"),
         (["--root", "/absent"], "the folder /absent does not exist"),
-        (["--ratios", "1,2"], "three shares"),
+        (["--ratios", "1,2"], "three non-negative numbers"),
         (["--ratios", "a,b,c"], "ratios"),
         (["--workers", "0"], "must be positive"),
     ],

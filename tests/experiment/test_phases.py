@@ -5,7 +5,7 @@ import pytest
 from dfjax.config import VARIANTS, config_names, load_config
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.phases import check_workdirs, plan_phases
+from dfjax.experiment.phases import check_frozen, check_workdirs, plan_phases
 
 THREE = ("--config.phases=(('train.epochs=3', 'optimizer.freeze=()'), ('train.epochs=4',))",)
 
@@ -62,13 +62,13 @@ def test_a_change_in_any_phase_is_refused(tmp_path):
 def test_random_parameters_are_frozen_only_where_the_config_says_so(tmp_path, given):
     config = load_config("efficientnet_b4_380")
     with pytest.raises(UsageError, match="nothing is loaded.*train.freeze_random=True"):
-        plan_phases(config, tmp_path)
-    assert len(plan_phases(load_config("efficientnet_b4_380", [given]), tmp_path)) == 2
+        check_frozen(plan_phases(config, tmp_path))
+    check_frozen(plan_phases(load_config("efficientnet_b4_380", [given]), tmp_path))
     for phase in ("phase1", "."):  # begun by an earlier version: goes on
         workdirs.prepare(tmp_path / phase, config)
-    assert len(plan_phases(config, tmp_path)) == 2
+    check_frozen(plan_phases(config, tmp_path))
 
 
 @pytest.mark.parametrize("spec", [f"{name}:{v}" for name in config_names() for v in VARIANTS])
 def test_small_variants_need_no_trained_parameters(tmp_path, spec):
-    plan_phases(load_config(spec), tmp_path)
+    check_frozen(plan_phases(load_config(spec), tmp_path))

@@ -109,7 +109,7 @@ def test_wrong_arguments_before_any_face_is_cut_may_be_mended(videos, tmp_path):
     out = tmp_path / "data"
     with pytest.raises(UsageError, match="no videos or images"):
         dfjax.prepare(videos, out, fake_pattern="nothing matches", **CROPS)
-    with pytest.raises(UsageError, match="sise does not go with adapter folder"):
+    with pytest.raises(UsageError, match="the adapter folder has no option sise"):
         dfjax.prepare(videos, out, sise=3, **CROPS)
     assert not (out / SETTINGS_FILE).exists()
     assert len(open_pack(dfjax.prepare(videos, out, **CROPS))) == 8

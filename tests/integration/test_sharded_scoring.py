@@ -11,6 +11,7 @@ from dfjax.evaluation.scoring import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment.objective import list_methods, make_config_loss
 from dfjax.experiment.parts import sharding_rules
+from dfjax.losses.objective import sum_objective
 from dfjax.training.sharding import make_mesh, state_shardings
 
 MESHES = [(8, 1, 1), (2, 4, 1), (2, 2, 2)]
@@ -43,7 +44,7 @@ def make_batch(config):
 def test_every_mesh_scores_as_one_device_does(name):
     config = load_config(f"{name}:smoke")
     rows = np.arange(len(INDEX))
-    loss = make_config_loss(config, INDEX, rows, weighted=False)
+    loss = sum_objective(make_config_loss(config, INDEX, rows, weighted=False))
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
     step = make_predict_step(
         model.apply, preprocess, loss=loss, methods=list_methods(config, INDEX, rows)
