@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from absl import flags
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_dict import placeholder
 
 from dfjax.config_migration import migrate
 from dfjax.config_overrides import (
@@ -63,7 +64,9 @@ def base() -> ConfigDict:
     c.phases = ()  # of overrides, one tuple per phase after the first: see commands/phases.py
     c.profile = ""  # START:STOP, steps to trace for a profiler
     c.data = ConfigDict(DATA)
-    c.crops = ConfigDict(CROPS)
+    c.crops = ConfigDict(
+        {k: placeholder(v) if isinstance(v, type) else v for k, v in CROPS.items()}
+    )
     c.preprocess = ConfigDict(PREPROCESS)
     c.augment = ConfigDict(AUGMENT)
     c.mix = ConfigDict(MIX)

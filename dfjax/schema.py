@@ -6,8 +6,6 @@ of models are not here: they are the fields of their modules.
 
 from typing import Any
 
-from ml_collections.config_dict import placeholder
-
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: generate the synthetic set below
     "features": "",  # a feature pack (`dfjax data features`), for models that read those instead
@@ -32,18 +30,19 @@ DATA = {
     "prefetch": 4,  # batches
 }
 # How the training crops were cut, see `dfjax.data.faces.recipe.CropRecipe`. Taken from the data
-# when training starts, never set by hand; all None where the data do not say.
+# when training starts, never set by hand. A type stands for a key that is None where the data do
+# not say; every config gets placeholders of its own, because a placeholder holds its value.
 CROPS: dict[str, Any] = {
-    "detector": placeholder(str),
-    "detector_sha256": placeholder(str),
-    "margin": placeholder(float),
-    "align": placeholder(bool),
-    "size": placeholder(int),
-    "jpeg_quality": placeholder(int),
-    "faces": placeholder(str),
-    "flow_method": placeholder(str),
-    "frames": placeholder(int),
-    "every": placeholder(int),
+    "detector": str,
+    "detector_sha256": str,
+    "margin": float,
+    "align": bool,
+    "size": int,
+    "jpeg_quality": int,
+    "faces": str,
+    "flow_method": str,
+    "frames": int,
+    "every": int,
     "min_quality": (),
 }
 PREPROCESS = {

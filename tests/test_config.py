@@ -139,3 +139,9 @@ def test_sections_are_named_after_packages_and_models():
     config = base()
     assert {"data", "preprocess", "model", "loss", "optimizer", "train"} <= set(config)
     assert set(config_module.VARIANTS) == {"smoke", "tiny"}
+
+
+def test_the_crop_recipe_of_one_config_is_not_that_of_another():
+    first, second = load_config("resnet18:smoke"), load_config("resnet18:smoke")
+    first.crops.every = 3
+    assert second.crops.every is None and load_config("resnet18").crops.every is None

@@ -103,7 +103,7 @@ def test_clips_give_a_list_and_the_scores_of_predict(detector):
     assert [verdict.fake_prob for verdict in detector(jnp.asarray(clips))] == probs
 
 
-@pytest.mark.parametrize("length", [1, 7, 30])
+@pytest.mark.parametrize("length", [1, 2, 7, 30])
 def test_frames_of_any_length_are_cut_into_clips(detector, length):
     frames = np.broadcast_to(
         np.arange(90, 90 + length, dtype=np.uint8)[:, None, None, None], (length, 20, 20, 3)
