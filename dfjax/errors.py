@@ -18,6 +18,14 @@ class InputError(Exception):
     """One input is unusable (unreadable, empty, no face). Callers list it and skip it."""
 
 
+class FileError(InputError, UsageError):
+    """A file that was given is damaged or of another kind.
+
+    Callers that go through many inputs list it and skip it, as an `InputError`. Where the file is
+    all there is, the command line prints the message and exits with code 2.
+    """
+
+
 class Interrupted(KeyboardInterrupt):
     """A call from Python was interrupted and has saved its state. The same call resumes it."""
 

@@ -17,7 +17,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 # A part may import the tiers above it, its own part, and what EXTRA allows.
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console"}
-    | {"config_migration", "huge_pages", "import_paths"},
+    | {"config_migration", "huge_pages", "import_paths", "json_files"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "config", "config_overrides", "variants"},
