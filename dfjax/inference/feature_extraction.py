@@ -138,7 +138,7 @@ def _extract_rows(
     step = _make_step(backbone)
     width = int(backbone.record["features"])
     for number, rows in enumerate(feature_writer.plan_shards(crops.index)):
-        if not feature_writer.is_shard_there(folder, number):
+        if not feature_writer.is_shard_finished(folder, number):
             videos = []
             for video in _compute(crops, rows, step, batch_size, threads):
                 videos.append(video)

@@ -58,7 +58,7 @@ def test_every_file_of_a_pack(index, tmp_path, capsys):
     assert {bad["path"]: bad["error"] for bad in result["damaged"]} == {
         shards[0].name: "its content has changed",
         shards[1].name: "No such file or directory",
-        "notes.txt": "was not packed with the others",
+        "notes.txt": "is not listed in the manifest",
     }
     assert all(bad["path"] in errors for bad in result["damaged"])
 
@@ -70,7 +70,10 @@ def test_a_list_of_files_that_leads_elsewhere(index, tmp_path, capsys):
     content["files"]["../index.parquet"] = hashlib.sha256(index.read_bytes()).hexdigest()
     manifest.write_text(json.dumps(content))
     code, result, _ = verify(capsys, "--pack", tmp_path / "pack")
-    assert code == 1 and result["damaged"][0]["error"] == "is listed, but is no file of this folder"
+    assert (
+        code == 1
+        and result["damaged"][0]["error"] == "is listed in the manifest, but is not in this folder"
+    )
     manifest.write_text(json.dumps({"crop_size": 16}))
     assert verify(capsys, "--pack", tmp_path / "pack")[0] == 2
 

@@ -10,30 +10,25 @@ from jaxtyping import UInt8
 
 from dfjax.data.faces.crop_check import check_crops
 from dfjax.data.index.records import find_index, read_index
-from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.frame_store import CropStore
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError
 
 
 @dataclasses.dataclass(eq=False)
-class CropFiles(FrameStore):
+class CropFiles(CropStore):
     """Crops that are image files, in the folder `path` of their index.
 
     Attributes:
         errors: Crops and videos that cannot be read. They are not in `index`.
     """
 
-    content = "clip"
     errors: list[dict[str, str]]
 
     def __post_init__(self) -> None:
         """Prepares the file names of all crops."""
         super().__post_init__()
         self._files = [frame_paths(self.path, row) for row in self.index.itertuples()]
-
-    def empty(self, clips: int, frames: int) -> UInt8[np.ndarray, "B T S S 3"]:
-        """Returns black clips."""
-        return np.zeros((clips, frames, self.crop_size, self.crop_size, 3), np.uint8)
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray

@@ -1,9 +1,10 @@
-"""An index and its crops as DeepfakeBench reads them (Yan et al. 2023).
+"""Exports an index and its face crops in the format of DeepfakeBench (Yan et al. 2023).
 
-`OUT/datasets/rgb/DATASET/…/frames/VIDEO/%03d.png` and `OUT/preprocessing/dataset_json/DATASET.json`
-lie as in its checkout, where its loader finds them. Paths begin with `./`: to anything else it
-prefixes a folder and a back-slash, which only Windows takes for a separator. Each video carries its
-whole row of the index under the key `dfjax`, which DeepfakeBench does not look at.
+The crops are written to `OUT/datasets/rgb/DATASET/…/frames/VIDEO/%03d.png` and the lists of them to
+`OUT/preprocessing/dataset_json/DATASET.json`, the paths at which DeepfakeBench's loader looks for
+them in its checkout. Paths in the lists start with `./`, because the loader prepends a folder and a
+backslash to all other paths, which is a separator on Windows only. The entry of a video also stores
+its row of the index under the key `dfjax`, which DeepfakeBench ignores.
 """
 
 import json
@@ -28,42 +29,51 @@ from dfjax.files import atomic_path
 
 RGB = "datasets/rgb"
 TABLES = "preprocessing/dataset_json"
-OWN_TABLES = ("FF-DF", "FF-F2F", "FF-FS", "FF-NT")  # besides, each method of FF++ has a file
+METHOD_TABLES = ("FF-DF", "FF-F2F", "FF-FS", "FF-NT")  # methods of FF++ with a file of their own
 FF_TOPS = {"youtube": "original_sequences", "actors": "original_sequences"}
-THREADS = 4  # encoding PNG is the work
+THREADS = 4  # PNG encoding takes most of the time and releases the interpreter lock
 
 Tables = dict[str, dict[str, dict[str, Any]]]
 
 
 class ExportReport(NamedTuple):
-    """What was written, and what could not be."""
+    """Summary of an export.
+
+    Attributes:
+        videos: Number of videos with at least one exported frame.
+        frames: Number of exported frames.
+        tables: Names of the JSON files, without the suffix.
+        labels: Class names that DeepfakeBench does not define, with their labels (fake is 1).
+        errors: Entries `{"video_id", "path", "stage", "error"}` of frames and videos that could not
+            be exported.
+    """
 
     videos: int
     frames: int
     tables: list[str]
-    labels: dict[str, int]  # those DeepfakeBench does not know
+    labels: dict[str, int]
     errors: list[dict[str, str]]
 
 
 def export_deepfakebench(
     index_path: str | os.PathLike[str], out: str | os.PathLike[str]
 ) -> ExportReport:
-    """Writes crops as PNG files and the JSON files that name them.
+    """Writes crops as PNG files, and the JSON files that list them.
 
-    Videos without a split go into all three, as DeepfakeBench does it.
+    As in DeepfakeBench, videos without a split are listed in all three splits.
 
     Args:
-        index_path: Index after extraction.
-        out: New or empty folder, or one of an earlier export.
+        index_path: Index file after extraction.
+        out: Folder to write, which is new, empty or that of an earlier export.
 
     Raises:
-        UsageError: the index is that of a pack or names no crops, none is readable, or `out` holds
-            something else.
+        UsageError: The index belongs to a pack or names no crops, no crop is readable, or `out`
+            contains other files.
     """
     index_path, out = Path(index_path), Path(out)
     folder = index_path.parent
     if (folder / MANIFEST).is_file():
-        raise UsageError(f"{index_path} is the index of a pack: give the one that was packed")
+        raise UsageError(f"{index_path} is the index of a pack: give the index of its crops")
     index = read_index(index_path)
     rows = list(index.itertuples())
     if index["frames_dir"].isna().all():
@@ -77,12 +87,12 @@ def export_deepfakebench(
     tables: Tables = {}
     for position, (row, (frames, _)) in enumerate(zip(rows, written)):
         if frames:
-            kept = {"position": position, "row": _strip(records[position])}
-            _enter(tables, row, frames, kept)
+            kept = {"position": position, "row": _drop_crop_columns(records[position])}
+            _add_video(tables, row, frames, kept)
     if not tables:
-        raise UsageError(f"none of the crops can be read: {written[0][1][0]}")
+        raise UsageError(f"none of the crops can be read; the first error is: {written[0][1][0]}")
     _add_method_tables(tables)
-    _fill_levels(tables)
+    _add_empty_levels(tables)
     for name, classes in tables.items():
         with atomic_path(out / TABLES / f"{name}.json") as partial:
             partial.write_text(json.dumps({name: classes}))
@@ -100,8 +110,18 @@ def export_deepfakebench(
     )
 
 
-def place_frames(video_id: str, dataset: str) -> PurePosixPath:
-    """Returns where the frames of a video belong below the checkout; unique, as the id is."""
+def find_frame_folder(video_id: str, dataset: str) -> PurePosixPath:
+    """Returns the folder of a video's frames relative to the checkout.
+
+    Different ids have different folders.
+
+    Args:
+        video_id: Id of the video in the index.
+        dataset: Name of its data set.
+
+    Raises:
+        InputError: The id is not a safe relative path.
+    """
     name = find_names(dataset).dataset
     parts = safe_path(video_id).split("/")
     parts = parts[1:] if len(parts) > 1 else parts
@@ -113,11 +133,11 @@ def place_frames(video_id: str, dataset: str) -> PurePosixPath:
 
 
 def _write_video(row: Any, folder: Path, out: Path) -> tuple[list[str], list[str]]:
-    """Returns the paths of the frames that were written, and what was wrong with the others."""
+    """Writes the frames of one video; returns their paths, and an error for each other frame."""
     if not isinstance(row.frames_dir, str) or not row.frame_indices:
         return [], ["no face crops were extracted"]
     try:
-        place = place_frames(row.video_id, row.dataset)
+        place = find_frame_folder(row.video_id, row.dataset)
     except InputError as error:
         return [], [f"its video_id cannot name a folder: {error}"]
     (out / place).mkdir(parents=True, exist_ok=True)
@@ -134,13 +154,21 @@ def _write_video(row: Any, folder: Path, out: Path) -> tuple[list[str], list[str
     return frames, errors
 
 
-def _strip(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a row without what says where its crops are."""
-    away = ("frames_dir", "frame_names", "frame_indices")
-    return {name: value for name, value in record.items() if name not in away}
+def _drop_crop_columns(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row without the columns that name the files of its crops."""
+    dropped = ("frames_dir", "frame_names", "frame_indices")
+    return {name: value for name, value in record.items() if name not in dropped}
 
 
-def _enter(tables: Tables, row: Any, frames: list[str], kept: dict[str, Any]) -> None:
+def _add_video(tables: Tables, row: Any, frames: list[str], kept: dict[str, Any]) -> None:
+    """Adds the entry of a video to the table of its data set.
+
+    Args:
+        tables: Tables by name: class, split, (for FaceForensics++ compression,) video, entry.
+        row: Row of the video in the index.
+        frames: Paths of its frames.
+        kept: Content of the entry's key `dfjax`.
+    """
     names = find_names(row.dataset)
     table = "FaceShifter" if row.method == "FaceShifter" else names.dataset
     class_name = _class_name(names, row)
@@ -164,18 +192,18 @@ def _compression(row: Any) -> str:
 
 
 def _add_method_tables(tables: Tables) -> None:
-    """Gives each method of FaceForensics++ a file with the reals, and FaceShifter its reals."""
+    """Adds a table per method of FaceForensics++; these and FaceShifter's include the reals."""
     ffpp = tables.get("FaceForensics++", {})
     reals = {"FF-real": ffpp["FF-real"]} if "FF-real" in ffpp else {}
-    for name in OWN_TABLES:
+    for name in METHOD_TABLES:
         if name in ffpp:
             tables[name] = reals | {name: ffpp[name]}
     if "FaceShifter" in tables:
         tables["FaceShifter"] = reals | tables["FaceShifter"]
 
 
-def _fill_levels(tables: Tables) -> None:
-    """Adds empty splits and compressions: the loader asks every class for the one it wants."""
+def _add_empty_levels(tables: Tables) -> None:
+    """Adds empty splits and compressions, because the loader looks each up in every class."""
     for table, classes in tables.items():
         rates = sorted({r for c in classes.values() for s in c.values() for r in s})
         for by_split in classes.values():
@@ -186,5 +214,6 @@ def _fill_levels(tables: Tables) -> None:
 
 
 def _find_new_labels(datasets: list[str]) -> dict[str, int]:
+    """Returns the labels of the classes that DeepfakeBench does not define, by class name."""
     new = [find_names(dataset) for dataset in datasets if dataset not in NAMES]
     return {label: k for names in new for k, label in enumerate((names.real, names.fake))}

@@ -1,9 +1,14 @@
-"""Feature packs: what a frame backbone makes of every crop, computed once and read many times.
+"""Reads feature packs: the features of a frame backbone for every crop, computed once and stored.
 
-FEATURES/ holds `index.parquet`, the rows of the data it was computed from with `feature_shard` and
-`feature_row` (where a video's features begin); `features-NNNNN.npy`, one matrix [frames, D] each,
-mapped into memory and never unpickled; `features.json`, what computed them; `backbone.safetensors`,
-the parameters it took; `errors.jsonl`; and `checksums.json`, written last.
+The folder of a feature pack holds:
+
+- `index.parquet`: Index of the crops, with the shard (`feature_shard`) and the number of the first
+  row in it (`feature_row`) of each video's features.
+- `features-NNNNN.npy`: Shards, matrices [frames, D] that are mapped into memory, never unpickled.
+- `features.json`: Record of the backbone, its parameters, the preprocessing and the crops.
+- `backbone.safetensors`: Parameters of the backbone.
+- `errors.jsonl`: Crops and videos without features, if there are any.
+- `checksums.json`: SHA-256 of each file; it is written last and marks the pack as complete.
 """
 
 import dataclasses
@@ -28,11 +33,11 @@ SHARD, ROW = "feature_shard", "feature_row"
 
 @dataclasses.dataclass(eq=False)
 class FeaturePack(FrameStore):
-    """Stored features on disk: their index, and random access to those of any frames.
+    """Features of the frames of videos, read from disk in any order.
 
     Attributes:
-        record: `features.json`: backbone, parameters, preprocessing.
-        width: D, numbers per frame.
+        record: Content of `features.json` (see `read_record`).
+        width: Number of features per frame, D.
     """
 
     content = "features"
@@ -40,23 +45,32 @@ class FeaturePack(FrameStore):
     width: int
 
     def __post_init__(self) -> None:
-        """Looks up once what every read needs."""
+        """Prepares the position of each video's features."""
         super().__post_init__()
         self._places = list(zip(self.index[SHARD].tolist(), self.index[ROW].tolist()))
         self._shards: dict[int, np.ndarray] = {}
 
     def empty(self, clips: int, frames: int) -> Float32[np.ndarray, "B T D"]:
-        """Returns clips whose features are all 0."""
+        """Returns clips whose features are all 0.
+
+        Args:
+            clips: Number of clips, B.
+            frames: Number of frames per clip, T.
+        """
         return np.zeros((clips, frames, self.width), np.float32)
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
     ) -> Float32[np.ndarray, "T D"]:
-        """Returns the features of the given source frames of video `row`, in the order asked.
+        """Returns the features of the given source frames of video `row`, in the given order.
+
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: T source frame numbers in any order.
 
         Raises:
-            KeyError: there are none of one of the frames.
-            UsageError: a file is damaged; it is named.
+            KeyError: A frame has no features.
+            UsageError: The file with the features is damaged; the message names it.
         """
         places = self.find_places(row, np.asarray(frame_numbers, np.int32))
         shard, first = self._places[row]
@@ -64,9 +78,9 @@ class FeaturePack(FrameStore):
         try:
             features = self._open(shard)[first + places].astype(np.float32)
         except IndexError:
-            raise self._damaged(name, "it has fewer frames than the index says") from None
+            raise self._damaged(name, "it has fewer frames than the index lists") from None
         if not np.isfinite(features).all():
-            raise self._damaged(name, "it holds numbers that are not finite")
+            raise self._damaged(name, "it contains values that are not finite")
         return features
 
     def _open(self, shard: int) -> np.ndarray:
@@ -83,20 +97,21 @@ class FeaturePack(FrameStore):
 
     def _damaged(self, name: str, reason: str) -> UsageError:
         return UsageError(
-            f"{self.path / name} is damaged ({reason}); `dfjax data verify` names the "
-            "damaged files, and features can be computed anew (`dfjax data features`, fresh)"
+            f"{self.path / name} is damaged ({reason}); `dfjax data verify` lists the damaged "
+            "files, and `dfjax data features` computes them again with fresh set"
         )
 
     def open_crops(self) -> Pack | CropFiles | None:
-        """Returns the crops that the features are of, with the same rows, if they are still there.
+        """Returns the crops that the features were computed from, with the same rows.
 
-        Also None when they have been made anew with other videos or frames.
+        The result is None if the crops are missing, or if they no longer include all videos and
+        frames of the features.
         """
-        place = self.path / self.record["source"]
-        if not place.exists():
+        source = self.path / self.record["source"]
+        if not source.exists():
             return None
-        pack = open_pack(place) if place.is_dir() else None
-        index = read_index(place) if pack is None else pack.index
+        pack = open_pack(source) if source.is_dir() else None
+        index = read_index(source) if pack is None else pack.index
         rows = {video_id: row for row, video_id in enumerate(index["video_id"])}
         if not set(self.index["video_id"]) <= rows.keys():
             return None
@@ -104,31 +119,36 @@ class FeaturePack(FrameStore):
         crops = (
             dataclasses.replace(pack, index=index)
             if pack
-            else CropFiles(place.parent, index, self.crop_size, [])
+            else CropFiles(source.parent, index, self.crop_size, [])
         )
-        same = (
+        included = (
             np.isin(self.frame_numbers(row), crops.frame_numbers(row)).all()
             for row in range(len(self))
         )
-        return crops if all(same) else None
+        return crops if all(included) else None
 
 
 def open_crops(folder: Path) -> Pack | CropFiles | None:
-    """Returns the crops of a pack, or those that a feature pack is of, if they are still there.
+    """Returns the crops of a pack, or those that a feature pack was computed from.
+
+    The result is None if the crops of a feature pack are missing or have changed.
+
+    Args:
+        folder: Folder of a pack or of a feature pack.
 
     Raises:
-        UsageError: the folder is neither.
+        UsageError: The folder is neither.
     """
     return open_features(folder).open_crops() if is_feature_pack(folder) else open_pack(folder)
 
 
 def shard_name(number: int) -> str:
-    """Returns the file name of a shard."""
+    """Returns the file name of shard `number`."""
     return f"features-{number:05d}.npy"
 
 
 def is_feature_pack(folder: Path) -> bool:
-    """Returns whether a folder is a finished feature pack; packs of crops are not."""
+    """Returns whether a folder is a complete feature pack, as opposed to a pack of crops."""
     return (folder / MANIFEST).is_file() and (folder / PARAMETERS).is_file()
 
 
@@ -136,14 +156,15 @@ def open_features(path: str | os.PathLike[str]) -> FeaturePack:
     """Returns the feature pack in folder `path`.
 
     Raises:
-        UsageError: no such folder, or not a finished feature pack.
+        UsageError: The folder is missing or is not a complete feature pack.
     """
     path = Path(path)
     if not is_feature_pack(path):
         raise UsageError(f"no feature pack at {path}; `dfjax data features` makes one")
     if not (path / "index.parquet").is_file():
         raise UsageError(
-            f"{path} has lost its index: compute the features anew (`dfjax data features`, fresh)"
+            f"{path} has no index.parquet; `dfjax data features` computes the features again with "
+            "fresh set"
         )
     record = read_record(path)
     crop_size = int(read_manifest(path)["crop_size"])
@@ -152,10 +173,16 @@ def open_features(path: str | os.PathLike[str]) -> FeaturePack:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Returns `features.json`: what computed the features.
+    """Returns the content of `features.json`.
+
+    Its keys include `backbone` (name, options and origin of the parameters), `preprocess` (options
+    of preprocessing), `features` (D) and `source` (path of the crops relative to the folder).
+
+    Args:
+        folder: Folder of a feature pack.
 
     Raises:
-        UsageError: there is none, it is damaged, or is of another kind.
+        UsageError: The file is missing, damaged, or does not describe features.
     """
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -163,6 +190,6 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise UsageError(f"no features in {folder}; `dfjax data features` makes them") from None
     except ValueError as error:
         raise UsageError(f"{folder / RECORD} is damaged: {error}") from None
-    if not {"backbone", "features", "preprocess"} <= record.keys():  # packs of crops have one too
+    if not {"backbone", "features", "preprocess"} <= record.keys():  # that of a pack of crops
         raise UsageError(f"{folder} holds no features; `dfjax data features` makes them")
     return record

@@ -1,7 +1,7 @@
-"""Writing a feature pack shard by shard, so that a run that was killed goes on where it was.
+"""Writes a feature pack shard by shard, so that an interrupted run can be resumed.
 
-Finished shards lie in `.NAME.partial` beside the pack's place, each a matrix and a note of the
-videos in it; the folder is renamed when the last one is there.
+Finished shards are stored in the folder `.NAME.partial` beside the pack's final path, each as a
+matrix and a JSON note that lists its videos. The folder is renamed once all shards are finished.
 """
 
 import hashlib
@@ -24,17 +24,25 @@ from dfjax.errors import UsageError
 from dfjax.files import atomic_path
 
 FRAMES_PER_SHARD = 8192
-"""Up to 20 MB of 1280 half-precision numbers: what a killed run computes again."""
+"""Largest number of frames per shard; an interrupted run computes at most one shard again. A shard
+has 20 MB with 1280 half-precision features per frame."""
 
 NOTES, PLAN = "notes", "plan.txt"
-"""A folder that the finished pack does not have, and in it the hash of what is being computed."""
+"""Folder of the notes, which the complete pack does not have, and the file in it with the hash of
+the plan."""
 
-NOT_KEPT = ("pack_row", "pack_split", "flow_dir", "flow_stride", "flow_indices")
-"""Columns of the index that are about files which a feature pack does not have."""
+DROPPED = ("pack_row", "pack_split", "flow_dir", "flow_stride", "flow_indices")
+"""Columns of the index that refer to files which a feature pack does not have."""
 
 
 class VideoFeatures(NamedTuple):
-    """What came of one video: its features, or what is wrong with it."""
+    """Result for one video: its features, or an error.
+
+    Attributes:
+        row: Position of the video in the index.
+        features: Features of its n crops, or None if there is an error.
+        error: Reason why there are no features.
+    """
 
     row: int
     features: Float[np.ndarray, "n D"] | None
@@ -42,7 +50,14 @@ class VideoFeatures(NamedTuple):
 
 
 def plan_shards(index: pd.DataFrame) -> list[range]:
-    """Returns the rows of each shard: consecutive videos, as many as fit, at least one."""
+    """Returns the rows of each shard.
+
+    A shard has at least one video, and otherwise as many consecutive ones as have
+    `FRAMES_PER_SHARD` frames together.
+
+    Args:
+        index: Index of the crops.
+    """
     counts = index["frame_indices"].map(len).tolist()
     shards, first, frames = [], 0, 0
     for row, count in enumerate(counts):
@@ -54,10 +69,16 @@ def plan_shards(index: pd.DataFrame) -> list[range]:
 
 
 def is_finished(out: Path, plan_sha256: str, *, fresh: bool) -> bool:
-    """Tells whether `out` already is the pack of this plan.
+    """Returns whether `out` is the complete pack of this plan and need not be computed.
+
+    Args:
+        out: Folder of the feature pack.
+        plan_sha256: Hash of the crops and of the backbone.
+        fresh: Whether to replace a feature pack that exists.
 
     Raises:
-        UsageError: it holds something else that must not be replaced.
+        UsageError: `out` is a feature pack of another plan and `fresh` is False, or it is another
+            folder that is not empty.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -67,13 +88,18 @@ def is_finished(out: Path, plan_sha256: str, *, fresh: bool) -> bool:
     if not same and not fresh:
         raise UsageError(
             f"{out} holds features of other crops or of another backbone; choose another folder, "
-            "or replace it (fresh)"
+            "or set fresh to replace them"
         )
     return same and not fresh
 
 
 def open_partial(out: Path, plan_sha256: str) -> Path:
-    """Returns the folder of finished shards; those of another plan are removed."""
+    """Returns the folder of the finished shards, after removing those of another plan.
+
+    Args:
+        out: Folder of the feature pack.
+        plan_sha256: Hash of the crops and of the backbone.
+    """
     folder = out.with_name(f".{out.name}.partial")
     plan = folder / NOTES / PLAN
     if not plan.is_file() or plan.read_text(encoding="utf-8") != plan_sha256:
@@ -83,20 +109,27 @@ def open_partial(out: Path, plan_sha256: str) -> Path:
     return folder
 
 
-def is_shard_there(folder: Path, number: int) -> bool:
-    """Returns whether a shard is finished: its note is written after its matrix."""
+def is_shard_finished(folder: Path, number: int) -> bool:
+    """Returns whether shard `number` is finished, which its note marks."""
     return _note(folder, number).is_file()
 
 
 def write_shard(
     folder: Path, number: int, videos: Sequence[VideoFeatures], *, dtype: str, width: int
 ) -> None:
-    """Writes the features of some videos as one matrix, and the note of where each begins.
+    """Writes the features of some videos as one matrix, and then the note on its content.
 
-    A video whose features overflow `dtype` is left out, like one with an error.
+    Videos with an error, or with features that overflow `dtype`, are listed in the note only.
+
+    Args:
+        folder: Result of `open_partial`.
+        number: Number of the shard.
+        videos: Results for the videos of the shard.
+        dtype: Type in which features are stored, `float16` or `float32`.
+        width: Number of features per frame, D.
 
     Raises:
-        OSError: the disk is full.
+        OSError: The disk is full.
     """
     good: list[np.ndarray] = []
     rows: dict[int, int] = {}
@@ -131,20 +164,20 @@ def finish(
     recipe: CropRecipe | None,
     command: str,
 ) -> None:
-    """Writes the index, the record and the checksums, and moves everything to `out`.
+    """Writes the index, the record and the checksums, and moves the folder to `out`.
 
     Args:
-        folder: `open_partial(…)`, every shard in it; the backbone's parameters too.
-        out: the pack's place; a pack there is replaced.
-        index: rows that shards were computed of.
-        record: content of `features.json`.
-        manifest: what `checksums.json` says besides: `source_sha256` and `crop_size`.
-        left_out: entries of `errors.jsonl` from before.
-        recipe: how the crops were cut, None where it is not known.
-        command: the command line, for the index.
+        folder: Result of `open_partial`, with all shards and the backbone's parameters.
+        out: Folder of the feature pack; a feature pack there is replaced.
+        index: Index of the crops.
+        record: Content of `features.json`.
+        manifest: Further entries of `checksums.json`: `source_sha256` and `crop_size`.
+        left_out: Errors of crops that were found earlier, for `errors.jsonl`.
+        recipe: Crop recipe, or None if it is not known.
+        command: Command to record in the metadata of the index.
 
     Raises:
-        UsageError: no video has features.
+        UsageError: No video has features.
     """
     notes = {
         number: json.loads(_note(folder, number).read_text(encoding="utf-8"))
@@ -175,7 +208,7 @@ def finish(
         partial.write_text(json.dumps(manifest | {"files": files}, indent=1), encoding="utf-8")
     shutil.rmtree(folder / NOTES)
     old = out.with_name(f".{out.name}.old")
-    if out.exists():  # moved away first: removing it may take long, and be interrupted
+    if out.exists():  # renamed first, because removing it takes longer and may be interrupted
         shutil.rmtree(old, ignore_errors=True)
         out.rename(old)
     folder.rename(out)
@@ -183,11 +216,11 @@ def finish(
 
 
 def _place_rows(index: pd.DataFrame, places: dict[int, tuple[int, int]]) -> pd.DataFrame:
-    """Returns the rows that have features, with the columns that say where those are."""
+    """Returns the rows with features and adds the columns with the position of these."""
     kept = index.iloc[sorted(places)].reset_index(drop=True)
     columns = zip(*(places[row] for row in sorted(places)))
     kept = kept.assign(**{name: list(column) for name, column in zip((SHARD, ROW), columns)})
-    return kept.drop(columns=list(NOT_KEPT), errors="ignore")
+    return kept.drop(columns=list(DROPPED), errors="ignore")
 
 
 def _note(folder: Path, number: int) -> Path:

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float16, Float32, UInt8
 
 from dfjax.errors import InputError
 
-STEPS = 16  # per pixel
+STEPS = 16  # quantisation steps per pixel
 MAX_ERROR = 0.5 / STEPS  # pixels
-MAX_FLOW = (2**15 - 1) / STEPS  # pixels; no crop is that large
+MAX_FLOW = (2**15 - 1) / STEPS  # pixels, about 2048, more than the side of any crop
 
 Flow = Float32[np.ndarray, "H W 2"]
 Crop = UInt8[np.ndarray, "H W 3"]

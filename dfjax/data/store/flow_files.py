@@ -1,4 +1,4 @@
-"""Flow files that an index names: where they are, and whether a pack can take them."""
+"""Finds and checks the optical flow files that an index names."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,26 +17,43 @@ def has_flow(table: pd.DataFrame) -> bool:
 
 
 def find_flow_stride(table: pd.DataFrame) -> int | None:
-    """Returns over how many source frames the flow of an index goes, None where it has none.
+    """Returns the stride of the flow of an index in source frames, or None without flow.
+
+    Args:
+        table: Index, with the column `flow_stride` if it has flow.
 
     Raises:
-        UsageError: not the same number everywhere.
+        UsageError: Videos have flow of different strides.
     """
     if not has_flow(table):
         return None
     strides = sorted(set(table["flow_stride"].dropna().astype(int)))
     if len(strides) != 1:
-        raise UsageError(f"flow of different strides ({strides}): make all of it with one stride")
+        raise UsageError(
+            f"videos have flow of different strides ({strides}); make it with one stride"
+        )
     return strides[0]
 
 
 def flow_path(folder: Path, row: Any, frame: int) -> Path:
-    """Returns the file of the flow that starts at `frame` of a row; `folder` holds the index."""
+    """Returns the path of the flow that starts at source frame `frame`.
+
+    Args:
+        folder: Folder of the index file.
+        row: Row of the index.
+        frame: Source frame number.
+    """
     return folder / row.flow_dir / f"{frame:06d}.png"
 
 
 def read_flow_bytes(folder: Path, row: Any, frames: list[int]) -> list[bytes]:
-    """Returns the flow that starts at each of these frames of a row, or no bytes."""
+    """Returns the encoded flow from each frame, which is empty for frames without flow.
+
+    Args:
+        folder: Folder of the index file.
+        row: Row of the index.
+        frames: Source frame numbers.
+    """
     there = set(row.flow_indices) if isinstance(row.flow_dir, str) else set()
     return [flow_path(folder, row, n).read_bytes() if n in there else b"" for n in frames]
 
@@ -44,17 +61,18 @@ def read_flow_bytes(folder: Path, row: Any, frames: list[int]) -> list[bytes]:
 def check_flows(
     table: pd.DataFrame, folder: Path, crop_size: int
 ) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """Returns the index without unusable flow, and one entry per file that is unusable.
+    """Returns the index without unusable flow, and an error for each unusable file.
 
-    Flow that starts or ends at a frame without a crop is left out silently: no clip can use it.
+    Flow that starts or ends at a frame without a crop is left out without an error, because no clip
+    can use it.
 
     Args:
-        table: an index with flow whose `frame_indices` name only good crops.
-        folder: where it lies.
-        crop_size: side of the crops, which flow must have.
+        table: Index with flow whose `frame_indices` name only readable crops.
+        folder: Folder of the index file.
+        crop_size: Side of the crops in pixels, which the flow must also have.
 
     Raises:
-        UsageError: flow of different strides.
+        UsageError: Videos have flow of different strides.
     """
     stride = find_flow_stride(table) or 0
     rows = list(table.itertuples())
@@ -78,7 +96,7 @@ def _check(row: Any, folder: Path, stride: int, size: int) -> tuple[list[int], l
         try:
             height, width = decode_flow(path.read_bytes()).shape[:2]
             if (height, width) != (size, size):
-                raise InputError(f"flow of {width}x{height} for crops of {size}x{size}")
+                raise InputError(f"its flow is {width}x{height}, but crops are {size}x{size}")
             good.append(start)
         except OSError as error:
             errors.append(f"{path.name}: {error.strerror}")

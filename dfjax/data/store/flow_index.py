@@ -1,7 +1,8 @@
-"""Flow of all crops of an index: `OUT/flow/VIDEO_ID/%06d.png`, in parallel, resumable.
+"""Computes the optical flow of all crops of an index, in parallel and resumable by video.
 
-The file of frame n is the flow from n to n + stride, so its stride has to be that of the recipe:
-between frames that are sampled together, not between neighbours of the source.
+The flow from source frame n to n + stride is stored in `OUT/flow/VIDEO_ID/%06d.png`, named after n.
+The stride must be the distance of neighbouring frames in the clips of training (`data.stride`),
+which is usually more than 1.
 """
 
 import dataclasses
@@ -30,22 +31,20 @@ from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
-MARK_FILE = "flow.json"  # beside the flow of a video: it is finished
-
-
+MARK_FILE = "flow.json"  # in the folder of a video's flow; marks it as complete
 STRIDE = 3  # data.stride of most configs
 
 
 @dataclasses.dataclass(frozen=True)
 class FlowReport:
-    """What flow there is, and of which videos there is none.
+    """Summary of the flow that was made.
 
     Attributes:
-        index: The new index.
-        videos: Number of its rows.
-        flows: Number of flows.
+        index: Index file of the videos with flow.
+        videos: Number of videos with flow.
+        flows: Number of flow files.
         left_out: Number of videos without flow.
-        errors: File that lists them.
+        errors: File that lists these.
     """
 
     index: Path
@@ -56,13 +55,21 @@ class FlowReport:
 
 
 class FlowTask(NamedTuple):
-    """One video: its crop files by frame, and where its flow goes and comes from."""
+    """Task of making the flow of one video.
+
+    Attributes:
+        video_id: Id of the video.
+        frames: Source frame numbers of its crops.
+        crops: Paths of its crops.
+        target: Folder to write its flow to.
+        flo: Folder of its `.flo` files, or None to compute the flow.
+    """
 
     video_id: str
     frames: list[int]
     crops: list[str]
     target: str
-    flo: str | None  # folder of its `.flo` files, None to compute it
+    flo: str | None
 
 
 def write_flow(
@@ -75,28 +82,29 @@ def write_flow(
     time_limit: float = 600.0,
     command: str = "dfjax data flow",
 ) -> FlowReport:
-    """Makes the flow between the crops of an index, and the index that names it.
+    """Writes the flow between the crops of an index, and the index that names it.
 
-    Flow that `out` holds already is kept, so that an interrupted call goes on when it is repeated.
+    Flow that `out` already holds is kept, so that repeating an interrupted call resumes it.
 
     Args:
-        index: Index after extraction.
+        index: Index file after extraction.
         out: Folder to write.
-        stride: Source frames from one frame of a flow to the other.
+        stride: Number of source frames from the first to the second frame of each flow.
         flo_root: Folder of `VIDEO_ID/%06d.flo` files to read instead of computing flow.
-        workers: Number of processes; None takes the number of cores.
-        time_limit: Seconds per video, after which it is given up.
-        command: Origin to record in the metadata of the index.
+        workers: Number of processes; None is the number of cores.
+        time_limit: Seconds per video, after which it counts as an error.
+        command: Command to record in the metadata of the index.
 
     Raises:
-        UsageError: no such index or folder, an id that cannot name a folder, or no video with flow.
+        UsageError: The index or a folder is missing, an argument is out of range, an id cannot name
+            a folder, or no video has flow.
     """
     source, out = Path(index), Path(out)
     workers = check_limits(workers, time_limit)
     if stride < 1:
         raise UsageError(f"stride must be positive, not {stride}")
     if flo_root and not Path(flo_root).is_dir():
-        raise UsageError(f"no folder {flo_root} of .flo files")
+        raise UsageError(f"there is no folder {flo_root} (flo_root)")
     table, target = read_index(source), out / "index.parquet"
     check_target(target, source)
     tasks = make_tasks(table, source.parent, out, Path(flo_root) if flo_root else None)
@@ -121,11 +129,11 @@ def write_flow(
 
 
 def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str]:
-    """Returns the metadata of an index with flow: the crops' recipe with the method of the flow.
+    """Returns the metadata of an index with flow: the crop recipe with the method of the flow.
 
     Args:
-        recipe: Recipe of the crops, None where it is not known.
-        method: `dis` or `flo`, see `CropRecipe`.
+        recipe: Crop recipe, or None if it is not known.
+        method: How the flow was made, `dis` or `flo` (see `CropRecipe`).
     """
     if recipe is None:
         return {}
@@ -133,7 +141,7 @@ def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str]
 
 
 def find_pairs(frames: Sequence[int], stride: int) -> list[int]:
-    """Returns the frames n for which there is a frame n + stride."""
+    """Returns the source frames n for which the frame n + `stride` also exists."""
     there = set(frames)
     return [n for n in frames if n + stride in there]
 
@@ -144,13 +152,13 @@ def make_tasks(
     """Returns a task per row of an index after extraction.
 
     Args:
-        index: the rows.
-        folder: where the index file lies.
-        out: of the command.
-        flo_root: holds `VIDEO_ID/%06d.flo`, None to compute flow.
+        index: Index of the crops.
+        folder: Folder of the index file.
+        out: Folder to write.
+        flo_root: Folder of `VIDEO_ID/%06d.flo` files, or None to compute the flow.
 
     Raises:
-        UsageError: an id that would lead outside of `out`.
+        UsageError: An id leads outside of `out`.
     """
     tasks = []
     for row in index.itertuples():
@@ -169,10 +177,15 @@ def make_tasks(
 
 
 def make_flow(stride: int, task: FlowTask) -> list[int]:
-    """Writes the flow of one video and returns the frames that have one.
+    """Writes the flow of one video, unless it is complete; returns the frames that it starts from.
+
+    Args:
+        stride: Number of source frames from the first to the second frame of each flow.
+        task: Files of the video.
 
     Raises:
-        InputError: no frames this far apart, or a crop or `.flo` file that cannot be read.
+        InputError: No two crops are `stride` source frames apart, or a crop or a `.flo` file cannot
+            be read.
     """
     starts = find_pairs(task.frames, stride)
     if not starts:
@@ -186,7 +199,7 @@ def make_flow(stride: int, task: FlowTask) -> list[int]:
     for stale in (mark, *target.glob("*.png")):
         stale.unlink(missing_ok=True)
     crops = dict(zip(task.frames, task.crops))
-    held: dict[int, Crop] = {}  # crops from the current start on, to the one flow leads to
+    held: dict[int, Crop] = {}  # decoded crops that the current or a later flow needs
     for start in starts:
         for number in (start, start + stride):
             if number not in held:
@@ -212,14 +225,14 @@ def add_flow(
     done: dict[int, list[int]],
     stride: int,
 ) -> pd.DataFrame:
-    """Returns the rows whose flow is done, with the columns that say where it is.
+    """Returns the rows with flow and adds the columns `flow_dir flow_stride flow_indices`.
 
     Args:
-        index: rows of the tasks.
-        out: where the new index will lie.
-        tasks: from `make_tasks`.
-        done: frames that have flow, by position.
-        stride: source frames from one frame of a flow to the other.
+        index: Rows of the tasks.
+        out: Folder of the index with flow.
+        tasks: Result of `make_tasks`.
+        done: Source frames from which flow starts, by position of the task.
+        stride: Number of source frames from the first to the second frame of each flow.
     """
     places = sorted(done)
     rows = index.iloc[places].reset_index(drop=True)
@@ -232,7 +245,7 @@ def add_flow(
 
 
 def _fingerprint(stride: int, task: FlowTask, starts: list[int]) -> dict[str, Any]:
-    """What the stored flow was made from: that it is as before makes it reusable."""
+    """Returns what the flow depends on; stored flow is reused if this is the same."""
     digest = hashlib.sha256()
     sources = task.crops + (
         [str(Path(task.flo, f"{n:06d}.flo")) for n in starts] if task.flo else []
@@ -260,6 +273,6 @@ def _read_flow(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raise InputError(f"{path.name}: {error}") from error
     if flow.shape[:2] != shape:
         raise InputError(
-            f"{path.name} is {flow.shape[1]}x{flow.shape[0]}, the crops {shape[1]}x{shape[0]}"
+            f"{path.name} is {flow.shape[1]}x{flow.shape[0]}, but crops are {shape[1]}x{shape[0]}"
         )
     return flow

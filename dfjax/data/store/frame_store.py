@@ -1,4 +1,4 @@
-"""Base class of the stores that hold the frames of videos, as pixels or as features."""
+"""Base classes of the stores that hold the frames of videos, as pixels or as features."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from jaxtyping import UInt8
 
 
 @dataclasses.dataclass(eq=False)
@@ -59,6 +60,10 @@ class FrameStore:
     def read(self, row: int, frame_numbers: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the given source frames of video `row`, in the given order.
 
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: Source frame numbers in any order.
+
         Raises:
             KeyError: A frame is not stored.
         """
@@ -77,3 +82,18 @@ class FrameStore:
             video, missing = self.index["video_id"].iloc[row], wanted[~found][0]
             raise KeyError(f"{self.path} has no frame {missing} of {video}")
         return places
+
+
+class CropStore(FrameStore):
+    """Base class of the stores that hold RGB face crops."""
+
+    content = "clip"
+
+    def empty(self, clips: int, frames: int) -> UInt8[np.ndarray, "B T S S 3"]:
+        """Returns black clips, where S is `crop_size`.
+
+        Args:
+            clips: Number of clips, B.
+            frames: Number of frames per clip, T.
+        """
+        return np.zeros((clips, frames, self.crop_size, self.crop_size, 3), np.uint8)

@@ -1,9 +1,10 @@
-"""Packs: face crops of all videos in a few large files that are fast to read at random.
+"""Writes packs: the face crops of all videos in a few large files with fast random access.
 
-A pack is a TFDS data directory (ArrayRecord shards, `features.json`, `dataset_info.json`) with our
-`index.parquet`, whose column `pack_row` is the number of a video's first record in its split,
-`crop_recipe.json` where it is known how the crops were cut, and `checksums.json`. It is written
-beside its place and renamed, so that a pack is complete or absent.
+A pack is a TFDS data directory (ArrayRecord shards, `features.json`, `dataset_info.json`) that also
+holds `index.parquet`, `crop_recipe.json` if the recipe is known, `errors.jsonl` if crops were left
+out, and `checksums.json`. The column `pack_row` of the index is the number of a video's first
+record in its split. A pack is written to a temporary folder that is then renamed, so that an
+interrupted call leaves no incomplete pack.
 """
 
 import hashlib
@@ -30,7 +31,15 @@ __all__ = ["Pack", "PackReport", "open_pack", "pack"]
 
 
 class PackReport(NamedTuple):
-    """What a pack holds, what it could not take, and whether it was there already."""
+    """Summary of a pack.
+
+    Attributes:
+        videos: Number of videos in the pack.
+        frames: Number of crops in the pack.
+        crop_size: Side of the crops in pixels.
+        errors: Entries `{"video_id", "path", "stage", "error"}` of crops and videos left out.
+        reused: Whether the pack already existed.
+    """
 
     videos: int
     frames: int
@@ -49,21 +58,21 @@ def pack(
 ) -> PackReport:
     """Writes the crops that an index names as a pack in folder `out`.
 
-    Every crop is decoded once, so that a pack never holds a frame that training cannot read.
-    Missing and damaged frames are left out and listed in `errors.jsonl`, as are videos without any
-    frame left. A pack of the same crops that is already there is reused.
+    Every crop is decoded once as a check. Missing and damaged crops, and videos without any usable
+    crop, are left out and listed in `errors.jsonl`. If `out` already is a pack of the same crops,
+    it is reused.
 
     Args:
-        index_path: Index after extraction.
-        out: Folder to make; it may exist when empty.
-        command: Origin to record in the metadata of the index.
-        fresh: Whether to write a pack that is already there again.
-        replace: Whether to replace a pack of other crops; one of the same crops is still reused.
+        index_path: Index file after extraction.
+        out: Folder to write, which must be missing, empty or a pack.
+        command: Command to record in the metadata of the index.
+        fresh: Whether to replace a pack that exists, even one of the same crops.
+        replace: Whether to replace a pack of other crops and reuse one of the same crops.
 
     Raises:
-        UsageError: videos not extracted yet, crops of different sizes, nothing to pack, `out` holds
-            something else, or another process is writing it.
-        OSError: the disk is full, for example; `out` is as it was.
+        UsageError: The index names no crops, no crop is readable, crops differ in size, `out` holds
+            other crops or other files, or another process is writing it.
+        OSError: The disk is full, for example; `out` is then unchanged.
     """
     index_path, out = Path(index_path), Path(out)
     table = read_index(index_path)
@@ -71,10 +80,10 @@ def pack(
         raise UsageError(f"{index_path} names no face crops: run `dfjax data extract` on it first")
     with lock_folder(out):
         source = compute_source_hash(table, index_path.parent)
-        if _is_there(out, source, replace=fresh or replace) and not fresh:
+        if _is_finished(out, source, replace=fresh or replace) and not fresh:
             return _report(out, reused=True)
         partial = out.with_name(f".{out.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         try:
             _write(partial, table, index_path, command, source)
             if out.exists():
@@ -104,14 +113,23 @@ def _write(folder: Path, table: pd.DataFrame, index_path: Path, command: str, so
 
 
 def find_pack_rows(table: pd.DataFrame) -> np.ndarray:
-    """Returns for each video the number of its first record in its split, i64[len(table)]."""
+    """Returns the number of each video's first record in its split, i64[len(table)].
+
+    Args:
+        table: Index in the order in which the videos are written.
+    """
     counts = table["frame_indices"].map(len).map(count_records)
     before = counts.groupby(table["split"]).cumsum() - counts
     return before.to_numpy(np.int64)
 
 
 def compute_source_hash(table: pd.DataFrame, folder: Path) -> str:
-    """Returns the SHA-256 of all rows of an index and of the sizes of the crops they name."""
+    """Returns the SHA-256 of the rows of an index and of the sizes of their crops in bytes.
+
+    Args:
+        table: Index of the crops.
+        folder: Folder of the index file.
+    """
     digest = hashlib.sha256(table.to_json(orient="records").encode())
     for row in table[table["frames_dir"].notna()].itertuples():
         files = frame_paths(folder, row) if row.frame_indices else []
@@ -126,8 +144,12 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _is_there(out: Path, source: str, *, replace: bool) -> bool:
-    """Returns whether `out` is a pack of these crops; refuses what must not be replaced."""
+def _is_finished(out: Path, source: str, *, replace: bool) -> bool:
+    """Returns whether `out` is a pack of these crops.
+
+    Raises:
+        UsageError: `out` is a pack of other crops and `replace` is False, or holds other files.
+    """
     if not out.exists():
         return False
     if not out.is_dir():
@@ -141,7 +163,7 @@ def _is_there(out: Path, source: str, *, replace: bool) -> bool:
     if not replace:
         raise UsageError(
             f"{out} is a pack of another index or of other crops; choose another folder, or "
-            "replace it (fresh)"
+            "set fresh to replace it"
         )
     return False
 

@@ -1,8 +1,8 @@
-"""The TFDS builder behind a pack: what a record holds, and how crops become records.
+"""Defines the records of a pack, and the TFDS builder that writes crops as records.
 
-Written through TensorFlow Datasets but without TensorFlow: frames are kept as the encoded JPEG
-(or PNG) bytes that are there, so nothing is compressed twice and a reader decodes only the frames
-that it needs.
+TensorFlow Datasets is used without TensorFlow. A record stores the bytes of the JPEG (or PNG)
+files, so that crops are not compressed a second time and a reader decodes only the crops that it
+needs.
 """
 
 import errno
@@ -21,10 +21,11 @@ from dfjax.console import track
 from dfjax.data.store.flow_files import has_flow, read_flow_bytes
 
 FRAMES_PER_RECORD = 32
-"""A record is read whole, so that a long video takes several."""
+"""Largest number of crops per record. A longer video has several records, because a record can only
+be read as a whole."""
 
 RECORDS_PER_SHARD = 1024
-"""Files of about half a gigabyte at 256 px."""
+"""Number of records per file, which has about half a gigabyte with crops of 256 pixels."""
 
 FEATURES = {
     "video_id": tfds.features.Text(),
@@ -35,19 +36,23 @@ FEATURES = {
     "frames": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)),
 }
 FLOW = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
-"""`flow` of a record: per frame the flow that starts there (see `flow.py`), or no bytes."""
+"""Feature `flow` of a record: the encoded flow from each frame (see `flow.py`), empty without."""
 
 
 def count_records(n_frames: int) -> int:
-    """Returns how many consecutive records a video of `n_frames` crops takes."""
+    """Returns the number of consecutive records of a video with `n_frames` crops."""
     return math.ceil(n_frames / FRAMES_PER_RECORD)
 
 
 def frame_paths(folder: Path, row: Any) -> list[Path]:
-    """Returns the crop files of a row of the index; `folder` is where the index file lies.
+    """Returns the paths of the crops of a row of the index.
 
-    Crops that dfjax cut lie below that folder as `%06d.jpg`. Those of data sets that come as crops
-    stay where they are: their `frames_dir` is absolute and `frame_names` lists the files.
+    Crops of `dfjax data extract` are stored below the folder of the index as `%06d.jpg`. For data
+    sets that are published as crops, `frames_dir` is absolute and `frame_names` lists the files.
+
+    Args:
+        folder: Folder of the index file.
+        row: Row of the index, as from `DataFrame.itertuples`.
     """
     names = getattr(row, "frame_names", None)
     if not isinstance(names, list):
@@ -56,16 +61,22 @@ def frame_paths(folder: Path, row: Any) -> list[Path]:
 
 
 class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Face crops of videos; records of one video are consecutive, videos in index order."""
+    """TFDS builder of face crops. The records of a video are consecutive, in the index's order."""
 
     VERSION = tfds.core.Version("1.0.0")
-    # TFDS looks beside the code for checksums of downloads and for a citation: there are none, and
-    # its search for them needs importlib_resources, which it does not declare.
+    # TFDS would search beside the code for checksums of downloads and a citation. There are none,
+    # and the search needs importlib_resources, which TFDS does not declare as a requirement.
     code_path = None
     pkg_dir_path = Path(__file__).parent
 
     def __init__(self, *, table: pd.DataFrame, folder: Path, data_dir: Path) -> None:
-        """Prepares to write the videos of `table`, whose frames lie under `folder`."""
+        """Prepares the builder.
+
+        Args:
+            table: Index of the crops.
+            folder: Folder of the index file.
+            data_dir: Folder to write.
+        """
         self._table, self._folder = table, folder
         self._flow = has_flow(table)
         super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
@@ -75,7 +86,7 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
             builder=self,
             description="Face crops, one group of consecutive records per video.",
             features=tfds.features.FeaturesDict(FEATURES | ({"flow": FLOW} if self._flow else {})),
-            disable_shuffling=True,  # rows are found by number: `pack_row` of the index
+            disable_shuffling=True,  # records are read by number, `pack_row` of the index
         )
 
     def _split_generators(self, dl_manager: Any) -> Mapping[str, Iterator[Any]]:
@@ -108,29 +119,29 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
 
 
 def write_records(table: pd.DataFrame, folder: Path, out: Path) -> None:
-    """Writes the records of all videos, and TFDS's description of them, straight into `out`.
+    """Writes the records of all videos and their TFDS metadata to `out`.
 
     Args:
-        table: an index whose `frame_indices` name only frames that exist.
-        folder: what `frames_dir` is relative to.
-        out: an existing folder; TFDS's own NAME/VERSION levels are flattened away.
+        table: Index whose `frame_indices` name only crops that exist.
+        folder: Folder of the index file.
+        out: Existing folder, which gets the files themselves instead of TFDS's NAME/VERSION.
 
     Raises:
-        OSError: the disk is full.
+        OSError: The disk is full.
     """
     levels = out / ".tfds"
     builder = FaceClips(table=table, folder=folder, data_dir=levels)
     written = Path(builder.data_dir)
     written.mkdir(parents=True)
-    # Not `download_and_prepare()`: that holds a split in memory to sort it, and beyond 1 GB sorts
-    # on disk, which does need TensorFlow. Ours is in order already and is streamed.
+    # `download_and_prepare()` would hold each split in memory to sort it, and above 1 GB would sort
+    # on disk, which needs TensorFlow. These records are in order already and are streamed.
     writer = tfds.core.SequentialWriter(builder.info, RECORDS_PER_SHARD, file_format="array_record")
     try:
         for split, examples in builder._split_generators(None).items():
             writer.initialize_splits([split])
             writer.add_examples({split: (record for _, record in examples)})
             writer.close_splits([split])
-    except RuntimeError as error:  # ArrayRecord's only kind of error
+    except RuntimeError as error:  # the only exception that ArrayRecord raises
         if os.strerror(errno.ENOSPC) in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
         raise

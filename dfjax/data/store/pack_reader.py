@@ -1,4 +1,4 @@
-"""Reading a pack: any frames of any video, decoding only those."""
+"""Reads packs: any frames of any video in any order, decoding only these frames."""
 
 import bisect
 import dataclasses
@@ -17,7 +17,7 @@ from jaxtyping import Float16, UInt8
 from dfjax.data.index.records import read_index
 from dfjax.data.store.flow import decode_flow
 from dfjax.data.store.flow_files import find_flow_stride
-from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.frame_store import CropStore
 from dfjax.data.store.pack_builder import FRAMES_PER_RECORD
 from dfjax.errors import UsageError
 
@@ -25,17 +25,15 @@ MANIFEST = "checksums.json"
 
 
 @dataclasses.dataclass(eq=False)
-class Pack(FrameStore):
-    """A pack on disk: its index, and random access to its frames.
+class Pack(CropStore):
+    """Face crops of a pack.
 
-    Videos are in the order of the records. Where the splits of `index` are changed, its column
-    `pack_split` has those that the records lie in.
+    The column `pack_split` of `index`, if there is one, is the split in which a video's records are
+    stored. It must be added when the column `split` is changed in memory.
     """
 
-    content = "clip"
-
     def __post_init__(self) -> None:
-        """Looks up once what every read needs."""
+        """Prepares the position of each video's records."""
         super().__post_init__()
         self._splits = self.index.get("pack_split", self.index["split"]).tolist()
         self._records = self.index["pack_row"].tolist()
@@ -43,18 +41,18 @@ class Pack(FrameStore):
         self._sources: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def empty(self, clips: int, frames: int) -> UInt8[np.ndarray, "B T S S 3"]:
-        """Returns black clips."""
-        return np.zeros((clips, frames, self.crop_size, self.crop_size, 3), np.uint8)
-
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
     ) -> UInt8[np.ndarray, "T S S 3"]:
-        """Returns the RGB crops of the given source frames of video `row`, in the order asked.
+        """Returns the RGB crops of the given source frames of video `row`, in the given order.
+
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: T source frame numbers in any order.
 
         Raises:
-            KeyError: the pack has no crop of one of the frames.
-            UsageError: the files of the pack are damaged.
+            KeyError: A frame has no crop.
+            UsageError: The files of the pack are damaged.
         """
         places = self.find_places(row, np.asarray(frame_numbers, np.int32))
         crops = np.empty((len(places), self.crop_size, self.crop_size, 3), np.uint8)
@@ -65,17 +63,23 @@ class Pack(FrameStore):
                 records[part] = self._record(row, part)["frames"]
             image = cv2.imdecode(np.frombuffer(records[part][within], np.uint8), cv2.IMREAD_COLOR)
             if image is None:
-                raise self._damaged(f"no image in frame {frame} of row {row}")
+                raise self._damaged(f"frame {frame} of row {row} is not an image")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
         return crops
 
     def read_flow(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
     ) -> Float16[np.ndarray, "t S S 2"]:
-        """Returns the flow from each of the given frames of video `row` to the next of them.
+        """Returns the flow from each given frame of video `row` to the next one, in pixels.
 
-        Zeros where the two are not `flow_stride` apart, or where there is none. One less than
-        there are frames.
+        The flow is zero if the two frames are not `flow_stride` apart or if none is stored.
+
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: t + 1 source frame numbers.
+
+        Raises:
+            UsageError: The files of the pack are damaged.
         """
         have, pairs = self._frames[row], list(zip(frame_numbers, frame_numbers[1:]))
         flow = np.zeros((len(pairs), self.crop_size, self.crop_size, 2), np.float16)
@@ -98,8 +102,8 @@ class Pack(FrameStore):
 
     def _damaged(self, reason: str) -> UsageError:
         return UsageError(
-            f"the pack {self.path} is damaged ({reason}); `dfjax data verify` names the files, "
-            "and the crops can be packed anew (`dfjax data pack`, fresh)"
+            f"the pack {self.path} is damaged ({reason}); `dfjax data verify` lists the damaged "
+            "files, and `dfjax data pack` makes it again with fresh set"
         )
 
     def _source(self, row: int) -> Any:
@@ -115,22 +119,28 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     """Returns the pack in folder `path`.
 
     Raises:
-        UsageError: no such folder, or not a pack.
+        UsageError: The folder is missing or is not a complete pack.
     """
     path = Path(path)
     if not path.is_dir():
         raise UsageError(f"no pack at {path}; `dfjax data pack` makes one")
     manifest, index = read_manifest(path), read_index(path / "index.parquet")
     if "pack_row" not in index:
-        raise UsageError(f"{path} holds features, not crops: name it as data.features")
+        raise UsageError(f"{path} holds features, not crops: set data.features={path}")
     return Pack(path, index, int(manifest["crop_size"]))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Returns what `checksums.json` says: the crop size, what was packed, a hash of every file.
+    """Returns the content of `checksums.json`.
+
+    Its keys are `crop_size` (pixels), `source_sha256` (hash of what was packed) and `files`
+    (SHA-256 by file name).
+
+    Args:
+        path: Folder of a pack or of a feature pack.
 
     Raises:
-        UsageError: the folder has none, so it is not a (complete) pack.
+        UsageError: The file is missing, as in incomplete packs, or damaged.
     """
     try:
         return json.loads((path / MANIFEST).read_text())

@@ -1,4 +1,4 @@
-"""Whether files are what they were: shards against checksums, videos and crops against an index."""
+"""Verifies that the files of a pack or of an index have not changed and can be read."""
 
 import dataclasses
 import functools
@@ -20,11 +20,11 @@ from dfjax.errors import InputError, UsageError
 
 @dataclasses.dataclass(frozen=True)
 class VerifyReport:
-    """How many files (or videos' crops) were checked, and the damaged ones.
+    """Result of a verification.
 
     Attributes:
-        checked: Number of checks.
-        damaged: Entries `{"video_id", "path", "error"}`.
+        checked: Number of checks, one per file or per video with crops.
+        damaged: Entries `{"video_id", "path", "error"}` of damaged files.
     """
 
     checked: int
@@ -32,7 +32,13 @@ class VerifyReport:
 
 
 class Check(NamedTuple):
-    """One file (or one video's crops) that was looked at; `errors` is empty when it is good."""
+    """Result of checking one file, or the crops of one video.
+
+    Attributes:
+        path: Path to report.
+        video_id: Id of the video, empty for files of a pack.
+        errors: Errors that were found.
+    """
 
     path: str
     video_id: str
@@ -43,27 +49,30 @@ Work = Callable[[], Check]
 
 
 def verify_pack(pack: str | os.PathLike[str], *, threads: int | None = None) -> VerifyReport:
-    """Compares the files of a pack with their checksums and lists those that differ.
+    """Compares the files of a pack or a feature pack with their checksums.
 
     Args:
         pack: Folder of the pack.
-        threads: Number of threads; None takes the number of cores.
+        threads: Number of threads; None is the number of cores.
 
     Raises:
-        UsageError: not a pack.
+        UsageError: The folder is not a complete pack, or `threads` is not positive.
     """
     return _run(list_pack_checks(Path(pack)), threads)
 
 
 def verify_index(path: str | os.PathLike[str], *, threads: int | None = None) -> VerifyReport:
-    """Checks the videos and crops of an index, or the pack that it belongs to.
+    """Compares videos with their hashes in the index and decodes its crops.
+
+    If the index belongs to a pack, the result is that of `verify_pack`.
 
     Args:
-        path: Index file, or the folder that holds it.
-        threads: Number of threads; None takes the number of cores.
+        path: Index file, or the folder it is in.
+        threads: Number of threads; None is the number of cores.
 
     Raises:
-        UsageError: no index, or one that names nothing to check.
+        UsageError: There is no index, it has neither hashes nor crops, or `threads` is not
+            positive.
     """
     index = find_index(path)
     if (index.parent / MANIFEST).is_file():
@@ -85,10 +94,13 @@ def _run(work: list["Work"], threads: int | None) -> VerifyReport:
 
 
 def list_pack_checks(pack: Path) -> list[Work]:
-    """Returns a check per file of a pack, and one per file that does not belong to it.
+    """Returns a check per file of a pack, including files that its manifest does not list.
+
+    Args:
+        pack: Folder of the pack.
 
     Raises:
-        UsageError: not a pack, or its list of files is damaged.
+        UsageError: The folder is not a complete pack, or its manifest lists no files.
     """
     if not pack.is_dir():
         raise UsageError(f"no pack at {pack}; `dfjax data pack` makes one")
@@ -98,22 +110,22 @@ def list_pack_checks(pack: Path) -> list[Work]:
     work: list[Work] = [
         _make_hash_check(functools.partial(_list_one, pack / name), name, "", digest)
         if Path(name).name == name
-        else _make_answer(name, "is listed, but is no file of this folder")
+        else _make_failure(name, "is listed in the manifest, but is not in this folder")
         for name, digest in files.items()
     ]
-    strange = sorted({p.name for p in pack.iterdir()} - files.keys() - {MANIFEST})
-    return work + [_make_answer(name, "was not packed with the others") for name in strange]
+    unlisted = sorted({p.name for p in pack.iterdir()} - files.keys() - {MANIFEST})
+    return work + [_make_failure(name, "is not listed in the manifest") for name in unlisted]
 
 
 def list_index_checks(index: pd.DataFrame, folder: Path) -> list[Work]:
     """Returns a check per source video with a known hash, and one per video with crops.
 
     Args:
-        index: the rows.
-        folder: where the index file lies.
+        index: Index to verify.
+        folder: Folder of the index file.
 
     Raises:
-        UsageError: the index knows neither hashes nor crops, so that there is nothing to check.
+        UsageError: The index has neither hashes nor crops.
     """
     work: list[Work] = []
     for row in index.itertuples():
@@ -122,12 +134,17 @@ def list_index_checks(index: pd.DataFrame, folder: Path) -> list[Work]:
         if isinstance(row.frames_dir, str):
             work.append(_make_crop_check(row, folder))
     if not work:
-        raise UsageError("the index knows neither hashes nor crops: nothing can be verified")
+        raise UsageError("the index has neither hashes nor crops, so there is nothing to verify")
     return work
 
 
 def run_checks(work: list[Work], *, threads: int) -> Iterator[Check]:
-    """Yields the checks' results in their order; hashing and decoding leave Python's lock."""
+    """Yields the results of checks in their order; hashing and decoding release the GIL.
+
+    Args:
+        work: Functions that check one file or one video.
+        threads: Number of threads.
+    """
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(lambda check: check(), work)
 
@@ -161,5 +178,5 @@ def _make_crop_check(row: Any, folder: Path) -> Work:
     return lambda: Check(str(row.frames_dir), row.video_id, check_frames(row, folder))
 
 
-def _make_answer(name: str, error: str) -> Work:
+def _make_failure(name: str, error: str) -> Work:
     return lambda: Check(name, "", [error])

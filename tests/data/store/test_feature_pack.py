@@ -65,7 +65,7 @@ def write_features(root, *, dtype="float16", change=lambda video: video, shards=
             for row in planned[number]
         ]
         feature_writer.write_shard(folder, number, videos, dtype=dtype, width=WIDTH)
-    if all(feature_writer.is_shard_there(folder, number) for number in range(len(planned))):
+    if all(feature_writer.is_shard_finished(folder, number) for number in range(len(planned))):
         manifest = {"source_sha256": "plan", "crop_size": 8}
         feature_writer.finish(
             folder, out, index, RECORD, manifest=manifest, left_out=[], recipe=None, command="test"
@@ -124,7 +124,7 @@ def test_finished_shards_are_kept_and_those_of_another_plan_are_not(tmp_path, sm
     assert not out.exists()
     partial = tmp_path / ".features.partial"
     kept = (partial / "features-00000.npy").stat().st_mtime_ns
-    assert [feature_writer.is_shard_there(partial, n) for n in range(3)] == [True, False, True]
+    assert [feature_writer.is_shard_finished(partial, n) for n in range(3)] == [True, False, True]
     (partial / "features-00001.npy").write_bytes(b"cut off")  # killed while it was written
     write_features(tmp_path, shards=[1])
     assert (out / "features-00000.npy").stat().st_mtime_ns == kept and not partial.exists()
@@ -135,7 +135,7 @@ def test_finished_shards_are_kept_and_those_of_another_plan_are_not(tmp_path, sm
     np.testing.assert_array_equal(open_features(out).read(2, [4]), [feature(2, 4)])
     write_features(tmp_path, shards=[0])
     feature_writer.open_partial(out, "another plan")
-    assert not feature_writer.is_shard_there(partial, 0)
+    assert not feature_writer.is_shard_finished(partial, 0)
 
 
 def test_what_is_there_is_reused_or_refused(made, tmp_path):
