@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,32 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not (float("-inf") < value < float("inf")):
         return None
     return value
+
+
+def record_settings(
+    path: Path, settings: dict[str, Any], *, content: str, defaults: Mapping[str, Any] | None = None
+) -> None:
+    """Writes the settings of a folder's content to a JSON file, or checks those in the file.
+
+    Args:
+        path: JSON file in the folder.
+        settings: Settings, which can be represented in JSON.
+        content: What the folder holds, for the message.
+        defaults: Values of settings that the file of an older version lacks.
+
+    Raises:
+        UsageError: The file has other settings; the message lists the differences.
+    """
+    settings = json.loads(json.dumps(settings))  # tuples become lists, as in the file
+    if path.is_file():
+        old = json.loads(json.dumps(dict(defaults or {}))) | json.loads(path.read_text())
+        changed = [f"{k}: {old.get(k)} -> {v}" for k, v in settings.items() if old.get(k) != v]
+        if changed:
+            raise UsageError(
+                f"{path.parent} holds {content} made with other settings ({'; '.join(changed)}); "
+                "choose another folder, or delete it"
+            )
+    write_json(path, settings)
 
 
 @contextmanager

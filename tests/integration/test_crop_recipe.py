@@ -151,7 +151,7 @@ def test_both_ways_give_the_same_score(videos, bright, flow, tmp_path, capsys):
     margin = 1.2 if flow else 1.1  # a note is said once
     other = predict(workdir, videos[:2], margin=margin)
     assert np.abs(np.array([v.fake_prob for v in other]) - stored).max() > 0.01
-    told = f"margin is {margin}, the training crops were cut with 1.6"
+    told = f"margin is {margin}, but the training crops were made with 1.6"
     assert told in " ".join(capsys.readouterr().err.split())
 
 

@@ -31,7 +31,7 @@ PRESET = "medium"
 
 Fields = dict[str, Any]
 
-_KEPT = ("n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256")
+_PROBED = ("n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256")
 _DROPPED = ("frames_dir", "frame_indices", "boxes", "landmarks", "face_found", "quality")
 
 
@@ -63,26 +63,26 @@ def compress_index(
     time_limit: float = 3600.0,
     command: str = "dfjax data compress",
 ) -> CompressReport:
-    """Encodes the videos of an index again and writes their index.
+    """Re-encodes the videos of an index and writes their index.
 
     `out` gets `videos/VIDEO_ID.mp4`, `index.parquet`, and `errors.jsonl` with the videos that
-    cannot be read. Videos that are there already are kept, so that an interrupted call goes on when
-    it is repeated.
+    cannot be read. Videos that `out` already holds are kept, so that repeating an interrupted call
+    resumes it.
 
     Args:
         index: Index of videos.
         out: Folder to write.
         crf: Constant rate factor, 0 (lossless) to 51; FaceForensics++ uses 23 and 40.
-        workers: Number of processes; None takes the number of cores.
-        time_limit: Seconds per video, after which it is given up.
-        command: Origin to record in the metadata of the index.
+        workers: Number of processes; None is the number of cores.
+        time_limit: Seconds per video, after which it counts as unreadable.
+        command: Command to record in the metadata of the index.
 
     Raises:
-        UsageError: an impossible argument, an id that cannot name a file, or no video that can be
+        UsageError: An argument is out of range, an id cannot name a file, or no video can be
             encoded.
     """
     if not 0 <= crf <= 51:
-        raise UsageError(f"crf is 0 to 51, not {crf}")
+        raise UsageError(f"crf must be 0 to 51, not {crf}")
     workers = check_limits(workers, time_limit)
     table, out = read_index(index), Path(out)
     target = out / "index.parquet"
@@ -135,7 +135,7 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
         last = -1
         for image, seconds in _chain(first, start, frames):
             if image.shape != first.shape:
-                raise InputError("its frames change their size")
+                raise InputError("its frames differ in size")
             frame = av.VideoFrame.from_ndarray(image[:height, :width].copy(), format="rgb24")
             last = max(round((seconds - start) / CLOCK), last + 1)  # times must increase
             frame.pts, frame.time_base = last, CLOCK
@@ -144,7 +144,7 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
 
 
 def compress_record(out: str, crf: int, task: Fields) -> Fields:
-    """Compresses one video of an index, unless `out` holds it already; returns its new columns.
+    """Compresses one video of an index, unless `out` already holds it; returns its new columns.
 
     Args:
         out: Folder to write.
@@ -155,7 +155,7 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
         InputError: The video cannot be read, or has changed since it was indexed.
     """
     if task["path"] is None:
-        raise InputError("the index names no file for it")
+        raise InputError("the index names no file of this video")
     source = Path(task["root"] or "", task["path"])
     info = probe(source)
     if task["sha256"] not in (None, info.sha256):
@@ -201,7 +201,7 @@ def make_compressed_index(
     rows = index.iloc[places].reset_index(drop=True)
     rows = rows.drop(columns=rows.columns.intersection(OPTIONAL.names))
     rows = rows.assign(**dict.fromkeys(_DROPPED, None))
-    columns = {name: [results[place][name] for place in places] for name in _KEPT}
+    columns = {name: [results[place][name] for place in places] for name in _PROBED}
     root = out.resolve()
     paths = [
         video_path(root, video_id).relative_to(root).as_posix() for video_id in rows["video_id"]

@@ -122,5 +122,5 @@ def _common_size(rows: list[Any], checked: list[_Checked]) -> int:
         raise UsageError(f"crops of different sizes: {found}; extract all of them with one size")
     (height, width), video = first.popitem()
     if height != width:
-        raise UsageError(f"crops are {height}x{width} ({video}), a pack wants square ones")
+        raise UsageError(f"crops must be square, but those of {video} are {height}x{width}")
     return height

@@ -115,7 +115,7 @@ def locate_faces(
         shapes.append(frame.shape[:2])
         detections.append(detector(frame))
     if not shapes:
-        raise ValueError("no frames to look for a face in")
+        raise ValueError("there are no frames to search for faces")
     found = [d.boxes for d in detections]
     rank = make_rank(found, shapes)
     tracks = follow_all_faces(found, rank) if every else []

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 import re
 import shlex
@@ -23,7 +22,7 @@ from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import check_target, read_index, write_index
 from dfjax.data.index.source import SOURCE
 from dfjax.errors import UsageError
-from dfjax.files import write_json
+from dfjax.files import record_settings
 
 SETTINGS_FILE = "extraction.json"
 TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
@@ -107,7 +106,7 @@ def extract_index(
     check_ids(table, out, settings)
     notes = []
     if settings.faces == "mask" and ("mask_path" not in table or table["mask_path"].isna().all()):
-        notes.append("the index names no masks: faces=mask takes the same faces as best")
+        notes.append("the index names no masks, so faces=mask selects the same faces as faces=best")
     open_output(out, settings)
     log = ErrorLog(out / "errors.jsonl")
     results, reused = _collect(_extract_rows(table, out, settings, run), table, log)
@@ -148,7 +147,8 @@ def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
         crops_folder(out, video_id)
         if settings.faces == "all" and re.search(r"#\d+$", video_id):
             raise UsageError(
-                f"video_id {video_id!r} ends like a face's; faces=all numbers the faces so"
+                f"video_id {video_id!r} ends in a number like those that faces=all adds to the ids "
+                "of further faces"
             )
 
 
@@ -158,20 +158,11 @@ def open_output(out: Path, settings: Settings) -> None:
     Raises:
         UsageError: `out` holds crops made with other settings; the message lists the differences.
     """
-    wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
+    values = dataclasses.asdict(settings)
     model = settings.detector_model
-    wanted["detector_model"] = hash_detector(settings.detector, model) if model else None
-    file = out / SETTINGS_FILE
-    if file.is_file():
-        # The file of an older version lacks newer settings, which then had their defaults.
-        used = json.loads(json.dumps(dataclasses.asdict(Settings()))) | json.loads(file.read_text())
-        changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
-        if changed:
-            raise UsageError(
-                f"{out} holds crops made with other settings ({'; '.join(changed)}); "
-                "choose another folder, or delete it"
-            )
-    write_json(file, wanted)
+    values["detector_model"] = hash_detector(settings.detector, model) if model else None
+    defaults = dataclasses.asdict(Settings())
+    record_settings(out / SETTINGS_FILE, values, content="crops", defaults=defaults)
 
 
 def _make_runner(
@@ -184,7 +175,7 @@ def _make_runner(
     workers = check_limits(workers, time_limit)
     if beam_runner is None:
         if beam_options:
-            raise UsageError("beam_options are of a beam_runner, and none is named")
+            raise UsageError("beam_options needs beam_runner")
         return functools.partial(run_tasks, workers=workers, time_limit=time_limit)
     check_beam(beam_runner)
     return functools.partial(

@@ -163,9 +163,9 @@ def merge_recipes(recipes: Iterable[tuple[str, CropRecipe | None]]) -> CropRecip
                 values[field] = () if field == "min_quality" else None
             else:
                 raise UsageError(
-                    f"the crops of {first} and {name} were cut in different ways ({field}: {ours} "
-                    f"and {theirs}), and prediction could not follow both: extract one of them "
-                    "again with the settings of the other"
+                    f"the crops of {first} and {name} have different crop recipes ({field}: {ours} "
+                    f"and {theirs}), and prediction can follow only one: extract one of them again "
+                    "with the settings of the other"
                 )
         merged = CropRecipe(**values)
     return merged

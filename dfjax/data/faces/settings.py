@@ -60,15 +60,19 @@ class Settings:
 
 
 def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> list[int]:
-    """Returns source frame numbers: `frames` of them spread evenly, or `every` n-th from 0.
+    """Returns the source frame numbers of the frames to extract, in ascending order.
 
-    The even choice includes the first and the last frame; a video with fewer frames gives all.
+    Args:
+        n_frames: Number of frames of the video.
+        frames: Number of evenly spaced frames, including the first and the last one; a video with
+            fewer frames gives all of them. None if `every` is given.
+        every: Step between frames, from frame 0. None if `frames` is given.
 
     Raises:
-        ValueError: not exactly one of `frames` and `every` is given and positive.
+        ValueError: Neither or both of `frames` and `every` are given, or one is not positive.
     """
     if (frames is None) == (every is None) or (frames or every or 0) < 1:
-        raise ValueError("give one of frames and every, at least 1")
+        raise ValueError("give one of frames and every, which must be at least 1")
     if every is not None:
         return list(range(0, n_frames, every))
     count = min(frames or 0, n_frames)
@@ -86,7 +90,7 @@ def check_settings(settings: Settings) -> None:
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{name} must be positive, not {value:g}")
     if (settings.frames is None) == (settings.every is None):
-        raise UsageError("give frames or every, one of the two")
+        raise UsageError("give either frames or every")
     if settings.detector == "precomputed":
         Precomputed(settings.detector_model)
     elif settings.detector not in DETECTORS:
@@ -99,9 +103,9 @@ def check_settings(settings: Settings) -> None:
     for name in names:
         if name not in QUALITIES:
             raise unknown("quality", name, QUALITIES)
-    needy = [*(["align"] if settings.align else []), *(n for n in names if n in INFORMED)]
-    if needy and settings.detector != "precomputed":
-        check_alignable(settings.detector, needy[0])
+    dependent = [*(["align"] if settings.align else []), *(n for n in names if n in INFORMED)]
+    if dependent and settings.detector != "precomputed":
+        check_alignable(settings.detector, dependent[0])
 
 
 class Override(NamedTuple):
@@ -142,8 +146,8 @@ def follow_recipe(
             followed = dataclasses.replace(followed, **{name: value})
     if followed.detector == "precomputed":
         raise UsageError(
-            "the faces of the training data were precomputed by another program; name the face "
-            "detector that is nearest to it (detector)"
+            "the faces of the training data were found by another program; set detector to the "
+            "most similar face detector"
         )
     frames, every = followed.frames, followed.every
     if frames is None and every is None:
@@ -168,11 +172,11 @@ def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
     if recipe is None:
         aligned = "aligned" if settings.align else "not aligned"
         return [
-            "how the training crops were cut is not recorded; cut here with face detector "
-            f"{settings.detector}, margin {settings.margin:g}, {aligned}"
+            "the crop recipe of the training data is not recorded; faces are cropped with face "
+            f"detector {settings.detector}, margin {settings.margin:g}, {aligned}"
         ]
     notes = [
-        f"{name} is {getattr(settings, name)}, the training crops were cut with "
+        f"{name} is {getattr(settings, name)}, but the training crops were made with "
         f"{getattr(recipe, name)}"
         for name in Override._fields
         if getattr(settings, name) != getattr(recipe, name)
@@ -180,18 +184,18 @@ def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
     digest = hash_detector(settings.detector, settings.detector_model)
     if settings.detector == recipe.detector and recipe.detector_sha256 not in (None, digest):
         notes.append(
-            f"the model of {recipe.detector} (SHA-256 {str(digest)[:12]}…) is not the one that cut "
-            f"the training crops ({str(recipe.detector_sha256)[:12]}…)"
+            f"the model file of {recipe.detector} (SHA-256 {str(digest)[:12]}…) is not that of the "
+            f"training crops ({str(recipe.detector_sha256)[:12]}…)"
         )
     if recipe.flow_method not in (None, "dis"):
         notes.append(
-            "the training flow was read from files of another program; here it is computed by "
-            "dense inverse search"
+            "the optical flow of the training data was read from files of another program; here it "
+            "is computed by dense inverse search"
         )
     return notes
 
 
 def describe_threshold(settings: Settings) -> str:
-    """Returns the sentence for a video whose crops are all below the thresholds."""
+    """Returns the message for a video whose crops are all below the thresholds."""
     least = ", ".join(f"{name}={value:g}" for name, value in settings.min_quality)
-    return f"none of its face crops reaches the least quality ({least})"
+    return f"none of its face crops reaches the minimum quality ({least})"

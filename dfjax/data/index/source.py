@@ -35,7 +35,7 @@ def find_source(row: Mapping[str, Any]) -> Source:
         InputError: The row names no file, or a folder without images.
     """
     if row["path"] is None:
-        raise InputError("the index names no file for it")
+        raise InputError("the index names no file of this video")
     place = Path(row["root"] or "", row["path"])
     if not place.is_dir():
         return Source((place,))

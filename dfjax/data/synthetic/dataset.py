@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -21,11 +20,11 @@ from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
 from dfjax.errors import RunError, UsageError
-from dfjax.files import atomic_path
+from dfjax.files import record_settings
 
-LOOK = 2  # version of the drawing code; raised when pixels change, so that versions are not mixed
+LOOK = 2  # version of the rendering; increased when pixels change, to keep versions apart
 
-TIME_LIMIT = 600.0  # seconds a video
+TIME_LIMIT = 600.0  # seconds per video
 
 
 def generate(
@@ -66,36 +65,16 @@ def generate(
         "dataset": DATASET, "videos": videos, "identities": identities, "frames": frames,
         "size": size, "seed": seed, "look": LOOK,
     }  # fmt: skip
-    _claim(out, settings)
+    record_settings(out / "synthetic.json", settings, content="a synthetic data set")
     missing = [plan for plan in plans if not _is_done(_folder(out, plan), frames)]
     write = functools.partial(_write_crops, out=out, seed=seed, frames=frames, size=size)
     _run_all(write, missing, workers or os.cpu_count() or 1)
     rows = [_make_row(plan, out, size) for plan in plans]
-    # The crops are drawn, not cut; videos of the set are to be cut like those of other data sets.
+    # The crops are rendered, but videos of this set must be cropped like those of other data sets.
     recipe = CropRecipe(size=size, every=1)
     index = make_index(rows)
     write_index(index, out / "index.parquet", command=command, metadata=make_metadata(recipe))
     return out / "index.parquet", len(missing)
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Writes the settings to `out`, or checks that they equal those that it already has.
-
-    Raises:
-        UsageError: `out` holds a set with other settings.
-    """
-    path = out / "synthetic.json"
-    if path.is_file():
-        old = json.loads(path.read_text())
-        changed = [f"{k} {old.get(k)} -> {v}" for k, v in settings.items() if old.get(k) != v]
-        if changed:
-            raise UsageError(
-                f"{out} holds a synthetic data set with other settings ({', '.join(changed)}); "
-                "choose another folder or delete this one"
-            )
-        return
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _folder(out: Path, plan: VideoPlan) -> Path:

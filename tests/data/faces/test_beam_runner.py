@@ -44,7 +44,7 @@ def test_no_tasks_need_no_pipeline(tmp_path):
     ("arguments", "message"),
     [
         (["--beam-runner", "DirectRunner"], "pip install 'dfjax[beam]'"),
-        (["--beam-options=--x=1"], "beam_options are of a beam_runner"),
+        (["--beam-options=--x=1"], "beam_options needs beam_runner"),
     ],
 )
 def test_without_beam_the_extra_is_named(capsys, monkeypatch, arguments, message):

@@ -94,7 +94,7 @@ def test_precomputed_json_by_id_or_path(tmp_path):
     assert found.boxes.tolist() == [[0, 0, 4, 4]]
     assert found.landmarks.tolist() == [[1, 1, 3, 1, 2, 2, 1, 3, 3, 3]]
     assert table.follow(["plain"], [7])(FRAME).boxes.tolist() == [[1, 2, 5, 6]]
-    with pytest.raises(InputError, match="f.json has no faces of it"):
+    with pytest.raises(InputError, match="f.json has no entry for this video"):
         table.follow(["d/x"], [0])
 
 
@@ -143,7 +143,7 @@ def test_the_box_around_landmarks_is_half_as_large_again_on_each_side():
 def test_senseless_faces_cost_their_video_only(tmp_path, entry):
     (tmp_path / "f.json").write_text(json.dumps({"d/v": {"0": entry}, "d/w": {}}))
     table = Precomputed(tmp_path / "f.json")
-    with pytest.raises(InputError, match="f.json is wrong about it"):
+    with pytest.raises(InputError, match="in f.json is invalid"):
         table.follow(["d/v"], [0])
     assert table.follow(["d/w"], [0])(FRAME).boxes.shape == (0, 4)
 
@@ -164,7 +164,7 @@ def test_a_file_of_another_form_is_wrong_usage(tmp_path, name, text):
     (tmp_path / name).write_text(text, errors="surrogateescape")
     with pytest.raises(UsageError, match=name):
         Precomputed(tmp_path / name)
-    with pytest.raises(UsageError, match="no file of faces"):
+    with pytest.raises(UsageError, match="no file of precomputed faces"):
         Precomputed(tmp_path / "absent.json")
     with pytest.raises(UsageError, match="need(s|) detector_model"):
         Precomputed(None)

@@ -119,7 +119,7 @@ def test_frames_are_chosen_again_where_the_stream_promised_too_many(
 
 def test_a_record_without_a_file_is_an_input_error(tmp_path):
     none = {"video_id": "d/v", "root": None, "path": None, "sha256": None}
-    with pytest.raises(InputError, match="names no file"):
+    with pytest.raises(InputError, match="the index names no file"):
         extract_record(str(tmp_path), Settings(detector="none"), none)
 
 
@@ -215,7 +215,7 @@ def test_crops_below_a_quality_are_left_out(tmp_path, with_faces):
     assert len(list((tmp_path / "a/crops/d/v").glob("*.jpg"))) == 5
     better = dataclasses.replace(settings, min_quality=(("score", 0.6),))
     with pytest.raises(
-        InputError, match="none of its face crops reaches the least quality .score=0.6."
+        InputError, match="none of its face crops reaches the minimum quality .score=0.6."
     ):
         extract_record(str(tmp_path / "b"), better, video)
 
@@ -232,5 +232,5 @@ def test_what_the_settings_need_is_checked_before_any_video(tmp_path):
             check_settings(settings)
     ids = pd.DataFrame({"video_id": ["d/a#1"]})
     check_ids(ids, tmp_path, Settings())
-    with pytest.raises(UsageError, match="faces=all numbers the faces"):
+    with pytest.raises(UsageError, match="those that faces=all adds"):
         check_ids(ids, tmp_path, Settings(faces="all"))

@@ -82,17 +82,19 @@ def test_settings_follow_it_and_differences_are_said():
     assert settings == Settings(margin=1.5, every=2, frames=None, size=64) and notes == []
     settings, notes = follow_recipe(recipe, SAMPLING, size=64, override=Override(margin=1.1))
     assert settings.margin == 1.1 and notes == [
-        "margin is 1.1, the training crops were cut with 1.5"
+        "margin is 1.1, but the training crops were made with 1.5"
     ]
     other = dataclasses.replace(recipe, detector_sha256="0" * 64, flow_method="flo")
     notes = follow_recipe(other, SAMPLING, size=64)[1]
-    assert "is not the one that cut" in notes[0] and "files of another program" in notes[1]
+    assert (
+        "is not that of the training crops" in notes[0] and "files of another program" in notes[1]
+    )
     settings, (note,) = follow_recipe(None, SAMPLING, size=64)
     assert (settings.every, settings.margin) == (2, 1.3) and "is not recorded" in note
     even = follow_recipe(None, Sampling(40, "even", 1), size=64)[0]
     assert (even.frames, even.every) == (40, None)
     precomputed = dataclasses.replace(recipe, detector="precomputed")
-    with pytest.raises(UsageError, match="were precomputed"):
+    with pytest.raises(UsageError, match="were found by another program"):
         follow_recipe(precomputed, SAMPLING, size=64)
     assert follow_recipe(precomputed, SAMPLING, size=64, override=Override("none"))[0].every == 2
 
@@ -173,5 +175,5 @@ def test_the_crops_of_a_clip_are_those_of_the_pack(video, bright, quality, monke
 
 def test_a_video_without_a_crop_that_is_good_enough_cannot_be_scored(video, bright):
     settings = Settings(detector=bright, size=32, min_quality=(("size", 500.0),))
-    with pytest.raises(InputError, match="reaches the least quality .size=500"):
+    with pytest.raises(InputError, match="reaches the minimum quality .size=500"):
         crop_clips(video, 24, settings, choose)

@@ -92,7 +92,7 @@ def test_an_interrupted_run_continues_and_other_settings_are_refused(tmp_path):
     index, drawn = generate(tmp_path, **make)
     assert drawn == 1
     assert read_index(index)["sha256"].tolist() == before["sha256"].tolist()
-    with pytest.raises(UsageError, match="seed 0 -> 1"):
+    with pytest.raises(UsageError, match="seed: 0 -> 1"):
         generate(tmp_path, **make, seed=1)
 
 

@@ -40,7 +40,7 @@ class Precomputed:
             raise UsageError("precomputed faces need detector_model, a JSON or CSV file")
         self.path = Path(path)
         if not self.path.is_file():
-            raise UsageError(f"no file of faces at {path}")
+            raise UsageError(f"there is no file of precomputed faces at {path}")
         read = {".json": _read_json, ".csv": _read_csv}.get(self.path.suffix.lower())
         if read is None:
             raise UsageError(f"{path}: precomputed faces are a .json or a .csv file")
@@ -58,14 +58,16 @@ class Precomputed:
         """
         entry = next((self._videos[name] for name in names if name in self._videos), None)
         if entry is None:
-            raise InputError(f"{self.path.name} has no faces of it")
+            raise InputError(f"{self.path.name} has no entry for this video")
         try:
             found = iter([_make_detections(entry.get(str(index))) for index in indices])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{self.path.name} is wrong about it: {error}") from error
+            raise InputError(
+                f"the entry for this video in {self.path.name} is invalid: {error}"
+            ) from error
 
         def detect(frame: Frame) -> Detections:
-            del frame  # somebody else has looked at it
+            del frame  # its faces were found by another program
             return next(found)
 
         return detect
@@ -79,11 +81,11 @@ def five_points(landmarks: Any) -> Float32[np.ndarray, "10"]:
     """
     points = np.asarray(landmarks, np.float32).reshape(-1, 2)
     if not np.isfinite(points).all():
-        raise ValueError("landmarks that are not finite")
+        raise ValueError("a landmark is not finite")
     if len(points) in (68, 81):
         points = np.stack([points[part].mean(axis=0) for part in FIVE_OF_68])
     if len(points) != 5:
-        raise ValueError(f"{len(points)} landmarks, where 5, 68 or 81 are understood")
+        raise ValueError(f"there are {len(points)} landmarks per face, not 5, 68 or 81")
     return points.reshape(10)
 
 
@@ -107,14 +109,14 @@ def _make_detections(entry: Any) -> Detections:
     elif landmarks is not None:
         boxes = np.stack([box_around(face) for face in landmarks])
     else:
-        raise ValueError("neither boxes nor landmarks")
+        raise ValueError("there are neither boxes nor landmarks")
     if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
-        raise ValueError("a box that is not x0 < x1, y0 < y1")
+        raise ValueError("a box is not x0 < x1, y0 < y1, or not finite")
     scores = entry.get("scores")
     scores = None if scores is None else np.asarray(scores, np.float32).reshape(-1)
     for part in (landmarks, scores):
         if part is not None and len(part) != len(boxes):
-            raise ValueError("boxes, landmarks and scores of different lengths")
+            raise ValueError("boxes, landmarks and scores differ in number")
     return Detections(boxes, landmarks, scores)
 
 
@@ -124,7 +126,7 @@ def _read_json(path: Path) -> Table:
     except (ValueError, OSError, RecursionError) as error:
         raise UsageError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
-        raise UsageError(f"{path}: wanted {{VIDEO: {{FRAME: {{'boxes': …}}}}}}")
+        raise UsageError(f"{path} does not have the form {{VIDEO: {{FRAME: {{'boxes': …}}}}}}")
     return {video: {_key(number): face for number, face in table[video].items()} for video in table}
 
 
@@ -138,7 +140,9 @@ def _read_csv(path: Path) -> Table:
         with path.open(encoding="utf-8", newline="") as file:
             faces = list(_csv_faces(csv.DictReader(file)))
     except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
-        raise UsageError(f"{path} is no table of faces: {type(error).__name__} {error}") from error
+        raise UsageError(
+            f"{path} is not a table of faces: {type(error).__name__} {error}"
+        ) from error
     table: Table = defaultdict(dict)
     for video, frame, face in faces:
         entry = table[video].setdefault(frame, {name: [] for name in face})
