@@ -11,13 +11,13 @@ from dfjax.shapes import Batch
 
 
 class Gradients(NamedTuple):
-    """What a batch, or a part of it, gives.
+    """Loss and gradients of a batch or of a part of it.
 
     Attributes:
-        loss: Weighted mean over the clips; that of a part is its share of the batch's.
-        grads: Gradient of `loss`, a tree like the parameters.
+        loss: Weighted sum of the losses of the clips, divided by the total weight of the batch.
+        grads: Gradient of `loss`, a tree with the structure of the parameters.
         batch_stats: Batch statistics of the model after these clips.
-        clips: Values per clip, a tree of f32[B].
+        clips: Values of each clip, a tree of f32[B].
     """
 
     loss: Float[Array, ""]
@@ -27,26 +27,27 @@ class Gradients(NamedTuple):
 
 
 PartFn = Callable[[Any, Any, Batch, Int[Array, ""] | int], Gradients]
-"""`(params, batch_stats, clips of the part, number of the part) -> Gradients`."""
+"""`(params, batch_stats, part of the batch, index of the part) -> Gradients`."""
 
 
 def accumulate(
     compute: PartFn, params: Any, batch_stats: Any, batch: Batch, *, parts: int, together: int = 1
 ) -> Gradients:
-    """Returns the gradients of `batch`, computed in `parts` one after the other.
+    """Returns the gradients of `batch`, computed in `parts` parts one after the other.
 
-    Losses and gradients of the parts are added up; batch statistics are handed on from part to
-    part, so that BatchNorm sees the parts. Parts are strided, so that every device keeps the clips
-    that it has.
+    Losses and gradients of the parts are summed. Every part starts from the batch statistics that
+    the part before it returned, so BatchNorm normalises over a part and not over the batch. Parts
+    are strided, so that no clip moves to another device.
 
     Args:
-        compute: Gradients of a part.
+        compute: Function that returns the gradients of a part.
         params: Parameters of the model.
         batch_stats: Batch statistics before the batch.
-        batch: Clips; their number divides by `parts * together`.
+        batch: Clips, a multiple of `parts * together` of them.
         parts: Number of parts.
-        together: Number of neighbouring clips that stay in one part. In batches that alternate real
-            and fake it has to be 2, or a part would be of one class, which BatchNorm would reveal.
+        together: Number of neighbouring clips that stay in one part. It has to be 2 where real and
+            fake clips alternate: otherwise a part would hold one class only, and its batch
+            statistics would reveal the label.
     """
     if parts == 1:
         return compute(params, batch_stats, batch, 0)

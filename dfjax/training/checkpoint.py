@@ -1,7 +1,8 @@
 """Checkpoints: one atomic Orbax step holds the state and everything else a resumed run needs.
 
-Two roots, `last/STEP` and `best/STEP`, each with its own retention. They are not written together,
-so a run killed between the two has a best step ahead of its last one; resuming goes by `last`.
+Steps are written below `last/STEP` and `best/STEP`; the two folders have their own retention. A run
+that is killed between the two writes has a best step that is newer than its last one. Resuming
+always starts from `last`.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from dfjax.shapes import Variables
 
 KINDS = ("last", "best")
 DAMAGE = (ValueError, KeyError, OSError, TypeError, AttributeError)
-"""What Orbax raises of files that are missing, cut, or of another state."""
+"""Exceptions that Orbax raises when files are missing, truncated or hold another state."""
 ITEMS = ("variables", "training")
 
 
@@ -26,9 +27,9 @@ class Checkpoints:
     """The checkpoints of one workdir.
 
     Args:
-        workdir: `checkpoints/{last,best}/STEP/` lie below it.
-        keep: how many `last` steps to keep, at least 1; a damaged newest one falls back to the
-            one before.
+        workdir: Folder of the run; checkpoints lie in its `checkpoints/{last,best}/STEP/`.
+        keep: Number of `last` steps that are kept, at least 1. With 2, the step before the newest
+            one is used if the newest is damaged.
     """
 
     def __init__(self, workdir: Path, *, keep: int = 2) -> None:
@@ -39,16 +40,17 @@ class Checkpoints:
         }
 
     def save(self, kind: str, step: int, items: dict[str, Any], run: dict[str, Any]) -> None:
-        """Writes one step; returns when it is on disk whole.
+        """Writes one step and returns when all of it is on disk.
 
         Args:
             kind: `last` or `best`.
-            step: the number of batches consumed.
+            step: Number of batches that the run has consumed.
             items: `variables` and `training`, pytrees of arrays (`TrainState.to_items`).
-            run: what is not an array and must resume too (position, stop state, versions), JSON.
+            run: JSON object with the state that is not an array: the position in the run, the state
+                of early stopping, the config and the versions.
 
         Raises:
-            RunError: the disk is full; earlier checkpoints are whole.
+            RunError: The disk is full; earlier checkpoints are complete.
         """
         manager = self.managers[kind]
         if step in manager.all_steps():
@@ -62,7 +64,7 @@ class Checkpoints:
                 raise
             raise RunError(
                 f"the disk of {self.root} is full: step {step} is not saved, earlier checkpoints "
-                "are whole. Free some space and run the same command again"
+                "are complete. Free some space and start the run again to resume it"
             ) from error
 
     def restore_last(
@@ -70,15 +72,15 @@ class Checkpoints:
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Returns the newest readable `last` step as (items, run), or None when there is none.
 
-        A step that cannot be read is reported through `warn`, moved aside, and the one before it
-        is taken.
+        A step that cannot be read is reported through `warn` and moved to `checkpoints/damaged/`,
+        and the step before it is read.
 
         Args:
-            template: the items with shapes, dtypes and shardings (`jax.ShapeDtypeStruct` leaves).
-            warn: receives one line per damaged step.
+            template: Items with `jax.ShapeDtypeStruct` leaves: shapes, dtypes and shardings.
+            warn: Function that receives one line for each damaged step.
 
         Raises:
-            UsageError: there are steps, and none can be read.
+            UsageError: There are steps, and none can be read.
         """
         manager = self.managers["last"]
         steps = sorted(manager.all_steps(), reverse=True)
@@ -112,21 +114,21 @@ class Checkpoints:
         """Returns (step, variables) of the newest step of `kind`, on one device.
 
         Raises:
-            UsageError: there is none, or it is damaged.
+            UsageError: There is none, or it is damaged.
         """
         manager = self.managers[kind]
         step = manager.latest_step()
         other = next(name for name in KINDS if name != kind)
         if step is None:
             there = self.latest_step(other) is not None
-            advice = f"checkpoint={other} is there" if there else "train first"
+            advice = f"checkpoint={other} exists" if there else "train first"
             raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; {advice}")
         try:
             return step, _restore_variables(manager, step)
         except DAMAGE as error:
             raise UsageError(
                 f"checkpoint {kind}/{step} of {self.root.parent} is damaged: {_reason(error)}; "
-                f"checkpoint={other} may be whole"
+                f"checkpoint={other} may be intact"
             ) from error
 
     def latest_step(self, kind: str) -> int | None:
@@ -134,7 +136,7 @@ class Checkpoints:
         return self.managers[kind].latest_step()
 
     def sha256(self, kind: str, step: int) -> str:
-        """Returns a hash over the weights' files of one step, for audit logs."""
+        """Returns a hash of the files with the variables of one step, for audit logs."""
         digest = hashlib.sha256()
         folder = self.root / kind / str(step) / "variables"
         for file in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -143,7 +145,7 @@ class Checkpoints:
         return digest.hexdigest()
 
     def close(self) -> None:
-        """Waits for what is being written and frees the managers' threads."""
+        """Waits for pending writes and ends the threads of the checkpoint managers."""
         for manager in self.managers.values():
             manager.close()
 
@@ -153,7 +155,7 @@ def _manager(root: Path, keep: int) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
-    # Named handlers, or the shapes of a step that another process wrote could not be read.
+    # Without named handlers, Orbax cannot read the shapes of a step that another process wrote.
     handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
     handlers["run"] = ocp.JsonCheckpointHandler()
     return ocp.CheckpointManager(root, options=options, item_handlers=handlers)
@@ -182,7 +184,7 @@ def _reason(error: Exception) -> str:
 
 
 def as_template(shapes: Any, shardings: Any) -> Any:
-    """Returns the tree of `jax.ShapeDtypeStruct` with shardings that a restore needs."""
+    """Returns the tree of `jax.ShapeDtypeStruct` with shardings that `restore_last` takes."""
     return jax.tree.map(
         lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
         shapes,

@@ -20,16 +20,16 @@ from dfjax.training.state import TrainState, keep_finite, update_average
 
 Metrics = dict[str, Float[Array, ""]]
 TrainStep = Callable[[TrainState, Batch, Key[Array, ""]], tuple[TrainState, Metrics]]
-DECIDED = ("target", "mask", "method")
-"""What `preprocess` may decide anew, by mixing clips for example; the loss then goes by that."""
+REPLACED = ("target", "mask", "method")
+"""Entries of the batch that `preprocess` may replace, for example by mixing clips."""
 
 
 class ClipValues(NamedTuple):
-    """Values per clip of a batch, before weights.
+    """Unweighted values of each clip of a batch.
 
     Attributes:
         terms: Terms of the loss by name; their sum is the loss of a clip.
-        correct: 1 where the sign of the logit is right, 0 elsewhere.
+        correct: 1 where the sign of the logit agrees with the label, 0 elsewhere.
     """
 
     terms: dict[str, Float[Array, "_"]]
@@ -45,21 +45,22 @@ def make_gradient_fn(
 ) -> GradientFn:
     """Returns `compute_gradients(params, batch_stats, batch, root_rng, step, total)`.
 
-    The loss is the sum over clips weighted by `batch["weight"]`, divided by `total`: the sum of the
-    weights of the whole batch, of which `batch` may be a part. `step` numbers the random keys.
+    The loss is the sum over clips weighted by `batch["weight"]`, divided by `total`, the sum of the
+    weights of the whole batch, of which `batch` may be a part. Random keys are derived from
+    `root_rng` and `step`.
 
     Args:
         apply: Forward pass of the model.
-        preprocess: Function from a batch to the inputs of the model.
-        objective: Loss terms of each clip.
-        freeze: Patterns of the paths of parameters that get no gradient.
+        preprocess: Function that turns a batch into the inputs of the model.
+        objective: Function that returns the loss terms of each clip.
+        freeze: Regular expressions; parameters whose paths match one get no gradient.
     """
 
     def compute_gradients(
         params: Any, batch_stats: Any, batch: Batch, root_rng: Key[Array, ""], step: Any, total: Any
     ) -> Gradients:
         inputs = preprocess(batch, make_rng(root_rng, "preprocess", step), train=True)
-        batch = {**batch, **{key: inputs[key] for key in DECIDED if key in inputs}}
+        batch = {**batch, **{key: inputs[key] for key in REPLACED if key in inputs}}
         weight = batch["weight"]
         rngs = {"dropout": make_rng(root_rng, "dropout", step)}
 
@@ -94,23 +95,25 @@ def make_train_step(
 ) -> TrainStep:
     """Returns the pure `train_step(state, batch, root_rng) -> state, metrics`.
 
-    A step whose loss or gradient is not finite, or whose clips all have weight 0, leaves everything
-    but `step` as it was and is counted in `state.skipped`.
+    A step whose loss or gradient is not finite, or whose clips all have weight 0, changes only
+    `state.step` and `state.skipped`, the number of such steps in a row.
 
     Args:
-        compute_gradients: Gradients of a batch or of a part of one, from `make_gradient_fn`.
+        compute_gradients: Function that returns the gradients of a batch or of a part of one, from
+            `make_gradient_fn`.
         tx: Gradient transformation.
-        parts: Number of parts in which the batch goes through the model.
+        parts: Number of parts that the batch is divided into (gradient accumulation).
         together: Number of neighbouring clips that stay in one part; see `accumulate`.
         shardings: Sharding of each parameter; None on one device.
         ema_decay: Decay of the averaged parameters, where the state has them.
-        clip_norm: Norm at which `tx` clips gradients, so that clipped steps are counted; 0: never.
+        clip_norm: Largest gradient norm that `tx` does not clip; only used to count clipped steps.
+            0 means that `tx` does not clip.
     """
 
     def train_step(
         state: TrainState, batch: Batch, root_rng: Key[Array, ""]
     ) -> tuple[TrainState, Metrics]:
-        # Forward, losses, gradients: on whole parameters, one part of the batch after the other
+        # Forward, losses, gradients: on gathered parameters, one part of the batch after the other
         total = jnp.sum(batch["weight"])
         loss, grads, batch_stats, clips = accumulate(
             lambda params, stats, part, number: compute_gradients(
@@ -143,7 +146,7 @@ def make_train_step(
 def _measure(
     loss: Float[Array, ""], clips: ClipValues, batch: Batch, trees: Mapping[str, Any]
 ) -> Metrics:
-    """The loss, its terms, the accuracy, and the norm of each tree over all parameters."""
+    """Returns the loss, its terms, the accuracy, and the global norm of each tree."""
     metrics = {"loss": loss}
     for name, values in clips.terms.items():
         metrics[f"loss_{name}"] = weighted_mean(values, batch["weight"])
@@ -152,6 +155,6 @@ def _measure(
 
 
 def _find_correct(logits: Logits, batch: Batch) -> Float[Array, "_"]:
-    """1 for every clip of which the sign of the logit is right: a positive logit says fake."""
+    """Returns 1 for every clip whose logit has the right sign (positive means fake), else 0."""
     fake = batch.get("target", batch["label"]) > 0.5
     return ((logits > 0) == fake).astype(jnp.float32)

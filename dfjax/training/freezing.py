@@ -1,4 +1,4 @@
-"""Frozen parameters: no gradient flows through them, so that none is computed for them."""
+"""Frozen parameters: their gradients are not computed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from dfjax.training.optimizers import match_paths
 def stop_gradients(params: Any, patterns: Sequence[str]) -> Any:
     """Returns `params` in which those whose path matches one of `patterns` are constants.
 
-    Their gradient is zero, so it does not count in any norm, and the compiler leaves out what only
-    led to it. Behind a frozen backbone that is the whole backward pass of the backbone.
+    Their gradient is zero, so it adds nothing to the gradient norm, and the compiler removes the
+    operations that would compute it. For a frozen backbone, that is its whole backward pass.
 
     Args:
         params: Parameters of a model.

@@ -1,4 +1,4 @@
-"""What a run shows on standard error while it trains."""
+"""The progress display of a training run, on standard error."""
 
 from types import TracebackType
 from typing import Any
@@ -10,11 +10,11 @@ from dfjax.training.stopping import EarlyStop
 
 
 class Display:
-    """A progress bar with loss, learning rate and clips/s, and one line per epoch.
+    """Shows a progress bar with loss, learning rate and clips/s, and one line per epoch.
 
     Args:
         total_steps: Number of steps of the run.
-        step: Number of steps that are done.
+        step: Number of steps that are already done.
     """
 
     def __init__(self, total_steps: int, step: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""A request to stop a run, made from outside the loop and honoured by it between two steps."""
+"""Requests to stop a training run, which the loop carries out between two steps."""
 
 import os
 import threading
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """A run was asked to stop and has saved everything.
+    """Raised when a run stops on request, after it has saved everything.
 
     Attributes:
-        reason: Who asked: the name of a signal (`SIGTERM`), or `interrupt`.
+        reason: Name of a signal, such as `SIGTERM`, or `interrupt`.
     """
 
     def __init__(self, reason: str) -> None:
@@ -19,14 +19,16 @@ class Stopped(Exception):
 
 
 class Interrupt:
-    """What a signal handler or another thread and the training loop tell each other.
+    """State shared between the training loop and a signal handler or another thread.
 
     Attributes:
-        requested: The reason of the first request, or None.
-        training: The loop is running: a request is honoured, after saving, by `check`. Otherwise
-            no training step can be lost and the process may end at once.
-        idle: Everything computed so far has been saved, so the process may end anywhere.
-        abandoned: Nobody waits for the run any more: it ends without saving.
+        requested: Reason of the first request, or None.
+        training: Whether the loop is running. While it runs, a request takes effect in `check`, and
+            the loop then saves; otherwise no training step can be lost, and the process may end at
+            once.
+        idle: Whether everything computed so far is saved, so that the process may end at any
+            moment.
+        abandoned: Whether the caller no longer waits for the run, which then ends without saving.
     """
 
     def __init__(self) -> None:
@@ -36,35 +38,41 @@ class Interrupt:
         self.abandoned = False
 
     def request(self, reason: str) -> None:
-        """Asks the loop to save and stop; the first reason counts."""
+        """Requests that the loop save and stop; later requests do not change the reason."""
         self.requested = self.requested or reason
 
     def check(self) -> None:
-        """Raises `Stopped` if a stop was requested."""
+        """Checks for a request.
+
+        Raises:
+            Stopped: A stop was requested.
+        """
         if self.requested is not None:
             raise Stopped(self.requested)
 
 
 def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None:
-    """Runs `function` in a thread, and turns a `KeyboardInterrupt` here into a request to stop.
+    """Runs `function` in a thread and turns a `KeyboardInterrupt` into a request to stop.
 
-    Python raises `KeyboardInterrupt` in the main thread between any two of its instructions: inside
-    a training step it would leave arrays that are donated and not replaced. Here it only ends the
-    waiting. The thread goes on to the end of its step, or of its compilation, and saves.
+    Python raises `KeyboardInterrupt` in the main thread between any two instructions. Inside a
+    training step it would leave a state whose arrays are donated and not yet replaced. Here the
+    main thread only waits: the training thread finishes its step, or its compilation, and saves.
 
     Args:
-        function: Calls `interrupt.check` between steps.
-        interrupt: Set by the first `KeyboardInterrupt`; a second one abandons the run.
+        function: Function that calls `interrupt.check` between steps.
+        interrupt: Object that receives the request on the first `KeyboardInterrupt`; the second one
+            sets its `abandoned`.
 
     Raises:
         Stopped: The run was interrupted and has saved everything.
-        KeyboardInterrupt: A second interrupt; the run ends without saving after its step.
+        KeyboardInterrupt: There was a second interrupt; the run ends after its current step without
+            saving.
     """
     failed: list[BaseException] = []
     begin, done = threading.Event(), threading.Event()
 
     def run() -> None:
-        begin.wait()  # an interrupt of `Thread.start` itself finds nothing begun
+        begin.wait()  # so that nothing has begun if `Thread.start` itself is interrupted
         try:
             function()
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
@@ -88,9 +96,10 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
 
 
 def _wait(done: threading.Event) -> None:
-    """Waits; raises the `KeyboardInterrupt` of a signal that the system gave to another thread.
+    """Waits; raises `KeyboardInterrupt` also for a signal that the system gave to another thread.
 
-    Not `Thread.join`: interrupted, it takes a running thread for a finished one (CPython 3.11).
+    `Thread.join` cannot be used: when it is interrupted, it marks a running thread as finished
+    (CPython 3.11).
     """
     while not done.wait(0.1):
-        os.kill(os.getpid(), 0)  # sends nothing, but lets Python look for signals that came
+        os.kill(os.getpid(), 0)  # sends nothing, but makes Python run pending signal handlers

@@ -1,8 +1,9 @@
-"""The one training loop: it orders things, and what is trained is passed in.
+"""The training loop of every run; model, data and step function are passed in.
 
-Order within a step: data, step, log, save, signals. An epoch ends with validation, the choice of
-the best checkpoint, the history row and a save. A run killed anywhere repeats from its last save
-what came after it, with the same numbers: batches and random keys are functions of the step.
+A step reads a batch, updates the state, logs, saves and checks for a request to stop, in this
+order. An epoch ends with validation, the choice of the best checkpoint, a row of the history and a
+save. A run that is killed resumes from its last save and computes the same numbers again, since
+batches and random keys are functions of the step.
 """
 
 import dataclasses
@@ -25,21 +26,21 @@ from dfjax.training.profiling import Profiler
 from dfjax.training.state import TrainState
 from dfjax.training.stopping import EarlyStop, Plateau
 
-IN_FLIGHT = 2  # steps dispatched ahead of the device; bounds what a signal has to wait for
+IN_FLIGHT = 2  # steps dispatched ahead of the device; limits how long a signal has to wait
 
 
 @dataclasses.dataclass
 class RunState:
-    """What a checkpoint keeps beside the arrays: the position inside the run.
+    """The position in a run, which a checkpoint keeps beside the arrays.
 
     Attributes:
-        epoch: epochs finished and validated.
-        loss_sum: sum of the losses of this epoch's steps so far.
-        accuracy_sum: the same of their accuracies.
-        loss_steps: their number.
-        skipped_in_a_row: steps up to now that were not finite.
-        seconds: training time so far, over all resumptions.
-        finished: the last epoch is over, or early stopping ended the run.
+        epoch: Number of epochs that are trained and validated.
+        loss_sum: Sum of the losses of this epoch's finite steps so far.
+        accuracy_sum: Sum of the accuracies of the same steps.
+        loss_steps: Number of these steps.
+        skipped_in_a_row: Number of consecutive steps up to now that were skipped as not finite.
+        seconds: Training time so far in seconds, over all resumptions.
+        finished: Whether the last epoch is over or early stopping has ended the run.
     """
 
     epoch: int = 0
@@ -53,7 +54,10 @@ class RunState:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long, and how often: all in steps, derived once from the config and the data."""
+    """Lengths and intervals of a run, derived once from the config and the data.
+
+    `max_skipped` is the number of consecutive skipped steps above which the run fails.
+    """
 
     steps_per_epoch: int
     epochs: int
@@ -65,25 +69,25 @@ class Plan:
 
 @dataclasses.dataclass
 class Trainer:
-    """The parts of a run. `fit` moves `state` and `run` forward until the run is finished.
+    """Trains a model; `fit` updates `state` and `run` until the run is finished.
 
     Attributes:
-        state: arrays; donated to each step.
-        run: position.
-        plan: lengths.
-        step_fn: jitted `(state, batch, root_rng) -> state, metrics`.
-        root_rng: the root of all keys.
-        make_batches: (start step, losses of the videos at the start of its epoch) -> iterator of
-            host batches, each a function of these and its number. Where the state remembers no
-            losses they are None, and the iterator goes on over all epochs.
-        put: host batch -> device batch.
-        validate: `(variables, check) -> metrics`; calls `check()` between batches.
-        learning_rate: schedule, for the log.
-        plateau: lowers the learning rate.
-        metadata: config and versions, kept in each checkpoint.
-        on_epoch: called after each epoch's history row, to draw the curves.
-        name_videos: `batch["video_index"]` -> ids, for messages.
-        interrupt: Requests from outside to save and stop.
+        state: Training state; its arrays are donated to each step.
+        run: Position in the run.
+        plan: Lengths and intervals of the run.
+        step_fn: Jitted function `(state, batch, root_rng) -> state, metrics`.
+        root_rng: Key that all random keys of the steps are derived from.
+        make_batches: Function `(first step, losses of the videos at the start of its epoch) ->
+            iterator of host batches`; a batch depends only on these and on its number. The losses
+            are None where the state keeps none; the iterator then covers all epochs.
+        put: Function that puts a host batch on the devices.
+        validate: Function `(variables, check) -> metrics` that calls `check()` between batches.
+        learning_rate: Learning-rate schedule, for the log.
+        plateau: Rule that lowers the learning rate.
+        metadata: Config and versions, kept in each checkpoint.
+        on_epoch: Function called after each epoch's row of the history, to draw the curves.
+        name_videos: Function from `batch["video_index"]` to video ids, for messages.
+        interrupt: Requests to save and stop.
     """
 
     state: TrainState
@@ -154,7 +158,7 @@ class Trainer:
             _close(batches)
 
     def _known_losses(self) -> np.ndarray | None:
-        """Of the videos, at the start of this epoch."""
+        """Returns the losses of the videos at the start of this epoch, or None if not kept."""
         return np.array(self.state.memory["epoch_start"]) if self.state.memory else None
 
     def _train_step(self, batches: Iterator[HostBatch]) -> None:
@@ -196,8 +200,8 @@ class Trainer:
         if self.run.skipped_in_a_row > self.plan.max_skipped:
             raise RunError(
                 f"loss or gradient was not finite for {self.run.skipped_in_a_row} steps in a row, "
-                f"up to step {self.step}; the parameters are those before. Last batch: "
-                f"{', '.join(self.name_videos(videos))}. Lower the learning rate or look at these"
+                f"up to step {self.step}; the parameters are those before. Its videos: "
+                f"{', '.join(self.name_videos(videos))}. Lower the learning rate or check these"
             )
 
     def _log(self) -> None:
@@ -217,7 +221,7 @@ class Trainer:
         self.display.log(values)
 
     def _learning_rate(self) -> float:
-        """What the last step used."""
+        """Returns the learning rate of the last step."""
         return float(self.learning_rate(self.step - 1)) * self.lr_scale
 
     def _end_epoch(self, check: Callable[[], None]) -> None:
@@ -266,7 +270,7 @@ class Trainer:
             self.lr_scale = scale
             new = jax.device_put(np.float32(scale), self.state.lr_scale.sharding)
             self.state = self.state.replace(lr_scale=new)
-            self.display.say(f"plateau: learning rate times {scale:g} from here")
+            self.display.say(f"plateau: the learning rate is multiplied by {scale:g} from now on")
 
     def _save_last(self) -> None:
         if self.saved != (self.step, self.run.epoch):
@@ -288,7 +292,7 @@ class Trainer:
 
 
 def _close(batches: Iterator[HostBatch] | None) -> None:
-    """Ends the threads and processes that read ahead, where there are any."""
+    """Ends the threads and processes that read batches ahead, if there are any."""
     close = getattr(batches, "close", None)
     if close:
         close()

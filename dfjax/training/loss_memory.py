@@ -1,7 +1,7 @@
-"""What training remembers of every video: its last loss, by which hard ones come more often.
+"""The last loss of every video, by which videos with a high loss are drawn more often.
 
-The memory is part of the state, so that it is checkpointed with it. An epoch is drawn by what was
-known at its start, which makes it a function of the checkpoint and of the epoch's number.
+The memory is part of the training state and is saved with it. The draws of an epoch depend on the
+losses known at its start, so they are a function of the checkpoint and the number of the epoch.
 """
 
 import jax
@@ -15,26 +15,27 @@ NOT_SEEN = -1.0
 """The loss of a video that has not been in a batch; losses are not negative."""
 
 Memory = dict[str, Float[Array, "N"]]
-"""`loss` and `epoch_start`, one value per video of the data; empty where nothing is remembered."""
+"""`loss` and `epoch_start`, one value per video of the data set; empty if losses are not kept."""
 
 
 def init_memory(videos: int) -> Memory:
-    """Returns the memory of a run that has seen none of its `videos`; with 0, no memory."""
+    """Returns the memory at the start of a run with `videos` videos; with 0 it is empty."""
     if not videos:
         return {}
     return {name: jnp.full(videos, NOT_SEEN, jnp.float32) for name in ("loss", "epoch_start")}
 
 
 def remember(memory: Memory, batch: Batch, losses: Float[Array, "B"]) -> Memory:
-    """Returns the memory after a batch: each video in it has its loss there.
+    """Returns the memory after a batch, updated with the loss of each video in the batch.
 
-    The larger one, where a video comes twice. Padding (weight 0) and fakes made of a real video by
-    blending say nothing of the video. A mixed clip counts as the one that it is mostly.
+    Where a video has several clips in the batch, the largest loss is kept. Padding (weight 0) and
+    fakes blended from a real video are left out. A mixed clip counts for the video that has the
+    larger share in it.
 
     Args:
-        memory: before; an empty one stays empty.
-        batch: has `video_index`, `weight` and, where there are blended clips, `blend`.
-        losses: of its clips.
+        memory: Memory before the batch; an empty one stays empty.
+        batch: Batch with `video_index`, `weight` and, where there are blended clips, `blend`.
+        losses: Losses of the clips of the batch.
     """
     if not memory:
         return memory
@@ -43,7 +44,7 @@ def remember(memory: Memory, batch: Batch, losses: Float[Array, "B"]) -> Memory:
     if "blend" in batch:
         counts &= ~batch["blend"]
     place: Int32[Array, "B"] = jnp.where(counts, batch["video_index"], before.size)
-    # The largest does not depend on the order in which a device writes.
+    # A maximum does not depend on the order in which a device writes.
     found = jnp.full_like(before, NOT_SEEN).at[place].max(losses, mode="drop")
     return memory | {"loss": jnp.where(found > NOT_SEEN, found, before)}
 
@@ -52,5 +53,5 @@ def begin_epoch(memory: Memory) -> Memory:
     """Returns the memory at the start of an epoch: `epoch_start` is what `loss` is now."""
     if not memory:
         return memory
-    losses = np.array(memory["loss"])  # a copy: the step takes over the buffers of its state
+    losses = np.array(memory["loss"])  # a copy, because the step donates the buffers of its state
     return memory | {"epoch_start": jax.device_put(losses, memory["epoch_start"].sharding)}

@@ -1,4 +1,4 @@
-"""What a run leaves to read: `metrics.jsonl`, `history.csv` and TensorBoard scalars."""
+"""The metrics files of a run: `metrics.jsonl`, `history.csv` and TensorBoard scalars."""
 
 import csv
 import json
@@ -12,12 +12,13 @@ from dfjax.files import atomic_path
 
 
 class MetricWriter:
-    """Writes metrics of one workdir; a resumed run first drops what lies after its checkpoint.
+    """Writes the metrics of one workdir.
 
     Args:
-        workdir: where the files go.
-        step: the step a resumed run starts from; later rows are dropped, since they come again.
-        tensorboard: also write `tensorboard/`.
+        workdir: Folder of the run.
+        step: Step that a resumed run starts from. Rows of later steps are removed, since these
+            steps are computed again.
+        tensorboard: Whether `tensorboard/` is written too.
     """
 
     def __init__(self, workdir: Path, *, step: int, tensorboard: bool) -> None:
@@ -44,7 +45,7 @@ class MetricWriter:
                 self.tensorboard.add_scalar(f"{split}/{key}", value, step)
 
     def write_epoch(self, row: dict[str, Any]) -> None:
-        """Appends one epoch to `history.csv`; the file is replaced whole."""
+        """Appends one epoch to `history.csv`; the whole file is replaced atomically."""
         self.history.append(row)
         fields = list(dict.fromkeys(key for r in self.history for key in r))
         lines = [",".join(fields)]
@@ -59,11 +60,11 @@ class MetricWriter:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a JSON-lines file; a last line cut short by a kill is left out."""
+    """Returns the rows of a JSON-lines file, without an incomplete last line."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    complete = lines[:-1]  # what follows the last newline was never finished
+    complete = lines[:-1]  # text after the last newline is a line cut short by a kill
     return [json.loads(line) for line in complete]
 
 

@@ -1,7 +1,7 @@
-"""Optimisers as Optax chains over a tree of parameters; which parameters is told by path.
+"""Optimisers as Optax chains, with rules for parameters selected by path.
 
-A path is the parameter's keys joined by slashes (`hq/stage1/block0/conv/kernel`), a pattern is a
-regular expression searched in it.
+The path of a parameter is its keys joined by slashes (`hq/stage1/block0/conv/kernel`); a pattern is
+a regular expression that is searched in the path.
 """
 
 import re
@@ -37,28 +37,29 @@ def make_tx(
     freeze: Sequence[str] = (),
     multipliers: Sequence[tuple[str, float]] = (),
 ) -> optax.GradientTransformation:
-    """Returns clip by global norm → `name`'s rule → weight decay → multipliers → learning rate.
+    """Returns clipping by global norm → update rule → weight decay → multipliers → learning rate.
 
-    The state is a dict with the names of the parts. Frozen parameters have none, and do not count
-    in the norm.
+    With `adam` and `sgd` weight decay comes before the update rule. The state of the transformation
+    is a dict with the names of these parts. Frozen parameters have no state and do not count in the
+    norm.
 
     Args:
-        name: `adam` (decay is L2, added to the gradient: Kingma and Ba 2015), `adamw` (decoupled:
-            Loshchilov and Hutter 2019) or `sgd` (momentum, L2).
-        schedule: step -> learning rate.
-        b1: Adam's decay of the first moment.
-        b2: Adam's decay of the second moment.
-        eps: Adam's, added to the root of the second moment.
-        momentum: of SGD; 0 for none.
-        weight_decay: 0 for none.
-        no_decay: patterns of parameters that are not decayed.
-        clip_norm: largest global norm of the gradient; 0 clips nothing.
-        freeze: patterns of parameters that stay as they are.
-        multipliers: (pattern, factor of the learning rate); the first match counts.
+        name: Update rule: `adam` (L2 weight decay, added to the gradient: Kingma and Ba 2015),
+            `adamw` (decoupled weight decay: Loshchilov and Hutter 2019) or `sgd` (momentum, L2).
+        schedule: Learning-rate schedule, a function of the step.
+        b1: Decay of Adam's first moment.
+        b2: Decay of Adam's second moment.
+        eps: Constant that Adam adds to the root of the second moment.
+        momentum: Momentum of SGD; 0 for none.
+        weight_decay: Coefficient of weight decay; 0 for none.
+        no_decay: Patterns of parameters without weight decay.
+        clip_norm: Largest global norm of the gradient; 0 for no clipping.
+        freeze: Patterns of parameters that are not updated.
+        multipliers: Pairs (pattern, factor of the learning rate); the first match applies.
 
     Raises:
-        UsageError: the name is unknown. A pattern that matches nothing is an error too, raised
-            when the state is made.
+        UsageError: The name is unknown. A pattern that matches no parameter raises it too, when
+            the state is initialised.
     """
     if name not in RULES:
         raise unknown("optimizer", name, RULES)
@@ -81,7 +82,7 @@ def make_tx(
 
 
 def match_paths(tree: Any, patterns: Sequence[str], *, optional: Sequence[str] = ()) -> Any:
-    """Returns a tree of bools: whether a leaf's path matches one of the patterns.
+    """Returns a tree of bools: whether the path of a leaf matches one of the patterns.
 
     Args:
         tree: Tree of parameters.
@@ -89,7 +90,7 @@ def match_paths(tree: Any, patterns: Sequence[str], *, optional: Sequence[str] =
         optional: Patterns that may match nothing, such as defaults.
 
     Raises:
-        UsageError: a pattern matches no path, which is most likely a slip.
+        UsageError: A pattern that is not optional matches no path, or is not a regular expression.
     """
     used: set[str] = set()
 
@@ -110,7 +111,7 @@ def _search(pattern: str, name: str) -> bool:
     try:
         return bool(re.search(pattern, name))
     except re.error as error:
-        raise UsageError(f"optimizer: {pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"optimizer: {pattern!r} is not a regular expression: {error}") from None
 
 
 def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation:

@@ -1,4 +1,4 @@
-"""A trace of some steps, for TensorBoard's profiler or Perfetto."""
+"""A profile of some training steps, for TensorBoard's profiler or Perfetto."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,10 @@ from dfjax.errors import UsageError
 
 
 def read_steps(text: str) -> tuple[int, int]:
-    """Returns (START, STOP) of `START:STOP`, (-1, -1) of an empty text.
+    """Returns the integers of `START:STOP`, or (-1, -1) for an empty text.
 
     Raises:
-        UsageError: the text has another form, or STOP is not after START.
+        UsageError: The text has another form, or STOP is not greater than START.
     """
     match = re.fullmatch(r"(\d+):(\d+)", text)
     if text and not (match and int(match[1]) < int(match[2])):
@@ -21,10 +21,14 @@ def read_steps(text: str) -> tuple[int, int]:
 
 
 class Profiler:
-    """Traces steps START up to STOP of `config.profile = "START:STOP"` into `workdir/profile`.
+    """Writes a profile of steps START to STOP - 1 to `workdir/profile`.
+
+    Args:
+        steps: Steps as `START:STOP`, or an empty text for no profile.
+        workdir: Folder of the run.
 
     Raises:
-        UsageError: as `read_steps`.
+        UsageError: `steps` is not of this form.
     """
 
     def __init__(self, steps: str, workdir: Path) -> None:
@@ -33,7 +37,7 @@ class Profiler:
         self.tracing = False
 
     def at_step(self, step: int) -> None:
-        """Starts or stops the trace; called before each step with its number."""
+        """Starts or stops the profile; the loop calls this before each step with its number."""
         if self.start <= step < self.stop and not self.tracing:
             jax.profiler.start_trace(str(self.folder))
             self.tracing = True
@@ -41,7 +45,7 @@ class Profiler:
             self.close()
 
     def close(self) -> None:
-        """Ends the trace if one is running."""
+        """Ends the profile if one is being recorded."""
         if self.tracing:
             jax.profiler.stop_trace()
             self.tracing = False

@@ -18,19 +18,19 @@ def make_schedule(
     final_scale: float,
     period: int = 0,
 ) -> optax.Schedule:
-    """Returns a linear warm-up to `learning_rate`, then one of the shapes.
+    """Returns a schedule: a linear warm-up to `learning_rate`, then a curve chosen by name.
 
     Args:
-        name: `constant`, `cosine` (to the end of the run) or `restarts` (cosines of `period` steps,
-            each from the peak: Loshchilov and Hutter 2017, SGDR, without stretching).
-        learning_rate: the peak.
-        warmup_steps: length of the warm-up; 0 for none.
-        total_steps: steps of the whole run.
-        final_scale: a cosine's last value, as a fraction of the peak.
-        period: steps between restarts.
+        name: `constant`, `cosine` (one decay to the end of the run) or `restarts` (a cosine decay
+            every `period` steps: Loshchilov and Hutter 2017, SGDR, with equal periods).
+        learning_rate: Learning rate at the end of the warm-up.
+        warmup_steps: Number of steps of the warm-up; 0 for none.
+        total_steps: Number of steps of the run.
+        final_scale: Last value of a cosine decay, as a fraction of `learning_rate`.
+        period: Number of steps between restarts.
 
     Raises:
-        UsageError: the name is unknown, or restarts without a period.
+        UsageError: The name is unknown, or `restarts` has no period.
     """
     steps = max(1, total_steps - warmup_steps)
     if name == "constant":

@@ -1,7 +1,7 @@
-"""The device mesh, and which part of which array lies on which device. Rules are data.
+"""The device mesh, and the sharding of batches and parameters over it.
 
-All three axes split the batch; `fsdp` also splits large parameters by input channel, and `tensor`
-by output channel.
+All three axes of the mesh split the batch. `fsdp` also splits large parameters by input channel,
+and `tensor` by output channel, as the sharding rules of a model say.
 """
 
 import math
@@ -21,12 +21,19 @@ LARGE = 2**20  # elements; a parameter of this size must be named by a rule
 
 
 def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] = ()) -> Mesh:
-    """Returns the mesh of axes `data fsdp tensor`; `data` = -1 takes the devices that are left.
+    """Returns a mesh with the axes `data`, `fsdp` and `tensor`.
 
-    Axes are `Auto`: JAX's default, `Explicit`, refuses convolutions with sharded kernels.
+    The axis type is `Auto`, because JAX's default, `Explicit`, does not support convolutions with
+    sharded kernels.
+
+    Args:
+        data: Size of the axis `data`; -1 for all devices that the other axes leave.
+        fsdp: Size of the axis `fsdp`.
+        tensor: Size of the axis `tensor`.
+        devices: Devices of the mesh; empty for all devices.
 
     Raises:
-        UsageError: the axes do not multiply to the number of devices.
+        UsageError: The product of the sizes is not the number of devices.
     """
     found = list(devices) or jax.devices()
     if data == -1:
@@ -34,7 +41,7 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
     if data * fsdp * tensor != len(found):
         raise UsageError(
             f"mesh data={data} fsdp={fsdp} tensor={tensor} needs {data * fsdp * tensor} devices, "
-            f"this machine has {len(found)}; set mesh.data=-1 to take what is left"
+            f"but there are {len(found)}; set mesh.data=-1 to use all that the other axes leave"
         )
     return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found)
 
@@ -42,17 +49,17 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
 def check_batch(
     batch_size: int, mesh: Mesh, key: str, *, parts: int = 1, pairs: bool = False
 ) -> None:
-    """Checks that a batch, in `parts` of it, divides over the mesh.
+    """Checks that every part of a batch divides evenly over the devices of the mesh.
 
     Args:
-        batch_size: clips.
-        mesh: of the devices.
-        key: of the config, for the message.
-        parts: in which the batch goes through the model.
-        pairs: real and fake clips alternate, and several parts must not part them.
+        batch_size: Number of clips per batch.
+        mesh: Device mesh.
+        key: Config key of the batch size, for the message.
+        parts: Number of parts that a batch is divided into.
+        pairs: Whether real and fake clips alternate, so that neighbours must stay in one part.
 
     Raises:
-        UsageError: it does not; the message names the nearest sizes that do.
+        UsageError: It does not; the message names the nearest batch sizes that do.
     """
     pairs = pairs and parts > 1
     shards = mesh.size * parts * (2 if pairs else 1)
@@ -62,7 +69,7 @@ def check_batch(
         raise UsageError(
             f"{key}={batch_size} does not divide over {mesh.size} devices"
             + (f" in {parts} parts" if parts > 1 else "")
-            + (" of real and fake side by side" if pairs else "")
+            + (" of pairs of a real and a fake clip" if pairs else "")
             + f"; the nearest sizes that do: {nearest}"
         )
 
@@ -72,16 +79,21 @@ def state_shardings(
     mesh: Mesh,
     rules: Sequence[tuple[str, PartitionSpec]],
 ) -> Any:
-    """Returns a `NamedSharding` per leaf of the state: the first rule that its path matches.
+    """Returns the `NamedSharding` of each leaf of the state, by the first rule it matches.
 
-    A rule says how the last dimensions are split, so that one does for matrices and convolutions.
-    Paths are joined by slashes. Optimiser moments end in the path of their parameter and so follow
-    its rule. Leaves that no rule names are replicated, which is refused for large ones as soon as
-    the mesh could split them.
+    The specification of a rule applies to the last dimensions of a leaf, so that one rule covers
+    matrices and convolution kernels. The path of an optimiser moment ends in the path of its
+    parameter, so the same rule applies to both. Leaves without a rule are replicated; for leaves of
+    2^20 elements or more this is an error if the mesh has an axis that splits parameters.
+
+    Args:
+        shapes: Training state with `jax.ShapeDtypeStruct` leaves.
+        mesh: Device mesh.
+        rules: Pairs (regular expression searched in the path of a leaf, specification).
 
     Raises:
-        UsageError: a rule matches nothing, a large leaf matches no rule, or a dimension does not
-            divide over its axes.
+        UsageError: A rule matches no leaf, a large leaf has no rule, or a dimension is not
+            divisible by the number of devices along its axes.
     """
     used: set[str] = set()
 
@@ -94,7 +106,7 @@ def state_shardings(
                 _check_divides(name, leaf.shape, spec, mesh)
                 return NamedSharding(mesh, spec)
         if leaf.size >= LARGE and mesh.shape["fsdp"] * mesh.shape["tensor"] > 1:
-            raise UsageError(f"no sharding rule names the large parameter {name} {leaf.shape}")
+            raise UsageError(f"no sharding rule matches the large parameter {name} {leaf.shape}")
         return NamedSharding(mesh, PartitionSpec())
 
     shardings = jax.tree_util.tree_map_with_path(choose, shapes)
@@ -113,16 +125,16 @@ def _check_divides(name: str, shape: tuple[int, ...], spec: PartitionSpec, mesh:
 
 
 def gather(params: Any, shardings: Any) -> Any:
-    """Returns parameters that are whole on every device.
+    """Returns the parameters replicated on every device.
 
-    A step computes on whole parameters and a split batch. Leaving it to the partitioner to split
-    activations by channel too gave wrong gradients of convolutions (jax 0.10.2, mesh 2,2,2, by up
-    to their own size); tests compare every mesh with one device.
+    A step computes with replicated parameters and a sharded batch. When XLA's partitioner was left
+    to shard activations by channel too, gradients of convolutions were wrong by up to 100 %
+    (jax 0.10.2, mesh 2 × 2 × 2); tests compare every mesh with one device.
 
     Args:
-        params: Parameters, split as `shardings` says.
+        params: Parameters with the sharding `shardings`.
         shardings: Sharding of each parameter, a tree of `NamedSharding`; None on one device, where
-            nothing is to be done.
+            `params` is returned unchanged.
     """
     if shardings is None:
         return params
@@ -131,11 +143,16 @@ def gather(params: Any, shardings: Any) -> Any:
 
 
 def split_like(grads: Any, shardings: Any) -> Any:
-    """Returns gradients that are split as the parameters are; arguments as for `gather`."""
+    """Returns gradients with the sharding of the parameters.
+
+    Args:
+        grads: Gradients, a tree with the structure of the parameters.
+        shardings: Sharding of each parameter; None on one device.
+    """
     return grads if shardings is None else jax.lax.with_sharding_constraint(grads, shardings)
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Returns the host's part of a batch as global arrays, split over all axes."""
+    """Returns this host's part of a batch as global arrays that are split over all axes."""
     sharding = NamedSharding(mesh, BATCH_SPEC)
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}

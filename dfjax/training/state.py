@@ -15,17 +15,19 @@ from dfjax.training.loss_memory import init_memory
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """The leaves are arrays, and for planning also shapes or shardings; trees have string keys.
+    """State of a training run; trees have string keys.
+
+    The leaves are arrays, or shapes or shardings where only these are needed.
 
     Attributes:
-        step: i32, batches consumed.
-        params: trained parameters.
-        batch_stats: BatchNorm's moving averages.
-        opt_state: of the gradient transformation.
-        ema: exponential moving average of `params`, or an empty dict where it is off.
-        lr_scale: f32, what reduce-on-plateau has made of the learning rate so far; 1 at first.
-        skipped: i32, steps in a row that were not finite and changed nothing.
-        memory: the losses of the videos (see `loss_memory`), or an empty dict where it is off.
+        step: i32[], number of batches consumed.
+        params: Trained parameters.
+        batch_stats: Moving averages of BatchNorm.
+        opt_state: State of the gradient transformation.
+        ema: Exponential moving average of `params`; an empty dict where averaging is off.
+        lr_scale: f32[], factor of the learning rate, which reduce-on-plateau lowers from 1.
+        skipped: i32[], number of steps in a row that were skipped because they were not finite.
+        memory: Losses of the videos (see `loss_memory`); an empty dict where they are not kept.
     """
 
     step: Any
@@ -39,11 +41,11 @@ class TrainState(flax.struct.PyTreeNode):
 
     @property
     def variables(self) -> Variables:
-        """What evaluation and export use: averaged parameters where averaging is on."""
+        """Variables for evaluation and export, with the averaged parameters if averaging is on."""
         return {"params": self.ema or self.params, "batch_stats": self.batch_stats}
 
     def to_items(self) -> dict[str, Any]:
-        """Returns the parts a checkpoint stores apart, so that weights can be read alone."""
+        """Returns the two items of a checkpoint, of which `variables` can be read alone."""
         training = {
             "step": self.step,
             "opt_state": self.opt_state,
@@ -58,7 +60,7 @@ class TrainState(flax.struct.PyTreeNode):
 
     @classmethod
     def from_items(cls, items: dict[str, Any]) -> "TrainState":
-        """Returns the state that `to_items` took apart."""
+        """Returns the state whose `to_items` returned `items`."""
         variables, training = items["variables"], dict(items["training"])
         averaged = "params" in training
         return cls(
@@ -78,14 +80,14 @@ def make_init_state(
     ema: bool = False,
     videos: int = 0,
 ) -> Callable[[Key[Array, ""], Any], TrainState]:
-    """Returns `init_state(root_rng, batch)`, pure, to be jitted with the state's shardings.
+    """Returns the pure function `init_state(root_rng, batch) -> TrainState`.
 
     Args:
-        init: of the model.
-        preprocess: makes its inputs of a batch.
-        tx: gradient transformation.
-        ema: average the parameters.
-        videos: whose losses are remembered; 0: none.
+        init: Function that initialises the variables of the model.
+        preprocess: Function that turns a batch into the inputs of the model.
+        tx: Gradient transformation.
+        ema: Whether an exponential moving average of the parameters is kept.
+        videos: Number of videos whose losses are kept; 0 for none.
     """
 
     def init_state(root_rng: Key[Array, ""], batch: Any) -> TrainState:
@@ -128,13 +130,13 @@ def update_average(ema: Any, params: Any, step: Int[Array, ""], decay: float) ->
         ema: Average before the step; an empty tree, where averaging is off, stays empty.
         params: Parameters after the step.
         step: Number of the step, from 0.
-        decay: Decay of the average; that of step t is at most (1 + t) / (10 + t), so that the first
-            values do not hold the average back.
+        decay: Decay of the average. At step t it is at most (1 + t) / (10 + t), so that the initial
+            parameters are forgotten quickly.
     """
     if not ema:
         return ema
     d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    # In this form the mean of a frozen parameter keeps its bits.
+    # In this form the mean of a frozen parameter stays bitwise equal to it.
     return jax.tree.map(lambda mean, new: mean + (1.0 - d) * (new - mean), ema, params)
 
 

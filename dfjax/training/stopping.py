@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from dfjax.errors import UsageError, unknown
 
 VERDICT_METRICS = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "precision", "recall")
-"""Metrics of the verdicts at 0.5, which a detector that always gives the same one can score in."""
+"""Metrics of verdicts at threshold 0.5, in which a constant detector can score well."""
 
 
 @dataclasses.dataclass
@@ -18,7 +18,7 @@ class Monitor:
     Attributes:
         metric: Name of the validation metric.
         mode: `max` or `min`.
-        patience: Number of epochs without improvement before something is done; 0 for never.
+        patience: Number of epochs without improvement that are tolerated; 0 turns the rule off.
         best: The best value so far, None before the first epoch.
         best_epoch: Epoch of the best value, counted from 1.
         waited: Number of epochs since the last improvement.
@@ -62,29 +62,30 @@ class Monitor:
         return value
 
     def state(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps."""
+        """Returns the state that a checkpoint keeps."""
         return {key: getattr(self, key) for key in self.STATE}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Takes back what `state` gave; what an older checkpoint does not have stays as it is."""
+        """Restores the result of `state`; values absent from older checkpoints stay unchanged."""
         for key in self.STATE:
             setattr(self, key, state.get(key, getattr(self, key)))
 
 
 @dataclasses.dataclass
 class EarlyStop(Monitor):
-    """Chooses the best epoch, and ends the run when patience ran out.
+    """Chooses the best epoch, and ends the run after `patience` epochs without improvement.
 
-    The better metric wins. Equal values, such as an AUC of 1.0, prefer the lower validation loss;
-    where that is equal too, the later epoch from `min_epochs` on. An epoch after which the detector
-    is constant loses against every other one: its scores have no spread, or, where the metric
-    depends on verdicts, (almost) all verdicts are the same. Calling everything fake has an F1 of
-    0.667 on balanced data. Only a better metric resets `waited`.
+    The best epoch is the one with the best metric. Between equal values, such as two AUCs of 1.0,
+    the lower validation loss decides, and between equal losses the later epoch, from `min_epochs`
+    on. An epoch whose detector is constant ranks below every other epoch. A detector is constant if
+    its scores have no spread or, where the metric depends on verdicts, if nearly all verdicts are
+    the same: on balanced data, predicting fake for every video has an F1 of 0.667. Only a better
+    metric resets `waited`.
 
     Attributes:
-        min_epochs: Number of epochs that are trained in any case.
+        min_epochs: Number of epochs before which the run does not stop.
         best_loss: Validation loss of the best epoch.
-        best_constant: The detector of the best epoch is constant.
+        best_constant: Whether the detector of the best epoch is constant.
     """
 
     min_epochs: int = 0
@@ -94,7 +95,7 @@ class EarlyStop(Monitor):
     STATE: ClassVar[tuple[str, ...]] = (*Monitor.STATE, "best_loss", "best_constant")
 
     def update(self, epoch: int, values: Mapping[str, float]) -> bool:
-        """Takes the validation metrics of `epoch` and returns whether it is the best so far.
+        """Records the validation metrics of `epoch` and returns whether it is the best so far.
 
         Args:
             epoch: Number of the epoch, counted from 1.
@@ -134,15 +135,15 @@ class EarlyStop(Monitor):
 class Plateau(Monitor):
     """Lowers the learning rate when a validation metric has stopped improving.
 
-    With the rule `torch` (`torch.optim.lr_scheduler.ReduceLROnPlateau`) a value improves when it
-    beats the best one by a relative 1e-4, the rate is lowered after more than `patience` epochs
-    without improvement, and changes of at most 1e-8 are left out. With the rule `keras`
-    (`keras.callbacks.ReduceLROnPlateau`) a value improves when it beats the best one by 1e-4, and
-    the rate is lowered after `patience` epochs. Neither has a cooldown.
+    With the rule `torch` (`torch.optim.lr_scheduler.ReduceLROnPlateau`) an improvement is a value
+    better than the best one by a relative 1e-4; the rate is lowered after more than `patience`
+    epochs without improvement, and changes of at most 1e-8 are not made. With the rule `keras`
+    (`keras.callbacks.ReduceLROnPlateau`) an improvement is a value better than the best one by
+    1e-4, and the rate is lowered after `patience` epochs. Neither has a cooldown.
 
     Attributes:
         rule: `torch` or `keras`.
-        factor: Number that the learning rate is multiplied with.
+        factor: Factor by which the learning rate is multiplied.
         floor: Smallest product of the factors, as a fraction of the learning rate.
     """
 
@@ -159,7 +160,7 @@ class Plateau(Monitor):
             raise unknown("plateau.rule", self.rule, ("torch", "keras"))
 
     def update(self, epoch: int, values: Mapping[str, float]) -> bool:
-        """Takes the validation metrics of `epoch` and returns whether they are an improvement.
+        """Records the validation metrics of `epoch` and returns whether they are an improvement.
 
         Raises:
             UsageError: The metric is not among them, or is undefined on this validation set.

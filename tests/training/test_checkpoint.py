@@ -25,7 +25,7 @@ def saved(tmp_path):
 def test_weights_come_back_without_the_rest(saved):
     step, variables = saved.restore_variables("best")
     assert step == 3 and variables["params"]["kernel"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(UsageError, match="no last checkpoint yet; checkpoint=best is there"):
+    with pytest.raises(UsageError, match="no last checkpoint yet; checkpoint=best exists"):
         saved.restore_variables("last")
 
 

@@ -31,7 +31,7 @@ def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
         sharding.check_batch(10, mesh(4, 2, 1), "train.batch_size")
     sharding.check_batch(16, mesh(4, 2, 1), "train.batch_size", parts=2)
     sharding.check_batch(8, mesh(4, 2, 1), "train.batch_size", pairs=True)
-    with pytest.raises(UsageError, match="2 parts of real and fake side by side; .* 32"):
+    with pytest.raises(UsageError, match="2 parts of pairs of a real and a fake clip; .* 32"):
         sharding.check_batch(16, mesh(4, 2, 1), "train.batch_size", parts=2, pairs=True)
 
 
@@ -52,7 +52,7 @@ def test_a_rule_that_matches_nothing_is_an_error():
 
 def test_a_large_parameter_without_a_rule_is_an_error_only_where_it_could_be_split():
     large = shapes(kernel=(1024, 1024))
-    with pytest.raises(UsageError, match="no sharding rule names the large parameter kernel"):
+    with pytest.raises(UsageError, match="no sharding rule matches the large parameter kernel"):
         sharding.state_shardings(large, mesh(), [])
     assert sharding.state_shardings(large, mesh(8, 1, 1), [])["kernel"].spec == P()
 
