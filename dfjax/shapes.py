@@ -35,7 +35,8 @@ Variables = Mapping[str, Any]
 """`{"params": tree, "batch_stats": tree}`, plain nested dicts with string keys."""
 
 HostBatch = dict[str, np.ndarray]
-"""A batch before it is put on a device."""
+"""A batch before it is put on a device. `position` counts source frames and is -1 for padding;
+`video_index` is a row of the index and -1 for padding."""
 
 Preprocess = Callable[..., Inputs]
 """`preprocess(batch, rng, *, train) -> inputs`, pure."""

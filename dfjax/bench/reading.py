@@ -19,7 +19,7 @@ import numpy as np
 
 from dfjax.bench.rows import Cost, identify, summarize, timed
 from dfjax.console import track
-from dfjax.data.clips.batching import Recipe
+from dfjax.data.clips.batching import EpochOptions
 from dfjax.data.clips.pipeline import make_train_batches
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.store.pack import Pack, open_pack, pack
@@ -97,7 +97,7 @@ def _batches(data: Pack, batch: int, frames: int) -> Any:
     return make_train_batches(
         data,
         np.arange(len(data)),
-        Recipe("none", batch, seed=0),
+        EpochOptions("none", batch, seed=0),
         sampling=Sampling(frames, "stride", STRIDE),
         threads=THREADS,
     )

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from dfjax import precision
 from dfjax.config import model_options
-from dfjax.data.clips.batching import Recipe
+from dfjax.data.clips.batching import EpochOptions
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.transforms.augment import make_augment
 from dfjax.data.transforms.augment_presets import choose_augmentation
@@ -76,15 +76,15 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
 
 
 def make_sampling(config: ConfigDict) -> Sampling:
-    """Returns how `config` cuts clips, in training."""
+    """Returns the sampling of clips in training in a config."""
     d = config.data
     return Sampling(d.frames, d.sampling, d.stride, d.pad)
 
 
-def make_recipe(config: ConfigDict) -> Recipe:
-    """Returns how `config` draws its training batches."""
+def make_epoch_options(config: ConfigDict) -> EpochOptions:
+    """Returns the options of the epochs of training in a config."""
     d = config.data
-    return Recipe(
+    return EpochOptions(
         pairing=d.pairing,
         batch_size=config.train.batch_size,
         seed=config.seed,

@@ -68,7 +68,7 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
         parts=config.train.accumulate,
         pairs=keeps_pairs(config),
     )
-    steps = batches_per_epoch(pack, rows["train"], builders.make_recipe(config))
+    steps = batches_per_epoch(pack, rows["train"], builders.make_epoch_options(config))
     plan = Plan(
         steps_per_epoch=steps,
         epochs=config.train.epochs,

@@ -79,8 +79,8 @@ def load_batch(config: ConfigDict, pack: FrameStore) -> HostBatch:
         UsageError: The data lack what the config's sampling needs.
     """
     rows = run_data.split_rows(pack, config, "train")
-    recipe, sampling = builders.make_recipe(config), builders.make_sampling(config)
-    batches = make_train_batches(pack, rows, recipe, sampling=sampling, threads=0)
+    options, sampling = builders.make_epoch_options(config), builders.make_sampling(config)
+    batches = make_train_batches(pack, rows, options, sampling=sampling, threads=0)
     with batches:
         return next(batches)
 

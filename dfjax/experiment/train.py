@@ -233,14 +233,14 @@ def _summarise(trainer: Trainer, workdir: Path, parts: Parts, *, complete: bool)
 def _make_batches(
     config: ConfigDict, pack: FrameStore, rows: Array
 ) -> Callable[[int, Array | None], Iterator[HostBatch]]:
-    d, recipe = config.data, builders.make_recipe(config)
+    d, options = config.data, builders.make_epoch_options(config)
     methods = list_methods(config, pack.index, rows)
 
     def make_batches(start: int, losses: Array | None) -> Iterator[HostBatch]:
         return make_train_batches(
             pack,
             rows,
-            recipe,
+            options,
             sampling=builders.make_sampling(config),
             start_batch=start,
             losses=losses,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.clips.batching import Recipe
+from dfjax.data.clips.batching import EpochOptions
 from dfjax.data.clips.pipeline import make_eval_batches, make_train_batches
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
@@ -79,7 +79,9 @@ def test_flow_reaches_the_batches_of_its_clip(index, tmp_path, capsys):
     assert batch["position"][1].tolist() == [2, 4, 8, -1]
     np.testing.assert_allclose(middle[1], [[2, 0], [0, 0], [0, 0]], atol=0.3)
     assert not batch["flow"][1, 1:].any() and batch["mask"][1].tolist() == [True] * 3 + [False]
-    with make_train_batches(opened, np.arange(2), Recipe("none", 2, seed=0), **how) as batches:
+    with make_train_batches(
+        opened, np.arange(2), EpochOptions("none", 2, seed=0), **how
+    ) as batches:
         assert next(batches)["flow"].shape == (2, 3, SIZE, SIZE, 2)
     plain = next(iter(make_eval_batches(opened, np.arange(2), **once, **how | {"flow": False})))
     assert "flow" not in plain

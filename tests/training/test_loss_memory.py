@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from dfjax.data.clips.batching import Recipe, Sampler
+from dfjax.data.clips.batching import EpochOptions, Sampler
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints, as_template
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
@@ -77,7 +77,7 @@ LABEL = (POINTS[:, 0] > 0).astype(np.int8)
 HARD = np.argsort(np.abs(POINTS[:, 0]))[-2:]  # far on the wrong side
 LABEL[HARD] = 1 - LABEL[HARD]
 INDEX = pd.DataFrame({"label": LABEL})
-RECIPE = Recipe("none", batch_size=8, seed=0, hard_mining=0.8)
+OPTIONS = EpochOptions("none", batch_size=8, seed=0, hard_mining=0.8)
 STEPS, EPOCHS = 2, 5
 SCHEDULE = make_schedule(
     "constant", learning_rate=0.02, warmup_steps=0, total_steps=10, final_scale=0.0
@@ -112,7 +112,7 @@ STEP = jax.jit(
 
 def draw_batches(start, losses, on_read):
     """Batches of one epoch, as `make_train_batches` gives them."""
-    sampler = Sampler(INDEX, np.arange(len(INDEX)), RECIPE, losses)
+    sampler = Sampler(INDEX, np.arange(len(INDEX)), OPTIONS, losses)
     for number in range(start, start + STEPS - start % STEPS):
         on_read(number)
         videos = np.array([sampler.draw(number, place).row for place in range(8)], np.int32)

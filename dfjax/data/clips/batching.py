@@ -1,11 +1,15 @@
-"""Which videos come in which batch: pure functions of the seed and the epoch.
+"""Selects the videos of each training batch, as a pure function of the seed and the epoch.
 
-An epoch is every video once (`none`), every video of the larger class once (`balanced`) or every
-fake once, each next to the real video it was made from (`paired`). Its last batch is filled up
-with further draws, so that no video is left out and all batches have one size. With balanced data
-sets they take turns within each class, and an epoch is as long as the largest needs. Hard-example
-mining keeps the length, and draws by the losses at the start of the epoch. Where an epoch takes
-several clips of a video, `once` reads so many times.
+An epoch has at least one clip of
+
+- every video (pairing `none`),
+- every video of the larger class, with as many of the smaller class (`balanced`), or
+- every fake and the real video that it was made from (`paired`).
+
+The last batch of an epoch is filled with further draws, so that all batches have the same size.
+With balanced data sets, the data sets of each class alternate, and an epoch is long enough for all
+videos of the largest one. Hard-example mining keeps the length of an epoch and draws videos by
+their losses at its start.
 """
 
 import math
@@ -21,7 +25,7 @@ from dfjax.errors import UsageError, unknown
 
 PAIRING = ("none", "balanced", "paired")
 SELF_BLENDED = "self_blended"
-"""The manipulation of a real video that training blends with itself."""
+"""Name of the method of real videos that training turns into fakes by self-blending."""
 
 Rows = Int[np.ndarray, "_"]
 Losses = Float[np.ndarray, "_"]
@@ -31,10 +35,11 @@ class Draw(NamedTuple):
     """One clip of a batch.
 
     Attributes:
-        row: the video.
-        offset: in [0, 1), where in the video.
-        anchor: the video whose clip at `offset` this one should start with; itself unless paired.
-        blend: a real video, to be made a fake by blending it with itself.
+        row: Row of the video in the index.
+        offset: Position of the clip in the video, in [0, 1).
+        anchor: Row of the video whose clip at `offset` starts at the same source frame. It is the
+            video itself unless videos are paired.
+        blend: Whether self-blending makes a fake of the clip, which is of a real video.
     """
 
     row: int
@@ -44,7 +49,7 @@ class Draw(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """The fields of `Draw` for all clips of an epoch."""
+    """Arrays with the fields of `Draw` of all clips of an epoch."""
 
     rows: Rows
     offsets: Float[np.ndarray, "_"]
@@ -53,29 +58,35 @@ class Epoch(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Real videos and their fakes, place by place, and the videos that have no partner."""
+    """Pairs of real videos and fakes made from them.
+
+    Attributes:
+        real: Row of the real video of each pair.
+        fake: Row of the fake of each pair.
+        alone: Rows of the videos that are in no pair.
+    """
 
     real: Rows
     fake: Rows
     alone: Rows
 
 
-class Recipe(NamedTuple):
-    """How epochs are drawn.
+class EpochOptions(NamedTuple):
+    """Options of the epochs of training.
 
     Attributes:
-        pairing: one of PAIRING. `balanced` has as many reals as fakes in every batch and repeats
-            the smaller class evenly. `paired` leaves out videos without a partner and gives both
-            clips of a pair the same start.
-        batch_size: clips per batch, over all processes.
-        seed: of the run.
-        balance_datasets: data sets come equally often, within their class.
-        self_blend: share of the fakes in whose place a real video comes, to be blended with
-            itself: any, or with `paired` that of the pair. With 1 `balanced` and `paired` need no
-            fakes: every real video is one clip and, blended, another.
-        hard_mining: in [0, 1], the share of an epoch that goes by losses; see `compute_weights`.
-            A pair counts as its harder clip.
-        clips: of a video in an epoch, at places of their own.
+        pairing: Pairing of real and fake videos, one of `PAIRING`. With `balanced`, every batch has
+            as many real as fake clips, and the smaller class is repeated evenly. With `paired`, the
+            two clips of a pair start at the same frame, and videos without a partner are not used.
+        batch_size: Number of clips per batch, over all processes.
+        seed: Seed of the run.
+        balance_datasets: Whether the data sets of each class are drawn equally often.
+        self_blend: Share of the fakes that are replaced by self-blended real videos: by any, or
+            with `paired` by that of the pair. With 1, `balanced` and `paired` need no fakes, and
+            every real video is used once as it is and once blended.
+        hard_mining: Share of the sampling weight that depends on the loss, in [0, 1] (see
+            `compute_weights`). The loss of a pair is the larger of its two losses.
+        clips: Number of clips per video and epoch, at different positions.
     """
 
     pairing: str
@@ -88,9 +99,13 @@ class Recipe(NamedTuple):
 
 
 def find_pairs(index: pd.DataFrame, rows: Rows) -> Pairs:
-    """Returns each video of `rows` that has a `pair_id` with the video that it names.
+    """Returns the pairs of fakes and the real videos that their `pair_id` names.
 
-    Only partners that are both in `rows` count, which keeps pairs inside a split.
+    Both videos of a pair are in `rows`, so that pairs do not cross splits.
+
+    Args:
+        index: Index with one row per video.
+        rows: Rows of the videos that may be paired.
     """
     place = {index["video_id"].iloc[row]: row for row in rows}
     partner = index["pair_id"].iloc[rows].map(place)
@@ -100,114 +115,122 @@ def find_pairs(index: pd.DataFrame, rows: Rows) -> Pairs:
 
 
 class Sampler:
-    """The clips of an endless training run, batch after batch.
+    """Draws the clips of an endless sequence of training batches.
 
     Attributes:
-        batches: per epoch.
+        batches: Number of batches per epoch.
     """
 
     def __init__(
-        self, index: pd.DataFrame, rows: Rows, recipe: Recipe, losses: Losses | None = None
+        self, index: pd.DataFrame, rows: Rows, options: EpochOptions, losses: Losses | None = None
     ) -> None:
         """Prepares the draws.
 
         Args:
-            index: the pack's.
-            rows: positions in it of the videos to train on.
-            recipe: how epochs are drawn.
-            losses: of all videos of the index, below 0 where not known, which hard-example mining
-                goes by: those at the start of the epoch whose batches are wanted.
+            index: Index with one row per video.
+            rows: Rows of the videos to train on.
+            options: Options of the epochs.
+            losses: Loss of every video of the index, negative if it is not known, for hard-example
+                mining. The batches of an epoch are drawn by the losses at its start.
 
         Raises:
-            UsageError: an unknown pairing, no videos, a class or every pair missing, a share that
-                is none, or a batch that cannot be halved.
+            UsageError: The pairing is unknown, there are no videos, a class or all pairs are
+                missing, an option is out of range, or the batch size is odd with pairing.
         """
-        _check(recipe)
+        _check(options)
         rows = np.asarray(rows, np.int64)
         if not len(rows):
             raise UsageError("no videos to train on")
-        self._recipe, self._epochs = recipe, dict[int, Epoch]()
+        self._options, self._epochs = options, dict[int, Epoch]()
         self._label = index["label"].to_numpy()
         self._strata = [
-            _make_stratum(index, members, recipe, losses)
-            for members in _list_units(index, rows, recipe)
+            _make_stratum(index, members, options, losses)
+            for members in _list_units(index, rows, options)
         ]
         reals = rows[self._label[rows] == REAL, None]
-        self._reals = _make_stratum(index, reals, recipe) if recipe.self_blend else None
+        self._reals = _make_stratum(index, reals, options) if options.self_blend else None
         width = sum(stratum.members.shape[1] for stratum in self._strata)
-        longest = max(stratum.length for stratum in self._strata) * recipe.clips
-        self.batches = math.ceil(longest * width / recipe.batch_size)
-        self._draws = self.batches * recipe.batch_size // width
+        longest = max(stratum.length for stratum in self._strata) * options.clips
+        self.batches = math.ceil(longest * width / options.batch_size)
+        self._draws = self.batches * options.batch_size // width
 
     def draw(self, batch: int, place: int) -> Draw:
-        """Returns clip `place` of batch number `batch`, counted from the start of the run."""
+        """Returns one clip of a batch.
+
+        Args:
+            batch: Number of the batch, counted from the start of training.
+            place: Position of the clip in the batch.
+        """
         number, batch = divmod(batch, self.batches)
         epoch = self._epoch(number)
-        i = batch * self._recipe.batch_size + place
+        i = batch * self._options.batch_size + place
         row, offset, anchor, blend = (field[i] for field in epoch)
         return Draw(int(row), float(offset), int(anchor), bool(blend))
 
     def _epoch(self, number: int) -> Epoch:
         epoch = self._epochs.get(number)
-        if epoch is None:  # the epoch before stays: threads are not all equally far
+        if epoch is None:  # threads may still read the previous epoch, so it is kept
             epoch = self._make_epoch(number)
             recent = {k: v for k, v in self._epochs.items() if k == number - 1}
             self._epochs = recent | {number: epoch}
         return epoch
 
     def _make_epoch(self, number: int) -> Epoch:
-        """All clips of an epoch; real and fake alternate where batches are halved."""
-        rng = np.random.default_rng([self._recipe.seed, number])
+        """Returns all clips of an epoch. Real and fake clips alternate if they are paired."""
+        rng = np.random.default_rng([self._options.seed, number])
         drawn = [stratum.take(self._draws, rng) for stratum in self._strata]
         first = [np.broadcast_to(members[:, :1], members.shape) for members in drawn]
         rows, anchors = (np.concatenate(m, axis=1).reshape(-1) for m in (drawn, first))
-        if self._recipe.pairing == "paired":
+        if self._options.pairing == "paired":
             offsets = np.repeat(rng.random(self._draws), 2)
         else:
             offsets = rng.random(len(rows))
         return self._blend(Epoch(rows, offsets, anchors, np.zeros(len(rows), bool)), rng)
 
     def _blend(self, epoch: Epoch, rng: np.random.Generator) -> Epoch:
-        """Puts real videos, to be blended, in the place of a share of the fakes."""
-        recipe = self._recipe
+        """Replaces a share of the fakes by real videos with `blend` set."""
+        options = self._options
         if self._reals is None:
             return epoch
         rows, _, anchors, blends = epoch
-        halved = recipe.pairing != "none"
-        fakes = np.flatnonzero(np.arange(len(rows)) % 2 if halved else self._label[rows] == FAKE)
-        chosen = fakes[rng.permutation(len(fakes)) < round(recipe.self_blend * len(fakes))]
+        alternate = options.pairing != "none"
+        is_fake = np.arange(len(rows)) % 2 if alternate else self._label[rows] == FAKE
+        fakes = np.flatnonzero(is_fake)
+        chosen = fakes[rng.permutation(len(fakes)) < round(options.self_blend * len(fakes))]
         blends[chosen] = True
         chosen = chosen[self._label[rows[chosen]] == FAKE]
-        if recipe.pairing == "paired":
+        if options.pairing == "paired":
             rows[chosen] = anchors[chosen]
         elif len(chosen):
             rows[chosen] = anchors[chosen] = self._reals.take(len(chosen), rng)[:, 0]
         return epoch
 
 
-def _list_units(index: pd.DataFrame, rows: Rows, recipe: Recipe) -> list[Int[np.ndarray, "n m"]]:
-    """The members of the strata: all videos, those of each class, or pairs."""
+def _list_units(
+    index: pd.DataFrame, rows: Rows, options: EpochOptions
+) -> list[Int[np.ndarray, "n m"]]:
+    """Returns the units of each stratum: all videos, the videos of each class, or the pairs."""
     label = index["label"].to_numpy()[rows]
     reals, fakes = rows[label == REAL], rows[label == FAKE]
-    if recipe.self_blend and not len(reals):
-        raise UsageError("data.self_blend needs real videos, and there is none")
-    if recipe.pairing == "none":
-        if recipe.self_blend and not len(fakes):
+    if options.self_blend and not len(reals):
+        raise UsageError("data.self_blend needs real videos, and there are none")
+    if options.pairing == "none":
+        if options.self_blend and not len(fakes):
             raise UsageError(
-                "data.self_blend takes the place of fakes, and there is none; set "
-                "data.pairing=balanced data.self_blend=1"
+                "data.self_blend replaces fakes, and there are none; set data.pairing=balanced "
+                "and data.self_blend=1"
             )
         return [rows[:, None]]
-    if recipe.self_blend == 1:
+    if options.self_blend == 1:
         fakes = reals
-    elif recipe.pairing == "paired":
+    elif options.pairing == "paired":
         reals, fakes, _ = find_pairs(index, rows)
         if not len(reals):
             raise UsageError(
                 "data.pairing=paired needs fakes whose pair_id names a real video of the same "
                 "split, and there is none; set data.pairing=balanced"
             )
-    if recipe.pairing == "paired":
+    if options.pairing == "paired":
         return [np.stack([reals, fakes], axis=1)]
     for column, name in ((reals, "real"), (fakes, "fake")):
         if not len(column):
@@ -218,32 +241,32 @@ def _list_units(index: pd.DataFrame, rows: Rows, recipe: Recipe) -> list[Int[np.
 def _make_stratum(
     index: pd.DataFrame,
     members: Int[np.ndarray, "n m"],
-    recipe: Recipe,
+    options: EpochOptions,
     losses: Losses | None = None,
 ) -> Stratum:
     groups = [np.arange(len(members))]
-    if recipe.balance_datasets:
+    if options.balance_datasets:
         dataset = index["dataset"].to_numpy()[members[:, 0]]
         groups = [np.flatnonzero(dataset == name) for name in sorted(set(dataset))]
-    if losses is None or not recipe.hard_mining:
+    if losses is None or not options.hard_mining:
         return Stratum(members, groups)
     hardest = losses[members].max(axis=1)
-    weights = [compute_weights(hardest[group], recipe.hard_mining) for group in groups]
+    weights = [compute_weights(hardest[group], options.hard_mining) for group in groups]
     return Stratum(members, groups, weights)
 
 
-def _check(recipe: Recipe) -> None:
-    pairing, batch_size = recipe.pairing, recipe.batch_size
+def _check(options: EpochOptions) -> None:
+    pairing, batch_size = options.pairing, options.batch_size
     if pairing not in PAIRING:
         raise unknown("data.pairing", pairing, PAIRING)
     for name in ("self_blend", "hard_mining"):
-        if not 0 <= getattr(recipe, name) <= 1:
-            raise UsageError(f"data.{name} is a share, {getattr(recipe, name)} is not in [0, 1]")
+        if not 0 <= getattr(options, name) <= 1:
+            raise UsageError(f"data.{name} must be in [0, 1], not {getattr(options, name)}")
     if batch_size < 1:
-        raise UsageError(f"a batch needs at least 1 clip, not {batch_size}")
+        raise UsageError(f"train.batch_size must be at least 1, not {batch_size}")
     if pairing != "none" and batch_size % 2:
         near = [size for size in (batch_size - 1, batch_size + 1) if size]
         raise UsageError(
-            f"data.pairing={pairing} puts as many real as fake clips in a batch, which "
-            f"{batch_size} does not allow; nearest sizes: {', '.join(map(str, near))}"
+            f"data.pairing={pairing} needs an even batch size, because a batch has as many real as "
+            f"fake clips, not {batch_size}; nearest sizes: {', '.join(map(str, near))}"
         )

@@ -11,9 +11,14 @@ Weights = Float[np.ndarray, "_"]
 
 
 def fill(n: int, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length}"]:
-    """Returns `length` numbers below n, made of consecutive random permutations.
+    """Returns `length` numbers below n, taken from consecutive random permutations.
 
-    All numbers therefore occur equally often, up to one.
+    The counts of any two numbers therefore differ by at most 1.
+
+    Args:
+        n: Number of different numbers.
+        length: Number of draws.
+        rng: Random generator.
     """
     return np.concatenate([rng.permutation(n) for _ in range(math.ceil(length / n))])[:length]
 
@@ -27,7 +32,7 @@ def draw_weighted(
 
     Args:
         weights: Non-negative weight of each number.
-        length: How many numbers to draw.
+        length: Number of draws.
         rng: Random generator.
     """
     order = rng.permutation(len(weights))
@@ -69,11 +74,16 @@ class Stratum(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Number of draws after which every unit was drawn at least once (with equal weights)."""
+        """Number of draws that include every unit at least once, with equal weights."""
         return max(map(len, self.groups)) * len(self.groups)
 
     def take(self, length: int, rng: np.random.Generator) -> Int[np.ndarray, "{length} m"]:
-        """Returns the members of `length` randomly drawn units."""
+        """Returns the members of `length` randomly drawn units.
+
+        Args:
+            length: Number of draws.
+            rng: Random generator.
+        """
         turns = math.ceil(length / len(self.groups))
         if self.weights is None:
             drawn = [group[fill(len(group), turns, rng)] for group in self.groups]

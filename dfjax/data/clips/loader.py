@@ -20,7 +20,7 @@ UNKNOWN = -1
 
 
 class ClipLoader:
-    """Reads and decodes the clips of one batch. It is picklable, for reader processes.
+    """Function that reads and decodes the clips of one batch. It can be pickled.
 
     A batch of stored features has `features f32[B,T,D]` instead of `clip`. With `methods`, the
     batch also has `method i8[B]` (see `number_methods`). For self-blending it has `blend bool[B]`
@@ -36,13 +36,26 @@ class ClipLoader:
         methods: Sequence[str] = (),
         blend: bool = False,
     ) -> None:
+        """Prepares reading.
+
+        Args:
+            pack: Store of the frames.
+            sampling: Sampling of clips.
+            flow: Whether batches have optical flow.
+            methods: Names of the classes of `method`, or none to leave it out.
+            blend: Whether batches have `blend` and `landmarks`.
+        """
         self._pack, self._sampling, self._flow, self._blend = pack, sampling, flow, blend
         self._landmarks = count_landmarks(pack.index) if blend else 0
         self._labels = pack.index["label"].to_numpy(np.int8)
         self._methods = number_methods(pack.index, methods) if methods else None
 
     def __call__(self, draws: Sequence[Draw | None]) -> HostBatch:
-        """Returns the batch of `draws`, where None gives a black clip of weight 0 (padding)."""
+        """Returns the batch of some draws.
+
+        Args:
+            draws: Clips to read; None stands for padding, a black clip of weight 0.
+        """
         batch = self._make_padding(len(draws))
         for place, draw in enumerate(draws):
             if draw is not None:
@@ -92,15 +105,15 @@ class ClipLoader:
         clip["video_index"][0] = draw.row
 
     def _choose_frames(self, draw: Draw) -> np.ndarray:
-        numbers, how = self._of_video(draw.row)
+        numbers, sampling = self._sample_video(draw.row)
         if draw.anchor == draw.row:
-            return clips.choose_frames(numbers, how, offset=draw.offset)
-        partner, theirs = self._of_video(draw.anchor)
-        start = int(clips.choose_frames(partner, theirs, offset=draw.offset)[0])
-        return clips.choose_frames(numbers, how, offset=draw.offset, start=start)
+            return clips.choose_frames(numbers, sampling, offset=draw.offset)
+        of_anchor, anchor_sampling = self._sample_video(draw.anchor)
+        start = int(clips.choose_frames(of_anchor, anchor_sampling, offset=draw.offset)[0])
+        return clips.choose_frames(numbers, sampling, offset=draw.offset, start=start)
 
-    def _of_video(self, row: int) -> tuple[np.ndarray, Sampling]:
-        """Returns the frame numbers of a video and how its clips are sampled."""
+    def _sample_video(self, row: int) -> tuple[np.ndarray, Sampling]:
+        """Returns the frame numbers of a video and the sampling of its clips."""
         return self._pack.frame_numbers(row), video_sampling(self._pack, row, self._sampling)
 
 
@@ -117,12 +130,12 @@ def number_methods(index: pd.DataFrame, methods: Sequence[str]) -> Int8[np.ndarr
 
 
 def video_sampling(pack: FrameStore, row: int, sampling: Sampling) -> Sampling:
-    """Returns how the clips of one video are sampled (see `sampling.for_video`).
+    """Returns the sampling of the clips of one video (see `sampling.for_video`).
 
     Args:
         pack: Store that holds the video.
         row: Row of the video in `pack.index`.
-        sampling: Sampling settings of all videos.
+        sampling: Sampling of all videos.
 
     Raises:
         UsageError: The sampling is by duration and the frame rate of the video is not known.

@@ -1,7 +1,8 @@
-"""Batches for training and evaluation: which clips they hold.
+"""Makes the batches of training and evaluation from the frames of a store.
 
-Batch k is a pure function of (data, seed, k): it does not depend on how many threads or processes
-read ahead, and a resumed run asks for `start_batch=k` instead of restoring an iterator.
+Batch k of training is a pure function of the data, the seed and k. It does not depend on the number
+of threads or processes that read ahead, and a resumed run passes `start_batch=k` instead of
+restoring the state of an iterator.
 """
 
 import math
@@ -10,32 +11,38 @@ from collections.abc import Sequence
 from typing import SupportsIndex
 
 from dfjax.data.clips import sampling as clips
-from dfjax.data.clips.batching import Draw, Losses, Recipe, Rows, Sampler
+from dfjax.data.clips.batching import Draw, EpochOptions, Losses, Rows, Sampler
 from dfjax.data.clips.loader import ClipLoader, video_sampling
 from dfjax.data.clips.prefetch import Batches, read_ahead
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
 
-_FOREVER = 2**40  # batches; Grain wants a length
+_ENDLESS = 2**40  # batches, because Grain needs a length
 
 Shard = tuple[int, int]
-"""This process and how many there are; each gets an equal, disjoint piece of every batch."""
+"""Number of this process and number of processes. Every process reads an equal, disjoint part of
+each batch."""
 
 
-def batches_per_epoch(pack: FrameStore, rows: Rows, recipe: Recipe) -> int:
-    """Returns how many batches an epoch has; see `sampling` for what an epoch is.
+def batches_per_epoch(pack: FrameStore, rows: Rows, options: EpochOptions) -> int:
+    """Returns the number of batches per epoch (see `batching`).
+
+    Args:
+        pack: Store of the frames.
+        rows: Positions in `pack.index` of the videos to train on.
+        options: Options of the epochs.
 
     Raises:
-        UsageError: as `make_train_batches`.
+        UsageError: The options do not fit the videos (see `Sampler`).
     """
-    return Sampler(pack.index, rows, recipe).batches
+    return Sampler(pack.index, rows, options).batches
 
 
 def make_train_batches(
     pack: FrameStore,
     rows: Rows,
-    recipe: Recipe,
+    options: EpochOptions,
     *,
     sampling: Sampling,
     start_batch: int = 0,
@@ -47,37 +54,40 @@ def make_train_batches(
     flow: bool = False,
     methods: Sequence[str] = (),
 ) -> Batches:
-    """Returns the endless stream of training batches from `start_batch` on.
+    """Returns an endless iterator over the training batches from `start_batch` on.
 
-    With hard-example mining it ends with the epoch that `start_batch` is in, because the next one
-    goes by other losses.
+    With hard-example mining it ends with the epoch of `start_batch`, because the batches of the
+    next epoch depend on new losses.
 
     Args:
-        pack: where the crops are; its `index` gives labels and pairs.
-        rows: positions in `pack.index` of the videos to train on.
-        recipe: how epochs are drawn; its seed and the batch number decide everything random.
-        sampling: how clips are cut.
-        start_batch: number of the first batch wanted.
-        losses: of all videos at the start of the epoch, for hard-example mining.
-        shard: this process and their count.
-        workers: reading processes; 0 reads in threads of this process.
-        threads: of this process, when `workers` is 0; 0 reads when asked.
-        prefetch: batches read ahead.
-        flow: add the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop, zeros where either
-            frame is padding; needs `stride` sampling at the stride of the flow.
-        methods: add `method i8[B]`, the place of a clip's method among these names.
+        pack: Store of the frames; its `index` has the labels and pairs.
+        rows: Positions in `pack.index` of the videos to train on.
+        options: Options of the epochs. All random choices depend on their seed and on the number of
+            the batch.
+        sampling: Sampling of clips.
+        start_batch: Number of the first batch, counted from the start of training.
+        losses: Losses of all videos at the start of the epoch, for hard-example mining.
+        shard: Number of this process and number of processes.
+        workers: Number of reader processes; 0 reads in threads of this process.
+        threads: Number of reader threads if `workers` is 0; 0 reads each batch on demand.
+        prefetch: Number of batches read ahead.
+        flow: Whether batches have the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop.
+            It is zero where one of the two frames is padding. It requires `stride` sampling with
+            the stride of the flow.
+        methods: Names of methods. If there are any, batches have `method i8[B]`, the position of
+            the clip's method among them (see `number_methods`).
 
     Raises:
-        UsageError: frames too far apart for the stride, a missing class or pairs, or a batch that
-            cannot be divided; the message says what to change.
+        UsageError: The frames do not fit the stride, a class or all pairs are missing, or the batch
+            cannot be divided. The message says what to change.
     """
-    how = _check(pack, rows, sampling, recipe.batch_size, shard, flow)
-    sampler = Sampler(pack.index, rows, recipe, losses)
-    left = sampler.batches - start_batch % sampler.batches if recipe.hard_mining else _FOREVER
-    plan = _TrainPlan(sampler, start_batch, left, _places(recipe.batch_size, shard))
+    how = _check(pack, rows, sampling, options.batch_size, shard, flow)
+    sampler = Sampler(pack.index, rows, options, losses)
+    left = sampler.batches - start_batch % sampler.batches if options.hard_mining else _ENDLESS
+    plan = _TrainPlan(sampler, start_batch, left, _places(options.batch_size, shard))
     return read_ahead(
         plan,
-        ClipLoader(pack, how, flow, methods, blend=recipe.self_blend > 0),
+        ClipLoader(pack, how, flow, methods, blend=options.self_blend > 0),
         workers=workers,
         threads=threads,
         prefetch=prefetch,
@@ -98,32 +108,31 @@ def make_eval_batches(
     flow: bool = False,
     methods: Sequence[str] = (),
 ) -> Batches:
-    """Returns every fixed clip of the videos exactly once, in the order of `rows`.
+    """Returns an iterator over the fixed clips of the videos, in the order of `rows`.
 
-    The last batch is filled up with black clips of weight 0 and `video_index` -1, whose mask is
-    True so that nothing divides by a count of no frames.
+    The last batch is filled with black clips of weight 0 and `video_index` -1. Their mask is True,
+    so that means over valid frames stay finite.
 
     Args:
-        clips_per_video: clips of each video, spread evenly; 0 covers it from end to end.
-        pack: as in `make_train_batches`, as the others.
-        rows: positions in `pack.index`.
-        sampling: how clips are cut; padding at random is centred here.
-        batch_size: clips of a batch over all processes.
-        shard: this process and their count.
-        workers: reading processes.
-        threads: of this process, when `workers` is 0.
-        prefetch: batches read ahead.
-        flow: add the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop, zeros where either
-            frame is padding; needs `stride` sampling at the stride of the flow.
-        methods: add `method i8[B]`, the place of a clip's method among these names.
+        pack: Store of the frames.
+        rows: Positions in `pack.index` of the videos to evaluate.
+        sampling: Sampling of clips. Frames that training pads at random are centred.
+        clips_per_video: Number of evenly spaced clips per video; 0 takes as many as cover it.
+        batch_size: Number of clips per batch, over all processes.
+        shard: Number of this process and number of processes.
+        workers: Number of reader processes; 0 reads in threads of this process.
+        threads: Number of reader threads if `workers` is 0; 0 reads each batch on demand.
+        prefetch: Number of batches read ahead.
+        flow: Whether batches have the flow of the pack (see `make_train_batches`).
+        methods: Names of the classes of `method` (see `make_train_batches`).
 
     Raises:
-        UsageError: frames too far apart for the stride, no videos, or a batch that cannot be
+        UsageError: The frames do not fit the stride, there are no videos, or the batch cannot be
             divided over the processes.
     """
     how = _check(pack, rows, clips.for_evaluation(sampling), batch_size, shard, flow)
     if clips_per_video < 0:
-        raise UsageError(f"data.eval_clips must be 0 (all) or more, not {clips_per_video}")
+        raise UsageError(f"data.eval_clips must not be negative, not {clips_per_video}")
     draws = [
         Draw(row, float(offset), row)
         for row in map(int, rows)
@@ -142,7 +151,7 @@ def make_eval_batches(
 
 
 class _TrainPlan:
-    """The clips of batch k, for `length` batches from `start` on, that this process loads."""
+    """Sequence of the clips that this process loads, for `length` batches from `start` on."""
 
     def __init__(self, sampler: Sampler, start: int, length: int, places: range) -> None:
         self._sampler, self._start, self._length, self._places = sampler, start, length, places
@@ -156,7 +165,7 @@ class _TrainPlan:
 
 
 class _EvalPlan:
-    """The clips of batch k, None where they have run out, that this process loads."""
+    """Sequence of the clips that this process loads; None stands for padding."""
 
     def __init__(self, draws: list[Draw], batch_size: int, places: range) -> None:
         self._draws, self._batch_size, self._places = draws, batch_size, places
@@ -171,27 +180,28 @@ class _EvalPlan:
 
 
 def check_clips(pack: FrameStore, rows: Rows, sampling: Sampling, *, flow: bool) -> None:
-    """Checks that clips can be cut from the videos, before anything is written or computed.
+    """Checks that clips can be sampled from the videos.
 
     Args:
-        pack: where the crops are.
-        rows: positions in `pack.index`.
-        sampling: how clips are cut.
-        flow: whether the flow of the pack is wanted.
+        pack: Store of the frames.
+        rows: Positions in `pack.index` of the videos.
+        sampling: Sampling of clips.
+        flow: Whether batches have the flow of the pack.
 
     Raises:
-        UsageError: no videos, frames too far apart for the stride, or no flow over that stride.
+        UsageError: There are no videos, a sampling setting is invalid, the frames do not fit the
+            stride, or the pack has no flow of this stride.
     """
     clips.check_sampling(sampling)
     if flow and (sampling.kind != "stride" or sampling.stride != pack.flow_stride):
-        there = f"over {pack.flow_stride} source frames" if pack.flow_stride else "none"
+        stored = f"flow of stride {pack.flow_stride}" if pack.flow_stride else "no flow"
         raise UsageError(
-            f"data.flow needs data.sampling=stride and flow over data.stride={sampling.stride} "
-            f"source frames; {pack.path} has {there}: run `dfjax data flow` "
-            f"with stride {sampling.stride} and pack its index"
+            f"data.flow needs data.sampling=stride and flow of data.stride={sampling.stride}, but "
+            f"{pack.path} has {stored}: run `dfjax data flow` with stride {sampling.stride} and "
+            "pack its index"
         )
     if not len(rows):
-        raise UsageError("no videos to read")
+        raise UsageError("there are no videos to read")
     for row in map(int, rows):
         video_sampling(pack, row, sampling)
         if sampling.kind == "stride":

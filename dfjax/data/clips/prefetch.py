@@ -17,9 +17,6 @@ from absl import flags
 
 from dfjax.shapes import HostBatch
 
-"""`clip u8[B,T,S,S,3]  mask bool[B,T]  position i32[B,T] (source frames, -1: padding)  label i8[B]
-weight f32[B]  video_index i32[B] (row of the pack's index, -1: no clip)`."""
-
 
 class Batches(Iterator[HostBatch]):
     """Iterator over batches that reads ahead. `close()` ends its threads and processes."""

@@ -1,14 +1,16 @@
-"""Which frames of a video make a clip: pure functions of the frames that there are.
+"""Selects the frames of a clip, as a pure function of the frames that a video has.
 
-Frame numbers are those of the source video; `numbers` are the ones that a pack has, ascending.
-A clip of T frames that finds fewer is padded, with pixels 0, mask False, position -1: at its `end`,
-or on both sides with the frames at a `random` place, or in the `centre`.
+Frames are identified by their number in the source video; `numbers` are those that a store has, in
+ascending order. There are three kinds of sampling:
 
-Three ways to sample:
+* `stride`: T frames that are `stride` source frames apart.
+* `duration:SECONDS`: T evenly spaced frames over a number of seconds, which is independent of the
+  video's frame rate.
+* `even`: One frame from each of T equal parts of the video, so that a clip spans all of it.
 
-* `stride`: T frames, `stride` source frames apart, so that motion has one speed in all videos.
-* `duration:SECONDS`: T frames spread over so many seconds, whatever the frame rate of a video.
-* `even`: the video cut into T equal parts and one frame from each, so that a clip spans it all.
+A clip with fewer than T frames is padded with black frames of mask False and position -1. Its
+frames are followed by the padding (`end`), in the middle of it (`centre`), or at a random position
+in it (`random`).
 """
 
 import math
@@ -22,20 +24,21 @@ from dfjax.errors import UsageError, unknown
 SAMPLING = ("stride", "even", "duration:SECONDS")
 PAD = ("end", "random", "centre")
 PADDING = -1
-"""Position of a frame that is not there."""
+"""Position of a padding frame."""
 
 Numbers = Int32[np.ndarray, "_"]
 
 
 class Sampling(NamedTuple):
-    """How clips are cut.
+    """Settings of sampling.
 
     Attributes:
-        frames: T.
-        kind: one of SAMPLING.
-        stride: of `stride`, in source frames.
-        pad: one of PAD, where the frames of a short clip stand.
-        span: of `duration`, source frames from the first to the last of a clip, see `for_video`.
+        frames: Number of frames per clip, T.
+        kind: Kind of sampling, one of `SAMPLING`.
+        stride: Number of source frames from one frame of a clip to the next, for `stride`.
+        pad: Position of the frames in a clip that is too short, one of `PAD`.
+        span: Number of source frames from the first to the last frame of a clip, for `duration`
+            (see `for_video`).
     """
 
     frames: int
@@ -46,12 +49,16 @@ class Sampling(NamedTuple):
 
     @property
     def by_duration(self) -> bool:
-        """Whether clips have a duration in seconds."""
+        """Whether `kind` is `duration`."""
         return self.kind.startswith("duration")
 
 
 def check_sampling(sampling: Sampling) -> None:
-    """Raises a `UsageError` for an unknown name, no frames, no seconds, or a stride below 1."""
+    """Checks the settings of sampling.
+
+    Raises:
+        UsageError: A name is unknown, or the frames, the seconds or the stride are not positive.
+    """
     if sampling.by_duration:
         _seconds(sampling)
     elif sampling.kind not in SAMPLING:
@@ -65,22 +72,22 @@ def check_sampling(sampling: Sampling) -> None:
 
 
 def for_video(sampling: Sampling, fps: float | None, video_id: str) -> Sampling:
-    """Returns the sampling of one video: `duration` has its span in that video's frames.
+    """Returns the sampling of one video, with `span` computed from its frame rate for `duration`.
 
     Args:
-        sampling: how clips are cut.
-        fps: frames per second; None or not finite where that is not known.
-        video_id: for the message.
+        sampling: Sampling of all videos.
+        fps: Frames per second of the video, None or not finite if unknown.
+        video_id: Id of the video, for the message.
 
     Raises:
-        UsageError: `duration`, and a video whose frame rate is not known.
+        UsageError: The sampling is by duration and the frame rate is not known.
     """
     if not sampling.by_duration:
         return sampling
     if fps is None or not (math.isfinite(fps) and fps > 0):
         raise UsageError(
-            f"data.sampling={sampling.kind} needs the frame rate of every video, {video_id} has "
-            "none in the index; set data.sampling=even, or index the video files"
+            f"data.sampling={sampling.kind} needs the frame rate of every video, but {video_id} "
+            "has none in the index; set data.sampling=even, or index the video files"
         )
     return sampling._replace(span=max(1, round(_seconds(sampling) * fps)))
 
@@ -92,14 +99,17 @@ def _seconds(sampling: Sampling) -> float:
     except ValueError:
         seconds = 0.0
     if name != "duration" or not (math.isfinite(seconds) and seconds > 0):
-        raise UsageError(f"data.sampling={sampling.kind}: say how long, for example duration:4")
+        raise UsageError(f"data.sampling={sampling.kind} needs seconds, for example duration:4")
     return seconds
 
 
 def find_spacing(numbers: Numbers) -> int | None:
-    """Returns how many source frames lie between neighbours, or None when that is irregular.
+    """Returns the number of source frames from one frame to the next, or None if it varies.
 
-    Frames missing from a regular grid do not make it irregular. A single frame has spacing 0.
+    Frames that are missing from a regular grid are ignored. A single frame has spacing 0.
+
+    Args:
+        numbers: Available frames.
     """
     if len(numbers) < 2:
         return 0
@@ -109,29 +119,37 @@ def find_spacing(numbers: Numbers) -> int | None:
 
 
 def check_stride(numbers: Numbers, stride: int, video_id: str) -> None:
-    """Raises a `UsageError` when the video's frames are too far apart, or irregular, for `stride`.
+    """Checks that frames of a video are `stride` source frames apart.
 
     Args:
-        numbers: the frames that there are.
-        stride: source frames from one frame of a clip to the next.
-        video_id: for the message.
+        numbers: Available frames.
+        stride: Number of source frames from one frame of a clip to the next.
+        video_id: Id of the video, for the message.
+
+    Raises:
+        UsageError: The spacing of the frames varies, or does not divide `stride`.
     """
     spacing = find_spacing(numbers)
     if spacing == 0 or (spacing and stride % spacing == 0):
         return
     found = f"every {spacing} source frames" if spacing else "at irregular distances"
     raise UsageError(
-        f"data.stride={stride} is impossible: {video_id} has crops {found}. Extract with "
-        f"every={stride} (or a divisor of {stride}), or set data.sampling=even"
+        f"data.stride={stride} does not fit the crops of {video_id}, which are {found}; extract "
+        f"with every={stride} (or a divisor of {stride}), or set data.sampling=even"
     )
 
 
 def find_starts(numbers: Numbers, sampling: Sampling) -> Numbers:
-    """Returns the frames at which a clip may start, ascending; never empty.
+    """Returns the frames at which a clip may start, at least one, in ascending order.
 
-    For `stride`: those from which the most frames of a clip exist, which is all T of them unless
-    the video is too short or has gaps. For `duration`: those after which the video lasts as long as
-    the clip. For `even`, and in a shorter video: the first frame only.
+    For `stride`, these are the frames from which the largest number of frames of a clip exists,
+    which is T unless the video is too short or frames are missing. For `duration`, these are the
+    frames that are followed by the duration of a clip, or the first frame of a shorter video. For
+    `even`, it is the first frame.
+
+    Args:
+        numbers: Available frames.
+        sampling: Sampling of the video.
     """
     if sampling.kind == "even":
         return numbers[:1]
@@ -146,14 +164,15 @@ def find_starts(numbers: Numbers, sampling: Sampling) -> Numbers:
 def choose_frames(
     numbers: Numbers, sampling: Sampling, *, offset: float, start: int | None = None
 ) -> Numbers:
-    """Returns the frames of one clip, ascending, at most T of them.
+    """Returns the frames of one clip, at most T, in ascending order.
 
     Args:
-        numbers: the frames that there are.
-        sampling: how clips are cut.
-        offset: in [0, 1). For `even`, the place within each of the T parts; else the place among
-            `find_starts`.
-        start: except for `even`, start as near to this source frame as possible instead.
+        numbers: Available frames.
+        sampling: Sampling of the video.
+        offset: Position in [0, 1): for `even`, within each of the T parts; otherwise, of the first
+            frame among `find_starts`.
+        start: Source frame. If it is given, the clip starts at the nearest possible frame, and
+            `offset` is not used. It is ignored for `even`.
     """
     if sampling.kind == "even":
         n, t = len(numbers), sampling.frames
@@ -169,7 +188,7 @@ def choose_frames(
 
 
 def _nearest(numbers: Numbers, wanted: Float[np.ndarray, "T"]) -> Numbers:
-    """The frames nearest to those wanted, each once."""
+    """Returns the available frames nearest to `wanted`, without duplicates."""
     after = np.searchsorted(numbers, wanted).clip(1, max(1, len(numbers) - 1))
     before = after - 1
     after = after.clip(max=len(numbers) - 1)
@@ -178,22 +197,28 @@ def _nearest(numbers: Numbers, wanted: Float[np.ndarray, "T"]) -> Numbers:
 
 
 def choose_start(starts: Numbers, offset: float, near: int | None = None) -> int:
-    """Returns one of `starts`: the one nearest to `near`, or the one at `offset` in [0, 1)."""
+    """Returns one of several start frames.
+
+    Args:
+        starts: Possible start frames in ascending order.
+        offset: Relative position among `starts`, in [0, 1).
+        near: Source frame to which the nearest start is returned, or None to use `offset`.
+    """
     if near is not None:
         return int(starts[np.abs(starts - near).argmin()])
     return int(starts[int(offset * len(starts))])
 
 
 def spread_offsets(numbers: Numbers, sampling: Sampling, clips: int) -> Float[np.ndarray, "_"]:
-    """Returns the offsets of the fixed clips that evaluation sees, all different clips.
+    """Returns the offsets of the clips of evaluation, which all differ.
 
-    One clip is the middle one; more are spread evenly from the first possible to the last, and a
-    short video has fewer. With 0, as many as it takes to cover the video from end to end.
+    A single clip is in the middle of the video. Several clips are spread evenly from the first to
+    the last possible one. A short video has fewer clips than requested.
 
     Args:
-        numbers: the frames that there are.
-        sampling: how clips are cut.
-        clips: how many, or 0.
+        numbers: Available frames.
+        sampling: Sampling of the video.
+        clips: Number of clips; 0 takes as many as cover the video.
     """
     if sampling.kind == "even":
         possible = max(1, len(numbers) // sampling.frames)
@@ -213,20 +238,20 @@ def spread_offsets(numbers: Numbers, sampling: Sampling, clips: int) -> Float[np
 
 
 def for_evaluation(sampling: Sampling) -> Sampling:
-    """Returns the sampling without chance: what training pads at random is centred."""
+    """Returns the sampling for evaluation, in which padding at random becomes `centre`."""
     return sampling._replace(pad="centre") if sampling.pad == "random" else sampling
 
 
 def pad(
     frames: Numbers, sampling: Sampling, *, offset: float
 ) -> tuple[Int32[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
-    """Returns the positions of a clip, filled up to T with PADDING, and its mask.
+    """Returns the positions of a clip, padded to T frames with `PADDING`, and its mask.
 
     Args:
-        frames: of the clip, at most T.
-        sampling: how clips are cut; its `pad` says where the frames stand.
-        offset: in [0, 1), the clip's; `random` reads its low bits, of which the choice of frames
-            knows nothing.
+        frames: Frames of the clip, at most T.
+        sampling: Sampling of the video; `pad` determines the position of the frames.
+        offset: Offset of the clip, in [0, 1). Padding at `random` uses its low bits, which are
+            independent of the choice of frames.
     """
     missing = sampling.frames - len(frames)
     chance = offset * 2**20 % 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.clips.batching import Recipe, Sampler, find_pairs
+from dfjax.data.clips.batching import EpochOptions, Sampler, find_pairs
 from dfjax.errors import UsageError
 
 # rows 0-3 real, 4-10 fakes: three of r0, two of r1, one of r2, one of a video not in the table
@@ -21,7 +21,7 @@ ROWS = np.arange(len(IDS))
 
 
 def make(pairing, batch_size=4, seed=0, rows=ROWS, index=INDEX, losses=None, **more):
-    return Sampler(index, rows, Recipe(pairing, batch_size, seed, **more), losses)
+    return Sampler(index, rows, EpochOptions(pairing, batch_size, seed, **more), losses)
 
 
 def epoch_of(sampler, epoch=0, batch_size=4):
@@ -208,8 +208,8 @@ def test_mining_is_a_function_of_seed_epoch_and_losses():
         (dict(pairing="paired", rows=np.array([0, 7])), "there is none"),
         (dict(pairing="none", rows=ROWS[:0]), "no videos"),
         (dict(pairing="none", batch_size=0), "at least 1"),
-        (dict(pairing="none", self_blend=1.5), "data.self_blend is a share"),
-        (dict(pairing="none", hard_mining=-0.5), "data.hard_mining is a share"),
+        (dict(pairing="none", self_blend=1.5), "data.self_blend must be in"),
+        (dict(pairing="none", hard_mining=-0.5), "data.hard_mining must be in"),
         (dict(pairing="none", rows=ROWS[:4], self_blend=0.5), "balanced .*self_blend=1"),
         (dict(pairing="none", rows=ROWS[4:], self_blend=0.5), "needs real videos"),
     ],

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.data.clips.batching import Recipe
+from dfjax.data.clips.batching import EpochOptions
 from dfjax.data.clips.loader import number_methods
 from dfjax.data.clips.pipeline import batches_per_epoch, make_eval_batches, make_train_batches
 from dfjax.data.clips.sampling import PAD, Sampling
@@ -54,10 +54,10 @@ def settings(frames=3, kind="stride", stride=2, pad="end", **others):
     return {"sampling": Sampling(frames, kind, stride, pad), **others}
 
 
-def train(opened, count, rows=ALL, *, pairing="none", batch_size=4, recipe=(), **changes):
-    recipe = Recipe(pairing, batch_size, seed=0, **dict(recipe))
+def train(opened, count, rows=ALL, *, pairing="none", batch_size=4, options=(), **changes):
+    options = EpochOptions(pairing, batch_size, seed=0, **dict(options))
     how = settings(**{"threads": 0} | changes)
-    with make_train_batches(opened, np.array(rows, int), recipe, **how) as batches:
+    with make_train_batches(opened, np.array(rows, int), options, **how) as batches:
         return list(islice(batches, count))
 
 
@@ -134,8 +134,8 @@ def test_a_pair_shows_the_same_moment(opened):
 
 def test_batches_per_epoch(opened):
     rows = np.arange(6)
-    assert batches_per_epoch(opened, rows, Recipe("none", 4, seed=0)) == 2
-    assert batches_per_epoch(opened, rows, Recipe("paired", 2, seed=0)) == 3
+    assert batches_per_epoch(opened, rows, EpochOptions("none", 4, seed=0)) == 2
+    assert batches_per_epoch(opened, rows, EpochOptions("paired", 2, seed=0)) == 3
     first, second = train(opened, 2)
     assert set(first["video_index"]) | set(second["video_index"]) == set(range(6))
 
@@ -163,9 +163,9 @@ def test_evaluation_in_shards_and_threads_is_the_same(opened):
 
 
 def test_closing_leaves_no_thread_and_no_process(opened):
-    recipe = Recipe("none", 4, seed=0)
+    options = EpochOptions("none", 4, seed=0)
     for reader in ({"threads": 3}, {"workers": 1}):
-        batches = make_train_batches(opened, np.arange(6), recipe, **settings(), **reader)
+        batches = make_train_batches(opened, np.arange(6), options, **settings(), **reader)
         next(batches)
         batches.close()
         batches.close()
@@ -179,7 +179,7 @@ def test_closing_leaves_no_thread_and_no_process(opened):
 def test_a_real_to_be_blended_takes_the_place_of_a_fake_and_its_label(opened):
     plain = train(opened, 3, pairing="paired", batch_size=2)
     for share in (0.5, 1.0):
-        batches = train(opened, 3, pairing="paired", batch_size=2, recipe={"self_blend": share})
+        batches = train(opened, 3, pairing="paired", batch_size=2, options={"self_blend": share})
         blended = 0
         for batch in batches:
             np.testing.assert_array_equal(batch["label"], [0, 1])
@@ -199,7 +199,7 @@ def test_landmarks_come_along_where_the_index_has_them(opened, pad):
     points[3][1] = None
     index = opened.index.assign(crop_landmarks=points)
     other = dataclasses.replace(opened, index=index)
-    batches = train(other, 2, pad=pad, recipe={"self_blend": 1.0})
+    batches = train(other, 2, pad=pad, options={"self_blend": 1.0})
     seen = 0
     for batch in batches:
         assert batch["landmarks"].shape == (4, 3, 2, 2)
@@ -217,11 +217,11 @@ def test_landmarks_come_along_where_the_index_has_them(opened, pad):
 
 
 def test_with_mining_batches_end_with_the_epoch_and_follow_the_losses(opened):
-    recipe = {"hard_mining": 1.0}
+    options = {"hard_mining": 1.0}
     losses = np.array([0.0, 0.0, 0.0, 2.0, 0.0, 0.0])
-    (last,) = train(opened, 9, recipe=recipe, losses=losses, start_batch=5)  # of two an epoch
+    (last,) = train(opened, 9, options=options, losses=losses, start_batch=5)  # of two an epoch
     assert set(last["video_index"]) == {3}
-    assert len(train(opened, 9, recipe=recipe, start_batch=4)) == 2
+    assert len(train(opened, 9, options=options, start_batch=4)) == 2
 
 
 def test_labels_come_from_the_index_in_memory(opened):
@@ -235,7 +235,7 @@ def test_labels_come_from_the_index_in_memory(opened):
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"stride": 3}, "r0 has crops every 2 source frames"),
+        ({"stride": 3}, "crops of r0, which are every 2 source frames"),
         ({"kind": "uniform"}, "even, stride"),
         ({"rows": []}, "no videos"),
         ({"shard": (0, 3)}, "nearest sizes: 3, 6"),
@@ -281,6 +281,6 @@ def test_reals_are_method_zero_whatever_their_method_is_called(opened):
 
 
 def test_a_real_video_that_is_blended_with_itself_is_of_no_known_method(opened):
-    recipe = {"self_blend": 1.0}
-    for batch in train(opened, 2, pairing="paired", recipe=recipe, methods=("real", "swap")):
+    options = {"self_blend": 1.0}
+    for batch in train(opened, 2, pairing="paired", options=options, methods=("real", "swap")):
         np.testing.assert_array_equal(batch["method"], np.where(batch["blend"], -1, 0))
