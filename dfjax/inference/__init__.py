@@ -1,1 +1,1 @@
-"""Loads trained detectors; scores, evaluates and exports them; traces what they were trained on."""
+"""Loading, scoring, evaluating and exporting trained detectors, and finding their training data."""

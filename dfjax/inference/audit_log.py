@@ -1,4 +1,4 @@
-"""`predictions.jsonl`: one line per input ever scored into a folder, and a picture of each."""
+"""The log `predictions.jsonl` of scored inputs, with a picture of each input."""
 
 import datetime
 import hashlib
@@ -12,11 +12,13 @@ from dfjax.inference.verdict import Verdict
 
 
 class AuditLog:
-    """Writes one line per scored input to `predictions.jsonl`, and a picture of it beside.
+    """Writes one line per input to `predictions.jsonl`, and a picture of it to the same folder.
+
+    Lines are appended, so that the log also lists the inputs of earlier calls.
 
     Args:
-        folder: Folder of the log, made where it is missing.
-        inputs: All inputs. Each gets the name of a picture, numbered where names repeat.
+        folder: Folder of the log; it is created if it does not exist.
+        inputs: All inputs. Their pictures have the names of the files, numbered where names repeat.
         checkpoint: Name of the checkpoint.
         checkpoint_sha256: Hash of the checkpoint's files.
     """

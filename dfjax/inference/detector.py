@@ -1,4 +1,4 @@
-"""A trained detector read back from its workdir: `dfjax.load(workdir)("clip.mp4")`."""
+"""A trained detector, loaded from its workdir: `dfjax.load(workdir)("clip.mp4")`."""
 
 import dataclasses
 import functools
@@ -25,20 +25,21 @@ Array = np.ndarray
 
 @dataclasses.dataclass
 class Detector:
-    """A trained detector: the config it was trained with, its parameters, and how to score clips.
+    """A trained detector: its config, its variables, and the functions that score clips.
 
     Attributes:
-        config: Config of the workdir.
-        variables: `{"params", "batch_stats"}`; of a run on stored features with those of the
-            backbone that computed them.
+        config: Config that the detector was trained with.
+        variables: `{"params", "batch_stats"}`. For a run on stored features they include those of
+            the backbone that computed the features.
         checkpoint: Name of the checkpoint, for example `best/1200`.
         checkpoint_sha256: Hash of the checkpoint's files.
-        workdir: Folder of the run; of an exported file its path without the suffix, which need not
-            exist.
+        workdir: Folder of the run. For a detector from an exported file it is the path of the file
+            without its suffix, which need not exist.
         apply: Forward pass of the model.
         preprocess: Preprocessing of the model.
         methods: Names of the classes of the method head, where the model has one.
-        features: Record of the backbone in a detector that was trained on stored features.
+        features: Record of the backbone that computed the stored features; None for a detector that
+            was trained on frames.
     """
 
     config: ConfigDict
@@ -53,25 +54,25 @@ class Detector:
 
     @functools.cached_property
     def scorer(self) -> Scorer:
-        """Scores batches on all devices of this process."""
+        """Function that scores batches on all devices of this process."""
         return Scorer(make_predict_step(self.apply, self.preprocess, methods=self.methods))
 
     def score(
         self, batches: Iterable[HostBatch], *, batch_size: int = 0
     ) -> Iterator[tuple[HostBatch, Scores]]:
-        """Yields every batch with its scores, see `Scorer`.
+        """Yields every batch with its scores; see `Scorer`.
 
         Args:
             batches: Batches of clips on the host.
-            batch_size: Number of clips that smaller batches are filled up to.
+            batch_size: Number of clips that smaller batches are padded to.
         """
         return self.scorer([self.variables], batches, batch_size=batch_size)
 
     def __call__(self, x: Any, **options: Any) -> Verdict | list[Verdict]:
         """Returns the verdict on a video, an image or frames, or a list of verdicts on several.
 
-        In files faces are found and cut as they were for training. An input that cannot be read
-        gives a verdict whose `error` says why.
+        Faces in files are detected and cropped as for the training data. For an input that cannot
+        be read, the `error` of the verdict is the reason.
 
         Args:
             x: Path of a file; or path of a folder, or a list of paths, which give a list; or face
@@ -93,10 +94,11 @@ class Detector:
     def predict(self, clips: Array) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
 
-        T is the config's number of frames; H and W are any size, faces cropped as in training.
+        T is `data.frames` of the config. Clips are face crops of any height and width, cropped as
+        in training.
 
         Raises:
-            ValueError: another dtype or rank, or another number of frames.
+            ValueError: The array has another dtype, rank or number of frames.
         """
         clips = np.asarray(clips)
         frames = self.config.data.frames
@@ -112,15 +114,15 @@ class Detector:
 
 
 def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
-    """Returns a trained detector, ready to predict, with a copy on every device of this process.
+    """Returns a trained detector, with a copy of its variables on every device of this process.
 
     Args:
         source: Workdir of a training run, or a safetensors file of `dfjax export`.
-        checkpoint: `best` (on validation) or `last`, of a workdir.
+        checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
 
     Raises:
-        UsageError: Neither of the two, no such checkpoint, or a model of the user's own whose
-            module is not imported.
+        UsageError: `source` is neither of the two, the checkpoint does not exist, or the model is
+            the user's own and its module is not imported.
     """
     use_compilation_cache()
     path = Path(source)
@@ -147,7 +149,12 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
 
 
 def read_either(features: Preprocess, crops: Preprocess) -> Preprocess:
-    """Returns the preprocessing of a model that reads stored features, or computes them."""
+    """Returns a preprocessing that chooses by the batch whether it has features or crops.
+
+    Args:
+        features: Preprocessing of stored features.
+        crops: Preprocessing of the backbone that computes them from crops.
+    """
 
     def preprocess(batch: Batch, rng: Any, *, train: bool) -> Inputs:
         chosen = features if "features" in batch else crops

@@ -1,4 +1,4 @@
-"""Ensembles: several detectors, passes of Monte-Carlo dropout and mirror images score a clip."""
+"""Ensembles of detectors, passes of Monte-Carlo dropout and mirror images."""
 
 import dataclasses
 import hashlib
@@ -20,19 +20,19 @@ from dfjax.inference.detector import Detector, load
 from dfjax.shapes import HostBatch
 from dfjax.training.checkpoint import KINDS
 
-ALIKE = ("frames", "sampling", "stride", "crop_size")
-"""Keys of `data` that say how clips are cut; all members of an ensemble must agree in them."""
+SHARED_KEYS = ("frames", "sampling", "stride", "crop_size")
+"""Keys of `data` that describe clips; they must be equal in all members of an ensemble."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ensemble:
-    """One or more detectors that score together.
+    """One or more detectors whose scores are averaged.
 
     Attributes:
-        members: The first one's config says how clips are cut and batched.
-        scorer: Scores batches with all members.
-        flip: Whether clips are scored with their mirror images.
-        draws: Description of what gives each member several scores of one clip; empty if nothing.
+        members: Detectors; clips are cut and batched by the config of the first one.
+        scorer: Function that scores batches with all members.
+        flip: Whether mirror images are scored too.
+        draws: Description of dropout passes and mirror images, for reports; empty without them.
     """
 
     members: tuple[Detector, ...]
@@ -42,7 +42,7 @@ class Ensemble:
 
     @property
     def config(self) -> ConfigDict:
-        """The first member's config."""
+        """Config of the first member."""
         return self.members[0].config
 
     @property
@@ -54,7 +54,7 @@ class Ensemble:
 
     @property
     def checkpoint_sha256(self) -> str:
-        """Hash of the checkpoint's files; of several, the hash of their hashes."""
+        """Hash of the checkpoint's files; for several members, the hash of their hashes."""
         hashes = [member.checkpoint_sha256 for member in self.members]
         return (
             hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
@@ -67,7 +67,7 @@ class Ensemble:
 
         Args:
             batches: Batches of clips on the host.
-            batch_size: Number of clips that smaller batches are filled up to.
+            batch_size: Number of clips that smaller batches are padded to.
         """
         variables = [member.variables for member in self.members]
         return self.scorer(variables, batches, batch_size=batch_size)
@@ -76,19 +76,21 @@ class Ensemble:
         """Checks that all members can score the data.
 
         Raises:
-            UsageError: It holds features that a member was not trained on, or has no pixels.
+            UsageError: The data are stored features, and a member was trained on frames or on other
+                features, or mirror images are to be scored.
         """
         if not isinstance(data, FeaturePack):
             return
         if self.flip:
             raise UsageError(
-                f"flip needs frames, {data.path} holds features; give the index of a pack of crops"
+                f"flip needs frames, but {data.path} holds features; give the index of a pack of "
+                "crops"
             )
         for member in self.members:
             if not member.config.data.features:
                 raise UsageError(
-                    f"{member.workdir} reads frames, {data.path} holds features; give the index of "
-                    "a pack of crops"
+                    f"{member.workdir} reads frames, but {data.path} holds features; give the "
+                    "index of a pack of crops"
                 )
             check_backbone(data, member.workdir)
 
@@ -102,30 +104,31 @@ def load_ensemble(
     flip: bool = False,
     seed: int = 0,
 ) -> Ensemble:
-    """Returns a detector as an ensemble, with the further members and the draws asked for.
+    """Returns an ensemble of a detector and, optionally, further members.
 
     Args:
         detector: Workdir of the first member, or the detector itself.
-        checkpoint: `best` or `last`, of every member that is named by its workdir.
-        ensemble: Further members: workdirs, or `best` and `last` of the first one.
+        checkpoint: `best` or `last`, for every member that is named by its workdir.
+        ensemble: Further members: workdirs, or `best` and `last` for those of the first one.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
-        flip: Score mirror images too.
+        flip: Whether mirror images are scored too.
         seed: Seed of the passes.
 
     Raises:
-        UsageError: No such workdir or checkpoint, members that do not fit together or are the
-            same, a single pass, a negative seed, or passes of a model without dropout.
+        UsageError: A workdir or checkpoint does not exist, members are incompatible or the same,
+            `passes` is 1 or negative, `seed` is negative, or passes of a model without dropout are
+            requested.
     """
     _check_draws(passes, seed)
     first = detector if isinstance(detector, Detector) else load(Path(detector), checkpoint)
     members = [first]
     for name in ensemble:
-        own = name in KINDS
-        folder, kind = (first.workdir, str(name)) if own else (Path(name), checkpoint)
+        is_kind = name in KINDS
+        folder, kind = (first.workdir, str(name)) if is_kind else (Path(name), checkpoint)
         member = load(folder, kind)
         for other in members:
             if other.checkpoint_sha256 == member.checkpoint_sha256:
-                raise UsageError(f"{folder}, {kind}, is in the ensemble already")
+                raise UsageError(f"the checkpoint {kind} of {folder} is already in the ensemble")
         members.append(member)
     return combine(members, passes=passes, flip=flip, seed=seed)
 
@@ -136,13 +139,13 @@ def combine(
     """Returns the ensemble of some detectors.
 
     Args:
-        members: One detector or more.
+        members: One or more detectors.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
-        flip: Score mirror images too.
+        flip: Whether mirror images are scored too.
         seed: Seed of the passes.
 
     Raises:
-        UsageError: Members that do not fit together, or passes of a model without dropout.
+        UsageError: Members are incompatible, or passes of a model without dropout are requested.
     """
     _check_draws(passes, seed)
     first, *others = members
@@ -161,34 +164,37 @@ def combine(
 
 
 def describe_draws(*, passes: int = 0, flip: bool = False, seed: int = 0) -> str:
-    """Returns what gives a detector several scores of a clip, in words; empty if nothing does."""
+    """Returns a description of dropout passes and mirror images; empty where there are none."""
     draws = (f"{passes} passes of dropout, seed {seed}" * bool(passes), "flip" * flip)
     return ", ".join(filter(None, draws))
 
 
 def _check_draws(passes: int, seed: int) -> None:
     if passes == 1 or passes < 0:
-        raise UsageError("passes of dropout: give 0, or at least 2 passes, which have a spread")
+        raise UsageError(f"passes of dropout must be 0 or at least 2, not {passes}")
     if seed < 0:
         raise UsageError(f"seed must not be negative, it is {seed}")
 
 
 def _check_fit(first: Detector, other: Detector) -> None:
-    """Checks that two members read the same clips and were trained on true labels."""
-    for key in ALIKE:
-        mine, theirs = first.config.data[key], other.config.data[key]
-        if mine != theirs:
+    """Checks that two members read clips of the same kind and were trained on true labels."""
+    for key in SHARED_KEYS:
+        expected, found = first.config.data[key], other.config.data[key]
+        if found != expected:
             raise UsageError(
-                f"{other.workdir} cannot join {first.workdir}: its data.{key} is {theirs}, not "
-                f"{mine}"
+                f"{other.workdir} and {first.workdir} cannot form an ensemble: data.{key} is "
+                f"{found} in one and {expected} in the other"
             )
     for member in (first, other):
         if member.config.data.shuffle_labels:
             raise UsageError(
-                f"{member.workdir} was trained on shuffled labels: its scores mean nothing"
+                f"{member.workdir} was trained on shuffled labels, so its scores are meaningless"
             )
     if other.config.data.flow and not first.config.data.flow:
-        raise UsageError(f"{other.workdir} reads flow, {first.workdir} none: name that one first")
+        raise UsageError(
+            f"{other.workdir} reads optical flow and {first.workdir} does not: name the one with "
+            "flow first"
+        )
 
 
 def _check_dropout(member: Detector) -> None:

@@ -1,4 +1,4 @@
-"""The evaluation of detectors on one split: scores, metrics, and all files of the results."""
+"""Evaluation of detectors on one split: scores, metrics and result files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,16 +34,16 @@ EXAMPLES = 24
 
 
 def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out: Path) -> Report:
-    """Returns the evaluation of an ensemble, after writing the results to a folder.
+    """Evaluates an ensemble, writes the results to a folder and returns them.
 
     Args:
-        ensemble: Detectors that score together.
+        ensemble: Detectors to evaluate.
         split: Split whose videos are evaluated.
-        index: Other data than that of the first member's run; None takes that.
+        index: Index or pack of the data; None for the data of the first member's run.
         out: Folder for the results.
 
     Raises:
-        UsageError: No such data, or a split without videos.
+        UsageError: The data do not exist, or the split has no videos.
     """
     detector, config = ensemble.members[0], ensemble.config
     workdir = detector.workdir
@@ -67,7 +67,7 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
     write_results(out, predictions, result, context, title)
     crops = data.open_crops() if isinstance(data, FeaturePack) else data
     if crops is None:
-        say(f"no sheet.png: the crops of {data.path} are gone")
+        say(f"no sheet.png is written: the crops that {data.path} was computed from are missing")
     else:
         write_sheet(predictions, crops, out / "sheet.png", title)
     if context.history is not None and len(context.history):
@@ -100,8 +100,12 @@ def open_index(index: Path, out: Path) -> FrameStore:
 
     Crops that are not packed yet are packed in `out`.
 
+    Args:
+        index: Index of crops, or a pack or its index.
+        out: Folder for the pack.
+
     Raises:
-        UsageError: there is no such index, or it names no crops.
+        UsageError: The index does not exist, or it has no crops.
     """
     folder = index if index.is_dir() else index.parent
     if (folder / MANIFEST).is_file() and find_index(index) == folder / "index.parquet":
@@ -111,13 +115,13 @@ def open_index(index: Path, out: Path) -> FrameStore:
 
 
 def count_unreadable(data: FrameStore) -> int:
-    """Returns how many videos could not be packed at all."""
+    """Returns the number of videos that are missing from the data because of errors."""
     listed = {entry["video_id"] for entry in read_errors(data.path)}
     return len(listed - set(data.index["video_id"]))
 
 
 def make_title(name: str, split: str, datasets: Iterable[str]) -> str:
-    """Returns what stands over every picture; synthetic data is always called so."""
+    """Returns the title of the figures: the name, the split and the names of the data sets."""
     found = sorted(set(datasets))
     return f"{name} · {split} · {', '.join(found)} data"
 
@@ -126,10 +130,10 @@ def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: 
     """Writes a contact sheet of videos of both classes, from the lowest to the highest score.
 
     Args:
-        predictions: of the videos.
-        data: their crops.
-        path: the PNG file.
-        title: of the picture.
+        predictions: Predictions of the videos.
+        data: Crops of the videos.
+        path: PNG file to write.
+        title: Title of the sheet.
     """
     examples = choose_examples(aggregate(clean(predictions)), EXAMPLES)
     if not len(examples):
@@ -146,7 +150,7 @@ def write_sheet(predictions: pd.DataFrame, data: FrameStore, path: Path, title: 
 
 
 def _read_accepted(ensemble: Ensemble) -> list[Flag]:
-    """What the data of any member was accepted with."""
+    """Returns the flags of audit errors that were accepted for the training data of a member."""
     flags: list[Flag] = []
     for workdir in dict.fromkeys(member.workdir for member in ensemble.members):
         flags += [flag for flag in read_accepted(workdir) if flag not in flags]
@@ -154,11 +158,11 @@ def _read_accepted(ensemble: Ensemble) -> list[Flag]:
 
 
 def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:
-    """Rows of the split; another data set need not have the methods that the config names."""
+    """Returns the rows of the split; other data need not have the methods of the config."""
     if own:
         return run_data.split_rows(data, detector.config, split)
     rows = np.flatnonzero(data.index["split"] == split)
     if not len(rows):
         found = ", ".join(sorted(set(data.index["split"])))
-        raise UsageError(f"the data has no video in split {split!r} (splits there: {found})")
+        raise UsageError(f"the data have no video in split {split!r}; their splits are: {found}")
     return rows

@@ -1,4 +1,4 @@
-"""Evaluates detectors on their own or other data, and predictions of anyone: `dfjax.evaluate`."""
+"""Evaluation of detectors, and of predictions of any detector: `dfjax.evaluate`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dfjax.inference.detector import Detector
 
 TABLE_SUFFIXES = (".parquet", ".csv", ".txt")
-"""Endings of files of predictions; other names are taken for workdirs."""
+"""Suffixes of prediction files; paths with other suffixes are workdirs."""
 
 AnyPath = str | os.PathLike[str]
 
@@ -35,29 +35,32 @@ def evaluate(
     flip: bool = False,
     seed: int = 0,
 ) -> Report:
-    """Returns the evaluation of a detector on its own or other data, or of predictions.
+    """Evaluates a detector, or predictions, and returns the report.
 
     Args:
-        source: Workdir of a training run, a detector from `dfjax.load`, one or more files of
-            predictions, or a table of them.
-        split: Split whose videos are evaluated. None means `test`, and all rows of predictions.
-        index: Other data than the run's: a pack, its index, or an index of crops, which are packed
-            first. With predictions: the index that says who is in the videos.
-        out: Folder for the results. None means `eval/SPLIT` in the workdir, and writes nothing for
+        source: Workdir of a training run, a detector from `dfjax.load`, one or more prediction
+            files, or a table of predictions.
+        split: Split whose videos are evaluated. None means `test` for a detector, and all rows for
             predictions.
+        index: For a detector, the data to evaluate it on: a pack, its index, or an index of crops,
+            which are packed first; None for the data of the run. For predictions, the index with
+            the identities and groups of the videos; None for no index.
+        out: Folder for the results. None means `eval/SPLIT` in the workdir for a detector; for
+            predictions nothing is written.
         checkpoint: `best` or `last`, where `source` is a workdir.
-        ensemble: Further workdirs whose detectors score too, or `best` and `last` of the first.
+        ensemble: Workdirs of further members of an ensemble, or `best` and `last` for checkpoints
+            of the first.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
 
     Raises:
-        UsageError: No such workdir, checkpoint, file, data or split, or a split without videos.
+        UsageError: A workdir, checkpoint, file or split does not exist, or the split has no videos.
     """
     tables = _find_tables(source)
     if tables:
         if ensemble or passes or flip:
-            raise UsageError("predictions are scored: ensemble, passes and flip need a workdir")
+            raise UsageError("ensemble, passes and flip need a workdir, not predictions")
         return evaluate_tables(
             tables, split=split, index=_path(index), out=Path(out) if out else None
         )
@@ -65,7 +68,7 @@ def evaluate(
     split = split or "test"
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    # Predictions are measured without JAX, whose import takes longer than measuring most tables.
+    # Not imported above: evaluating predictions needs no JAX, which takes seconds to import.
     from dfjax.inference.ensemble import load_ensemble
     from dfjax.inference.ensemble_evaluation import evaluate_ensemble
 
@@ -83,7 +86,7 @@ def _path(path: AnyPath | None) -> Path | None:
 def _find_tables(
     source: AnyPath | Detector | pd.DataFrame | Sequence[AnyPath],
 ) -> list[Path | pd.DataFrame]:
-    """Returns the tables of predictions, none where the source is a workdir or a detector."""
+    """Returns the prediction tables; none where the source is a workdir or a detector."""
     if isinstance(source, pd.DataFrame):
         return [source]
     if isinstance(source, str | os.PathLike):
@@ -92,5 +95,5 @@ def _find_tables(
     if not isinstance(source, Sequence):
         return []
     if not source:
-        raise UsageError("there are no files of predictions to evaluate")
+        raise UsageError("there are no prediction files to evaluate")
     return [Path(path) for path in source]

@@ -1,4 +1,4 @@
-"""Writes a trained detector in another format: `dfjax.export`."""
+"""Export of a trained detector to a file: `dfjax.export`."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from dfjax.inference.detector import Detector, load
 
 
 class Exported(NamedTuple):
-    """A file that holds a detector.
+    """The result of `export`.
 
     Attributes:
         out: Path of the file.
@@ -33,22 +33,23 @@ def export(
     out: str | os.PathLike[str],
     checkpoint: str = "best",
 ) -> Exported:
-    """Writes a detector to one file, and returns what was written.
+    """Writes a detector to a file and returns the path, format and size of the file.
 
     Args:
         detector: Workdir of a training run, or a detector from `dfjax.load`.
         to: Name of the format, a key of `exporting.formats.FORMATS`.
-        out: Path of the file; one that exists is replaced.
+        out: Path of the file; an existing file is replaced.
         checkpoint: `best` or `last`, where `detector` is a workdir.
 
     Raises:
-        UsageError: An unknown format, a folder as `out`, or no such workdir or checkpoint.
+        UsageError: The format is unknown, `out` is a folder, or the workdir or checkpoint does not
+            exist.
     """
     path = Path(out)
     if to not in FORMATS:
         raise unknown("format", to, FORMATS)
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file")
+        raise UsageError(f"out must be a file, and {path} is a folder")
     loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint)
     metadata = {
         "format": "dfjax",

@@ -1,4 +1,4 @@
-"""The backbone that computes stored features: random, from a weights file, or from a detector."""
+"""Frozen backbones for stored features: random, from a weights file, or of a trained detector."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from dfjax.schema import PREPROCESS
 from dfjax.weights.safetensors_file import load_safetensors
 
 OPTIONS = ("width", "one_block", "padding")
-"""Options of a backbone, beside its name, that its parameters or its features depend on."""
+"""Options of a backbone, besides its name, that affect its parameters or its features."""
 
 
 def make_backbone(
@@ -32,18 +32,18 @@ def make_backbone(
 
     Args:
         workdir: Workdir of the detector.
-        checkpoint: `best` or `last`, of the workdir.
-        backbone: Name of the architecture, or the import path of one, which is imported; None is
-            `b0`.
-        weights: Safetensors file of its parameters; None draws them at random.
-        size: Side of its images in pixels; None is 224.
-        width: Factor of its channels; None is 1.
-        one_block: Whether each stage has one block only, for tests; None is False.
-        padding: Flavour of padding; None is that of the architecture.
-        seed: Seed of random parameters; None is 0.
+        checkpoint: `best` or `last`, where `workdir` is given.
+        backbone: Name or import path of the architecture; None for `b0`.
+        weights: Safetensors file with its parameters; None for random parameters.
+        size: Side of its input images in pixels; None for 224.
+        width: Factor of its numbers of channels; None for 1.
+        one_block: Whether each stage has one block only, for tests; None for False.
+        padding: Padding convention; None for that of the architecture.
+        seed: Seed of random parameters; None for 0.
 
     Raises:
-        UsageError: Arguments that contradict each other, or parameters that do not fit.
+        UsageError: Arguments contradict each other, or the parameters are those of another
+            architecture.
     """
     described: dict[str, Any] = {
         "backbone": backbone, "weights": weights, "size": size, "width": width,
@@ -52,13 +52,15 @@ def make_backbone(
     given = [key for key, value in described.items() if value is not None]
     if workdir:
         if given:
-            raise UsageError(f"{given[0]} describes another backbone than that of the workdir")
+            raise UsageError(
+                f"{given[0]} cannot be combined with workdir, which determines the backbone"
+            )
         return from_workdir(workdir, checkpoint)
     for key in ("size", "width"):
         if described[key] is not None and described[key] <= 0:
             raise UsageError(f"{key} must be positive, not {described[key]}")
     if weights and seed is not None:
-        raise UsageError("seed is for random parameters, weights gives them: choose one")
+        raise UsageError("seed is for random parameters; it cannot be combined with weights")
     options = {key: described[key] for key in OPTIONS if described[key] is not None}
     if backbone and is_import_path(backbone):
         allow_import(backbone)
@@ -68,13 +70,13 @@ def make_backbone(
 
 
 def draw_at_random(name: str, options: dict[str, Any], seed: int, size: int) -> FrozenBackbone:
-    """Returns a backbone with random parameters, whose features are random projections.
+    """Returns a backbone with random parameters.
 
     Args:
         name: Name of the architecture.
-        options: Values of `OPTIONS`; those left out have their defaults.
+        options: Values of `OPTIONS`; missing ones have their defaults.
         seed: Seed of the parameters.
-        size: Side of its images in pixels.
+        size: Side of its input images in pixels.
     """
     origin = f"random features, seed {seed}"
     return make_frozen(
@@ -83,16 +85,16 @@ def draw_at_random(name: str, options: dict[str, Any], seed: int, size: int) -> 
 
 
 def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> FrozenBackbone:
-    """Returns a backbone with the parameters of a safetensors file: its own, or a detector's.
+    """Returns a backbone with the parameters of a safetensors file.
 
     Args:
         name: Name of the architecture.
-        options: Values of `OPTIONS`; those left out have their defaults.
-        path: The file.
-        size: Side of its images in pixels.
+        options: Values of `OPTIONS`; missing ones have their defaults.
+        path: File with the parameters of the backbone or of a detector that contains it.
+        size: Side of its input images in pixels.
 
     Raises:
-        UsageError: Not such a file, or one of another architecture.
+        UsageError: The file cannot be read, or holds parameters of another architecture.
     """
     variables, _ = load_safetensors(path)
     if BACKBONE in variables["params"]:
@@ -114,17 +116,17 @@ def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
         checkpoint: `best` or `last`.
 
     Raises:
-        UsageError: Not a workdir, or its model has no part `backbone`.
+        UsageError: The folder is not a workdir, or its model has no part `backbone`.
     """
     detector = load(workdir, checkpoint)
     config = detector.config
     options = model_options(config).to_dict()
     if options.get("features"):
-        raise UsageError(f"{workdir} was trained on stored features: it has trained no backbone")
+        raise UsageError(f"{workdir} was trained on stored features, so it has no own backbone")
     if BACKBONE not in detector.variables["params"] or BACKBONE not in options:
         raise UsageError(
-            f"{workdir} is a {config.model.name}, which has no single frame backbone; "
-            "frame_classifier and clip_detector have"
+            f"the model of {workdir}, {config.model.name}, has no single frame backbone; "
+            "frame_classifier and clip_detector have one"
         )
     p = config.preprocess
     return make_frozen(

@@ -1,4 +1,4 @@
-"""Computes the features of all face crops with a frozen backbone, and stores them in shards."""
+"""Computes features of face crops with a frozen backbone and stores them in shards."""
 
 import hashlib
 import json
@@ -30,12 +30,12 @@ DTYPES = ("float16", "float32")
 
 
 class Extracted(NamedTuple):
-    """The outcome of `extract_features`.
+    """The result of `extract_features`.
 
     Attributes:
-        pack: The stored features.
-        errors: Videos and frames that were left out, as in `errors.jsonl`.
-        reused: Whether the features were there already.
+        pack: Stored features.
+        errors: Entries of `errors.jsonl`: videos and frames that were left out, with the reasons.
+        reused: Whether the features had been computed by an earlier call.
     """
 
     pack: FeaturePack
@@ -44,7 +44,7 @@ class Extracted(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Neighbouring frames of one video, at most a batch."""
+    """Consecutive frames `start` to `stop - 1` of the video in row `row`, at most a batch."""
 
     row: int
     start: int
@@ -63,32 +63,32 @@ def extract_features(
     fresh: bool = False,
     command: str = "dfjax data features",
 ) -> Extracted:
-    """Writes the features of all crops to a folder; the same call continues an interrupted one.
+    """Writes the features of all crops to a folder; repeating an interrupted call resumes it.
 
     Videos that cannot be read, or whose features are not finite, are left out and listed.
 
     Args:
         crops: Face crops to read.
         backbone: Backbone that computes the features.
-        out: Folder to write.
-        source: Pack or index that holds the crops, to be named in the record.
+        out: Folder for the features.
+        source: Pack or index that holds the crops; the record of the features names it.
         batch_size: Number of frames per batch.
-        dtype: Type of the stored numbers, `float16` or `float32`.
-        threads: Number of threads that decode; None takes the number of cores.
-        fresh: Whether features of another kind in `out` are replaced.
+        dtype: Data type of the stored features, `float16` or `float32`.
+        threads: Number of threads that decode; None for the number of cores.
+        fresh: Whether features of other crops or another backbone in `out` are replaced.
         command: Command line, for the metadata of the index.
 
     Raises:
-        UsageError: A wrong argument, `out` holds something else, or no video has features.
+        UsageError: An argument is invalid, `out` holds something else, or no video has features.
         OSError: The disk is full; finished shards are kept.
     """
     threads = os.cpu_count() or 1 if threads is None else threads
     _check(batch_size, threads, dtype)
     parameters = backbone.record["parameters"]
     if parameters.startswith("random"):
-        say(f"warning: {parameters}: the backbone was never trained; name weights or a workdir")
-    place = os.path.relpath(source.resolve(), out.resolve())
-    record = backbone.record | {"dtype": dtype, "source": place}
+        say(f"warning: {parameters}: the backbone is not trained; give weights or a workdir")
+    source_path = os.path.relpath(source.resolve(), out.resolve())
+    record = backbone.record | {"dtype": dtype, "source": source_path}
     plan = _compute_plan_hash(crops, record)
     with lock_folder(out):
         if feature_writer.is_finished(out, plan, fresh=fresh):
@@ -204,7 +204,7 @@ def _run(
 ) -> Iterator[tuple[Piece, np.ndarray | str]]:
     """Yields every piece with its features or the reason why it has none.
 
-    Pieces share batches of one size.
+    A batch holds the frames of several pieces and is padded to `batch_size`.
     """
     pending: list[tuple[Piece, np.ndarray | str]] = []
 

@@ -1,4 +1,4 @@
-"""Frames and clips in memory: arrays that a detector is called with become prepared inputs."""
+"""Prepares arrays of frames or clips for scoring."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def check_frames(x: Any, frames: int) -> Array:
         frames: Number of frames that a clip must have.
 
     Raises:
-        ValueError: Another dtype or shape.
+        ValueError: The array has another dtype or shape.
     """
     array = np.asarray(x)
     right = array.dtype == np.uint8 and array.ndim in (4, 5) and array.shape[-1] == 3
@@ -38,37 +38,38 @@ def check_frames(x: Any, frames: int) -> Array:
         )
     if array.ndim == 5 and array.shape[1] != frames:
         raise ValueError(
-            f"clips of this detector have {frames} frames, not {array.shape[1]}; frames "
-            "[T, H, W, 3] may be any number, clips are cut from them"
+            f"clips of this detector have {frames} frames, not {array.shape[1]}; from frames "
+            "[T, H, W, 3] of any number clips are cut"
         )
     return array
 
 
 def prepare_frames(frames: Array, settings: Settings) -> Prepared:
-    """Returns the clips of frames that follow each other, cut as those of a video in evaluation.
+    """Returns the clips of consecutive frames, cut as in evaluation.
 
     Args:
-        frames: Face crops `u8[T, H, W, 3]`, every frame of the video.
-        settings: How clips are cut.
+        frames: Face crops `u8[T, H, W, 3]` of every frame of a video.
+        settings: Settings of the clips.
 
     Raises:
-        ValueError: Clips have a duration in seconds, which frames do not tell.
+        ValueError: The settings define clips by their duration in seconds, and frames have no
+            frame rate.
     """
     if settings.sampling.by_duration:
         raise ValueError(
-            "this detector's clips have a duration in seconds, and frames have no rate: give clips "
-            "[N, T, H, W, 3] or the path of a video"
+            "the clips of this detector have a duration in seconds, and frames have no frame rate; "
+            "give clips [N, T, H, W, 3] or the path of a video"
         )
     cutting = settings.cutting
-    there = choose_frames(len(frames), frames=cutting.frames, every=cutting.every)
-    position, mask = choose_clips(np.asarray(there, np.int32), settings)
+    candidates = choose_frames(len(frames), frames=cutting.frames, every=cutting.every)
+    position, mask = choose_clips(np.asarray(candidates, np.int32), settings)
     numbers = np.unique(position[mask])
     clips = gather_clips(frames[numbers], numbers, position, mask)
     return _describe(frames[numbers], numbers, clips, mask, position)
 
 
 def prepare_clip(clip: Array) -> Prepared:
-    """Returns one clip `u8[T, H, W, 3]` as an input of its own."""
+    """Returns one clip `u8[T, H, W, 3]` as a prepared input."""
     numbers = np.arange(len(clip), dtype=np.int32)
     return _describe(clip, numbers, clip[None], np.ones((1, len(clip)), bool), numbers[None])
 
@@ -77,8 +78,8 @@ def _describe(
     frames: Array, numbers: Array, clips: Array, mask: Array, position: Array
 ) -> Prepared:
     shown = choose_shown(len(numbers))
-    nowhere = np.full((len(shown), 4), np.nan, np.float32)
-    sightings = Sightings(numbers[shown], nowhere, np.zeros(len(shown), bool))
+    no_boxes = np.full((len(shown), 4), np.nan, np.float32)
+    sightings = Sightings(numbers[shown], no_boxes, np.zeros(len(shown), bool))
     origin = ClipOrigin(
         mask=mask,
         position=position,

@@ -1,7 +1,7 @@
-"""From a path to clips that a detector can score: find inputs, choose frames, crop faces.
+"""Prepares files for scoring: finds inputs, chooses frames, crops faces and cuts clips.
 
-Runs in worker processes, where a decoder that hangs or crashes costs only its own input; nothing
-here imports JAX.
+These functions run in worker processes, so that a decoder that hangs or crashes affects only one
+input. The module does not import JAX.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ SHOWN_WIDTH = 480  # pixels of a frame in a figure
 
 @dataclass(frozen=True)
 class Settings:
-    """How clips are cut from an input.
+    """Settings by which clips are cut from an input.
 
     Attributes:
-        sampling: Which frames make a clip.
-        clips: Number of clips per input; 0 takes as many as cover it.
-        most_clips: Largest number of clips where they cover the input; 0 means any number.
-        cutting: Which frames are searched for faces, and how faces are cut.
-        pictures: Whether a few frames are kept, for a figure.
+        sampling: Rule by which frames are chosen for a clip.
+        clips: Number of clips per input; 0 for as many as cover the input.
+        most_clips: Upper limit of that number where `clips` is 0; 0 for no limit.
+        cutting: Settings of face detection and cropping.
+        pictures: Whether a few frames are kept for a figure.
     """
 
     sampling: Sampling
@@ -48,11 +48,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Sightings:
-    """Where the face was in a few of the frames used.
+    """Boxes of the face in a few of the frames used.
 
     Attributes:
         numbers: Numbers of the frames in the input.
-        boxes: xyxy in pixels of the frames; NaN where no face was looked for.
+        boxes: Boxes (x1, y1, x2, y2) in pixels of the frames; NaN where no face was searched for.
         found: Whether a face was detected in the frame.
     """
 
@@ -63,7 +63,7 @@ class Sightings:
 
 @dataclass(frozen=True)
 class Pictures:
-    """A few frames of an input, shrunk, with boxes in their pixels; see `Sightings`."""
+    """A few reduced frames of an input, with boxes in their pixels; see `Sightings`."""
 
     frames: list[UInt8[np.ndarray, "H W 3"]]
     boxes: Float[np.ndarray, "F 4"]
@@ -73,16 +73,17 @@ class Pictures:
 
 @dataclass(frozen=True)
 class ClipOrigin:
-    """Where the clips of an input come from.
+    """Origin of the clips of an input.
 
     Attributes:
         mask: False on padding frames of a short input.
         position: Source frame numbers, -1 on padding.
         frames_used: Number of distinct frames in the clips.
-        faces_missed: Number of those in which no face was detected, though one was looked for.
-        sha256: Hash of the file; None for frames that come from no file.
-        sightings: Where the face was, in a few frames.
-        pictures: Those frames, when asked for.
+        faces_missed: Number of these frames in which no face was detected; 0 where none was
+            searched for.
+        sha256: Hash of the file; None for arrays.
+        sightings: Boxes of the face in a few of the frames.
+        pictures: These frames, where they are kept for a figure.
     """
 
     mask: Bool[np.ndarray, "N T"]
@@ -95,24 +96,24 @@ class ClipOrigin:
 
 
 class Prepared(NamedTuple):
-    """One readable input: its clips, uint8 RGB crops, and where they come from."""
+    """The clips of an input, RGB face crops, and their origin."""
 
     clips: UInt8[np.ndarray, "N T H W 3"]
     origin: ClipOrigin
 
 
 def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path]:
-    """Returns the files to score: those named, and all videos and images in folders, sorted.
+    """Returns the files to score: files as given, and the sorted videos and images of folders.
 
-    Links are followed, but no folder is entered twice, so a loop of links ends.
+    Symbolic links are followed, but no folder is entered twice, so that loops of links end.
 
     Args:
         paths: Files and folders.
         missing_ok: Whether paths that do not exist, and folders without any video or image, are
-            returned as they are. `prepare` then says what is wrong with them.
+            returned unchanged, so that `prepare` raises an error for them.
 
     Raises:
-        UsageError: a path does not exist, or a folder has no video or image in it.
+        UsageError: A path does not exist, or a folder contains no video or image.
     """
     found: list[Path] = []
     for path in paths:
@@ -141,20 +142,24 @@ def _walk(folder: Path) -> Iterator[Path]:
 def prepare(settings: Settings, path: str) -> Prepared:
     """Returns the clips of one input.
 
+    Args:
+        settings: Settings of the clips.
+        path: Path of the video or image.
+
     Raises:
-        InputError: the file cannot be read, or no face is found in it.
+        InputError: The file cannot be read, or no face is found in it.
     """
     if Path(path).is_dir():
         raise InputError("no video or image in this folder")
     info = probe(path)
-    fps = info.fps if info.n_frames > 1 else 1.0  # of a picture, nothing depends on it
+    fps = info.fps if info.n_frames > 1 else 1.0  # an image has no frame rate
     if settings.sampling.by_duration and not fps:
-        raise InputError("its frame rate is not known, and clips have a duration in seconds")
+        raise InputError("its frame rate is unknown, and clips have a duration in seconds")
     sampling = clips.for_video(settings.sampling, fps, Path(path).name)
     settings = dataclasses.replace(settings, sampling=sampling)
     try:
         return _prepare(settings, Path(path), info.n_frames, info.sha256)
-    except ShortVideoError as error:  # the stream promises frames that do not decode
+    except ShortVideoError as error:  # fewer frames can be decoded than the header says
         return _prepare(settings, Path(path), error.n_frames, info.sha256)
 
 
@@ -164,7 +169,7 @@ def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prep
     looked = settings.cutting.detector != "none"
     if looked and faces.fallback:
         where = "any frame" if n_frames > 1 else "its one frame"
-        raise InputError(f"no face found in {where} (face_detector='none' takes it as a face crop)")
+        raise InputError(f"no face found in {where} (use face_detector='none' for face crops)")
     shown = choose_shown(len(numbers))
     sightings = Sightings(numbers[shown], faces.boxes[shown], faces.found[shown])
     origin = ClipOrigin(
@@ -185,11 +190,11 @@ def gather_clips(
     position: Int32[np.ndarray, "N T"],
     mask: Bool[np.ndarray, "N T"],
 ) -> UInt8[np.ndarray, "N T H W 3"]:
-    """Returns clips of the frames, black where they are padded.
+    """Returns clips of the frames, with zeros on padding.
 
     Args:
-        frames: All frames that the clips need.
-        numbers: Their numbers, ascending.
+        frames: All frames of the clips.
+        numbers: Numbers of these frames, ascending.
         position: Numbers of the frames of each clip.
         mask: False on padding.
     """
@@ -201,11 +206,11 @@ def gather_clips(
 def choose_clips(
     numbers: Int32[np.ndarray, "_"], settings: Settings
 ) -> tuple[Int32[np.ndarray, "N T"], Bool[np.ndarray, "N T"]]:
-    """Returns the source frame numbers of the clips that evaluation would see, and their mask.
+    """Returns the source frame numbers of the clips, chosen as in evaluation, and their mask.
 
     Args:
-        numbers: Source frame numbers that there are crops of, ascending.
-        settings: How clips are cut.
+        numbers: Source frame numbers to choose from, ascending.
+        settings: Settings of the clips.
     """
     sampling = settings.sampling
     offsets = clips.spread_offsets(numbers, sampling, settings.clips)
@@ -223,21 +228,21 @@ def choose_clips(
 
 
 def choose_shown(count: int) -> Int32[np.ndarray, "F"]:
-    """Returns the places of a few of `count` frames, spread evenly, for a figure."""
+    """Returns the indices of up to `SHOWN` of `count` frames, spread evenly, for a figure."""
     return np.unique(np.linspace(0, count - 1, SHOWN).round().astype(np.int32))
 
 
 def take_pictures(path: Path, sightings: Sightings) -> Pictures:
-    """Returns the frames of a file in which faces were seen, shrunk.
+    """Returns the frames of a file that `sightings` lists, reduced for a figure.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: The file cannot be read.
     """
     return shrink(read_frames(path, sightings.numbers.tolist()), sightings)
 
 
 def shrink(frames: Iterable[UInt8[np.ndarray, "H W 3"]], sightings: Sightings) -> Pictures:
-    """Returns the frames at a size for a figure, with the boxes in their pixels."""
+    """Returns the frames, reduced to the width of a figure, with the boxes in their pixels."""
     pictures, boxes = [], []
     for frame, box in zip(frames, sightings.boxes):
         scale = min(1.0, SHOWN_WIDTH / frame.shape[1])

@@ -1,4 +1,4 @@
-"""Scores files with a trained detector, and writes what is said of each: `dfjax.predict`."""
+"""Scores files with a trained detector, and writes a log and pictures: `dfjax.predict`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -28,25 +28,27 @@ def predict(
     on_verdict: Callable[[Verdict], None] | None = None,
     **options: Any,
 ) -> list[Verdict]:
-    """Returns the verdict on every video and image, in their order.
+    """Returns the verdicts on videos and images, in the order of the inputs.
 
-    A file that cannot be read gives a verdict whose `error` says why.
+    For a file that cannot be read, the `error` of the verdict is the reason.
 
     Args:
         detector: Workdir of a training run, or a detector from `dfjax.load`.
-        inputs: Path of a file or a folder, or several. Folders are searched to any depth.
-        out: Folder for a picture per input and the log `predictions.jsonl`; None writes nothing.
+        inputs: One or more paths of files or folders. Folders are searched recursively.
+        out: Folder for a picture of each input and the log `predictions.jsonl`; None for no files.
         checkpoint: `best` or `last`, where `detector` is a workdir.
-        ensemble: Further workdirs whose detectors score too, or `best` and `last` of the first.
+        ensemble: Workdirs of further members of an ensemble, or `best` and `last` for checkpoints
+            of the first.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
-        on_verdict: Function that is called with each verdict as soon as it is there.
-        **options: How inputs are read, for example `clips`, `face_detector`, `batch_size` or
-            `workers`: further arguments of `score_files`.
+        on_verdict: Function that is called with each verdict as soon as it is computed.
+        **options: Further arguments of `score_files`, for example `clips`, `face_detector`,
+            `batch_size` or `workers`.
 
     Raises:
-        UsageError: No such workdir or checkpoint, or detectors that do not fit together.
+        UsageError: A workdir or checkpoint does not exist, detectors are incompatible, or an option
+            is invalid.
     """
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, passes=passes, flip=flip, seed=seed

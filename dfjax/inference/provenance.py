@@ -28,13 +28,13 @@ class Run(NamedTuple):
 
 
 def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
-    """Returns a run, followed by all runs that its parameters were started from.
+    """Returns a run, followed by all runs that its initial parameters come from.
 
-    A note on standard error names those whose workdir is gone.
+    A message on standard error names those whose workdir cannot be read.
 
     Args:
         workdir: Workdir of the run.
-        config: Its config.
+        config: Config of the run.
     """
     runs, waiting = list[Run](), [Run(workdir, config)]
     while waiting:
@@ -61,7 +61,7 @@ def _find_origins(run: Run) -> Iterator[Path]:
 
 
 def open_data(run: Run) -> FrameStore | None:
-    """Returns the data of a run; None, with a note on standard error, where they are gone."""
+    """Returns the data of a run; None, with a message on standard error, if they are missing."""
     try:
         return run_data.open_data(run.config, run.workdir)
     except UsageError as error:
@@ -70,14 +70,14 @@ def open_data(run: Run) -> FrameStore | None:
 
 
 def find_train_index(members: Sequence[Run], training: FrameStore | None) -> pd.DataFrame | None:
-    """Returns the index rows of all videos that influenced the members in training, each once.
+    """Returns the index rows of all training videos of the members, without repetitions.
 
-    These include the videos of the runs that the members started from. None where all data are
-    gone.
+    These include the training videos of the runs that the parameters of the members come from.
+    The result is None if all data are missing.
 
     Args:
-        members: Runs of the members of an ensemble, or of the only detector.
-        training: Data of the first member; None where they are gone.
+        members: Runs of the members of an ensemble, or of a single detector.
+        training: Data of the first member; None if they are missing.
     """
     found: list[pd.DataFrame] = []
     for member in members:
@@ -89,7 +89,7 @@ def find_train_index(members: Sequence[Run], training: FrameStore | None) -> pd.
 
 
 def list_held_back(members: Sequence[Run], train_index: pd.DataFrame | None) -> tuple[str, ...]:
-    """Returns the methods that no member was trained on, though the data have them.
+    """Returns the methods that every member's config holds back and no member was trained on.
 
     Args:
         members: Runs of the members, as for `find_train_index`.
@@ -101,4 +101,4 @@ def list_held_back(members: Sequence[Run], train_index: pd.DataFrame | None) -> 
 
 
 def _note_unchecked(workdir: Path, error: UsageError) -> None:
-    say(f"dfjax: leaks from training of {workdir} are not checked: {error}")
+    say(f"dfjax: leaks from the training data of {workdir} are not checked: {error}")

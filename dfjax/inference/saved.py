@@ -1,4 +1,4 @@
-"""What a workdir, or a file of `dfjax export`, holds of a trained detector."""
+"""Reads the parts of a trained detector from a workdir or from a file of `dfjax export`."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from dfjax.weights.safetensors_file import load_safetensors
 
 
 class Saved(NamedTuple):
-    """A detector as it lies on disk.
+    """The stored parts of a detector.
 
     Attributes:
-        config: Config that it was trained with.
+        config: Config that the detector was trained with.
         variables: Parameters and batch statistics of its model.
-        backbone: Backbone of the stored features that the model reads; None where it reads frames.
+        backbone: Backbone of the stored features that the model reads; None if it reads frames.
         checkpoint: Name of the checkpoint, for example `best/1200`.
         checkpoint_sha256: Hash of the checkpoint's files.
         methods: Names of the classes of the method head, where the model has one.
@@ -46,7 +46,7 @@ def read_workdir(folder: Path, checkpoint: str) -> Saved:
         checkpoint: `best` or `last`.
 
     Raises:
-        UsageError: The folder is no workdir, or has no such checkpoint.
+        UsageError: The folder is not a workdir, or the checkpoint does not exist.
     """
     if checkpoint not in KINDS:
         raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
@@ -66,13 +66,13 @@ def read_export(path: Path) -> Saved:
     """Returns the detector in a safetensors file that `dfjax export` wrote.
 
     Raises:
-        UsageError: Not such a file, or one that only holds parameters.
+        UsageError: The file cannot be read, or it holds parameters only.
     """
     variables, metadata = load_safetensors(path)
     if not {"config", "checkpoint"} <= set(metadata):
         raise UsageError(
-            f"{path} does not say which detector its parameters belong to; files of `dfjax export` "
-            "do"
+            f"{path} holds parameters without the config of their detector; use a file of `dfjax "
+            "export`"
         )
     backbone = None
     if "features" in metadata:

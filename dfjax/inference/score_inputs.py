@@ -1,4 +1,4 @@
-"""Scores videos, images and frames: inputs become clips, clips share batches, scores verdicts."""
+"""Scores videos, images and frames: cuts clips, batches them and averages their scores."""
 
 import functools
 import os
@@ -24,8 +24,8 @@ from dfjax.inference.media import Prepared, Settings, prepare
 from dfjax.inference.verdict import Verdict, make_verdict
 from dfjax.shapes import HostBatch
 
-BATCH_SIZE = 32  # at most, unless asked for: what a run evaluated with fits into its memory
-MOST_CLIPS = 100  # of an input, where evaluation takes as many as cover a video: it may be a film
+BATCH_SIZE = 32  # upper limit of the default batch size
+MOST_CLIPS = 100  # upper limit of the default number of clips, since an input may be a long film
 
 Entry = tuple[str, Prepared | str]
 """Name of an input, and its clips or the reason why there are none."""
@@ -33,11 +33,11 @@ Entry = tuple[str, Prepared | str]
 
 @runtime_checkable
 class ClipScorer(Protocol):
-    """A detector or an ensemble: what scores batches of clips, and how clips are cut for it."""
+    """A detector or an ensemble."""
 
     @property
     def config(self) -> ConfigDict:
-        """Config of the detector, or of the first one."""
+        """Config of the detector or of the first member, by which clips are cut."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class ClipScorer(Protocol):
     def score(
         self, batches: Iterable[HostBatch], *, batch_size: int = 0
     ) -> Iterator[tuple[HostBatch, Scores]]:
-        """Yields every batch with its scores, filled up to `batch_size` clips for computing."""
+        """Yields every batch with its scores; batches are padded to `batch_size` to score them."""
         ...
 
 
@@ -62,23 +62,23 @@ def make_settings(
     align: bool | None = None,
     pictures: bool = False,
 ) -> tuple[Settings, list[str]]:
-    """Returns how clips are cut for a detector, and sentences on how that differs from training.
+    """Returns the settings of a detector's clips, and notes on how they differ from training.
 
-    Faces are found and cut by the crop recipe of the training data, unless an argument says
-    otherwise.
+    Faces are detected and cropped by the crop recipe of the training data, except where an argument
+    overrides it.
 
     Args:
         config: Config of the detector.
-        clips: Number of clips per input; 0 takes as many as cover it. None takes the config's, and
-            at most `MOST_CLIPS`.
-        face_detector: Name of the face detector.
+        clips: Number of clips per input; 0 for as many as cover the input, None for
+            `data.eval_clips` of the config with at most `MOST_CLIPS`.
+        face_detector: Name of the face detector; None for that of the recipe.
         face_model: Model file of the face detector.
-        margin: Side of the region cut out, in sides of the face.
-        align: Whether faces are turned upright.
+        margin: Side of the crop as a multiple of the side of the face; None for that of the recipe.
+        align: Whether faces are rotated upright; None for what the recipe says.
         pictures: Whether frames are kept for a figure.
 
     Raises:
-        UsageError: Settings with which no face can be cut, or a recipe that cannot be followed.
+        UsageError: The settings are invalid, or the recipe cannot be followed.
     """
     if clips is not None and clips < 0:
         raise UsageError(f"clips must not be negative, it is {clips}")
@@ -97,7 +97,7 @@ def make_settings(
 
 @functools.cache
 def _note_once(checkpoint_sha256: str, text: str) -> None:
-    """Says something about a detector once, however often that is called."""
+    """Prints a note about a detector on standard error, only the first time in a process."""
     say(f"note: {text}")
 
 
@@ -110,22 +110,22 @@ def score_files(
     time_limit: float = 600.0,
     **cutting: Any,
 ) -> Iterator[Verdict]:
-    """Yields the verdict on each file, in their order.
+    """Yields the verdict on each file, in the order of `paths`.
 
-    Clips of several inputs share a batch, which always has the same size, padded if need be: a
-    score does not depend on what else was asked for.
+    A batch may hold clips of several inputs. All batches are padded to the same size, so that a
+    score does not depend on the other inputs.
 
     Args:
         scorer: Detector or ensemble.
         paths: Videos and images.
-        batch_size: Number of clips per batch; None takes the config's, at most 32.
-        workers: Number of processes that decode; None takes the number of cores.
-        time_limit: Seconds per input, after which it is given up.
-        **cutting: How clips are cut where not as in training: `clips`, `face_detector`,
-            `face_model`, `margin`, `align` and `pictures`, see `make_settings`.
+        batch_size: Number of clips per batch; None for `eval.batch_size` of the config, at most 32.
+        workers: Number of processes that decode; None for the number of cores.
+        time_limit: Time limit per input in seconds; an input that exceeds it is not scored.
+        **cutting: Arguments of `make_settings`: `clips`, `face_detector`, `face_model`, `margin`,
+            `align` and `pictures`.
 
     Raises:
-        UsageError: An argument has a value that cannot be.
+        UsageError: An argument is invalid.
     """
     settings, notes = make_settings(scorer.config, **cutting)
     if batch_size is not None and batch_size < 1:
@@ -142,16 +142,16 @@ def score_files(
 def score_arrays(
     scorer: ClipScorer, x: Any, *, clips: int | None = None, batch_size: int | None = None
 ) -> Iterator[Verdict]:
-    """Yields the verdict on frames, or one on each clip.
+    """Yields the verdict on frames of one video, or the verdicts on several clips.
 
     Args:
         scorer: Detector or ensemble.
         x: Face crops: frames `u8[T, H, W, 3]` or clips `u8[N, T, H, W, 3]`.
         clips: Number of clips that are cut from frames; see `make_settings`.
-        batch_size: Number of clips per batch; None takes the config's.
+        batch_size: Number of clips per batch; None for `eval.batch_size` of the config.
 
     Raises:
-        ValueError: Another dtype or shape.
+        ValueError: The array has another dtype or shape.
     """
     settings, _ = make_settings(scorer.config, clips=clips, face_detector="none", align=False)
     array = check_frames(x, settings.sampling.frames)
@@ -163,7 +163,7 @@ def score_arrays(
 
 
 def is_paths(x: Any) -> bool:
-    """Returns whether `x` is a path, or a sequence of nothing but paths."""
+    """Returns whether `x` is a path or a sequence of paths."""
     path = str | os.PathLike
     return isinstance(x, path) or (isinstance(x, Sequence) and all(isinstance(p, path) for p in x))
 
@@ -186,7 +186,7 @@ def _read_in_order(
 def score_entries(
     scorer: ClipScorer, entries: Iterable[Entry], batch_size: int
 ) -> Iterator[Verdict]:
-    """Yields the verdict on every input, once all of its clips have been in a batch.
+    """Yields the verdict on every input as soon as all of its clips are scored.
 
     Args:
         scorer: Detector or ensemble.
@@ -194,7 +194,7 @@ def score_entries(
         batch_size: Number of clips per batch.
     """
     open_entries: deque[Entry] = deque()
-    scored: deque[dict[str, float]] = deque()  # of clips of the open entries, in order
+    scored: deque[dict[str, float]] = deque()  # scores of the clips of `open_entries`, in order
     clips: list[np.ndarray] = []
     masks: list[np.ndarray] = []
 
@@ -236,7 +236,7 @@ def make_batch(clips: np.ndarray, mask: np.ndarray, *, flow: bool) -> HostBatch:
     Args:
         clips: `u8[N, T, H, W, 3]`.
         mask: `bool[N, T]`, False on padding frames.
-        flow: Whether to add the optical flow of the clips, which is computed here.
+        flow: Whether to compute the optical flow of the clips and add it.
     """
     batch = {"clip": clips, "mask": mask}
     return batch | {"flow": compute_clip_flow(clips, mask)} if flow else batch

@@ -1,4 +1,4 @@
-"""Evaluates tables of predictions, from any detector."""
+"""Evaluation of prediction tables of any detector."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ def evaluate_tables(
     index: Path | None = None,
     out: Path | None = None,
 ) -> Report:
-    """Returns the evaluation of predictions, joined to an index where one is given.
+    """Evaluates predictions, joined with an index if one is given, and returns the report.
 
     Args:
         tables: Predictions as Parquet or CSV files, or as tables, which are not changed.
-        split: Split whose rows are evaluated. None means all rows.
-        index: Index of the videos, which says who is in them and what belongs together.
-        out: Folder for `metrics.json`, `predictions.parquet` and the plots. None writes nothing.
+        split: Split whose rows are evaluated; None for all rows.
+        index: Index with the identities and groups of the videos.
+        out: Folder for `metrics.json`, `predictions.parquet` and the plots; None for no files.
 
     Raises:
         UsageError: A file cannot be read, or no prediction belongs to the split.
@@ -37,7 +37,7 @@ def evaluate_tables(
         predictions = predictions[predictions["split"] == split].reset_index(drop=True)
         if not len(predictions):
             found = ", ".join(sorted(set(read.predictions["split"])))
-            raise UsageError(f"no prediction is of split {split!r} (splits there: {found})")
+            raise UsageError(f"no prediction has split {split!r}; their splits are: {found}")
     context = Context(
         heldout_methods=read.heldout_methods,
         index=known,

@@ -1,4 +1,4 @@
-"""`Verdict`: what a detector says of one input, as an object for a notebook."""
+"""The verdict of a detector on one input."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from dfjax.evaluation.sheets import Strip, draw_strip
 from dfjax.inference.media import ClipOrigin, Prepared, take_pictures
 
 THRESHOLD = 0.5
-"""P(fake) from which the verdict is `fake`."""
+"""Smallest P(fake) at which the verdict is `fake`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Verdict:
-    """What a detector says of one input: a video, an image, or frames.
+    """The verdict of a detector on a video, an image or frames.
 
     Attributes:
-        input: Path as given, or a description of the array.
+        input: Path of the file, or a description of the array.
         status: `ok` or `error`.
-        fake_prob: Mean P(fake) over the clips; None where the input could not be scored.
-        confidence: The larger one of P(fake) and P(real).
+        fake_prob: Mean P(fake) over the clips; None if the input could not be scored.
+        confidence: The larger of P(fake) and P(real).
         verdict: `fake` or `real`.
         frames_used: Number of distinct frames in the clips.
-        faces_missed: Number of them in which no face was detected, though one was looked for.
-        error: Why the input could not be scored; None where it was.
-        scores: Further scores, means over the clips: of several draws `fake_prob_sd`, `entropy` and
-            `mutual_information`, of a method head `method_prob:NAME`.
-        clip_scores: The same scores and `fake_prob` of every clip, f64[N].
-        origin: Where the clips come from; None where there are none.
+        faces_missed: Number of these frames in which no face was detected; 0 where none was
+            searched for.
+        error: Reason why the input could not be scored; None if it was scored.
+        scores: Means of further scores over the clips: `fake_prob_sd`, `entropy` and
+            `mutual_information` with several draws, `method_prob:NAME` with a method head.
+        clip_scores: `fake_prob` and the same scores of every clip, f64[N] each.
+        origin: Origin of the clips; None if there are none.
     """
 
     input: str
@@ -67,16 +68,16 @@ class Verdict:
         }
 
     def show(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Returns a figure of frames with the face's box, and of P(fake) over time.
+        """Returns a figure of frames with the box of the face, and of P(fake) over time.
 
         The frames of a file are read again, unless they were kept. A notebook displays the figure;
-        no display is needed.
+        no graphical display is needed.
 
         Args:
-            path: PNG file to write the figure to as well; None writes nothing.
+            path: PNG file that the figure is also written to; None for no file.
 
         Raises:
-            InputError: the input was not scored, or its file can no longer be read.
+            InputError: The input was not scored, or its file can no longer be read.
         """
         enable_notebook_display()
         fake_prob = float(self.fake_prob or 0.0)
@@ -106,7 +107,7 @@ class Verdict:
 
     @property
     def _title(self) -> str:
-        """Name of the input, which need not be valid text, as text."""
+        """Name of the input; bytes that are not valid text are replaced."""
         return Path(self.input).name.encode("utf-8", "replace").decode()
 
     @property
@@ -130,17 +131,17 @@ class Verdict:
             return text
         try:
             figure = self.show()
-        except InputError as error:  # the file is gone, its score is not
+        except InputError as error:  # the file was deleted after it was scored
             return f"{text}<p>no picture: {html.escape(str(error))}</p>"
         return f'{text}<img width="800" alt="frames and score" src="{encode_figure(figure)}">'
 
 
 def make_verdict(name: str, prepared: Prepared | str, scores: Mapping[str, np.ndarray]) -> Verdict:
-    """Returns the verdict on one input; all its scores are means over the clips.
+    """Returns the verdict on one input, whose scores are means over its clips.
 
     Args:
-        name: Path of the input, or its description.
-        prepared: Its clips, or the reason why there are none.
+        name: Path of the input, or a description of it.
+        prepared: Clips of the input, or the reason why there are none.
         scores: Scores of the clips, f64[N] each.
     """
     if isinstance(prepared, str):

@@ -121,7 +121,7 @@ def test_the_record_and_the_warning_say_random(made, data, capsys):
     }  # fmt: skip
     assert extract("--data", data / "pack", "--out", data / "features", *TOY, "--json") == 0
     captured = capsys.readouterr()
-    assert "warning: random features, seed 0: the backbone was never trained" in captured.err
+    assert "warning: random features, seed 0: the backbone is not trained" in captured.err
     summary = json.loads(captured.out.splitlines()[-1])
     assert summary["reused"] and (summary["videos"], summary["frames"]) == (4, sum(LENGTHS))
     assert extract("--data", data / "pack", "--out", data / "features", *TOY, "--seed", 1) == 2
@@ -242,8 +242,8 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
     ("arguments", "message"),
     [
         (["--backbone", "resnet19"], "Did you mean 'resnet18'"),
-        (["--workdir", "w", "--backbone", "b0"], "backbone describes another backbone"),
-        (["--weights", "w", "--seed", "3"], "choose one"),
+        (["--workdir", "w", "--backbone", "b0"], "backbone cannot be combined with workdir"),
+        (["--weights", "w", "--seed", "3"], "cannot be combined with weights"),
         (["--weights", "nothing.safetensors"], "the file nothing.safetensors does not exist"),
         (["--dtype", "int8"], "Valid: float16, float32"),
         (["--batch-size", "0"], "batch_size must be positive"),

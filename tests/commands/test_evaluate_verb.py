@@ -105,7 +105,7 @@ def test_uncertainty_of_a_table_is_measured_and_told(scores, tmp_path, capsys):
         (["--predictions", "nothing.csv"], "no predictions file nothing.csv"),
         (["--workdir", "nowhere"], "not a workdir"),
         (["--workdir", "nowhere", "--split", "tset"], "Did you mean 'test'"),
-        (["--predictions", "SCORES", "--split", "val"], "no prediction is of split 'val'"),
+        (["--predictions", "SCORES", "--split", "val"], "no prediction has split 'val'"),
         (["--predictions", "SCORES", "--index", "nothing.parquet"], "no index at"),
     ],
 )

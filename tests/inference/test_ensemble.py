@@ -1,4 +1,4 @@
-"""Ensembles, passes of dropout and mirror images: who may join, and what comes out."""
+"""Ensembles, passes of dropout and mirror images: requirements of members, and scores."""
 
 import json
 from pathlib import Path
@@ -104,11 +104,11 @@ def test_flip_is_the_mean_over_a_clip_and_its_mirror_image(odd):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frames": 3}, "data.frames is 3, not 2"),
-        ({"stride": 2}, "data.stride is 2, not 1"),
-        ({"crop_size": 16}, "data.crop_size is 16, not 8"),
+        ({"frames": 3}, "data.frames is 3 in one and 2"),
+        ({"stride": 2}, "data.stride is 2 in one and 1"),
+        ({"crop_size": 16}, "data.crop_size is 16 in one and 8"),
         ({"shuffle_labels": True}, "shuffled labels"),
-        ({"flow": True}, "b reads flow, a none"),
+        ({"flow": True}, "b reads optical flow and a does not"),
     ],
 )
 def test_members_that_do_not_fit_are_refused(odd, change, message):
@@ -119,7 +119,7 @@ def test_members_that_do_not_fit_are_refused(odd, change, message):
 
 def test_no_member_twice_and_no_passes_without_dropout(odd):
     for again in ("a", "best"):
-        with pytest.raises(UsageError, match="in the ensemble already"):
+        with pytest.raises(UsageError, match="is already in the ensemble"):
             load_ensemble(Path("a"), "best", ensemble=["b", again])
     with pytest.raises(UsageError, match="a has no dropout"):
         load_ensemble(Path("a"), "best", passes=4)
@@ -128,7 +128,7 @@ def test_no_member_twice_and_no_passes_without_dropout(odd):
 def test_stored_features_are_for_those_who_read_them(odd):
     store = FeaturePack.__new__(FeaturePack)
     store.path = Path("features")
-    with pytest.raises(UsageError, match="a reads frames, features holds features"):
+    with pytest.raises(UsageError, match="a reads frames, but features holds features"):
         load_ensemble(Path("a"), "best").check_data(store)
     with pytest.raises(UsageError, match="flip needs frames"):
         load_ensemble(Path("a"), "best", flip=True).check_data(store)

@@ -93,7 +93,7 @@ def test_an_exported_file_is_the_detector(workdir, tmp_path):
 def test_a_file_of_parameters_alone_is_no_detector(tmp_path):
     path = tmp_path / "w.safetensors"
     save_safetensors(path, {"params": {"x": np.zeros(1)}}, metadata={})
-    with pytest.raises(UsageError, match="does not say which detector"):
+    with pytest.raises(UsageError, match="without the config of their detector"):
         load(path)
     with pytest.raises(UsageError, match="does not exist"):
         load(tmp_path / "gone.safetensors")

@@ -54,7 +54,7 @@ def test_runs_are_followed_back_over_phases_init_from_and_stored_features(tmp_pa
     last = make_run(tmp_path / "w", "train.init_from={workdir}/phase1")
     names = [run.workdir.name for run in trace_runs(*last)]
     assert names == ["w", "phase1", "head", "frames"]
-    told = f"leaks from training of {tmp_path / 'gone'} are not checked"
+    told = f"leaks from the training data of {tmp_path / 'gone'} are not checked"
     assert told in capsys.readouterr().err
 
 

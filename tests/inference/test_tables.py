@@ -50,7 +50,7 @@ def test_the_index_says_what_is_resampled_and_the_results_lie_in_out(table, tmp_
 
 
 def test_a_split_without_rows_names_those_there_are(table):
-    with pytest.raises(UsageError, match="no prediction is of split 'val'.*none"):
+    with pytest.raises(UsageError, match="no prediction has split 'val'.*none"):
         dfjax.evaluate(table, split="val")
 
 
