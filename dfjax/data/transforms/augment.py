@@ -1,7 +1,8 @@
-"""Random changes of whole clips, on device and inside `jit`.
+"""Augments clips at random, on the device and inside `jit`.
 
-Everything is drawn once per clip, from a key of its own per place in the batch, so that all frames
-of a clip change alike (but for noise) and a clip does not depend on how large its batch is.
+All random numbers but those of noise are drawn once per clip, so that its frames change alike. The
+key of a clip depends on its position in the batch, so that the result does not depend on the size
+of the batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,11 +35,11 @@ Augment = Callable[[Batch, Key[Array, ""]], Batch]
 
 
 def make_augment(augmentation: Augmentation, *, fill: Sequence[float]) -> Augment | None:
-    """Returns `augment(batch, rng) -> batch` with `clip` and `flow` changed, or None for nothing.
+    """Returns the function that augments a batch, or None if there are no operations.
 
     Args:
-        augmentation: What is drawn (`choose_augmentation`).
-        fill: Colour of erased boxes, RGB in [0, 1].
+        augmentation: Operations with their values (see `choose_augmentation`).
+        fill: RGB colour of erased boxes, in [0, 1].
     """
     operations, one_of = augmentation
     if not operations:
@@ -61,16 +62,17 @@ def _taps(operations: Mapping[str, Values]) -> int:
 def apply_draws(
     batch: Batch, draws: Draws, keys: Key[Array, "B"], *, fill: Sequence[float], taps: int
 ) -> Batch:
-    """Returns `batch` with its clips changed by `draws`: geometry, colours, detail, JPEG, erasing.
+    """Returns the batch with its clips changed by drawn operations.
 
-    Which operations run is decided by the names in `draws` while tracing; their numbers are data.
+    The order is geometry, colours, blur and rescaling, noise, JPEG, erasing. The names in `draws`
+    determine the operations while tracing, and the drawn numbers are data of the program.
 
     Args:
-        batch: `clip` in [0, 1], `mask`, and `flow` where the recipe has it.
-        draws: see `draw_operations`.
-        keys: of the noise, one per clip.
-        fill: colour of erased boxes.
-        taps: of the blur.
+        batch: Batch with `clip` in [0, 1], `mask` and optionally `flow`.
+        draws: Drawn numbers (see `draw_operations`).
+        keys: Keys of the noise, one per clip.
+        fill: RGB colour of erased boxes, in [0, 1].
+        taps: Number of taps of the blur, an odd number.
     """
     changed = {**batch, **_apply_geometry(batch, draws)}
     clip = changed["clip"]
@@ -97,29 +99,29 @@ def apply_draws(
 
 
 def _apply_geometry(batch: Batch, draws: Draws) -> dict[str, Array]:
-    """The clips and flows seen from elsewhere: one sampling for all geometric operations."""
+    """Returns `clip` and `flow` after all geometric operations, which sample the pixels once."""
     changed = {name: batch[name] for name in ("clip", "flow") if name in batch}
     geometric = [name for name in GEOMETRIC if name in draws]
-    if geometric == ["flip"]:  # pixels move as they are
+    if geometric == ["flip"]:  # without interpolation
         flipped = draws["flip"][:, 0] > 0
         changed["clip"] = flip_clips(changed["clip"], flipped)
         if "flow" in changed:
             changed["flow"] = flip_flow(changed["flow"], flipped)
     elif geometric:
         maps = make_maps(draws, changed["clip"].shape[-3:-1])
-        turned = "rotate" in draws
-        changed["clip"] = warp(changed["clip"], maps, turned=turned)
+        rotated = "rotate" in draws
+        changed["clip"] = warp(changed["clip"], maps, turned=rotated)
         if "flow" in changed:
-            changed["flow"] = warp_vectors(changed["flow"], maps, turned=turned)
+            changed["flow"] = warp_vectors(changed["flow"], maps, turned=rotated)
     return changed
 
 
 def make_maps(draws: Draws, size: Sequence[int]) -> Maps:
-    """Returns the one map per clip of all its geometric draws; see `ops.warp`.
+    """Returns the affine map of each clip that combines its geometric operations (see `ops.warp`).
 
     Args:
-        draws: at least one operation.
-        size: height and width, pixels.
+        draws: Drawn numbers of at least one operation.
+        size: Height and width of the clips in pixels.
     """
     height, width = size
     count = len(next(iter(draws.values())))
@@ -140,7 +142,7 @@ def make_maps(draws: Draws, size: Sequence[int]) -> Maps:
 
 
 def _numbers(draws: Draws, name: str, count: int) -> Float[Array, "_ {count}"]:
-    """The drawn numbers, one row each; those that change nothing where it is not on."""
+    """Returns the drawn numbers of an operation, one row each, or its neutral ones if it is off."""
     if name in draws:
         return draws[name].T
     return jnp.tile(jnp.array(OPERATIONS[name].nothing)[:, None], (1, count))
@@ -153,16 +155,18 @@ def _per_clip(values: Shaped[Array, "B"]) -> Shaped[Array, "B 1 1 1 1"]:
 def flip_clips(
     clip: Shaped[Array, "B T H W C"], flipped: Bool[Array, "B"]
 ) -> Shaped[Array, "B T H W C"]:
-    """Returns the clips, those with `flipped` mirrored left to right in every frame."""
+    """Returns the clips, of which those with `flipped` are mirrored left to right."""
     return jnp.where(_per_clip(flipped), clip[..., ::-1, :], clip)
 
 
 def flip_flow(
     flow: Shaped[Array, "B t H W 2"], flipped: Bool[Array, "B"]
 ) -> Shaped[Array, "B t H W 2"]:
-    """Returns the flow of the clips that `flip_clips` gives: mirrored, and pointing the other way.
+    """Returns the flow of the clips of `flip_clips`, mirrored and with the opposite sign of u.
 
-    What moved to the right in a picture moves to the left in its mirror image.
+    Args:
+        flow: Flow (u, v) in pixels, where u points to the right.
+        flipped: Whether each clip is mirrored.
     """
-    turned = flow[..., ::-1, :] * jnp.array([-1, 1], flow.dtype)
-    return jnp.where(_per_clip(flipped), turned, flow)
+    mirrored = flow[..., ::-1, :] * jnp.array([-1, 1], flow.dtype)
+    return jnp.where(_per_clip(flipped), mirrored, flow)

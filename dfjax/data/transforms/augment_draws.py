@@ -1,7 +1,7 @@
-"""Random numbers of augmentation: one draw per clip and operation.
+"""Draws the random numbers of augmentation, once per clip and operation.
 
-Each clip draws from a key of its own per place in the batch, so that it does not depend on how
-large its batch is.
+The key of a clip depends on its position in the batch, so that the numbers do not depend on the
+size of the batch.
 """
 
 import math
@@ -16,20 +16,20 @@ from dfjax.data.transforms.augment_operations import BOX, DEVIATION, LIMITS, OPE
 from dfjax.data.transforms.augment_presets import OneOf
 
 Draws = Mapping[str, Float[Array, "B _"]]
-"""Drawn numbers of each operation for each clip; those that change nothing are its `nothing`."""
+"""Drawn numbers of each operation for each clip. The neutral ones are `Operation.nothing`."""
 
 
 def draw_operations(
     rng: Key[Array, ""], operations: Mapping[str, Values], n_clips: int
 ) -> dict[str, Float[Array, "{n_clips} _"]]:
-    """Returns the numbers of every operation for every clip, each operation for itself.
+    """Returns the numbers of every operation for every clip, drawn independently.
 
-    Ranges are drawn uniformly, the ratios of boxes uniformly in their logarithm.
+    Ranges are drawn uniformly, and the aspect ratios of boxes log-uniformly.
 
     Args:
-        rng: Key of this batch; clip i draws from `fold_in(fold_in(rng, i), crc32(name))`, the flip
-            from `fold_in(rng, i)` itself.
-        operations: Values by name.
+        rng: Key of the batch. Clip i uses the key `fold_in(fold_in(rng, i), crc32(name))`, and
+            `fold_in(rng, i)` for the flip.
+        operations: Values of the operations by name.
         n_clips: Number of clips, B.
     """
     draws = {}
@@ -63,15 +63,15 @@ def _draw(key: Key[Array, ""], name: str, values: Values) -> Float[Array, "_"]:
 
 
 def keep_one(rng: Key[Array, ""], draws: Draws, one_of: OneOf) -> dict[str, Float[Array, "B _"]]:
-    """Returns `draws` with at most one alternative of the group left for every clip.
+    """Returns the draws with at most one alternative of a group kept for every clip.
 
     Args:
-        rng: Key of this batch; clip i draws from `fold_in(fold_in(rng, i), crc32("one of"))`.
-        draws: Of all operations (`draw_operations`).
-        one_of: The group.
+        rng: Key of the batch. Clip i uses the key `fold_in(fold_in(rng, i), crc32("one of"))`.
+        draws: Drawn numbers of all operations (see `draw_operations`).
+        one_of: Group of operations.
     """
     keys = clip_keys(rng, len(next(iter(draws.values()))), "one of")
-    share = jax.vmap(jax.random.uniform)(keys) / one_of.probability  # 1 and more: none of them
+    share = jax.vmap(jax.random.uniform)(keys) / one_of.probability  # 1 or more: no alternative
     place = jnp.floor(share * len(one_of.alternatives))
     kept = dict(draws)
     for number, names in enumerate(one_of.alternatives):
@@ -82,7 +82,13 @@ def keep_one(rng: Key[Array, ""], draws: Draws, one_of: OneOf) -> dict[str, Floa
 
 
 def clip_keys(rng: Key[Array, ""], n_clips: int, name: str = "") -> Key[Array, "{n_clips}"]:
-    """Returns one key per clip: `fold_in(rng, i)`, and folded with the crc32 of a name if given."""
+    """Returns one key per clip, `fold_in(rng, i)`, or `fold_in(fold_in(rng, i), crc32(name))`.
+
+    Args:
+        rng: Key of the batch.
+        n_clips: Number of clips, B.
+        name: Name of what is drawn, or empty for none.
+    """
     keys = jax.vmap(lambda i: jax.random.fold_in(rng, i))(jnp.arange(n_clips))
     if not name:
         return keys
@@ -92,6 +98,12 @@ def clip_keys(rng: Key[Array, ""], n_clips: int, name: str = "") -> Key[Array, "
 def draw_per_clip(
     rng: Key[Array, ""], probability: float, n_clips: int
 ) -> Bool[Array, "{n_clips}"]:
-    """Returns one coin throw per clip, True with `probability`; clip i uses `fold_in(rng, i)`."""
+    """Returns one boolean per clip, which is True with a probability.
+
+    Args:
+        rng: Key of the batch. Clip i uses the key `fold_in(rng, i)`.
+        probability: Probability of True.
+        n_clips: Number of clips, B.
+    """
     keys = clip_keys(rng, n_clips)
     return jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)

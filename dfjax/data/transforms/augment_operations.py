@@ -1,7 +1,7 @@
-"""The operations of augmentation and the numbers they take: plain tuples, no arrays.
+"""Defines the operations of augmentation and checks their values.
 
-An operation's values are its probability and then what `Operation.values` lists, usually the lowest
-and the highest number of a range.
+The values of an operation are a tuple of its probability and the numbers that `Operation.values`
+lists, usually the two ends of a range.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ BOX = ("smallest area", "largest area", "lowest ratio", "highest ratio")
 DEVIATION = ("standard deviation",)
 LIMITS = ("largest hue shift", "largest saturation shift", "largest value shift")
 
-Number = float | int  # the command line gives whole numbers, too
+Number = float | int  # overrides of a config may be integers
 Values = tuple[Number, ...]
 
 
@@ -21,12 +21,12 @@ class Operation(NamedTuple):
     """One operation of augmentation, drawn once per clip.
 
     Attributes:
-        title: Name for people.
+        title: Name for display.
         unit: Unit of the range.
-        values: Names of the numbers after the probability.
-        least: Smallest number that the range may have.
-        most: Largest number that the range may have.
-        nothing: Drawn numbers that change nothing; a clip that is left out has these.
+        values: Names of the values after the probability.
+        least: Lower bound of the range.
+        most: Upper bound of the range.
+        nothing: Neutral numbers, which change nothing. Clips that the operation skips have these.
     """
 
     title: str
@@ -43,7 +43,7 @@ INFINITE = float("inf")
 OPERATIONS = {
     "crop": Operation(
         "random resized crop", "of the area", BOX, 0.01, 1, (1.0, 1.0, 0.5, 0.5)
-    ),  # ratio: width to height
+    ),  # area, ratio of width to height, x and y of the position
     "rotate": Operation("rotation", "degrees", RANGE, -180, 180, (0.0,)),
     "zoom": Operation("zoom", "times", RANGE, 0.1, 10, (1.0,)),
     "translate": Operation("translation", "of the side", RANGE, -1, 1, (0.0, 0.0)),
@@ -63,11 +63,16 @@ OPERATIONS = {
 }
 GEOMETRIC = ("crop", "rotate", "zoom", "translate", "flip")
 COLOURS = ("brightness", "offset", "contrast", "saturation", "hue")
-"""Operations that are one affine map of RGB, in the order of `ops.color.Colour`."""
+"""Operations that are combined in one affine map of RGB, in the order of `ops.color.Colour`."""
 
 
 def describe_range(name: str, values: Values) -> str:
-    """Returns the numbers of an operation in words: `-15 … 15 degrees, p 0.5`."""
+    """Returns the values of an operation as text, such as `-15 … 15 degrees, p 0.5`.
+
+    Args:
+        name: Name of the operation.
+        values: Values of the operation.
+    """
     operation, parts = OPERATIONS[name], []
     if operation.values in (DEVIATION, LIMITS):
         parts = [f"{what} {value:.3g}" for what, value in zip(operation.values, values[1:])]
@@ -81,10 +86,15 @@ def describe_range(name: str, values: Values) -> str:
 
 
 def spread_values(name: str, values: Values, count: int) -> list[Values]:
-    """Returns `count` draws of an operation, from one end of its range to the other.
+    """Returns evenly spaced numbers of an operation, in place of drawn ones.
 
-    They stand where drawn numbers would (`draw_operations`). Boxes go from corner to corner, a
-    normal distribution from -2 to 2 standard deviations.
+    Ranges are covered from end to end, normal distributions from -2 to 2 standard deviations, and
+    positions of boxes from left to right and twice from top to bottom.
+
+    Args:
+        name: Name of the operation.
+        values: Values of the operation.
+        count: Number of examples.
     """
     steps = [place / max(count - 1, 1) for place in range(count)]
     operation = OPERATIONS[name]
@@ -105,10 +115,14 @@ def spread_values(name: str, values: Values, count: int) -> list[Values]:
 
 
 def check_values(name: str, values: Values) -> Values:
-    """Returns the values of an operation if it can take them.
+    """Returns the values of an operation after checking them.
+
+    Args:
+        name: Name of the operation.
+        values: Probability and the numbers that `Operation.values` lists.
 
     Raises:
-        UsageError: Their number is wrong, or one of them is out of its range.
+        UsageError: There are too few or too many values, or one is out of range.
     """
     operation = OPERATIONS[name]
     wanted = ("probability", *operation.values)

@@ -1,6 +1,6 @@
-"""Presets of augmentation, and what a config makes of them.
+"""Defines presets of augmentation, and combines them with the overrides of a config.
 
-`config.augment` names a preset and may override each operation's values, or the group.
+`config.augment` names a preset and may override the values of each operation, and the group.
 
 | preset | source |
 |---|---|
@@ -18,12 +18,12 @@ from dfjax.errors import UsageError, unknown
 
 
 class OneOf(NamedTuple):
-    """A group of operations of which a clip gets one alternative, or none.
+    """A group of operations, of which at most one alternative is applied to a clip.
 
     Attributes:
-        probability: Chance of a clip to get any of them.
-        alternatives: Names of operations; each alternative has the same chance, and its operations
-            are then drawn as they would be without the group.
+        probability: Probability that an alternative is applied.
+        alternatives: Names of the operations of each alternative. All alternatives have the same
+            probability, and the operations of the chosen one are drawn as without a group.
     """
 
     probability: float
@@ -31,11 +31,11 @@ class OneOf(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """What is drawn for every clip.
+    """Operations of augmentation and their values.
 
     Attributes:
-        operations: Values by name, in the order of application.
-        one_of: Group of some of them; None: all are drawn independently.
+        operations: Values of the operations by name, in the order of application.
+        one_of: Group of some of the operations, or None if all are drawn independently.
     """
 
     operations: dict[str, Values]
@@ -100,17 +100,18 @@ PRESETS = {
 def choose_augmentation(
     preset: str, *, one_of: Sequence[Any] = (), **overrides: Sequence[Number]
 ) -> Augmentation:
-    """Returns what `preset` draws, with `overrides`.
+    """Returns the augmentation of a preset with overrides.
 
     Args:
-        preset: A key of `PRESETS`.
-        one_of: Probability and alternatives of the group, each alternative a name or a tuple of
-            names; an empty tuple keeps the preset's group, probability 0 dissolves it.
-        overrides: Values by operation, or only a probability, which keeps the preset's range; an
-            empty tuple keeps the preset's values, probability 0 switches the operation off.
+        preset: Name of the preset, a key of `PRESETS`.
+        one_of: Probability and alternatives of the group, where an alternative is the name of an
+            operation or a tuple of names. An empty tuple keeps the preset's group, and probability
+            0 removes it.
+        overrides: Values by operation. A probability alone keeps the preset's range, an empty tuple
+            keeps all values, and probability 0 removes the operation.
 
     Raises:
-        UsageError: An unknown preset or operation, or values that it cannot take.
+        UsageError: The preset or an operation is unknown, or values are invalid.
     """
     if preset not in PRESETS:
         raise unknown("augment.preset", preset, PRESETS)
@@ -130,7 +131,7 @@ def choose_augmentation(
 def _read_group(given: Sequence[Any]) -> OneOf:
     probability, *alternatives = given
     if isinstance(probability, str) or not 0 <= probability <= 1:
-        raise UsageError(f"augment.one_of={given}: the first is a probability in [0, 1]")
+        raise UsageError(f"augment.one_of={given}: the first value must be a probability in [0, 1]")
     group = OneOf(probability, tuple((a,) if isinstance(a, str) else (*a,) for a in alternatives))
     names = [name for alternative in group.alternatives for name in alternative]
     for name in names:
@@ -141,7 +142,7 @@ def _read_group(given: Sequence[Any]) -> OneOf:
 
 
 def _without_absent(group: OneOf | None, operations: dict[str, Values]) -> OneOf | None:
-    """The group without what is switched off; None when nothing is left of it."""
+    """Returns the group without operations that are off, or None if it has no alternatives left."""
     if group is None or not group.probability:
         return None
     kept = [tuple(n for n in names if n in operations) for names in group.alternatives]

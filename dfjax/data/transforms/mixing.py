@@ -1,8 +1,9 @@
-"""Mixup and CutMix of whole clips, on device and inside `jit`.
+"""Mixes the clips of a batch by Mixup or CutMix, on the device and inside `jit`.
 
-A clip is mixed with one of the two before it in the batch. Neighbours cost a step between devices
-where a permutation would gather the batch on each, and in batches that alternate real and fake the
-first is of the other class and the second of the same. Draws come from a key per place.
+A clip is mixed with one of the two clips before it in the batch, its partner. On several devices,
+this exchanges clips between neighbouring devices only, where a random permutation would gather the
+batch on every device. In batches that alternate real and fake clips, the two possible partners are
+of the other and of the same class. The key of a clip depends on its position in the batch.
 """
 
 from collections.abc import Callable
@@ -16,16 +17,23 @@ from dfjax.errors import UsageError
 from dfjax.shapes import Batch
 
 Mix = Callable[[Batch, Key[Array, ""]], Batch]
-"""`mix(batch, rng) -> batch`, with `clip` mixed and the soft labels in `target f32[B]`."""
+"""`mix(batch, rng) -> batch`, with mixed `clip` and soft labels in `target f32[B]`."""
 
 
 class Draws(NamedTuple):
-    """What is drawn for each clip.
+    """Random numbers of each clip.
 
-    The partner's part of pixel (t, y, x) is `share * time[t] * rows[y] * columns[x]`.
+    The weight of the partner in pixel (t, y, x) is `share * time[t] * rows[y] * columns[x]`.
+
+    Attributes:
+        nearer: Whether the partner is the previous clip, rather than the one before that.
+        share: Weight of the partner where the clips are mixed, 0 if they are not.
+        time: Which frames are mixed.
+        rows: Which rows of pixels are mixed.
+        columns: Which columns of pixels are mixed.
     """
 
-    nearer: Bool[Array, "B"]  # the partner is the clip just before, not the one before that
+    nearer: Bool[Array, "B"]
     share: Float[Array, "B"]
     time: Bool[Array, "B T"]
     rows: Bool[Array, "B H"]
@@ -33,31 +41,33 @@ class Draws(NamedTuple):
 
 
 def make_mix(*, mixup: float, cutmix: float, probability: float, segment: bool) -> Mix | None:
-    """Returns `mix(batch, rng) -> batch`, or None where both kinds are off.
+    """Returns the function that mixes the clips of a batch, or None if both methods are off.
 
-    Mixup (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization") adds two clips, CutMix
-    (Yun et al. 2019) puts a box of one into the other, the same in all frames. With both, each
-    mixed clip takes either with even chances. `clip` is floating point; `target` counts what was
-    really mixed, over the clip's own frames.
+    Mixup (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization") is a weighted mean of two
+    clips. CutMix (Yun et al. 2019) replaces a box, the same in all frames, by that of the partner.
+    If both are on, each mixed clip uses one of them with equal probability. `clip` is floating
+    point. `target` is the mean of the two labels, weighted by the share of the mixed pixels in the
+    valid frames of the clip.
 
-    The weight of Beta(a, a) is taken as the larger of it and its complement, so that a clip stays
-    at least half itself: its `mask`, `position` and `video_index` remain true. Where the partner
-    has no frame, the clip keeps its own. Of flow, CutMix takes the partner's inside the box, and
-    nothing where one of the two frames is cut and the other is not.
+    The weight of the partner is the smaller of λ ~ Beta(a, a) and 1 - λ, so that `mask`, `position`
+    and `video_index` still describe the larger part of a clip. Frames that are padding in the
+    partner are not mixed. CutMix also mixes the flow inside the box. Flow between a frame with and
+    a frame without the box is zero there.
 
     Args:
-        mixup: a of mixup's Beta distribution; 0: off.
-        cutmix: a of CutMix's; 0: off.
-        probability: of a clip being mixed.
-        segment: CutMix's box lasts for a random run of frames, instead of all.
+        mixup: Parameter a of the Beta distribution of Mixup; 0 switches it off.
+        cutmix: Parameter a of the Beta distribution of CutMix; 0 switches it off.
+        probability: Probability that a clip is mixed.
+        segment: Whether the box of CutMix extends over a random segment of frames instead of all.
 
     Raises:
-        UsageError: a parameter out of its range; when called, flow together with mixup.
+        UsageError: A parameter is out of range. The returned function raises it if Mixup is on and
+            the batch has flow.
     """
     if min(mixup, cutmix) < 0:
-        raise UsageError(f"mix.mixup and mix.cutmix must not be negative: {mixup}, {cutmix}")
+        raise UsageError(f"mix.mixup and mix.cutmix must not be negative, not {mixup} and {cutmix}")
     if not 0 <= probability <= 1:
-        raise UsageError(f"mix.probability is a probability, {probability} is not in [0, 1]")
+        raise UsageError(f"mix.probability must be in [0, 1], not {probability}")
     if not (mixup or cutmix) or not probability:
         return None
 
@@ -83,13 +93,13 @@ def _draw(
     probability: float,
     segment: bool,
 ) -> Draws:
-    """The draws of one clip of `shape` T, H, W."""
+    """Returns the draws of one clip of shape (T, H, W)."""
     t, h, w = shape
     mixed, kind, nearer, weight, centre, length, first = jax.random.split(key, 7)
     cut = jax.random.bernoulli(kind, 0.5 if mixup and cutmix else float(cutmix > 0))
     a = jnp.where(cut, cutmix, mixup)
     weight = jax.random.beta(weight, a, a)
-    weight = jnp.minimum(weight, 1.0 - weight)  # the partner's
+    weight = jnp.minimum(weight, 1.0 - weight)  # of the partner
     y, x = jax.random.uniform(centre, (2,))
     rows, columns = (_inside(size, at, weight) | ~cut for size, at in ((h, y), (w, x)))
     length = jax.random.randint(length, (), 1, t + 1)
@@ -101,7 +111,13 @@ def _draw(
 
 
 def _inside(size: int, centre: Float[Array, ""], area: Float[Array, ""]) -> Bool[Array, "{size}"]:
-    """Which pixels of an axis a box of `area`, as a fraction of the picture, covers."""
+    """Returns which pixels of an axis are in a box.
+
+    Args:
+        size: Number of pixels.
+        centre: Centre of the box on this axis, in [0, 1].
+        area: Area of the box as a fraction of the picture.
+    """
     middle = (jnp.arange(size) + 0.5) / size
     return jnp.abs(middle - centre) < jnp.sqrt(area) / 2
 

@@ -1,7 +1,7 @@
-"""What happens to a batch on device before the model sees it: one pure function for every use.
+"""Preprocesses batches on the device, from uint8 crops to the inputs of a model.
 
-The host sends uint8 crops; training, evaluation, prediction and export share what is built here,
-so a model cannot be fed differently in two places.
+Training, evaluation, prediction and export use the same pure function, so that a model always
+receives inputs of the same kind.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,10 @@ from jaxtyping import Array, Key
 from dfjax.errors import UsageError
 from dfjax.ops.resize import resize
 from dfjax.rngs import make_rng
-from dfjax.shapes import Batch, Inputs
+from dfjax.shapes import Batch, Inputs, Preprocess
 
-Preprocess = Callable[..., Inputs]
-"""`preprocess(batch, rng, *, train) -> inputs`; `rng` may be None when `train` is False."""
 Change = Callable[[Batch, Key[Array, ""]], Batch]
-"""`change(batch, rng) -> batch`: `clip` is f32 in [0, 1] and `flow`, where there is one, f32."""
+"""`change(batch, rng) -> batch`, where `clip` is f32 in [0, 1], and `flow`, if present, is f32."""
 
 
 def make_preprocess(
@@ -32,23 +30,25 @@ def make_preprocess(
 ) -> Preprocess:
     """Returns `preprocess(batch, rng, *, train) -> {stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`.
 
-    The first stream is the clip resized to its size; every further one is down-sampled from the
-    first, as in a dual-stream detector whose second stream sees the same picture at less detail.
-    Resizing is bilinear, antialiased when shrinking, on values in [0, 1] before normalisation.
-    Padding frames come out as normalised black: they are to be left out by the mask. A batch with
-    flow gives `flow f32[B,T-1,s,s,2]` too, in pixels of the first stream. In training, what a
-    change decides anew about the labels comes out as `target f32[B]`.
+    The first stream is the clip resized to its size. Further streams are downsampled from the first
+    one, so that they have no detail that it lacks. Resizing is bilinear, with antialiasing when
+    downsampling, on values in [0, 1] before normalisation. Padding frames become normalised black
+    and are excluded by `mask`. If the batch has flow, the inputs include `flow f32[B,T-1,s,s,2]` in
+    pixels of the first stream. If mixing changes the labels in training, they include the new ones
+    as `target f32[B]`.
 
     Args:
-        streams: square size in pixels by name; the order matters.
-        mean: per RGB channel, of values in [0, 1].
-        std: per RGB channel, of values in [0, 1].
-        self_blend: in training, first, on crops as they were recorded: makes fakes of real clips.
-        mix: in training, then: mixes clips of the batch.
-        augment: in training, at last: changes every clip for itself.
+        streams: Side of the square frames in pixels by name of the stream, in order.
+        mean: Mean of each RGB channel, in [0, 1].
+        std: Standard deviation of each RGB channel, in [0, 1].
+        self_blend: Function that makes fakes of real clips. In training it is applied first, to the
+            crops as they are stored.
+        mix: Function that mixes the clips of a batch, applied second in training.
+        augment: Function that augments each clip, applied last in training.
 
     Raises:
-        UsageError: no stream, a stream larger than the first, or a `std` that is not positive.
+        UsageError: There is no stream, a stream is larger than the first one, or `std` is not
+            positive.
     """
     _check(streams, std)
     full = next(iter(streams.values()))
@@ -63,32 +63,37 @@ def make_preprocess(
         for name, change in changes.items():
             if train and change is not None:
                 if rng is None:
-                    raise ValueError("preprocess needs an rng in training")
-                # Augmentation was here first: runs without the others draw as they always did.
+                    raise ValueError("preprocess needs rng if train is True")
+                # Augmentation uses `rng` itself, so that its draws equal those of earlier versions.
                 key = rng if name == "augment" else make_rng(rng, name, 0)
                 batch = change(batch, key)
         first = resize(batch["clip"], (full, full))
         inputs = {
             name: (resize(first, (size, size)) - offset) / scale for name, size in streams.items()
         }
-        if "flow" in batch:  # in pixels of the crop, so it shrinks with the crop
+        if "flow" in batch:  # in pixels, so that its values scale with the size
             flow = batch["flow"]
             inputs["flow"] = resize(flow * (full / flow.shape[-2]), (full, full))
-        return inputs | _facts(batch)
+        return inputs | _select_rest(batch)
 
     return preprocess
 
 
 def pass_features(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
-    """Returns the inputs of a model that reads stored features: they are what the pack holds."""
+    """Returns the inputs of a model that reads stored features, which are not changed.
+
+    Args:
+        batch: Batch with `features` and `mask`.
+        rng: Not used.
+        train: Not used.
+    """
     del rng, train
-    return {"features": batch["features"].astype(jnp.float32)} | _facts(batch)
+    return {"features": batch["features"].astype(jnp.float32)} | _select_rest(batch)
 
 
-def _facts(batch: Batch) -> dict[str, Array]:
-    """What is known apart from pixels; `target` is there where clips mix."""
-    known = ("mask", "method", "target")
-    return {key: batch[key] for key in known if key in batch}
+def _select_rest(batch: Batch) -> dict[str, Array]:
+    """Returns the inputs that are no streams; `target` exists only if clips are mixed."""
+    return {key: batch[key] for key in ("mask", "method", "target") if key in batch}
 
 
 def _check(streams: Mapping[str, int], std: Sequence[float]) -> None:
@@ -97,8 +102,8 @@ def _check(streams: Mapping[str, int], std: Sequence[float]) -> None:
         raise UsageError("preprocess needs at least one stream of at least 1 pixel")
     if max(sizes) > sizes[0]:
         raise UsageError(
-            f"stream sizes {dict(streams)}: further streams are down-sampled from the first, so "
-            f"none may be larger than its {sizes[0]} pixels"
+            f"stream sizes {dict(streams)}: streams are downsampled from the first one, so none "
+            f"may be larger than its {sizes[0]} pixels"
         )
     if min(std) <= 0:
         raise UsageError(f"preprocess.std must be positive, not {tuple(std)}")

@@ -1,9 +1,10 @@
-"""Fakes made of real clips by blending two views of them, on device and inside `jit`.
+"""Makes fakes from real clips by self-blending, on the device and inside `jit`.
 
-Shiohara and Yamasaki 2022, "Detecting Deepfakes with Self-Blended Images", with the numbers of the
-authors' program: one view of a frame is changed in colour and detail, the source view is shifted
-and scaled a little, and what a soft, deformed mask of the face covers is taken from it. What is
-left are the traces that any face swap leaves. All frames of a clip share the draws.
+The method and its parameters are those of Shiohara and Yamasaki 2022, "Detecting Deepfakes with
+Self-Blended Images", and of the authors' code. A frame has two views, the source and the target.
+One of them is changed in colour and detail, and the source is slightly shifted and scaled. The
+source then replaces the target in a soft, deformed mask of the face. The fake therefore has traces
+that are common to all face swaps. All frames of a clip use the same random numbers.
 """
 
 from typing import NamedTuple
@@ -19,27 +20,39 @@ from dfjax.ops.separable import apply_matrices
 from dfjax.ops.warp import Maps, compose, scale_map, translation_map, warp
 from dfjax.shapes import Batch
 
-DIRECTIONS = 32
-RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
-SIDE = 224  # pixels of the pictures that the numbers below are meant for
-SCALE, SHIFT_X, SHIFT_Y = 0.95, 0.03, 0.015  # of the source view; shifts in sides
-ELASTIC, SMOOTH = 50.0, 7.0  # pixels: of the mask's deformation
-RADIUS = (2, 13)  # pixels: of both windows that the mask is averaged over
-SIGMA = (5, 46)  # pixels: of the second
-FIVE_POINTS = 2.0  # eyes, nose and mouth span half a face
+DIRECTIONS = 32  # in which the extent of a convex shape is measured
+RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # largest weight of the source, with equal probabilities
+SIDE = 224  # pixels, size of the images to which the following lengths refer
+SCALE, SHIFT_X, SHIFT_Y = 0.95, 0.03, 0.015  # of the source; shifts relative to the image's side
+ELASTIC, SMOOTH = 50.0, 7.0  # pixels, strength and sigma of the mask's deformation
+RADIUS = (2, 13)  # pixels, range of the radius of both windows in which the mask is averaged
+SIGMA = (5, 46)  # pixels, range of the second window's sigma
+FIVE_POINTS = 2.0  # extent of a face relative to that of its eyes, nose and mouth
 
 Coordinates = Float[Array, "B H W"]
 Supports = Float[Array, "B T K"]
-"""How far a convex shape reaches in each direction, pixels from the picture's centre."""
+"""Extent of a convex shape in each direction (its support function), in pixels from the centre of
+the image."""
 
 
 class MaskDraws(NamedTuple):
-    """What is drawn for the source's place and for the mask of each clip."""
+    """Random numbers of the source's position and of the mask of each clip.
+
+    Attributes:
+        scale: Scale of the source in x and y.
+        shift: Shift of the source in x and y, relative to the image's side.
+        centre: Centre of the ellipse, relative to the image's side, from the image's centre.
+        axes: Semi-axes of the ellipse, relative to the image's side.
+        noise: Noise of the mask's deformation, in [-1, 1].
+        radius: Radius of both averaging windows, in pixels of an image of `SIDE` pixels.
+        sigma: Sigma of the second window, in the same unit.
+        ratio: Largest weight of the source.
+    """
 
     scale: Float[Array, "B 2"]
-    shift: Float[Array, "B 2"]  # sides
-    centre: Float[Array, "B 2"]  # of the ellipse, sides from the middle
-    axes: Float[Array, "B 2"]  # half the ellipse's, sides
+    shift: Float[Array, "B 2"]
+    centre: Float[Array, "B 2"]
+    axes: Float[Array, "B 2"]
     noise: Float[Array, "B H W 2"]
     radius: Float[Array, "B 2"]
     sigma: Float[Array, "B"]
@@ -47,17 +60,18 @@ class MaskDraws(NamedTuple):
 
 
 def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
-    """Returns the batch with the clips that `blend` marks blended with themselves.
+    """Returns the batch after self-blending the clips with `blend`.
 
-    Draws are those of the video: a real clip and the fake made of it differ by what is pasted, as
-    published. For the same reason clips that are not blended have their view changed too: or a
-    change of the whole picture would tell the fakes. Values stay whole 255ths, as those of others.
+    Random numbers depend on the video, so that a real clip and the fake made from it differ only
+    inside the mask, as published. For the same reason, the target is changed in clips without
+    `blend`, too. Otherwise a change of the whole image would identify fakes. Values are rounded to
+    multiples of 1/255, like those of other clips.
 
     Args:
-        batch: `clip f32[B,T,H,W,3]` in [0, 1], `mask`, `video_index`, `blend bool[B]` and, where
-            known, `landmarks f32[B,T,K,2]` (x, y in pixels of the crop; not finite: unknown). A
-            clip without them, or not in all of its frames, has an ellipse for a face.
-        rng: of this batch; a clip draws from `fold_in(rng, video_index)`.
+        batch: Batch with `clip f32[B,T,H,W,3]` in [0, 1], `mask`, `video_index`, `blend bool[B]`
+            and optionally `landmarks f32[B,T,K,2]` (x, y in pixels of the crop, not finite if
+            unknown). The face of a clip without landmarks in all of its frames is an ellipse.
+        rng: Key of the batch. A clip uses the key `fold_in(rng, video_index)`.
     """
     clip = batch["clip"]
     keys = jax.vmap(lambda video: jax.random.fold_in(rng, video))(batch["video_index"])
@@ -72,11 +86,11 @@ def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
 
 
 def _draw(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, MaskDraws]:
-    """The draws of one clip."""
+    """Returns the random numbers of one clip."""
     keys = dict(zip(("view", *MaskDraws._fields), jax.random.split(key, 9)))
     uniform, randint = jax.random.uniform, jax.random.randint
     limits = jnp.array([SHIFT_X, SHIFT_Y])
-    least, most = jnp.array([0.24, 0.30]), jnp.array([0.34, 0.42])  # a face in its crop
+    least, most = jnp.array([0.24, 0.30]), jnp.array([0.34, 0.42])  # semi-axes of a face in a crop
     return draw_view(keys["view"]), MaskDraws(
         scale=uniform(keys["scale"], (2,), minval=SCALE, maxval=1 / SCALE),
         shift=limits * uniform(keys["shift"], (2,), minval=-1.0),
@@ -90,22 +104,22 @@ def _draw(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, Mask
 
 
 def make_maps(draws: MaskDraws, clip: Float[Array, "B T H W 3"]) -> Maps:
-    """Returns where the source view looks, see `ops.warp`: scaled and shifted, not turned."""
+    """Returns the maps that scale and shift the source (see `ops.warp`)."""
     height, width = clip.shape[-3:-1]
     x, y = draws.shift.T
     return compose(scale_map(*(1 / draws.scale.T)), translation_map(x * width, y * height))
 
 
 def make_blend_mask(batch: Batch, draws: MaskDraws) -> Float[Array, "B T H W"]:
-    """Returns what part of each pixel comes from the source view.
+    """Returns the weight of the source in each pixel.
 
-    The face's shape, moved as the source is and deformed, loses a margin, is blurred, and is
-    weighted by the clip's ratio of blending. The authors average twice; the first time they keep
-    where the average is 1, which is what a window around has to be inside of.
+    The shape of the face is moved like the source and deformed. It is then eroded, blurred, and
+    multiplied by the ratio of the clip. As in the authors' code, the erosion averages the mask and
+    keeps the pixels whose average is 1, the window of which is completely inside the shape.
 
     Args:
-        batch: see `self_blend`.
-        draws: of its clips.
+        batch: Batch (see `self_blend`).
+        draws: Random numbers of its clips.
     """
     height, width = batch["clip"].shape[-3:-1]
     supports = ellipse_supports(draws.centre * width, draws.axes * width)[:, None]
@@ -120,7 +134,7 @@ def make_blend_mask(batch: Batch, draws: MaskDraws) -> Float[Array, "B T H W"]:
     unit = width / SIDE
     shrink, soften = draws.radius.T * unit
     everywhere = jnp.full_like(soften, jnp.inf)
-    kept = _average(mask, shrink, everywhere) > 1 - 1e-4  # of up to 99 x 99 pixels none is out
+    kept = _average(mask, shrink, everywhere) > 1 - 1e-4  # no pixel of up to 99 x 99 is outside
     soft = _average(kept.astype(jnp.float32), soften, draws.sigma * unit)[..., 0]
     highest = soft.max(axis=(2, 3), keepdims=True)
     soft = soft / jnp.where(highest > 0, highest, 1.0) * draws.ratio[:, None, None, None]
@@ -128,19 +142,29 @@ def make_blend_mask(batch: Batch, draws: MaskDraws) -> Float[Array, "B T H W"]:
 
 
 def directions() -> Float[np.ndarray, "K 2"]:
-    """Returns the unit vectors, all round, in which supports are measured."""
+    """Returns the `DIRECTIONS` evenly spaced unit vectors in which supports are measured."""
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
 
 
 def ellipse_supports(centre: Float[Array, "B 2"], axes: Float[Array, "B 2"]) -> Float[Array, "B K"]:
-    """Returns how far upright ellipses reach in each direction."""
+    """Returns the supports of upright ellipses.
+
+    Args:
+        centre: Centres in pixels, from the image's centre.
+        axes: Semi-axes in pixels.
+    """
     d = directions()
     return centre @ d.T + jnp.linalg.norm(axes[:, None] * d, axis=-1)
 
 
 def hull_supports(points: Float[Array, "B T N 2"], grown: float) -> Supports:
-    """Returns how far the convex hulls of points reach, `grown` about the mean of their points."""
+    """Returns the supports of the convex hulls of points, scaled about the mean of the points.
+
+    Args:
+        points: Points in pixels, from the image's centre.
+        grown: Scale factor.
+    """
     along = jnp.einsum("btnc,kc->btnk", points, directions(), precision="highest")
     middle = along.mean(axis=2)
     return middle + grown * (along.max(axis=2) - middle)
@@ -149,9 +173,15 @@ def hull_supports(points: Float[Array, "B T N 2"], grown: float) -> Supports:
 def inside(
     supports: Float[Array, "B t K"], x: Coordinates, y: Coordinates
 ) -> Bool[Array, "B t H W"]:
-    """Returns whether places are in the shapes: no further than these in any direction.
+    """Returns whether points are inside convex shapes.
 
-    With few directions that is a polygon around the shape; with 32 it reaches 0.5 % further.
+    The test uses the circumscribed polygon of the shape, whose extent is at most 0.5 % larger with
+    32 directions.
+
+    Args:
+        supports: Supports of the shapes in pixels.
+        x: x of the points in pixels, from the image's centre.
+        y: y of the points in pixels, from the image's centre.
     """
     far = x[..., None] * directions()[:, 0] + y[..., None] * directions()[:, 1]  # [B, H, W, K]
     return (far[:, None] <= supports[:, :, None, None]).all(axis=-1)
@@ -160,12 +190,12 @@ def inside(
 def _deformed_places(
     draws: MaskDraws, clip: Float[Array, "B T H W 3"]
 ) -> tuple[Coordinates, Coordinates]:
-    """Where each pixel of the mask looks: displaced by smooth noise, then as the source."""
+    """Returns x and y of the mask's pixels after a smooth random shift and the source's map."""
     height, width = clip.shape[-3:-1]
     unit = width / SIDE
     sigma = jnp.full(len(clip), SMOOTH * unit)
     taps = 2 * round(4 * SMOOTH * unit) + 1
-    # Noise averaged over a window scaled by `unit` is that much less even: the product stays.
+    # The noise's average over a window scaled by `unit` is larger by 1 / unit, hence `unit**2`.
     shift = ELASTIC * unit**2 * gaussian_blur(draws.noise, sigma, taps=taps)
     x = jnp.arange(width) - (width - 1) / 2 + shift[..., 0]
     y = (jnp.arange(height) - (height - 1) / 2)[:, None] + shift[..., 1]
@@ -178,7 +208,7 @@ def _deformed_places(
 def _average(
     images: Float[Array, "B t H W 1"], radius: Float[Array, "B"], sigma: Float[Array, "B"]
 ) -> Float[Array, "B t H W 1"]:
-    """Means over square windows, with the weights of a Gaussian cut off at `radius`."""
+    """Returns means over square windows with Gaussian weights, truncated at `radius` pixels."""
     return apply_matrices(
         images, *(_window_matrix(size, radius, sigma) for size in images.shape[2:4])
     )

@@ -1,8 +1,8 @@
-"""The two views of self-blending: the same picture with other colours and other detail.
+"""Changes the colour and the detail of a clip, which gives the second view of self-blending.
 
-The numbers are those of the program of Shiohara and Yamasaki 2022, where 255 is the largest value
-of a pixel: a shift of red, green and blue, of hue and saturation, brightness and contrast, and then
-either shrinking (nearest pixel) and growing back (bilinear), or sharpening.
+The parameters are those of the code of Shiohara and Yamasaki 2022, in which the largest value of a
+pixel is 255. Red, green and blue, hue and saturation, and brightness and contrast are shifted. The
+clip is then either downsampled (nearest pixel) and upsampled again (bilinear), or sharpened.
 """
 
 from typing import NamedTuple
@@ -16,29 +16,39 @@ from dfjax.ops.color import Colour, change_colour
 from dfjax.ops.resize import resize_matrix
 from dfjax.ops.separable import apply_matrices
 
-SHIFT, SHIFTED = 20 / 255, 0.3  # of a colour, and how often
-HUE, SATURATION = 0.3 / 180, 0.3 / 255  # the authors' 0.3 is a step of 8 bits: hardly seen
+SHIFT, SHIFTED = 20 / 255, 0.3  # largest shift of a channel, and its probability
+HUE, SATURATION = 0.3 / 180, 0.3 / 255  # largest shifts; 0.3 steps of 8 bits, barely visible
 BRIGHTNESS, CONTRAST = 0.1, 0.1
-SHRUNK = (2, 4)
-STRENGTH, LIGHTNESS = (0.2, 0.5), (0.5, 1.0)  # of sharpening
+SHRUNK = (2, 4)  # factors of downsampling
+STRENGTH, LIGHTNESS = (0.2, 0.5), (0.5, 1.0)  # ranges of sharpening
 
 Clips = Float[Array, "B T H W 3"]
 
 
 class ViewDraws(NamedTuple):
-    """What is drawn for the view of each clip that is changed."""
+    """Random numbers of the changed view of each clip.
 
-    of_source: Bool[Array, "B"]  # which view that is: the source, or the target
+    Attributes:
+        of_source: Whether the changed view is the source; otherwise it is the target.
+        shift: Shift of red, green and blue.
+        colour: Change of brightness, contrast, saturation and hue.
+        sharpened: Whether the view is sharpened; otherwise it is down- and upsampled.
+        shrunk: Position of the downsampling factor in `SHRUNK`.
+        strength: Strength of sharpening.
+        lightness: Sum of the sharpening kernel.
+    """
+
+    of_source: Bool[Array, "B"]
     shift: Float[Array, "B 3"]
     colour: Colour
-    sharpened: Bool[Array, "B"]  # or shrunk
-    shrunk: Int[Array, "B"]  # place in SHRUNK
+    sharpened: Bool[Array, "B"]
+    shrunk: Int[Array, "B"]
     strength: Float[Array, "B"]
     lightness: Float[Array, "B"]
 
 
 def draw_view(key: Key[Array, ""]) -> ViewDraws:
-    """Returns the draws of one clip."""
+    """Returns the random numbers of one clip."""
     keys = jax.random.split(key, 8)
     signed = jax.random.uniform(keys[0], (4,), minval=-1.0)
     shift = SHIFT * jax.random.uniform(keys[1], (3,), minval=-1.0)
@@ -64,7 +74,7 @@ def draw_view(key: Key[Array, ""]) -> ViewDraws:
 
 
 def change_view(clips: Clips, draws: ViewDraws) -> Clips:
-    """Returns clips in [0, 1] with their colours and their detail changed as drawn."""
+    """Returns clips in [0, 1] after the drawn changes of colour and detail."""
     shifted = jnp.clip(clips + draws.shift[:, None, None, None, :], 0, 1)
     coloured = change_colour(shifted, draws.colour, jnp.zeros(len(clips)))
     sharp = sharpen(coloured, draws.strength, draws.lightness)
@@ -73,11 +83,11 @@ def change_view(clips: Clips, draws: ViewDraws) -> Clips:
 
 
 def shrink(clips: Clips, choice: Int[Array, "B"]) -> Clips:
-    """Returns clips of which every second or fourth pixel is kept and the others are filled in.
+    """Returns clips after downsampling by the nearest pixel and bilinear upsampling.
 
     Args:
-        clips: in [0, 1].
-        choice: place in SHRUNK.
+        clips: Clips in [0, 1].
+        choice: Position of each clip's factor in `SHRUNK`.
     """
     rows, columns = (
         jnp.asarray(np.stack([_shrink_matrix(size, by) for by in SHRUNK]))[choice]
@@ -94,12 +104,14 @@ def _shrink_matrix(size: int, by: int) -> Float[np.ndarray, "n n"]:
 
 
 def sharpen(clips: Clips, strength: Float[Array, "B"], lightness: Float[Array, "B"]) -> Clips:
-    """Returns clips towards what a 3 x 3 kernel of -1, in its middle 8 + `lightness`, gives.
+    """Returns clips blended with their convolution by a 3 x 3 sharpening kernel.
+
+    The kernel is 8 + `lightness` in the centre and -1 elsewhere.
 
     Args:
-        clips: in [0, 1].
-        strength: 0 keeps the picture, 1 is the kernel's.
-        lightness: the sum of the kernel.
+        clips: Clips in [0, 1].
+        strength: Weight of the convolution, from 0 to 1.
+        lightness: Sum of the kernel.
     """
     edges = jnp.pad(clips, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     rows = edges[:, :, :-2] + edges[:, :, 1:-1] + edges[:, :, 2:]
