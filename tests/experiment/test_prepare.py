@@ -167,7 +167,7 @@ def test_only_splits_that_are_missing_are_assigned():
     listed = make_table("train", 10).assign(split=["train"] * 30 + ["test"] * 10)
     split, (note,) = complete_splits(listed)
     assert (split[30:] == "test").all() and set(split[:30]) == {"train", "val"}
-    assert "train, val assigned by identity, the official ones kept" in note
+    assert "train, val assigned by identity; the official splits are kept" in note
     rest = make_table("none", 10).assign(split=["none"] * 30 + ["test"] * 10)
     split, _ = complete_splits(rest, ratios=(0.5, 0.5, 0.0))
     assert counts(rest, split)["train"] == counts(rest, split)["val"] or "val" in split
@@ -183,11 +183,13 @@ def test_where_everybody_is_connected_groups_are_kept_apart():
     split, (note,) = complete_splits(one)
     table = counts(one, split)
     assert all(table[part][kind] for part in ("train", "val") for kind in (0, 1))
-    assert "assigned by group" in note and "cannot be kept apart" in note
+    assert "assigned by group" in note and "people may be in several splits" in note
     tiny = one.iloc[:2].assign(split="train")
     split, (note,) = complete_splits(tiny)
-    assert split.tolist() == ["train", "train"] and note.startswith("all in train: by group")
+    assert split.tolist() == ["train", "train"] and note.startswith(
+        "all videos are assigned to train: by group"
+    )
     split, (note,) = complete_splits(tiny.assign(split="val"))
-    assert split.tolist() == ["val", "val"] and "no video is for training" in note
-    with pytest.raises(UsageError, match="leave nothing for train and val"):
+    assert split.tolist() == ["val", "val"] and "no video is left for training" in note
+    with pytest.raises(UsageError, match="ratios of train and val must not all be 0"):
         complete_splits(one, ratios=(0.0, 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""A new split, folds, or a repaired split for the videos of an index file."""
+"""Assigns new splits or folds to the videos of an index file, or repairs its splits."""
 
 import dataclasses
 import os
@@ -16,22 +16,22 @@ from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import read_index, write_index
 from dfjax.errors import UsageError
 
-LARGE_UNIT = 0.5  # share of the videos in one unit from which ratios cannot be met
+LARGE_UNIT = 0.5  # share of the videos in one unit above which the ratios cannot be met
 
-Move = tuple[str, str, str]  # unit, from, to
+Move = tuple[str, str, str]  # name of the unit, old split, new split
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitReport:
-    """What the new index holds.
+    """Summary of an index with new splits.
 
     Attributes:
-        index: The new index.
-        column: `split`, or `fold` for cross-validation.
-        table: Number of videos by method (rows) and split or fold (columns), with sums.
-        videos: Number of its rows.
-        changed: Number of videos in another split than before.
-        moved: What a repair moved: the unit's name, its old and its new split.
+        index: Index file.
+        column: Name of the assigned column, `split` or `fold`.
+        table: Number of videos by method (rows) and split or fold (columns), with totals.
+        videos: Number of rows.
+        changed: Number of videos whose split has changed.
+        moved: Units that a repair has moved: name, old split and new split.
         notes: Sentences for the user.
     """
 
@@ -57,26 +57,26 @@ def split_index(
     repair: str | None = None,
     command: str = "dfjax data split",
 ) -> SplitReport:
-    """Writes an index whose videos are split anew.
+    """Writes an index with new splits.
 
     Args:
         index: Index to split.
         out: Index to write.
-        by: What stays together: `group`, `identity` or `origin`; `official` keeps the splits of the
-            index; `complete` keeps them and assigns train and val where they are missing. None with
-            `fold`.
-        ratios: Shares of train, val and test; default 0.8, 0.1, 0.1.
-        stratify: Columns whose combinations are spread in the same proportions; default label,
-            method and dataset.
-        seed: Seed of the order in which units are assigned; default 0.
-        folds: Number of folds of cross-validation, written to the column `fold` instead.
-        fold: `N/K`, takes the splits of round N of an index with K folds.
-        repair: With `by="official"`: `origin`, `identity` or `group`, which no two splits may share
-            afterwards.
-        command: Origin to record in the metadata of the index.
+        by: Kind of unit that stays in one split (`group`, `identity` or `origin`), `official` to
+            keep the splits of the index, or `complete` to keep them and to assign train and val if
+            they are missing. None with `fold`.
+        ratios: Relative sizes of train, val and test. The default is 0.8, 0.1, 0.1.
+        stratify: Columns whose combinations have the same proportions in all splits. The default is
+            label, method and dataset.
+        seed: Seed of the order in which units are assigned. The default is 0.
+        folds: Number of folds of cross-validation, to assign the column `fold` instead of splits.
+        fold: `N/K`, to take the splits of round N of cross-validation with K folds.
+        repair: Kind of unit (`origin`, `identity` or `group`) that is moved to one split if it is
+            in several. It requires `by="official"`.
+        command: Command to record in the metadata of the index.
 
     Raises:
-        UsageError: arguments that exclude each other, or splits that cannot be made.
+        UsageError: Arguments exclude each other, or the splits are impossible.
     """
     assigning = {"ratios": ratios, "stratify": stratify, "seed": seed, "folds": folds}
     given = [name for name, value in assigning.items() if value is not None]
@@ -95,9 +95,9 @@ def split_index(
         assert by is not None, "_check refuses None without fold"
         notes += _find_large_unit(before, by)
         after = _assign(before, by, ratios, stratify, seed or 0, folds)
-    if "pack_row" in after:  # the records of the pack keep their old splits
+    if "pack_row" in after:  # the records of the pack are stored by their old splits
         after = after.drop(columns="pack_row")
-        notes.append("to train on the new splits, pack the crops again")
+        notes.append("pack the crops again to train on the new splits")
     after = rebase_frames(after, source.parent, out.parent)
     metadata = make_metadata(read_crop_recipe(source))
     write_index(after, out, command=command, metadata=metadata)
@@ -114,22 +114,22 @@ def _count(index: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _check(by: str | None, fold: str | None, repair: str | None, given: list[str]) -> list[str]:
-    """Refuses arguments that exclude each other; returns a note on those without effect."""
+    """Checks that arguments do not exclude each other; returns a note on those without effect."""
     if (by is None) == (fold is None):
         raise UsageError(
-            "split by official, complete, group, identity or origin (or give fold, N/K)"
+            "give either by (official, complete, group, identity or origin) or fold (N/K)"
         )
     if repair and by != "official":
-        raise UsageError("repair goes with by=official; the others cut nothing apart")
+        raise UsageError("repair requires by=official; other values of by divide no units")
     if "ratios" in given and "folds" in given:
-        raise UsageError("folds are equally large: leave ratios out")
+        raise UsageError("ratios cannot be combined with folds, which have equal sizes")
     if given and (fold or (by == "official" and "folds" in given)):
         where = "fold" if fold else "by=official"
-        raise UsageError(f"{given[-1]} does not go with {where}, which assigns nothing anew")
+        raise UsageError(f"{given[-1]} cannot be combined with {where}, which assigns no units")
     if by == "complete" and {"folds", "stratify"} & {*given}:
-        raise UsageError("by=complete takes ratios and seed only")
+        raise UsageError("by=complete cannot be combined with folds or stratify")
     if given and by == "official":
-        return [f"by=official assigns nothing anew: no use for {', '.join(given)}"]
+        return [f"by=official keeps the splits, so these have no effect: {', '.join(given)}"]
     return []
 
 
@@ -160,13 +160,13 @@ def _keep(index: pd.DataFrame, repair: str | None) -> tuple[pd.DataFrame, list[M
 
 
 def _find_large_unit(index: pd.DataFrame, by: str) -> list[str]:
-    """Returns a note where most videos are one unit: each person is forged onto many others."""
+    """Returns a note if most videos are connected, such as by many face swaps per person."""
     if by not in splits.UNITS or not len(index):
         return []
     largest = np.bincount(find_components(index, splits.UNITS[by])).max() / len(index)
     if largest <= LARGE_UNIT:
         return []
     return [
-        f"one unit of connected videos holds {largest:.0%} of them, so the ratios cannot be met; "
-        f"splitting by something else than {by} may allow more"
+        f"one unit of connected videos has {largest:.0%} of all videos, so the ratios cannot be "
+        f"met; units may be smaller with another value of by than {by}"
     ]

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 PASSES = 5  # passes of single moves after the first assignment
-SMALL = 5000  # largest number of units for which moves are tried; more units are even without
+SMALL = 5000  # largest number of units for which single moves are tried
 
 
 def assign_units(

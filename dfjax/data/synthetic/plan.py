@@ -1,4 +1,4 @@
-"""Plans the videos of the data set: person, manipulation and split of each."""
+"""Plans the videos of the synthetic data set: person, manipulation and split of each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}  # shares of the identities and
 
 @dataclasses.dataclass(frozen=True)
 class VideoPlan:
-    """One video to draw. A fake has the `recording` (the scene) of its real video."""
+    """One video to render.
+
+    Attributes:
+        video_id: Id of the video.
+        method: Manipulation, a key of `MANIPULATIONS`, or `real`.
+        recording: Name of the scene, which a fake shares with its real video.
+        target: Id of the person shown.
+        donor: Id of the person whose face the method `blend` inserts.
+        split: Split of the video.
+        group: Name of the group, which is in one split only.
+    """
 
     video_id: str
-    method: str  # `real`, or a key of MANIPULATIONS
+    method: str
     recording: str
     target: str
-    donor: str  # the partner of `target`, whose face a `blend` pastes in
+    donor: str
     split: str
     group: str
 
@@ -28,9 +38,9 @@ class VideoPlan:
 def make_plan(videos: int, identities: int, seed: int) -> list[VideoPlan]:
     """Returns the plans of all videos, half of them real, with one fake per real video.
 
-    Identities form couples. In a `blend` each is the donor of the other, so the couple is the
-    `group` that never crosses a split. Each method has nearly the same number of videos within a
-    split, and so has each identity.
+    Identities form pairs, each the donor of the other in a `blend`. The two identities of a pair
+    are therefore one `group`, which is in one split only. Within a split, the numbers of fakes of
+    any two methods differ by at most 1, and so do those of any two identities.
 
     Args:
         videos: Number of videos, even and at least twice the number of identities.
@@ -52,37 +62,37 @@ def make_plan(videos: int, identities: int, seed: int) -> list[VideoPlan]:
     for split, (first, last) in _divide(couples).items():
         share = round(videos // 2 * last / couples) - round(videos // 2 * first / couples)
         people = range(2 * first, 2 * last)
-        for index, method in enumerate(_deal_methods(share, split, seed)):
+        for index, method in enumerate(_order_methods(share, split, seed)):
             target = people[index % len(people)]
             plans += _make_pair(target, index // len(people), method, split)
     return plans
 
 
 def _divide(couples: int) -> dict[str, tuple[int, int]]:
-    """Returns the first and the one-past-last couple of each split; each has at least one."""
+    """Returns the range of pairs of identities of each split, as first and last + 1."""
     val = max(1, round(couples * SHARES["val"]))
     test = max(1, round(couples * SHARES["test"]))
     train = couples - val - test
     return {"train": (0, train), "val": (train, train + val), "test": (train + val, couples)}
 
 
-def _deal_methods(count: int, split: str, seed: int) -> list[str]:
+def _order_methods(count: int, split: str, seed: int) -> list[str]:
+    """Returns the methods of the fakes of a split in random order, with equal frequencies."""
     methods = list(MANIPULATIONS)
-    deck = [methods[i % len(methods)] for i in range(count)]
     order = make_generator(seed, "methods", split).permutation(count)
-    return [deck[i] for i in order]
+    return [methods[i % len(methods)] for i in order]
 
 
 def _make_pair(target: int, take: int, method: str, split: str) -> list[VideoPlan]:
-    shown, lent = f"{target:03d}", f"{target ^ 1:03d}"
-    people = f"{shown}_{lent}" if method == "blend" else shown
+    shown, donor = f"{target:03d}", f"{target ^ 1:03d}"
+    people = f"{shown}_{donor}" if method == "blend" else shown
     return [
         VideoPlan(
             video_id=f"{DATASET}/{name}/{who}_{take:02d}",
             method=name,
             recording=f"{shown}_{take:02d}",
             target=shown,
-            donor=lent,
+            donor=donor,
             split=split,
             group=f"{DATASET}/couple-{target // 2:03d}",
         )

@@ -81,7 +81,7 @@ def test_copies_are_found_however_coded(synthetic, quality, scale):
     copy = index.assign(video_id=names, split="test", group=names, origin_id=None, sha256=None)
     copy["identities"] = [[] for _ in names]
     both = make_index([*index.to_dict("records"), *copy.to_dict("records")])
-    seen, errors = faces.look(both, read_both)
+    seen, errors = faces.read_thumbnails(both, read_both)
     assert errors == {}
     matches = find_matches(Evidence(both, describe(both, None), seen, []))
     copies = {match.row for match in matches if match.other_row == match.row + 40}

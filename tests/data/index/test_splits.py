@@ -200,7 +200,7 @@ def test_the_verb(tmp_path, capsys):
     write_index(make_pairs(9, people=2), source, command="test")
     ratios = ["--ratios", "0.5,0,0.5"]
     assert main([*call, "--by", "identity", *ratios, "--out", str(out)]) == 0
-    assert "one unit of connected videos holds 56%" in capsys.readouterr().err
+    assert "one unit of connected videos has 56%" in capsys.readouterr().err
     for wrong in (["--by", "official"], ["--by", "group", "--repair", "origin"], []):
         assert main([*call, *wrong, "--out", str(out)]) == 2
 
@@ -211,6 +211,6 @@ def test_official_keeps_splits_whatever_an_assignment_would_need(tmp_path, capsy
     write_index(make_pairs(30).assign(split=split), source, command="test")
     call = ["data", "split", "--index", str(source), "--by", "official", "--out", str(out)]
     assert main([*call, "--ratios", "0.8,0.1,0.1", "--seed", "3", "--stratify", "label"]) == 0
-    assert "no use for ratios, stratify, seed" in capsys.readouterr().err
+    assert "no effect: ratios, stratify, seed" in capsys.readouterr().err
     assert read_index(out)["split"].tolist() == split.tolist()
     assert main([*call, "--folds", "3"]) == 2

@@ -16,7 +16,7 @@ import dfjax
 from dfjax.data.faces.worker_pool import check_limits
 from dfjax.data.index.audit import balance, duplicates, files, leaks, properties, shortcut
 from dfjax.data.index.audit.duplicates import Match
-from dfjax.data.index.audit.faces import look, make_file_reader, make_pack_reader
+from dfjax.data.index.audit.faces import make_file_reader, make_pack_reader, read_thumbnails
 from dfjax.data.index.audit.findings import (
     SEVERITIES,
     Evidence,
@@ -33,7 +33,7 @@ from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError, unknown
 
 
-def not_seen(evidence: Evidence) -> Iterator[Finding]:
+def missing_data(evidence: Evidence) -> Iterator[Finding]:
     """Yields a note for each check that is not possible because data are missing."""
     index = evidence.index
     if evidence.faces is None:
@@ -66,7 +66,7 @@ RULES: tuple[Rule, ...] = (
     properties.numbers,
     properties.categories,
     properties.shifts,
-    not_seen,
+    missing_data,
 )
 ACCEPTABLE = (
     "identity_across_splits", "origin_across_splits", "video_across_splits",
@@ -128,10 +128,10 @@ def audit(
     table, found = files.check_sources(table, deep=deep, workers=workers, time_limit=time_limit)
     if (path.parent / MANIFEST).is_file():  # crops were checked when they were packed
         crops = open_crops(path.parent)
-        faces, errors = look(table, make_pack_reader(crops)) if crops else (None, {})
+        faces, errors = read_thumbnails(table, make_pack_reader(crops)) if crops else (None, {})
     else:
         found += files.check_crops(table, path.parent)
-        faces, errors = look(table, make_file_reader(table, path.parent))
+        faces, errors = read_thumbnails(table, make_file_reader(table, path.parent))
     listed = {problem.video_id for problem in found}
     names = table["video_id"].tolist()
     found += [

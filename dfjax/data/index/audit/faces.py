@@ -51,7 +51,7 @@ Read = Callable[[int], tuple[list[np.ndarray], str]]
 """`read(row)` returns some RGB crops of a video, and a hash of the stored crops."""
 
 
-def look(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]:
+def read_thumbnails(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]:
     """Returns thumbnails of all videos with crops, and the errors of unreadable ones by row.
 
     Args:
@@ -60,7 +60,7 @@ def look(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]
     """
     rows = np.flatnonzero(has_crops(index))
 
-    def look_at(row: int) -> tuple[np.ndarray, np.ndarray, str] | str:
+    def read_one(row: int) -> tuple[np.ndarray, np.ndarray, str] | str:
         try:
             crops, content = read(row)
         except (OSError, ValueError, KeyError, cv2.error, InputError, UsageError) as error:
@@ -71,7 +71,7 @@ def look(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         seen = list(
-            track(threads.map(look_at, rows.tolist()), total=len(rows), what="looking at faces")
+            track(threads.map(read_one, rows.tolist()), total=len(rows), what="reading faces")
         )
     errors = {int(row): one for row, one in zip(rows, seen) if isinstance(one, str)}
     good = [(row, one) for row, one in zip(rows, seen) if not isinstance(one, str)]

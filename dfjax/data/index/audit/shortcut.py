@@ -21,7 +21,7 @@ WARN, FAIL = 0.6, 0.75  # AUC from which the finding is a warning, and an error
 FOLDS = 5
 LARGE = 20_000  # videos; larger data sets are sampled
 REPEATS = 3  # permutations per property
-TELLING = 0.02  # loss of AUC from which a property is named
+IMPORTANT = 0.02  # loss of AUC above which the finding names a property
 SEED = 0
 
 
@@ -109,13 +109,13 @@ def make_rule(probe: Probe) -> Rule:
             return
         if probe.auc <= WARN or probe.auc - 0.5 <= 2 * probe.error:
             return
-        telling = [name for name, loss in probe.importance.items() if loss > TELLING][:3]
-        telling = telling or list(probe.importance)[:1]
-        named = ", ".join(f"{name} ({PROPERTIES[name].title})" for name in telling)
-        remedies = "; ".join(dict.fromkeys(PROPERTIES[name].remedy for name in telling))
+        important = [name for name, loss in probe.importance.items() if loss > IMPORTANT][:3]
+        important = important or list(probe.importance)[:1]
+        named = ", ".join(f"{name} ({PROPERTIES[name].title})" for name in important)
+        remedies = "; ".join(dict.fromkeys(PROPERTIES[name].remedy for name in important))
         message = (
-            f"a model that sees no faces separates real from fake with AUC {probe.auc:.3f}, mainly "
-            f"by {named}: {remedies}"
+            "a model without access to the faces separates the classes with AUC "
+            f"{probe.auc:.3f}, mainly by {named}: {remedies}"
         )
         severity = "error" if probe.auc > FAIL else "warning"
         yield make_finding("shortcut_probe", severity, message, figure="shortcut_probe")
