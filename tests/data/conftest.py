@@ -6,7 +6,7 @@ import pytest
 
 
 def write_video(path, n_frames=20, width=64, height=48, codec="libx264", options=None):
-    """Writes a video: frame k is gray 10 + 10 k, its top left quarter brighter by 40."""
+    """Writes a video whose frame k is gray 10 + 10 k; its top left quarter is brighter by 40."""
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -1,3 +1,5 @@
+"""Tests which videos the batches of an epoch hold: pairing, balance, self-blending and mining."""
+
 from collections import Counter
 
 import numpy as np

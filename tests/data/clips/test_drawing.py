@@ -1,3 +1,5 @@
+"""Tests random draws without large deviations: permutations, weights and groups."""
+
 from collections import Counter
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Tests the batches of training and evaluation: content, order, shards and readers."""
+
 import dataclasses
 import multiprocessing
 import threading
@@ -20,7 +22,7 @@ FRAMES = {"r0": 9, "r1": 2, "r2": 1, "f0": 9, "f1": 5, "f2": 1}
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """Grey crops of every second source frame: 40 levels a video, 2 a frame."""
+    """Writes grey crops of every second source frame, 40 levels per video and 2 per frame."""
     root = tmp_path_factory.mktemp("pipeline")
     rows = []
     for video, (name, n) in enumerate(FRAMES.items()):
@@ -225,7 +227,7 @@ def test_with_mining_batches_end_with_the_epoch_and_follow_the_losses(opened):
 
 
 def test_labels_come_from_the_index_in_memory(opened):
-    """The control of shuffled labels changes the index, and not the pack on disk."""
+    """The experiment with shuffled labels changes the index in memory, not the pack on disk."""
     other = dataclasses.replace(opened, index=opened.index.assign(label=1 - opened.index["label"]))
     (expected,), (got,) = train(opened, 1), train(other, 1)
     np.testing.assert_array_equal(got["label"], 1 - expected["label"])

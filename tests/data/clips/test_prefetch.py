@@ -1,3 +1,5 @@
+"""Tests reading ahead: order, errors, and how reader processes handle signals."""
+
 import os
 import signal
 import subprocess

@@ -1,3 +1,5 @@
+"""Tests which frames of a video form a clip: strides, durations, padding and evaluation."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""Aligning: a known similarity is found again, and the points land on the template."""
+"""Tests the alignment of faces: similarity transforms and positions of landmarks in crops."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_the_template_scales_about_its_centre():
 
 @pytest.mark.parametrize(("scale", "angle"), [(1.0, 0.3), (3.0, -0.4), (0.6, 0.0)])
 def test_dots_at_the_landmarks_land_on_the_template(scale, angle):
-    """A frame with a bright dot per landmark: the crop has its dots at the template's places."""
+    """The dots at a frame's landmarks are at the template's positions in the crop."""
     size, margin = 64, 1.3
     wanted = make_template(size, margin)
     points = turned(wanted - 32, angle, scale, [150, 140])

@@ -1,4 +1,4 @@
-"""Beam: the same outcomes as the process pool, collected through files."""
+"""Tests that Apache Beam gives the same outcomes as the pool of processes."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Crops: the right pixels, the right frames flagged, the right refusals."""
+"""Tests face crops: pixels, flags of interpolated frames, and errors."""
 
 import numpy as np
 import pytest
@@ -88,9 +88,9 @@ def test_no_frames_are_refused():
 
 
 def two_people(n_frames):
-    """A detector of a small face in the middle of 100x100 pictures and a larger one in a corner.
+    """Returns a detector of a small face in the centre and a larger one in a corner of 100x100 px.
 
-    The larger one is there from the third frame on.
+    The larger face is found from the third frame on.
     """
     calls = iter(range(n_frames))
 
@@ -134,7 +134,7 @@ def test_a_video_without_faces_gives_the_centre_even_when_aligning():
 
 
 def test_landmarks_are_found_again_in_the_crop():
-    """A dot at each landmark of the frame is at its landmark of the crop, clipped or not."""
+    """A dot at each landmark of the frame is at the landmark of the crop, even if clipped."""
     points = np.array([30, 22, 44, 20, 38, 30, 32, 38, 43, 37], np.float32).reshape(1, 10)
     for box in ([24, 12, 52, 40], [-6, 4, 46, 56]):  # the second reaches out of the frame
         found = Detections(np.array([box], np.float32), points)

@@ -1,4 +1,4 @@
-"""Detectors: boxes in the pixels of the frame, clear refusals, faces found by other programs."""
+"""Tests face detectors: boxes in pixels of the frame, errors, and precomputed faces."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def test_haar_finds_nothing_in_a_flat_image():
 
 @pytest.mark.samples
 def test_haar_boxes_scale_with_the_frame(samples):
-    """Detection runs on a smaller copy; boxes come back in the frame's own pixels."""
+    """Detection runs on a downsampled frame, but boxes are in pixels of the frame."""
     path = samples / "ffpp/original_sequences/youtube/c23/videos/004.mp4"
     assert probe(path).width == 1280
     (frame,) = read_frames(path, [0])

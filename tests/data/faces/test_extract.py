@@ -1,4 +1,4 @@
-"""Extraction of one video: which frames, which pixels, and what is kept between runs."""
+"""Tests the extraction of one video: frames, pixels, and what a second call reuses."""
 
 import dataclasses
 import json
@@ -142,7 +142,7 @@ def test_the_error_log_starts_afresh(tmp_path):
 
 
 def two_faces(n_frames):
-    """Faces in the bright quarter and in the opposite corner, from the 2nd frame on."""
+    """Returns faces in the bright quarter and, from the second frame on, in the opposite corner."""
     small, large = [0, 0, 12, 12], [40, 24, 64, 48]
     return {
         str(k): {"boxes": [small, large] if k else [small], "scores": [0.9, 0.5][: 1 + (k > 0)]}
@@ -152,7 +152,7 @@ def two_faces(n_frames):
 
 @pytest.fixture
 def with_faces(tmp_path, make_video):
-    """A video of two faces, and settings that read them from a file."""
+    """Returns a video of two faces, and settings with which they are read from a file."""
     path = tmp_path / "m/c23/videos/v.mp4"
     path.parent.mkdir(parents=True)
     make_video(path, n_frames=6)
@@ -197,7 +197,7 @@ def test_the_mask_of_the_data_set_chooses_the_face(tmp_path, with_faces):
 
 
 def write_mask(path, n_frames):
-    """White in the top left, of half the size of the video and shorter than it."""
+    """Writes a mask that is white in the top left, half as large and shorter than the video."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (32, 24))
     image = np.zeros((24, 32, 3), np.uint8)
     image[:8, :8] = 255

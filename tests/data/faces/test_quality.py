@@ -1,4 +1,4 @@
-"""Qualities: known values, and thresholds that unknown values do not pass."""
+"""Tests measures of crop quality: known values, and thresholds that unknown values fail."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The crop recipe: written, carried, merged, and followed to the very pixels of a pack."""
+"""Tests that the crop recipe is stored, merged, and followed to equal pixels."""
 
 import dataclasses
 import json
@@ -101,7 +101,7 @@ def test_settings_follow_it_and_differences_are_said():
 
 @pytest.fixture
 def bright(monkeypatch):
-    """A face detector that finds the brightest part of a picture, where that is bright enough."""
+    """Face detector that finds the brightest part of an image if it is bright enough."""
 
     def detect(frame):
         ys, xs = np.nonzero(frame.mean(2) > 150)
@@ -116,7 +116,7 @@ def bright(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    """A textured patch that moves unsteadily over a dark picture and is missing in two frames."""
+    """Writes a video of a textured patch that jitters on a dark background and is absent twice."""
     rng = np.random.default_rng(0)
     patch = rng.integers(180, 256, (20, 20, 3), dtype=np.uint8)
     writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))

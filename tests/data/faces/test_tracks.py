@@ -1,4 +1,4 @@
-"""Following one face: geometry with answers worked out by hand."""
+"""Tests face tracking on boxes whose result is known by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Frames are the ones asked for, and a bad file is one clear line."""
+"""Tests that decoding returns the requested frames and that a damaged file gives one error line."""
 
 import hashlib
 import os
@@ -244,7 +244,7 @@ def test_damaged_images(tmp_path):
 
 
 def png(width, height):
-    """Returns the start of a PNG that claims this size."""
+    """Returns the start of a PNG whose header has this size."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     crc = struct.pack(">I", zlib.crc32(header))
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + crc + b"\0\0\1\0IDAT"

@@ -1,4 +1,4 @@
-"""A task that hangs, crashes or fails costs itself only."""
+"""Tests that a task that hangs, crashes or fails does not affect the other tasks."""
 
 import errno
 import os

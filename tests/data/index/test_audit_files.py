@@ -1,4 +1,4 @@
-"""The auditor and files: missing, cut off, changed; faces seen twice; crops and packs alike."""
+"""Tests the audit of files: missing, truncated or changed files, and near-duplicate faces."""
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ def codes(result):
 
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
-    """The default set's kinds of videos, fewer frames."""
+    """Returns the videos of the default synthetic set with fewer frames."""
     folder = tmp_path_factory.mktemp("synthetic")
     return generate(folder, videos=300, identities=40, frames=3, workers=1)[0]
 
@@ -68,7 +68,7 @@ def degrade(crops, quality, scale):
 
 @pytest.mark.parametrize(("quality", "scale"), [(30, 1.0), (75, 0.5)])
 def test_copies_are_found_however_coded(synthetic, quality, scale):
-    """Every video of the training split has a poor copy in the test split, under other names."""
+    """Every training video has a re-encoded copy under another name in the test split."""
     index = read_index(synthetic)
     index = index[index["split"] == "train"].head(40).reset_index(drop=True)
     read = faces.make_file_reader(index, synthetic.parent)
@@ -92,7 +92,7 @@ def test_copies_are_found_however_coded(synthetic, quality, scale):
 
 
 def test_likeness_ignores_light(synthetic):
-    """Adding light and halving contrast change nothing: the description is of structure."""
+    """Descriptors do not depend on brightness and contrast."""
     rng = np.random.default_rng(0)
     patch = cv2.GaussianBlur(rng.uniform(60, 180, (32, 32)).astype(np.float32), (0, 0), 1.5)
     patch = (patch - patch.mean()) * 3 + 120
@@ -108,7 +108,7 @@ def test_likeness_ignores_light(synthetic):
 
 @pytest.fixture
 def videos(tmp_path, make_video):
-    """An index of four videos that was never probed."""
+    """Returns an index of four videos that was never probed."""
     rows = []
     for i, split in enumerate(("train", "train", "test", "test")):
         make_video(tmp_path / f"{i}.mp4", n_frames=10 + i)

@@ -1,4 +1,4 @@
-"""Each rule of the auditor on small tables: it fires on what it is about and on nothing else."""
+"""Tests each rule of the audit on small tables: when it reports a finding and when it does not."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from dfjax.data.index.records import make_index, make_record
 
 
 def make_table(n=120, **columns):
-    """n reals and n fakes made from them, 80/10/10, people in couples, all properties alike."""
+    """Returns n real videos and n fakes of them, split 80/10/10, with equal properties."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(n):
@@ -89,7 +89,7 @@ def test_a_fake_apart_from_its_real():
 
 
 def test_a_group_is_not_told_twice():
-    """Its crossing is told as that of a recording, which can be accepted alone."""
+    """The leak is reported as that of a recording, a finding which can be accepted alone."""
     index = make_table()
     test = index.index[index["split"] == "test"][0]
     for column in ("group", "origin_id"):
@@ -216,7 +216,7 @@ def test_probe_names_what_gives_the_class_away():
 
 
 def test_probe_does_not_learn_groups():
-    """Fakes and reals in groups with a property of their own: nothing to learn across groups."""
+    """A property that is constant within a group does not help across groups."""
     index = make_table()
     rng = np.random.default_rng(2)
     for column in ("bitrate", "duration", "bytes"):

@@ -1,4 +1,4 @@
-"""The index of a data set from Python: own adapters, options, and what could not be taken."""
+"""Tests the index of a data set from Python: custom adapters, options, and unusable inputs."""
 
 import sys
 

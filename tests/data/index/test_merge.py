@@ -1,4 +1,4 @@
-"""Merging indexes: rows as they are, crops found from the new place, no video twice."""
+"""Tests merging indexes: unchanged rows, new relative paths of crops, and duplicate videos."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The index: what a row is, what a file may hold, and that writing is all or nothing."""
+"""Tests the index: rows, validation of files, and atomic writing."""
 
 import pandas as pd
 import pyarrow as pa

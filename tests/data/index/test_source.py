@@ -1,4 +1,4 @@
-"""A video may be a folder of its frames: probed, extracted, audited and verified like a file."""
+"""Tests videos that are folders of frames: probing, extraction, audit and verification."""
 
 import shutil
 

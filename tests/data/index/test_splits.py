@@ -1,4 +1,4 @@
-"""Splits: what hangs together is never cut, proportions hold, the same videos give the same."""
+"""Tests splits: whole units, proportions, and independence of the order of rows."""
 
 import json
 
@@ -22,7 +22,7 @@ def record(name, label=0, **fields):
 
 
 def make_pairs(n, people=None):
-    """`n` reals, each with one fake; video i shows person i modulo `people`."""
+    """Returns `n` real videos with one fake each; video i shows person i modulo `people`."""
     rows = []
     for i in range(n):
         person = {"target_id": str(i % (people or n))}
@@ -32,7 +32,7 @@ def make_pairs(n, people=None):
 
 
 def crossing(index, split, column):
-    """Values of a column that are in more than one split."""
+    """Returns the values of a column that are in more than one split."""
     table = index.assign(split=split).explode(column)
     return table.groupby(column)["split"].nunique().loc[lambda n: n > 1].index.tolist()
 
@@ -113,7 +113,7 @@ def test_few_units_leave_no_part_empty():
 
 
 def test_uneven_units_come_near():
-    """One person in 30 videos, the others in one each: train takes the big one, all add up."""
+    """One person is in 30 videos, the others are in one each; train gets the large unit."""
     rows = [record(f"big{i}", target_id="x") for i in range(30)]
     index = make_index(rows + [record(f"small{i}", target_id=f"s{i}") for i in range(70)])
     split = splits.split_by_ratios(index, by="identity", ratios=(0.6, 0.2, 0.2))
@@ -150,7 +150,7 @@ def test_a_round_is_dealt_alike_with_and_without_the_column():
 
 
 def test_repair_moves_the_fewest():
-    """A film in two train units and one val unit: the val unit moves; at a tie, towards train."""
+    """The single val unit moves to the two train units; in case of a tie, units move to train."""
     rows = []
     for name, split, film in (
         ("a", "train", "f"), ("b", "train", "f"), ("c", "val", "f"),

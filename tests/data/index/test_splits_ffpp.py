@@ -1,4 +1,4 @@
-"""The official split of FaceForensics++ cuts seven recordings in two; repairing it joins them."""
+"""Tests the repair of FaceForensics++'s official split, which divides seven recordings."""
 
 import json
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.samples
 
 @pytest.fixture(scope="module")
 def ffpp(samples):
-    """All 1,000 + 4,000 rows at c23, from the names in the official files."""
+    """Returns all 1,000 real and 4,000 fake rows at c23, from the names in the official files."""
     root = samples / "ffpp"
     films = json.loads((root / "conversion_dict.json").read_text())
     rows = []

@@ -1,4 +1,4 @@
-"""DeepfakeBench's format: what is exported comes back as it was, and its loader's rules hold."""
+"""Tests that an export to DeepfakeBench can be read back and meets its loader's rules."""
 
 import json
 
@@ -17,7 +17,7 @@ from dfjax.errors import UsageError
 
 
 def make_row(folder, video_id, label, frames, **fields):
-    """A row with crops in which frame k is gray k, its top left brighter."""
+    """Writes crops and returns their row; frame k is gray 10 + k % 200, with a brighter corner."""
     place = folder / "crops" / video_id
     place.mkdir(parents=True)
     for k in frames:
@@ -95,7 +95,7 @@ def test_what_was_exported_packs_to_the_same_pixels(index, tmp_path):
 
 
 def test_the_loader_of_deepfakebench_finds_everything_it_asks_for(index, tmp_path):
-    """Its rules: class → split → [compression →] videos, labels it knows, paths from its folder."""
+    """Levels are class, split, (compression,) video; labels are class names, paths relative."""
     out = tmp_path / "bench"
     export_deepfakebench(index, out)
     tables = {p.stem: json.loads(p.read_text()) for p in out.glob("preprocessing/*/*.json")}

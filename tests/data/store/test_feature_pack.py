@@ -1,4 +1,4 @@
-"""Stored features: what is written is read back, in any order, by the sampler; damage is named."""
+"""Tests stored features: reading in any order, resuming, and damaged files."""
 
 import json
 import pickle
@@ -29,7 +29,7 @@ RECORD = {
 
 
 def feature(row, frame):
-    """Row, frame, their sum and their product: small whole numbers, exact in half precision."""
+    """Returns row, frame, their sum and their product, which are exact in half precision."""
     return np.array([row, frame, row + frame, row * frame], np.float32)
 
 
@@ -51,7 +51,7 @@ def write_crops(root):
 
 
 def write_features(root, *, dtype="float16", change=lambda video: video, shards=(0, 1, 2)):
-    """Writes those of `shards` that there are, and finishes when all of them are written."""
+    """Writes the existing ones of `shards`, and finishes the pack once all shards are written."""
     index = read_index(root / "index.parquet")
     out = root / "features"
     folder = feature_writer.open_partial(out, "plan")

@@ -1,4 +1,4 @@
-"""Flow: a known shift is found, storing it errs by 1/32 pixel at most, .flo files are bit-exact."""
+"""Tests optical flow: a known shift, an error of at most 1/32 pixel, and exact .flo files."""
 
 import struct
 

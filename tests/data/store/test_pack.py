@@ -1,3 +1,5 @@
+"""Tests packs: pixels, order of records, checksums, reuse, and damaged or missing crops."""
+
 import dataclasses
 import hashlib
 import json
@@ -25,7 +27,7 @@ def frame_colour(video, frame):
 
 
 def write_crops(root, size=16, lengths=LENGTHS):
-    """Constant-colour crops of every second source frame: what is read tells which frame it is."""
+    """Writes crops of every second source frame, whose constant colour identifies the frame."""
     rows = []
     for name, n in lengths.items():
         folder = root / "crops" / name
@@ -105,7 +107,7 @@ def test_large_splits_are_cut_into_shards_in_order(tmp_path, monkeypatch):
 
 
 def test_tfds_prepares_the_same_records_by_its_own_way(made, tmp_path):
-    """The builder is a whole TFDS builder, for those who drive it with TFDS."""
+    """The builder can also be used through the methods of TFDS."""
     root = made[0].parent
     builder = pack_builder.FaceClips(
         table=open_pack(made[0]).index,

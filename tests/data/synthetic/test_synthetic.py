@@ -1,4 +1,4 @@
-"""The synthetic set on disk: plan, determinism, resuming, and nuisances that tell nothing."""
+"""Tests the synthetic data set: plan, determinism, resuming, and absence of shortcuts."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What each manipulation does to a frame, and what it leaves alone."""
+"""Tests which pixels each manipulation of the synthetic data set changes."""
 
 import dataclasses
 

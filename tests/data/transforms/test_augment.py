@@ -1,4 +1,4 @@
-"""Augmentation of clips: what is drawn, for whom, and what it does to pixels and flow."""
+"""Tests augmentation: distributions of the draws, and their effect on pixels and flow."""
 
 import jax
 import jax.numpy as jnp
@@ -206,7 +206,7 @@ def test_maps_by_hand():
 
 
 def test_flow_of_a_turning_picture_through_the_whole_augmentation():
-    """A field about the centre is its own image under turning, zooming and mirrored turning."""
+    """Rotation, zoom and reflection keep the flow of an expansion and negate that of a rotation."""
     y, x = np.mgrid[:21, :21] - 10.0
     turning = jnp.asarray(0.1 * np.stack([-y, x], -1), jnp.float32)[None, None]
     growing = jnp.asarray(0.1 * np.stack([x, y], -1), jnp.float32)[None, None]

@@ -1,4 +1,4 @@
-"""The presets' numbers, overrides from the command line, and what is refused."""
+"""Tests the presets of augmentation, overrides from the command line, and invalid values."""
 
 import cv2
 import jax
@@ -149,7 +149,7 @@ def test_examples_are_what_could_be_drawn(preset):
 
 
 def test_colours_change_as_much_as_in_deepfakebench():
-    """Mean absolute change of a face over many draws, against OpenCV and NumPy, to 5 %."""
+    """The mean absolute change over many draws equals that of OpenCV and NumPy within 5 %."""
     rng = np.random.default_rng(0)
     picture = draw_picture(rng, side=24)
     reference = np.mean([np.abs(bench_colours(picture, rng) - picture).mean() for _ in range(4000)])
@@ -165,7 +165,7 @@ def test_colours_change_as_much_as_in_deepfakebench():
 
 
 def draw_picture(rng, side):
-    """A picture with the colours of skin, lit from one side, u8."""
+    """Returns an image with the colours of skin, lit from one side, u8."""
     y, x = np.mgrid[:side, :side] / side
     light = 0.35 + 0.9 * x * (1 - 0.5 * y)
     noise = rng.normal(0, 8, (side, side, 3))
@@ -173,7 +173,7 @@ def draw_picture(rng, side):
 
 
 def bench_colours(picture, rng):
-    """The group of DeepfakeBench on one picture of bytes, as albumentations 1.1.0 computes it."""
+    """Returns a u8 image after DeepfakeBench's group, computed as in albumentations 1.1.0."""
     kind = rng.integers(3) if rng.random() < 0.5 else None
     values = picture.astype(np.float64)
     if kind == 0:

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: what a pixel, a frame and a label are made of."""
+"""Tests Mixup and CutMix: how pixels, frames and labels are mixed."""
 
 import re
 
@@ -20,7 +20,7 @@ def make(**options):
 
 
 def make_batch(n=B):
-    """Clip i is 1 in colour i modulo 3, so that a pixel tells what it is made of; two are short."""
+    """Returns clips of which clip i is 1 in channel i modulo 3 only; two clips have padding."""
     colour = jnp.eye(3)[jnp.arange(n) % 3]
     mask = jnp.ones((n, T), bool).at[2, 2:].set(False).at[5, 1:].set(False)
     clip = jnp.broadcast_to(colour[:, None, None, None, :], (n, T, S, S, 3))
@@ -32,7 +32,7 @@ def make_batch(n=B):
 
 
 def partner_parts(mixed, n=B):
-    """The part of the first and of the second neighbour in every pixel, [2, B, T, S, S]."""
+    """Returns the weights of the two possible partners in every pixel, [2, B, T, S, S]."""
     clips = np.asarray(mixed["clip"])
     return np.stack([[clips[i, ..., (i - back) % 3] for i in range(n)] for back in (1, 2)])
 
@@ -62,7 +62,7 @@ def test_labels_are_the_share_of_what_was_mixed_in(options):
 
 
 def find_cut(**options):
-    """A batch of full clips, what is mixed of it, and which pixels are the partner's."""
+    """Returns a batch without padding, the mixed batch, and the pixels of the partners."""
     batch = make_batch() | {"mask": jnp.ones((B, T), bool)}
     batch["clip"] = jnp.broadcast_to(batch["clip"][:, :1], batch["clip"].shape)
     batch["flow"] = batch["clip"][:, 1:, ..., :2] + jnp.arange(B)[:, None, None, None, None]

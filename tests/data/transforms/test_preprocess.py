@@ -1,3 +1,5 @@
+"""Tests preprocessing: resizing of streams, normalisation, flips and errors."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Self-blended fakes: what they share with the real clip, and the shape of what they do not."""
+"""Tests self-blending: equality with the real clip outside the mask, and the mask's shape."""
 
 import cv2
 import jax
@@ -25,7 +25,7 @@ BLEND = jax.jit(self_blend)
 
 
 def make_batch():
-    """Pairs of a real clip and the same to be blended; the last clip's second frame is padding."""
+    """Returns each clip without and with `blend`; the second frame of the last clip is padding."""
     rng = np.random.default_rng(0)
     coarse = rng.random((B // 2, T, 8, 8, 3), np.float32)
     image = jax.image.resize(coarse, (B // 2, T, S, S, 3), "linear")

@@ -1,4 +1,4 @@
-"""Trees of files that only have names, and small face crops."""
+"""Fixtures that make trees of empty files and small face crops."""
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ def crop():
 
 @pytest.fixture
 def kinds():
-    """The problems of a listing: kind → video ids."""
+    """Returns the video ids of a listing's problems by kind."""
 
     def collect(listing):
         found = {}

@@ -1,4 +1,4 @@
-"""Celeb-DF: a list without header in which 1 is real, people by name, all three variants."""
+"""Tests the adapter of Celeb-DF: its test list (1 is real), people, and all three variants."""
 
 import pytest
 

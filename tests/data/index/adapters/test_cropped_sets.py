@@ -1,4 +1,4 @@
-"""Data sets that come as face crops (WildDeepfake, DF40, folders of frames) pack as they are."""
+"""Tests data sets that are published as face crops: WildDeepfake, DF40, folders of frames."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A CSV file of videos: labels in either notation, further columns, unsafe and absent paths."""
+"""Tests CSV files of videos: labels, optional columns, and unsafe or missing paths."""
 
 import cv2
 import numpy as np

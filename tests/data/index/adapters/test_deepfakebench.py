@@ -1,4 +1,4 @@
-"""DeepfakeBench's JSON as it is in the wild: both slashes, both nestings, LMDB, bad entries."""
+"""Tests DeepfakeBench's JSON files: slashes, nesting, LMDB files, and invalid entries."""
 
 import json
 
@@ -32,7 +32,7 @@ def by_id(listing):
 
 @pytest.fixture
 def nested(tmp_path, crop):
-    """FaceForensics++ with its level of compressions, back-slashes, frames out of order."""
+    """Makes FaceForensics++ with compressions, paths with backslashes, and unordered frames."""
     for folder, frames in ((FAKES, (12, 3)), (REALS, (0, 1000))):
         for k in frames:
             crop(tmp_path / "rgb" / folder / f"{k:03d}.png", k % 200)

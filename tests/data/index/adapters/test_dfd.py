@@ -1,4 +1,4 @@
-"""DeepFakeDetection: names of actors and scenes, no split, fakes without their real."""
+"""Tests the adapter of DeepFakeDetection: actors, scenes, and fakes without a real video."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""DFDC and its preview: labels from JSON and CSV, originals, what is listed but not there."""
+"""Tests the adapters of DFDC and its preview: labels, originals, missing and unlisted files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""FaceForensics++: official splits, ids by role, and groups that know the leaks."""
+"""Tests the adapter of FaceForensics++: official splits, ids, and groups across splits."""
 
 import json
 
@@ -15,7 +15,7 @@ FAKES = "manipulated_sequences/{}/{}/videos/{}_{}.mp4"
 
 @pytest.fixture
 def tree(tmp_path):
-    """001-002 train, 003-004 val, 005-006 test; 002 and 005 were cut from one recording."""
+    """Makes train 001-002, val 003-004 and test 005-006, where 002 and 005 are of one recording."""
     splits = {"train": [["001", "002"]], "val": [["004", "003"]], "test": [["005", "006"]]}
     (tmp_path / "splits").mkdir()
     for name, pairs in splits.items():

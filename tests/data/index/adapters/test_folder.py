@@ -1,4 +1,4 @@
-"""Any folder: classes by name, pairs by file name, whole groups dealt into splits."""
+"""Tests the folder adapter: classes by folder, pairs by file name, and splits by group."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""DeeperForensics-1.0, FFIW, UADFV: who is real, which split, what belongs together."""
+"""Tests the adapters of DeeperForensics-1.0, FFIW and UADFV: classes, splits and pairs."""
 
 import pytest
 

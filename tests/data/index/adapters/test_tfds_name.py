@@ -1,4 +1,4 @@
-"""TFDS data sets by name: our own packs, and a builder with images."""
+"""Tests TFDS data sets by name: packs of this package, and a builder with images."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ def png(value):
 
 
 class Stills(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Two images in two splits; the classes are in the other order."""
+    """TFDS builder of two images in two splits, whose first class is fake."""
 
     VERSION = tfds.core.Version("1.2.0")
     code_path, pkg_dir_path = None, None
