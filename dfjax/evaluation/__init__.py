@@ -1,1 +1,1 @@
-"""Scores of clips, metrics of scores, and checks of the metrics."""
+"""Scoring of clips, metrics of scores, checks of metrics, and reports."""

@@ -21,15 +21,15 @@ LEVEL = 0.95
 
 
 def summarise(lines: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns a dict per row, in their order: the means over its seeds, and intervals of the AUC.
+    """Returns a dict for each row of the table: means over its seeds, and an interval of the AUC.
 
-    With one seed `video_auc_ci` is the bootstrap interval of the evaluation. With several it is
-    that of the mean over seeds (Student's t), which says how far the mean of other seeds could be,
-    not that of another test set; `video_auc_sd` is then the standard deviation over seeds.
+    With one seed `video_auc_ci` is the bootstrap interval of the evaluation. With several seeds it
+    is the interval of their mean (Student's t), which covers the variation between seeds and not
+    that between test sets; `video_auc_sd` is then the standard deviation over seeds.
 
     Args:
-        lines: One dict per row and seed: `row`, `change`, `seed`, `error`, and the results of the
-            run.
+        lines: Table with one line per row and seed: `row`, `change`, `seed`, `error`, and the
+            results of the run.
     """
     rows = []
     for name, group in lines.groupby("row", sort=False):
@@ -58,12 +58,12 @@ def _interval(good: pd.DataFrame, aucs: np.ndarray) -> list[float] | None:
 
 
 def make_markdown(rows: list[dict[str, Any]], title: str, notes: Sequence[str] = ()) -> str:
-    """Returns the table, its title, and below what the figures are and are not.
+    """Returns the table as Markdown, with a title and notes on how the numbers were computed.
 
     Args:
         rows: Rows from `summarise`.
-        title: Title that names the data sets, so that synthetic data is called so.
-        notes: further lines below the table.
+        title: Title; it names the data sets, so that results on synthetic data are marked.
+        notes: Further lines below the table.
     """
     unseen = any(row["unseen"] is not None for row in rows)
     seeds = max(row["n"] for row in rows)
@@ -76,8 +76,8 @@ def make_markdown(rows: list[dict[str, Any]], title: str, notes: Sequence[str] =
         cells += [_count(row["parameters"]), _count(row["seconds"]), _count(row["clips_per_s"])]
         body.append(cells)
     over = "1,000 resamples of videos" if seeds == 1 else f"{seeds} seeds (mean ± sd; Student's t)"
-    note = f"Test split, looked at {len(rows) * max(1, seeds)} times; intervals over {over}."
-    note += " The best of several rows is better than it will be on new data."
+    note = f"The test split was evaluated {len(rows) * max(1, seeds)} times; intervals over {over}."
+    note += " The metrics of the best row are optimistic, since it was chosen on the test split."
     changes = [f"- {row['row']}: `{row['change']}`" for row in rows if row["change"]]
     failed = [f"- {row['row']} failed: {error}" for row in rows for error in row["errors"]]
     lines = [f"# {title}", "", *(f"| {' | '.join(cells)} |" for cells in body), "", note, ""]
@@ -95,10 +95,10 @@ def write_report(
 
     Args:
         folder: Folder of the files.
-        lines: One dict per row and seed.
+        lines: Table with one line per row and seed.
         rows: Rows from `summarise`.
         title: Title of the table and the picture.
-        notes: further lines below the table.
+        notes: Further lines below the table.
     """
     out = Path(folder)
     _write(out / "table.md", make_markdown(rows, title, notes))
@@ -108,7 +108,7 @@ def write_report(
 
 
 def plot_rows(rows: list[dict[str, Any]], path: str | os.PathLike[str], title: str) -> None:
-    """Draws the video AUC of every row, from top to bottom: each seed, the mean, the interval.
+    """Draws the video AUC of every row: the value of each seed, the mean and the interval.
 
     Args:
         rows: Rows from `summarise`.
@@ -147,7 +147,7 @@ def plot_rows(rows: list[dict[str, Any]], path: str | os.PathLike[str], title: s
 
 
 def _floor(low: float) -> float:
-    """The next twentieth below, so that small differences can be seen."""
+    """Returns `low` rounded down to a multiple of 0.05."""
     return math.floor(20 * low) / 20
 
 

@@ -1,7 +1,7 @@
-"""From frames and clips to one score per video: the aggregations of the field, each by its name.
+"""Aggregation of the scores of frames and clips to one score per video.
 
-A video is a (dataset, video_id), never the name of a folder: FaceForensics++ has a `000_003` under
-every manipulation, and pooling them turns a video AUC of 0.80 into 0.87.
+A video is identified by (dataset, video_id), never by the name of a folder: FaceForensics++ has a
+`000_003` for every manipulation, and averaging over them turns a video AUC of 0.80 into 0.87.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from dfjax.errors import unknown
 
 VIDEO = ["dataset", "video_id"]
 KEY = [*VIDEO, "unit", "position", "face"]
-UNITS = ("video", "clip", "frame")  # coarsest first: a video's own score outranks its frames'
+UNITS = ("video", "clip", "frame")  # coarsest first; finer rows of the same video are not used
 
 Values = Float[np.ndarray, "V"]
 
@@ -26,10 +26,10 @@ class VideoScores:
     """A predictions table prepared for metrics.
 
     Attributes:
-        rows: Rows that count (`clean`).
-        video: For each of `rows`, the position of its video in `videos`.
-        videos: One row per video, sorted: `dataset video_id label method fake_prob`, the latter
-            being the mean, and `fake_prob_HOW` for every other entry of `AGGREGATIONS`.
+        rows: Usable rows of the table (`clean`).
+        video: Position in `videos` of the video of each row.
+        videos: One row per video, sorted: `dataset video_id label method`, `fake_prob` (the mean),
+            and `fake_prob_HOW` for every other entry of `AGGREGATIONS`.
     """
 
     rows: pd.DataFrame
@@ -40,11 +40,11 @@ class VideoScores:
 class SortedRows(NamedTuple):
     """Rows of the coarsest unit of each video, sorted by video, position and face.
 
-    Sorted, so that no result depends on the order of rows, not even in its last digit.
+    Because of the sorting, results do not depend on the order of rows, not even in the last digit.
 
     Attributes:
-        place: Positions of these rows in the table that they come from.
-        video: Number of each row's video, ascending.
+        place: Positions of these rows in the original table.
+        video: Number of the video of each row, ascending.
         position: Frame index or clip start of each row.
         probs: P(fake) of each row.
     """
@@ -56,7 +56,7 @@ class SortedRows(NamedTuple):
 
 
 def clean(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows that metrics may use: finite scores, each key once (its first row)."""
+    """Returns the rows with a finite score, without repeated keys (the first row is kept)."""
     finite = predictions[np.isfinite(predictions["fake_prob"])]
     return finite.drop_duplicates(KEY, keep="first")
 
@@ -75,14 +75,14 @@ def score_videos(predictions: pd.DataFrame) -> VideoScores:
 def aggregate(predictions: pd.DataFrame, how: str = "mean") -> pd.DataFrame:
     """Returns one row per video: `dataset video_id label method fake_prob`, sorted.
 
-    Where a video has rows of several units, only its coarsest unit counts.
+    Where a video has rows of several units, only its coarsest unit is used.
 
     Args:
-        predictions: A cleaned table (`clean`).
-        how: Name of an aggregation, an entry of `AGGREGATIONS`.
+        predictions: Table of usable rows (`clean`).
+        how: Name of the aggregation, a key of `AGGREGATIONS`.
 
     Raises:
-        UsageError: Unknown `how`.
+        UsageError: `how` is unknown.
     """
     if how not in AGGREGATIONS:
         raise unknown("aggregation", how, AGGREGATIONS)
@@ -92,13 +92,13 @@ def aggregate(predictions: pd.DataFrame, how: str = "mean") -> pd.DataFrame:
 
 
 def coarsest(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of each video's coarsest unit, sorted by their keys."""
+    """Returns the rows of the coarsest unit of each video, sorted by their keys."""
     video, _ = number_videos(predictions)
     return predictions.iloc[_sort(predictions, video).place]
 
 
 def number_videos(table: pd.DataFrame) -> tuple[Int[np.ndarray, "N"], pd.DataFrame]:
-    """Returns the number of each row's video, and `dataset video_id` by number, sorted."""
+    """Returns the video number of each row, and a table with the `dataset video_id` of a number."""
     dataset, datasets = pd.factorize(table["dataset"], sort=True)
     name, names = pd.factorize(table["video_id"], sort=True)
     pairs, video = np.unique(dataset * max(len(names), 1) + name, return_inverse=True)
@@ -119,13 +119,13 @@ def _sort(table: pd.DataFrame, video: Int[np.ndarray, "N"]) -> SortedRows:
 
 
 def _describe(videos: pd.DataFrame, rows: pd.DataFrame, ordered: SortedRows) -> pd.DataFrame:
-    """The videos with label and method, those of their first row."""
+    """Returns `videos` with the label and method of the first row of each video."""
     first = rows[["label", "method"]].iloc[ordered.place[_starts(ordered.video)]]
     return videos.assign(label=first["label"].to_numpy(), method=first["method"].to_numpy())
 
 
 def _starts(*columns: Int[np.ndarray, "N"]) -> Int[np.ndarray, "G"]:
-    """Positions at which a new combination of sorted columns begins."""
+    """Returns the positions at which a new combination of values of sorted columns begins."""
     new = np.zeros(len(columns[0]), bool)
     new[:1] = True
     for column in columns:
@@ -146,18 +146,18 @@ def _max(rows: SortedRows) -> Values:
 
 
 def _face_max(rows: SortedRows) -> Values:
-    """Most suspicious face of each frame, then the mean over frames (Shiohara & Yamasaki 2022)."""
+    """Mean over frames of the largest score of a face (Shiohara and Yamasaki 2022)."""
     starts = _starts(rows.video, rows.position)
     frames = np.maximum.reduceat(rows.probs, starts) if len(starts) else rows.probs
     return pd.Series(frames).groupby(rows.video[starts]).mean().to_numpy()
 
 
 def _confident(rows: SortedRows) -> Values:
-    """Mean of the confident fakes, or of the confident reals, or of everything.
+    """Mean over confident scores if there are enough of them, otherwise over all scores.
 
-    The strategy of the winner of the DFDC challenge (Seferbekov 2020), which trusts a confident
-    minority: fakes (above 0.8) decide when they are more than 11 and more than 1 in 2.5; reals
-    (below 0.2) when they are more than 9 in 10.
+    The rule of the winner of the DFDC challenge (Seferbekov 2020). The mean is over the scores
+    above 0.8 if they are more than 11 and more than 40 % of all; otherwise over the scores below
+    0.2 if they are more than 90 % of all; otherwise over all scores.
     """
     videos = pd.Series(rows.probs).groupby(rows.video)
     n = videos.size()

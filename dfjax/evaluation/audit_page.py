@@ -1,4 +1,4 @@
-"""Writes `audit.html`, an audit as one page that needs no other file."""
+"""Writes an audit as `audit.html`, one page that needs no other file."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ th, td { padding:6px 12px; text-align:right; border-bottom:1px solid var(--line)
 th:first-child, td:first-child { text-align:left }
 """
 VERDICTS = {
-    "error": "Do not train on these data before the errors below are dealt with.",
-    "warning": "Usable, with reservations: read the warnings below.",
-    "info": "Nothing found that would make results misleading.",
+    "error": "Do not train on these data before the errors below are resolved.",
+    "warning": "The data can be used; read the warnings below.",
+    "info": "Nothing was found that would make results misleading.",
 }
 
 
 def write_page(
     audit: Audit, content: dict[str, Any], path: str | os.PathLike[str], *, name: str
 ) -> None:
-    """Writes the page.
+    """Writes an audit as an HTML page.
 
     Args:
         audit: Result of the audit.
@@ -104,9 +104,9 @@ def _verdict(findings: Sequence[Finding], accepted: Sequence[str]) -> str:
     worst = "error" if refused(findings, accepted) else "warning"
     if worst == "warning" and not (counts["warning"] or counts["error"]):
         worst = "info"
-    told = ", ".join(f"{counts[s]} {s}{'s' * (counts[s] != 1)}" for s in SEVERITIES[:2])
-    taken = f" Accepted: {escape(', '.join(accepted))}." if accepted else ""
-    return f'<div class="verdict {worst}">{told}. {VERDICTS[worst]}{taken}</div>'
+    numbers = ", ".join(f"{counts[s]} {s}{'s' * (counts[s] != 1)}" for s in SEVERITIES[:2])
+    note = f" Accepted: {escape(', '.join(accepted))}." if accepted else ""
+    return f'<div class="verdict {worst}">{numbers}. {VERDICTS[worst]}{note}</div>'
 
 
 def _tiles(content: dict[str, Any]) -> str:
@@ -183,7 +183,7 @@ def _number(value: float | None) -> str:
 
 
 def write_reports(result: Audit, content: dict[str, Any], out: Path, *, name: str) -> None:
-    """Writes `audit.html` and then `audit.json` (which says that both are there) to `out`.
+    """Writes `audit.html` and then `audit.json` to `out`, so that the latter implies the former.
 
     Args:
         result: Result of the audit.

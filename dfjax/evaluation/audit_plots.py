@@ -1,4 +1,7 @@
-"""Pictures of an audit: balance, lengths, properties by class and split, shortcut, look-alikes."""
+"""Figures of an audit: class balance, lengths, properties, shortcut probe, near duplicates.
+
+Every function draws to a PNG file and returns whether there was anything to draw.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ COLUMNS = 4  # of small plots
 
 
 def plot_balance(audit: Audit, path: Path) -> bool:
-    """Writes the videos of each class by split, and of each manipulation."""
+    """Draws the numbers of videos by class and split, and by method."""
     index = audit.evidence.index
     methods = index["method"].value_counts().sort_index()
     methods = methods.sort_values(kind="stable").tail(24)
@@ -52,7 +55,7 @@ def plot_balance(audit: Audit, path: Path) -> bool:
 
 
 def plot_lengths(audit: Audit, path: Path) -> bool:
-    """Writes the distribution of the number of frames per class."""
+    """Draws the distribution of the number of frames for each class."""
     lengths = audit.evidence.properties["length"]
     if lengths.notna().sum() < 2:
         return False
@@ -74,7 +77,7 @@ def plot_lengths(audit: Audit, path: Path) -> bool:
 
 
 def plot_properties(audit: Audit, path: Path) -> bool:
-    """Writes a box plot, by split and class, of every number that differs between videos."""
+    """Draws a box plot by split and class of every numerical property that varies."""
     table = audit.evidence.properties
     names = [n for n in PROPERTIES if n not in CATEGORIES and table[n].nunique() > 1]
     if not names:
@@ -114,7 +117,7 @@ def _draw_boxes(axes: Axes, values: pd.Series, index: pd.DataFrame) -> None:
 
 
 def plot_shortcut(audit: Audit, path: Path) -> bool:
-    """Writes the probe's AUC against its limits, and what each property adds to it."""
+    """Draws the AUC of the shortcut probe with its limits, and the importance of each property."""
     probe = audit.probe
     if probe.auc is None:
         return False
@@ -127,18 +130,18 @@ def plot_shortcut(audit: Audit, path: Path) -> bool:
             left.axvline(limit, color=QUIET, lw=1, ls=(0, (4, 3)))
             left.text(limit, 0.62, text, rotation=90, ha="right", va="top", fontsize=8, color=QUIET)
         left.set(xlim=(0.3, 1.0), ylim=(-0.7, 0.7), yticks=[], xlabel="AUC")
-        left.set_title(f"Without a look at the faces: AUC {probe.auc:.3f}", fontsize=11)
+        left.set_title(f"Properties of files only: AUC {probe.auc:.3f}", fontsize=11)
         drops = [max(0.0, probe.importance[name]) for name in names]
         right.barh(range(len(names)), drops, 0.65, color=FAKE_COLOUR if bad else QUIET)
         right.set_yticks(range(len(names)), [PROPERTIES[n].title for n in names], fontsize=9)
         right.set(xlim=(0, max(0.05, 1.1 * max(drops, default=0.0))), xlabel="AUC lost")
-        right.set_title("…when a property is shuffled", fontsize=11)
+        right.set_title("Loss of AUC when a property is permuted", fontsize=11)
         right.grid(False, axis="y")
     return True
 
 
 def plot_matches(audit: Audit, path: Path) -> bool:
-    """Writes the look-alikes of different splits side by side."""
+    """Draws near duplicates in different splits side by side."""
     matches = audit.matches[:SHOWN_MATCHES]
     if not matches:
         return False
@@ -167,7 +170,7 @@ FIGURES: dict[str, tuple[str, Callable[[Audit, Path], bool]]] = {
     "balance": ("Balance", plot_balance),
     "length": ("Frames per video", plot_lengths),
     "shortcut_probe": ("Shortcut probe", plot_shortcut),
-    "near_duplicates": ("The same moment in two splits", plot_matches),
+    "near_duplicates": ("Near duplicates in two splits", plot_matches),
     "properties": ("Properties by split and class", plot_properties),
 }
-"""Title and plot by the name that findings carry; a plot says whether it had anything to draw."""
+"""Title and function of each figure, by the name that findings refer to."""

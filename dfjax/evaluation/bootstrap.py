@@ -1,9 +1,8 @@
 """Bootstrap intervals of the statistics of several tables at once.
 
 The tables (all videos, those of one data set, those of one manipulation with the reals of its data
-set) are cut from the same videos. Every resample is drawn once, from all videos, and each table
-takes its part of it: resamples of different tables belong together, and what the tables share, such
-as the reals, is sorted and summed once.
+set) are subsets of the same videos. Every resample is drawn once from all videos, and each table
+uses its part of it, so that data shared by tables, such as the reals, are sorted and summed once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,13 +24,13 @@ Mask = Bool[np.ndarray, "N"]
 
 PERCENTILES = (2.5, 97.5)
 FEWEST = 0.5
-"""Share of the resamples that must define a metric, or it has no interval."""
+"""Smallest share of resamples in which a metric must be defined to have an interval."""
 CELLS = 500_000
-"""Counts that are drawn at a time: 4 MB, so that what is computed from them stays small."""
+"""Number of counts that are drawn at a time (4 MB), which limits the memory in use."""
 
 
 class Tables:
-    """Tables cut from the same videos; tables with a class in common share its `ClassScores`."""
+    """Subsets of the same videos; tables with the same fakes or reals share their `ClassScores`."""
 
     def __init__(self, scores: Scores, labels: LabelArray, masks: Sequence[Mask]) -> None:
         """Finds the distinct classes of the tables.
@@ -39,7 +38,7 @@ class Tables:
         Args:
             scores: P(fake) of each video.
             labels: Label of each video.
-            masks: For each table, which videos belong to it.
+            masks: Mask of the videos of each table.
         """
         self._scores, self._classes = scores, dict[bytes, tuple[Int[np.ndarray, "M"], int]]()
         self._tables = []
@@ -52,7 +51,11 @@ class Tables:
             self._tables.append(keys)
 
     def weigh(self, weights: Weights | None = None) -> list[Classes]:
-        """Returns the tables under R weightings of all videos; None: every video counts once."""
+        """Returns the tables under R weightings of all videos.
+
+        Args:
+            weights: Weight of each video, one row per weighting; None for one row of ones.
+        """
         weights = np.ones((1, len(self._scores))) if weights is None else weights
         built = {
             key: ClassScores(self._scores[places], weights[:, places], label=label)
@@ -64,11 +67,11 @@ class Tables:
 def draw_statistics(
     tables: Tables, clusters: Int[np.ndarray, "N"], *, resamples: int, seed: int
 ) -> list[dict[str, Figures]]:
-    """Returns for each table its statistics in every resample, `f64[resamples]` by name.
+    """Returns the statistics of each table in every resample, `f64[resamples]` by name.
 
     Args:
-        tables: Tables to measure.
-        clusters: Number of the cluster of each video, counted from 0; whole clusters are drawn.
+        tables: Tables to compute statistics of.
+        clusters: Number of the cluster of each video, from 0; whole clusters are drawn.
         resamples: Number of resamples.
         seed: Seed of the draws.
     """
@@ -85,8 +88,8 @@ def draw_statistics(
 def compute_intervals(drawn: dict[str, Figures]) -> dict[str, list[float] | None]:
     """Returns `NAME_ci: [low, high]`, the 95 % percentile intervals of resampled statistics.
 
-    Resamples in which a metric is undefined are left out; a metric that is undefined in more than
-    half of them has None.
+    Resamples in which a metric is undefined are left out. The interval of a metric that is
+    undefined in more than half of the resamples is None.
     """
     intervals: dict[str, list[float] | None] = {}
     for name, values in drawn.items():
@@ -99,13 +102,13 @@ def compute_intervals(drawn: dict[str, Figures]) -> dict[str, list[float] | None
 def resample(
     n: int, resamples: int, *, seed: int, cells: int = CELLS
 ) -> Iterator[Float[np.ndarray, "R N"]]:
-    """Yields how often each of `n` clusters is drawn: `resamples` rows in all, few at a time.
+    """Yields blocks of rows with the number of times that each cluster is drawn in a resample.
 
     Args:
         n: Number of clusters, and of draws in each resample.
-        resamples: Number of resamples.
+        resamples: Number of resamples, which is the total number of rows.
         seed: Seed of the draws.
-        cells: Number of counts to yield at a time; the draws do not depend on it.
+        cells: Number of counts in a block; the draws do not depend on it.
     """
     rng = np.random.default_rng(seed)
     step = max(1, cells // max(n, 1))

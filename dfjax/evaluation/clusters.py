@@ -1,18 +1,16 @@
-"""What a bootstrap resample draws: groups of videos that depend on each other, or single videos.
+"""Clusters of dependent videos, which the bootstrap resamples.
 
-Videos of one recording or person get similar scores. Intervals from resamples of single videos take
-them for independent and are too narrow, so whole clusters are drawn instead (Field and Welsh,
-2007). The clusters are, in this order, those of
+Videos of one recording or person have similar scores. Resampling single videos would treat them as
+independent, and the intervals would be too narrow; whole clusters are resampled instead (Field and
+Welsh, 2007). The clusters are given by the first of these columns in which at least two of the
+evaluated videos have the same value:
 
-1. `group`, which the index declares must never cross a split: whoever made the index knows best
-   what belongs together, and a group holds all videos of a recording;
-2. `origin_id`, the recording that a video was cut from or made from;
-3. `identity`, the person shown, which is the first of the index's `identities`. A fake also depends
-   on the person whose face was put in; no division into clusters can state both, and people and
-   their donors often connect a whole data set;
+1. `group`, which must never cross a split and which includes all videos of a recording;
+2. `origin_id`, the recording that a video was cut or made from;
+3. `identity`, the person shown, which is the first of the `identities` of the index. A fake also
+   depends on the donor, but clusters by both persons often connect a whole data set.
 
-the first that puts at least two of the evaluated videos together. An index that knows nothing has
-each video's own id as its `group`; then, and without an index, single videos are drawn.
+Where no column does, and without an index, single videos are resampled.
 """
 
 from dataclasses import dataclass
@@ -39,8 +37,8 @@ class Clusters:
 
     Attributes:
         kind: One of `COLUMNS`, or `video` where every video is a cluster of its own.
-        names: Name of each video's cluster; None for a video without one, a cluster of its own.
-        number: Number of each video's cluster, counted from 0.
+        names: Name of the cluster of each video; None for a video that is a cluster of its own.
+        number: Number of the cluster of each video, from 0.
     """
 
     kind: str
@@ -54,11 +52,12 @@ class Clusters:
 
 
 def find_clusters(scores: VideoScores, index: pd.DataFrame | None = None) -> Clusters:
-    """Returns the clusters of the videos: see the module.
+    """Returns the clusters of the videos, by the rules in the docstring of this module.
 
     Args:
-        scores: The videos; their table may have columns of the names in `COLUMNS`.
-        index: Index of the videos, which outranks the table. None: only the table is looked at.
+        scores: Videos; their rows may have the columns `COLUMNS`.
+        index: Index of the videos, whose values are used before those of the rows; None for no
+            index.
     """
     videos = scores.videos
     first = np.zeros(len(videos), np.int64)
@@ -77,16 +76,17 @@ def find_clusters(scores: VideoScores, index: pd.DataFrame | None = None) -> Clu
 
 
 def describe_clusters(kind: str, count: int) -> str:
-    """Returns how many clusters there are, for example `140 groups of videos`."""
+    """Returns the number of clusters in words, for example `140 groups of videos`."""
     return f"{count:,} {PLURALS[kind]}"
 
 
 def name_clusters(
     predictions: pd.DataFrame, scores: VideoScores, clusters: Clusters
 ) -> pd.DataFrame:
-    """Returns the table with a column, called as the clusters' kind, of each row's cluster.
+    """Returns the table with a column that names the cluster of each row.
 
-    With it, whoever evaluates the table later draws the same clusters without the index.
+    The column is called like the kind of the clusters, so that a later evaluation of the table
+    finds the same clusters without the index.
     """
     if clusters.kind == VIDEOS:
         return predictions
@@ -96,7 +96,7 @@ def name_clusters(
 
 
 def _find_index_rows(videos: pd.DataFrame, index: pd.DataFrame | None) -> pd.DataFrame | None:
-    """The index row of each video, null where it has none."""
+    """Returns the index row of each video; rows of videos that are not in the index are null."""
     if index is None:
         return None
     rows = index.drop_duplicates("video_id").set_index("video_id").reindex(videos["video_id"])
@@ -104,19 +104,19 @@ def _find_index_rows(videos: pd.DataFrame, index: pd.DataFrame | None) -> pd.Dat
 
 
 def _source(kind: str) -> str:
-    """The column of the index that has a kind of cluster."""
+    """Returns the column of the index that contains the clusters of a kind."""
     return "identities" if kind == "identity" else kind
 
 
 def _get_name(value: object) -> str | None:
-    """A name, or the first of a list of names; None where there is none."""
+    """Returns a name, the first of a list of names, or None where there is none."""
     if isinstance(value, list | tuple | np.ndarray):
         value = value[0] if len(value) else None
     return value if isinstance(value, str) and value else None
 
 
 def _number(names: pd.Series) -> Int[np.ndarray, "V"]:
-    """Numbers the names from 0; each video without one has a number of its own."""
+    """Returns the number of each name, from 0; each missing name has a number of its own."""
     number, distinct = pd.factorize(names)
     alone = number < 0
     number[alone] = len(distinct) + np.arange(alone.sum())

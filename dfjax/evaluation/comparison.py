@@ -1,8 +1,8 @@
-"""Which of several detectors is better: paired differences on the same videos.
+"""Comparison of detectors by paired differences of a metric on the same videos.
 
-Two detectors make many of the same mistakes on the same videos, so that their intervals may overlap
-although one is reliably better. A paired bootstrap asks about the difference itself: every resample
-draws the same clusters of videos (`clusters`) for all detectors.
+The errors of two detectors on the same videos are correlated, so their intervals may overlap
+although one detector is significantly better. A paired bootstrap estimates the difference directly:
+every resample draws the same clusters of videos (`clusters`) for all detectors.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Comparison:
         metric: Name of the metric, as in `metrics.json`.
         videos: Number of videos that all detectors scored.
         left_out: Number of videos of each detector that some other detector did not score.
-        resampled: What a resample draws: `group`, `origin_id`, `identity` or `video`.
-        clusters: Number of what there is to draw.
+        resampled: Kind of the clusters: `group`, `origin_id`, `identity` or `video`.
+        clusters: Number of clusters.
     """
 
     table: pd.DataFrame
@@ -73,7 +73,7 @@ class Comparison:
             notes.append(f"the p-values are not corrected for {len(self.table)} comparisons")
         for name, n in self.left_out.items():
             if n:
-                notes.append(f"{n} videos of {name} are left out: not every detector scored them")
+                notes.append(f"{n} videos of {name} are left out: another detector has no score")
         return notes
 
 
@@ -88,24 +88,24 @@ def compare(
 ) -> Comparison:
     """Returns the paired differences of a metric between two or more detectors.
 
-    Only videos that all detectors scored count. The p-value is two-sided: twice the share of
-    resamples whose difference is zero or has the other sign (one resample is added to both counts),
-    at most 1. It agrees with the interval and is never below 2 / (`resamples` + 1).
+    Only videos with a score of every detector are used. The p-value is two-sided: twice the share
+    of resamples whose difference is zero or has the other sign (one resample is added to both
+    counts), at most 1. It is consistent with the interval and at least 2 / (`resamples` + 1).
 
     Args:
         sources: For each detector a file or table of predictions, a report, or a workdir whose
             `eval/SPLIT/predictions.parquet` exists.
         split: Split of the workdirs.
         metric: Name of a metric that has intervals, for example `video_auc`, `ap` or `log_loss`.
-        index: Index of the videos, which says what belongs together. None: what the predictions
-            themselves know.
-        names: Names of the detectors. None: names of the workdirs and files.
+        index: Index with the groups, recordings and identities of the videos; None to use the
+            columns of the predictions.
+        names: Names of the detectors; None for the names of the workdirs and files.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resampling.
 
     Raises:
-        UsageError: The sources cannot be joined (`pair_scores`), the metric is unknown, or the
-            videos do not define it.
+        UsageError: The sources cannot be joined (`pair_scores`), or the metric is unknown or
+            undefined on these videos.
     """
     known = read_index(Path(index)) if index is not None else None
     paired = pair_scores(sources, split=split, index=known, names=names)
@@ -128,7 +128,7 @@ def compare(
 
 
 def _measure(probs: np.ndarray, labels: np.ndarray, metric: str) -> float:
-    """The metric of one detector."""
+    """Returns the metric of one detector."""
     figures = compute_statistics(split_classes(probs, labels))
     if metric not in figures:
         raise unknown("metric with intervals", metric, figures)
@@ -139,7 +139,7 @@ def _measure(probs: np.ndarray, labels: np.ndarray, metric: str) -> float:
 
 
 def _draw(paired: PairedScores, metric: str, resamples: int, seed: int) -> list[Figures]:
-    """The metric of every detector in every resample; resample k is the same for all of them."""
+    """Returns the metric of every detector in every resample, which is the same for all of them."""
     everything = [np.ones(len(paired.labels), bool)]
     drawn = []
     for probs in paired.probs:
@@ -151,7 +151,7 @@ def _draw(paired: PairedScores, metric: str, resamples: int, seed: int) -> list[
 
 
 def _test_difference(drawn: Figures) -> dict[str, float]:
-    """The percentile interval of a difference, and the p-value that inverts it."""
+    """Returns the percentile interval of a difference, and the p-value that inverts it."""
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.percentile(drawn, PERCENTILES)
     tail = int(min((drawn <= 0).sum(), (drawn >= 0).sum()))

@@ -1,7 +1,7 @@
-"""Detectors that say the same of everything: all verdicts alike, or scores without spread.
+"""Detection of constant detectors: scores without spread, or nearly all verdicts the same.
 
-F1, accuracy and recall of such a detector can look like work (calling everything fake has F1 0.667
-where half of the videos are fake), so that a checkpoint must not be chosen by them.
+F1, accuracy and recall of a constant detector can be high (predicting fake for every video has an
+F1 of 0.667 where half of the videos are fake), so a checkpoint must not be chosen by them.
 """
 
 import numpy as np
@@ -10,17 +10,16 @@ import pandas as pd
 from dfjax.evaluation.statistics import THRESHOLD
 
 MIN_SPREAD = 0.01
-"""Standard deviation of video scores below which they are called constant."""
+"""Standard deviation of video scores below which they are constant."""
 RARE = 0.1
-"""Verdicts are constant when one class is called less often than this share of its videos."""
+"""Ratio of verdicts of a class to its videos below which verdicts are constant."""
 NAMES = ("real", "fake")
 
 
 def describe_constant(videos: pd.DataFrame) -> str:
-    """Returns in which way a detector is constant on these videos; "" for one that is not.
+    """Returns a description of how a detector is constant on these videos; "" if it is not.
 
-    Both scores and verdicts are judged only where there are videos of both classes: a detector that
-    calls everything fake is right where everything is fake.
+    With videos of one class only, no detector counts as constant.
 
     Args:
         videos: One row per video with its `label` and `fake_prob` (`aggregation.aggregate`).
@@ -39,7 +38,7 @@ def has_constant_scores(videos: pd.DataFrame) -> bool:
 
 
 def describe_constant_scores(videos: pd.DataFrame) -> str:
-    """Returns the range of constant scores (`has_constant_scores`), else ""."""
+    """Returns a sentence with the range of constant scores; "" if they are not constant."""
     if not has_constant_scores(videos):
         return ""
     low, high = videos["fake_prob"].min(), videos["fake_prob"].max()
@@ -47,15 +46,16 @@ def describe_constant_scores(videos: pd.DataFrame) -> str:
 
 
 def describe_constant_verdicts(videos: pd.DataFrame) -> str:
-    """Returns which verdict is missing or rare, else "".
+    """Returns a sentence about a verdict that is missing or rare, else "".
 
-    Rare is a verdict, fake from 0.5 on, that fewer than a tenth as many videos get as ought to.
+    A verdict (fake from 0.5 on) is rare if it is given to fewer videos than a tenth of those that
+    have this label.
     """
     labels = videos["label"].to_numpy(np.int64)
     called = (videos["fake_prob"].to_numpy(np.float64) >= THRESHOLD).astype(np.int64)
-    there, got = np.bincount(labels, minlength=2), np.bincount(called, minlength=2)
-    for name, n, of_class in zip(NAMES, got, there):
+    truth, verdicts = np.bincount(labels, minlength=2), np.bincount(called, minlength=2)
+    for name, n, of_class in zip(NAMES, verdicts, truth):
         if 0 < of_class < len(videos) and n < RARE * of_class:
             few = f"only {n} of {len(videos)} videos are" if n else "no video is"
-            return f"{few} called {name}, and {of_class} are {name}"
+            return f"{few} classified as {name}, although {of_class} are {name}"
     return ""

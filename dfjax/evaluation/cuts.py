@@ -1,4 +1,4 @@
-"""The tables that an evaluation measures: all videos, those of a data set, of a manipulation."""
+"""The subsets of videos that metrics are computed of: all, by data set and by manipulation."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -11,7 +11,7 @@ from dfjax import FAKE, REAL
 
 Mask = Bool[np.ndarray, "V"]
 Cuts = dict[tuple[str, str], Mask]
-"""By section of `metrics.json` and name in it: which videos belong to the table."""
+"""Mask of the videos of each table, by (section of `metrics.json`, name in the section)."""
 
 T = TypeVar("T")
 
@@ -23,12 +23,12 @@ def cut_tables(
 ) -> Cuts:
     """Returns the tables of `overall`, `by_dataset`, `by_method` and `unseen_methods`.
 
-    The first three leave out the fakes of `heldout_methods`. A manipulation's table has all real
-    videos of its data set too; one that several data sets have appears once for each, as
-    `DATASET/METHOD`. A data set or manipulation of which no video has a score has a table, too.
+    The first three leave out the fakes of `heldout_methods`. The table of a manipulation also
+    contains all real videos of its data set; a manipulation of several data sets has one table for
+    each, `DATASET/METHOD`. Data sets and manipulations without any scored video have empty tables.
 
     Args:
-        predictions: Table that says which data sets and manipulations there are.
+        predictions: Predictions, whose data sets and manipulations the tables are for.
         videos: Videos with a score, one row each.
         heldout_methods: Manipulations held back from training.
     """
@@ -49,10 +49,10 @@ def cut_tables(
 
 
 def find_heldout(table: pd.DataFrame, heldout_methods: Sequence[str]) -> pd.Series:
-    """Returns for each row whether it is a fake of a manipulation held back from training."""
+    """Returns a mask of the rows that are fakes of a manipulation held back from training."""
     return table["method"].isin(list(heldout_methods)) & (table["label"] == FAKE)
 
 
 def take_section(measured: Mapping[tuple[str, str], T], section: str) -> dict[str, T]:
-    """Returns what was found of the tables of one section, by name."""
+    """Returns the values of the tables of one section, by name."""
     return {name: value for (place, name), value in measured.items() if place == section}

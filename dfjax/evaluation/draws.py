@@ -1,4 +1,4 @@
-"""Several draws of every score: Monte-Carlo dropout and mirror images, in one step."""
+"""A prediction step with several draws of every score: Monte-Carlo dropout and mirror images."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
 def make_draw_step(
     apply: Apply, preprocess: Preprocess, *, passes: int = 0, flip: bool = False, seed: int = 0
 ) -> PredictStep:
-    """Returns `step(variables, batch) -> {"logits": f32[V, D, B]}`: V views, D draws of each.
+    """Returns `step(variables, batch) -> {"logits": f32[V, D, B]}` for V views and D draws of each.
 
-    Pass k of Monte-Carlo dropout drops the same units for every clip, as if it were one member of
-    an ensemble: the scores of a clip depend neither on its place in the batch nor on the other
-    clips. What comes before the first dropout is computed once for all passes.
+    Pass k of Monte-Carlo dropout drops the same units for every clip, like one member of an
+    ensemble, so the scores of a clip do not depend on its position in the batch or on the other
+    clips. Operations before the first dropout are computed once for all passes.
 
     Args:
         apply: Forward pass of the model.
         preprocess: Preprocessing of the model.
         passes: Number of passes of Monte-Carlo dropout, D; 0 is one draw without dropout.
-        flip: Score each clip and its mirror image, V = 2; otherwise V = 1.
+        flip: Whether the mirror image of each clip is scored too, V = 2; otherwise V = 1.
         seed: Seed of the passes.
     """
 
@@ -71,5 +71,5 @@ def has_dropout(apply: Apply, variables: Any, inputs: Any) -> bool:
     def run(variables: Any, inputs: Any, key: Array) -> Array:
         return apply(variables, inputs, train=False, rngs={"dropout": key})[0]
 
-    # That the key goes somewhere is not enough: `nn.remat` passes it on, used or not.
+    # Whether the key is an argument says nothing: `nn.remat` passes it on even if it is not used.
     return "random_bits" in str(jax.make_jaxpr(run)(variables, inputs, jax.random.key(0)))

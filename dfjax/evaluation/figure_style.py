@@ -1,4 +1,4 @@
-"""The style of all figures: one palette, light axes, text that can be read in a small picture."""
+"""The style of all figures, and the functions that create, write and encode them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dfjax.files import atomic_path
 
-REAL_COLOUR, FAKE_COLOUR = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by every eye
+REAL_COLOUR, FAKE_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito, for all kinds of colour vision
 INK, QUIET = "#222222", "#8A8A8A"
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#882255")
 STYLE: dict[Any, Any] = {
@@ -46,14 +46,14 @@ STYLE: dict[Any, Any] = {
 def canvas(
     path: str | os.PathLike[str] | None, *, size: tuple[float, float], margins: float = 0.06
 ) -> Iterator[Figure]:
-    """Yields an empty figure, then writes it to `path`, where there is one, atomically, as PNG.
+    """Yields an empty figure and, on exit, writes it to a PNG file atomically.
 
-    No window system and no global state of matplotlib is touched.
+    Neither a window system nor the global state of matplotlib is used.
 
     Args:
-        path: The PNG file; None only draws.
+        path: PNG file to write; None for no file.
         size: Width and height in inches of 150 pixels.
-        margins: Inches around every part.
+        margins: Margin around every part in inches.
     """
     with matplotlib.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=margins, h_pad=margins)
@@ -66,9 +66,9 @@ def canvas(
 
 
 def enable_notebook_display() -> None:
-    """Makes a notebook display figures that a call returns; elsewhere it does nothing."""
+    """Makes a notebook display the figures that a call returns; has no effect elsewhere."""
     if "ipykernel" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401  # registers how figures are displayed
+        import matplotlib.pyplot  # noqa: F401  # registers the display of figures
 
 
 def encode_figure(figure: Figure) -> str:

@@ -1,4 +1,4 @@
-"""The accuracy of a second head that classifies the manipulation."""
+"""The accuracy of a method head, which classifies the manipulation."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ PREFIX = "method_prob:"
 def measure_methods(predictions: pd.DataFrame) -> dict[str, Any] | None:
     """Returns `{"accuracy", "n", "confusion": {true: {predicted: videos}}}` of the method head.
 
-    The predicted method of a video has the largest mean probability over its rows. Videos of
-    methods that the head does not know are left out. None is returned for predictions without
-    columns of method probabilities.
+    The predicted method of a video is the one with the largest mean probability over its rows.
+    Videos of methods that are no class of the head are left out. The result is None for predictions
+    without columns of method probabilities.
     """
     columns = [name for name in predictions if name.startswith(PREFIX)]
     if not columns:

@@ -1,8 +1,8 @@
 """Metrics of a predictions table: `compute(predictions) -> {"video_auc": …, …}`.
 
-AUC, AP, EER and everything thresholded are on videos, whose score is the mean `fake_prob` of their
-rows; variants that published tables use have their own names. A metric that the rows do not define
-(a class missing, no such unit) is None.
+AUC, AP, EER and the metrics of verdicts are computed on videos, whose score is the mean `fake_prob`
+of their rows. Variants that published tables use have their own names. A metric that is undefined
+for the rows (a class is missing, or there are no rows of the unit) is None.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ VARIANTS = [how for how in AGGREGATIONS if how != "mean"]
 def compute(predictions: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> Metrics:
     """Returns every metric of `predictions`, each a number or None, and `NAME_ci` intervals.
 
-    Rows without a finite score, and repeated keys after their first row, do not count. Resamples
-    are of clusters where the table has a column that names them (`clusters.COLUMNS`), else of
-    videos.
+    Rows without a finite score, and repetitions of a key, are left out. Clusters are resampled
+    where the table has a column that names them (`clusters.COLUMNS`), otherwise videos.
 
     Args:
-        predictions: A table with the columns of CONTRACTS.
+        predictions: Table with the columns `predictions.COLUMNS`.
         resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
     """
@@ -53,14 +52,15 @@ def compute_tables(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[Key, Metrics]:
-    """Returns the metrics of several tables cut from the same videos, by the tables' names.
+    """Returns the metrics of several subsets of the same videos, by name.
 
-    All tables are resampled together: see `bootstrap`.
+    All tables are resampled together; see `bootstrap`.
 
     Args:
-        scores: The videos.
-        tables: For each table, which of `scores.videos` belong to it.
-        clusters: What a resample draws; None: what the table itself knows (`find_clusters`).
+        scores: Videos and their scores.
+        tables: Mask of `scores.videos` for each table.
+        clusters: Clusters that are resampled; None for those that the rows define
+            (`find_clusters`).
         resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
     """
@@ -86,7 +86,11 @@ def compute_tables(
 
 
 def roc(videos: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns (false-positive rates, true-positive rates) of one row per video; None: one class."""
+    """Returns the false-positive and true-positive rates of videos; None if there is one class.
+
+    Args:
+        videos: One row per video with its `label` and `fake_prob` (`aggregation.aggregate`).
+    """
     labels = videos["label"].to_numpy(np.int64)
     if len(np.unique(labels)) < 2:
         return None
@@ -97,7 +101,7 @@ def roc(videos: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def macro_mean(tables: list[Metrics]) -> Metrics:
-    """Returns the unweighted mean of each metric over `tables`; None where any lacks it."""
+    """Returns the unweighted mean of each metric over tables; None if it is undefined in one."""
     names = [n for n in (tables[0] if tables else {}) if not n.endswith("_ci")]
     means: Metrics = {}
     for name in names:
@@ -110,7 +114,7 @@ def macro_mean(tables: list[Metrics]) -> Metrics:
 def _unit_aucs(
     scores: VideoScores, masks: list[Bool[np.ndarray, "V"]], unit: str
 ) -> list[float | None]:
-    """AUC of each table over its rows of one unit, not aggregated to videos."""
+    """Returns the AUC of each table over its rows of one unit, without aggregation to videos."""
     chosen = (scores.rows["unit"] == unit).to_numpy(bool)
     if not chosen.any():
         return [None] * len(masks)
@@ -121,7 +125,7 @@ def _unit_aucs(
 
 
 def _variants(table: statistics.Classes) -> dict[str, statistics.Figures]:
-    """Other conventions of published tables, each under the name of its convention."""
+    """Returns metrics by other conventions of published tables, which their names state."""
     curve = statistics.RocSteps(table)
     of_reals = statistics.RocSteps(table.swap())  # reals are found by low scores
     both = statistics.average_precision(curve) + statistics.average_precision(of_reals)

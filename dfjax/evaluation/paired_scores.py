@@ -1,4 +1,4 @@
-"""The scores that several detectors give the same videos, joined by data set and id."""
+"""The scores of several detectors for the same videos, joined by data set and id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dfjax.evaluation.predictions import UNKNOWN, read_predictions
 from dfjax.evaluation.report_view import Report
 
 Source: TypeAlias = str | os.PathLike[str] | pd.DataFrame | Report
-"""A file or table of predictions, a workdir with an evaluation, or what an evaluation returned."""
+"""A prediction file or table, a workdir with an evaluation, or the report of an evaluation."""
 Places = Int[np.ndarray, "V"]
 
 
@@ -29,9 +29,9 @@ class PairedScores:
 
     Attributes:
         names: Name of each detector.
-        probs: P(fake) that each detector gives each video.
+        probs: P(fake) of each detector for each video.
         labels: Label of each video.
-        clusters: Which videos depend on each other.
+        clusters: Clusters of dependent videos.
         left_out: Number of videos of each detector that some other detector did not score.
     """
 
@@ -49,25 +49,25 @@ def pair_scores(
     index: pd.DataFrame | None = None,
     names: Sequence[str] | None = None,
 ) -> PairedScores:
-    """Returns the scores of several detectors, joined.
+    """Returns the joined scores of several detectors.
 
-    A table that does not know its data set is joined by `video_id` alone.
+    A table without data sets is joined by `video_id` alone.
 
     Args:
         sources: Predictions of each detector.
-        split: Split of workdirs among the sources.
+        split: Split whose predictions are read from workdirs.
         index: Index of the videos, or None.
-        names: Names of the detectors. None: names of the workdirs and files.
+        names: Names of the detectors; None for the names of the workdirs and files.
 
     Raises:
-        UsageError: Fewer than two sources, one that cannot be read, names that are not all
-            different, no video in common, or a video with two labels.
+        UsageError: There are fewer than two sources, one cannot be read, names are not distinct,
+            the detectors have no video in common, or a video has two labels.
     """
     if len(sources) < 2:
         raise UsageError("a comparison needs the predictions of at least two detectors")
     found = list(names or _name(sources))
     if len(set(found)) < len(sources) or len(found) > len(sources):
-        raise UsageError(f"{len(sources)} detectors need as many different names, not {found}")
+        raise UsageError(f"{len(sources)} detectors need {len(sources)} distinct names: {found}")
     tables = [read_predictions([_locate(one, split)], index).predictions for one in sources]
     scores = [score_videos(table) for table in _name_datasets(tables)]
     places = _join(scores, found)
@@ -75,7 +75,7 @@ def pair_scores(
     differ = np.flatnonzero((labels != labels[0]).any(axis=0))
     if len(differ):
         first = "/".join(scores[0].videos[VIDEO].iloc[places[0][differ[0]]])
-        raise UsageError(f"{len(differ)} videos have two labels, first {first}")
+        raise UsageError(f"{len(differ)} videos have two labels, for example {first}")
     return PairedScores(
         names=found,
         probs=_take(scores, places, "fake_prob").astype(np.float64),
@@ -86,7 +86,7 @@ def pair_scores(
 
 
 def _join(scores: list[VideoScores], names: list[str]) -> list[Places]:
-    """Returns for each detector where in its videos those are that all detectors scored."""
+    """Returns the positions of the common videos in the videos of each detector."""
     keys = [pd.MultiIndex.from_frame(one.videos[VIDEO]) for one in scores]
     common = keys[0]
     for key in keys[1:]:
@@ -97,12 +97,12 @@ def _join(scores: list[VideoScores], names: list[str]) -> list[Places]:
 
 
 def _take(scores: list[VideoScores], places: list[Places], column: str) -> np.ndarray:
-    """A column of the common videos, one row per detector."""
+    """Returns a column of the common videos, one row per detector."""
     return np.array([one.videos[column].to_numpy()[at] for one, at in zip(scores, places)])
 
 
 def _locate(source: Source, split: str) -> Path | pd.DataFrame:
-    """The predictions of a source: a table, or the file that has them."""
+    """Returns the predictions of a source as a table, or the file that contains them."""
     if isinstance(source, Report):
         if source.predictions is None:
             raise UsageError("a report without predictions cannot be compared")
@@ -119,7 +119,7 @@ def _locate(source: Source, split: str) -> Path | pd.DataFrame:
 
 
 def _name(sources: Sequence[Source]) -> list[str]:
-    """Names of workdirs, stems of files; whole paths where those are not all different."""
+    """Returns the names of workdirs and stems of files; full paths if these are not distinct."""
     paths = [Path(one) if isinstance(one, str | os.PathLike) else None for one in sources]
     names = [path.stem if path else f"table {n}" for n, path in enumerate(paths, 1)]
     if len(set(names)) == len(names):
@@ -128,7 +128,7 @@ def _name(sources: Sequence[Source]) -> list[str]:
 
 
 def _name_datasets(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The tables; one that knows no data set gets those of the first table that does."""
+    """Returns the tables; a table without data sets gets those of the first table with them."""
     known = [table for table in tables if not (table["dataset"] == UNKNOWN).all()]
     if not known:
         return tables
@@ -146,7 +146,7 @@ def _name_datasets(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:
 def _find_clusters(
     scores: list[VideoScores], places: list[Places], index: pd.DataFrame | None
 ) -> Clusters:
-    """The clusters of the first table that knows any, of the videos that are compared."""
+    """Returns the clusters of the common videos, by the first table that defines any."""
     for one, at in zip(scores, places):
         new = np.full(len(one.videos), -1)
         new[at] = np.arange(len(at))

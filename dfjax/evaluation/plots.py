@@ -29,8 +29,8 @@ def plot_roc(
     Args:
         videos: One row per video, those that `metrics` were computed from.
         metrics: Metrics that give the AUC, its interval and the EER.
-        path: The PNG file.
-        unseen: Videos of manipulations never trained on, by method; each has its own thin curve.
+        path: PNG file to write.
+        unseen: Videos of manipulations held back from training, by method; each has a thin curve.
         title: Title of the picture, for example `dual_stream · test · synthetic data`.
     """
     with figure(path, 2, size=(10.0, 4.6)) as (drawn, axes):
@@ -83,7 +83,7 @@ def _draw_scores(axes: Axes, videos: pd.DataFrame) -> None:
     axes.axvline(0.5, color=QUIET, lw=1, ls=(0, (4, 4)))
     axes.set(xlabel="P(fake) of a video", ylabel="videos", title="Scores", xlim=(0, 1))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    # Above the axes: wherever scores pile up, nothing hides them.
+    # The legend is above the axes, where it hides no bars.
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2, fontsize=10)
 
 
@@ -93,15 +93,15 @@ def plot_curves(
     *,
     metrics: tuple[str, ...] = ("video_auc", "accuracy"),
 ) -> Figure:
-    """Returns the losses, accuracy and validation metrics of a run by epoch, the best one marked.
+    """Returns a figure of losses, accuracy and validation metrics by epoch; marks the best epoch.
 
     Args:
-        history: The file `history.csv` of a workdir.
-        path: The PNG file to write; None writes none.
+        history: File `history.csv` of a workdir.
+        path: PNG file to write; None for no file.
         metrics: Names of the validation metrics that are drawn beside the losses.
 
     Raises:
-        InputError: the file has no rows yet.
+        InputError: The file has no rows yet.
     """
     table = pd.read_csv(history)
     if not len(table):
@@ -135,7 +135,7 @@ def _draw_curve(axes: Axes, table: pd.DataFrame, name: str, label: str, colour: 
 
 
 def _best_epoch(table: pd.DataFrame) -> float | None:
-    """The last epoch that was the best so far: the one whose checkpoint was kept."""
+    """Returns the last epoch that was the best so far, whose checkpoint was kept, or None."""
     if "best" not in table:
         return None
     best = table[table["best"].astype(str).str.lower().isin(("true", "1", "1.0"))]

@@ -23,12 +23,13 @@ SWATCHES = (("real", REAL_COLOUR), ("fake", FAKE_COLOUR))
 
 
 class PreviewTile(NamedTuple):
-    """One picture.
+    """A picture with a caption.
 
     Attributes:
         picture: RGB picture.
         caption: Text below the picture.
-        target: Label, 1 for a fake and in between for a mixture. None draws no border.
+        target: Label that the colour of the border shows: 0 for real, 1 for fake, in between for a
+            mixture; None for no border.
     """
 
     picture: UInt8[np.ndarray, "H W 3"]
@@ -85,7 +86,7 @@ def draw_preview(
 
 
 class _Page:
-    """Places things on a figure in inches from its upper left corner."""
+    """Draws on a figure at positions in inches from its upper left corner."""
 
     def __init__(self, drawn: Figure, width: float, height: float) -> None:
         self._drawn, self._width, self._height = drawn, width, height
@@ -144,7 +145,7 @@ class _Page:
 
 
 def _wrap(text: str, width: int = 34) -> list[str]:
-    """Lines of whole phrases, which commas end."""
+    """Returns `text` as lines that are broken after commas."""
     lines = [""]
     for phrase in filter(None, text.split(", ")):
         joined = f"{lines[-1]}, {phrase}" if lines[-1] else phrase

@@ -1,4 +1,4 @@
-"""Ranks videos by how much there is to learn from a look at them, or from a label."""
+"""Ranks videos by uncertainty, loss or disagreement, for review or labelling."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Ranking(NamedTuple):
     """Ranked videos.
 
     Attributes:
-        videos: One row per video, the one to look at first on top: `rank video_id dataset label
-            method fake_prob value files`. The label is empty where there is none.
-        left_out: Number of videos without a value to rank them by.
+        videos: One row per video, the highest value first: `rank video_id dataset label method
+            fake_prob value files`. The label of an unlabelled video is missing.
+        left_out: Number of videos for which the value is undefined.
     """
 
     videos: pd.DataFrame
@@ -36,21 +36,22 @@ class Ranking(NamedTuple):
 def rank_videos(
     files: Sequence[Path], by: str, *, top: int | None = None, out: Path | None = None
 ) -> Ranking:
-    """Returns the videos of predictions files, ranked.
+    """Returns the ranked videos of prediction files.
 
     Args:
-        files: Predictions in the forms that `read_unlabelled` reads.
+        files: Prediction files that `read_unlabelled` can read.
         by: Name of a ranking, a key of `RANKINGS`.
-        top: Number of videos to keep. None keeps all.
-        out: CSV file for the ranked videos. None writes nothing.
+        top: Number of videos to keep; None for all.
+        out: CSV file for the ranked videos; None for no file.
 
     Raises:
-        UsageError: `top` is not positive, `out` is a folder, or see `rank`.
+        UsageError: `top` is not positive, `out` is a folder, or the videos cannot be ranked
+            (`rank`).
     """
     if top is not None and top < 1:
         raise UsageError(f"top must be positive, not {top}")
     if out is not None and out.is_dir():
-        raise UsageError(f"{out} is a folder; name a file")
+        raise UsageError(f"out must be a file, and {out} is a folder")
     if by not in RANKINGS:
         raise unknown("ranking", by, RANKINGS)
     ranking = rank([read_unlabelled(path) for path in files], by)
@@ -62,10 +63,10 @@ def rank_videos(
 
 
 def read_unlabelled(path: Path) -> pd.DataFrame:
-    """Returns a predictions file in the columns of CONTRACTS; missing labels are `UNLABELLED`.
+    """Returns the predictions in a file; missing labels are `UNLABELLED`.
 
-    `predictions.jsonl` of `dfjax predict` is read too: its inputs are the ids, inputs without a
-    score are left out, and of an input that was scored twice the later line counts.
+    The file may also be a `predictions.jsonl` of `dfjax predict`. Its inputs are the video ids,
+    inputs without a score are left out, and the last line of an input is used.
 
     Raises:
         UsageError: As `read_predictions`, except that labels may be missing.
@@ -78,7 +79,7 @@ def read_unlabelled(path: Path) -> pd.DataFrame:
         table["label"] = np.nan
     words = table["label"].astype("object")
     known = words.notna() & ~words.astype(str).str.strip().isin(["", str(UNLABELLED)])
-    # What is checked and completed does not depend on the label, except that it has to be one.
+    # `normalise` requires labels, but its other results do not depend on their values.
     table["label"] = words.where(known, 0)
     normalise(table, str(path), None)
     table["label"] = table["label"].where(known, UNLABELLED).astype("int8")
@@ -89,16 +90,16 @@ def read_unlabelled(path: Path) -> pd.DataFrame:
 def rank(tables: Sequence[pd.DataFrame], by: str) -> Ranking:
     """Returns the videos of all tables, joined by (dataset, video_id), the highest value first.
 
-    A video's score in a table is the mean over its rows. Values are means over the tables, except
-    for `disagreement`, which is the spread of the scores. Equal values are sorted by id.
+    The score of a video in a table is the mean over its rows. Values are means over the tables,
+    except that `disagreement` is the standard deviation over them. Equal values are sorted by id.
 
     Args:
         tables: Predictions as `read_unlabelled` returns them.
         by: Name of a ranking, a key of `RANKINGS`.
 
     Raises:
-        UsageError: `by` is unknown, the tables lack what it needs, a video has two labels, or no
-            video can be ranked.
+        UsageError: `by` is unknown, the tables lack the columns it needs, a video has two labels,
+            or no video can be ranked.
     """
     if by not in RANKINGS:
         raise unknown("ranking", by, RANKINGS)
@@ -108,12 +109,12 @@ def rank(tables: Sequence[pd.DataFrame], by: str) -> Ranking:
     )
     labels = rows[rows["label"] != UNLABELLED].groupby(VIDEO)["label"].nunique()
     if (labels > 1).any():
-        raise UsageError(f"{'/'.join(labels.index[labels > 1][0])} is real and fake")
+        raise UsageError(f"{'/'.join(labels.index[labels > 1][0])} is labelled real and fake")
     value = RANKINGS[by](rows, len(tables))
     videos = rows.groupby(VIDEO, sort=True)
     table = pd.DataFrame(
         {
-            "label": videos["label"].max(),  # one file may know what another does not
+            "label": videos["label"].max(),  # a file may have no label where another has one
             "method": videos["method"].first(),
             "fake_prob": videos["fake_prob"].mean(),
             "value": value,
@@ -146,7 +147,7 @@ def _read_lines(path: Path) -> pd.DataFrame:
 
 
 def _aggregate(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per video of a file: means over its coarsest unit."""
+    """Returns one row per video of a file: means over its coarsest unit."""
     rows = coarsest(table[np.isfinite(table["fake_prob"])].drop_duplicates(KEY))
     measures = [name for name in MEASURES if name in rows]
     videos = rows.groupby(VIDEO, sort=True)
@@ -159,7 +160,7 @@ def _by_uncertainty(rows: pd.DataFrame, files: int) -> pd.Series:
     if name not in rows or rows[name].isna().all():
         raise UsageError(
             f"ranking by uncertainty needs the column {name}, which `dfjax evaluate` and `dfjax "
-            "predict` write for several passes of dropout or an ensemble; ranking by confidence "
+            "predict` write with several passes of dropout or an ensemble; ranking by confidence "
             "needs scores only"
         )
     return rows.groupby(VIDEO)[name].mean()
@@ -180,7 +181,7 @@ def _by_loss(rows: pd.DataFrame, files: int) -> pd.Series:
 
 def _by_disagreement(rows: pd.DataFrame, files: int) -> pd.Series:
     if files < 2:
-        raise UsageError("ranking by disagreement needs two files of predictions or more")
+        raise UsageError("ranking by disagreement needs at least two prediction files")
     spread = rows.groupby(VIDEO)["fake_prob"].std(ddof=0)
     return spread.where(rows.groupby(VIDEO)["file"].nunique() > 1)
 
@@ -191,4 +192,4 @@ RANKINGS: dict[str, Callable[[pd.DataFrame, int], Any]] = {
     "loss": _by_loss,
     "disagreement": _by_disagreement,
 }
-"""By name: the value of each video."""
+"""Function that computes the value of each video, by the name of the ranking."""

@@ -21,24 +21,24 @@ from dfjax.evaluation.metrics import Metrics
 from dfjax.evaluation.uncertainty import compute_uncertainty
 
 SEVERITIES = ("error", "warning", "info")
-VIDEO_SCORE = "a video scores the mean fake_prob of its clips or frames; threshold 0.5"
+VIDEO_SCORE = "the score of a video is the mean fake_prob of its clips or frames; threshold 0.5"
 
 
 @dataclass(frozen=True)
 class Context:
-    """What is known about the evaluation beside the scores. Every part may be missing.
+    """Information about an evaluation besides the scores; all of it is optional.
 
     Attributes:
         heldout_methods: Manipulations held back from training.
-        index: Index of the data, in which the evaluated videos are looked up by `video_id`.
+        index: Index of the data, which is joined by `video_id`.
         train_index: Index rows of the videos that the detector was trained on.
         history: Table `history.csv` of the run.
         checkpoint: Name of the checkpoint, for example `best/1200`.
         split: Name of the evaluated split.
         unreadable: Number of videos or clips that could not be read.
         flags: Flags from reading the table or auditing the training data.
-        accepted: By column, the values that are in several splits of the training data and that
-            training was told to accept.
+        accepted: Values that occur in several splits of the training data and were accepted for
+            training, by column of the index.
     """
 
     heldout_methods: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Context:
         """Returns the index rows of the videos in `predictions`, or None without an index."""
         if self.index is None:
             return None
-        # Distinct ids: `isin` of a million strings that repeat takes seconds.
+        # `isin` of a million repeated strings would take seconds.
         return self.index[self.index["video_id"].isin(predictions["video_id"].unique())]
 
 
@@ -64,14 +64,14 @@ def make_metrics(
 ) -> dict[str, Any]:
     """Returns the content of `metrics.json`.
 
-    `overall`, `by_dataset`, `by_method` and `macro` (the plain mean over `by_method`) leave out
-    the manipulations held back from training; those are in `unseen_methods`. A manipulation is
-    measured against all real videos of its data set. Predictions of several draws have the block
-    `uncertainty` (`uncertainty.compute_uncertainty`).
+    `overall`, `by_dataset`, `by_method` and `macro` (the unweighted mean over `by_method`) leave
+    out the manipulations held back from training, which are in `unseen_methods`. The metrics of a
+    manipulation include all real videos of its data set. With several draws of each score there is
+    a block `uncertainty` (`uncertainty.compute_uncertainty`).
 
     Args:
-        predictions: Table with the columns of CONTRACTS.
-        context: What is known beside the scores.
+        predictions: Table with the columns `predictions.COLUMNS`.
+        context: Information besides the scores.
         resamples: Number of bootstrap resamples for the intervals.
     """
     context = context or Context()
@@ -118,8 +118,8 @@ def find_flags(
         predictions: Table as it was read.
         videos: Videos that `overall` was computed from, one row each.
         overall: Metrics of these videos.
-        clusters: Clusters that the resamples are drawn from.
-        context: What is known beside the scores.
+        clusters: Clusters that are resampled.
+        context: Information besides the scores.
     """
     evidence = flags.Evidence(
         predictions=predictions,
@@ -136,7 +136,12 @@ def find_flags(
 
 
 def count(scores: VideoScores, unreadable: int) -> dict[str, int]:
-    """Returns how many videos, clips and frames have a usable score, and of which class."""
+    """Returns the numbers of videos, clips and frames with a score, and of real and fake videos.
+
+    Args:
+        scores: Videos and rows with a score.
+        unreadable: Number of videos or clips that could not be read.
+    """
     units, labels = scores.rows["unit"], scores.videos["label"]
     return {
         "videos": len(labels),
@@ -149,7 +154,7 @@ def count(scores: VideoScores, unreadable: int) -> dict[str, int]:
 
 
 def _count_frames(index: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Frames per video of the evaluated videos, by class; None where the index does not say."""
+    """Returns statistics of the frames per video, by class; None if the index has no counts."""
     if index is None or not {"n_frames", "frame_indices"} <= set(index):
         return None
     return summarise_frames(count_frames(index), index["label"])

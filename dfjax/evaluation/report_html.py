@@ -1,7 +1,7 @@
-"""An evaluation as a fragment of HTML for a notebook: a table, the ROC curve, the flags.
+"""An evaluation as an HTML fragment for a notebook: a table, the ROC curve and the flags.
 
-Styles stand in the elements, so that nothing leaks into the page around, and text has the colour of
-the page, so that it can be read on a dark one too.
+Styles are attributes of the elements, so that they do not affect the rest of the page. Text has the
+colour of the page, so that it is readable in a dark theme too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.metrics import Metrics, roc
 from dfjax.evaluation.report_rows import COLUMNS, INTERVAL, describe_videos, format_row, list_rows
 
-COLOURS = {"error": "#D93A34", "warning": "#C27000", "info": "#2B85BF"}  # on white and on black
+# Readable on white and on black.
+COLOURS = {"error": "#D93A34", "warning": "#C27000", "info": "#2B85BF"}
 CURVE = "#D55E00"
 SIDE = 180
 """Width and height of the ROC curve in pixels."""
@@ -35,8 +36,8 @@ def draw_report(
 
     Args:
         result: Content of `metrics.json`.
-        predictions: Table that gives the ROC curve; None: no curve.
-        out: Folder that the results lie in, named below the table.
+        predictions: Predictions for the ROC curve; None for no curve.
+        out: Folder of the result files, which is named below the table.
     """
     drawn = describe_clusters(result["resampled"], result["clusters"])
     notes = [f"95 % intervals from resamples of {drawn}"]
@@ -54,7 +55,12 @@ def draw_report(
 
 
 def draw_roc(predictions: pd.DataFrame, result: dict[str, Any]) -> str:
-    """Returns the ROC curve of the videos of `overall` as SVG; "" where there is one class only."""
+    """Returns the ROC curve of the videos of `overall` as SVG, or "" if there is one class only.
+
+    Args:
+        predictions: Table with the columns `predictions.COLUMNS`.
+        result: Content of `metrics.json`.
+    """
     videos = aggregate(clean(predictions))
     seen = set(result["by_method"])
     known = videos["method"].isin(seen) | (videos["dataset"] + "/" + videos["method"]).isin(seen)
@@ -63,7 +69,7 @@ def draw_roc(predictions: pd.DataFrame, result: dict[str, Any]) -> str:
         return ""
     fpr, tpr = curve
     points = np.column_stack([fpr, 1.0 - tpr]) * SIDE
-    pixels = np.unique(points.round(), axis=0, return_index=True)[1]  # no finer than it is drawn
+    pixels = np.unique(points.round(), axis=0, return_index=True)[1]  # one point per pixel
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points[np.sort(pixels)])
     auc = format_row(result["overall"])[0]
     return (
@@ -82,7 +88,7 @@ def draw_roc(predictions: pd.DataFrame, result: dict[str, Any]) -> str:
 
 
 def _draw_table(rows: list[tuple[str, Metrics]]) -> str:
-    """The table; a long one scrolls."""
+    """Returns the table of metrics; a long table scrolls."""
     heads = "".join(f'<th style="{CELL}">{name}</th>' for name in (*COLUMNS.values(), INTERVAL))
     lines = "".join(
         f'<tr><th style="{CELL};text-align:left">{escape(name)}</th>'

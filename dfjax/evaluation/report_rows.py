@@ -1,4 +1,4 @@
-"""The rows and columns in which an evaluation is shown, as text, as HTML and on the terminal."""
+"""The rows and columns that show an evaluation as text and as HTML."""
 
 from typing import Any
 
@@ -14,15 +14,18 @@ COLUMNS = {
     "log_loss": "log loss",
     "ece": "ECE",
 }
-"""Metrics that are shown, and what stands above them; after them comes the interval of the AUC."""
+"""Metrics that are shown, with their column headings; the interval of the AUC follows them."""
 INTERVAL = "AUC 95 %"
 
 
 def list_rows(result: dict[str, Any]) -> list[tuple[str, Metrics]]:
-    """Returns the rows that are shown of `metrics.json`: names and metrics.
+    """Returns the names and metrics of the rows that are shown.
 
-    All videos, each data set and manipulation where there are several, the mean over the
-    manipulations, and those held back from training.
+    There are rows for all videos, for each data set and manipulation if there are several, for the
+    mean over the manipulations, and for each manipulation held back from training.
+
+    Args:
+        result: Content of `metrics.json`.
     """
     rows = [("overall", result["overall"])]
     if len(result["by_dataset"]) > 1:
@@ -33,18 +36,18 @@ def list_rows(result: dict[str, Any]) -> list[tuple[str, Metrics]]:
 
 
 def format_row(metrics: Metrics) -> list[str]:
-    """Returns the cells of one row: a number for each of `COLUMNS`, and the interval of the AUC."""
+    """Returns the cells of a row: the metrics of `COLUMNS`, and the interval of the AUC."""
     cells = [format_number(metrics.get(name)) for name in COLUMNS]
     interval = metrics.get("video_auc_ci")
     return [*cells, "–".join(f"{x:.3f}" for x in interval) if isinstance(interval, list) else ""]
 
 
 def format_number(value: Any) -> str:
-    """Returns a number with three digits, a dash for None."""
+    """Returns a number with three decimal places, or a dash for None."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def describe_videos(result: dict[str, Any]) -> str:
-    """Returns how many videos of which class and split were evaluated."""
+    """Returns the numbers of evaluated videos by class, and the split, as text."""
     n = result["n"]
     return f"{n['videos']} videos ({n['real']} real, {n['fake']} fake) · split {result['split']}"

@@ -1,4 +1,4 @@
-"""`Report`: the result of one evaluation as an object for a notebook or a script."""
+"""The result of an evaluation as an object for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dfjax.evaluation.report_rows import COLUMNS, INTERVAL, describe_videos, for
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """The result of one evaluation; a notebook shows it as a table with the ROC curve and flags.
+    """The result of an evaluation; a notebook shows it as a table with the ROC curve and flags.
 
     Attributes:
         metrics: Content of `metrics.json`.
@@ -30,15 +30,15 @@ class Report:
 
     @property
     def flags(self) -> list[Flag]:
-        """Signs that the evaluation is broken, errors first."""
+        """Problems that were found in the evaluation, errors first."""
         flags: list[Flag] = self.metrics["flags"]
         return flags
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row for all videos, each data set, each manipulation and their mean.
+        """Table with the rows of `report_rows.list_rows` and all metrics of `metrics.json`.
 
-        The columns are all metrics of `metrics.json`, the bounds of an interval in one cell.
+        A cell with an interval holds a list of its two bounds.
         """
         rows = dict(list_rows(self.metrics))
         return pd.DataFrame.from_dict(rows, orient="index")

@@ -18,16 +18,16 @@ from dfjax.files import write_json
 def write_results(
     out: Path, predictions: pd.DataFrame, result: dict[str, Any], context: Context, title: str
 ) -> None:
-    """Writes `predictions.parquet`, `metrics.json`, `roc.png` and perhaps `uncertainty.png`.
+    """Writes `predictions.parquet`, `metrics.json` and `roc.png`.
 
-    The latter needs predictions of several draws. The predictions get a column with the clusters
-    that the intervals were drawn from.
+    With several draws of each score `uncertainty.png` is written too. The predictions are written
+    with a column that names the clusters of the bootstrap.
 
     Args:
         out: Folder of the files.
-        predictions: Table with the columns of CONTRACTS.
+        predictions: Table with the columns `predictions.COLUMNS`.
         result: Content of `metrics.json`.
-        context: What is known beside the scores.
+        context: Information besides the scores.
         title: Title of the pictures.
     """
     scores = score_videos(predictions)

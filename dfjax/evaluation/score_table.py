@@ -19,24 +19,23 @@ def tabulate(
 ) -> pd.DataFrame:
     """Returns the predictions table of scored batches; clips of weight 0 are left out.
 
-    Scores besides `logit` and `fake_prob` are further columns. Only scores are kept, never images
-    or features.
+    Scores besides `logit` and `fake_prob` are further columns. Images and features are not kept.
 
     Args:
-        scored: Batches with their scores, of `Scorer`; `video_index` counts rows of `index`.
-        index: Index of the videos, which gives data set, id and method.
-        split: Name of the split, for the column of that name.
-        unit: What a row is: `clip`, or `frame` where clips have one frame.
+        scored: Batches with their scores, from `Scorer`; `video_index` is the position in `index`.
+        index: Index of the videos, with their data set, id and method.
+        split: Name of the split, for the column `split`.
+        unit: Unit of a row: `clip`, or `frame` where clips have one frame.
     """
     rows = [_rows(batch, scores) for batch, scores in scored]
     return _table(rows, index, split=split, unit=unit)
 
 
 def _rows(batch: HostBatch, scores: Scores) -> dict[str, np.ndarray]:
-    """The rows of one batch: where they come from and what they scored."""
+    """Returns the columns of one batch: video, position, label and scores."""
     kept = np.asarray(batch["weight"]) > 0
     mask, position = np.asarray(batch["mask"]), np.asarray(batch["position"])
-    first = mask.argmax(axis=1)  # padding may stand before the frames
+    first = mask.argmax(axis=1)  # padding may precede the frames
     return {
         "video_index": np.asarray(batch["video_index"])[kept],
         "position": position[np.arange(len(first)), first][kept],
@@ -60,7 +59,7 @@ def _table(
 
 
 def _split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Columns `video_id` and `face` of rows of an index, where face k is the row `VIDEO_ID#k`."""
+    """Returns the columns `video_id` and `face` of index rows; face k has the id `VIDEO_ID#k`."""
     ids = videos["video_id"].to_numpy()
     if "face" not in videos:
         return {"video_id": ids, "face": np.zeros(len(ids), np.int32)}

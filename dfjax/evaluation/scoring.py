@@ -1,6 +1,6 @@
-"""Scores of clips: what detectors say of a batch, computed on all devices.
+"""Computes scores of clips on all devices.
 
-Validation, `evaluate`, `predict` and `Detector.predict` all score through `Scorer`.
+Validation, `evaluate`, `predict` and `Detector.predict` all use `Scorer`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,13 +18,14 @@ from dfjax.evaluation.uncertainty import summarise
 from dfjax.shapes import Apply, Batch, HostBatch, Loss, Preprocess, Variables
 
 PredictStep = Callable[[Any, Mapping[str, Any]], dict[str, Array]]
-"""`step(variables, batch)`, pure: gives `logit` f32[B], or `logits` f32[V,D,B] of V views of each
-clip and D draws of each view (`draws.make_draw_step`), and further columns f32[B]."""
+"""Pure function `step(variables, batch)` that returns `logit` f32[B], or `logits` f32[V,D,B] for V
+views of each clip and D draws of each view (`draws.make_draw_step`), and further columns f32[B]."""
 
 Scores = dict[str, Float[np.ndarray, "N"]]
-"""Columns of the clips of a batch: `logit fake_prob`, MEASURES of several draws, and more."""
+"""Columns of the clips of a batch: `logit fake_prob`, `uncertainty.MEASURES` with several draws,
+and others."""
 
-# What happens on the device; the rest of a batch (labels, row numbers) never leaves the host.
+# Entries that are copied to the device; the others (labels, row numbers) stay on the host.
 DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
 LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 
@@ -32,19 +33,19 @@ LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 def make_predict_step(
     apply: Apply, preprocess: Preprocess, *, loss: Loss | None = None, methods: Sequence[str] = ()
 ) -> PredictStep:
-    """Returns `step(variables, batch) -> {"logit": f32[B]}` in test mode.
+    """Returns `step(variables, batch) -> {"logit": f32[B]}`, the forward pass in test mode.
 
     Args:
         apply: Forward pass of the model.
         preprocess: Preprocessing of the model.
-        loss: Loss whose values the step gives too, as `loss` f32[B]; the batch then needs
-            `LOSS_KEYS`.
-        methods: Names of the classes of the model's method head: the step gives the probability of
+        loss: Loss of each clip, which the step then also returns as `loss` f32[B]; the batch then
+            needs `LOSS_KEYS`.
+        methods: Names of the classes of the method head; the step also returns the probability of
             each, `method_prob:NAME` f32[B].
     """
 
     def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "B"]]:
-        inputs = preprocess(batch, None, train=False)  # evaluation draws nothing
+        inputs = preprocess(batch, None, train=False)  # evaluation uses no random numbers
         logits, outputs, _ = apply(variables, inputs, train=False, rngs=None)
         scores = {"logit": logits.astype(jnp.float32)}
         if methods:
@@ -56,21 +57,22 @@ def make_predict_step(
 
 
 def make_local_mesh() -> Mesh:
-    """Returns the mesh of all devices of this process, with one axis, `data`."""
+    """Returns a mesh of all devices of this process with one axis, `data`."""
     devices = jax.local_devices()
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 class Scorer:
-    """Scores batches of clips: the clips are divided over the devices, the parameters copied.
+    """Scores batches of clips, which are divided over the devices; parameters are replicated.
 
-    A batch that does not divide is filled up with copies of its last clip, whose scores are
-    dropped. Parameters that are split over the mesh, as in training, are gathered once per call.
+    A batch that does not divide evenly is padded with copies of its last clip, whose scores are
+    dropped. Parameters that are sharded, as in training, are gathered once per call.
 
     Args:
-        steps: One step per detector; the scores of several are averaged (`read_scores`).
-        mesh: Devices to use, all axes of which divide the batch; None takes those of this process.
-            On a mesh of several processes every process gives the same batches.
+        steps: Prediction steps, one per detector; the scores of several are averaged
+            (`read_scores`).
+        mesh: Mesh whose axes all divide the batch; None for the devices of this process. On a mesh
+            of several processes every process must pass the same batches.
         keys: Entries of a batch that the steps read.
     """
 
@@ -90,13 +92,13 @@ class Scorer:
         *,
         batch_size: int = 0,
     ) -> Iterator[tuple[HostBatch, Scores]]:
-        """Yields every batch with its scores; one is computed while the next one is read.
+        """Yields every batch with its scores; a batch is scored while the next one is read.
 
         Args:
             variables: Parameters and batch statistics of each detector.
             batches: Batches of clips on the host.
-            batch_size: Number of clips that smaller batches are filled up to, so that all are
-                scored by one compiled program.
+            batch_size: Number of clips that smaller batches are padded to, so that one compiled
+                program scores all batches.
         """
         variables = [self.put_variables(each) for each in variables]
         pending: tuple[HostBatch, list[Any]] | None = None
@@ -115,11 +117,11 @@ class Scorer:
         return jax.device_put(variables, self._copied)
 
     def put_batch(self, batch: HostBatch, batch_size: int = 0) -> dict[str, Array]:
-        """Returns what the steps read of a batch, divided over the devices.
+        """Returns the entries of a batch that the steps read, divided over the devices.
 
         Args:
             batch: Batch on the host.
-            batch_size: As in a call.
+            batch_size: Number of clips that a smaller batch is padded to.
         """
         clips, devices = len(batch["mask"]), self.mesh.size
         missing = -(-max(clips, batch_size) // devices) * devices - clips
@@ -133,18 +135,19 @@ class Scorer:
 
 
 def _read(batch: HostBatch, results: Sequence[Mapping[str, Array]]) -> Scores:
-    """Waits for the scores of a batch and drops those of the clips that only filled it up."""
+    """Returns the scores of a batch, without those of padding."""
     scores = read_scores([jax.device_get(result) for result in results])
     return {name: values[: len(batch["mask"])] for name, values in scores.items()}
 
 
 def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
-    """Returns what the steps gave as columns: `logit fake_prob`, and MEASURES of several draws.
+    """Returns the results of steps as columns: `logit fake_prob`, and MEASURES with several draws.
 
-    The logit of several draws, or of a clip and its mirror image, is that of the mean probability.
+    With several draws or mirror images, `logit` is the logit of the mean probability.
 
     Args:
-        results: Results of one step each. Those of several steps have `logits`, and only those.
+        results: Result of each step. The results of several steps must have `logits`, of which
+            alone the scores are computed.
     """
     columns = {name: np.asarray(values, np.float64) for name, values in results[0].items()}
     if "logits" not in columns:

@@ -1,4 +1,4 @@
-"""Pictures of faces: a contact sheet of clips with their scores, and the strip of one input."""
+"""Pictures of scored faces: a contact sheet of clips, and the strip of one input."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class Tile(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """One scored input: some of its frames, the face boxes, and a score per clip.
+    """A scored input: some of its frames, the face boxes, and a score per clip.
 
     Attributes:
-        frames: A few RGB frames as decoded, of any size.
-        boxes: Face boxes, xyxy in pixels of the frames; NaN where no face was looked for.
-        found: Whether the face was detected in each frame; where not, the box is interpolated.
+        frames: A few RGB frames of any size.
+        boxes: Face boxes (x1, y1, x2, y2) in pixels of the frames; NaN where no face was searched
+            for.
+        found: Whether the face was detected in each frame; otherwise its box is interpolated.
         numbers: Source frame number of each frame.
         clip_starts: First source frame number of each scored clip.
         clip_ends: Last source frame number of each clip.
@@ -52,9 +53,7 @@ class Strip(NamedTuple):
 
 
 def choose_examples(videos: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Returns up to `count` videos, half of each class, spread evenly over their scores.
-
-    They are quantiles of the scores, so that right and wrong verdicts are both seen.
+    """Returns up to `count` videos, half of each class, at evenly spaced quantiles of their scores.
 
     Args:
         videos: One row per video (`aggregation.aggregate`).
@@ -69,9 +68,14 @@ def choose_examples(videos: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def draw_sheet(tiles: Sequence[Tile], path: str | os.PathLike[str], *, title: str = "") -> None:
-    """Writes a contact sheet: frames of each clip, framed by true class, with its P(fake).
+    """Writes a contact sheet: frames of each clip with its P(fake) and a border for its class.
 
     A wrong verdict (threshold 0.5) is printed in bold.
+
+    Args:
+        tiles: Clips to draw.
+        path: PNG file to write.
+        title: Title of the sheet.
     """
     columns = min(COLUMNS, max(4, len(tiles)))  # the title needs the width of four
     rows = -(-len(tiles) // columns)
@@ -83,7 +87,7 @@ def draw_sheet(tiles: Sequence[Tile], path: str | os.PathLike[str], *, title: st
         for axes, tile in zip(grid.flat, tiles):
             _draw_tile(axes, tile)
         drawn.suptitle(
-            f"{title}   border: blue real, orange fake · bold: called wrongly",
+            f"{title}   border: blue real, orange fake · bold: wrong verdict",
             x=0.01, ha="left", color=QUIET, fontsize=10,
         )  # fmt: skip
 
@@ -107,19 +111,19 @@ def _draw_tile(axes: Axes, tile: Tile) -> None:
 def draw_strip(
     strip: Strip, *, title: str, fake_prob: float, path: str | os.PathLike[str] | None = None
 ) -> Figure:
-    """Returns the strip of one input: its frames with the face's box, and P(fake) over time.
+    """Returns a figure of the frames of an input with the box of the face, and P(fake) over time.
 
     A dashed box is interpolated between detections.
 
     Args:
-        strip: What to draw.
+        strip: Frames, boxes and scores.
         title: Name of the input.
         fake_prob: P(fake) of the whole input.
-        path: PNG file to write as well; None writes nothing.
+        path: PNG file that the figure is also written to; None for no file.
     """
     height, width = strip.frames[0].shape[:2]
     tall = min(2.6, max(1.3, 12.0 / len(strip.frames) * height / width))
-    if len(strip.numbers) == 1:  # an image has no time to draw a score over
+    if len(strip.numbers) == 1:  # an image has no time axis
         with canvas(path, size=(8.0, tall + 0.8), margins=0.05) as drawn:
             _draw_frames(drawn, strip)
             _draw_title(drawn, title, fake_prob)

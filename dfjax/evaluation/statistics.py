@@ -1,11 +1,10 @@
-"""Binary-classification statistics of weighted videos, many weightings at a time.
+"""Binary-classification statistics of weighted videos, for many weightings at a time.
 
 A statistic is a function of two `ClassScores`, those of the fakes and those of the reals, and
-returns `f64[R]`, one value per weighting: a weighting of ones gives the metric itself, bootstrap
-counts give its resamples, so that the same code computes a metric and its interval. NaN stands for
-"undefined", for example where a class has no weight. What a statistic needs of one class is
-computed once per `ClassScores`: tables with the same reals, such as those of the manipulations of
-one data set, share that work.
+returns `f64[R]`, one value per weighting. With weights of one it is the metric itself, and with
+bootstrap counts it is the metric of each resample. An undefined value is NaN, for example where a
+class has no weight. Intermediate results of one class are stored in its `ClassScores`, which tables
+with the same reals share, such as those of the manipulations of one data set.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class ClassScores:
     """Scores of N videos of one class under R weightings.
 
     Attributes:
-        distinct: The G distinct scores, highest first.
+        distinct: The G distinct scores in descending order.
         counts: Weight at each distinct score, `f64[R, G]`.
-        above: Weight of the g highest distinct scores for g from 0 to G, `f64[R, G + 1]`.
+        above: Cumulative weight of the g highest distinct scores, g = 0 to G, `f64[R, G + 1]`.
     """
 
     def __init__(self, scores: Scores, weights: Weights, *, label: int) -> None:
@@ -39,8 +38,8 @@ class ClassScores:
 
         Args:
             scores: P(fake) of each video.
-            weights: How often each video counts, one row per weighting.
-            label: Label of all of them.
+            weights: Weight of each video, one row per weighting.
+            label: Label of these videos.
         """
         order = np.argsort(-scores, kind="stable")
         self._scores, self._weights, self._label = scores[order], weights[:, order], label
@@ -58,12 +57,12 @@ class ClassScores:
 
     @cached_property
     def called_fake(self) -> Figures:
-        """Weight of the videos that score at least `THRESHOLD`."""
+        """Weight of the videos whose score is at least `THRESHOLD`."""
         return self._weights @ (self._scores >= THRESHOLD)
 
     @cached_property
     def log_loss(self) -> Figures:
-        """Sum of the negative natural logarithms of the label's probability.
+        """Sum of the negative natural logarithms of the probability of the label.
 
         Probabilities are clipped at the resolution of float64, as in scikit-learn.
         """
@@ -86,11 +85,11 @@ class ClassScores:
 
     @cached_property
     def mirrored(self) -> ClassScores:
-        """The same videos as the other class, their scores negated."""
+        """The same videos with the other label and negated scores."""
         return ClassScores(-self._scores, self._weights, label=1 - self._label)
 
     def find(self, scores: Scores, *, ties: bool) -> Int[np.ndarray, "N"]:
-        """Returns how many distinct scores are above each of `scores`, or at it with `ties`."""
+        """Returns the number of distinct scores above each of `scores`; with `ties` also at it."""
         return np.searchsorted(-self.distinct, -scores, side="right" if ties else "left")
 
 
@@ -106,7 +105,13 @@ class Classes(NamedTuple):
 
 
 def split_classes(scores: Scores, labels: LabelArray, weights: Weights | None = None) -> Classes:
-    """Returns the classes of a table; without weights every video counts once."""
+    """Returns the classes of a table.
+
+    Args:
+        scores: P(fake) of each video.
+        labels: Label of each video.
+        weights: Weight of each video, one row per weighting; None for one row of ones.
+    """
     weights = np.ones((1, len(scores))) if weights is None else weights
     fake = labels == 1
     return Classes(
@@ -116,7 +121,7 @@ def split_classes(scores: Scores, labels: LabelArray, weights: Weights | None = 
 
 
 def compute_statistics(table: Classes) -> dict[str, Figures]:
-    """Returns every video-level metric that has an interval, `f64[R]` each, by its public name."""
+    """Returns the video-level metrics with intervals, `f64[R]` each, by their public names."""
     curve = RocSteps(table)
     return {
         "video_auc": auc(curve),
@@ -129,21 +134,22 @@ def compute_statistics(table: Classes) -> dict[str, Figures]:
 
 
 class RocSteps:
-    """The ROC curve as its vertical or slanted steps, one at each distinct score of a fake.
+    """The steps of the ROC curve, one at each of the G distinct scores of the fakes.
 
-    Between two steps the curve is horizontal, whatever the scores of the reals there.
+    A step is vertical, or slanted if a real has the same score; between steps the curve is
+    horizontal.
 
     Attributes:
         gained: Weight of the fakes at each step, `f64[R, G]`.
-        true: Weight of the fakes at or above it.
-        false_before: Weight of the reals above it.
-        false_after: Weight of the reals at or above it.
+        true: Weight of the fakes with at least the score of the step, `f64[R, G]`.
+        false_before: Weight of the reals with a higher score, `f64[R, G]`.
+        false_after: Weight of the reals with at least this score, `f64[R, G]`.
         fakes: Weight of all fakes, `f64[R]`.
-        reals: Weight of all reals.
+        reals: Weight of all reals, `f64[R]`.
     """
 
     def __init__(self, table: Classes) -> None:
-        """Looks up the fakes' scores among those of the reals."""
+        """Finds the scores of the fakes among those of the reals."""
         fakes, reals = table
         self.gained, self.true = fakes.counts, fakes.above[:, 1:]
         before = reals.find(fakes.distinct, ties=False)
@@ -155,16 +161,16 @@ class RocSteps:
 
 
 def auc(curve: RocSteps) -> Figures:
-    """Returns the area under the ROC curve; ties count one half."""
+    """Returns the area under the ROC curve, in which ties count one half."""
     below = 2.0 * curve.reals[:, None] - curve.false_before - curve.false_after
     pairs = np.einsum("rg,rg->r", curve.gained, below) / 2.0
     return _ratio(pairs, curve.fakes * curve.reals)
 
 
 def average_precision(curve: RocSteps) -> Figures:
-    """Returns the sum of precision times gained recall over thresholds, fakes positive.
+    """Returns the average precision of fakes: the sum of precision times increase of recall.
 
-    Undefined without reals, where it would always be 1.
+    It is undefined without reals, where it would always be 1.
     """
     found = curve.true + curve.false_after
     precision = curve.true / np.where(found > 0, found, 1.0)
@@ -173,11 +179,11 @@ def average_precision(curve: RocSteps) -> Figures:
 
 
 def eer(curve: RocSteps) -> Figures:
-    """Returns the equal error rate: where the interpolated ROC curve has FPR = 1 - TPR."""
+    """Returns the equal error rate, the FPR at which the interpolated ROC curve has FPR = FNR."""
     if not curve.gained.size:
         return np.full(len(curve.fakes), np.nan)
     fakes, reals = curve.fakes[:, None], curve.reals[:, None]
-    # (FPR + TPR - 1) times both totals after each step: exact for counts, and never falling.
+    # (FPR + TPR - 1) times both totals after each step: exact for counts, and non-decreasing.
     after = curve.false_after * fakes + (curve.true - fakes) * reals
     row, step = np.arange(len(after)), np.argmax(after >= 0, axis=1)
     missed = curve.fakes - curve.true[row, step] + curve.gained[row, step]  # before the step
@@ -185,13 +191,13 @@ def eer(curve: RocSteps) -> Figures:
     before = false * curve.fakes - missed * curve.reals
     share = _ratio(-before, after[row, step] - before)
     crossed = _ratio(false + share * (curve.false_after[row, step] - false), curve.reals)
-    # Where the curve crossed before the step, it was horizontal: FPR = 1 - TPR = share missed.
+    # If the curve crosses on the horizontal part before the step, FPR = FNR = share missed.
     rate = np.where(before >= 0, _ratio(missed, curve.fakes), crossed)
     return np.where((curve.fakes > 0) & (curve.reals > 0), rate, np.nan)
 
 
 def tpr_at_fpr(curve: RocSteps, limit: float) -> Figures:
-    """Returns the highest true-positive rate of a threshold whose FPR is at most `limit`."""
+    """Returns the largest true-positive rate over thresholds whose FPR is at most `limit`."""
     fpr = curve.false_after / np.where(curve.reals > 0, curve.reals, np.nan)[:, None]
     true = np.where(fpr <= limit, curve.true, 0.0).max(axis=1, initial=0.0)
     return np.where(curve.reals > 0, _ratio(true, curve.fakes), np.nan)
@@ -210,7 +216,7 @@ def rates(table: Classes) -> tuple[Float[np.ndarray, "R P"], Float[np.ndarray, "
 
 
 def eer_nearest(table: Classes) -> Figures:
-    """Returns FPR at the threshold where FPR and FNR are nearest, without interpolation."""
+    """Returns the FPR at the threshold where FPR and FNR are closest, without interpolation."""
     fpr, tpr = rates(table)
     gap = np.abs(1.0 - tpr - fpr)
     nearest = np.argmin(np.where(np.isnan(gap), np.inf, gap), axis=1)
@@ -220,9 +226,9 @@ def eer_nearest(table: Classes) -> Figures:
 def confusion(table: Classes) -> dict[str, Figures]:
     """Returns accuracy, balanced accuracy, precision, recall, F1 and macro-F1 at threshold 0.5.
 
-    Macro-F1 is the mean of the F1 of fakes and that of reals. Precision is 0 when nothing is called
-    fake, as in scikit-learn; precision, recall and F1 are undefined without fakes, balanced
-    accuracy and macro-F1 without either class.
+    Macro-F1 is the mean of the F1 of fakes and the F1 of reals. Precision is 0 if no video is
+    classified as fake, as in scikit-learn. Precision, recall and F1 are undefined without fakes;
+    balanced accuracy and macro-F1 need both classes.
     """
     fakes, reals = table
     tp, fp = fakes.called_fake, reals.called_fake
@@ -253,7 +259,7 @@ def proper_scores(table: Classes) -> dict[str, Figures]:
 def ece(table: Classes) -> Figures:
     """Returns the expected calibration error of P(fake) in 15 bins of equal width.
 
-    The mean, over bins weighted by their share, of |mean score - share of fakes|.
+    It is the mean of |mean score - share of fakes| over bins, weighted by their share of videos.
     """
     fakes, reals = table
     excess = np.abs(fakes.excess + reals.excess).sum(axis=1)

@@ -1,8 +1,8 @@
-"""The uncertainty of scores from several draws, and how well it finds wrong verdicts.
+"""The uncertainty of scores from several draws, and how well it predicts wrong verdicts.
 
-A draw is one P(fake) of a clip: of one member of an ensemble, of one pass of Monte-Carlo dropout
-(Gal and Ghahramani, 2016), or of one pass of one member. The score is their mean. Logarithms are
-natural.
+A draw is one P(fake) of a clip, from a member of an ensemble, from a pass of Monte-Carlo dropout
+(Gal and Ghahramani, 2016), or from a pass of a member. The score is the mean over draws. Logarithms
+are natural.
 """
 
 from typing import Any
@@ -21,16 +21,15 @@ Values = Float[np.ndarray, "N"]
 MEASURES = ("fake_prob_sd", "entropy", "mutual_information")
 """Columns of a predictions table; a higher value means less certainty."""
 DOUBT = "doubt"
-"""min(p, 1 - p), a baseline for the measures that needs no draws."""
+"""Name of the baseline min(p, 1 - p), which needs no draws."""
 
 
 def summarise(draws: Draws) -> dict[str, Values]:
     """Returns `fake_prob` and MEASURES of N clips from D draws of each.
 
-    `fake_prob_sd` is the standard deviation over the draws (divided by D). `entropy` is the entropy
-    of the mean, the total uncertainty. `mutual_information` is the part of it that comes from
-    disagreement between the draws (Houlsby et al., 2011): more training data reduces it, but not
-    the rest.
+    `fake_prob_sd` is the standard deviation over the draws (with divisor D). `entropy` is the
+    entropy of the mean, the total uncertainty. `mutual_information` is the part of it that comes
+    from disagreement between the draws, the epistemic uncertainty (Houlsby et al., 2011).
     """
     mean = draws.mean(axis=0)
     entropy = binary_entropy(mean)
@@ -39,12 +38,12 @@ def summarise(draws: Draws) -> dict[str, Values]:
         "fake_prob": mean,
         "fake_prob_sd": draws.std(axis=0),
         "entropy": entropy,
-        "mutual_information": np.maximum(entropy - expected, 0.0),  # concave: only rounding is < 0
+        "mutual_information": np.maximum(entropy - expected, 0.0),  # negative only by rounding
     }
 
 
 def binary_entropy(probs: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Returns -p ln p - (1 - p) ln (1 - p): 0 at certainty, ln 2 at one half."""
+    """Returns -p ln p - (1 - p) ln (1 - p), which is 0 for p = 0 or 1 and ln 2 for p = 1/2."""
     return entr(probs) + entr(1.0 - probs)
 
 
@@ -56,7 +55,7 @@ def has_uncertainty(predictions: pd.DataFrame) -> bool:
 def aggregate_uncertainty(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per video: `dataset video_id label fake_prob`, MEASURES and DOUBT.
 
-    The measures are means over the rows of the video's coarsest unit.
+    The measures are means over the rows of the coarsest unit of a video.
     """
     rows = coarsest(clean(predictions)).dropna(subset=list(MEASURES))
     videos = rows.groupby(VIDEO, sort=True)
@@ -67,12 +66,12 @@ def aggregate_uncertainty(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_uncertainty(predictions: pd.DataFrame) -> dict[str, Any] | None:
-    """Returns the block `uncertainty` of metrics.json, on videos; None without MEASURES.
+    """Returns the block `uncertainty` of `metrics.json`, on videos; None without MEASURES.
 
     For each measure and for DOUBT it has `error_auc`, the AUC of ranking wrong verdicts above right
-    ones (None where all are right or all are wrong), `risk_coverage_area`, `mean_right` and
-    `mean_wrong`. `risk_coverage_best` is the area of an order that puts all errors last; a random
-    order has the `error_rate`.
+    ones (None if all are right or all are wrong), `risk_coverage_area`, and the means `mean_right`
+    and `mean_wrong`. `risk_coverage_best` is the smallest possible area, with all errors last; the
+    expected area of a random order is `error_rate`.
     """
     if not has_uncertainty(predictions):
         return None
@@ -97,13 +96,13 @@ def compute_uncertainty(predictions: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def find_errors(videos: pd.DataFrame) -> Bool[np.ndarray, "N"]:
-    """Returns for each video whether its verdict, fake from 0.5 on, is wrong."""
+    """Returns a mask of the videos whose verdict (fake from 0.5 on) is wrong."""
     verdict = videos["fake_prob"].to_numpy() >= statistics.THRESHOLD
     return verdict != (videos["label"].to_numpy() == 1)
 
 
 def error_auc(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
-    """Returns the probability that a wrong verdict is less sure than a right one, ties one half."""
+    """Returns the AUC of ranking wrong verdicts above right ones by uncertainty."""
     table = statistics.split_classes(uncertainty, wrong.astype(int))
     return float(statistics.auc(statistics.RocSteps(table))[0])
 
@@ -111,10 +110,10 @@ def error_auc(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
 def risk_coverage(
     uncertainty: Values, wrong: Bool[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]:
-    """Returns (coverage, risk): the error rate when only the surest k of N videos are judged.
+    """Returns coverage k / N and risk, the error rate among the k least uncertain of N videos.
 
-    (Geifman and El-Yaniv, 2017.) Equally sure videos are taken in no particular order: the risk is
-    its mean over all orders.
+    See Geifman and El-Yaniv (2017). Where videos are equally uncertain, the risk is the mean over
+    all orders of them.
     """
     order = np.argsort(uncertainty, kind="stable")
     ends = np.flatnonzero(np.r_[np.diff(uncertainty[order]) > 0, True]) + 1  # of groups of ties

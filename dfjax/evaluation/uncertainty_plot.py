@@ -1,4 +1,4 @@
-"""Figure of uncertainty: risk against coverage, and the spread of right and wrong verdicts."""
+"""Figure of uncertainty: risk-coverage curves, and histograms for right and wrong verdicts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = {
 def plot_uncertainty(
     predictions: pd.DataFrame, path: str | os.PathLike[str], *, title: str = ""
 ) -> None:
-    """Draws error rates of the surest videos, and the spread of right and wrong verdicts.
+    """Draws risk-coverage curves, and histograms of the spread of right and wrong verdicts.
 
     Args:
         predictions: Table with the columns `uncertainty.MEASURES`.
@@ -50,9 +50,9 @@ def _draw_risk(axes: Axes, videos: pd.DataFrame, wrong: np.ndarray) -> None:
     for name, (label, colour) in SHOWN.items():
         coverage, risk = risk_coverage(videos[name].to_numpy(np.float64), wrong)
         axes.plot(coverage, risk, color=colour, label=f"{label}  {risk.mean():.3f}")
-    axes.set(xlabel="share of videos judged, the surest first", ylabel="error rate")
+    axes.set(xlabel="share of videos, the least uncertain first", ylabel="error rate")
     top = max(axes.dataLim.y1, 0.01)
-    # Above the highest risk there is room for the legend.
+    # The limit leaves room for the legend above the curves.
     axes.set(title="Risk and coverage (area)", xlim=(0, 1.01), ylim=(-0.03 * top, 1.6 * top))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.legend(loc="upper left", fontsize=10)
@@ -62,7 +62,7 @@ def _draw_spread(axes: Axes, spread: np.ndarray, wrong: np.ndarray) -> None:
     bins = np.linspace(0, max(float(spread.max()), 1e-3), 16).tolist()
     for chosen, name, colour in ((~wrong, "right", INK), (wrong, "wrong", FAKE_COLOUR)):
         n = int(chosen.sum())
-        if n:  # as shares: there are to be few that are wrong
+        if n:  # as shares, since there are usually few wrong verdicts
             weights = np.full(n, 1.0 / n)
             axes.hist(spread[chosen], bins, weights=weights, color=colour, alpha=0.2, lw=0)
             axes.hist(

@@ -58,7 +58,7 @@ def test_the_first_column_that_puts_videos_together(columns, kind, number):
     assert (found.kind, found.number.tolist()) == (kind, number)
 
 
-def test_a_table_may_know_its_clusters_itself_and_the_index_outranks_it():
+def test_the_clusters_of_an_index_are_used_before_those_of_the_table():
     scores = score_videos(FOUR.assign(group=["x", "x", "y", "y"]))
     assert find_clusters(scores).number.tolist() == [0, 0, 1, 1]
     assert find_clusters(scores, index(group=PAIRS)).number.tolist() == [0, 1, 0, 1]

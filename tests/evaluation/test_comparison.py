@@ -109,10 +109,10 @@ def test_workdirs_files_and_reports_are_read(tmp_path):
         (
             lambda t: t.assign(label=1 - t["label"]),
             {},
-            "200 videos have two labels, first unknown/v000",
+            "200 videos have two labels, for example unknown/v000",
         ),
         (lambda t: t, {"metric": "auc"}, "unknown metric"),
-        (lambda t: t, {"names": ["a"]}, "2 detectors need as many different names"),
+        (lambda t: t, {"names": ["a"]}, "2 detectors need 2 distinct names"),
         (lambda t: t[t["label"] == 1], {}, "video_auc is undefined"),
     ],
 )

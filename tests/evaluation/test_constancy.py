@@ -22,9 +22,9 @@ def test_scores_without_spread():
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        (0.5 + WIDE, "no video is called real, and 50 are real"),
-        (WIDE, "no video is called fake, and 50 are fake"),
-        (np.r_[WIDE[:4], 0.5 + WIDE[4:]], "only 4 of 100 videos are called real"),
+        (0.5 + WIDE, "no video is classified as real, although 50 are real"),
+        (WIDE, "no video is classified as fake, although 50 are fake"),
+        (np.r_[WIDE[:4], 0.5 + WIDE[4:]], "only 4 of 100 videos are classified as real"),
     ],
 )
 def test_verdicts_that_are_all_or_nearly_all_the_same(scores, message):

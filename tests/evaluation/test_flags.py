@@ -104,7 +104,7 @@ def test_a_detector_that_calls_everything_fake():
     assert 0.5 < found["video_auc"] < 0.6
     (flag,) = flags.check(evidence(rows))
     assert (flag["code"], flag["severity"]) == ("constant_predictions", "warning")
-    assert "no video is called real, and 200 are real" in flag["message"]
+    assert "no video is classified as real, although 200 are real" in flag["message"]
 
 
 def test_inverted_predictions():

@@ -79,7 +79,7 @@ def test_confident_minority_decides():
     assert aggregate(fewer, "confident")["fake_prob"][0] < 0.9
 
 
-def test_a_videos_own_score_outranks_its_frames():
+def test_the_score_of_a_video_is_used_before_those_of_its_frames():
     frames = predictions([("d", "v", 0, 1, 0.1), ("d", "v", 1, 1, 0.1)], unit="frame")
     video = predictions([("d", "v", 0, 1, 0.8)], unit="video")
     both = pd.concat([frames, video])

@@ -45,7 +45,7 @@ def test_the_loss_of_labels_leaves_out_videos_without_one(write):
 def test_disagreement_joins_files_by_id_and_labels_from_any(write):
     one = write("a.csv", video_id=["x", "y", "z"], label=[None, 1, 0], fake_prob=[0.1, 0.5, 0.5])
     two = write("b.csv", video_id=["y", "x"], label=["real", ""][::-1], fake_prob=[0.7, 0.9])
-    with pytest.raises(UsageError, match="y is real and fake"):
+    with pytest.raises(UsageError, match="y is labelled real and fake"):
         ranked([one, write("c.csv", video_id=["y"], label=[0], fake_prob=[0.7])], "disagreement")
     found = ranked([one, two], "disagreement")
     assert found.videos["video_id"].tolist() == ["x", "y"] and found.left_out == 1

@@ -256,7 +256,7 @@ def test_figures_of_one_seed_and_of_three(tmp_path):
         "table.md", "table.csv", "table.json", "table.png"
     }  # fmt: skip
     text = (tmp_path / "table.md").read_text()
-    assert "synthetic" in text and "looked at 3 times" in text and "- a: `x=1`" in text
+    assert "synthetic" in text and "evaluated 3 times" in text and "- a: `x=1`" in text
     assert len(pd.read_csv(tmp_path / "table.csv")) == 3
 
 

@@ -1,8 +1,8 @@
-"""Rules that find signs of a broken evaluation. A rule takes `Evidence` and returns a flag or None.
+"""Rules that find problems of an evaluation. A rule takes `Evidence` and returns a flag or None.
 
-Severity `error` is for what makes the metrics wrong: leaks, rows that cannot be used, pooled
-videos, swapped labels. `warning` is for metrics that are right but say little. `info` is for what
-a reader should know.
+The severity `error` is for problems that make the metrics wrong: leaks, unusable rows, videos
+pooled under one id, swapped labels. `warning` is for metrics that are right but uninformative, and
+`info` for other facts that a reader should know.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ __all__ = ["RULES", "Evidence", "Flag", "check", "make_flag"]
 
 
 def check(evidence: Evidence) -> list[Flag]:
-    """Returns the flags of every rule in `RULES` that fires."""
+    """Returns the flags of all rules in `RULES` that apply."""
     found = (rule(evidence) for rule in RULES)
     return [flag for flag in found if flag is not None]
 

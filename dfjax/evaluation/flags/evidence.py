@@ -1,4 +1,4 @@
-"""The types of the rules: the evidence that they look at and the flags that they return."""
+"""The types of the rules: the evidence that they take and the flags that they return."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Flag(TypedDict):
 
 @dataclass(frozen=True)
 class Evidence:
-    """An evaluation, and what is known about its videos and its detector.
+    """An evaluation, with information about its videos and its detector.
 
     Attributes:
         predictions: Table as it was read, with all its rows.
         videos: One row per video with its score (`aggregation.aggregate`).
         metrics: Metrics of the table (`metrics.compute`).
-        clusters: Clusters that resamples are drawn from, or None.
+        clusters: Clusters that are resampled, or None.
         index: Index rows of the evaluated videos, or None where there is no index.
         train_index: Index rows of the training videos, or None.
         history: Table `history.csv` of the run, or None.
-        accepted: By column, the values that are in several splits of the training data and that
-            training was told to accept.
+        accepted: Values that occur in several splits of the training data and were accepted for
+            training, by column of the index.
     """
 
     predictions: pd.DataFrame
@@ -47,5 +47,5 @@ class Evidence:
 
 
 def make_flag(code: str, severity: str, message: str, ids: Iterable[str] = ()) -> Flag:
-    """Returns a flag; its ids are sorted and each occurs once."""
+    """Returns a flag with sorted, distinct ids."""
     return Flag(code=code, severity=severity, message=message, ids=sorted(set(ids)))

@@ -9,19 +9,19 @@ from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
 
 
 def not_in_index(evidence: Evidence) -> Flag | None:
-    """Fires on videos that are not in the index, so that leaks cannot be checked."""
+    """Flags videos that are not in the index, for which leaks cannot be checked."""
     if evidence.index is None:
         return None
     scored = evidence.predictions["video_id"].drop_duplicates()
     ids = scored[~scored.isin(evidence.index["video_id"])]
     if not len(ids):
         return None
-    message = f"{len(ids)} videos are not in the index: whether they leak cannot be checked"
+    message = f"{len(ids)} videos are not in the index, so they cannot be checked for leaks"
     return make_flag("not_in_index", "warning", message, ids)
 
 
 def labels_differ(evidence: Evidence) -> Flag | None:
-    """Fires when a video has another label in the table than in the index."""
+    """Flags videos whose label differs from that of the index."""
     if evidence.index is None:
         return None
     truth = evidence.videos["video_id"].map(evidence.index.set_index("video_id")["label"])
@@ -33,7 +33,7 @@ def labels_differ(evidence: Evidence) -> Flag | None:
 
 
 def identity_in_training(evidence: Evidence) -> Flag | None:
-    """Fires when a person in an evaluated video is also in a training video."""
+    """Flags evaluated videos that show a person who is also in a training video."""
     return _find_leak(
         evidence,
         "identity_in_training",
@@ -43,7 +43,7 @@ def identity_in_training(evidence: Evidence) -> Flag | None:
 
 
 def video_in_training(evidence: Evidence) -> Flag | None:
-    """Fires when an evaluated video, its group or its recording is in the training data."""
+    """Flags evaluated videos whose id, group or recording is in the training data."""
     return _find_leak(
         evidence,
         "video_in_training",
@@ -53,13 +53,13 @@ def video_in_training(evidence: Evidence) -> Flag | None:
 
 
 def early_perfect(evidence: Evidence) -> Flag | None:
-    """Fires when validation AUC was ≥ 0.99 within the first two epochs: a leak or a shortcut."""
+    """Flags a validation AUC ≥ 0.99 within the first two epochs, a sign of a leak or shortcut."""
     message = "" if evidence.history is None else find_early_perfect(evidence.history)
     return make_flag("early_perfect_validation", "warning", message) if message else None
 
 
 def find_early_perfect(history: pd.DataFrame) -> str:
-    """Returns what is suspicious about the first two epochs of `history.csv`, else ""."""
+    """Returns a message if the AUC of the first two epochs is suspiciously high, else ""."""
     if "val_video_auc" not in history:
         return ""
     early = history.sort_values("epoch").head(2)
@@ -70,10 +70,10 @@ def find_early_perfect(history: pd.DataFrame) -> str:
 
 
 def _find_leak(evidence: Evidence, code: str, columns: tuple[str, ...], what: str) -> Flag | None:
-    """A flag for videos that share a value of `columns` with the training videos.
+    """Returns a flag for videos that share a value of `columns` with the training videos.
 
-    It is an error, or a warning where training was told to accept all shared values, or only
-    information where the training split itself is scored.
+    Its severity is `error`; `warning` if all shared values were accepted for training; `info` if
+    the training split itself is evaluated.
     """
     index, train = evidence.index, evidence.train_index
     if index is None or train is None:
@@ -94,7 +94,7 @@ def _find_leak(evidence: Evidence, code: str, columns: tuple[str, ...], what: st
 
 
 def _values(entry: Any) -> list[str]:
-    """The entries of a list, or a single value as a list; empty for null."""
+    """Returns the entries of a list, or a single value as a list; an empty list for null."""
     if isinstance(entry, list | tuple | np.ndarray):
         return list(entry)
     return [entry] if isinstance(entry, str) else []

@@ -1,4 +1,4 @@
-"""Rules on the predictions alone: rows that cannot be used, and metrics that say little."""
+"""Rules on the predictions alone: unusable rows and uninformative metrics."""
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,14 @@ from dfjax.evaluation.clusters import VIDEOS, describe_clusters
 from dfjax.evaluation.constancy import describe_constant_scores, describe_constant_verdicts
 from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
 
-INVERTED = 0.35  # video AUC below which chance or a weak detector is no explanation
-CHANCE = 1.645  # standard errors: what one in twenty tables of chance exceeds on one side
-FEW_CLUSTERS = 10  # below, percentile intervals of clusters are known to be too narrow
-FEW, ENOUGH = 10, 20  # videos: no rule on accuracy or precision below, only a strict one between
+INVERTED = 0.35  # video AUC below which a weak detector is no explanation
+CHANCE = 1.645  # standard errors: one-sided 95 % quantile of the normal distribution
+FEW_CLUSTERS = 10  # with fewer clusters, percentile intervals are known to be too narrow
+FEW, ENOUGH = 10, 20  # videos: no rules of accuracy or precision below FEW, strict below ENOUGH
 
 
 def non_finite(evidence: Evidence) -> Flag | None:
-    """Fires on scores that are NaN or infinite; those rows are left out of every metric."""
+    """Flags scores that are NaN or infinite; these rows are left out of every metric."""
     bad = evidence.predictions[~np.isfinite(evidence.predictions["fake_prob"])]
     if not len(bad):
         return None
@@ -24,7 +24,7 @@ def non_finite(evidence: Evidence) -> Flag | None:
 
 
 def duplicate_keys(evidence: Evidence) -> Flag | None:
-    """Fires when a (dataset, video_id, unit, position, face) is scored twice; the first counts."""
+    """Flags repeated keys (dataset, video_id, unit, position, face); the first row is used."""
     bad = evidence.predictions[evidence.predictions.duplicated(KEY)]
     if not len(bad):
         return None
@@ -33,17 +33,17 @@ def duplicate_keys(evidence: Evidence) -> Flag | None:
 
 
 def one_id_many_methods(evidence: Evidence) -> Flag | None:
-    """Fires when videos of several manipulations share an id, which pools their scores."""
+    """Flags ids that videos of several manipulations share, whose scores would be averaged."""
     counts = evidence.predictions.groupby(VIDEO)["method"].nunique()
     ids = counts[counts > 1].index.get_level_values("video_id")
     if not len(ids):
         return None
-    message = f"{len(ids)} video ids name several manipulations: their scores would be averaged"
+    message = f"{len(ids)} video ids have rows of several manipulations, whose scores are averaged"
     return make_flag("one_id_many_methods", "error", message, ids)
 
 
 def class_missing(evidence: Evidence) -> Flag | None:
-    """Fires when there are no reals or no fakes, so that AUC, AP and EER are undefined."""
+    """Flags a table without reals or without fakes, for which AUC, AP and EER are undefined."""
     labels = set(evidence.videos["label"])
     missing = [name for name, label in (("real", 0), ("fake", 1)) if label not in labels]
     if not missing:
@@ -53,36 +53,36 @@ def class_missing(evidence: Evidence) -> Flag | None:
 
 
 def constant(evidence: Evidence) -> Flag | None:
-    """Fires when the scores have no spread or nearly all verdicts are the same (`constancy`).
+    """Flags scores without spread, or verdicts that are nearly all the same (`constancy`).
 
-    It is a warning because the AUC is still right; accuracy, F1 and recall say little. Verdicts
-    are judged from 10 videos on.
+    The severity is `warning` because the AUC is still right, although accuracy, F1 and recall are
+    uninformative. Verdicts are only checked with 10 videos or more.
     """
     found = describe_constant_scores(evidence.videos)
     if not found and len(evidence.videos) >= FEW:
         found = describe_constant_verdicts(evidence.videos)
     if not found:
         return None
-    message = f"{found}: the detector says nearly the same of all videos"
+    message = f"{found}: the detector is (nearly) constant"
     return make_flag("constant_predictions", "warning", message)
 
 
 def inverted(evidence: Evidence) -> Flag | None:
-    """Fires on AUC below 0.35 and 1.645 standard errors of chance (Mann-Whitney) below 0.5."""
+    """Flags an AUC below 0.35 that is also 1.645 standard errors (Mann-Whitney) below 0.5."""
     auc = evidence.metrics.get("video_auc")
     if not isinstance(auc, float):
         return None
     if auc >= INVERTED or 0.5 - auc <= CHANCE * _chance_error(evidence.videos):
         return None
-    message = f"video AUC {auc:.3f}: reals score above fakes; are the labels fake = 1?"
+    message = f"video AUC {auc:.3f}: reals score higher than fakes; check that fake is 1"
     return make_flag("inverted_predictions", "error", message)
 
 
 def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
-    """Fires on accuracy ≥ 0.75 with AUC near 0.5: verdicts that follow the majority class.
+    """Flags accuracy ≥ 0.75 with an AUC near 0.5: verdicts that follow the majority class.
 
-    Near is within 0.05, or within 1.645 standard errors of chance but never more than 0.1: ten
-    reals among two hundred videos move the AUC of chance as far as that.
+    Near means within 1.645 standard errors of the AUC of random scores, but at least 0.05 and at
+    most 0.1, which is reached with ten reals among two hundred videos.
     """
     auc, accuracy = evidence.metrics.get("video_auc"), evidence.metrics.get("accuracy")
     if not isinstance(auc, float) or not isinstance(accuracy, float):
@@ -95,10 +95,11 @@ def accuracy_without_ranking(evidence: Evidence) -> Flag | None:
 
 
 def precision_is_prior(evidence: Evidence) -> Flag | None:
-    """Fires when the share of fakes is the same among all videos and among those of each verdict.
+    """Flags verdicts whose share of fakes is that of all videos, for both verdicts.
 
-    This happens when scores are joined to the labels of other videos. Shares count as the same when
-    they differ by less than 0.03 or, from `ENOUGH` videos on, by less than 1.645 standard errors.
+    This happens when scores are joined with the labels of other videos. Shares are equal if they
+    differ by less than 0.03 or, with `ENOUGH` videos of each verdict, by less than 1.645 standard
+    errors.
     """
     fake = evidence.videos["label"].to_numpy() == 1
     called = evidence.videos["fake_prob"].to_numpy() >= 0.5
@@ -112,19 +113,20 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
         if abs(share - prior) > max(0.03, noise):
             return None
     message = (
-        f"of those called fake {precision:.3f} are fake, of those called real {among_real:.3f},"
-        f" of all {prior:.3f}: the scores carry no information, or belong to other rows"
+        f"the share of fakes is {precision:.3f} among videos classified as fake, {among_real:.3f} "
+        f"among those classified as real and {prior:.3f} among all: the scores are uninformative, "
+        "or belong to other rows"
     )
     return make_flag("precision_is_prior", "warning", message)
 
 
 def few_clusters(evidence: Evidence) -> Flag | None:
-    """Fires when intervals are drawn from fewer than 10 groups, recordings or persons."""
+    """Flags intervals from fewer than 10 groups, recordings or persons."""
     clusters = evidence.clusters
     if clusters is None or clusters.kind == VIDEOS or clusters.count >= FEW_CLUSTERS:
         return None
     few = describe_clusters(clusters.kind, clusters.count)
-    message = f"intervals rest on only {few}: they are likely too narrow"
+    message = f"intervals are computed from only {few} and are probably too narrow"
     return make_flag("few_clusters", "warning", message)
 
 
