@@ -153,7 +153,7 @@ def test_an_interrupt_saves_and_the_same_call_goes_on(data, own, tmp_path, monke
         whole(self, batches)
 
     monkeypatch.setattr(Trainer, "_train_step", step)
-    with pytest.raises(Interrupted, match="the same call goes on") as stopped:
+    with pytest.raises(Interrupted, match="the same call resumes") as stopped:
         while True:  # the timer may fire behind the last check
             dfjax.train(config, tmp_path, model=FrameDifference(width=4), loss=squared_loss)
             break

@@ -1,1 +1,1 @@
-"""A config becomes a run: build the parts, open the data, check, start, train."""
+"""Runs of a config: building its parts, opening and checking its data, training."""

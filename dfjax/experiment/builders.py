@@ -1,4 +1,4 @@
-"""Builds what a config determines by itself: model, preprocessing, sampling, example shapes."""
+"""Builds the parts that depend on the config alone: model, preprocessing, sampling, shapes."""
 
 from typing import Any
 
@@ -29,15 +29,15 @@ def make_model(config: ConfigDict) -> ModelFns:
 
 
 def use_model(config: ConfigDict, module: Any) -> ConfigDict:
-    """Returns a copy of `config`, locked, whose model is a Linen module of the caller's.
+    """Returns a locked copy of `config` with a Linen module of the caller as its model.
 
     Args:
-        config: Config, which stays as it is.
-        module: Module object, see `dfjax.models.custom`. The copy names its class by import path
+        config: Config, which is not changed.
+        module: Module object; see `dfjax.models.custom`. The copy names its class by import path
             and has its fields as the options `model.custom`.
 
     Raises:
-        UsageError: A field of the module has a value that a config cannot record.
+        UsageError: A field of the module has a value that a config cannot contain.
     """
     named = register_custom(module)
     changed = config.copy_and_resolve_references()
@@ -50,18 +50,18 @@ def use_model(config: ConfigDict, module: Any) -> ConfigDict:
 
 
 def stream_sizes(config: ConfigDict) -> dict[str, int]:
-    """Returns the input streams of the config's model and their size in pixels."""
+    """Returns the input streams of the model and their sizes in pixels."""
     options = model_options(config).to_dict()
     return input_streams(config.model.name, config.preprocess.size, **options)
 
 
 def model_extras(config: ConfigDict) -> tuple[str, ...]:
-    """Returns what the config's model reads besides frames: `flow`, `features`."""
+    """Returns the names of the inputs that the model reads besides frames: `flow`, `features`."""
     return input_extras(config.model.name, **model_options(config).to_dict())
 
 
 def make_config_preprocess(config: ConfigDict) -> Preprocess:
-    """Returns the `preprocess` of `config`."""
+    """Returns the preprocessing function of `config`."""
     if "features" in model_extras(config):
         return pass_features
     p = config.preprocess
@@ -76,13 +76,13 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
 
 
 def make_sampling(config: ConfigDict) -> Sampling:
-    """Returns the sampling of clips in training in a config."""
+    """Returns the rule by which the config samples clips for training."""
     d = config.data
     return Sampling(d.frames, d.sampling, d.stride, d.pad)
 
 
 def make_epoch_options(config: ConfigDict) -> EpochOptions:
-    """Returns the options of the epochs of training in a config."""
+    """Returns the options of the config for the batches of a training epoch."""
     d = config.data
     return EpochOptions(
         pairing=d.pairing,
@@ -96,7 +96,13 @@ def make_epoch_options(config: ConfigDict) -> EpochOptions:
 
 
 def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[str, Any]:
-    """Returns the shapes and dtypes of a batch, for `jax.eval_shape` and compilation."""
+    """Returns the shapes and dtypes of a batch, for `jax.eval_shape` and compilation.
+
+    Args:
+        config: Config of the run.
+        batch_size: Number of clips.
+        crop_size: Side of the crops in pixels.
+    """
     b, t, s = batch_size, config.data.frames, crop_size
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
         "mask": ((b, t), jnp.bool_),
@@ -119,12 +125,12 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
 
 
 def example_inputs(config: ConfigDict, batch_size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the shapes of what the config's model reads."""
+    """Returns the shapes and dtypes of the inputs of the model."""
     batch = example_batch(config, batch_size, config.preprocess.size)
     preprocess = make_config_preprocess(config)
     return jax.eval_shape(lambda b: preprocess(b, None, train=False), batch)
 
 
 def score_unit(config: ConfigDict) -> str:
-    """Returns what the config's model scores: a `frame` at a time, or a `clip`."""
+    """Returns the unit that the model scores: `frame` with one frame per clip, else `clip`."""
     return "frame" if config.data.frames == 1 else "clip"

@@ -1,19 +1,19 @@
-"""The persistent cache of compiled programs, in the user's own cache folder."""
+"""The persistent compilation cache, in the cache folder of the user."""
 
 import os
 from pathlib import Path
 
 import jax
 
-MIN_COMPILE_SECONDS = 2.0  # cheaper programs are compiled again
+MIN_COMPILE_SECONDS = 2.0  # programs that compile faster are not cached
 
 
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that the next run starts at once.
+    """Makes JAX cache compiled programs in the cache folder of the user.
 
-    A cached program is executed as it is, so the folder must belong to the user: never a workdir,
-    which may come from somebody else. A folder that the user has chosen, by
-    `JAX_COMPILATION_CACHE_DIR` or in `jax.config`, is left in place.
+    Cached programs are executed without checks, so the folder must belong to the user; a workdir
+    may come from somebody else. A folder that is already set, by `JAX_COMPILATION_CACHE_DIR` or in
+    `jax.config`, is kept.
     """
     if jax.config.values["jax_compilation_cache_dir"]:  # the environment variable included
         return

@@ -49,22 +49,21 @@ AT_LEAST = {
 """The smallest value of a key."""
 
 LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
-"""Metrics that are errors; of the others more is better."""
-
+"""Metrics of which smaller values are better."""
 
 UNFREEZE = (
     "Set train.init_from to a workdir or a safetensors file (`dfjax weights import` makes one), "
     "optimizer.freeze=() to train everything, or train.freeze_random=True to freeze random values"
 )
-"""What to do about frozen parameters that nothing has loaded."""
+"""Advice for an error message about frozen parameters that are not loaded."""
 
 
 def check_config(config: ConfigDict) -> None:
-    """Checks a config for errors that would otherwise end a run after minutes.
+    """Checks a config for errors that would otherwise only be found during the run.
 
     Raises:
-        UsageError: A number is out of its range, a model, sampling or metric is unknown, or two
-            settings exclude each other.
+        UsageError: A number is out of range, a model, sampling or metric is unknown, or two
+            settings contradict each other.
     """
     for key, smallest in AT_LEAST.items():
         value = _get(config, key)
@@ -75,7 +74,8 @@ def check_config(config: ConfigDict) -> None:
     full_options(config.model.name, model_options(config).to_dict())
     if "flow" in model_extras(config) and not config.data.flow:
         raise UsageError(
-            f"{config.model.name} reads optical flow: set data.flow=True, or its option flow=False"
+            f"{config.model.name} reads optical flow: set data.flow=True or "
+            f"model.{config.model.name}.flow=False"
         )
     check_sampling(make_sampling(config))
     read_steps(config.profile)
@@ -88,15 +88,15 @@ def check_config(config: ConfigDict) -> None:
 
 
 def check_loaded(config: ConfigDict) -> None:
-    """Checks that a run which freezes parameters loads them from somewhere.
+    """Checks that a run which freezes parameters also loads them.
 
     Raises:
-        UsageError: It would freeze random values.
+        UsageError: The run would freeze random values.
     """
     if config.optimizer.freeze and not (config.train.init_from or config.train.freeze_random):
         raise UsageError(
-            f"optimizer.freeze={config.optimizer.freeze!r} would keep parameters at random values: "
-            f"nothing is loaded. {UNFREEZE}"
+            f"optimizer.freeze={config.optimizer.freeze!r} would freeze parameters at random "
+            f"values, because none are loaded. {UNFREEZE}"
         )
 
 
@@ -115,13 +115,13 @@ def _check_monitors(config: ConfigDict) -> None:
         better = "min" if metric in LOWER_IS_BETTER else "max"
         if mode in ("min", "max") and mode != better:
             raise UsageError(
-                f"{section}.mode={mode} would take the worst {metric} for the best: set "
+                f"{section}.mode={mode} would choose the worst {metric}: set "
                 f"{section}.mode={better}"
             )
 
 
 def _check_loss(config: ConfigDict) -> None:
-    """Checks that loss, data and model go together; `check_outputs` checks the model's outputs."""
+    """Checks that loss, data and model are compatible; `check_outputs` checks the outputs."""
     loss, name = config.loss, config.model.name
     make_objective(
         loss.name,
@@ -132,17 +132,17 @@ def _check_loss(config: ConfigDict) -> None:
     make_class_weights(loss.class_weights, real=1, fake=1)
     if loss.name == "supcon" and config.early_stop.metric != "loss":
         raise UsageError(
-            "loss.name=supcon does not train the classifier, so only the loss says how it goes: "
-            "set early_stop.metric=loss early_stop.mode=min"
+            "loss.name=supcon does not train the classifier, so the checkpoint must be chosen by "
+            "the loss: set early_stop.metric=loss early_stop.mode=min"
         )
     if loss.name == "supcon" and (config.mix.mixup or config.mix.cutmix):
-        raise UsageError("loss.name=supcon needs clips of one class: mix.mixup and mix.cutmix=0.0")
+        raise UsageError("loss.name=supcon needs unmixed clips: set mix.mixup=0 mix.cutmix=0")
     if loss.temporal and config.data.frames < 2:
-        raise UsageError(
-            "loss.temporal compares neighbouring frames: data.frames must be 2 or more"
-        )
+        raise UsageError("loss.temporal compares consecutive frames: data.frames must be 2 or more")
     if loss.method and config.data.shuffle_labels:
-        raise UsageError("data.shuffle_labels is a control that loss.method, which tells, undoes")
+        raise UsageError(
+            "data.shuffle_labels cannot be combined with loss.method, whose targets are true"
+        )
     options = model_options(config)
     if options.get("embedding", 0) and loss.name in ("bce", "cross_entropy", "focal"):
         raise UsageError(
@@ -158,24 +158,24 @@ def _check_loss(config: ConfigDict) -> None:
 
 
 def _check_changes(config: ConfigDict) -> None:
-    """Checks that augmentation, mixing and self-blending go with the data."""
+    """Checks that augmentation, mixing and self-blending are compatible with the data."""
     make_config_preprocess(config)
     data, mixed = config.data, config.mix.mixup or config.mix.cutmix
     if data.features and (data.self_blend or mixed):
         raise UsageError(
-            "data.features are of clips as they are: blending and mixing need pixels; set "
-            "data.self_blend, mix.mixup and mix.cutmix to 0"
+            "stored features cannot be blended or mixed: with data.features, set data.self_blend, "
+            "mix.mixup and mix.cutmix to 0"
         )
     if data.flow and config.mix.mixup:
-        raise UsageError("mix.mixup cannot add optical flow; use mix.cutmix with data.flow")
+        raise UsageError("mix.mixup cannot mix optical flow: with data.flow, use mix.cutmix")
     if data.shuffle_labels and data.self_blend:
         raise UsageError(
-            "data.shuffle_labels is a control that data.self_blend, whose labels are true, undoes"
+            "data.shuffle_labels cannot be combined with data.self_blend, whose labels are true"
         )
 
 
 def list_metrics() -> list[str]:
-    """Returns the names of what can be monitored: the loss and the metrics of validation."""
+    """Returns the names that can be monitored: `loss` and the validation metrics."""
     nothing = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     return ["loss", *metrics.compute(nothing, resamples=0)]
 

@@ -23,19 +23,19 @@ def audit_data(
     workers: int | None = None,
     time_limit: float = 120.0,
 ) -> dict[str, Any]:
-    """Looks for what would make results wrong, writes both reports, and returns `audit.json`.
+    """Audits a data set, writes both reports, and returns the content of `audit.json`.
 
     Args:
-        index: Index of videos, of crops or of a pack, or the folder it is in.
-        out: Folder to write `audit.json` and `audit.html` to.
-        accept: Codes of errors that are accepted; the reports say so.
-        split: Split of each video, in place of the index's.
-        deep: Whether to open every source video again, also those probed for the index.
-        workers: Number of processes that open videos; None takes the number of cores.
-        time_limit: Seconds per video, after which it counts as unreadable.
+        index: Index of videos, of crops or of a pack, or the folder that contains it.
+        out: Folder for `audit.json` and `audit.html`.
+        accept: Codes of errors that are accepted, as the reports then state.
+        split: Split of each video; None for those of the index.
+        deep: Whether every source video is opened, also those that were probed for the index.
+        workers: Number of processes that open videos; None for the number of cores.
+        time_limit: Time limit per video in seconds, after which it counts as unreadable.
 
     Raises:
-        UsageError: no readable index, an empty one, or a code that no error has.
+        UsageError: The index cannot be read or is empty, or a code is unknown.
     """
     check_accepted(accept)
     result = audit(index, split=split, deep=deep, workers=workers, time_limit=time_limit)
@@ -45,7 +45,7 @@ def audit_data(
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
-    """Returns the `audit.json` in a folder, or None."""
+    """Returns the content of the `audit.json` in a folder, or None if there is none."""
     path = folder / REPORT
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

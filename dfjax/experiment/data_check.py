@@ -1,4 +1,4 @@
-"""The audit of a run's data before it trains, and what evaluation repeats of it."""
+"""The audit of the data of a run before training, and its accepted errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,20 +20,20 @@ from dfjax.experiment.data_audit import audit_data, list_refused, read_report
 def check_data(
     data: Path, workdir: Path, accept: Sequence[str], *, split: Sequence[str] | None = None
 ) -> None:
-    """Audits the data of a run once, says its warnings, and refuses its errors.
+    """Audits the data of a run, prints the findings, and raises an error for errors in the data.
 
-    The report is kept in the workdir and made again only for another index. What was accepted once
-    stays accepted there, so that the same call resumes.
+    The report is kept in the workdir and only computed again for another index. Codes that were
+    accepted once stay accepted, so that the same call resumes the run.
 
     Args:
         data: Folder of the pack, or its index file.
-        workdir: Workdir of the run; gets `audit.json` and `audit.html`.
-        accept: Codes of errors to train with all the same.
-        split: Split of each video, where the run has others than the index (`data.fold`).
+        workdir: Workdir of the run, to which `audit.json` and `audit.html` are written.
+        accept: Codes of errors that are accepted.
+        split: Split of each video; None for those of the index.
 
     Raises:
-        UsageError: no error has one of the codes.
-        RunError: an error that nobody accepted.
+        UsageError: A code is unknown.
+        RunError: The data have errors that are not accepted.
     """
     check_accepted(accept)
     index = find_index(data)
@@ -46,23 +46,23 @@ def check_data(
     if content and content["accepted"] == accept:
         for finding in refused(content["findings"], accept):
             _say(finding)
-    else:  # also for a newly accepted code: both reports have to say it
+    else:  # also for a newly accepted code, which both reports have to state
         content = audit_data(data, workdir, accept=accept, split=split)
         for finding in content["findings"]:
             if finding["severity"] != "info":
                 _say(finding)
-    standing = sorted({f["code"] for f in list_refused(content)})
-    if standing:
-        codes = ", ".join(standing)
+    refused_codes = sorted({f["code"] for f in list_refused(content)})
+    if refused_codes:
+        codes = ", ".join(refused_codes)
         raise RunError(
             f"the data have errors that would make results misleading: {codes}; see "
-            f"{workdir / 'audit.html'}. Mend the data, or accept {codes}, which every report will "
-            "then say"
+            f"{workdir / 'audit.html'}. Correct the data, or accept {codes}; every report then "
+            "states this"
         )
 
 
 def read_accepted(workdir: Path) -> list[Flag]:
-    """Returns a flag for every error of the data that the run was trained with."""
+    """Returns a flag for every error in the training data that was accepted for the run."""
     content = read_report(workdir)
     if not content:
         return []
@@ -79,13 +79,14 @@ def read_accepted(workdir: Path) -> list[Flag]:
 
 
 def list_accepted_links(workdir: Path, index: pd.DataFrame) -> dict[str, frozenset[str]]:
-    """Returns, by column, the people, recordings and groups that the run's own splits share.
+    """Returns the identities, recordings and groups that are in several splits of a run's data.
 
-    Training went on only because all of it was accepted; without that there is nothing.
+    They are returned by column of the index, and only if errors in the data were accepted for the
+    run.
 
     Args:
-        workdir: of the run.
-        index: all videos of its data.
+        workdir: Workdir of the run.
+        index: Index of all videos of its data.
     """
     if not read_accepted(workdir):
         return {}

@@ -18,7 +18,7 @@ from dfjax.experiment.objective import find_class_weights
 def summarise_data(
     index: pd.DataFrame, rows: Mapping[str, np.ndarray], config: ConfigDict
 ) -> list[str]:
-    """Returns lines with the number of videos, what training leaves out, and warnings.
+    """Returns lines with the numbers of videos, videos that are left out, and warnings.
 
     Args:
         index: Index of the data.
@@ -37,7 +37,7 @@ def summarise_data(
     if config.data.pairing == "paired" and config.data.self_blend < 1:
         lines += _summarise_pairs(index, rows["train"], labels)
     if (index["dataset"] == "synthetic").all():
-        lines.append("the data is synthetic: scores say nothing about real deepfakes")
+        lines.append("the data are synthetic: scores do not apply to real deepfakes")
     size, crop_size = config.preprocess.size, config.data.crop_size
     if config.data.features:
         lines.append(_describe_features(Path(config.data.features)))
@@ -58,7 +58,7 @@ def _describe_features(folder: Path) -> str:
 
 
 def _summarise_frames(videos: pd.DataFrame) -> Iterator[str]:
-    """Frame counts by class; if they differ, the class can be told by counting frames."""
+    """Yields a line with the frame counts by class, which may reveal the class if they differ."""
     block = summarise_frames(count_frames(videos), videos["label"])
     if block["ratio"]:
         yield f"frames per training video: {describe_frames(block)}"
@@ -89,7 +89,7 @@ def _summarise_sampling(videos: pd.DataFrame, config: ConfigDict) -> Iterator[st
         sets = ", ".join(f"{name} ({count})" for name, count in counts.items())
         yield f"data sets are sampled equally often: {sets}"
     if data.hard_mining:
-        yield f"{data.hard_mining:.0%} of an epoch is sampled in proportion to the videos' losses"
+        yield f"{data.hard_mining:.0%} of an epoch is sampled in proportion to the losses of videos"
 
 
 def _summarise_pairs(index: pd.DataFrame, rows: np.ndarray, labels: np.ndarray) -> Iterator[str]:

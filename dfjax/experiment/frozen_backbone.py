@@ -1,4 +1,4 @@
-"""Backbones that stored features come from: where their parameters are, and how they are kept."""
+"""Frozen backbones, which compute stored features: building, saving and opening them."""
 
 import dataclasses
 import hashlib
@@ -22,18 +22,18 @@ from dfjax.weights.merge import merge
 from dfjax.weights.safetensors_file import flatten, load_safetensors, save_safetensors
 
 TRAINED_IN = "trained_in"
-"""Of the record: the workdir that the parameters are from, empty where there is none."""
+"""Key of the record: the workdir in which the parameters were trained, or an empty text."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FrozenBackbone:
-    """A backbone with its parameters, ready to compute features of crops.
+    """A backbone with fixed parameters, which computes features of crops.
 
     Attributes:
-        fns: its functions.
-        variables: its parameters and moving averages.
-        preprocess: makes its images of u8 crops.
-        record: what `features.json` says of it.
+        fns: Functions of the backbone.
+        variables: Parameters and moving averages of the backbone.
+        preprocess: Function that turns u8 crops into its input images.
+        record: Content of `features.json` that describes it.
     """
 
     fns: FeatureFns
@@ -52,19 +52,19 @@ def make_frozen(
     precision_name: str = "float32",
     trained_in: str = "",
 ) -> FrozenBackbone:
-    """Returns a backbone with its own record.
+    """Returns a backbone with a new record.
 
     Args:
-        name: of the architecture.
-        options: `width`, `one_block` and `padding`; those left out have their defaults.
-        parameters: its variables, or a seed to draw them with.
-        origin: where the parameters come from, in words.
-        preprocess: `size`, `mean` and `std` of its images.
-        precision_name: of the activations.
-        trained_in: the workdir that the parameters are from.
+        name: Name of the architecture.
+        options: Options `width`, `one_block` and `padding`; missing ones have their defaults.
+        parameters: Variables of the backbone, or a seed for random ones.
+        origin: Description of where the parameters come from.
+        preprocess: `size`, `mean` and `std` of the input images.
+        precision_name: Precision of the activations, as in `config.precision`.
+        trained_in: Workdir in which the parameters were trained, or an empty text.
 
     Raises:
-        UsageError: an unknown name, or parameters that do not fit.
+        UsageError: The name is unknown, or the parameters do not fit the architecture.
     """
     record = {
         "version": dfjax.__version__,
@@ -79,39 +79,45 @@ def make_frozen(
 
 
 def restore(record: dict[str, Any], parameters: Variables | int, *, source: str) -> FrozenBackbone:
-    """Returns the backbone of a record, with these parameters or with some drawn from a seed.
+    """Returns the backbone that a record describes.
+
+    Args:
+        record: Content of `features.json`.
+        parameters: Variables of the backbone, or a seed for random ones.
+        source: Name of the file of the parameters, for messages.
 
     Raises:
-        UsageError: parameters that do not fit, or are not those of the record.
+        UsageError: The parameters do not fit the architecture, or are not those of the record.
     """
     options = dict(record["backbone"])
     dtype = precision.compute_dtype(record["precision"])
     fns = build_backbone(options.pop("name"), dtype=dtype, **options)
     image = jax.ShapeDtypeStruct((1, *[record["preprocess"]["size"]] * 2, 3), jnp.float32)
     if isinstance(parameters, int):
-        # On CPU most of this program's time is its compilation, and it runs once.
-        cheap = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        init = jax.jit(fns.init, compiler_options=cheap)
+        # The program runs once; on CPU compiling it would take longer than running it.
+        on_cpu = jax.default_backend() == "cpu"
+        compiler_options = {"xla_backend_optimization_level": 0} if on_cpu else None
+        init = jax.jit(fns.init, compiler_options=compiler_options)
         variables = init(jax.random.key(parameters), jnp.zeros(image.shape))
     else:
         own = jax.eval_shape(fns.init, jax.random.key(0), image)
         merged = merge(own, parameters, source=source)
         if merged.kept:
             raise UsageError(f"{source} lacks {len(merged.kept)} parameters: {merged.kept[0]} …")
-        variables = jax.device_put(merged.variables)  # once, and not for every batch
+        variables = jax.device_put(merged.variables)  # here, so that it is not done for every batch
     digest = compute_sha256(variables)
     if record.get("parameters_sha256", digest) != digest:
-        raise UsageError(f"{source} holds other parameters than {RECORD} says")
+        raise UsageError(f"the parameters in {source} are not those that {RECORD} describes")
     p = record["preprocess"]
     preprocess = make_preprocess({STREAM: p["size"]}, mean=p["mean"], std=p["std"])
     return FrozenBackbone(fns, variables, preprocess, record | {"parameters_sha256": digest})
 
 
 def open_backbone(folder: Path) -> FrozenBackbone:
-    """Returns the backbone that a workdir or a feature pack keeps.
+    """Returns the backbone that is stored in a workdir or a feature pack.
 
     Raises:
-        UsageError: the files are missing or damaged.
+        UsageError: The files are missing or damaged.
     """
     record = read_record(folder)
     variables, _ = load_safetensors(folder / PARAMETERS)
@@ -119,14 +125,14 @@ def open_backbone(folder: Path) -> FrozenBackbone:
 
 
 def save_backbone(backbone: FrozenBackbone, folder: Path) -> None:
-    """Writes the parameters of a backbone to a folder, atomically, unless they are there."""
+    """Writes the parameters of a backbone to a folder atomically, unless the file exists."""
     if not (folder / PARAMETERS).is_file():
         with atomic_path(folder / PARAMETERS) as partial:
             save_safetensors(partial, backbone.variables, metadata=backbone.record)
 
 
 def compute_sha256(variables: Variables) -> str:
-    """Returns a hash of all parameters: paths, shapes and values."""
+    """Returns a hash of the paths, dtypes, shapes and values of all variables."""
     digest = hashlib.sha256()
     for path, array in sorted(flatten(variables).items()):
         digest.update(f"{path} {array.dtype} {array.shape}".encode())

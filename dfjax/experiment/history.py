@@ -1,4 +1,4 @@
-"""The training history as a table, the curves, and a warning of perfect early validation."""
+"""The training history as a table and as curves, with a warning of suspiciously early success."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from dfjax.evaluation.plots import plot_curves
 from dfjax.training.metric_writer import read_history
 
 WIDE = 140  # characters
-SHOWN = 30  # epochs; of a longer run the last ones, and the best
+SHOWN = 30  # epochs; for longer runs the last ones and the best one
 
 COLUMNS = {
     "epoch": ("epoch", "{:.0f}"),
@@ -24,11 +24,11 @@ COLUMNS = {
     "learning_rate": ("learning rate", "{:.2e}"),
     "seconds": ("seconds", "{:.1f}"),
 }
-"""Columns of `history.csv`: their headings, and how a number is written."""
+"""Columns of `history.csv`, with their headings and number formats."""
 
 
 def print_history(workdir: Path, metric: str, console: Console) -> None:
-    """Prints one row per epoch of the run in `workdir`, the best one marked.
+    """Prints one row per epoch of a run and marks the best epoch.
 
     Args:
         workdir: Workdir of the run.
@@ -38,7 +38,7 @@ def print_history(workdir: Path, metric: str, console: Console) -> None:
     rows = read_history(workdir / "history.csv")
     if rows:
         if not console.is_terminal:
-            console.width = WIDE  # a log is not cut off where a terminal would be
+            console.width = WIDE  # otherwise rows would be truncated to 80 characters
         console.print(make_history_table(rows, metric))
 
 
@@ -46,8 +46,8 @@ def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
     """Returns the training history as a table: losses, accuracies, learning rate, seconds.
 
     Args:
-        rows: Rows of `history.csv`; `seconds` counts from the start of the run, the table has the
-            seconds of each epoch.
+        rows: Rows of `history.csv`. Their `seconds` count from the start of the run; the table has
+            the seconds of each epoch.
         metric: Monitored metric.
     """
     best = max((n for n, row in enumerate(rows) if row["best"] == "1"), default=-1)
@@ -71,7 +71,12 @@ def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
 
 
 def show_epoch(workdir: Path, say: Callable[[str], None]) -> None:
-    """Draws the curves of the run so far, and says once if validation was perfect too soon."""
+    """Draws the curves of a run, and prints a warning once if the first epochs are suspicious.
+
+    Args:
+        workdir: Workdir of the run.
+        say: Function that prints one line.
+    """
     path = workdir / "history.csv"
     plot_curves(path, workdir / "curves.png")
     history = pd.read_csv(path)

@@ -1,4 +1,4 @@
-"""The state that a run starts from: its last checkpoint, another run's parameters, or chance."""
+"""The initial state of a run: its last checkpoint, or a new state with loaded or random values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -31,20 +31,21 @@ def start(
     init_from: str,
     must_load: Sequence[str] = (),
 ) -> tuple[TrainState, RunState]:
-    """Returns the state to go on from, the last checkpoint's or a fresh one, and its position.
+    """Returns the state and position to start from: the last checkpoint or a new state.
 
     Args:
         parts: Parts of the run.
-        checkpoints: Checkpoints of its workdir.
-        say: Function that shows one line.
+        checkpoints: Checkpoints of the workdir.
+        say: Function that prints one line.
         monitors: Monitors by name; their state is restored from the checkpoint.
-        init_from: A workdir, whose best checkpoint gives a fresh state its parameters and
-            statistics (for a head on stored features, those of its backbone too), or a safetensors
-            file of them or of the backbone alone; empty: all of them are drawn at random.
-        must_load: Patterns of parameters that `init_from` has to have, such as the frozen ones.
+        init_from: Source of the variables of a new state: a workdir, whose best checkpoint is used
+            (with the backbone of its stored features, if it has them), or a safetensors file with
+            the variables of the model or of its backbone. If empty, all variables are random.
+        must_load: Patterns of parameters that `init_from` must contain, such as the frozen ones.
 
     Raises:
-        UsageError: No checkpoint can be read, or `init_from` does not fit or lacks parameters.
+        UsageError: No checkpoint can be read, or `init_from` does not fit the model or lacks
+            parameters.
     """
     template = as_template(parts.shapes, parts.shardings).to_items()
     restored = checkpoints.restore_last(template, warn=say)
@@ -54,9 +55,10 @@ def start(
             monitor.load_state(saved[name])
         return TrainState.from_items(items), RunState(**saved["run"])
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), parts.example)
-    # On CPU most of this program's time is its compilation, and it runs once.
-    cheap = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=cheap)
+    # The program runs once; on CPU compiling it would take longer than running it.
+    on_cpu = jax.default_backend() == "cpu"
+    compiler_options = {"xla_backend_optimization_level": 0} if on_cpu else None
+    init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=compiler_options)
     state = init(parts.root_rng, zeros)
     if init_from:
         state = _take_over(state, parts, Path(init_from), say, must_load)
@@ -70,7 +72,7 @@ def _take_over(
     say: Callable[[str], None],
     must_load: Sequence[str],
 ) -> TrainState:
-    """The fresh state with the parameters and statistics that `source` gives."""
+    """Returns the new state with the parameters and statistics of `source`."""
     if source.suffix == ".safetensors":
         variables, origin = _read_file(source, state.params), str(source)
     else:
@@ -80,14 +82,14 @@ def _take_over(
     missing = _select(merged.kept, must_load)
     if missing:
         raise UsageError(
-            f"{origin} lacks {_list(missing)}, which optimizer.freeze would keep at random values. "
-            + UNFREEZE
+            f"{origin} lacks {_list(missing)}, which optimizer.freeze would freeze at random "
+            f"values. {UNFREEZE}"
         )
-    say(f"parameters start from {origin}")
+    say(f"initial parameters are loaded from {origin}")
     if merged.kept:
-        say(f"warning: {_list(merged.kept)} are not there and start at random")
+        say(f"warning: it lacks {_list(merged.kept)}, which are initialised at random")
     if merged.left_out:
-        say(f"warning: {_list(merged.left_out)} of it have no place in this model")
+        say(f"warning: {_list(merged.left_out)} of it are not used, since this model lacks them")
     shardings = parts.shardings
     params = jax.device_put(merged.variables["params"], shardings.params)
     return state.replace(
@@ -98,7 +100,7 @@ def _take_over(
 
 
 def _read_file(path: Path, own: Mapping[str, Any]) -> Variables:
-    """The content of a safetensors file; that of a backbone alone goes to the model's backbone."""
+    """Returns the variables in a safetensors file; those of a backbone are nested accordingly."""
     variables, _ = load_safetensors(path)
     if BACKBONE in own and not variables["params"].keys() & own.keys():
         return {name: {BACKBONE: tree} for name, tree in variables.items()}
@@ -106,11 +108,11 @@ def _read_file(path: Path, own: Mapping[str, Any]) -> Variables:
 
 
 def _read_best(workdir: Path, own: Mapping[str, Any]) -> tuple[Variables, str]:
-    """The best checkpoint of another run, and its name.
+    """Returns the variables of the best checkpoint of another run, and its name.
 
-    A run on stored features gives the backbone that computed them too, where there is one here.
+    For a run on stored features they include those of the backbone, if the model has one.
     """
-    config = workdirs.load(workdir)  # says so when it is no workdir, before a folder is made there
+    config = workdirs.load(workdir)  # raises an error if it is no workdir, before a folder is made
     others = Checkpoints(workdir)
     try:
         step, variables = others.restore_variables("best")
@@ -122,7 +124,7 @@ def _read_best(workdir: Path, own: Mapping[str, Any]) -> tuple[Variables, str]:
 
 
 def _select(paths: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
-    """The paths of parameters, with `params/` before them, that match one of the patterns."""
+    """Returns the paths below `params/`, without this prefix, that match one of the patterns."""
     names = [path.removeprefix("params/") for path in paths if path.startswith("params/")]
     return tuple(n for n in names if any(re.search(pattern, n) for pattern in patterns))
 

@@ -1,4 +1,4 @@
-"""The size of a config's model: what is trained in every phase, input, FLOPs; and its diagram."""
+"""The size of the model of a config (parameters of each phase, input, FLOPs) and its diagram."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ from dfjax.training.optimizers import match_paths
 
 
 class PhaseSize(NamedTuple):
-    """What one phase of training changes of a model, and what not.
+    """Numbers of trained and of fixed parameters in a phase of training.
 
     Attributes:
         trainable: Number of parameters that are trained.
-        non_trainable: Number of frozen parameters and of running statistics.
-        parts: Number of trained parameters of every top-level part.
+        non_trainable: Number of frozen parameters and running statistics.
+        parts: Number of trained parameters of each top-level part of the model.
     """
 
     trainable: int
@@ -34,14 +34,14 @@ class ModelSize(NamedTuple):
 
     Attributes:
         summary: Parameters, input and FLOPs.
-        phases: What each phase of training changes; a config without `phases` has one.
+        phases: Numbers of parameters in each phase; a config without `phases` has one phase.
     """
 
     summary: Summary
     phases: list[PhaseSize]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the numbers of the first phase by name, and both counts of every phase."""
+        """Returns the numbers of the first phase by name, and the counts of every phase."""
         content: dict[str, Any] = {
             **self.phases[0]._asdict(), "input": self.summary.input, "flops": self.summary.flops
         }  # fmt: skip
@@ -52,7 +52,7 @@ class ModelSize(NamedTuple):
 
 
 def compute_model_size(config: ConfigDict) -> ModelSize:
-    """Returns the size of the model of `config` on the clips that it asks for.
+    """Returns the size of the model of `config`, for clips of the size in the config.
 
     Raises:
         UsageError: The config cannot be used, or a pattern of `optimizer.freeze` matches no
@@ -81,9 +81,9 @@ def draw_model(title: str, config: ConfigDict, summary: Summary) -> str:
     """Returns the diagram of the model of `config` as SVG text.
 
     Args:
-        title: Heading.
+        title: Title of the diagram.
         config: Config of the run.
-        summary: Summary of its model.
+        summary: Summary of the model.
     """
     options = full_options(config.model.name, model_options(config).to_dict())
     return make_svg(title, config.model.name, options, summary)

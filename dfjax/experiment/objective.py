@@ -1,4 +1,4 @@
-"""The loss of a run, from its config and the videos that it trains on."""
+"""The loss of a run, built from its config and its training videos."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from dfjax.shapes import Batch, Inputs, Loss, Objective
 
 METHODS = "methods.json"
 LOGIT_ONLY = ("bce", "focal")
-"""Losses that read nothing of a model but the logit."""
+"""Losses that only read the logit of the model."""
 
 
 def make_config_loss(
@@ -34,18 +34,19 @@ def make_config_loss(
     weighted: bool = True,
     loss: Loss | None = None,
 ) -> Objective:
-    """Returns the loss terms that `config.loss` describes.
+    """Returns a function that computes the terms of the loss in `config.loss`.
 
     Args:
         config: Config of the run.
         index: Index of the data.
-        rows: Positions in it of the training videos; they give class weights and methods.
-        weighted: Whether class weights apply. In validation they do not, as in Keras, so that its
-            loss means the same whatever the weights are.
-        loss: Main loss to use in place of the one that `loss.name` and its options give.
+        rows: Positions of the training videos in the index, which class weights and methods are
+            computed from.
+        weighted: Whether class weights are applied. They are not in validation, as in Keras, so
+            that validation losses do not depend on them.
+        loss: Main loss; None for the one of `loss.name`.
 
     Raises:
-        UsageError: An unknown loss or an impossible number.
+        UsageError: The loss is unknown, or one of its options is invalid.
     """
     name = config.loss.name
     return make_objective(
@@ -61,8 +62,8 @@ def make_config_loss(
 def use_loss(config: ConfigDict, loss: Loss) -> ConfigDict:
     """Returns a copy of `config` whose `loss.name` is the import path of a loss object.
 
-    `config.json` then records which loss the run had: resuming with another one is refused, and
-    with the same one it works wherever the module of the loss is imported.
+    `config.json` then records the loss, so that the run can only be resumed with the same loss; the
+    module of the loss has to be imported for that.
 
     Raises:
         UsageError: The object cannot be called with (logits, outputs, batch).
@@ -71,17 +72,22 @@ def use_loss(config: ConfigDict, loss: Loss) -> ConfigDict:
 
 
 def find_term_name(name: str) -> str:
-    """Returns what the main loss is called in logs: `focal`, `my_loss` for `my_package:my_loss`."""
+    """Returns the name of the main loss in logs: `my_loss` for `my_package:my_loss`."""
     return re.split(r"[.:]", name)[-1]
 
 
 def find_class_weights(
     config: ConfigDict, index: pd.DataFrame, rows: np.ndarray
 ) -> ClassWeights | None:
-    """Returns the weights that `config.loss.class_weights` asks for on the training videos.
+    """Returns the class weights of `config.loss.class_weights`, computed from training videos.
+
+    Args:
+        config: Config of the run.
+        index: Index of the data.
+        rows: Positions of the training videos in the index.
 
     Raises:
-        UsageError: see `make_class_weights`.
+        UsageError: The weights are invalid, or a class has no video.
     """
     labels = index["label"].to_numpy()[rows]
     real, fake = int((labels == REAL).sum()), int((labels == FAKE).sum())
@@ -89,9 +95,9 @@ def find_class_weights(
 
 
 def list_methods(config: ConfigDict, index: pd.DataFrame, rows: np.ndarray) -> list[str]:
-    """Returns what `batch["method"]` counts: `real`, then the methods of training, sorted.
+    """Returns the names of the classes in `batch["method"]`: `real`, then the sorted methods.
 
-    Nothing where no method loss asks for it.
+    The list is empty without a method loss (`loss.method`).
     """
     if not config.loss.method:
         return []
@@ -100,14 +106,14 @@ def list_methods(config: ConfigDict, index: pd.DataFrame, rows: np.ndarray) -> l
 
 
 def save_methods(workdir: Path, methods: Sequence[str]) -> None:
-    """Writes `methods.json`: what the numbers of a method head mean. Without methods, nothing."""
+    """Writes the names of the classes of a method head to `methods.json`, if there are any."""
     if methods:
         with atomic_path(workdir / METHODS) as partial:
             partial.write_text(json.dumps(methods) + "\n", encoding="utf-8")
 
 
 def load_methods(workdir: Path) -> list[str]:
-    """Returns what `save_methods` wrote, nothing where it wrote nothing."""
+    """Returns the names that `save_methods` wrote; an empty list if there is no file."""
     path = workdir / METHODS
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
@@ -115,11 +121,17 @@ def load_methods(workdir: Path) -> list[str]:
 def check_outputs(
     config: ConfigDict, model: ModelFns, objective: Objective, crop_size: int
 ) -> None:
-    """Checks that the model returns what the loss reads, before anything is compiled.
+    """Checks that the model returns the outputs that the loss reads, without compiling.
+
+    Args:
+        config: Config of the run.
+        model: Model of the run.
+        objective: Function that computes the terms of the loss.
+        crop_size: Side of the crops in pixels.
 
     Raises:
-        UsageError: It has no two-class head, nothing per frame, or no head of that many methods; or
-            a term of the loss is not one number per clip.
+        UsageError: The loss needs a two-class head, outputs per frame, or a method head with
+            another number of classes, or a term of the loss is not one number per clip.
     """
     if config.loss.name in LOGIT_ONLY and not config.loss.temporal and not config.loss.method:
         return
@@ -136,6 +148,6 @@ def check_outputs(
     for name, values in terms.items():
         if values.shape != (clips,):
             raise UsageError(
-                f"the loss {name} of {clips} clips has the shape {values.shape}: a loss returns "
-                "one number per clip, f32[B]; the mean is taken later, with the clips' weights"
+                f"the loss {name} of {clips} clips has shape {values.shape}: a loss must return "
+                "one number per clip, f32[B]; the weighted mean is computed afterwards"
             )

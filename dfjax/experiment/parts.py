@@ -1,4 +1,4 @@
-"""The parts of a run that its config and data determine: model, loss, optimiser, mesh, step."""
+"""The parts of a run: model, loss, optimiser, schedule, mesh, shardings and step."""
 
 import dataclasses
 from collections.abc import Callable
@@ -30,12 +30,21 @@ Rows = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a config and its data determine before anything is computed.
+    """The parts of a run that depend only on its config and data.
 
     Attributes:
-        shapes: of the state, from `jax.eval_shape`.
-        shardings: one per leaf of the state.
-        example: shapes of a batch of one clip, enough to initialise.
+        model: Model.
+        preprocess: Function that turns a batch into the inputs of the model.
+        objective: Function that computes the terms of the loss.
+        tx: Gradient transformation.
+        schedule: Learning-rate schedule.
+        plan: Lengths and intervals of the run.
+        mesh: Device mesh.
+        init: Function that initialises the training state.
+        example: Shapes and dtypes of a batch of one clip, for initialisation.
+        shapes: Shapes and dtypes of the training state.
+        shardings: Sharding of each leaf of the training state.
+        root_rng: Key that all random keys of the run are derived from.
     """
 
     model: ModelFns
@@ -53,10 +62,16 @@ class Parts:
 
 
 def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
-    """Returns the parts of the run; nothing is compiled yet.
+    """Returns the parts of a run without compiling anything.
+
+    Args:
+        config: Config of the run.
+        pack: Data of the run.
+        rows: Positions of the videos in the index, by split.
 
     Raises:
-        UsageError: an unknown name, a batch that does not divide, an undefined monitored metric.
+        UsageError: A name is unknown, a batch size is not divisible by the number of devices, or
+            the monitored metric is undefined.
     """
     run_data.check_validation(pack, rows["val"], config.early_stop.metric)
     mesh = sharding.make_mesh(**config.mesh)
@@ -114,18 +129,18 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
 
 
 def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
-    """Returns the model's rules, or none where the mesh only splits the batch."""
+    """Returns the sharding rules of the model, or none if the mesh only splits the batch."""
     split = mesh.shape["fsdp"] * mesh.shape["tensor"] > 1
     return find_sharding_rules(config.model.name) if split else ()
 
 
 def keeps_pairs(config: ConfigDict) -> bool:
-    """Returns whether the parts of a batch hold real and fake alike, which single clips cannot."""
+    """Returns whether every part of a batch consists of pairs of a real and a fake clip."""
     return config.data.pairing != "none" and config.train.batch_size > config.train.accumulate
 
 
 def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
-    """Returns the jitted step: the state is donated and keeps its shardings."""
+    """Returns the jitted training step, which donates the state and keeps its shardings."""
     compute_gradients = make_gradient_fn(
         parts.model.apply, parts.preprocess, parts.objective, freeze=config.optimizer.freeze
     )

@@ -1,12 +1,12 @@
 """Training in phases: the configs and workdirs of the phases that `config.phases` lists.
 
-Phase 1 is the config itself. Each later phase is the one before with some keys set to other values,
-and starts from the best checkpoint of the one before:
+Phase 1 is the config itself. Each later phase has the config of the phase before with some keys
+overridden, and starts from its best checkpoint:
 
   phases = (("optimizer.learning_rate=1e-4", "train.epochs=20"),)
 
-Phase k lies in WORKDIR/phasek, the last one in WORKDIR itself, where evaluation, prediction and
-export find the finished detector.
+The workdir of phase k is WORKDIR/phasek, and that of the last phase is WORKDIR itself, so that
+evaluation, prediction and export find the final detector there.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from dfjax.experiment.config_check import check_config, check_loaded
 
 
 class Phase(NamedTuple):
-    """One run of training.
+    """A phase of training.
 
     Attributes:
         config: Complete config of this phase.
@@ -33,21 +33,25 @@ class Phase(NamedTuple):
 
     @property
     def begun(self) -> bool:
-        """Whether the phase has started, so that those before it are over."""
+        """Whether the phase has started, which implies that earlier phases are finished."""
         return (self.workdir / "config.json").exists()
 
 
 def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
-    """Returns the phases in order; a config without `phases` is one.
+    """Returns the phases in order; a config without `phases` has one phase.
+
+    Args:
+        config: Config of the run.
+        workdir: Workdir of the run.
 
     Raises:
-        UsageError: `phases` is no tuple of tuples of overrides, one of them cannot be applied, or
-            a phase's config cannot be used.
+        UsageError: `phases` is not a tuple of tuples of overrides, an override cannot be applied,
+            or the config of a phase is invalid.
     """
     for items in config.phases:
         if isinstance(items, str) or not all(isinstance(item, str) for item in items):
             raise UsageError(
-                "phases is a tuple with a tuple of overrides for every further phase, like "
+                "phases must be a tuple with a tuple of overrides for every further phase, like "
                 f"(('train.epochs=15', 'optimizer.learning_rate=1e-4'),), not {config.phases!r}"
             )
     folders = [workdir / f"phase{number}" for number in range(1, len(config.phases) + 1)]
@@ -63,10 +67,10 @@ def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
 
 
 def check_frozen(phases: list[Phase]) -> None:
-    """Checks that phases which have not begun freeze no parameters at random values.
+    """Checks that phases which have not begun do not freeze parameters at random values.
 
     Raises:
-        UsageError: A phase freezes parameters that nothing has loaded.
+        UsageError: A phase freezes parameters that are not loaded.
     """
     for phase in phases:
         if not phase.begun:
@@ -74,15 +78,15 @@ def check_frozen(phases: list[Phase]) -> None:
 
 
 def check_workdirs(phases: list[Phase], workdir: Path) -> None:
-    """Checks the workdir of every phase before the first one starts.
+    """Checks the workdirs of all phases before the first one starts.
 
     Raises:
-        UsageError: it belongs to another config.
+        UsageError: A workdir belongs to another config.
     """
     if len(phases) == 1 and Phase(phases[0].config, workdir / "phase1").begun:
         raise UsageError(
-            f"{workdir} holds phase 1 of a run in phases, this config has none; use a new "
-            "workdir, or take the change back"
+            f"{workdir} contains phase 1 of a run in phases, but this config has no phases; use a "
+            "new workdir or the original config"
         )
     for phase in phases:
         workdirs.check(phase.workdir, phase.config)

@@ -1,16 +1,17 @@
-"""From the folder of a data set to a pack to train from, in one call that can be repeated.
+"""Prepares the folder of a data set for training, in one call that can be repeated.
 
-index → split → face crops → optical flow (when wanted) → pack → audit. The folder OUT then holds
+The stages are index → split → face crops → optical flow (optional) → pack → audit. The folder OUT
+then contains
 
     source/                        index.parquet and split.parquet of the videos, errors.jsonl
-    crops/ index.parquet           the extracted faces, errors.jsonl
+    crops/ index.parquet           the face crops and their index, errors.jsonl
     flow/                          optical flow and its index
-    pack/                          what `data.path` names
-    audit.json audit.html          what to know about the data before training
+    pack/                          the pack, for `data.path`
+    audit.json audit.html          the audit of the data
     prepare.json                   the arguments
 
-Each finished stage is reused, and an interrupted one continues. A call with other arguments is
-refused once faces were cut; before that the index is made again.
+Finished stages are reused, and an interrupted one is resumed. A call with other arguments is an
+error once face crops exist; before that the index is built again.
 """
 
 import dataclasses
@@ -38,20 +39,20 @@ from dfjax.experiment.prepare_plan import Plan, describe_plan, make_plan
 from dfjax.files import lock_folder, write_json
 
 ARGUMENTS_FILE = "prepare.json"
-COMMAND = "dfjax data prepare"  # origin recorded in the indexes
+COMMAND = "dfjax data prepare"  # recorded in the metadata of the indexes
 
 Limits = dict[str, Any]
-"""`workers` and `time_limit` of the stages that open files."""
+"""Arguments `workers` and `time_limit` of the stages that open files."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PrepareReport:
-    """What was prepared.
+    """The result of a preparation.
 
     Attributes:
         pack: Folder of the pack, for `data.path`.
-        videos: Number of its videos.
-        frames: Number of its crops.
+        videos: Number of videos in the pack.
+        frames: Number of crops in the pack.
         crop_size: Side of the crops in pixels.
         left_out: Inputs that could not be used, `{"video_id", "path", "stage", "error"}`.
         audit: Content of `audit.json`.
@@ -76,28 +77,27 @@ def prepare(
     time_limit: float = 600.0,
     **options: Any,
 ) -> Path:
-    """Makes a pack to train from out of the videos of a data set, and returns its folder.
+    """Prepares the videos of a data set for training and returns the folder of the pack.
 
-    The videos are listed and split, faces are cut out and packed, and the data are audited. What
-    could not be used is listed in the `errors.jsonl` files below `out`, and what to know about the
-    data in its `audit.html`. The same call reuses what is finished and continues what was
-    interrupted; other arguments in a used folder are refused.
+    The videos are listed and split, faces are cropped and packed, and the data are audited. Inputs
+    that could not be used are listed in the `errors.jsonl` files below `out`. Repeating the call
+    reuses finished stages and resumes an interrupted one.
 
     Args:
         root: Folder of the data set, or its CSV file.
-        out: Folder to write.
-        adapter: Name of an adapter (`folder` wants `real/` and `fake/`), import path
-            `package.module:function` of your own, or the function itself.
-        refresh: Whether to list the data set again, for files that came since.
+        out: Folder for the results.
+        adapter: Name of an adapter (`folder` expects `real/` and `fake/`), import path
+            `package.module:function` of your own adapter, or the function itself.
+        refresh: Whether the data set is listed again, to find new files.
         accept: Codes of audit errors that are accepted.
-        workers: Number of processes; None takes the number of cores.
-        time_limit: Seconds per video, after which it is given up.
-        **options: What `make_plan` takes: the split, which frames, how faces are found and cut, and
-            the options of the adapter.
+        workers: Number of processes; None for the number of cores.
+        time_limit: Time limit per video in seconds, after which it is left out.
+        **options: Arguments of `make_plan`: the split, the frames, settings of face detection and
+            cropping, and options of the adapter.
 
     Raises:
-        UsageError: an impossible argument, arguments other than those that `out` was made with, or
-            no video that can be used.
+        UsageError: An argument is invalid, `out` was prepared with other arguments, or no video
+            can be used.
     """
     plan = make_plan(adapter, **options)
     limits: Limits = {"workers": workers, "time_limit": time_limit}
@@ -114,10 +114,11 @@ def run_plan(
     workers: int | None = None,
     time_limit: float = 600.0,
 ) -> PrepareReport:
-    """Runs the stages of a plan that are not finished; the arguments are those of `prepare`.
+    """Runs the unfinished stages of a plan; the other arguments are those of `prepare`.
 
     Raises:
-        UsageError: as `prepare`.
+        UsageError: An argument is invalid, `out` was prepared with other arguments, or no video
+            can be used.
     """
     check_accepted(accept)
     root, out = Path(root), Path(out)
@@ -131,7 +132,7 @@ def run_plan(
                 index, out / "flow", stride=plan.flow_stride, command=COMMAND, **limits
             )
             index = flow.index
-            say(f"flow: {flow.flows} between crops of {flow.videos} videos")
+            say(f"flow: {flow.flows} flow fields of {flow.videos} videos")
         packed = pack(index, out / "pack", command=COMMAND, replace=True)
         say(f"pack: {packed.videos} videos, {packed.frames} crops{_reused(packed.reused)}")
         content = _audit(out, accept, limits)
@@ -146,7 +147,7 @@ def run_plan(
 
 
 def _claim(plan: Plan, root: Path, out: Path) -> None:
-    """Records the arguments in `out`, or checks that it was made with the same ones."""
+    """Records the arguments in `out`, or checks that it was prepared with the same arguments."""
     file = out / ARGUMENTS_FILE
     wanted = describe_plan(plan, root)
     if file.is_file():
@@ -157,7 +158,7 @@ def _claim(plan: Plan, root: Path, out: Path) -> None:
         if (out / SETTINGS_FILE).exists() or (out / "index.parquet").exists():
             raise UsageError(
                 f"{out} was prepared with other arguments ({'; '.join(changed)}); choose another "
-                "folder, or delete it"
+                "folder or delete this one"
             )
         (out / "source" / "index.parquet").unlink(missing_ok=True)
     elif out.exists() and any(out.iterdir()):
@@ -166,7 +167,7 @@ def _claim(plan: Plan, root: Path, out: Path) -> None:
 
 
 def _list_videos(plan: Plan, root: Path, folder: Path, refresh: bool, limits: Limits) -> Path:
-    """Makes the index of the videos, unless it is there, and its split; returns the split index."""
+    """Builds the index of the videos, unless it exists, splits it, and returns the result."""
     index, split = folder / "index.parquet", folder / "split.parquet"
     reused = index.is_file() and not refresh
     if not reused:
@@ -187,12 +188,12 @@ def _list_videos(plan: Plan, root: Path, folder: Path, refresh: bool, limits: Li
 
 
 def _cut_faces(plan: Plan, videos: Path, out: Path, limits: Limits) -> Path:
-    """Extracts the faces and returns the index of the crops; crops that came are taken as are."""
+    """Extracts face crops, unless the data set consists of crops, and returns their index."""
     target = out / "index.parquet"
     table = read_index(videos)
     if table["frames_dir"].notna().all() and not plan.recut:
         write_index(rebase_frames(table, videos.parent, out), target, command=COMMAND)
-        say(f"faces: the data set comes as crops, {len(table)} videos")
+        say(f"faces: the data set consists of face crops, {len(table)} videos")
         return target
     report = extract_index(videos, out, plan.settings, command=COMMAND, **limits)
     for note in report.notes:
@@ -203,7 +204,7 @@ def _cut_faces(plan: Plan, videos: Path, out: Path, limits: Limits) -> Path:
 
 
 def _audit(out: Path, accept: Sequence[str], limits: Limits) -> dict[str, Any]:
-    """Returns the audit of the pack, the one that is there where nothing has changed."""
+    """Returns the audit of the pack, which is only computed again if the pack has changed."""
     content = read_report(out)
     known = (hash_index(out / "pack" / "index.parquet"), dfjax.__version__, sorted(set(accept)))
     if content and (content["index_sha256"], content["version"], content["accepted"]) == known:

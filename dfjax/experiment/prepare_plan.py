@@ -1,4 +1,4 @@
-"""The plan of a preparation: arguments of `dfjax.prepare` and `dfjax data prepare`, sorted out."""
+"""The plan of a preparation: the checked arguments of `dfjax.prepare` and `dfjax data prepare`."""
 
 import dataclasses
 import json
@@ -14,18 +14,18 @@ from dfjax.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What decides the result of a preparation; see `make_plan`.
+    """Arguments that determine the result of a preparation; see `make_plan`.
 
     Attributes:
         adapter: Name, import path or function of the adapter.
         options: Options of the adapter.
-        default_split: Split of the videos that are in no official one; None assigns them.
-        by: What stays together in the split, see `split_index`.
+        default_split: Split of videos that are in no official split; None to assign them.
+        by: Unit that is kept in one split; see `split_index`.
         ratios: Shares of train, val and test; None for the default.
         seed: Seed of the split; None for the default.
-        settings: How faces are found and cut.
-        recut: Whether faces are cut out of crops, too, where the data set comes as crops.
-        flow_stride: Source frames from one frame of a flow to the other; None makes no flow.
+        settings: Settings of face detection and cropping.
+        recut: Whether faces are also detected and cropped where the data set consists of crops.
+        flow_stride: Distance in source frames between the frames of a flow; None for no flow.
     """
 
     adapter: str | AdapterFunction
@@ -51,27 +51,27 @@ def make_plan(
     flow_stride: int | None = None,
     **options: Any,
 ) -> Plan:
-    """Returns the plan of a preparation; an option that is None is not given.
+    """Returns the plan of a preparation; an option that is None has its default.
 
     Args:
         adapter: Name, import path or function of the adapter.
-        default_split: Split of the videos that are in no official one, such as `test`; None assigns
+        default_split: Split of videos that are in no official split, such as `test`; None to assign
             them where train or val is missing.
-        by: What stays together in the split: `identity`, `group` or `origin`; `official` keeps the
-            data set's own split, and `complete` adds train and val to it where they are missing.
-        ratios: Shares of train, val and test; default 0.8, 0.1, 0.1.
-        seed: Seed of the split; default 0.
+        by: Unit that is kept in one split: `identity`, `group` or `origin`; `official` keeps the
+            split of the data set, and `complete` adds train and val to it where they are missing.
+        ratios: Shares of train, val and test; the default is 0.8, 0.1, 0.1.
+        seed: Seed of the split; the default is 0.
         frames: Number of frames per video, spread evenly, for configs with data.sampling=even.
-        every: Distance of the frames taken instead; default 1, which fits any data.stride. That of
-            the config takes less time and space.
-        flow_stride: Source frames from one frame to the other of optical flow, as data.stride of
-            the config; None makes no flow.
-        **options: Fields of `Settings`, which say how faces are found and cut (`detector`,
+        every: Step between frames, in place of `frames`. The default, 1, is right for any
+            data.stride; the data.stride of the config takes less time and space.
+        flow_stride: Distance in source frames between the frames of a flow, equal to data.stride of
+            the config; None for no flow.
+        **options: Fields of `Settings` for face detection and cropping (`detector`,
             `detector_model`, `size`, `margin`, `align`, `faces`, `min_quality`), and options of the
             adapter (`dataset`, `fake_pattern`, `compression`, …).
 
     Raises:
-        UsageError: no such adapter, or settings that no video can be extracted with.
+        UsageError: The adapter is unknown, or the settings are invalid.
     """
     given = {name: value for name, value in options.items() if value is not None}
     fields = {field.name for field in dataclasses.fields(Settings)}
@@ -83,7 +83,7 @@ def make_plan(
     if flow_stride is not None and flow_stride < 1:
         raise UsageError(f"flow_stride must be positive, not {flow_stride}")
     takes = find_adapter(adapter)[1]
-    if by == "complete":  # the adapter's own split comes first
+    if by == "complete":  # the adapter may split too, by the same ratios and seed
         own = {"ratios": ratios, "seed": seed}
         given |= {name: value for name, value in own.items() if name in takes and value is not None}
     recut = "detector" in chosen
@@ -93,7 +93,7 @@ def make_plan(
 
 
 def describe_plan(plan: Plan, root: Path) -> dict[str, Any]:
-    """Returns the arguments as JSON holds them, a model file by the hash of its content."""
+    """Returns the arguments as a JSON object, with a model file replaced by its hash."""
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
     settings = dataclasses.asdict(plan.settings)
     if plan.settings.detector_model is not None:

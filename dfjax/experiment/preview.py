@@ -1,4 +1,4 @@
-"""The preview of a config: a picture of what training would see (`dfjax data preview`)."""
+"""The preview of a config: a picture of training clips before and after preprocessing."""
 
 import functools
 import os
@@ -33,29 +33,29 @@ from dfjax.rngs import make_rng
 from dfjax.shapes import HostBatch
 
 MOST_CLIPS = 12
-DRAWS = 3  # rows of clips as trained on
-VIDEOS, PEOPLE = 16, 8  # size of the synthetic set, if the config names no data
+DRAWS = 3  # rows of preprocessed clips
+VIDEOS, PEOPLE = 16, 8  # size of the synthetic set, if the config has no data.path
 
 
 def preview(config: ConfigDict, out: str | os.PathLike[str], *, clips: int, title: str) -> None:
     """Writes a sheet of the first training batch before and after preprocessing.
 
-    Without `data.path` a few synthetic videos are drawn.
+    Without `data.path` a few synthetic videos are generated.
 
     Args:
-        config: The experiment. It stays as it is.
-        out: The PNG file.
-        clips: Number of clips side by side, even.
+        config: Config, which is not changed.
+        out: PNG file to write.
+        clips: Number of clips in a row, which must be even.
         title: First line of the sheet.
 
     Raises:
-        UsageError: The number of clips or the config cannot be used, or the config's model reads
-            stored features, not pictures.
+        UsageError: The number of clips or the config is invalid, or the model reads stored
+            features, of which there are no pictures.
     """
     if clips % 2 or not 2 <= clips <= MOST_CLIPS:
         raise UsageError(f"the number of clips must be even, 2 to {MOST_CLIPS}, not {clips}")
     if "features" in builders.model_extras(config):
-        raise UsageError(f"{config.name} reads stored features: it sees no pictures to draw")
+        raise UsageError(f"{config.name} reads stored features, of which there are no pictures")
     check_config(config)
     config = config.copy_and_resolve_references()
     config.train.batch_size, config.data.flow = clips, False
@@ -86,31 +86,31 @@ def load_batch(config: ConfigDict, pack: FrameStore) -> HostBatch:
 
 
 def make_sections(config: ConfigDict, pack: FrameStore, batch: HostBatch) -> list[PreviewSection]:
-    """Returns the sections of the sheet; those of mixing and self-blending where they are on.
+    """Returns the sections of the sheet, with mixing and self-blending if they are on.
 
     Args:
         config: Config of the training.
-        pack: Data set, which names the clips.
+        pack: Data set of the clips.
         batch: Clips to show (`load_batch`).
     """
-    seen = [_preprocess(config, batch, step) for step in range(DRAWS)]
-    sections = [PreviewSection("The first batch", _batch_rows(config, pack, batch, seen))]
+    draws = [_preprocess(config, batch, step) for step in range(DRAWS)]
+    sections = [PreviewSection("The first batch", _batch_rows(config, pack, batch, draws))]
     if config.data.frames > 1:
-        sections.append(PreviewSection("One clip over time", _time_rows(batch, seen[0][0])))
+        sections.append(PreviewSection("One clip over time", _time_rows(batch, draws[0][0])))
     augmentation = choose_augmentation(**config.augment)
     if augmentation.operations:
         rows = [make_operation_row(name, augmentation, config, batch)
                 for name in augmentation.operations]  # fmt: skip
-        heading = f"Each operation of augmentation alone, preset {config.augment.preset}"
+        heading = f"Single operations of augmentation, preset {config.augment.preset}"
         sections.append(PreviewSection(heading, rows))
     made = [*make_self_blend_rows(config, batch), *make_mix_rows(config, batch)]
     if made:
-        sections.append(PreviewSection("Clips that training makes of others", made))
+        sections.append(PreviewSection("Clips made by blending or mixing", made))
     return sections
 
 
 def _preprocess(config: ConfigDict, batch: HostBatch, step: int) -> tuple[Clips, Targets]:
-    """The clips and labels that the model is trained on at `step`, normalisation undone."""
+    """Returns the preprocessed clips of a step, without normalisation, and their labels."""
     preprocess = jax.jit(functools.partial(builders.make_config_preprocess(config), train=True))
     inputs = preprocess(batch, make_rng(jax.random.key(config.seed), "preprocess", step))
     stream = next(iter(builders.stream_sizes(config)))
@@ -120,7 +120,7 @@ def _preprocess(config: ConfigDict, batch: HostBatch, step: int) -> tuple[Clips,
 
 
 def _batch_rows(
-    config: ConfigDict, pack: FrameStore, batch: HostBatch, seen: list[tuple[Clips, Targets]]
+    config: ConfigDict, pack: FrameStore, batch: HostBatch, draws: list[tuple[Clips, Targets]]
 ) -> list[PreviewRow]:
     labels = batch["label"].astype(np.float32)
     methods = pack.index["method"].iloc[batch["video_index"]].tolist()
@@ -129,13 +129,13 @@ def _batch_rows(
     names = [f"fake: {m}" if label == FAKE else "real" for m, label in zip(methods, labels)]
     tiles = make_tiles(middle_frames(batch["clip"], batch["mask"]), labels, names)
     rows = [PreviewRow("As recorded", _describe_clips(config), tiles)]
-    for step, (clips, targets) in enumerate(seen):
+    for step, (clips, targets) in enumerate(draws):
         captions = [
             ("fake" if target == FAKE else "real") if target == label else f"target {target:.2f}"
             for target, label in zip(targets.tolist(), labels)
         ]
         tiles = make_tiles(middle_frames(clips, batch["mask"]), targets, captions)
-        rows.append(PreviewRow("As trained on", f"in step {step}", tiles))
+        rows.append(PreviewRow("Preprocessed", f"in step {step}", tiles))
     return rows
 
 
@@ -146,12 +146,12 @@ def _describe_clips(config: ConfigDict) -> str:
 
 
 def _time_rows(batch: HostBatch, clips: Clips) -> list[PreviewRow]:
-    """The frames of the first clip, before and after preprocessing."""
+    """Returns rows with the frames of the first clip, before and after preprocessing."""
     frames = np.flatnonzero(batch["mask"][0])[: len(clips)]
     captions = [f"frame {number}" for number in batch["position"][0, frames]]
     recorded = make_tiles(batch["clip"][0, frames], None, captions)
     trained = make_tiles(clips[0, frames], None, captions)
     return [
         PreviewRow("As recorded", "", recorded),
-        PreviewRow("As trained on", "one draw for all frames", trained),
+        PreviewRow("Preprocessed", "the same draw for all frames", trained),
     ]

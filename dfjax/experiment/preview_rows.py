@@ -35,12 +35,12 @@ Targets = Float[np.ndarray, "N"]
 
 
 def to_bytes(values: Float[Array, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Returns values in [0, 1] as bytes, cut to their range."""
+    """Returns values in [0, 1] as bytes; values outside are clipped."""
     return np.asarray(jnp.clip(jnp.round(255 * values), 0, 255), np.uint8)
 
 
 def middle_frames(clips: Clips, mask: Bool[np.ndarray, "N T"]) -> Pictures:
-    """Returns the frame in the middle of each clip, of those that `mask` says it has."""
+    """Returns the middle one of the frames of each clip that `mask` marks as real frames."""
     places = [int(np.flatnonzero(frames)[frames.sum() // 2]) for frames in mask]
     return np.stack([clip[place] for clip, place in zip(clips, places)])
 
@@ -48,7 +48,7 @@ def middle_frames(clips: Clips, mask: Bool[np.ndarray, "N T"]) -> Pictures:
 def make_tiles(
     pictures: Pictures, targets: Targets | None, captions: Sequence[str]
 ) -> list[PreviewTile]:
-    """Returns pictures with their labels (None: without) and captions."""
+    """Returns pictures with captions and, unless `targets` is None, with labels."""
     edges = [None] * len(captions) if targets is None else targets.tolist()
     return [PreviewTile(*tile) for tile in zip(pictures, captions, edges)]
 
@@ -56,11 +56,13 @@ def make_tiles(
 def make_operation_row(
     name: str, augmentation: Augmentation, config: ConfigDict, batch: HostBatch
 ) -> PreviewRow:
-    """Returns the first picture of a batch through the range of one operation.
+    """Returns a row with the first picture of a batch, changed by one operation of augmentation.
+
+    The parameters of the operation are spread evenly over their range.
 
     Args:
         name: Name of the operation.
-        augmentation: The operation's range, and the group that it may belong to.
+        augmentation: Augmentation with the range of the operation.
         config: Config of the training.
         batch: Clips on the host.
     """
@@ -78,27 +80,28 @@ def make_operation_row(
     title, detail = OPERATIONS[name].title, describe_range(name, values)
     group = augmentation.one_of
     if group and any(name in names for names in group.alternatives):
-        detail += f", one of {len(group.alternatives)} with p {group.probability:g} in all"
+        detail += f", one of {len(group.alternatives)} with p {group.probability:g} in total"
     return PreviewRow(title[0].upper() + title[1:], detail, tiles)
 
 
 def _caption(name: str, example: Values) -> str:
     if name == "flip":
-        return "mirrored" if example[0] else "as it is"
+        return "mirrored" if example[0] else "unchanged"
     if OPERATIONS[name].values == BOX:
         return f"{example[0]:.0%}, ratio {example[1]:.2f}"
     return f"{example[0]:.3g}"
 
 
 def make_self_blend_rows(config: ConfigDict, batch: HostBatch) -> list[PreviewRow]:
-    """Returns real clips, the fakes made of them, and what was pasted; none where this is off.
+    """Returns rows of real clips, of their self-blended fakes and of the differences.
 
-    What was pasted is the difference from the same view of the clip without blending.
+    A difference is that between a fake and the same view of the clip without blending. There are no
+    rows if self-blending is off.
     """
     if not config.data.self_blend:
         return []
     real = np.flatnonzero((batch["label"] == REAL) | batch["blend"])
-    _, first = np.unique(batch["video_index"][real], return_index=True)  # a pair is one video
+    _, first = np.unique(batch["video_index"][real], return_index=True)  # one clip of each pair
     chosen = {name: value[real[first]] for name, value in _floating(batch).items()}
     marks = jnp.ones(len(first), bool)
     rng = make_rng(jax.random.key(config.seed), "preprocess", 0)
@@ -110,14 +113,12 @@ def make_self_blend_rows(config: ConfigDict, batch: HostBatch) -> list[PreviewRo
     return [
         _make_row("Real clip", "", chosen["clip"], mask, np.zeros(count), captions[0]),
         _make_row("Self-blended", "two views of it", blended, mask, np.ones(count), captions[1]),
-        _make_row(
-            "What was pasted", f"times {AMPLIFIED}", AMPLIFIED * pasted, mask, None, captions[2]
-        ),
+        _make_row("Difference", f"times {AMPLIFIED}", AMPLIFIED * pasted, mask, None, captions[2]),
     ]
 
 
 def make_mix_rows(config: ConfigDict, batch: HostBatch) -> list[PreviewRow]:
-    """Returns the batch with every clip mixed, by mixup and by CutMix where they are on."""
+    """Returns rows of the batch with every clip mixed, by mixup and CutMix if they are on."""
     rows = []
     for kind, title in TITLES.items():
         strengths = {"mixup": 0.0, "cutmix": 0.0} | {kind: config.mix[kind]}

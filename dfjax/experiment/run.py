@@ -1,4 +1,4 @@
-"""A run of training as Python sees it: where it lies, what it reached, its history and curves."""
+"""The result of a training run: its workdir, summary, history and curves."""
 
 import dataclasses
 from pathlib import Path
@@ -15,12 +15,12 @@ HISTORY = "history.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The outcome of `dfjax.train`.
+    """The result of `dfjax.train`.
 
     Attributes:
-        workdir: Folder with everything that the run wrote.
-        summary: `status` (`trained`, or `complete` where it was finished before), `steps`,
-            `epochs`, `best_epoch`, the best value of the monitored metric, `seconds`, `parameters`.
+        workdir: Folder of the run.
+        summary: `status` (`trained`, or `complete` if it had finished before), `steps`, `epochs`,
+            `best_epoch`, the best value of the monitored metric, `seconds`, `parameters`.
     """
 
     workdir: Path
@@ -28,11 +28,11 @@ class Run:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per epoch: training and validation losses, metrics, learning rate, seconds."""
+        """Table with the losses, metrics, learning rate and seconds of each epoch."""
         return pd.read_csv(self.workdir / HISTORY)
 
     def plot(self) -> Figure:
-        """Returns the curves of losses, accuracy and validation metrics by epoch."""
+        """Returns a figure of losses, accuracy and validation metrics by epoch."""
         enable_notebook_display()
         return plot_curves(self.workdir / HISTORY)
 

@@ -31,20 +31,24 @@ Array = np.ndarray
 def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
     """Returns the pack in `config.data.path` or `config.data.features`, or the synthetic set.
 
-    The latter is made once in the workdir. `config.data.crop_size` is set to that of the pack, and
-    `config.crops` to its crop recipe. With `config.data.fold` the splits are those of a round of
-    cross-validation.
+    The synthetic set is generated once in the workdir. `config.data.crop_size` is set to the crop
+    size of the pack, and `config.crops` to its crop recipe. With `config.data.fold` the splits are
+    those of a round of cross-validation.
+
+    Args:
+        config: Config of the run, which is changed as described.
+        workdir: Workdir of the run.
 
     Raises:
-        UsageError: no path is given and the config has no synthetic set, or the crops have another
-            size than the config says, or the features are of another backbone than the run's, or
-            there is no such fold.
+        UsageError: The config names no data and has no synthetic set, the size of the crops is not
+            that of the config, the features are of another backbone than that of the workdir, or
+            the fold does not exist.
     """
     pack = _open(config, workdir)
     if config.data.crop_size not in (0, pack.crop_size):
         raise UsageError(
-            f"data.crop_size is {config.data.crop_size}, the crops of {pack.path} have "
-            f"{pack.crop_size} px; leave the key out, it is taken from the data"
+            f"data.crop_size is {config.data.crop_size}, but the crops of {pack.path} have "
+            f"{pack.crop_size} px; leave the key out to use the size of the data"
         )
     config.data.crop_size = pack.crop_size
     recipe = read_crop_recipe(pack.path)
@@ -57,7 +61,7 @@ def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
 
 
 def find_recipe(config: ConfigDict) -> CropRecipe | None:
-    """Returns how the training crops of a run were cut, None where that was not recorded."""
+    """Returns the crop recipe of the training data of a run, or None if it was not recorded."""
     return None if config.crops.detector is None else parse_recipe(config.crops.to_dict())
 
 
@@ -68,22 +72,22 @@ def _open(config: ConfigDict, workdir: Path) -> FrameStore:
         return features
     if "features" in builders.model_extras(config):
         raise UsageError(
-            "this config reads stored features: data.features=FEATURES (made by "
-            "`dfjax data features`); to train from frames, backbone and all: "
+            "this config reads stored features: set data.features=FEATURES (from `dfjax data "
+            "features`); to train on frames, with a backbone, set "
             f"model.{config.model.name}.features=0 data.path=PACK"
         )
     if config.data.path:
         return open_pack(config.data.path)
     if not config.data.synthetic.videos:
         raise UsageError(
-            "this config needs data: data.path=PACK (made by `dfjax data pack`); "
-            "or try the variant :smoke, which makes its own synthetic set"
+            "this config needs data: set data.path=PACK (from `dfjax data pack`), or use the "
+            "variant :smoke, which generates a synthetic set"
         )
     return open_pack(synthetic_pack(config, workdir / "data"))
 
 
 def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
-    """Returns the pack of the config's synthetic set, generated below `folder` when missing."""
+    """Returns the pack of the synthetic set, which is generated below `folder` if missing."""
     from dfjax.data.store.pack import pack
     from dfjax.data.synthetic import generate
 
@@ -102,7 +106,7 @@ def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
 
 
 def _synthetic_flow(index_path: Path, out: Path, stride: int) -> Path:
-    """The index of the synthetic set with its flow; `dfjax data flow` without its processes."""
+    """Computes the flow of the synthetic set in threads, and returns its index with the flow."""
     index = read_index(index_path)
     tasks = make_tasks(index, index_path.parent, out, None)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -116,7 +120,7 @@ def _synthetic_flow(index_path: Path, out: Path, stride: int) -> Path:
 
 
 def _shuffled(pack: FrameStore, config: ConfigDict) -> FrameStore:
-    """The control of `data.shuffle_labels`: labels of training and validation are permuted."""
+    """Permutes the labels of train and val if `data.shuffle_labels` is set (a control)."""
     if not config.data.shuffle_labels:
         return pack
     if config.data.pairing == "paired":
@@ -134,8 +138,13 @@ def _shuffled(pack: FrameStore, config: ConfigDict) -> FrameStore:
 def check_validation(pack: FrameStore, rows: Array, metric: str) -> None:
     """Checks that the monitored metric can be computed on the validation videos.
 
+    Args:
+        pack: Data of the run.
+        rows: Positions of the validation videos in the index.
+        metric: Monitored metric.
+
     Raises:
-        UsageError: the metric needs both classes and there is only one.
+        UsageError: The metric needs both classes, and the videos have only one.
     """
     labels = set(pack.index["label"].to_numpy()[rows].tolist())
     if metric != "loss" and len(labels) < 2:
@@ -147,20 +156,20 @@ def check_validation(pack: FrameStore, rows: Array, metric: str) -> None:
 
 
 def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
-    """Returns the rows of `pack.index` that `split` uses.
+    """Returns the positions in `pack.index` of the videos of a split.
 
-    Training and validation leave out the methods that the config holds back; other splits keep
-    them, and evaluation reports them apart.
+    The splits train and val leave out the methods in `data.holdout_methods`; other splits keep
+    them, and evaluation reports them separately.
 
     Raises:
-        UsageError: the split has no video, or a method held back does not exist.
+        UsageError: The split has no video, or a method in `data.holdout_methods` does not exist.
     """
     index = pack.index
     unknown = set(config.data.holdout_methods) - set(index["method"])
     if unknown:
         raise UsageError(
-            f"data.holdout_methods: no method {', '.join(sorted(unknown))} in the data; "
-            f"there are: {', '.join(sorted(set(index['method'])))}"
+            f"data.holdout_methods: the data have no method {', '.join(sorted(unknown))}; "
+            f"their methods are: {', '.join(sorted(set(index['method'])))}"
         )
     chosen = index["split"] == split
     if split in ("train", "val"):
@@ -168,14 +177,21 @@ def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
     rows = np.flatnonzero(chosen)
     if not len(rows):
         found = ", ".join(sorted(set(index["split"])))
-        raise UsageError(f"the data has no video in split {split!r} (splits there: {found})")
+        raise UsageError(f"the data have no video in split {split!r}; their splits are: {found}")
     return rows
 
 
 def eval_batches(
     pack: FrameStore, config: ConfigDict, rows: Array, methods: Sequence[str] = ()
 ) -> Iterator[dict[str, Array]]:
-    """Returns the clips of `rows` for evaluation: each once, the last batch padded."""
+    """Returns batches with every clip of some videos once; the last batch is padded.
+
+    Args:
+        pack: Data of the run.
+        config: Config of the run.
+        rows: Positions of the videos in the index.
+        methods: Names of the classes of `batch["method"]`; empty for batches without it.
+    """
     d = config.data
     return make_eval_batches(
         pack,

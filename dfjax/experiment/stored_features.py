@@ -1,4 +1,4 @@
-"""Runs on stored features: the width that their model reads, the backbone that they take along."""
+"""Runs on stored features: the width of the features, and the backbone that computed them."""
 
 import shutil
 from pathlib import Path
@@ -11,49 +11,52 @@ from dfjax.errors import UsageError
 from dfjax.files import atomic_path
 
 IDENTITY = ("backbone", "features", "parameters_sha256", "preprocess")
-"""What two feature packs must agree in for one model to read both."""
+"""Keys of the record that must be equal in two feature packs for one model to read both."""
 
 
 def use_stored_features(config: ConfigDict) -> None:
-    """Sets the width of the features that a config's model reads to that of `data.features`.
+    """Sets the option `features` of the model to the width of the features in `data.features`.
 
     Raises:
-        UsageError: the model reads none, or there is no such feature pack.
+        UsageError: The model does not read features, the feature pack does not exist, or
+            `data.path` is set too.
     """
     if not config.data.features:
         return
     options = model_options(config)
     if config.data.path:
-        raise UsageError("give data.features or data.path, not both: features stand for crops")
+        raise UsageError("set data.features or data.path, not both: features replace crops")
     if "features" not in options:
-        raise UsageError(
-            f"{config.model.name} reads frames, not data.features; clip_detector reads either"
-        )
+        raise UsageError(f"{config.model.name} does not read stored features; clip_detector does")
     options.features = int(read_record(Path(config.data.features))["features"])
 
 
 def keep_backbone(pack: FeaturePack, workdir: Path) -> None:
-    """Puts the backbone of stored features into a workdir, which then predicts from videos alone.
+    """Copies the backbone of stored features into a workdir, so that it can score videos.
 
     Raises:
-        UsageError: the workdir was trained on other features.
+        UsageError: The workdir was trained on features of another backbone.
     """
     check_backbone(pack, workdir)
     if (workdir / RECORD).is_file():
         return
     workdir.mkdir(parents=True, exist_ok=True)
-    for name in (PARAMETERS, RECORD):  # the record last: it says that both are there
+    for name in (PARAMETERS, RECORD):  # the record last, so that its presence implies both
         with atomic_path(workdir / name) as partial:
             shutil.copyfile(pack.path / name, partial)
 
 
 def check_backbone(pack: FeaturePack, workdir: Path) -> None:
-    """Raises a `UsageError` when a run was trained on features that another backbone computed."""
+    """Checks that features were computed by the backbone that a workdir was trained with.
+
+    Raises:
+        UsageError: They were computed by another backbone.
+    """
     if (workdir / RECORD).is_file():
         old, new = read_record(workdir), pack.record
         changed = [key for key in IDENTITY if old[key] != new[key]]
         if changed:
             raise UsageError(
-                f"{pack.path} was not computed as what {workdir} was trained on: "
+                f"the features in {pack.path} are not like those that {workdir} was trained on: "
                 f"{', '.join(changed)} of {RECORD} differ"
             )

@@ -1,4 +1,4 @@
-"""Training as one call: a config and a workdir in, a finished or resumable run out."""
+"""Trains the detector of a config in a workdir: `dfjax.train`."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -49,24 +49,25 @@ def train(
     loss: Loss | None = None,
     accept: Sequence[str] = (),
 ) -> Run:
-    """Trains a detector to the end of its run; the same call resumes an interrupted one.
+    """Trains a detector; the same call resumes an interrupted run.
 
-    An interrupt (Ctrl-C, or the stop button of a notebook) at any moment, compilation included,
-    ends the call after the running step, with everything saved.
+    After an interrupt (Ctrl-C, or the stop button of a notebook), also during compilation, the call
+    finishes the current step, saves, and raises `Interrupted`.
 
     Args:
-        config: The experiment, as `dfjax.load_config` returns it. It stays as it is.
-        workdir: Folder for everything that the run writes.
-        model: Linen module of the caller's, in place of the one that the config names: see
-            `dfjax.models.custom`. The workdir's config names its class by import path.
-        loss: Loss of the caller's, in place of the one that the config names: a function
-            `loss(logits, outputs, batch) -> f32[B]` of one value per clip.
-        accept: Codes of audit errors in the data to train with all the same.
+        config: Config, as `dfjax.load_config` returns it. It is not changed.
+        workdir: Folder of the run.
+        model: Linen module of your own, in place of the model in the config; see
+            `dfjax.models.custom`. The config in the workdir names its class by import path.
+        loss: Loss of your own, in place of the loss in the config: a function
+            `loss(logits, outputs, batch) -> f32[B]` that returns one value per clip.
+        accept: Codes of audit errors in the data that are accepted.
 
     Raises:
-        UsageError: The config, the data or the workdir cannot be used; the message says why.
-        RunError: The audit found errors in the data that are not accepted.
-        Interrupted: The call was interrupted and has saved; it is a `KeyboardInterrupt`.
+        UsageError: The config, the data or the workdir is invalid.
+        RunError: The data have errors that are not accepted, or too many steps in a row had a loss
+            or gradient that is not finite.
+        Interrupted: The call was interrupted and has saved; a subclass of `KeyboardInterrupt`.
     """
     if model is not None:
         config = builders.use_model(config, model)
@@ -80,7 +81,7 @@ def train(
     try:
         summary = run_training(config, Path(workdir), accept, interrupt=interrupt, fit=fit)
     except Stopped:
-        raise Interrupted(f"interrupted and saved in {workdir}; the same call goes on") from None
+        raise Interrupted(f"interrupted and saved in {workdir}; the same call resumes") from None
     return Run(Path(workdir), summary)
 
 
@@ -92,22 +93,23 @@ def run_training(
     interrupt: Interrupt | None = None,
     fit: Callable[[Trainer], None] = Trainer.fit,
 ) -> dict[str, Any]:
-    """Trains on the calling thread and returns the summary of `Run`.
+    """Trains in the calling thread and returns the summary of `Run`.
 
-    A config with `phases` goes through them one after another (`experiment/phases.py`); those that
-    are over are not looked at again. The summary is that of the last one.
+    The phases of a config (`experiment/phases.py`) are trained one after another, except those that
+    are finished. The summary is that of the last phase.
 
     Args:
-        config: The experiment.
-        workdir: Folder for everything that the run writes.
-        accept: Codes of audit errors to train with all the same.
-        interrupt: Where a signal handler asks the run to stop.
-        fit: Runs a trainer, for example in another thread.
+        config: Config of the run.
+        workdir: Folder of the run.
+        accept: Codes of audit errors that are accepted.
+        interrupt: Object through which a signal handler requests the run to stop.
+        fit: Function that runs a trainer, for example in another thread.
 
     Raises:
-        UsageError: The config, the data or the workdir cannot be used; the message says why.
-        RunError: The audit found errors in the data that are not accepted.
-        Stopped: A stop was requested; everything is saved.
+        UsageError: The config, the data or the workdir is invalid.
+        RunError: The data have errors that are not accepted, or too many steps in a row had a loss
+            or gradient that is not finite.
+        Stopped: A stop was requested, and everything is saved.
     """
     config = config.copy_and_resolve_references().lock()
     use_stored_features(config)
@@ -130,7 +132,7 @@ def run_training(
 
 
 def _share_data(phases: list[Phase], workdir: Path) -> None:
-    """Lets all phases of a config that makes its own data train on the same files."""
+    """Makes all phases of a config with a synthetic set use the same files."""
     config = phases[0].config
     given = config.data.path or config.data.features
     if len(phases) > 1 and config.data.synthetic.videos and not given:
@@ -159,7 +161,7 @@ def _train_phase(
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     try:
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
-        workdirs.prepare(workdir, config)  # now that config and train.init_from can be used
+        workdirs.prepare(workdir, config)  # after the config and train.init_from were checked
         complete = trainer.run.finished
         try:
             fit(trainer)
@@ -256,7 +258,7 @@ def _make_batches(
 
 
 def _say_phase(config: ConfigDict, number: int, workdir: Path) -> None:
-    """Says where a phase is trained, and what it sets whatever the command line says."""
+    """Prints the workdir of a phase and the keys that it overrides."""
     say(f"phase {number} of {len(config.phases) + 1}: {workdir}")
     if number > 1:
         say(f"  with {' '.join(config.phases[number - 2])}")

@@ -1,4 +1,4 @@
-"""What a run computes after each epoch on the validation split."""
+"""Validation of a run after each epoch."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -31,12 +31,21 @@ def make_validate(
     preprocess: Preprocess,
     mesh: Mesh,
 ) -> Validate:
-    """Returns `validate(variables, check) -> metrics`: the loss per clip and every scalar metric.
+    """Returns the function `validate(variables, check) -> metrics`.
 
-    `constant_scores` and `constant_verdicts` are 1 where the detector is constant
-    (`evaluation.constancy`). Clips are divided over the mesh as in training. `check()` is called
-    before each batch and may raise to leave early. The loss is not weighted by class. Classes are
-    mixed in every batch, as a loss that compares clips needs it.
+    The metrics are the mean loss of the clips without class weights, every scalar metric, and
+    `constant_scores` and `constant_verdicts`, which are 1 if the detector is constant
+    (`evaluation.constancy`). `check()` is called before each batch and may raise an exception to
+    stop. Clips are in random order, since losses that compare clips need both classes in a batch,
+    and are divided over the mesh as in training.
+
+    Args:
+        config: Config of the run.
+        pack: Data of the run.
+        rows: Positions of the videos in the index, by split.
+        model: Model of the run.
+        preprocess: Function that turns a batch into the inputs of the model.
+        mesh: Device mesh.
     """
     loss = sum_objective(make_config_loss(config, pack.index, rows["train"], weighted=False))
     predict_step = make_predict_step(model.apply, preprocess, loss=loss)

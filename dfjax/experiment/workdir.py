@@ -1,4 +1,4 @@
-"""The folder of one run: its config, the versions it was made with, and the lock on it."""
+"""The folder of a run: its config, the versions of packages, and its lock."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ from dfjax.files import atomic_path
 
 PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
-# What may change between two commands on the same workdir: nothing that the result depends on.
+# Keys that may change between two calls on the same workdir, since results do not depend on them.
 FREE_KEYS = (
     "data.path", "data.features", "data.workers", "data.threads", "data.prefetch", "profile",
     "train.log_every", "train.freeze_random", "checkpoint.every_steps", "checkpoint.keep",
@@ -30,7 +30,7 @@ def check(workdir: Path, config: ConfigDict) -> None:
     """Checks that a workdir, if it exists, belongs to this config.
 
     Raises:
-        UsageError: it belongs to another; the message shows the differences.
+        UsageError: It belongs to another config; the message shows the differences.
     """
     if not (workdir / "config.json").exists():
         return
@@ -41,7 +41,7 @@ def check(workdir: Path, config: ConfigDict) -> None:
     if changed:
         raise UsageError(
             f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
-            "Use a new workdir, or take the change back"
+            "Use a new workdir or the original config"
         )
 
 
@@ -49,7 +49,7 @@ def prepare(workdir: Path, config: ConfigDict) -> None:
     """Writes `config.json`, `config.yaml` and `versions.json`.
 
     Raises:
-        UsageError: as `check`.
+        UsageError: The workdir belongs to another config.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     check(workdir, config)
@@ -77,7 +77,7 @@ def load(workdir: Path) -> ConfigDict:
 
 
 def versions() -> dict[str, Any]:
-    """Returns the versions of Python, the packages that matter, and the git revision if any."""
+    """Returns the versions of Python and of `PACKAGES`, and the git revision if there is one."""
     found: dict[str, Any] = {"python": platform.python_version()}
     for name in PACKAGES:
         found[name] = importlib.metadata.version(name)
@@ -96,10 +96,10 @@ def _git_revision() -> str | None:
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-    """Holds the workdir for this process, so that two runs cannot write into it.
+    """Locks the workdir, so that no other process can train in it.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: Another process has locked it.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / ".lock").open("w") as file:

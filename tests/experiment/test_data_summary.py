@@ -45,7 +45,7 @@ def test_crops_smaller_than_the_input_are_warned_of(crop_size, warned):
 
 
 def test_synthetic_data_is_always_called_so():
-    assert "the data is synthetic" in said("data.pairing=none", dataset="synthetic")[-1]
+    assert "the data are synthetic" in said("data.pairing=none", dataset="synthetic")[-1]
 
 
 def test_class_weights_are_told_and_warned_of_where_batches_are_balanced():
@@ -63,6 +63,6 @@ def test_how_videos_are_drawn_is_told():
     )
     assert views in lines
     assert "data sets are sampled equally often: d (4)" in lines
-    assert "50% of an epoch is sampled in proportion to the videos' losses" in lines
+    assert "50% of an epoch is sampled in proportion to the losses of videos" in lines
     alone = [line for line in said("data.self_blend=1.0") if "no partner" in line]
     assert not alone  # every real video is its own

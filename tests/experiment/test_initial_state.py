@@ -57,4 +57,4 @@ def test_frozen_parameters_that_were_not_loaded_are_refused(tmp_path):
     state, said = start_from(tmp_path, found, must_load=("^backbone/conv1/",))
     assert not state.params["backbone"]["conv1"]["kernel"].any()
     kept = "params/backbone/conv2/kernel, params/head/kernel"
-    assert said[1] == f"warning: {kept} are not there and start at random"
+    assert said[1] == f"warning: it lacks {kept}, which are initialised at random"

@@ -61,7 +61,7 @@ def test_a_change_in_any_phase_is_refused(tmp_path):
 @pytest.mark.parametrize("given", ["train.init_from=runs/other", "train.freeze_random=True"])
 def test_random_parameters_are_frozen_only_where_the_config_says_so(tmp_path, given):
     config = load_config("efficientnet_b4_380")
-    with pytest.raises(UsageError, match="nothing is loaded.*train.freeze_random=True"):
+    with pytest.raises(UsageError, match="none are loaded.*train.freeze_random=True"):
         check_frozen(plan_phases(config, tmp_path))
     check_frozen(plan_phases(load_config("efficientnet_b4_380", [given]), tmp_path))
     for phase in ("phase1", "."):  # begun by an earlier version: goes on

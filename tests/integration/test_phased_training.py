@@ -131,7 +131,7 @@ def test_parameters_start_from_another_run_and_what_differs_is_told(whole, tmp_p
     np.testing.assert_array_equal(kernel, read(whole)["params/backbone/stem_conv/kernel"])
     paths = [f"batch_stats/input_norm/{name}" for name in ("mean", "var")]
     paths += [f"params/input_norm/{name}" for name in ("bias", "scale")]
-    assert said[1] == f"warning: {', '.join(paths)} of it have no place in this model"
+    assert said[1] == f"warning: {', '.join(paths)} of it are not used, since this model lacks them"
     message = r"hidden1_norm/mean has the shape \(64,\), .* \(128,\); give both models the same"
     with pytest.raises(UsageError, match=message):
         start_from(whole, whole, tmp_path, "--config.model.frame_classifier.hidden=(1024,)")
@@ -155,7 +155,7 @@ def test_parameters_start_from_a_file_of_the_detector_or_of_its_backbone(whole, 
     kernel = state.params["backbone"]["stem_conv"]["kernel"]
     expected = variables["params"] if alone else variables["params"]["backbone"]
     np.testing.assert_array_equal(kernel, expected["stem_conv"]["kernel"])
-    assert said[0] == f"parameters start from {path}"
+    assert said[0] == f"initial parameters are loaded from {path}"
     assert any("start at random" in line for line in said) == alone
 
 
