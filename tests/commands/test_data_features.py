@@ -215,7 +215,7 @@ def test_a_run_takes_the_backbone_along_and_refuses_another(made, data, tmp_path
     made.record["parameters_sha256"] = before
     record = json.loads((tmp_path / "features.json").read_text())
     (tmp_path / "features.json").write_text(json.dumps(record | {"parameters_sha256": "0" * 64}))
-    with pytest.raises(UsageError, match="other parameters than features.json says"):
+    with pytest.raises(UsageError, match="are not those that features.json describes"):
         open_backbone(tmp_path)
 
 
@@ -225,7 +225,7 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
     use_stored_features(config)
     assert config.model.clip_detector.features == 64
     assert len(run_data.open_data(config, tmp_path)) == 4 and config.data.crop_size == SIZE
-    with pytest.raises(UsageError, match="dual_stream reads frames"):
+    with pytest.raises(UsageError, match="dual_stream does not read stored features"):
         use_stored_features(load_config("dual_stream", [place]))
     with pytest.raises(UsageError, match="not both"):
         use_stored_features(load_config("transformer_head", [place, "--config.data.path=pack"]))

@@ -91,7 +91,7 @@ def test_what_predict_wrote_is_read_by_its_inputs(tmp_path, capsys):
     [
         ({"--by": "entropi"}, "unknown ranking 'entropi'"),
         ({"--by": "uncertainty"}, "passes of dropout or an ensemble"),
-        ({"--by": "disagreement"}, "needs two files"),
+        ({"--by": "disagreement"}, "needs at least two"),
         ({"--by": "loss"}, "no video can be ranked by loss"),
         ({"--predictions": "nothing.csv"}, "no predictions file nothing.csv"),
         ({"--predictions": "nothing.jsonl"}, "no predictions file nothing.jsonl"),

@@ -53,7 +53,7 @@ def test_what_can_be_monitored_are_numbers_of_the_validation():
     ("overrides", "message"),
     [
         (["loss.temporal=0.1", "data.frames=1"], "data.frames must be 2"),
-        (["loss.method=0.1", "data.shuffle_labels=True"], "control"),
+        (["loss.method=0.1", "data.shuffle_labels=True"], "cannot be combined"),
         (
             ["loss.name=supcon", "early_stop.metric=loss", "early_stop.mode=min", "mix.mixup=0.2"],
             "mix.mixup",
@@ -73,10 +73,10 @@ def test_losses_and_what_they_do_not_go_with(overrides, message):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.features=PACK", "mix.cutmix=1.0"], "need pixels"),
-        (["data.features=PACK", "data.self_blend=0.5"], "need pixels"),
+        (["data.features=PACK", "mix.cutmix=1.0"], "cannot be blended or mixed"),
+        (["data.features=PACK", "data.self_blend=0.5"], "cannot be blended or mixed"),
         (["data.flow=True", "mix.mixup=0.2"], "use mix.cutmix"),
-        (["data.shuffle_labels=True", "data.self_blend=0.5"], "control"),
+        (["data.shuffle_labels=True", "data.self_blend=0.5"], "cannot be combined"),
     ],
 )
 def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):

@@ -126,7 +126,7 @@ def test_a_loss_of_ones_own_gives_one_number_per_clip(name):
     if name == "far":
         check_outputs(config, model, objective, config.preprocess.size)
         return
-    with pytest.raises(UsageError, match=r"mean_of of 2 clips has the shape \(\)"):
+    with pytest.raises(UsageError, match=r"mean_of of 2 clips has shape \(\)"):
         check_outputs(config, model, objective, config.preprocess.size)
 
 

@@ -54,7 +54,7 @@ def test_a_change_in_any_phase_is_refused(tmp_path):
     for change in ("--config.seed=1", "--config.phases=(('train.epochs=5',), ('train.epochs=4',))"):
         with pytest.raises(UsageError, match="trained with another config"):
             check_workdirs(plan(tmp_path, *THREE, change), tmp_path)
-    with pytest.raises(UsageError, match="holds phase 1 of a run in phases"):
+    with pytest.raises(UsageError, match="contains phase 1 of a run in phases"):
         check_workdirs(plan(tmp_path), tmp_path)
 
 

@@ -152,7 +152,7 @@ def test_predict_tells_the_spread(odd, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workdir", "a", "--mc-dropout", "1"], "at least 2 passes"),
+        (["--workdir", "a", "--mc-dropout", "1"], "0 or at least 2"),
         (["--workdir", "a", "--seed", "-1"], "seed must not be negative"),
         (["--predictions", "p.csv", "--flip"], "go with --workdir"),
     ],

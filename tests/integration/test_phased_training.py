@@ -156,7 +156,7 @@ def test_parameters_start_from_a_file_of_the_detector_or_of_its_backbone(whole, 
     expected = variables["params"] if alone else variables["params"]["backbone"]
     np.testing.assert_array_equal(kernel, expected["stem_conv"]["kernel"])
     assert said[0] == f"initial parameters are loaded from {path}"
-    assert any("start at random" in line for line in said) == alone
+    assert any("initialised at random" in line for line in said) == alone
 
 
 def test_data_that_cannot_be_cut_leave_the_workdir_free(tmp_path):

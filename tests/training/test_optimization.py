@@ -121,7 +121,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(option):
 
 
 def test_what_is_no_regular_expression_is_an_error():
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a regular expression"):
         one_step(freeze=["("])
 
 

@@ -21,7 +21,7 @@ def test_minus_one_takes_the_devices_that_are_left():
 
 
 def test_axes_that_do_not_multiply_to_the_devices_are_refused():
-    with pytest.raises(UsageError, match="needs 6 devices, this machine has 8"):
+    with pytest.raises(UsageError, match="needs 6 devices, but there are 8"):
         mesh(3, 2, 1)
 
 
