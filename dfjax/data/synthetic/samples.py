@@ -62,7 +62,7 @@ def synthesise(
         command: Origin to record in the metadata of the index.
 
     Raises:
-        UsageError: impossible numbers, or `out` holds a set made with other settings.
+        UsageError: A number is out of range, or `out` holds a set made with other settings.
     """
     if samples < 0:
         raise UsageError(f"samples must not be negative, not {samples}")
