@@ -87,7 +87,11 @@ def align_points(
     """Returns the positions of the five landmarks in the crop of `align_face`.
 
     They are near those of the template, but a similarity transform cannot fit all five exactly.
-    The arguments are those of `align_face`.
+
+    Args:
+        landmarks: x0 y0 … x4 y4 in pixels of the frame.
+        size: Side of the crop in pixels.
+        margin: Side of the crop relative to the tight crop of the template.
     """
     points = landmarks.reshape(5, 2)
     matrix = fit_similarity(points, make_template(size, margin))

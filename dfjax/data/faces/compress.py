@@ -179,6 +179,10 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
 def video_path(out: Path, video_id: str) -> Path:
     """Returns the path of a compressed video, `OUT/videos/VIDEO_ID.mp4`.
 
+    Args:
+        out: Folder of the compressed videos.
+        video_id: Id of the video.
+
     Raises:
         UsageError: The id leads outside of `out`.
     """

@@ -35,6 +35,10 @@ class CropFiles(CropStore):
     ) -> UInt8[np.ndarray, "T S S 3"]:
         """Returns the RGB crops of the given source frames of video `row`, in the given order.
 
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: T source frame numbers in any order.
+
         Raises:
             KeyError: A frame has no crop.
             InputError: A file cannot be read any more.

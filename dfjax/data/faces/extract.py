@@ -155,7 +155,11 @@ def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] 
 
 
 def crops_folder(out: Path, video_id: str) -> Path:
-    """Returns the folder of the crops of a video.
+    """Returns the folder of the crops of a video, `OUT/crops/VIDEO_ID`.
+
+    Args:
+        out: Folder of the extraction.
+        video_id: Id of the video.
 
     Raises:
         UsageError: The id leads outside of `out`.
@@ -236,7 +240,12 @@ def _face_id(video_id: str, number: int) -> str:
 
 
 def encode_crop(crop: UInt8[np.ndarray, "S S 3"], quality: int) -> bytes:
-    """Returns an RGB crop as JPEG."""
+    """Returns an RGB crop encoded as JPEG.
+
+    Args:
+        crop: Crop of S x S pixels.
+        quality: JPEG quality, 0 to 100.
+    """
     bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 

@@ -140,6 +140,11 @@ def _report(
 def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
     """Checks that the ids of an index can name folders and differ from those of further faces.
 
+    Args:
+        index: Index of videos.
+        out: Folder of the extraction.
+        settings: Settings of the extraction.
+
     Raises:
         UsageError: An id leads outside of `out`, or ends like that of a further face.
     """
@@ -154,6 +159,10 @@ def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
 
 def open_output(out: Path, settings: Settings) -> None:
     """Writes the settings to `extraction.json` in `out`, or checks that they are the same.
+
+    Args:
+        out: Folder of the extraction.
+        settings: Settings of the extraction.
 
     Raises:
         UsageError: `out` holds crops made with other settings; the message lists the differences.

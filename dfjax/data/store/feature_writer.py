@@ -110,7 +110,12 @@ def open_partial(out: Path, plan_sha256: str) -> Path:
 
 
 def is_shard_finished(folder: Path, number: int) -> bool:
-    """Returns whether shard `number` is finished, which its note marks."""
+    """Returns whether shard `number` is finished, which its note marks.
+
+    Args:
+        folder: Result of `open_partial`.
+        number: Number of the shard.
+    """
     return _note(folder, number).is_file()
 
 

@@ -44,7 +44,12 @@ def read_flo(path: str | os.PathLike[str]) -> Float32[np.ndarray, "H W 2"]:
 
 
 def write_flo(flow: Float32[np.ndarray, "H W 2"], path: str | os.PathLike[str]) -> None:
-    """Writes a flow in pixels to a file, atomically."""
+    """Writes a flow to a file, atomically.
+
+    Args:
+        flow: Flow in pixels.
+        path: `.flo` file to write.
+    """
     height, width = flow.shape[:2]
     size = np.array([width, height], "<i4").tobytes()
     with atomic_path(path) as partial:

@@ -141,7 +141,12 @@ def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str]
 
 
 def find_pairs(frames: Sequence[int], stride: int) -> list[int]:
-    """Returns the source frames n for which the frame n + `stride` also exists."""
+    """Returns the source frames n for which the frame n + `stride` also exists.
+
+    Args:
+        frames: Source frame numbers of a video's crops.
+        stride: Number of source frames from the first to the second frame of a flow.
+    """
     there = set(frames)
     return [n for n in frames if n + stride in there]
 

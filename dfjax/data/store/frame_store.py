@@ -54,7 +54,12 @@ class FrameStore:
         return self._frames[row]
 
     def empty(self, clips: int, frames: int) -> np.ndarray:
-        """Returns padding: zeros `[clips, frames, …]` with the shape and dtype of `read`."""
+        """Returns clips of padding, zeros `[clips, frames, …]` with the dtype of `read`.
+
+        Args:
+            clips: Number of clips.
+            frames: Number of frames per clip.
+        """
         raise NotImplementedError
 
     def read(self, row: int, frame_numbers: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -71,6 +76,10 @@ class FrameStore:
 
     def find_places(self, row: int, frame_numbers: np.ndarray) -> np.ndarray:
         """Returns the positions of the given source frames among those stored for video `row`.
+
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: Source frame numbers in any order.
 
         Raises:
             KeyError: A frame is not stored.

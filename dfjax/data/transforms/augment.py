@@ -155,7 +155,12 @@ def _per_clip(values: Shaped[Array, "B"]) -> Shaped[Array, "B 1 1 1 1"]:
 def flip_clips(
     clip: Shaped[Array, "B T H W C"], flipped: Bool[Array, "B"]
 ) -> Shaped[Array, "B T H W C"]:
-    """Returns the clips, of which those with `flipped` are mirrored left to right."""
+    """Returns the clips, of which some are mirrored left to right.
+
+    Args:
+        clip: Clips of any dtype.
+        flipped: Whether each clip is mirrored.
+    """
     return jnp.where(_per_clip(flipped), clip[..., ::-1, :], clip)
 
 

@@ -104,7 +104,12 @@ def _draw(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, Mask
 
 
 def make_maps(draws: MaskDraws, clip: Float[Array, "B T H W 3"]) -> Maps:
-    """Returns the maps that scale and shift the source (see `ops.warp`)."""
+    """Returns the maps that scale and shift the source (see `ops.warp`).
+
+    Args:
+        draws: Random numbers of the clips.
+        clip: Clips, of which only the size is used.
+    """
     height, width = clip.shape[-3:-1]
     x, y = draws.shift.T
     return compose(scale_map(*(1 / draws.scale.T)), translation_map(x * width, y * height))

@@ -74,7 +74,12 @@ def draw_view(key: Key[Array, ""]) -> ViewDraws:
 
 
 def change_view(clips: Clips, draws: ViewDraws) -> Clips:
-    """Returns clips in [0, 1] after the drawn changes of colour and detail."""
+    """Returns clips after random changes of colour and detail.
+
+    Args:
+        clips: Clips in [0, 1].
+        draws: Random numbers of the clips (see `draw_view`).
+    """
     shifted = jnp.clip(clips + draws.shift[:, None, None, None, :], 0, 1)
     coloured = change_colour(shifted, draws.colour, jnp.zeros(len(clips)))
     sharp = sharpen(coloured, draws.strength, draws.lightness)
