@@ -37,7 +37,7 @@ def use_model(config: ConfigDict, module: Any) -> ConfigDict:
             and has its fields as the options `model.custom`.
 
     Raises:
-        UsageError: A field of the module has a value that a config cannot contain.
+        UsageError: A field of the module has a value that a config cannot store.
     """
     named = register_custom(module)
     changed = config.copy_and_resolve_references()

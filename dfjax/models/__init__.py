@@ -1,4 +1,4 @@
-"""Detectors as pure functions: `build(name, **options)` gives `ModelFns(init, apply)`."""
+"""Detectors as pure functions: `build(name, **options)` returns `ModelFns(init, apply)`."""
 
 from dfjax.models.model_fns import ModelFns, build
 from dfjax.models.registry import MODELS, input_extras, input_shapes, input_streams

@@ -1,16 +1,15 @@
-"""`BACKBONES`: every feature extractor, by name, with one signature.
+"""`BACKBONES`: the feature extractors by name, all with the same signature.
 
-A backbone from outside the package is named by import path, `my_package.nets:MyNet`. It is a Linen
-class with
+A backbone from outside the package is named by its import path, `my_package.nets:MyNet`. It is a
+Linen class with
 
     def __call__(self, images, mask, *, train):  # f32[n, H, W, 3], bool[n] or None
         ...
         return maps  # [n, h, w, C]; or {endpoint: maps} in order, the last one called "top"
 
-`mask` says which images count in batch statistics, None: all; what the others hold should change
-nothing.
-Fields called `width`, `one_block`, `drop_path`, `padding` or `compute` get the model's options of
-these names; what it has no field for does not apply to it.
+`mask` marks the images that count in batch statistics; None means all. The other images must not
+affect the result. Fields called `width`, `one_block`, `drop_path`, `padding` or `compute` are set
+to the options of these names; options without a field are ignored.
 """
 
 import dataclasses
@@ -42,10 +41,10 @@ class Backbone:
     """A registered feature extractor.
 
     Attributes:
-        make: Makes the module, from `width`, `one_block`, `drop_path`, `padding`, `compute` and
-            `name`.
-        channels: Gives the number of channels of its last map for a factor of the widths.
-        paddings: Flavours that its weights exist in; the first one is that of its publication.
+        make: Function that returns the module, given `width`, `one_block`, `drop_path`, `padding`,
+            `compute` and `name`.
+        channels: Function that returns the number of channels of the last map, given `width`.
+        paddings: Padding rules for which there are weights; the first one is the original.
     """
 
     make: Callable[..., nn.Module]
@@ -81,7 +80,7 @@ BACKBONES = {
 
 
 def _custom(path: str) -> Backbone:
-    """The entry of a backbone that is given by import path."""
+    """Returns the entry of a backbone that is given by import path."""
     module = find_module(path, BACKBONE_CONTRACT)
 
     def make(*, padding: str, compute: Compute, name: str | None, **options: Any) -> nn.Module:
@@ -114,23 +113,23 @@ def make_backbone(
     compute: Compute,
     module_name: str | None = None,
 ) -> nn.Module:
-    """Returns the feature extractor `name`: `module(images, mask, *, train) -> {endpoint: maps}`.
+    """Returns the module `name`, called as `module(images, mask, *, train) -> {endpoint: maps}`.
 
-    The endpoints are `stem`, `stage1` … and `top`, f32 or bf16 [n, h, w, c]; `mask` bool[n] says
-    which images count in the batch statistics, None: all.
+    The endpoints are `stem`, `stage1` … and `top`, f32 or bf16 [n, h, w, c]. `mask` bool[n] marks
+    the images that count in the batch statistics; None means all.
 
     Args:
         name: Key of `BACKBONES`, or an import path.
-        width: Factor of every width, for small models.
-        one_block: Whether there is one block per stage, for small models.
-        drop_path: Stochastic depth of the last residual block; the rate grows linearly from 0.
-        padding: Flavour of `dfjax.ops.padding`; `auto`: the architecture's own.
+        width: Factor of all channel counts, for small models.
+        one_block: Whether each stage has a single block, for small models.
+        drop_path: Stochastic depth rate of the last residual block; the rate grows linearly from 0.
+        padding: Padding rule of `dfjax.ops.padding`; `auto` is the architecture's own.
         compute: Dtype and lowering.
-        module_name: Name of the module, the first part of its parameters' paths.
+        module_name: Name of the module, the first part of the paths of its parameters.
 
     Raises:
-        UsageError: An unknown name, a class that is no backbone, or a padding that this
-            architecture does not exist in.
+        UsageError: The name is unknown, its class is not a backbone, or the architecture does not
+            support the padding.
     """
     backbone = find_backbone(name, padding)
     return backbone.make(
@@ -147,21 +146,21 @@ def backbone_channels(name: str, width: float = 1.0) -> int:
     """Returns the channels of the last map of `name`: 1792 for `b4`, 512 for `resnet18`.
 
     Raises:
-        UsageError: The name is unknown, or its class is no backbone.
+        UsageError: The name is unknown, or its class is not a backbone.
     """
     return find_backbone(name).channels(width)
 
 
 def find_backbone(name: str, padding: str = "auto") -> Backbone:
-    """Returns the entry of a backbone, for checking a model's options before it is built.
+    """Returns the entry of a backbone, after checking its name and padding.
 
     Args:
         name: Key of `BACKBONES`, or an import path.
-        padding: Flavour of `dfjax.ops.padding`, or `auto`.
+        padding: Padding rule of `dfjax.ops.padding`, or `auto`.
 
     Raises:
-        UsageError: An unknown name, a class that is no backbone, or a padding that this
-            architecture does not exist in.
+        UsageError: The name is unknown, its class is not a backbone, or the architecture does not
+            support the padding.
     """
     if is_import_path(name):
         backbone = _custom(name)
@@ -171,5 +170,5 @@ def find_backbone(name: str, padding: str = "auto") -> Backbone:
         raise unknown("backbone", name, BACKBONES)
     if padding not in (AUTO, *backbone.paddings):
         valid = ", ".join((AUTO, *backbone.paddings))
-        raise UsageError(f"{name} has no padding {padding!r}; valid: {valid}")
+        raise UsageError(f"{name} does not support padding {padding!r}; valid: {valid}")
     return backbone

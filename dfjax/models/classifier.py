@@ -1,4 +1,4 @@
-"""The classifier at the end of a detector, for clips and for single frames."""
+"""The classifier head of a detector, for clips and for single frames."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,14 +14,14 @@ Classifier = Callable[..., Float[Array, "*n"]]
 
 
 def make_classifier(widths: Sequence[int], rates: Sequence[float]) -> Classifier:
-    """Returns the classifier: per width a linear layer, ReLU and dropout, then the logit.
+    """Returns a classifier: a linear layer, ReLU and dropout for each width, then the logit.
 
-    To be called inside a compact module, whose layers it makes: `classifier_hidden1` …,
-    `classifier_dropout1` … and `classifier_logit`. The classifier may be called several times.
+    The function must be called inside a compact module; its layers are called `classifier_hidden1`,
+    …, `classifier_dropout1`, … and `classifier_logit`. The classifier may be called several times.
 
     Args:
         widths: Widths of the hidden layers.
-        rates: Rates of dropout, one per hidden layer.
+        rates: Dropout rates, one per hidden layer.
     """
     hidden = [
         (Dense(width, name=f"classifier_hidden{n}"), Dropout(rate, name=f"classifier_dropout{n}"))
@@ -43,17 +43,21 @@ def make_classifier(widths: Sequence[int], rates: Sequence[float]) -> Classifier
 def classify_frames(
     classify: Classifier, features: Float[Array, "B T d"], mask: Bool[Array, "B T"]
 ) -> Float[Array, "B T"]:
-    """Returns a logit for every frame, 0 outside the mask: the clip's classifier without dropout.
+    """Returns a logit for every frame, 0 outside the mask, by the classifier without dropout.
 
     Args:
         classify: Classifier of the clip.
-        features: For every frame what the classifier reads of a clip.
-        mask: Frames that are there.
+        features: Features of every frame, of the width that the classifier reads.
+        mask: Which frames are valid.
     """
     return jnp.where(mask, classify(features, train=False, dropout=False), 0)
 
 
 def check_classifier(widths: Sequence[int], rates: Sequence[float]) -> None:
-    """Raises a `UsageError` when there is not one dropout rate per hidden layer."""
+    """Checks that there is one dropout rate per hidden layer.
+
+    Raises:
+        UsageError: The numbers of widths and rates differ.
+    """
     if len(widths) != len(rates):
         raise UsageError(f"{len(widths)} classifier layers but {len(rates)} dropout rates")

@@ -1,7 +1,7 @@
-"""Frames → one vector each → temporal module → pooling → classifier → one logit per clip.
+"""The clip detector: feature vectors of frames → temporal module → pooling → classifier.
 
-`ClipDetector.__call__` is the chain, one method per link. Each link takes and returns plain arrays;
-the blocks that options add are in files of their own.
+`ClipDetector.__call__` calls one method for each of these steps. The blocks that options add are in
+other modules.
 """
 
 from collections.abc import Mapping
@@ -20,62 +20,61 @@ from dfjax.models.frequency import FrequencyCNN
 from dfjax.models.fusion import AttendTo, Join, Pathway, mix_pathways, weigh_views
 from dfjax.models.initializers import LECUN
 from dfjax.models.layers import Compute, Dense
-from dfjax.models.multiscale import Pyramid, ScaleAttention, SpatialAttention, see_frames
+from dfjax.models.multiscale import Pyramid, ScaleAttention, SpatialAttention, encode_vectors
 from dfjax.models.pooling import QueryAttention, TemporalAttention, last_state, masked_mean
 from dfjax.models.recurrent import Recurrent
 from dfjax.models.temporal_transformer import Encoder, sinusoids
 
 
 class ClipDetector(nn.Module):
-    """Clip detector: a vector per frame → temporal module → pooling → classifier.
+    """Clip detector: feature vectors of frames → temporal module → pooling → classifier.
 
     Attributes:
-        features: Width of stored features that replace the frames; 0: frames, through the backbone.
-        backbone: Key of `BACKBONES` or an import path; the features of a frame are the mean over
-            its last map.
-        width: Factor of every width but that of stored features, for small models.
-        one_block: Whether the backbone has one block per stage, for small models.
-        drop_path: Stochastic depth of the backbone.
-        padding: Flavour of the backbone, see `dfjax.ops.padding`.
-        base_train: Whether the backbone is in training mode during training. False: it uses its
-            moving averages, which stay as they are, and no stochastic depth. Which of its
-            parameters are trained is up to `optimizer.freeze`.
-        remat: Whether the backward pass computes the backbone again instead of storing its maps.
-        pyramid: Channels of each level of a feature pyramid, whose means replace that of the last
-            map; 0: no pyramid.
-        spatial_attention: Whether a gate weighs every cell of the last map.
-        scales: Sides of the frames, each of which is seen at every one; empty: a single scale.
-        frequency: `dct` or `fft`, the transform whose spectrum of every frame is a second stream
-            beside the backbone; or `none`.
-        frequency_channels: Channels of the convolutions of that stream.
-        projection: Width of a linear layer on the features of every frame; 0: no layer.
+        features: Width of stored features, which replace frames and backbone; 0 for frames.
+        backbone: Key of `BACKBONES` or an import path. The features of a frame are the mean over
+            the last map.
+        width: Factor of all widths except that of stored features, for small models.
+        one_block: Whether each stage of the backbone has a single block, for small models.
+        drop_path: Stochastic depth rate of the backbone.
+        padding: Padding rule of the backbone (see `dfjax.ops.padding`).
+        base_train: Whether the backbone is in training mode during training. Otherwise it uses its
+            running statistics, which are not updated, and no stochastic depth. Its parameters are
+            trained in either case, unless `optimizer.freeze` freezes them.
+        remat: Whether the backward pass recomputes the backbone instead of keeping its activations.
+        pyramid: Number of channels of each level of a feature pyramid, whose means replace the mean
+            over the last map; 0 for no pyramid.
+        spatial_attention: Whether every cell of the last map is multiplied by a gate.
+        scales: Sides of the frames; every frame is encoded at each. Empty for a single scale.
+        frequency: Transform (`dct` or `fft`) of the frames whose spectrum is a second stream
+            besides the backbone, or `none`.
+        frequency_channels: Numbers of channels of the convolutions of this stream.
+        projection: Width of a linear layer on the features of every frame; 0 for no layer.
         temporal: `lstm`, `gru`, `conv_lstm` (over the last maps), `transformer` or `none`.
         layers: Number of layers of the temporal module.
-        hidden: Width of a recurrent state of one direction.
+        hidden: Width of the recurrent state of one direction.
         bidirectional: Whether recurrent layers read the clip in both directions.
-        layer_norm: Whether the LSTM normalises its products and its cell.
-        peephole: Whether the LSTM's gates read the cell.
-        cross_attention: Whether attention from the states to the features of all frames follows.
-        self_attention: Whether attention among the states follows.
-        join: How the input of the temporal module is combined with its states: `residual`, a
-            projection of it is added; `gate`, a learned gate mixes the two; or `none`.
+        layer_norm: Whether the LSTM has layer normalisation (see `recurrent.LSTM`).
+        peephole: Whether the LSTM has peephole connections.
+        cross_attention: Whether attention from the states to the features of frames is added.
+        self_attention: Whether self-attention of the states is added.
+        join: How features are added to the states: `residual`, `gate` (see `Join`) or `none`.
         dual_pathway: Whether a Transformer runs parallel to the recurrence; the pooled vectors of
             the two are averaged with learned weights.
-        heads: Heads of the Transformer, whose width is that of its input, and of all attention.
-        feed_forward: Width between the Transformer's linear layers.
-        positions: `sinusoidal`, `learned` (for the config's number of frames) or `none`: position
-            encodings added to the Transformer's input, counted from the first frame of the clip,
+        heads: Number of heads of the Transformer and of all attention.
+        feed_forward: Hidden width of the feed-forward networks of the Transformer.
+        positions: Position encodings of the Transformer: `sinusoidal`, `learned` (for the number of
+            frames in the config) or `none`. Positions count from the first frame of the clip,
             padding included.
-        norm_first: Whether the Transformer is pre-norm; otherwise it is post-norm.
-        activation: `gelu` or `relu`, of the Transformer.
-        temporal_dropout: Rate of dropout in the Transformer, or between recurrent layers.
-        pooling: Pooling over frames: `mean`; `query`, weighted by the match with a learned query;
-            `attention`, weighted by a linear score; `last`, the last state of either direction.
-        classifier: Widths of the classifier's hidden layers.
-        dropout: Rate after each hidden layer of the classifier.
+        norm_first: Whether the Transformer is pre-norm instead of post-norm.
+        activation: Activation of the Transformer, `gelu` or `relu`.
+        temporal_dropout: Dropout rate of the Transformer, or between recurrent layers.
+        pooling: Pooling over frames: `mean`, `query` (`QueryAttention`), `attention`
+            (`TemporalAttention`) or `last` (the last state of each direction).
+        classifier: Widths of the hidden layers of the classifier.
+        dropout: Dropout rates after the hidden layers of the classifier.
         temperature: Divisor of the logits outside training.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
-            (2020); 0: none.
+            (2020); 0 for no head.
         compute: Dtype and lowering.
     """
 
@@ -126,16 +125,16 @@ class ClipDetector(nn.Module):
             inputs: `mask` bool[B,T], and `features` f32[B,T,D] or normalised frames
                 `rgb` f32[B,T,S,S,3], with `scales` also `rgb_224` … for each smaller one. Frames
                 outside the mask have no effect, not even on batch statistics.
-            train: Whether batch statistics, dropout and stochastic depth are those of training;
-                the latter two draw from the stream `dropout`.
+            train: Whether to use the statistics of the batch, dropout and stochastic depth. The
+                random stream of the latter two is `dropout`.
 
         Returns:
-            f32[B]; and `features` f32[B,F], what the classifier reads, `frame_features` f32[B,T,F],
-            what the pooling reads, `frame_logits` f32[B,T], the classifier on these without
-            dropout, 0 outside the mask, and with attention `frame_attention` f32[B,T], the weight
-            of every frame. With two pathways `stream_weights` f32[B,2], of the recurrent one and of
-            the other; with scales `scale_weights` f32[B,T,S], the largest first; with a projection
-            head `embedding` f32[B,E].
+            Logits f32[B], and a dict of outputs: `features` f32[B,F], the input of the classifier;
+            `frame_features` f32[B,T,F], the input of the pooling; `frame_logits` f32[B,T], the
+            classifier applied to these without dropout, 0 outside the mask; `frame_attention`
+            f32[B,T] if the pooling has weights; `stream_weights` f32[B,2] with two pathways, the
+            recurrent one first; `scale_weights` f32[B,T,S] with several scales, the largest first;
+            `embedding` f32[B,E] with a projection head.
         """
         mask = inputs["mask"]
         frames, maps, outputs = self._encode(inputs, mask, train=train)
@@ -156,7 +155,7 @@ class ClipDetector(nn.Module):
         logits = classify(path.vector, train=train) / temperature
         if self.embedding:
             outputs["embedding"] = embed(path.vector, self.embedding)
-        if not self.is_initializing():  # a layer called twice would draw its parameters twice
+        if not self.is_initializing():  # a second call would draw the parameters again
             outputs["frame_logits"] = classify_frames(classify, path.states, mask) / temperature
         return logits, outputs
 
@@ -164,7 +163,7 @@ class ClipDetector(nn.Module):
         self, inputs: Mapping[str, Array], mask: Bool[Array, "B T"], *, train: bool
     ) -> Encoded:
         if self.features:
-            # Whatever a padding frame holds, even NaN, must not reach a sum.
+            # Padding frames may hold anything, even NaN, which must not reach a sum.
             return Encoded(jnp.where(mask[..., None], inputs["features"], 0), None, {})
         network = make_backbone(
             self.backbone,
@@ -180,7 +179,7 @@ class ClipDetector(nn.Module):
         gate = SpatialAttention(self.compute, name="spatial") if self.spatial_attention else None
         outputs: dict[str, Array] = {}
         views = [
-            see_frames(
+            encode_vectors(
                 network,
                 inputs[name],
                 mask,
@@ -199,8 +198,8 @@ class ClipDetector(nn.Module):
         if self.frequency != "none":
             widths = tuple(scaled(width, self.width) for width in self.frequency_channels)
             stream = FrequencyCNN(self.frequency, widths, self.compute, name="frequency")
-            seen = stream(inputs["rgb"], mask, train=train)
-            vectors = jnp.concatenate([vectors, seen], axis=-1)
+            spectral = stream(inputs["rgb"], mask, train=train)
+            vectors = jnp.concatenate([vectors, spectral], axis=-1)
         return Encoded(vectors, maps, outputs)
 
     def _temporal(
@@ -226,7 +225,7 @@ class ClipDetector(nn.Module):
                 self.compute,
                 name="conv_recurrent",
             )
-            assert maps is not None, "check_options refuses stored features here"
+            assert maps is not None, "check_options raises an error for stored features"
             return recurrent(maps, mask, train=train)
         return Recurrent(
             self.temporal,
@@ -258,7 +257,7 @@ class ClipDetector(nn.Module):
     def _attend(
         self, states: Array, frames: Array, mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T E"]:
-        """The states after cross-attention, self-attention and the join with the features."""
+        """Returns the states after cross-attention, self-attention and join, where these are on."""
         if self.cross_attention:
             attend = AttendTo(self.heads, self.temporal_dropout, self.compute, name="cross")
             states = attend(states, frames, mask, train=train)
@@ -270,7 +269,7 @@ class ClipDetector(nn.Module):
     def _add_pathway(
         self, path: Pathway, frames: Array, mask: Bool[Array, "B T"], *, train: bool
     ) -> tuple[Pathway, Float[Array, "B 2"]]:
-        """The weighted mean of the recurrent pathway and a Transformer's, and the weights."""
+        """Returns the weighted mean of the recurrent and a Transformer pathway, and the weights."""
         states = self._encoder(frames, mask, train=train)
         states = Dense(path.states.shape[-1], name="encoder_projection")(states)
         other = self._pool(states, mask, "encoder_pooling", bidirectional=False)

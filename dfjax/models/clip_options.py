@@ -1,4 +1,4 @@
-"""The options of `ClipDetector`: their valid values, how they combine, and the inputs they need."""
+"""The options of `ClipDetector`: valid values, valid combinations, and the inputs they need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,18 +28,18 @@ NAMES = {
 }
 """Valid values of the options that are names."""
 
-OF_MAPS = {"pyramid": 0, "spatial_attention": False, "scales": (), "frequency": "none"}
-"""Options that need frames, and the values that switch them off."""
+FRAME_OPTIONS = {"pyramid": 0, "spatial_attention": False, "scales": (), "frequency": "none"}
+"""Options that need frames, with the values that turn them off."""
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Checks the options that only make sense together or from a list.
+    """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: An unknown name; a variant that the cell does not have; heads that do not divide
-            the width; no layer; a temperature that is not positive; not one dropout rate per layer
-            of the classifier; scales that are not sides of frames; or an option that would have no
-            effect beside the others.
+        UsageError: A name is unknown, the cell does not have a variant, a width is not divisible by
+            the number of heads, `layers` or `temperature` is not positive, the numbers of layers
+            and dropout rates of the classifier differ, `scales` are not distinct sides, or an
+            option has no effect in this combination.
     """
     for key, valid in NAMES.items():
         if options[key] not in valid:
@@ -47,30 +47,35 @@ def check_options(options: Mapping[str, Any]) -> None:
     find_backbone(options["backbone"], options["padding"])
     check_classifier(options["classifier"], options["dropout"])
     if options["layers"] < 1:
-        raise UsageError(f"layers is {options['layers']}; temporal=none leaves the module out")
+        raise UsageError(
+            f"layers must be positive, not {options['layers']}; temporal=none turns the module off"
+        )
     if options["temperature"] <= 0:
         raise UsageError(f"temperature must be positive, not {options['temperature']}")
     scales = options["scales"]
     if scales and (len(scales) < 2 or len(set(scales)) < len(scales) or min(scales) < 1):
-        raise UsageError(f"scales are two or more different sides of frames, not {scales}")
+        raise UsageError(f"scales must be two or more different sides of frames, not {scales}")
     _check_effects(options)
     _check_heads(options)
 
 
 def _check_effects(options: Mapping[str, Any]) -> None:
     temporal = options["temporal"]
-    used = [key for key, off in OF_MAPS.items() if options[key] != off]
+    used = [key for key, off in FRAME_OPTIONS.items() if options[key] != off]
     if options["features"] and (used or temporal == CONV_LSTM):
         what = ", ".join(used) or "temporal=conv_lstm"
-        raise UsageError(f"stored features have no maps: {what} needs frames")
+        raise UsageError(f"{what} needs frames, and the model reads stored features")
     if temporal == CONV_LSTM:
         used = [
             key
-            for key in (*OF_MAPS, "projection")
-            if key != "spatial_attention" and options[key] != OF_MAPS.get(key, 0)
+            for key in (*FRAME_OPTIONS, "projection")
+            if key != "spatial_attention" and options[key] != FRAME_OPTIONS.get(key, 0)
         ]
         if used:
-            raise UsageError(f"temporal=conv_lstm reads the last map: leave out {', '.join(used)}")
+            raise UsageError(
+                f"temporal=conv_lstm reads the last maps, so {', '.join(used)} has no effect: "
+                "leave it out"
+            )
     variants = options["layer_norm"] or options["peephole"]
     if temporal in CELLS:
         check_cell(temporal, layer_norm=options["layer_norm"], peephole=options["peephole"])
@@ -78,11 +83,12 @@ def _check_effects(options: Mapping[str, Any]) -> None:
         raise UsageError("layer_norm and peephole are variants of the LSTM: set temporal=lstm")
     if temporal == "none" and (options["cross_attention"] or options["join"] != "none"):
         raise UsageError(
-            "cross_attention and join combine states with frames: temporal=none has no states"
+            "cross_attention and join combine states with features, and temporal=none has no states"
         )
     if options["dual_pathway"] and temporal not in RECURRENT:
         raise UsageError(
-            f"dual_pathway sets a Transformer beside a recurrence, temporal={temporal} is none"
+            "dual_pathway adds a Transformer parallel to a recurrence, and "
+            f"temporal={temporal} is not recurrent"
         )
 
 
@@ -94,7 +100,7 @@ def _check_heads(options: Mapping[str, Any]) -> None:
         widths.append(state_width(options))
     for width in widths:
         if width % options["heads"]:
-            raise UsageError(f"{options['heads']} heads do not divide the width {width}")
+            raise UsageError(f"the width {width} is not divisible by {options['heads']} heads")
 
 
 def frame_width(options: Mapping[str, Any]) -> int:
@@ -113,7 +119,7 @@ def frame_width(options: Mapping[str, Any]) -> int:
 
 
 def state_width(options: Mapping[str, Any]) -> int:
-    """Returns the width of what the temporal module gives for every frame."""
+    """Returns the width of the output of the temporal module for a frame."""
     if options["temporal"] not in RECURRENT:
         return frame_width(options)
     directions = 2 if options["bidirectional"] else 1
@@ -121,9 +127,11 @@ def state_width(options: Mapping[str, Any]) -> int:
 
 
 def find_streams(options: Mapping[str, Any], size: int) -> dict[str, int]:
-    """Returns the sides of the image streams, of which there are none with stored features.
+    """Returns the sides of the image streams by name, in pixels; empty with stored features.
 
-    With `scales` these are the sides, the largest one first, whatever `size` says.
+    Args:
+        options: Options of the model.
+        size: Side of the frames, which is not used with `scales`.
     """
     if options["features"]:
         return {}
@@ -138,10 +146,10 @@ def stream_names(scales: tuple[int, ...]) -> list[str]:
 
 
 def find_extras(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns `features` where they are read in place of frames."""
+    """Returns the names of inputs besides frames: `features` with stored features."""
     return ("features",) if options["features"] else ()
 
 
 def scaled(width: int, factor: float) -> int:
-    """Returns `width` times the model's `width`, at least 8."""
+    """Returns a number of channels times the option `width`, at least 8."""
     return max(8, int(width * factor))

@@ -7,18 +7,19 @@ A model is a Linen class with
         ...
         return logits  # f32[B], positive: fake; or (logits, outputs), named arrays
 
-Its fields are the options, `config.model.custom` in a config. Frames outside the mask hold
-anything and should change nothing. Parameters and, with batch normalisation, `batch_stats` are the
-collections that it may have; dropout draws from the stream `dropout`. Fields called `compute`,
-`dtype` or `lowering` are set from the config's precision and lowering.
+Its fields are its options, `config.model.custom` in a config. Frames outside the mask may hold
+anything and must not affect the result. The model may have the collections `params` and
+`batch_stats`; the random stream of dropout is `dropout`. Fields called `compute`, `dtype` or
+`lowering` are set to the precision and lowering of the config.
 
-What else belongs to a model has defaults, which static methods and attributes of the class replace:
+Static methods and attributes of the class may replace these defaults:
 
-    sharding_rules = (("kernel$", PartitionSpec("fsdp", "tensor")),)   # none: it is not split
-    input_streams(options, size) -> {"rgb": size}      # side of every image stream, in pixels
-    input_extras(options) -> ()                        # "flow"; "features" in place of frames
-    check_options(options)                             # raises dfjax.errors.UsageError
-    diagram_layout(options, summary) -> blocks         # see `layouts`
+    sharding_rules = ()                            # rules for a mesh that splits parameters, e.g.
+                                                   # (("kernel$", PartitionSpec("fsdp", "tensor")),)
+    input_streams(options, size) -> {"rgb": size}  # side of every image stream, in pixels
+    input_extras(options) -> ()                    # "flow"; "features" in place of frames
+    check_options(options)                         # raises dfjax.errors.UsageError
+    diagram_layout(options, summary) -> blocks     # see `layouts`
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ HOOKS = {
     "check_options": "check",
     "sharding_rules": "sharding",
 }
-"""Attributes of a class, and the fields of `Entry` that they fill."""
+"""Names of attributes of a class, with the fields of `Entry` that they set."""
 
 MODEL_CONTRACT = (
     "a model is one whose __call__(self, inputs, *, train) returns logits, or logits and a dict "
@@ -49,10 +50,10 @@ MODEL_CONTRACT = (
 
 
 def make_entry(path: str) -> Entry:
-    """Returns the entry of the Linen class that `path` names.
+    """Returns the entry of the Linen class with the import path `path`.
 
     Raises:
-        UsageError: Its module is not imported, or it is no Linen class.
+        UsageError: The module of the class is not imported, or the object is not a Linen class.
     """
     module = find_module(path, MODEL_CONTRACT)
     fields = {field.name for field in dataclasses.fields(module)}
@@ -65,27 +66,27 @@ def make_entry(path: str) -> Entry:
 
 
 def find_module(path: str, contract: str) -> type[nn.Module]:
-    """Returns the Linen class that `path` names.
+    """Returns the Linen class with the import path `path`.
 
     Args:
         path: Import path.
-        contract: What is expected of the class, for the message.
+        contract: Description of what the class must be, for the message.
 
     Raises:
-        UsageError: Its module is not imported, or it is no Linen class.
+        UsageError: The module of the class is not imported, or the object is not a Linen class.
     """
     module = find(path)
     if not (isinstance(module, type) and issubclass(module, nn.Module)):
-        raise UsageError(f"{path} is no subclass of flax.linen.Module; {contract}")
+        raise UsageError(f"{path} is not a subclass of flax.linen.Module; {contract}")
     return module
 
 
 def read_options(module: nn.Module) -> dict[str, Any]:
-    """Returns the options of a module object, as a config records them.
+    """Returns the options of a module object, for a config.
 
     Raises:
-        UsageError: A field holds what a config cannot: only None, bools, numbers, texts and tuples
-            of these are written to `config.json`.
+        UsageError: A field has a value that a config cannot store, which is anything but None,
+            bools, numbers, texts and tuples of these.
     """
     defaults = default_options(type(module))
     options = {}
@@ -97,7 +98,7 @@ def read_options(module: nn.Module) -> dict[str, Any]:
             options[field.name] = value
         elif value is not field.default:
             raise UsageError(
-                f"{type(module).__name__}.{field.name} is {value!r}, which a config cannot record: "
-                "make it the default of the class, or give the field a plain value"
+                f"{type(module).__name__}.{field.name} is {value!r}, which a config cannot store: "
+                "make it the default of the class, or use a plain value"
             )
     return options

@@ -1,4 +1,4 @@
-"""Architecture diagrams as SVG: boxes with shapes and parameters, the flow from left to right."""
+"""Architecture diagrams as SVG: boxes with shapes and parameter counts, from left to right."""
 
 from html import escape
 
@@ -25,10 +25,10 @@ def make_svg(title: str, name: str, options: Options, summary: Summary) -> str:
     """Returns the diagram of the model `name` as SVG text.
 
     Args:
-        title: Heading, the name of the config.
+        title: Title of the diagram.
         name: Key of `MODELS`, or an import path.
         options: Every option of the model.
-        summary: Shapes and parameters of the model.
+        summary: Shapes and parameter counts of the model.
 
     Raises:
         UsageError: The model is unknown.

@@ -1,4 +1,4 @@
-"""Two backbone streams of one clip, a ConvLSTM over their maps, attention fusion."""
+"""The dual-stream detector: two backbones, a ConvLSTM over their maps, and attention fusion."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -26,26 +26,26 @@ class DualStream(nn.Module):
     """Clip detector: backbones → ConvLSTM and attention fusion → one logit per clip.
 
     Attributes:
-        streams: `hq` (the frames), `lq` (the same frames down-sampled on device), or both.
-        flow: Whether optical flow is one more stream; needs `data.flow`. Its maps are input of the
-            ConvLSTM too, and their mean over frames takes part in the fusion.
-        hq: Backbone of the first stream, a key of `BACKBONES` or an import path.
-        lq: Backbone of the second stream.
-        lq_size: Side of the second stream's frames in pixels; other sizes are refused.
-        width: Factor of every width, for small models.
-        one_block: Whether the backbones have one block per stage, for small models.
-        flow_channels: Channels of the convolutions over the flow.
-        conv_lstm: Channels of the recurrent layers.
-        projection: Width of the linear layers that bring the streams' features to one size.
+        streams: `hq` (the frames), `lq` (the same frames, downsampled on the device), or both.
+        flow: Whether optical flow is a further stream, which needs `data.flow`. Its maps are an
+            input of the ConvLSTM too, and the mean over its frames takes part in the fusion.
+        hq: Backbone of the stream `hq`, a key of `BACKBONES` or an import path.
+        lq: Backbone of the stream `lq`, a key of `BACKBONES` or an import path.
+        lq_size: Side of the frames of the stream `lq` in pixels.
+        width: Factor of all widths, for small models.
+        one_block: Whether each stage of the backbones has a single block, for small models.
+        flow_channels: Numbers of channels of the convolutions over the flow.
+        conv_lstm: Numbers of channels of the ConvLSTM layers.
+        projection: Width to which the features of all streams are projected.
         attention: Hidden width of the layers that compute the weights of the streams.
-        classifier: Widths of the classifier's hidden layers.
-        dropout: Rate after each hidden layer of the classifier.
-        drop_path: Stochastic depth of the backbones.
-        padding: Flavour of the backbones, see `dfjax.ops.padding`.
-        remat: Whether the backward pass computes backbones and recurrent gates again instead of
-            storing what they computed.
+        classifier: Widths of the hidden layers of the classifier.
+        dropout: Dropout rates after the hidden layers of the classifier.
+        drop_path: Stochastic depth rate of the backbones.
+        padding: Padding rule of the backbones (see `dfjax.ops.padding`).
+        remat: Whether the backward pass recomputes backbones and recurrent gates instead of keeping
+            their activations.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
-            (2020); 0: none.
+            (2020); 0 for no head.
         compute: Dtype and lowering.
     """
 
@@ -75,18 +75,22 @@ class DualStream(nn.Module):
         """Returns the logits (positive: fake) and the outputs below.
 
         Args:
-            inputs: Normalised frames f32[B,T,S,S,3] under each stream's name, `mask` bool[B,T], and
-                with the flow stream `flow` f32[B,T-1,S,S,2]. Frames outside the mask have no
+            inputs: Normalised frames f32[B,T,S,S,3] by the names of the streams, `mask` bool[B,T],
+                and with the flow stream `flow` f32[B,T-1,S,S,2]. Frames outside the mask have no
                 effect, not even on batch statistics.
-            train: Whether batch statistics, dropout and stochastic depth are those of training;
-                the latter two draw from the stream `dropout`.
+            train: Whether to use the statistics of the batch, dropout and stochastic depth. The
+                random stream of the latter two is `dropout`.
 
         Returns:
-            f32[B]; and `features` f32[B,F], fused and temporal, what the classifier reads;
-            `frame_features` f32[B,T,F], the same of every frame: its own vectors in place of their
-            means, and the states after it in place of the last ones; `frame_logits` f32[B,T], the
-            classifier on these without dropout, 0 outside the mask. With more than one stream
-            `stream_weights` f32[B,S], with a projection head `embedding` f32[B,E].
+            Logits f32[B], and a dict of outputs: `features` f32[B,F], the input of the classifier,
+            which concatenates fused vectors and the last state; `frame_features` f32[B,T,F], the
+            same for every frame, with its own vectors and the state after it; `frame_logits`
+            f32[B,T], the classifier applied to these without dropout, 0 outside the mask;
+            `stream_weights` f32[B,S] with more than one stream; `embedding` f32[B,E] with a
+            projection head.
+
+        Raises:
+            UsageError: The side of the frames of the stream `lq` is not `lq_size`.
         """
         mask = inputs["mask"]
         views = {name: self._stream(name, inputs[name], mask, train=train) for name in self.streams}
@@ -105,7 +109,7 @@ class DualStream(nn.Module):
         logits = classify(features, train=train)
         if self.embedding:
             outputs["embedding"] = embed(features, self.embedding)
-        if not self.is_initializing():  # a layer called twice would draw its parameters twice
+        if not self.is_initializing():  # a second call would draw the parameters again
             frames = [project(view.frames) for project, view in zip(layers, views.values())]
             fused = _mean_of_streams(frames, outputs.get("stream_weights"))
             each = jnp.concatenate([fused, _mean_of_map(states)], axis=-1)
@@ -116,7 +120,7 @@ class DualStream(nn.Module):
     def _stream(self, name: str, clip: Array, mask: Array, *, train: bool) -> "View":
         size = clip.shape[2]
         if name == "lq" and size != self.lq_size:
-            raise UsageError(f"stream lq has frames of {size} px, lq_size is {self.lq_size}")
+            raise UsageError(f"the frames of stream lq have {size} px, not lq_size={self.lq_size}")
         network = make_backbone(
             getattr(self, name),
             width=self.width,
@@ -136,7 +140,7 @@ class DualStream(nn.Module):
         return _view(maps, moved)
 
     def _temporal(self, maps: list[Array], mask: Array) -> Float[Array, "B T h w d"]:
-        """The states after every frame."""
+        """Returns the states of the last ConvLSTM after every frame."""
         size = (maps[0].shape[2], maps[0].shape[3])
         x = jnp.concatenate([resize(m, size, antialias=False) for m in maps], axis=-1)
         for number, features in enumerate(self.conv_lstm, 1):
@@ -151,7 +155,7 @@ class DualStream(nn.Module):
     def _projection(self, name: str, view: "View") -> Callable[[Array], Array]:
         width = self._scaled(self.projection)
         if name == "lq" and view.vector.shape[-1] == width:
-            # As published: the wide stream is projected to the width of the narrow one.
+            # As published: only the wider stream is projected, to the width of the narrower one.
             return lambda vector: vector
         return Dense(width, name=f"{name}_projection")
 
@@ -165,7 +169,7 @@ class View(NamedTuple):
     Attributes:
         maps: Last maps of every frame.
         frames: Means over these maps.
-        vector: Mean of `frames` over the frames that are there.
+        vector: Mean of `frames` over the valid frames.
     """
 
     maps: Float[Array, "B T h w C"]
@@ -179,7 +183,7 @@ def _view(maps: Array, mask: Array) -> View:
 
 
 def _mean_of_streams(vectors: list[Array], weights: Array | None) -> Float[Array, "B *T D"]:
-    """The mean by the weights f32[B,S] that a clip gives its streams; None: there is one stream."""
+    """Returns the mean of the streams with weights f32[B,S]; None is for a single stream."""
     if weights is None:
         return vectors[0]
     return jnp.einsum("sb...d,bs->b...d", jnp.stack(vectors), weights)
@@ -190,18 +194,19 @@ def _mean_of_map(maps: Float[Array, "*n h w C"]) -> Float[Array, "*n C"]:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Checks the options that only make sense together.
+    """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: An unknown, repeated or missing stream, an unknown backbone or one without that
-            padding, or not one dropout rate per layer.
+        UsageError: A stream or backbone is unknown, streams are repeated or missing, a backbone
+            does not support the padding, or the numbers of layers and dropout rates of the
+            classifier differ.
     """
     streams = options["streams"]
     for name in streams:
         if name not in STREAMS:
             raise unknown("stream", name, STREAMS)
     if not streams or len(set(streams)) != len(streams):
-        raise UsageError(f"streams is {streams}; give hq, lq or both, each once")
+        raise UsageError(f"streams must be hq, lq or both, each once, not {streams}")
     for name in streams:
         find_backbone(options[name], options["padding"])
     check_classifier(options["classifier"], options["dropout"])

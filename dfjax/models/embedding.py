@@ -7,15 +7,15 @@ from dfjax.models.layers import Dense
 
 
 def embed(features: Float[Array, "B d"], width: int) -> Float[Array, "B e"]:
-    """Returns what a contrastive loss compares: two layers on the features of every clip.
+    """Returns the embeddings of clips for a contrastive loss, by a two-layer perceptron.
 
-    Khosla et al. 2020, "Supervised Contrastive Learning", section 3: a perceptron with one hidden
-    layer, as wide as the features, and an output of 128, which is thrown away after pre-training;
-    the classifier is trained on the features. To be called inside a compact module, whose layers it
-    makes: `embedding_hidden` and `embedding_output`.
+    In Khosla et al. (2020), "Supervised Contrastive Learning", section 3, the hidden layer is as
+    wide as the features and the output has 128 channels. The head is only used in pre-training; the
+    classifier is trained on the features. The function must be called inside a compact module; its
+    layers are called `embedding_hidden` and `embedding_output`.
 
     Args:
-        features: What the classifier reads.
+        features: Features of the clips, the input of the classifier.
         width: Width of the output.
     """
     x = jax.nn.relu(Dense(features.shape[-1], name="embedding_hidden")(features))

@@ -1,4 +1,4 @@
-"""`Entry`: everything that belongs to one registered model, and the types of its fields."""
+"""`Entry`, the description of a registered model, and the types of its fields."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -10,20 +10,20 @@ from jax.sharding import PartitionSpec
 from dfjax.shapes import Variables
 
 Options = Mapping[str, Any]
-"""Every option of a model by name: the fields of its module, with the values that are set."""
+"""All options of a model by name, which are the fields of its module, with their values."""
 
 Rules = Sequence[tuple[str, PartitionSpec]]
-"""Sharding rules: pairs of a pattern of the parameter's path and how its last dimensions split."""
+"""Sharding rules: pairs (regular expression of the path, sharding of the last dimensions)."""
 
 
 class Summary(NamedTuple):
     """Size of a model.
 
     Attributes:
-        parameters: Number of parameters; which of them are trained is up to the optimiser.
+        parameters: Number of parameters, trained or not.
         statistics: Number of running statistics.
         input: Shape of every input for one clip, `{"hq": (1, 10, 224, 224, 3), …}`.
-        flops: Arithmetic of one clip in evaluation, 2 per multiply-add.
+        flops: Number of floating-point operations for one clip in evaluation, 2 per multiply-add.
         parts: Number of parameters of every top-level part.
         shapes: Output shape of every top-level part for that clip.
         variables: Shapes of all parameters and statistics.
@@ -44,8 +44,8 @@ class Box:
 
     Attributes:
         key: Identifier, unique in the diagram.
-        title: First line.
-        shape: Shape of the part's output, as text.
+        title: First line of the text.
+        shape: Shape of the output of the part, as text.
         params: Number of parameters; 0 is not shown.
         kind: `data`, `backbone`, `temporal`, `fusion` or `head`.
     """
@@ -58,14 +58,14 @@ class Box:
 
 
 Block = Sequence[Sequence[Box]]
-"""Chains of boxes, one below the other."""
+"""Chains of boxes that are drawn one below the other."""
 
 Layout = Callable[[Options, Summary], list[Block]]
-"""`layout(options, summary)` returns the diagram's blocks from left to right."""
+"""Function `layout(options, summary)` that returns the blocks of a diagram from left to right."""
 
 
 def read_rgb(options: Options, size: int) -> dict[str, int]:
-    """Returns the default streams: the frames alone, called `rgb`, at the config's size."""
+    """Returns the default streams: only the frames, called `rgb`, with sides of `size` pixels."""
     del options
     return {"rgb": size}
 
@@ -75,16 +75,16 @@ class Entry:
     """A registered model.
 
     Attributes:
-        module: Linen module class, `module(inputs, *, train) -> (logits, outputs)`; its fields are
-            the model's options.
-        layout: Layout of its diagram.
-        streams: `streams(options, size)` returns the side of every image stream in pixels, the
-            stream of the frames themselves first.
-        extras: `extras(options)` returns the names of the inputs besides image streams and mask:
-            `flow`; `features` are stored ones that replace all image streams and whose width is
-            the option `features`.
-        check: `check(options)` raises a `UsageError` for options that contradict each other.
-        sharding: How the parameters are split over a mesh; empty: they cannot be.
+        module: Linen module class, called as `module(inputs, *, train) -> (logits, outputs)`. Its
+            fields are the options of the model.
+        layout: Function that returns the layout of the diagram.
+        streams: Function `streams(options, size)` that returns the sides of the image streams in
+            pixels; the first stream is the frames themselves.
+        extras: Function `extras(options)` that returns the names of the inputs besides image
+            streams and mask: `flow`, or `features` for stored features, which replace all image
+            streams and have the width of the option `features`.
+        check: Function `check(options)` that raises a `UsageError` for invalid options.
+        sharding: Sharding rules of the parameters; empty if they cannot be split.
     """
 
     module: type[nn.Module]

@@ -1,4 +1,4 @@
-"""Frame classifier: backbone and head score every frame; a clip is the mean of its frames."""
+"""The frame classifier: a backbone and a head score every frame; scores of frames are averaged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,37 +16,39 @@ from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, Compute, Dense, Drop
 from dfjax.models.pooling import masked_mean
 
 NORMS = {"torch": TORCH_BN, "keras": TF_BN}
-"""Constants of the head's batch normalisation, by the framework whose defaults they are."""
+"""Constants of batch normalisation in the head, by the framework that has them as defaults."""
 
 
 class FrameClassifier(nn.Module):
     """Frame classifier: backbone → mean over the map → head → one logit per frame and clip.
 
-    The head is, in this order and as far as its options ask for it: batch normalisation, dropout;
-    per hidden layer Dense, ReLU, batch normalisation, dropout; then the logits. A clip's logits are
-    the mean of those of its valid frames, which for one frame are that frame's.
+    The head consists of, in this order, optional batch normalisation and dropout; for each hidden
+    layer a linear layer, ReLU, optional batch normalisation and dropout; and a linear layer for the
+    logits. The logits of a clip are the means over its valid frames.
 
     Attributes:
         backbone: Key of `BACKBONES` or an import path.
-        width: Factor of every width, for small models.
-        one_block: Whether the backbone has one block per stage, for small models.
-        drop_path: Stochastic depth of the backbone.
-        padding: Flavour of the backbone, see `dfjax.ops.padding`; `auto`: its own.
-        base_train: Whether the backbone is in training mode during training. False: it uses its
-            moving averages, which stay as they are, and no stochastic depth. Which of its
-            parameters are trained is up to `optimizer.freeze`.
+        width: Factor of all widths, for small models.
+        one_block: Whether each stage of the backbone has a single block, for small models.
+        drop_path: Stochastic depth rate of the backbone.
+        padding: Padding rule of the backbone (see `dfjax.ops.padding`); `auto` is its own.
+        base_train: Whether the backbone is in training mode during training. Otherwise it uses its
+            running statistics, which are not updated, and no stochastic depth. Its parameters are
+            trained in either case, unless `optimizer.freeze` freezes them.
         input_norm: Whether the pooled features are batch-normalised.
-        input_dropout: Rate of dropout on the pooled features.
-        hidden: Widths of the hidden layers; empty: a linear head.
-        hidden_norm: Whether batch normalisation follows each hidden layer's ReLU.
-        dropout: Rate after each hidden layer.
-        norm: `torch` or `keras`, whose default constants the head's normalisation has.
-        classes: 1, the logit itself; or 2, real and fake, of which the logit is the difference.
-        method_classes: Number of classes of a second output that tells manipulations apart, `real`
-            included; 0: none. It is trained by `loss.method`.
-        remat: Whether the backward pass computes the backbone again instead of storing its maps.
+        input_dropout: Dropout rate of the pooled features.
+        hidden: Widths of the hidden layers; empty for a linear head.
+        hidden_norm: Whether batch normalisation follows the ReLU of each hidden layer.
+        dropout: Dropout rates after the hidden layers.
+        norm: Framework whose default constants the batch normalisation of the head has, `torch` or
+            `keras`.
+        classes: Number of outputs: 1 for the logit itself, or 2 for real and fake, whose difference
+            is the logit.
+        method_classes: Number of classes, including `real`, of a second output that classifies the
+            manipulation and is trained by `loss.method`; 0 for none.
+        remat: Whether the backward pass recomputes the backbone instead of keeping its activations.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
-            (2020); 0: none.
+            (2020); 0 for no head.
         compute: Dtype and lowering.
     """
 
@@ -77,13 +79,14 @@ class FrameClassifier(nn.Module):
         Args:
             inputs: `rgb` f32[B,T,S,S,3], normalised frames, and `mask` bool[B,T]. Frames outside
                 the mask have no effect, not even on batch statistics.
-            train: Whether batch statistics, dropout and stochastic depth are those of training;
-                the latter two draw from the stream `dropout`.
+            train: Whether to use the statistics of the batch, dropout and stochastic depth. The
+                random stream of the latter two is `dropout`.
 
         Returns:
-            f32[B]; and `features` f32[B,F], the mean over frames of what the head reads,
-            `frame_logits` f32[B,T], 0 outside the mask, with two classes `class_logits` f32[B,2],
-            with methods `method_logits` f32[B,M], and with a projection head `embedding` f32[B,E].
+            Logits f32[B], and a dict of outputs: `features` f32[B,F], the mean over frames of the
+            input of the head; `frame_logits` f32[B,T], 0 outside the mask; `class_logits` f32[B,2]
+            with two classes; `method_logits` f32[B,M] with `method_classes`; `embedding` f32[B,E]
+            with a projection head.
         """
         mask = inputs["mask"]
         maps = encode_frames(
@@ -128,7 +131,7 @@ class FrameClassifier(nn.Module):
     def _hidden(
         self, x: Float[Array, "n c"], mask: Bool[Array, "n"], *, train: bool
     ) -> Float[Array, "n d"]:
-        """The head up to its last layer, on the frames of all clips."""
+        """Returns the output of the last hidden layer for the frames of all clips."""
         constants = NORMS[self.norm]
         if self.input_norm:
             x = BatchNorm(constants, name="input_norm")(x, mask, train=train)
@@ -143,19 +146,23 @@ class FrameClassifier(nn.Module):
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Checks the options that only make sense together or from a list.
+    """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: An unknown backbone, padding or norm, a number of classes, or not one dropout
-            rate per layer.
+        UsageError: The backbone, padding or norm is unknown, a number of classes is invalid, or the
+            numbers of hidden layers and dropout rates differ.
     """
     find_backbone(options["backbone"], options["padding"])
     if options["norm"] not in NORMS:
         raise unknown("norm", options["norm"], NORMS)
     if options["classes"] not in (1, 2):
-        raise UsageError(f"classes is 1 (one logit) or 2 (real, fake), not {options['classes']}")
+        raise UsageError(
+            f"classes must be 1 (one logit) or 2 (real, fake), not {options['classes']}"
+        )
     hidden, dropout = options["hidden"], options["dropout"]
     if len(hidden) != len(dropout):
         raise UsageError(f"{len(hidden)} hidden layers but {len(dropout)} dropout rates")
     if options["method_classes"] == 1 or options["method_classes"] < 0:
-        raise UsageError("method_classes counts the real class too: 0 (no head), or at least 2")
+        raise UsageError(
+            "method_classes includes the class real: it must be 0 (no head) or at least 2"
+        )

@@ -1,7 +1,8 @@
-"""Diagram layouts: which boxes the diagram of a model has, and where they stand.
+"""Diagram layouts: the boxes in the diagram of a model, and their positions.
 
-A model is a row of blocks, from left to right; a block is one or more chains of boxes, one below
-the other. Every chain of a block leads into every chain of the next one.
+A layout is a row of blocks from left to right. A block consists of one or more chains of boxes, one
+below the other. Arrows lead from the end of every chain to the start of every chain in the next
+block.
 """
 
 import itertools
@@ -13,7 +14,7 @@ from dfjax.models.entry import Block, Box, Options, Summary
 
 
 class Node(NamedTuple):
-    """A box in its place: `column` from left to right, `row` from top to bottom, also halves."""
+    """A box with its position: `column` from the left, `row` from the top (a multiple of 1/2)."""
 
     box: Box
     column: int
@@ -21,7 +22,7 @@ class Node(NamedTuple):
 
 
 def place(blocks: Sequence[Block]) -> tuple[list[Node], list[tuple[Node, Node]]]:
-    """Returns the boxes of `blocks` in their places, and the pairs that an arrow joins."""
+    """Returns the boxes of `blocks` with their positions, and the pairs connected by arrows."""
     rows = max(len(block) for block in blocks)
     nodes: list[Node] = []
     edges: list[tuple[Node, Node]] = []
@@ -90,7 +91,7 @@ def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
     chain = [
         Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
         _part(summary, "backbone", _network(options["backbone"]), "backbone"),
-        Box("pooled", "Mean over the map", "one vector a frame", 0, "fusion"),
+        Box("pooled", "Mean over the map", "one vector per frame", 0, "fusion"),
     ]
     scores = [
         Box("head", "Head", widths, head, "head"),
@@ -128,27 +129,28 @@ def lay_out_clip_detector(options: Options, summary: Summary) -> list[Block]:
         "pooling", f"Pooling: {options['pooling']}", "over frames",
         summary.parts.get("pooling", 0), "fusion",
     )  # fmt: skip
-    seen = [chain("backbone", "spatial", "pyramid", "scales"), chain("frequency")]
-    attending = chain("positions", "encoder")
-    after = [*chain("cross", "self", "join"), pooling]
-    states = [[*chain("recurrent", "conv_recurrent"), *attending, *after]]
-    end: list[Box] = []
+    encoders = [chain("backbone", "spatial", "pyramid", "scales"), chain("frequency")]
+    transformer = chain("positions", "encoder")
+    recurrent = chain("recurrent", "conv_recurrent")
+    last = [*chain("cross", "self", "join"), pooling]
+    pathways = [[*recurrent, *transformer, *last]]
+    mixing: list[Box] = []
     if options["dual_pathway"]:
-        beside = [*attending, *chain("encoder_projection", "encoder_pooling")]
-        states = [[*chain("recurrent", "conv_recurrent"), *after], beside]
+        second = [*transformer, *chain("encoder_projection", "encoder_pooling")]
+        pathways = [[*recurrent, *last], second]
         weights = [key for key in summary.parts if key.startswith("pathway_")]
         params = sum(summary.parts[key] for key in weights)
-        end = [Box("pathways", "Weights of the pathways", "one a clip", params, "fusion")]
-    blocks = [inputs, seen, [chain("projection")], states, [end], _heads(summary)]
+        mixing = [Box("pathways", "Weights of the pathways", "per clip", params, "fusion")]
+    blocks = [inputs, encoders, [chain("projection")], pathways, [mixing], _heads(summary)]
     return [filled for block in blocks if (filled := [part for part in block if part])]
 
 
 def lay_out_parts(options: Options, summary: Summary) -> list[Block]:
-    """Returns the blocks of a model without a layout of its own: its parts, one after the other."""
+    """Returns the default layout of a model: its parts in one chain."""
     del options
     inputs = [[Box(key, key, _dims(shape), 0, "data")] for key, shape in summary.input.items()]
     parts = [_part(summary, key, key, "backbone") for key in summary.parts]
-    return [inputs, [[*parts, Box("logit", "fake logit", "one a clip", 0, "data")]]]
+    return [inputs, [[*parts, Box("logit", "fake logit", "one per clip", 0, "data")]]]
 
 
 def _flow(summary: Summary) -> list[Box]:
@@ -166,19 +168,19 @@ def _conv_lstms(summary: Summary, prefix: str) -> list[Box]:
 
 
 def _heads(summary: Summary) -> Block:
-    """The layers of `classifier` as one box, and the logit; below them the projection head."""
+    """Returns a chain of the classifier (one box) and the logit, and one of the projection head."""
     parts = sorted(key for key in summary.parts if key.startswith("classifier_"))
     widths = " → ".join(str(summary.shapes[key][-1]) for key in parts)
     params = sum(summary.parts[key] for key in parts)
     classifier = [
         Box("classifier", "Classifier", widths, params, "head"),
-        Box("logit", "fake logit", "one a clip", 0, "data"),
+        Box("logit", "fake logit", "one per clip", 0, "data"),
     ]
     return [part for part in (classifier, _embedding(summary)) if part]
 
 
 def _embedding(summary: Summary) -> list[Box]:
-    """The layers of `embedding` as one box, where the model has them."""
+    """Returns the layers of `embedding` as one box, or no box if the model has none."""
     parts = [key for key in summary.parts if key.startswith("embedding_")]
     shape = _dims(summary.shapes["embedding_output"]) if parts else ""
     params = sum(summary.parts[key] for key in parts)
@@ -186,14 +188,14 @@ def _embedding(summary: Summary) -> list[Box]:
 
 
 def _part(summary: Summary, key: str, title: str, kind: str) -> Box:
-    """The box of a part; a backbone, which sees images, has the frames as its batch."""
+    """Returns the box of a part; the batch axis of the maps of a backbone is the frames."""
     shape = summary.shapes.get(key, ())
     shape = (1, *shape) if kind == "backbone" and len(shape) == 4 else shape
     return Box(key, title, _dims(shape), summary.parts[key], kind)
 
 
 def _network(backbone: str) -> str:
-    """The name of a backbone as its authors write it, of an import path that of the class."""
+    """Returns the published name of a backbone, or the name of the class of an import path."""
     backbone = backbone.rpartition(":")[2]
     if re.fullmatch("b[0-7]", backbone):
         return f"EfficientNet-{backbone.upper()}"
@@ -203,5 +205,5 @@ def _network(backbone: str) -> str:
 
 
 def _dims(shape: tuple[int, ...]) -> str:
-    """A shape without its batch axis: `10 × 7 × 7 × 1792`."""
+    """Returns a shape without its batch axis as text: `10 × 7 × 7 × 1792`."""
     return " × ".join(map(str, shape[1:]))

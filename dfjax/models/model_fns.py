@@ -1,4 +1,4 @@
-"""A model as two pure functions, which is all that the rest of the package knows of it."""
+"""A model as two pure functions, the interface that the rest of the package uses."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,16 +18,17 @@ from dfjax.ops.lowering import resolve
 from dfjax.shapes import Apply, Inputs, Logits, Variables
 
 COLLECTIONS = ("params", "batch_stats")
-_KEPT = "only params and batch_stats are kept between calls"
+_KEPT = "only params and batch_stats are supported"
 
 
 class ModelFns(NamedTuple):
     """A model: pure functions over plain nested dicts with string keys.
 
     Attributes:
-        init: `init(rng, inputs) -> {"params": …, "batch_stats": …}`; only the shapes of `inputs`
-            count.
-        apply: See `Apply`.
+        init: Function `init(rng, inputs) -> {"params": …, "batch_stats": …}`, which only uses the
+            shapes of `inputs`.
+        apply: Function `apply(variables, inputs, *, train, rngs) -> (logits, outputs,
+            batch_stats)`; see `dfjax.shapes.Apply`.
     """
 
     init: Callable[[Key[Array, ""], Inputs], Variables]
@@ -41,13 +42,14 @@ def build(
 
     Args:
         name: Key of `MODELS`, or the import path of a Linen class (see `custom`).
-        lowering: `auto`, `native` or `matmul`, resolved here and now.
-        dtype: Dtype of the activations; parameters, statistics and logits are float32.
-        options: Fields of the model's module; what is left out has its default.
+        lowering: `auto`, `native` or `matmul`. `auto` is resolved by this call.
+        dtype: Dtype of the activations. Parameters, statistics and logits are float32.
+        options: Options of the model; missing ones have their defaults.
 
     Raises:
-        UsageError: An unknown name, option or lowering, options that contradict each other, or,
-            when called, a class that does not keep the contract of `custom`.
+        UsageError: The name, an option or the lowering is unknown, options contradict each other,
+            or a class of your own returns something else than `custom` describes (raised when a
+            function is called).
     """
     module = make_module(name, lowering=lowering, dtype=dtype, **options)
 
@@ -75,21 +77,22 @@ def build(
 def make_module(
     name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
 ) -> nn.Module:
-    """Returns the Linen module behind `build`; arguments as there.
+    """Returns the Linen module of a model; the arguments are those of `build`.
 
     Raises:
-        UsageError: An unknown name, option or lowering, or options that contradict each other.
+        UsageError: The name, an option or the lowering is unknown, or options contradict each
+            other.
     """
     merged = full_options(name, options)
     return instantiate(find_entry(name).module, merged, Compute(dtype, resolve(lowering)))
 
 
 def _read(name: str, result: Any) -> tuple[Logits, dict[str, Array]]:
-    """Logits and outputs of a module, which may give the logits alone."""
+    """Returns the logits and outputs of a module, which may return the logits alone."""
     logits, outputs = result if isinstance(result, tuple) else (result, {})
     if logits.ndim != 1:
         raise UsageError(
-            f"{name} must give one logit per clip, f32[B], and gave an array {logits.shape}: of "
-            "[B, 1] take [:, 0], of two classes (real, fake) [:, 1] - [:, 0]"
+            f"{name} must return one logit per clip, f32[B], not an array {logits.shape}: return "
+            "[:, 0] of [B, 1], or [:, 1] - [:, 0] of two classes (real, fake)"
         )
     return logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), outputs

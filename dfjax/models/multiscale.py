@@ -74,9 +74,9 @@ class SpatialAttention(nn.Module):
     def __call__(self, maps: Float[Array, "B T h w c"]) -> Float[Array, "B T h w c"]:
         """Returns the maps with every cell multiplied by its gate."""
         b, t, h, w, _ = maps.shape
-        seen = jnp.stack([jnp.mean(maps, axis=-1), jnp.max(maps, axis=-1)], axis=-1)
+        pooled = jnp.stack([jnp.mean(maps, axis=-1), jnp.max(maps, axis=-1)], axis=-1)
         score = Conv(1, 7, padding=WIDE_AROUND, use_bias=True, compute=self.compute, name="score")(
-            seen.reshape(b * t, h, w, 2)
+            pooled.reshape(b * t, h, w, 2)
         )
         return maps * jax.nn.sigmoid(score).reshape(b, t, h, w, 1)
 
@@ -100,7 +100,7 @@ class ScaleAttention(nn.Module):
         return mean.reshape(b, t, width), weights.reshape(b, t, -1)
 
 
-def see_frames(
+def encode_vectors(
     network: nn.Module,
     clip: Float[Array, "B T H W 3"],
     mask: Bool[Array, "B T"],

@@ -1,4 +1,4 @@
-"""The options of a model are the fields of its module, declared there and nowhere else."""
+"""The options of a model, which are the fields of its Linen module."""
 
 import dataclasses
 from typing import Any
@@ -9,8 +9,8 @@ from dfjax.files import as_tuple
 from dfjax.models.layers import Compute
 
 FRAMEWORK_FIELDS = ("parent", "name", "compute", "dtype", "lowering")
-"""Fields that are no options: Linen's own, and those that `config.precision` and `config.lowering`
-set."""
+"""Fields that are not options: those of Linen, and those set from `config.precision` and
+`config.lowering`."""
 
 
 class Required:
@@ -21,15 +21,15 @@ class Required:
 
 
 REQUIRED = Required()
-"""Stands for the value of an option that has no default."""
+"""Placeholder for the value of an option without a default."""
 
 
 def default_options(module: type[nn.Module]) -> dict[str, Any]:
     """Returns the options of a Linen class with their defaults, in the order of their declaration.
 
-    An option is a field whose default is a plain value: None, a bool, a number, a text or a tuple
-    of these. A field without a default is one too, and `REQUIRED` stands for its value. Any other
-    field, such as a function, keeps its default.
+    An option is a field without a default (its value here is `REQUIRED`) or with a plain default:
+    None, a bool, a number, a text or a tuple of these. Other fields, such as functions, are not
+    options and keep their defaults.
     """
     options = {}
     for field in dataclasses.fields(module):
@@ -46,11 +46,11 @@ def default_options(module: type[nn.Module]) -> dict[str, Any]:
 
 
 def instantiate(module: type[nn.Module], fields: dict[str, Any], compute: Compute) -> nn.Module:
-    """Returns a Linen module with these fields, and with dtype and lowering where it has a field.
+    """Returns a Linen module with the given values of its fields.
 
     Args:
         module: Linen class.
-        fields: Values of its fields.
+        fields: Values of fields.
         compute: Dtype and lowering, for fields called `compute`, `dtype` or `lowering`.
     """
     settings = {"compute": compute, "dtype": compute.dtype, "lowering": compute.lowering}
@@ -59,7 +59,7 @@ def instantiate(module: type[nn.Module], fields: dict[str, Any], compute: Comput
 
 
 def is_plain(value: Any) -> bool:
-    """Returns whether a value can be written to a config: see `default_options`."""
+    """Returns whether a value can be an option: None, a bool, a number, a text, or a tuple."""
     if isinstance(value, list | tuple):
         return all(map(is_plain, value))
     return value is None or type(value) in (bool, int, float, str)

@@ -1,4 +1,4 @@
-"""`MODELS`: every model by name, and what its entry says for given options."""
+"""`MODELS`, the registered models by name, and functions that evaluate their entries."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ MODELS = {
         sharding=sharding_rules.CLIP_DETECTOR,
     ),
 }
-"""Every model of the package. A model of one's own is named by import path, see `custom`."""
+"""The models of the package. Other models are named by import path; see `custom`."""
 
 
 def find_entry(name: str) -> Entry:
@@ -78,17 +78,17 @@ def find_entry(name: str) -> Entry:
     if is_import_path(name):
         return custom.make_entry(name)
     if name not in MODELS:
-        own = "; an import path such as my_package.detectors:MyDetector names a model of your own"
+        own = "; for a model of your own use its import path, my_package.detectors:MyDetector"
         raise UsageError(str(unknown("model", name, MODELS)).removesuffix(".") + own)
     return MODELS[name]
 
 
 class Named(NamedTuple):
-    """A module object as a config names it.
+    """The name and options of a module object, for a config.
 
     Attributes:
-        name: Key of `MODELS`, or the import path of its class.
-        options: Its fields.
+        name: Key of `MODELS`, or the import path of the class.
+        options: Values of the fields.
     """
 
     name: str
@@ -96,13 +96,13 @@ class Named(NamedTuple):
 
 
 def register_custom(module: nn.Module) -> Named:
-    """Registers the class of a module object, and returns the name and options for a config.
+    """Registers the class of a module object, and returns its name and options for a config.
 
-    From now on this process finds the class under its import path, also when it is defined in a
-    notebook or in a function. Another process has to import it first.
+    In this process the class can then be found by its import path, even if it is defined in a
+    notebook or in a function. Other processes have to import it first.
 
     Raises:
-        UsageError: A field has a value that a config cannot record.
+        UsageError: A field has a value that a config cannot store.
     """
     options = custom.read_options(module)
     for name, entry in MODELS.items():
@@ -112,11 +112,11 @@ def register_custom(module: nn.Module) -> Named:
 
 
 def full_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:
-    """Returns every option of the model `name`: its defaults, replaced by `options`.
+    """Returns all options of the model `name`: its defaults, overridden by `options`.
 
     Raises:
-        UsageError: An unknown name or option, an option without a value, or options that contradict
-            each other.
+        UsageError: The name or an option is unknown, a required option is missing, or options
+            contradict each other.
     """
     entry = find_entry(name)
     defaults = default_options(entry.module)
@@ -133,33 +133,37 @@ def full_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:
 
 
 def input_streams(name: str, size: int, /, **options: object) -> dict[str, int]:
-    """Returns the side of every image stream that `name` reads when frames are `size` px.
+    """Returns the sides of the image streams of a model in pixels, `{"hq": 224, "lq": 112}`.
 
-    The first stream is the clip itself, the others are down-sampled from it:
-    `{"hq": 224, "lq": 112}`.
+    The first stream is the clip itself; the others are downsampled from it.
+
+    Args:
+        name: Key of `MODELS`, or an import path.
+        size: Side of the frames in pixels.
+        options: Options of the model.
 
     Raises:
-        UsageError: An unknown model or option.
+        UsageError: The model or an option is unknown.
     """
     merged = full_options(name, options)
     return find_entry(name).streams(merged, size)
 
 
 def input_extras(name: str, /, **options: object) -> tuple[str, ...]:
-    """Returns what `name` reads besides image streams and mask: `flow`, `features`.
+    """Returns the inputs of a model besides image streams and mask: `flow`, `features`.
 
     Raises:
-        UsageError: An unknown model or option.
+        UsageError: The model or an option is unknown.
     """
     merged = full_options(name, options)
     return find_entry(name).extras(merged)
 
 
 def find_sharding_rules(name: str) -> Rules:
-    """Returns how the parameters of `name` are split over a mesh.
+    """Returns the sharding rules of the parameters of a model.
 
     Raises:
-        UsageError: An unknown model, or one that has no rules.
+        UsageError: The model is unknown or has no rules.
     """
     rules = find_entry(name).sharding
     if not rules:
@@ -176,8 +180,8 @@ def input_shapes(
 ) -> dict[str, Any]:
     """Returns the shapes of a model's inputs, for `jax.eval_shape` and `jit(...).lower`.
 
-    `{stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`, and of `flow f32[B,T-1,s,s,2]` (s of the first
-    stream) and `features f32[B,T,D]` what the model reads.
+    They are `{stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`, with `flow f32[B,T-1,s,s,2]` (s is
+    that of the first stream) and `features f32[B,T,D]` if the model reads these.
 
     Args:
         name: Key of `MODELS`, or an import path.
@@ -187,7 +191,7 @@ def input_shapes(
         options: Options of the model.
 
     Raises:
-        UsageError: An unknown model or option.
+        UsageError: The model or an option is unknown.
     """
     merged = full_options(name, options)
     entry = find_entry(name)

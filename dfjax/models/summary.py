@@ -32,7 +32,7 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
     rng = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(model.init, rng, inputs)
 
-    seen: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def forward(variables: Mapping[str, Any], inputs: Mapping[str, Any]) -> jax.Array:
         result, kept = module.apply(
@@ -43,7 +43,9 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
             mutable=["intermediates"],
         )
         parts = kept["intermediates"].items()
-        seen.update({key: _shape(part["__call__"][0]) for key, part in parts if key != "__call__"})
+        shapes.update(
+            {key: _shape(part["__call__"][0]) for key, part in parts if key != "__call__"}
+        )
         return jax.tree.leaves(result)[0]  # the logits
 
     flops = count_flops(forward, variables, inputs)
@@ -54,7 +56,7 @@ def compute_summary(name: str, *, size: int, frames: int, options: Mapping[str, 
         input={key: tuple(value.shape) for key, value in inputs.items() if key != "mask"},
         flops=flops,
         parts={key: count(part) for key, part in variables["params"].items()},
-        shapes=seen,
+        shapes=shapes,
         variables=variables,
     )
 

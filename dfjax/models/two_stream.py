@@ -1,4 +1,4 @@
-"""ResNet50 on the frames and a CNN on their optical flow, each under ConvLSTMs."""
+"""The two-stream detector: a backbone on frames and a CNN on optical flow, each with ConvLSTMs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,23 +18,24 @@ from dfjax.models.pooling import TemporalAttention
 
 
 class TwoStream(nn.Module):
-    """Clip detector: frames and flow → ConvLSTM each → temporal attention → one logit per clip.
+    """Clip detector: frames and flow → ConvLSTMs → temporal attention → one logit per clip.
 
     Attributes:
-        backbone: of the frames, a key of `BACKBONES` or an import path; the part is called like it.
-        flow: Whether there is a stream of optical flow; needs `data.flow`.
-        width: Factor of every width, for small models.
-        one_block: Whether the backbone has one block per stage, for small models.
-        conv_lstm: Channels of the recurrent layers of either stream.
-        flow_channels: Channels of the convolutions over the flow.
-        classifier: Widths of the classifier's hidden layers.
-        dropout: Rate after each hidden layer of the classifier.
-        drop_path: Stochastic depth of the backbone.
-        padding: Flavour of the backbone, see `dfjax.ops.padding`; `auto`: its own.
-        remat: Whether the backward pass computes the backbone and the recurrent gates again instead
-            of storing what they computed.
+        backbone: Backbone of the frames, a key of `BACKBONES` or an import path, which is also the
+            name of this part.
+        flow: Whether there is a stream of optical flow, which needs `data.flow`.
+        width: Factor of all widths, for small models.
+        one_block: Whether each stage of the backbone has a single block, for small models.
+        conv_lstm: Numbers of channels of the ConvLSTM layers of each stream.
+        flow_channels: Numbers of channels of the convolutions over the flow.
+        classifier: Widths of the hidden layers of the classifier.
+        dropout: Dropout rates after the hidden layers of the classifier.
+        drop_path: Stochastic depth rate of the backbone.
+        padding: Padding rule of the backbone (see `dfjax.ops.padding`); `auto` is its own.
+        remat: Whether the backward pass recomputes backbone and recurrent gates instead of keeping
+            their activations.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
-            (2020); 0: none.
+            (2020); 0 for no head.
         compute: Dtype and lowering.
     """
 
@@ -62,14 +63,15 @@ class TwoStream(nn.Module):
             inputs: Normalised frames `rgb f32[B,T,S,S,3]`, `mask bool[B,T]`, and with the flow
                 stream `flow f32[B,T-1,S,S,2]`. Frames outside the mask have no effect, not even
                 on batch statistics.
-            train: Whether batch statistics, dropout and stochastic depth are those of training;
-                the latter two draw from the stream `dropout`.
+            train: Whether to use the statistics of the batch, dropout and stochastic depth. The
+                random stream of the latter two is `dropout`.
 
         Returns:
-            f32[B]; and `features f32[B,F]`, what the classifier reads, `frame_features f32[B,T,F]`,
-            the states of every frame, `frame_attention f32[B,T]`, its weight in the mean, and
-            `frame_logits f32[B,T]`, the classifier on its states without dropout, 0 outside the
-            mask; with a projection head `embedding f32[B,E]`.
+            Logits f32[B], and a dict of outputs: `features f32[B,F]`, the input of the classifier;
+            `frame_features f32[B,T,F]`, the states of every frame; `frame_attention f32[B,T]`, the
+            weights of the frames in the mean; `frame_logits f32[B,T]`, the classifier applied to
+            the states without dropout, 0 outside the mask; `embedding f32[B,E]` with a projection
+            head.
         """
         mask = inputs["mask"]
         network = make_backbone(
@@ -95,14 +97,14 @@ class TwoStream(nn.Module):
         outputs = {"features": features, "frame_features": x, "frame_attention": weights}
         if self.embedding:
             outputs["embedding"] = embed(features, self.embedding)
-        if not self.is_initializing():  # a layer called twice would draw its parameters twice
+        if not self.is_initializing():  # a second call would draw the parameters again
             outputs["frame_logits"] = classify_frames(classify, x, mask)
         return logits, outputs
 
     def _recur(
         self, maps: Float[Array, "B T h w c"], mask: Bool[Array, "B T"], name: str
     ) -> Float[Array, "B T d"]:
-        """The pooled state after every frame; where the mask is False, that of the frame before."""
+        """Returns the pooled state after every frame; a masked frame leaves the state unchanged."""
         for number, features in enumerate(self.conv_lstm, 1):
             maps = ConvLSTM(
                 self._scaled(features),
@@ -117,11 +119,11 @@ class TwoStream(nn.Module):
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Checks the options that only make sense together.
+    """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: An unknown backbone, a padding that it does not exist in, or not one dropout
-            rate per layer of the classifier.
+        UsageError: The backbone is unknown or does not support the padding, or the numbers of
+            layers and dropout rates of the classifier differ.
     """
     find_backbone(options["backbone"], options["padding"])
     check_classifier(options["classifier"], options["dropout"])
