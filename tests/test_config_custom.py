@@ -79,7 +79,7 @@ def test_overrides_are_typed_by_the_fields(folder):
         ([NAME, "model.custom.width=wide"], "model.custom.width=wide"),
         (["model.name=own_models:Smal"], "Did you mean 'Small'"),
         (["model.name=own_model:Small"], "No module named 'own_model'"),
-        (["model.name=own_models:NUMBER"], "no subclass of flax.linen.Module"),
+        (["model.name=own_models:NUMBER"], "not a subclass of flax.linen.Module"),
         (["model.custom.width=3"], "an option of a model given by import path"),
     ],
 )

@@ -61,7 +61,9 @@ def test_auto_padding_is_the_published_one(name):
 def test_wrong_names_and_paddings():
     with pytest.raises(UsageError, match="resnet18"):
         backbone_channels("resnet19")
-    with pytest.raises(UsageError, match="resnet18 has no padding 'static'; valid: auto, symm"):
+    with pytest.raises(
+        UsageError, match="resnet18 does not support padding 'static'; valid: auto, symm"
+    ):
         make_backbone("resnet18", padding="static", compute=Compute())
 
 

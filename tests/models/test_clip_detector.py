@@ -233,8 +233,8 @@ def test_bfloat16(form):
         ({"classifier": (8,)}, "1 classifier layers but 0 dropout rates"),
         ({"layers": 0}, "temporal=none"),
         ({"temperature": 0.0}, "temperature must be positive"),
-        ({"temporal": "transformer", "projection": 10}, "4 heads do not divide the width 10"),
-        ({"temporal": "transformer", "features": 10}, "4 heads do not divide the width 10"),
+        ({"temporal": "transformer", "projection": 10}, "the width 10 is not divisible by 4 heads"),
+        ({"temporal": "transformer", "features": 10}, "the width 10 is not divisible by 4 heads"),
     ],
 )
 def test_options_that_contradict_each_other(options, message):

@@ -134,7 +134,7 @@ def test_a_module_object_gives_its_name_and_options():
     assert register_custom(Simple(width=3)) == (SIMPLE, {"width": 3, "widths": (2, 3)})
     assert register_custom(DualStream(width=0.5))[0] == "dual_stream"
     assert register_custom(Detailed(side=2)).options == {"side": 2, "note": None}
-    with pytest.raises(UsageError, match="Detailed.activation is .*config cannot record"):
+    with pytest.raises(UsageError, match="Detailed.activation is .*config cannot store"):
         register_custom(Detailed(side=2, activation=nn.gelu))
 
 
@@ -159,5 +159,5 @@ def test_what_does_not_keep_the_contract_is_named():
     with pytest.raises(UsageError, match=r"has the collections \['cache'\]"):
         build(counts).init(jax.random.key(0), inputs)
     for path in ("jax.numpy:sin", f"{__name__}:draw", f"{__name__}:SIMPLE"):
-        with pytest.raises(UsageError, match="no subclass of flax.linen.Module"):
+        with pytest.raises(UsageError, match="not a subclass of flax.linen.Module"):
             make_entry(path)

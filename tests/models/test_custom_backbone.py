@@ -89,9 +89,11 @@ def test_a_frame_classifier_computes_with_it():
 
 
 def test_what_is_no_backbone_is_named():
-    with pytest.raises(UsageError, match="jax.numpy:sin is no subclass.*a backbone is one whose"):
+    with pytest.raises(
+        UsageError, match="jax.numpy:sin is not a subclass.*a backbone is one whose"
+    ):
         build("frame_classifier", backbone="jax.numpy:sin")
     with pytest.raises(UsageError, match="not imported"):
         build("frame_classifier", backbone="nowhere.nets:Net")
-    with pytest.raises(UsageError, match="24 heads do not divide the width 12"):
+    with pytest.raises(UsageError, match="the width 12 is not divisible by 24 heads"):
         build("clip_detector", backbone=PLAIN, temporal="transformer", heads=24)

@@ -158,7 +158,7 @@ def test_the_same_function_in_other_forms(small):
 def test_a_second_stream_of_the_wrong_size_is_refused(small):
     model, variables, inputs, _ = small
     wrong = inputs | {"lq": inputs["hq"]}
-    with pytest.raises(UsageError, match="lq_size is 16"):
+    with pytest.raises(UsageError, match="not lq_size=16"):
         jax.eval_shape(lambda v, x: model.apply(v, x, train=False, rngs=None), variables, wrong)
 
 

@@ -160,11 +160,11 @@ def test_bfloat16_gives_float32_logits_near_those_of_float32(frozen, inputs):
     ("options", "message"),
     [
         ({"backbone": "resnet19"}, "unknown backbone 'resnet19'"),
-        ({"backbone": "resnet18", "padding": "static"}, "no padding 'static'"),
+        ({"backbone": "resnet18", "padding": "static"}, "does not support padding 'static'"),
         ({"norm": "kears"}, "Did you mean 'keras'"),
-        ({"classes": 3}, "classes is 1"),
+        ({"classes": 3}, "classes must be 1"),
         ({"dropout": ()}, "1 hidden layers but 0 dropout rates"),
-        ({"method_classes": 1}, "counts the real class too"),
+        ({"method_classes": 1}, "includes the class real"),
     ],
 )
 def test_options_that_contradict_each_other(options, message):

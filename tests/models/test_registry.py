@@ -32,11 +32,11 @@ def test_unknown_names_list_the_valid_ones():
     "options,message",
     [
         ({"streams": ("hq", "flow")}, "unknown stream 'flow'"),
-        ({"streams": ()}, "give hq, lq or both"),
+        ({"streams": ()}, "must be hq, lq or both"),
         ({"streams": ("lq", "lq")}, "each once"),
         ({"dropout": (0.5,)}, "2 classifier layers but 1 dropout rates"),
         ({"lq": "b9"}, "unknown backbone 'b9'"),
-        ({"hq": "resnet18", "padding": "static"}, "resnet18 has no padding 'static'"),
+        ({"hq": "resnet18", "padding": "static"}, "resnet18 does not support padding 'static'"),
     ],
 )
 def test_options_that_contradict_each_other(options, message):

@@ -117,7 +117,7 @@ def test_bfloat16_keeps_logits_and_statistics_in_float32():
     "options, message",
     [
         ({"backbone": "resnet51"}, "resnet51"),
-        ({"padding": "static"}, "resnet50 has no padding"),
+        ({"padding": "static"}, "resnet50 does not support padding"),
         ({"dropout": ()}, "1 classifier layers but 0"),
     ],
 )
