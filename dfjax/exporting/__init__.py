@@ -1,1 +1,1 @@
-"""Writes trained detectors to the file formats of other tools; see `formats.FORMATS`."""
+"""Export of trained detectors to file formats; see `formats.FORMATS`."""

@@ -1,4 +1,4 @@
-"""The formats that a trained detector can be exported to, one function each, by name."""
+"""`FORMATS`: the functions that export a trained detector, by the name of the format."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from dfjax.files import atomic_path
 from dfjax.weights.safetensors_file import save_safetensors
 
 Exporter = Callable[[Path, Mapping[str, Any], Mapping[str, Any]], None]
-"""`exporter(out, variables, metadata)`: writes one file, atomically."""
+"""Function `exporter(out, variables, metadata)` that writes one file atomically."""
 
 
 def export_safetensors(
@@ -19,7 +19,7 @@ def export_safetensors(
     Args:
         out: Path of the file.
         variables: Parameters and batch statistics.
-        metadata: Values that JSON can hold.
+        metadata: Entries of the header, with values that can be stored as JSON.
     """
     with atomic_path(out) as path:
         save_safetensors(path, variables, metadata=metadata)

@@ -1,1 +1,1 @@
-"""Losses as plain functions: unreduced values per clip, weighted and averaged once."""
+"""Losses as functions that return one value per clip, and their weighted mean."""

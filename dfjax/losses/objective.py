@@ -1,4 +1,4 @@
-"""The objective of a detector: the main loss, class weights, and the terms added to it."""
+"""The objective of a detector: the main loss with class weights, and additional terms."""
 
 import functools
 from collections.abc import Mapping
@@ -22,20 +22,21 @@ def make_objective(
     method: float = 0.0,
     methods: int = 0,
 ) -> Objective:
-    """Returns `objective(logits, outputs, batch) -> {term: f32[B]}`.
+    """Returns the function `objective(logits, outputs, batch) -> {term: f32[B]}`.
 
-    The terms are the main loss by its name and, where they have a share, `temporal` and `method`.
+    The terms are the main loss, by its name, and `temporal` and `method` if their factors are not
+    0.
 
     Args:
         name: Name of the main loss.
         loss: Main loss.
-        class_weights: Weights of the main loss by class; the added terms are not weighted.
-        temporal: Share of the temporal consistency; 0: none.
-        method: Share of the method loss; 0: none.
-        methods: Number of methods in training, real included.
+        class_weights: Class weights of the main loss; the other terms have none.
+        temporal: Factor of the temporal consistency; 0 for none.
+        method: Factor of the method loss; 0 for none.
+        methods: Number of classes of the method head, including `real`.
 
     Raises:
-        UsageError: A share is negative.
+        UsageError: A factor is negative.
     """
     terms = {name: make_weighted(loss, class_weights) if class_weights else loss}
     for key, share, term in (
@@ -43,7 +44,7 @@ def make_objective(
         ("method", method, make_method_loss(methods)),
     ):
         if not 0.0 <= share < float("inf"):
-            raise UsageError(f"loss.{key} must not be negative, but is {share}")
+            raise UsageError(f"loss.{key} must not be negative, not {share}")
         if share:
             terms[key] = _times(share, term)
 
@@ -54,12 +55,12 @@ def make_objective(
 
 
 def add_terms(terms: Mapping[str, Float[Array, "B"]]) -> Float[Array, "B"]:
-    """Returns the loss of each clip: the sum of its terms."""
+    """Returns the loss of each clip, the sum of its terms."""
     return functools.reduce(jnp.add, terms.values())
 
 
 def sum_objective(objective: Objective) -> Loss:
-    """Returns the loss of each clip that `objective` gives in terms."""
+    """Returns a loss that is the sum of the terms of `objective`."""
 
     def loss(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:
         return add_terms(objective(logits, outputs, batch))

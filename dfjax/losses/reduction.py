@@ -1,4 +1,4 @@
-"""How values per clip become one number: weights and the mean are applied here and only here."""
+"""The weighted mean of the values of clips."""
 
 from typing import TypeVar
 
@@ -14,15 +14,15 @@ def weighted_mean(
     weight: Float[Array, "B"],
     total: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
-    """Returns the mean of `values` weighted by `weight`; 0 where all weights are 0.
+    """Returns the mean of `values` weighted by `weight`, or 0 if all weights are 0.
 
-    A clip of weight 0 is padding: its value does not reach the sum, not even when it is not finite.
+    Clips of weight 0 are padding; their values are not added, even if they are not finite.
 
     Args:
         values: One value per clip.
         weight: Weight of each clip, 0 or larger.
-        total: Sum of weights to divide by, for clips that are part of a larger batch; the sum of
-            `weight` otherwise.
+        total: Sum of the weights of a larger batch that the clips are part of; None for the sum of
+            `weight`.
     """
     total = jnp.sum(weight) if total is None else total
     kept = jnp.where(weight > 0, values, 0.0)
@@ -32,13 +32,13 @@ def weighted_mean(
 def blank_padding(tree: Tree, weight: Float[Array, "B"]) -> Tree:
     """Returns `tree` with zeros in place of the floating-point values of clips of weight 0.
 
-    `weighted_mean` keeps such a clip out of a loss, but not out of its gradient: behind a value
-    that is not finite, backpropagation multiplies its zero by NaN. It has to stand before every
-    function whose derivative might be that: the model (for its inputs) and the loss (for what the
-    model returned). Masks, integers and arrays that are not per clip stay as they are.
+    `weighted_mean` leaves such clips out of the loss, but not out of its gradient: if a derivative
+    is not finite, backpropagation multiplies it by zero, which gives NaN. This function therefore
+    has to be applied to the inputs of the model and to the inputs of the loss. Masks, integers and
+    arrays without an entry per clip are returned unchanged.
 
     Args:
-        tree: Arrays whose first dimension counts clips.
+        tree: Tree of arrays.
         weight: Weight of each clip.
     """
 

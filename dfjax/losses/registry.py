@@ -1,10 +1,10 @@
-"""`LOSSES`: the losses by name. A loss is one function here and one line in the registry.
+"""`LOSSES`: the losses by name.
 
-A loss is `loss(logits, outputs, batch) -> f32[B]`, one value per clip, never reduced: `outputs` is
-what the model returned besides logits, `batch` holds `label`, `weight`, `mask` and what else came
-with the clips. `LOSSES` maps a name to a factory, whose arguments are the options of the loss:
-their defaults are those of the section `loss.NAME` of a config. An import path such as
-`my_package.losses:make_my_loss` names a factory outside the package, or a loss itself.
+A loss is a function `loss(logits, outputs, batch) -> f32[B]` that returns one value per clip.
+`outputs` are the outputs of the model besides the logits; `batch` contains `label`, `weight`,
+`mask` and other entries of the clips. `LOSSES` maps a name to a factory. The arguments of a factory
+are the options of the loss, with the defaults of the section `loss.NAME` of a config. An import
+path such as `my_package.losses:make_my_loss` names a factory, or a loss, outside the package.
 """
 
 import inspect
@@ -26,14 +26,14 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 
 
 def make_loss(name: str, **options: Any) -> Loss:
-    """Returns the loss `name`: `loss(logits, outputs, batch) -> f32[B]`.
+    """Returns the loss `name`, a function `loss(logits, outputs, batch) -> f32[B]`.
 
     Args:
-        name: A key of `LOSSES`, or an import path.
-        options: Arguments of its factory; what is left out has its default.
+        name: Key of `LOSSES`, or an import path.
+        options: Options of the loss; missing ones have their defaults.
 
     Raises:
-        UsageError: An unknown name or option, or an impossible value of an option.
+        UsageError: The name or an option is unknown, or the value of an option is invalid.
     """
     known = default_options(name)
     for key in options:
@@ -44,10 +44,10 @@ def make_loss(name: str, **options: Any) -> Loss:
 
 
 def default_options(name: str) -> dict[str, Any]:
-    """Returns the options of the loss `name` with their defaults, from its factory's signature.
+    """Returns the options of the loss `name` with their defaults, by the signature of its factory.
 
     Raises:
-        UsageError: An unknown name, or a factory with an argument that has no plain default.
+        UsageError: The name is unknown, or an argument of the factory has no plain default.
     """
     found = _find(name)
     if is_loss(found):
@@ -56,7 +56,7 @@ def default_options(name: str) -> dict[str, Any]:
     for key, parameter in inspect.signature(found).parameters.items():
         if not isinstance(parameter.default, bool | int | float | str | tuple):
             raise UsageError(
-                f"{name}: the argument {key!r} needs a default that a config can record, a bool, a "
+                f"{name}: the argument {key!r} needs a default that a config can store, a bool, a "
                 "number, a text or a tuple of these; a loss itself takes (logits, outputs, batch)"
             )
         options[key] = parameter.default
@@ -64,21 +64,21 @@ def default_options(name: str) -> dict[str, Any]:
 
 
 def register_loss(loss: Loss) -> str:
-    """Returns the import path of a loss, for `loss.name`; this process finds it there from now on.
+    """Registers a loss under its import path in this process, and returns the path.
 
     Args:
         loss: Function or callable object `loss(logits, outputs, batch) -> f32[B]`.
 
     Raises:
-        UsageError: It cannot be called so.
+        UsageError: The object cannot be called with these arguments.
     """
     if not is_loss(loss):
-        raise UsageError(f"{loss!r} is no loss: it has to take (logits, outputs, batch)")
+        raise UsageError(f"{loss!r} is not a loss: it has to take (logits, outputs, batch)")
     return register(loss)
 
 
 def is_loss(function: Callable[..., Any]) -> bool:
-    """Returns whether a function takes (logits, outputs, batch); a factory does not."""
+    """Returns whether a function has three required positional arguments, unlike a factory."""
     if not callable(function):
         return False
     required = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
@@ -87,7 +87,7 @@ def is_loss(function: Callable[..., Any]) -> bool:
 
 
 def _find(name: str) -> Callable[..., Any]:
-    """The factory or loss that a name or an import path names."""
+    """Returns the factory or loss with a name or an import path."""
     if is_import_path(name):
         found = find(name)
         if not callable(found):

@@ -1,4 +1,4 @@
-"""Weights of the two classes, from the videos that are trained on."""
+"""Class weights, computed from the numbers of training videos."""
 
 from typing import NamedTuple
 
@@ -11,25 +11,26 @@ from dfjax.shapes import Batch, Logits, Loss, Outputs
 
 
 class ClassWeights(NamedTuple):
-    """What a clip's loss is multiplied with, by its class."""
+    """Factors of the loss of a clip, by its class."""
 
     real: float
     fake: float
 
 
 def make_class_weights(text: str, *, real: int, fake: int) -> ClassWeights | None:
-    """Returns the weights that `text` asks for, or None.
+    """Returns the class weights that `text` describes, or None for no weights.
 
-    `balanced` is n / (2 n_class), so that both classes weigh the same and a video weighs 1 on
-    average (King & Zeng 2001): 1,803 real and 10,126 fake videos give 3.308 and 0.589.
+    `balanced` means n / (2 n_class), with which both classes have the same total weight and the
+    mean weight is 1 (King and Zeng, 2001): 1,803 real and 10,126 fake videos have the weights 3.308
+    and 0.589.
 
     Args:
         text: `none`, `balanced` or `W_REAL,W_FAKE`.
-        real: real videos in training.
-        fake: fake videos in training.
+        real: Number of real training videos.
+        fake: Number of fake training videos.
 
     Raises:
-        UsageError: `text` is none of these, or a class that is to be balanced has no video.
+        UsageError: `text` is none of these, or it is `balanced` and a class has no video.
     """
     if text == "none":
         return None
@@ -46,16 +47,21 @@ def make_class_weights(text: str, *, real: int, fake: int) -> ClassWeights | Non
         first = second = -1.0
     if not (0.0 <= first < float("inf") and 0.0 <= second < float("inf") and first + second > 0):
         raise UsageError(
-            f"loss.class_weights is none, balanced or W_REAL,W_FAKE such as 3.3,0.6, not {text!r}"
+            "loss.class_weights must be none, balanced or W_REAL,W_FAKE such as 3.3,0.6, not "
+            f"{text!r}"
         )
     return ClassWeights(first, second)
 
 
 def make_weighted(loss: Loss, weights: ClassWeights) -> Loss:
-    """Returns `loss` times the weight of each clip's class; a mixed clip has the mixed weight.
+    """Returns `loss` multiplied by the class weight of each clip, which is mixed for mixed clips.
 
-    The mean stays one over clips, as Keras has it, so the weights also scale the gradient of a
-    batch by the mixture of classes that it happens to have.
+    As in Keras, the weights do not change the divisor of the mean over clips, so the gradient of a
+    batch also depends on the numbers of clips of both classes in it.
+
+    Args:
+        loss: Loss of each clip.
+        weights: Class weights.
     """
 
     def weighted(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B"]:

@@ -195,15 +195,15 @@ def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: 
 
     def add(total: Array, number: Array) -> tuple[Array, None]:
         sample, strip = number // strips, number % strips
-        seen = lax.dynamic_slice(
+        x_strip = lax.dynamic_slice(
             padded,
             (sample, strip * rows * stride, 0, 0),
             (1, reach, padded.shape[2], inputs),
         )
-        here = lax.dynamic_slice(grad, (sample, strip * rows, 0, 0), (1, rows, width, outputs))
-        patches = jnp.concatenate(_windows(seen, k, stride, ((0, 0), (0, 0))), axis=-1)
+        g_strip = lax.dynamic_slice(grad, (sample, strip * rows, 0, 0), (1, rows, width, outputs))
+        patches = jnp.concatenate(_windows(x_strip, k, stride, ((0, 0), (0, 0))), axis=-1)
         # With the outputs first, XLA's product on a CPU is up to twice as fast.
-        return total + _product("npqo,npqi->oi", here, patches), None
+        return total + _product("npqo,npqi->oi", g_strip, patches), None
 
     zeros = jnp.zeros((outputs, k * k * inputs), jnp.float32)
     total, _ = lax.scan(add, zeros, jnp.arange(n * strips))

@@ -11,13 +11,13 @@ from jax.extend import core
 def count_flops(function: Callable[..., Any], *shapes: object) -> int:
     """Returns the number of floating-point operations of one call, 2 per multiply-add.
 
-    Convolutions and matrix products are counted, element-wise operations are not, as in published
-    figures, nor is what no output of the function needs. The body of a loop counts as often as it
-    runs; XLA's own cost analysis counts it once.
+    As in published figures, only convolutions and matrix products are counted, and not element-wise
+    operations. Operations on which no output depends are left out. The body of a scan is counted
+    once per iteration, whereas XLA's cost analysis counts it once.
 
     Args:
-        function: Traceable function. Build models with the native lowering, because the operations
-            of other lowerings are counted as they are.
+        function: Traceable function. Build models with the native lowering, because the additional
+            operations of other lowerings would be counted too.
         shapes: Arguments of the function, as arrays or `jax.ShapeDtypeStruct`.
     """
     return _count(jax.make_jaxpr(function)(*shapes).jaxpr)
@@ -38,7 +38,7 @@ def _count(jaxpr: core.Jaxpr) -> int:
 
 
 def _needed(jaxpr: core.Jaxpr) -> list[core.JaxprEqn]:
-    """The equations that the outputs depend on, last one first."""
+    """Returns the equations on which the outputs depend, the last one first."""
     needed = {value for value in jaxpr.outvars if isinstance(value, core.Var)}
     found = []
     for equation in reversed(jaxpr.eqns):
@@ -62,7 +62,7 @@ def _contracted(equation: core.JaxprEqn) -> int:
 
 
 def _receptive_field(equation: core.JaxprEqn) -> int:
-    """Returns multiply-adds per output value: kernel cells times input channels of a group."""
+    """Returns the multiply-adds per output value: kernel cells times input channels of a group."""
     kernel = _shape(equation, 1)
     output_axis = equation.params["dimension_numbers"].rhs_spec[0]
     return math.prod(kernel) // kernel[output_axis]

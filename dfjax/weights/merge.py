@@ -45,8 +45,8 @@ def merge(own: Mapping[str, Any], others: Mapping[str, Any], *, source: str) -> 
     for path in common:
         if found[path].shape != mine[path].shape:
             raise UsageError(
-                f"{source}: {path} has the shape {tuple(found[path].shape)}, in this model it is "
-                f"{tuple(mine[path].shape)}; give both models the same options (config.model)"
+                f"{source}: {path} has the shape {tuple(found[path].shape)}, but in this model "
+                f"{tuple(mine[path].shape)}; both models must have the same options (config.model)"
             )
     return Merged(
         jax.tree_util.tree_map_with_path(lambda path, leaf: found.get(_name(path), leaf), own),

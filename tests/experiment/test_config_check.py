@@ -33,7 +33,7 @@ def test_every_config_passes(variant):
         ("plateau.mode=max", "set plateau.mode=min"),
         ("loss.name=focla", "Did you mean 'focal'"),
         ("loss.bce.smoothing=1.5", "loss.bce.smoothing must be in"),
-        ("loss.class_weights=balance", "loss.class_weights is none, balanced or"),
+        ("loss.class_weights=balance", "loss.class_weights must be none, balanced or"),
         ("loss.name=supcon", "early_stop.metric=loss"),
         ("profile=5", "profile='5' is not START:STOP"),
     ],

@@ -71,10 +71,10 @@ def check(*overrides, name="resnet18:smoke"):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["loss.name=cross_entropy"], "two classes; this model has one logit"),
+        (["loss.name=cross_entropy"], "two-class head, and this model has one logit"),
         (["loss.method=1.0"], "3 outputs.* no such head"),
         (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 outputs.* has 5"),
-        (["loss.temporal=1.0", f"model.name={__name__}:Mean"], "something of each frame"),
+        (["loss.temporal=1.0", f"model.name={__name__}:Mean"], "outputs per frame"),
     ],
 )
 def test_what_the_model_does_not_say_is_missed_early(overrides, message):

@@ -132,7 +132,9 @@ def test_parameters_start_from_another_run_and_what_differs_is_told(whole, tmp_p
     paths = [f"batch_stats/input_norm/{name}" for name in ("mean", "var")]
     paths += [f"params/input_norm/{name}" for name in ("bias", "scale")]
     assert said[1] == f"warning: {', '.join(paths)} of it are not used, since this model lacks them"
-    message = r"hidden1_norm/mean has the shape \(64,\), .* \(128,\); give both models the same"
+    message = (
+        r"hidden1_norm/mean has the shape \(64,\), .* \(128,\); both models must have the same"
+    )
     with pytest.raises(UsageError, match=message):
         start_from(whole, whole, tmp_path, "--config.model.frame_classifier.hidden=(1024,)")
     with pytest.raises(UsageError, match="is not a workdir"):

@@ -20,7 +20,7 @@ def test_common_paths_are_replaced_and_the_others_told():
 
 def test_another_shape_names_the_parameter_and_says_what_to_do():
     others = {"params": {"base": {"kernel": jnp.ones((2, 4))}}}
-    message = r"runs/a: params/base/kernel has the shape \(2, 4\), .* \(2, 3\); give both models"
+    message = r"runs/a: params/base/kernel has the shape \(2, 4\), .* \(2, 3\); both models must"
     with pytest.raises(UsageError, match=message):
         merge(OWN, others, source="runs/a")
 
