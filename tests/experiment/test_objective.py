@@ -72,12 +72,12 @@ def check(*overrides, name="resnet18:smoke"):
     ("overrides", "message"),
     [
         (["loss.name=cross_entropy"], "two-class head, and this model has one logit"),
-        (["loss.method=1.0"], "3 outputs.* no such head"),
-        (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 outputs.* has 5"),
+        (["loss.method=1.0"], "3 classes.* no such head"),
+        (["loss.method=1.0", "model.frame_classifier.method_classes=5"], "3 classes.* has 5"),
         (["loss.temporal=1.0", f"model.name={__name__}:Mean"], "outputs per frame"),
     ],
 )
-def test_what_the_model_does_not_say_is_missed_early(overrides, message):
+def test_missing_outputs_are_errors_before_compilation(overrides, message):
     with pytest.raises(UsageError, match=message):
         check("data.frames=2", *overrides)
 
