@@ -18,7 +18,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.name = "dual_stream"
     c.model.name = "dual_stream"
     c.data.update({"frames": 10, "stride": 3, "pairing": "paired"})
-    c.data.eval_clips = 0  # ours: every frame of a video is seen
+    c.data.eval_clips = 0  # ours: clips cover the whole video
     c.augment.preset = "none"  # clips are resized and normalised only
     c.precision = "bfloat16"
     c.optimizer.update({"name": "adam", "learning_rate": 1e-4})
@@ -27,5 +27,5 @@ def get_config(variant: str = "") -> ConfigDict:
     use_variant(c, variant)
     if variant:
         c.model.dual_stream.update({"hq": "b0", "lq": "b0", "lq_size": 32})
-        c.model.dual_stream.dropout = (0.1, 0.1)  # a quarter of the width leaves little to drop
+        c.model.dual_stream.dropout = (0.1, 0.1)  # less, for a quarter of the width
     return c

@@ -1,6 +1,6 @@
 """EfficientNet-B4 on single frames at 224 px, dropout and one hidden layer. 18.5M parameters.
 
-What manipulation it is, as a second output (real and four methods):
+A second output classifies the manipulation (real and four methods) with
 --config.model.frame_classifier.method_classes=5 --config.loss.method=0.5
 
 Command:  dfjax train --config=efficientnet_b4 --workdir=runs/b4 --config.data.path=PACK
@@ -32,6 +32,6 @@ def get_config(variant: str = "") -> ConfigDict:
     use_variant(c, variant)
     if variant:
         c.model.frame_classifier.backbone = "b0"
-        # A quarter of the width leaves little to drop.
+        # Less dropout, for a quarter of the width.
         c.model.frame_classifier.update({"input_dropout": 0.1, "dropout": (0.1,)})
     return c

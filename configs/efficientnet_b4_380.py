@@ -1,10 +1,12 @@
 """EfficientNet-B4 at 380 px with the head of a Keras model, trained in two phases.
 
-Phase 1 trains the head on a frozen base, 923,137 parameters; phase 2 the end of the base too,
-5,494,641, with every batch normalisation of the base frozen. One command runs both. The base needs
-pre-trained parameters, such as those of ImageNet; without them the command is refused.
+Phase 1 trains the head on a frozen base (923,137 parameters). Phase 2 also trains the end of the
+base (5,494,641 parameters), with all batch normalisation of the base frozen. One command runs both.
+The base needs pre-trained parameters, such as those of ImageNet; without them the command ends with
+an error.
 
-The published model's sigmoid says > 0.5 = real; here, as everywhere, a positive logit says fake.
+In the published model a sigmoid above 0.5 means real; here a positive logit means fake, as in all
+configs.
 
 Command:  dfjax train --config=efficientnet_b4_380 --workdir=runs/b4_380 --config.data.path=PACK \
               --config.train.init_from=B4.safetensors
@@ -18,8 +20,8 @@ from ml_collections import ConfigDict
 from dfjax.config import base
 from dfjax.variants import use_variant
 
-# What Keras' last 20 layers leave frozen: all but the projection of block 7a, block 7b and the
-# top convolution; and of these the batch normalisation, scale and offset included.
+# Frozen when the last 20 Keras layers are trained: everything except the projection of block 7a,
+# block 7b and the top convolution, and all batch normalisation including scale and offset.
 FROZEN = ("^backbone/(?!stage7_block1/project_conv/|stage7_block2/|top_conv/)", "^backbone/.*_bn/")
 PHASE_2 = f"optimizer.freeze={FROZEN!r}"
 
@@ -62,7 +64,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "smoke":
         c.train.update({"epochs": 1, "freeze_random": True})
         c.phases = (("train.epochs=1", PHASE_2),)
-    if variant == "tiny":  # no trained base to freeze: a phase before the two makes one
+    if variant == "tiny":  # a further phase before the two trains the base
         c.model.frame_classifier.base_train = True
         c.optimizer.freeze = ()
         c.loss.class_weights = "none"  # pairs are balanced

@@ -1,8 +1,9 @@
-"""EfficientNet-B4 and a linear layer, the shape of DeepfakeBench's and SBI's B4. 17.6M parameters.
+"""EfficientNet-B4 and a linear layer, as in DeepfakeBench and SBI. 17.6M parameters.
 
-The settings are DeepfakeBench's: 256 px, values normalised to [-1, 1], an unpadded stem, Adam 2e-4
-with L2 5e-4, batch 32, ten epochs of 32 frames of every video, 32 frames of a video in evaluation.
-SBI's B4 has 380 px, values in [0, 1] and padding as in efficientnet_pytorch:
+The settings are those of DeepfakeBench: 256 px, values normalised to [-1, 1], an unpadded stem,
+Adam with learning rate 2e-4 and L2 weight decay 5e-4, batch size 32, ten epochs with 32 frames of
+every video, and 32 frames of every video in evaluation. The B4 of SBI has 380 px, values in [0, 1]
+and the padding of efficientnet_pytorch:
 --config.preprocess.size=380 --config.preprocess.mean=(0,0,0) --config.preprocess.std=(1,1,1)
 --config.model.frame_classifier.padding=static
 
@@ -19,7 +20,7 @@ from dfjax.variants import use_variant
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns DeepfakeBench's settings; `smoke` and `tiny` are small enough for a laptop CPU."""
+    """Returns the settings of DeepfakeBench, or the small variants `smoke` and `tiny`."""
     c = base()
     c.name = "efficientnet_b4_linear"
     c.model.name = "frame_classifier"

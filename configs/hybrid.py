@@ -1,4 +1,4 @@
-"""EfficientNet-B0, a BiLSTM of 512, mean over frames, classifier. 11.9M parameters.
+"""EfficientNet-B0, a bidirectional LSTM of width 512, mean pooling, classifier. 11.9M parameters.
 
 Command:  dfjax train --config=hybrid --workdir=runs/hybrid --config.data.path=PACK
 Hardware: any; batch 16 of 16 frames in bfloat16 wants an accelerator with 16 GB
@@ -12,7 +12,7 @@ from dfjax.config import load_config
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns `resnet18_bilstm` with another model; training and variants as there."""
+    """Returns `resnet18_bilstm` with another model; it has the same training and variants."""
     c = load_config(f"resnet18_bilstm:{variant}")
     c.name = "hybrid"
     c.model.clip_detector.update(
@@ -22,11 +22,11 @@ def get_config(variant: str = "") -> ConfigDict:
             "hidden": 512,
             "pooling": "mean",
             "classifier": (256, 128),
-            "temperature": 0.7,  # published; a fitted calibration replaces it
+            "temperature": 0.7,  # published
         }
     )
-    if variant:  # on ResNet18: in ten epochs a B0 of this size learns nothing
-        c.model.clip_detector.dropout = (0.1, 0.1)  # a quarter of the width leaves little to drop
+    if variant:  # with ResNet18, because a B0 of this size does not learn in ten epochs
+        c.model.clip_detector.dropout = (0.1, 0.1)  # less, for a quarter of the width
     else:
         c.model.clip_detector.update({"backbone": "b0", "drop_path": 0.2})
         c.model.clip_detector.dropout = (0.3, 0.3)  # ours

@@ -15,7 +15,8 @@ from dfjax.variants import use_variant
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    The strengths of mixup and CutMix, learning rate, decay, period, batch and patience are ours.
+    The parameters of mixup and CutMix, learning rate, weight decay, period of the schedule, batch
+    size and patience are our own choice.
     """
     c = base()
     c.name = "resnet18"

@@ -1,4 +1,4 @@
-"""ResNet18 on every frame, a BiLSTM of two layers, temporal attention. 14.3M parameters.
+"""ResNet18, a bidirectional LSTM of two layers, temporal attention. 14.3M parameters.
 
 Command:  dfjax train --config=resnet18_bilstm --workdir=runs/bilstm --config.data.path=PACK
 Hardware: any; batch 16 of 16 frames in bfloat16 wants an accelerator with 16 GB
@@ -15,8 +15,8 @@ from dfjax.variants import use_variant
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    Stride, the strengths of mixup and CutMix, learning rate, decay, period, batch and patience are
-    ours.
+    The stride, the parameters of mixup and CutMix, learning rate, weight decay, period of the
+    schedule, batch size and patience are our own choice.
     """
     c = base()
     c.name = "resnet18_bilstm"
@@ -42,7 +42,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.train.batch_size = 16
     use_variant(c, variant)
     if variant:
-        c.data.pairing = "paired"  # pairs teach faster than classes
+        c.data.pairing = "paired"  # models learn faster from pairs
     if variant == "tiny":
         c.data.frames = 8
     return c

@@ -1,8 +1,8 @@
 """A Transformer over the stored features of 32 frames, attention pooling. 2.4M parameters.
 
-The features are of EfficientNet-B0, stored once by `dfjax data features`. End to end from frames
-instead, the backbone trained with the head: --config.model.clip_detector.features=0
---config.data.path=PACK; the variants `smoke` and `tiny` do that, so they need no features.
+The features are those of EfficientNet-B0 and are stored once by `dfjax data features`. To train the
+backbone too, on frames, use --config.model.clip_detector.features=0 --config.data.path=PACK. The
+variants `smoke` and `tiny` do so and need no stored features.
 
 Command:  dfjax train --config=transformer_head --workdir=runs/head --config.data.features=FEATURES
 Hardware: any; a laptop CPU will do
@@ -19,7 +19,7 @@ from dfjax.variants import use_variant
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    The number of frames, learning rate, weight decay, batch and patience are ours.
+    The number of frames, learning rate, weight decay, batch size and patience are our own choice.
     """
     c = base()
     c.name = "transformer_head"
@@ -48,8 +48,9 @@ def get_config(variant: str = "") -> ConfigDict:
     c.seed = 42
     use_variant(c, variant)
     if variant:
-        c.seed = 0  # also of the synthetic set: with 42 look-alikes are on both sides of a split
-        c.data.pairing = "paired"  # in ten epochs a B0 learns nothing, and pairs teach faster
+        c.seed = 0  # with 42 the splits of the synthetic set have near duplicates
+        c.data.pairing = "paired"  # models learn faster from pairs
+        # ResNet18, because a B0 of this size does not learn in ten epochs.
         c.model.clip_detector.update({"features": 0, "backbone": "resnet18", "layers": 2})
         c.optimizer.learning_rate = 1e-3
     if variant == "tiny":

@@ -1,6 +1,6 @@
-"""ResNet50 on the frames and a CNN on their flow, ConvLSTMs, temporal attention. 131.5M.
+"""ResNet50 on frames, a CNN on flow, ConvLSTMs, temporal attention. 131.5M parameters.
 
-Frames only, without flow: --config.model.two_stream.flow=False --config.data.flow=False
+Without flow, use --config.model.two_stream.flow=False --config.data.flow=False
 
 Command:  dfjax train --config=two_stream_flow --workdir=runs/two_stream --config.data.path=PACK
 Hardware: any; batch 4 of 16 frames in bfloat16 wants an accelerator
@@ -17,7 +17,7 @@ from dfjax.variants import use_variant
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU.
 
-    Stride, pairing and the classifier's dropout are ours.
+    The stride, the pairing and the dropout of the classifier are our own choice.
     """
     c = base()
     c.name = "two_stream_flow"
@@ -32,7 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
     use_variant(c, variant)
     if variant:
         c.model.two_stream.backbone = "resnet18"
-        c.model.two_stream.dropout = (0.1,)  # a quarter of the width leaves little to drop
+        c.model.two_stream.dropout = (0.1,)  # less, for a quarter of the width
     if variant == "tiny":
         c.data.frames = 6
         c.train.epochs = 14

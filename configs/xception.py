@@ -1,6 +1,6 @@
-"""The head and training of `efficientnet_b4` on Xception, which it was compared with.
+"""Xception with the head and training of `efficientnet_b4`, for comparison with it.
 
-Xception is native to 299 px; the published comparison has all backbones at 224.
+The original input size of Xception is 299 px; the published comparison has 224 px for all.
 
 Command:  dfjax train --config=xception --workdir=runs/xception --config.data.path=PACK
 Hardware: any; batch 32 wants an accelerator with 16 GB
@@ -14,7 +14,7 @@ from dfjax.config import load_config
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns `efficientnet_b4` with another backbone; variants as there."""
+    """Returns `efficientnet_b4` with another backbone; it has the same variants."""
     c = load_config(f"efficientnet_b4:{variant}")
     c.name = "xception"
     c.model.frame_classifier.update({"backbone": "xception", "drop_path": 0.0})

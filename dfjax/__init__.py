@@ -8,7 +8,7 @@ The Python interface:
   report = dfjax.evaluate("runs/first")
   verdict = dfjax.load("runs/first")("clip.mp4")
 
-Importing the package is cheap: neither JAX nor TensorFlow is loaded until something needs it.
+Importing the package does not import JAX; functions are imported on first use.
 """
 
 import importlib
@@ -39,16 +39,16 @@ INTERFACE = {
     "predict": "dfjax.inference.predict",
     "train": "dfjax.experiment.train",
 }
-"""The functions of the Python interface, and the modules that they are imported from on use."""
+"""The functions of the Python interface, with the modules that they are imported from on use."""
 
 
 def __getattr__(name: str) -> Any:
-    """Returns a function of the interface, imported on first use."""
+    """Returns a function of the interface, which is imported on first use."""
     if name in INTERFACE:
         return getattr(importlib.import_module(INTERFACE[name]), name)
     raise AttributeError(f"module 'dfjax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Returns the names of the package, those that are imported on use among them."""
+    """Returns the names in the package, including those that are imported on first use."""
     return sorted({*globals(), *INTERFACE})

@@ -1,4 +1,4 @@
-"""`python -m dfjax` is `dfjax`."""
+"""Runs the command line: `python -m dfjax`."""
 
 import sys
 

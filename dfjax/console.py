@@ -1,4 +1,4 @@
-"""Progress and notes for people, on standard error: in a terminal, a notebook or a log."""
+"""Progress and messages on standard error, in a terminal, a notebook or a log."""
 
 import sys
 import time
@@ -9,21 +9,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
-SECONDS_BETWEEN = 0.5  # updates of a line in a notebook
+SECONDS_BETWEEN = 0.5  # between updates of a line in a notebook
 
 
 def make_console() -> Console:
-    """Returns a console on standard error that writes plain text in a notebook, too."""
+    """Returns a console on standard error that also writes plain text in a notebook."""
     return Console(stderr=True, force_jupyter=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Prints one line on standard error, as it is: no markup, no colours, no wrapping."""
+    """Prints one line on standard error, without markup, colours or wrapping."""
     make_console().print(text, markup=False)
 
 
 class NotebookLine:
-    """One line of progress that a notebook overwrites; elsewhere nothing is written."""
+    """A line of progress that is overwritten in a notebook; elsewhere nothing is written."""
 
     def __init__(self) -> None:
         self.active = "ipykernel" in sys.modules or "google.colab" in sys.modules
@@ -45,12 +45,12 @@ class NotebookLine:
 
 
 def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[Item]:
-    """Yields the items while a bar counts them; silent where nobody watches.
+    """Yields the items and shows a progress bar in a terminal or notebook.
 
     Args:
         items: Items to count.
-        total: Number of items, where it is known.
-        what: Name of the items, beside the bar.
+        total: Number of items, or None if it is unknown.
+        what: Text beside the bar.
     """
     console, line = make_console(), NotebookLine()
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

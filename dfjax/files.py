@@ -1,4 +1,4 @@
-"""Files written whole or not at all, folders locked by one process, and values as strict JSON."""
+"""Atomic writes, locks on folders, and values for strict JSON."""
 
 import fcntl
 import json
@@ -13,9 +13,10 @@ from dfjax.errors import UsageError
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path next to `path`, renamed to it only when the block succeeds.
+    """Yields a temporary path next to `path`, which is renamed to `path` if the block succeeds.
 
-    The folder is made if needed; the suffix is kept, for writers that choose a format by it.
+    The folder is created if it does not exist. The temporary path has the same suffix, for writers
+    that choose a format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,13 +29,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file in UTF-8, atomically."""
+    """Writes a text file in UTF-8 atomically."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, indent: int = 2) -> None:
-    """Writes `value` as strict JSON (NaN and infinity become null), atomically."""
+    """Writes `value` as strict JSON (NaN and infinity become null) atomically."""
     write_text(path, json.dumps(finite(value), indent=indent) + "\n")
 
 
@@ -77,17 +78,17 @@ def record_settings(
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Holds the file `.NAME.lock` beside a folder while the block runs; a killed process frees it.
+    """Locks a folder by the file `.NAME.lock` beside it; the lock ends with the block or process.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: Another process has locked the folder.
     """
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The holder before us may have removed the file between our opening and locking it.
+            # The previous owner may have removed the file between our opening and locking it.
             if not path.exists() or os.stat(path).st_ino != os.fstat(file.fileno()).st_ino:
                 raise BlockingIOError
         except BlockingIOError:
@@ -101,5 +102,5 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def as_tuple(value: Any) -> Any:
-    """Returns `value` with tuples in place of lists, which JSON has, also inside of others."""
+    """Returns `value` with all lists, also nested ones, replaced by tuples."""
     return tuple(map(as_tuple, value)) if isinstance(value, list | tuple) else value

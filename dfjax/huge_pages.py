@@ -1,15 +1,15 @@
-"""Large pages for large arrays on a Linux CPU, requested at the start and kept.
+"""Settings of glibc for large arrays on a Linux CPU: huge pages, and no return of freed memory.
 
-XLA allocates its temporary memory, gigabytes of it, anew in every step, and glibc returns blocks of
-that size to the kernel as soon as they are free. With pages of 4 KB, mapping them again takes a
-third of the time of a training step; with pages of 2 MB it takes less. In a virtual machine whose
-host reclaims free pages, memory that was free for two seconds costs more than the step itself
-(measured: 1 to 2 s per GB). So glibc is told to request large pages and to keep what it has. It
-reads these tunables only when a process starts, hence the restart.
+XLA allocates gigabytes of temporary memory in every step, and glibc returns blocks of that size to
+the kernel as soon as they are freed. With pages of 4 KB, mapping them again takes a third of the
+time of a training step; with pages of 2 MB it takes less. In a virtual machine whose host reclaims
+free pages, mapping memory that was free for two seconds takes longer than the step itself
+(measured: 1 to 2 s per GB). Tunables of glibc therefore request huge pages and keep freed memory.
+glibc reads tunables only when a process starts, so the process has to be restarted.
 
-glibc keeps the memory of its main heap, which serves the main thread; hence steps that run on the
-thread that calls them. A single heap for all threads would do too, but the threads would wait for
-each other: the small allocations inside XLA's matrix products then double the time of a step.
+With these tunables, glibc keeps the memory of its main heap only, which serves the main thread, so
+steps have to run in the thread that calls them. One heap for all threads would be an alternative,
+but contention over the small allocations in XLA's matrix products then doubles the time of a step.
 """
 
 import os
@@ -25,10 +25,10 @@ FIRST_GLIBC = (2, 35)
 
 
 def restart_with_huge_pages() -> None:
-    """Restarts this process with huge pages, under the same process id and arguments.
+    """Restarts this process with huge pages, with the same process id and arguments.
 
-    Does nothing where it has been restarted, where huge pages are given anyway or cannot be
-    requested, and where the user has set other tunables.
+    The call has no effect if the process was already restarted, if huge pages are the default or
+    cannot be requested, or if the user has set other tunables.
     """
     if TUNABLES not in os.environ and must_request(SETTING, platform.libc_ver()):
         command = [sys.executable, *sys.orig_argv[1:]]
@@ -36,9 +36,10 @@ def restart_with_huge_pages() -> None:
 
 
 def keep_memory() -> None:
-    """Makes XLA allocate memory on the thread that calls it, where freed memory is kept.
+    """Makes XLA allocate memory in the calling thread, where freed memory is kept.
 
-    Call it before the first use of a device. Does nothing in a process without our tunables.
+    It has to be called before the first use of a device. It has no effect in a process without the
+    tunables of `restart_with_huge_pages`.
     """
     if os.environ.get(TUNABLES) == HUGE:
         import jax
@@ -47,10 +48,10 @@ def keep_memory() -> None:
 
 
 def must_request(setting: Path, libc: tuple[str, str]) -> bool:
-    """Returns whether the kernel gives huge pages on request only and this libc can request them.
+    """Returns whether huge pages have to be requested and the C library can request them.
 
     Args:
-        setting: The kernel's file of the setting.
+        setting: File with the setting of the kernel.
         libc: Name and version of the C library.
     """
     if libc[0] != "glibc" or not setting.is_file():
@@ -60,5 +61,5 @@ def must_request(setting: Path, libc: tuple[str, str]) -> bool:
 
 
 def plain_environment() -> Mapping[str, str]:
-    """Returns the environment as it was before `restart_with_huge_pages`."""
+    """Returns the environment variables without those that `restart_with_huge_pages` sets."""
     return {k: v for k, v in os.environ.items() if (k, v) != (TUNABLES, HUGE)}

@@ -1,9 +1,9 @@
-"""The user's own code by import path, `my_package.detectors:MyDetector`.
+"""Import paths of code outside the package, `my_package.detectors:MyDetector`.
 
-A config may name a model, a backbone or a loss in this way. Importing a module runs its code, so
-naming and importing are two steps. `allow_import` imports; it is called for what the user wrote: a
-config file, an override, an argument. `find` only looks among the modules that are imported
-already, so that the `config.json` of a workdir, which is data, runs nothing.
+A config may name a model, a backbone or a loss by its import path. Importing a module runs its
+code, so naming and importing are two steps. `allow_import` imports a module; it is called for names
+that the user wrote in a config file, an override or an argument. `find` only searches the modules
+that are already imported, so that loading the `config.json` of a workdir runs no code.
 """
 
 import difflib
@@ -29,19 +29,19 @@ def allow_import(path: str) -> None:
     """Imports the module of an import path; the current folder is searched last.
 
     Args:
-        path: Name of a module, with or without `:ClassName` behind it.
+        path: Name of a module, optionally followed by `:ClassName`.
 
     Raises:
-        UsageError: There is no such module, or a module that it imports is missing.
+        UsageError: The module, or a module that it imports, does not exist.
     """
     module, colon, name = path.partition(":")
     if not MODULE.fullmatch(module) or (colon and not name):
-        raise UsageError(f"{path!r} is no import path: it looks like package.module:Name")
+        raise UsageError(f"{path!r} is not an import path such as package.module:Name")
     if module in sys.modules:
         return
     folder = os.getcwd()
     if not {"", folder} & {*sys.path}:
-        sys.path.append(folder)  # `python -m dfjax` has it, the installed command does not
+        sys.path.append(folder)  # as `python -m dfjax` does, unlike the installed command
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -49,18 +49,18 @@ def allow_import(path: str) -> None:
 
 
 def find(path: str) -> Any:
-    """Returns the object that `path` names, from modules that are already imported.
+    """Returns the object with an import path, from modules that are already imported.
 
     Raises:
-        UsageError: Its module is not imported, or has no such object.
+        UsageError: The module is not imported, or does not contain the object.
     """
     if path in _REGISTERED:
         return _REGISTERED[path]
     module, _, name = path.partition(":")
     if module not in sys.modules:
         raise UsageError(
-            f"{path} is not imported. Import {module} first: a saved config is data, and nothing "
-            "that it names is imported on its own"
+            f"{path} is not imported. Import {module} first: names in a saved config are not "
+            "imported automatically"
         )
     found: Any = sys.modules[module]
     for part in name.split("."):
@@ -72,12 +72,15 @@ def find(path: str) -> Any:
 
 
 def register(target: Any) -> str:
-    """Returns the import path of a class or function, under which `find` gives it from now on.
+    """Registers an object for `find` under its import path, and returns the path.
 
-    This serves what no module holds under its name, such as a class defined in a function, and
-    the latest definition of a notebook's class.
+    This is for objects that are not attributes of a module, such as a class defined in a function,
+    and for classes that are redefined in a notebook.
+
+    Args:
+        target: Class, function, or object, whose path is that of its class.
     """
-    name = getattr(target, "__qualname__", type(target).__qualname__)  # an object's: its class's
+    name = getattr(target, "__qualname__", type(target).__qualname__)
     path = f"{target.__module__}:{name}"
     _REGISTERED[path] = target
     return path
@@ -85,7 +88,7 @@ def register(target: Any) -> str:
 
 def _absent(path: str, module: str, part: str, members: list[str]) -> str:
     if module == "__main__":
-        return f"{path} is not defined in this process: define it as the run's notebook or script"
+        return f"{path} is not defined in this process: define it as in the script of the run"
     near = difflib.get_close_matches(part, members, n=1, cutoff=0.5)
     hint = f". Did you mean {near[0]!r}?" if near else ""
-    return f"{module} has no {part!r}, which {path} names{hint}"
+    return f"{path} does not exist: {module} has no {part!r}{hint}"

@@ -1,8 +1,8 @@
-"""Names of dimensions and of the array types that cross package borders.
+"""Names of dimensions, and types of arrays and functions that several packages use.
 
-B clips (or images) · T frames of a clip · H W pixels, h w cells of a feature map · C channels ·
-D feature width · N tokens · P patch side · K methods.
-Images are NHWC. A clip is uint8 RGB on the host and float32 after `preprocess`.
+The dimensions are B clips (or images), T frames of a clip, H and W pixels, h and w cells of a
+feature map, C channels, D feature width, N tokens, P patch side, K methods. Images are NHWC. A clip
+is uint8 RGB on the host and float32 after `preprocess`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,34 +19,35 @@ Labels = Int8[Array, "B"]
 Logits = Float[Array, "B"]
 
 Batch = Mapping[str, Array]
-"""`clip u8[B,T,H,W,3]  mask bool[B,T]  position i32[B,T]  label i8[B]  weight f32[B]
-video_index i32[B]`, and where a recipe uses them `flow f16[B,T-1,H,W,2]`, `method i8[B]`, `blend
-bool[B]`, `landmarks f32[B,T,K,2]`; `features f32[B,T,D]` takes the place of pixels."""
+"""A batch on a device: `clip u8[B,T,H,W,3]`, `mask bool[B,T]`, `position i32[B,T]`, `label i8[B]`,
+`weight f32[B]` and `video_index i32[B]`; for some configs also `flow f16[B,T-1,H,W,2]`, `method
+i8[B]`, `blend bool[B]` and `landmarks f32[B,T,K,2]`. Stored features `features f32[B,T,D]` replace
+`clip`."""
 
 Inputs = Mapping[str, Array]
-"""What `preprocess` makes of a batch: one entry per stream, `mask bool[B,T]`, and `target f32[B]`
-where mixing makes labels soft."""
+"""Inputs of a model, which `preprocess` returns: one entry per stream, `mask bool[B,T]`, and
+`target f32[B]` if clips are mixed."""
 
 Outputs = Mapping[str, Array]
-"""What a model says besides the logit: `features f32[B,F]`, and where it has them `class_logits
-f32[B,2]`, `method_logits f32[B,K]`, `frame_logits` and `frame_attention f32[B,T]`, and more."""
+"""Outputs of a model besides the logit: `features f32[B,F]`, and for some models `class_logits
+f32[B,2]`, `method_logits f32[B,K]`, `frame_logits` and `frame_attention f32[B,T]`, and others."""
 
 Variables = Mapping[str, Any]
-"""`{"params": tree, "batch_stats": tree}`, plain nested dicts with string keys."""
+"""`{"params": tree, "batch_stats": tree}`, nested dicts with string keys."""
 
 HostBatch = dict[str, np.ndarray]
-"""A batch before it is put on a device. `position` counts source frames and is -1 for padding;
-`video_index` is a row of the index and -1 for padding."""
+"""A batch on the host. `position` contains source frame numbers, and `video_index` positions in the
+index; both are -1 for padding."""
 
 Preprocess = Callable[..., Inputs]
-"""`preprocess(batch, rng, *, train) -> inputs`, pure."""
+"""Pure function `preprocess(batch, rng, *, train) -> inputs`."""
 
 Loss = Callable[[Logits, Outputs, Batch], Float[Array, "B"]]
-"""`loss(logits, outputs, batch) -> f32[B]`: one value per clip, never reduced."""
+"""Function `loss(logits, outputs, batch) -> f32[B]` that returns one value per clip."""
 
 Objective = Callable[[Logits, Outputs, Batch], dict[str, Float[Array, "B"]]]
-"""`objective(logits, outputs, batch) -> {name: f32[B]}`: the terms of a loss by name, each already
-multiplied with its share, so that their sum is the loss of each clip."""
+"""Function `objective(logits, outputs, batch) -> {name: f32[B]}` that returns the terms of a loss
+by name, multiplied by their factors, so that their sum is the loss of each clip."""
 
 
 @runtime_checkable
@@ -59,11 +60,11 @@ class Apply(Protocol):
         """Returns logits f32[B] (positive: fake), named outputs, and the new batch statistics.
 
         Args:
-            variables: `params` and `batch_stats`.
-            inputs: what `preprocess` makes, see `input_shapes`.
-            train: batch statistics, dropout and drop path; otherwise `batch_stats` comes back as
-                it was.
-            rngs: `{"dropout": key}` in training; otherwise None, or that for Monte-Carlo dropout:
-                the `Dropout` layers are active then, and nothing else.
+            variables: Collections `params` and `batch_stats`.
+            inputs: Inputs of the model, with the shapes of `input_shapes`.
+            train: Whether the model runs in training mode, with the statistics of the batch,
+                dropout and stochastic depth. Otherwise `batch_stats` is returned unchanged.
+            rngs: `{"dropout": key}` in training. In evaluation None, or `{"dropout": key}` for
+                Monte-Carlo dropout, which only activates the `Dropout` layers.
         """
         ...

@@ -1,21 +1,22 @@
-"""The two small sizes that every config has: `:smoke` and `:tiny`.
+"""The two small variants of every config: `:smoke` and `:tiny`.
 
-Both train on a laptop's CPU, on drawn faces of 64 px, with a quarter of the model's width and one
-block per stage. `:smoke` checks that a config runs, in less than a minute; `:tiny` learns, in
-minutes, and is the size of the demo. All values here are ours.
+Both can be trained on the CPU of a laptop. They use synthetic faces of 64 px, a quarter of the
+width of the model and one block per stage. `:smoke` checks in less than a minute that a config
+runs. `:tiny` trains a useful detector in minutes and has the size of the demo. All values here are
+our own choice.
 """
 
 from ml_collections import ConfigDict
 
 
 def use_variant(config: ConfigDict, variant: str) -> None:
-    """Sets what `:smoke` or `:tiny` changes in any config; changes nothing without a variant.
+    """Sets the keys of a config that the variants `:smoke` and `:tiny` change.
 
-    A config calls this after its own settings, and then sets what else its model needs.
+    A config file calls this after its own settings, and then sets further keys of its model.
 
     Args:
-        config: Complete config of one experiment, changed in place.
-        variant: `smoke`, `tiny` or empty.
+        config: Complete config, which is changed in place.
+        variant: `smoke`, `tiny`, or an empty text for no change.
     """
     if not variant:
         return
@@ -43,10 +44,10 @@ def _use_smoke(config: ConfigDict, single_frames: bool) -> None:
 
 
 def _use_tiny(config: ConfigDict, single_frames: bool) -> None:
-    # Few videos are learnt by heart: 700 videos of 100 people gave a validation AUC of 0.66.
+    # With fewer videos models overfit: 700 videos of 100 people gave a validation AUC of 0.66.
     config.data.synthetic.update({"videos": 2000, "identities": 200})
     if single_frames:
-        # A frame shows a forgery half of the time: many frames, and its real twin beside each.
+        # Half of the frames of a fake show no forgery, so more frames and pairs are needed.
         config.data.update({"pairing": "paired", "train_clips": 4, "eval_clips": 4})
         config.train.update({"batch_size": 32, "epochs": 20})
     else:

@@ -1,6 +1,6 @@
-# Sourced by the launchers, which stand in the checkout: `make_environment '.[dev]'` leaves `.venv`
-# with that installed first on PATH. What was installed once is not installed again until
-# pyproject.toml changes, so a second run needs no network.
+# Sourced by the launchers in the checkout. `make_environment '.[dev]'` installs that into `.venv`
+# and puts it first on PATH. Nothing is installed again until pyproject.toml changes, so a second run
+# needs no network.
 
 find_python() {
   for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A smoke run under the newest supported versions, Python 3.13 and the newest JAX and Flax within
-# bounds, in an environment of its own; then the tests of the extra `beam`, which lowers other
-# packages there. Prints a line and ends where there is no Python 3.13.
+# Runs a smoke test with the newest supported versions (Python 3.13, and the newest JAX and Flax
+# within the bounds) in a temporary environment, then the tests of the extra `beam`, which installs
+# older versions of other packages there. Without Python 3.13 the script only prints a line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the environment and passes the tests: bash launch/test.sh [pytest arguments]
-# Needs no network once installed. The tests marked `slow`, minutes of training each, are left out;
-# `bash launch/test.sh -m slow` passes those. DFJAX_SAMPLES names the folder with the real videos
-# (`ffpp/`); the tests that need them are deselected where they are absent.
+# Creates the environment and runs the tests: bash launch/test.sh [pytest arguments]
+# Needs no network once installed. Tests marked `slow` (minutes of training each) are left out;
+# `bash launch/test.sh -m slow` runs them. DFJAX_SAMPLES names the folder with the real videos
+# (`ffpp/`); without it the tests that need them are deselected.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/environment.sh

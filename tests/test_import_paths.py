@@ -45,9 +45,9 @@ def test_a_lazy_attribute_of_a_module_is_not_resolved(monkeypatch):
     [
         ("own_code.absent:Part", "No module named 'own_code.absent'"),
         ("own_code.broken:Part", "a_module_that_is_not_installed"),
-        (":Part", "no import path"),
-        (".parts:Part", "no import path"),
-        ("own_code.parts:", "no import path"),
+        (":Part", "not an import path"),
+        (".parts:Part", "not an import path"),
+        ("own_code.parts:", "not an import path"),
     ],
 )
 def test_what_cannot_be_imported_is_one_clear_error(package, path, message):
@@ -76,5 +76,5 @@ def test_a_registered_object_is_found_where_its_module_does_not_hold_it():
     assert is_import_path(path) and not is_import_path("dual_stream")
     assert find(path) is first
     assert register(second) == path and find(path) is second  # a notebook's cell that ran again
-    with pytest.raises(UsageError, match="define it as the run's notebook or script"):
+    with pytest.raises(UsageError, match="define it as in the script of the run"):
         find("__main__:NeverDefined")

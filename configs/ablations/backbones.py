@@ -1,4 +1,4 @@
-"""Three backbones under the head of `efficientnet_b4`, and their ensemble.
+"""Three backbones with the head of `efficientnet_b4`, and the ensemble of the three detectors.
 
 Command:  dfjax ablate backbones --workdir=runs/backbones --config.data.path=PACK
 Hardware: as efficientnet_b4
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def get_table(variant: str = "") -> dict[str, Any]:
-    """Returns the table: every row is `efficientnet_b4` on another backbone."""
+    """Returns the table: every row is `efficientnet_b4` with another backbone."""
     key = "model.frame_classifier.backbone"
     del variant  # the same rows at every size
     return {

@@ -1,4 +1,4 @@
-"""Published improvements of `resnet18_bilstm`, each alone.
+"""Published improvements of `resnet18_bilstm`, one at a time.
 
 Command:  dfjax ablate bilstm_improvements --workdir=runs/improvements --config.data.path=PACK
 Hardware: as resnet18_bilstm
@@ -13,7 +13,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
     """Returns the table: every row is `resnet18_bilstm` with one improvement."""
     model = "model.clip_detector"
     scales, side = ((32, 48, 64), 64) if variant else ((160, 224, 320), 320)
-    mixup, cutmix = (0.0, 0.0) if variant else (0.2, 1.0)  # the config's, off while contrasting
+    mixup, cutmix = (0.0, 0.0) if variant else (0.2, 1.0)  # the config's; off in pre-training
     return {
         "title": "resnet18_bilstm: improvements, one at a time",
         "config": "resnet18_bilstm",

@@ -1,8 +1,8 @@
-"""Published improvements of `resnet18_bilstm` in three phases, each kept while the next is added.
+"""Published improvements of `resnet18_bilstm` in three phases, added one after another.
 
-Phase 1 is about the data, phase 2 about the detector's parts, phase 3 about its shape. The row with
-aligned faces needs a second pack of the same videos, of crops by `dfjax data extract --align`, and
-is left out without it.
+Phase 1 changes the data, phase 2 the parts of the detector, and phase 3 its architecture. The row
+with aligned faces needs a second pack of the same videos, with crops of `dfjax data extract
+--align`, and is left out without it.
 
 Command:  dfjax ablate bilstm_phases --config.data.path=PACK --pack aligned=ALIGNED_PACK
 Hardware: as resnet18_bilstm, with twice the frames and three scales

@@ -1,6 +1,6 @@
-"""The streams of `dual_stream`: the wide one, the narrow one, both, and optical flow.
+"""The streams of `dual_stream`: `hq`, `lq`, both, and both with optical flow.
 
-The wide stream sees the frames at full size, the narrow one the same frames down-sampled.
+The stream `hq` reads the frames at full size, and `lq` the same frames downsampled.
 
 Command:  dfjax ablate dual_stream_streams --workdir=runs/streams --config.data.path=PACK
 Hardware: as dual_stream; the variant :tiny runs on a laptop CPU

@@ -10,9 +10,9 @@ from typing import Any
 
 
 def get_table(variant: str = "") -> dict[str, Any]:
-    """Returns the table: each row keeps what the rows above it changed.
+    """Returns the table: each row keeps the changes of the rows above it.
 
-    The basic network is a ResNet18 with one block per stage, trained from end to end at 224 px:
+    The first network is a ResNet18 with one block per stage, trained end to end at 224 px, since
     the published one is not described.
     """
     model = "model.frame_classifier"

@@ -1,7 +1,7 @@
-"""`transformer_head` from its original published form to the improved one, change by change.
+"""`transformer_head` from its original published form to the improved one, step by step.
 
-The last two rows replace the sinusoidal positions of all others. All rows read the same stored
-features, so a row costs minutes.
+The last two rows replace the sinusoidal positions of the others. All rows use the same stored
+features, so a row takes minutes.
 
 Command:  dfjax ablate transformer_training --seeds=3 --config.data.features=FEATURES
 Hardware: any
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def get_table(variant: str = "") -> dict[str, Any]:
-    """Returns the table: the first row is the original, each further one changes one thing more."""
+    """Returns the table: the first row is the original; each row keeps the changes above it."""
     del variant  # the same rows at every size
     return {
         "title": "transformer_head: original to improved",

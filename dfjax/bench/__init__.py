@@ -1,1 +1,1 @@
-"""Measures speed and memory of workloads, reading and augmentation, also beside PyTorch peers."""
+"""Benchmarks of speed and memory: models, reading and augmentation, and PyTorch equivalents."""

@@ -1,7 +1,8 @@
-"""Measures augmentation on this device beside a training step of the dual-stream detector.
+"""Measures augmentation on this device, compared with a training step of the dual-stream detector.
 
-Every preset changes the same clips u8[B,T,S,S,3] from bytes to floating point. The presets and the
-training step, of the same batch, take turns, so that all of them run under the same load.
+Every preset converts the same clips u8[B,T,S,S,3] to floating point and augments them. The calls of
+the presets and the training step, with the same batch, alternate, so that all run under the same
+load.
 """
 
 import itertools
@@ -26,16 +27,16 @@ def measure_augment(
 ) -> dict[str, Any]:
     """Returns a row of the benchmark for augmentation.
 
-    The figures of the row itself are those of the slowest preset, which `preset` names; those of
-    all presets are in `presets`. `share_of_dual_stream_step` is the time of augmenting a batch as
-    a fraction of `dual_stream_step`, the time of a training step on it.
+    The values of the row are those of the slowest preset, which `preset` names; `presets` contains
+    those of all presets. `share_of_dual_stream_step` is the time of augmenting a batch as a
+    fraction of `dual_stream_step`, the time of a training step.
 
     Args:
         batch: Number of clips per step.
         frames: Number of frames per clip.
         size: Side of a frame in pixels.
-        dtype: Data type of the detector's activations.
-        lowering: How the detector's convolutions reach the hardware.
+        dtype: Data type of the activations of the detector.
+        lowering: Lowering of the convolutions of the detector.
         steps: Number of timed calls of each preset and of the training step.
     """
     run: dict[str, Any] = {

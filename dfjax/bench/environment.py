@@ -29,10 +29,10 @@ class Check:
 
     Attributes:
         part: Part of the machine, a name in `CHECKS`.
-        name: What was checked.
-        ok: Whether it can be used.
-        detail: What was found.
-        remedy: What to do if it cannot be used.
+        name: Name of the checked item.
+        ok: Whether the item can be used.
+        detail: Description of the result.
+        remedy: Advice for an item that cannot be used.
     """
 
     part: str

@@ -1,4 +1,4 @@
-"""Runs the PyTorch peers of the workloads, each in a process that runs one step per request."""
+"""Runs the PyTorch equivalents (peers) of the workloads in processes of their own."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ SCRIPT = Path(dfjax.__file__).parent.parent / "tests" / "peers" / "torch_peer.py
 
 
 class Peer:
-    """A running peer.
+    """A running peer, which executes one step per request.
 
     Raises:
         UsageError: The package is not a checkout, or the peer could not start.
@@ -57,7 +57,7 @@ class Peer:
         self._process.stdin.flush()
         answer = self._read()
         if not answer:
-            raise UsageError("the PyTorch peer ended before its step did")
+            raise UsageError("the PyTorch peer ended during a step")
         return Cost(*json.loads(answer))
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Measures the input pipeline: clips read from a pack beside the same frames read as PNG files.
+"""Measures the input pipeline: clips from a pack, compared with the same frames in PNG files.
 
-The data are the package's synthetic set. Both sides read the same frames of the same clips in the
-same order with the same number of threads, in turn, into clips u8[T,S,S,3]. Files and pack are in
-the page cache, so that the times are those of decoding and of passing the clips on.
+The data are a synthetic set. Both sides alternate and read the same frames in the same order with
+the same number of threads into clips u8[T,S,S,3]. Files and pack are in the page cache, so that the
+times are those of decoding and of transferring clips between threads.
 """
 
 import math
@@ -27,34 +27,34 @@ from dfjax.data.synthetic.dataset import generate
 from dfjax.errors import UsageError
 from dfjax.shapes import HostBatch
 
-TURNS = 5  # timed turns of each side, whose median counts
+TURNS = 5  # number of timed blocks of each side, of which the median is taken
 VIDEOS, PEOPLE = 12, 6  # the smallest synthetic set
-STRIDE = 3  # source frames, as the dual-stream detector samples
+STRIDE = 3  # source frames, as in the config dual_stream
 THREADS = 4
-WINDOW = 1000  # clips at the start and at the end whose median memory is compared
+WINDOW = 1000  # number of clips at the start and at the end whose median memory is compared
 STATM = Path("/proc/self/statm")
 WORKLOAD = "input"
 
 
 def measure_input(*, clips: int, batch: int, frames: int, size: int, steps: int) -> dict[str, Any]:
-    """Returns a row of the benchmark for reading: speed, the PNG side, the growth of memory.
+    """Returns a row of the benchmark for reading: speed, speed with PNG files, growth of memory.
 
     Args:
-        clips: Number of clips over which memory is watched.
+        clips: Number of clips over which the growth of memory is measured.
         batch: Number of clips per batch.
         frames: Number of frames per clip.
         size: Side of a frame in pixels.
-        steps: Number of batches per timed turn.
+        steps: Number of batches per timed block.
 
     Raises:
         UsageError: The system has no `/proc`, from which the memory is read.
     """
     if not STATM.is_file():
-        raise UsageError("reading is measured on Linux only: the memory comes from /proc")
+        raise UsageError("reading can only be measured on Linux, because memory is read from /proc")
     with tempfile.TemporaryDirectory(prefix="dfjax-bench-") as name:
         data, pngs = _make_data(Path(name), frames, size)
-        memory = _watch_memory(data, clips, batch, frames)  # before anything else is allocated
-        ours, png = _race(data, pngs, batch, frames, steps)
+        memory = _measure_memory(data, clips, batch, frames)  # before anything else is allocated
+        ours, png = _time_both(data, pngs, batch, frames, steps)
     speed, other = summarize(ours, batch, steps=steps), summarize(png, batch, steps=steps)
     row = identify(
         workload=WORKLOAD, mode="train", batch=batch, frames=frames, size=size, dtype="uint8",
@@ -73,8 +73,8 @@ def measure_input(*, clips: int, batch: int, frames: int, size: int, steps: int)
 
 
 def _make_data(folder: Path, frames: int, size: int) -> tuple[Pack, Path]:
-    """Draws the videos, packs them and writes the pixels of the pack into PNG files."""
-    length = STRIDE * frames + STRIDE  # room for some different clips of each video
+    """Generates the videos, packs them and writes the frames of the pack to PNG files."""
+    length = STRIDE * frames + STRIDE  # more than one clip, so that different clips are drawn
     index, _ = generate(
         folder, videos=VIDEOS, identities=PEOPLE, frames=length, size=size, workers=1
     )
@@ -103,7 +103,7 @@ def _batches(data: Pack, batch: int, frames: int) -> Any:
     )
 
 
-def _race(
+def _time_both(
     data: Pack, pngs: Path, batch: int, frames: int, steps: int
 ) -> tuple[list[Cost], list[Cost]]:
     """Returns the costs of `steps` batches from the pack and from the files, each `TURNS` times."""
@@ -140,28 +140,28 @@ def _check_same(ours: list[HostBatch], theirs: list[list[np.ndarray]]) -> None:
             raise RuntimeError("the two sides read different frames")
 
 
-def _watch_memory(data: Pack, clips: int, batch: int, frames: int) -> list[int]:
-    """Returns the resident bytes after every batch, over all clips."""
+def _measure_memory(data: Pack, clips: int, batch: int, frames: int) -> list[int]:
+    """Returns the resident memory in bytes after every batch."""
     sizes = []
     count = math.ceil(clips / batch)
     with _batches(data, batch, frames) as batches:
-        for _ in track(range(count), total=count, what="watching memory"):
+        for _ in track(range(count), total=count, what="measuring memory"):
             next(batches)
             sizes.append(resident_bytes())
     return sizes
 
 
 def resident_bytes() -> int:
-    """Returns the resident memory of this process, from `/proc`."""
+    """Returns the resident memory of this process in bytes, from `/proc`."""
     return int(STATM.read_text().split()[1]) * resource.getpagesize()
 
 
 def _compute_growth(memory: list[int], clips: int, batch: int) -> dict[str, Any]:
     """Returns the memory at the start and at the end, and its growth in percent.
 
-    The number of batches in flight varies from one moment to the next, so the growth compares the
-    median over the second half of the first 1,000 clips (the first half fills the buffers) with
-    that over the last 1,000. It is None for fewer than 2,000 clips.
+    Since the number of prefetched batches varies, the growth compares the median over the second
+    half of the first 1,000 clips (during the first half the buffers are filled) with that over the
+    last 1,000. It is None for fewer than 2,000 clips.
     """
     window = WINDOW // batch
     early = statistics.median(memory[window // 2 : window] or memory)

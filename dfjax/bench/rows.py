@@ -1,4 +1,4 @@
-"""Builds the rows of the benchmark: the settings of a run and the cost of one of its steps."""
+"""Builds the rows of the benchmark: the settings of a measurement and the cost of a step."""
 
 import contextlib
 import resource
@@ -13,12 +13,12 @@ import dfjax
 
 
 class Cost(NamedTuple):
-    """Seconds of one step.
+    """Cost of a step in seconds.
 
     Attributes:
-        wall: Time that passed.
-        user: CPU time of all threads of the process in their own code.
-        system: CPU time of all threads of the process in the kernel, such as for page faults.
+        wall: Wall-clock time.
+        user: CPU time of all threads of the process in user mode.
+        system: CPU time of all threads of the process in the kernel, for example for page faults.
     """
 
     wall: float
@@ -28,7 +28,7 @@ class Cost(NamedTuple):
 
 @contextlib.contextmanager
 def timed(costs: list[Cost]) -> Iterator[None]:
-    """Appends the cost of the block, in this process, to `costs`."""
+    """Context manager that appends the cost of its block, in this process, to `costs`."""
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     yield
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
@@ -36,7 +36,7 @@ def timed(costs: list[Cost]) -> Iterator[None]:
 
 
 def summarize(costs: Sequence[Cost], batch: int, *, steps: int = 1) -> dict[str, float]:
-    """Returns the medians of a step's cost, and the items per second at the median wall time.
+    """Returns the median costs of a step, and the items per second at the median wall time.
 
     Args:
         costs: Cost of each timed block.
@@ -57,7 +57,7 @@ def identify(
     dtype: str,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Returns the keys that every row starts with: versions and what was run.
+    """Returns the keys that every row starts with: versions and settings.
 
     Args:
         workload: Name of the workload.
@@ -66,7 +66,7 @@ def identify(
         frames: Number of frames per clip.
         size: Side of a frame in pixels.
         dtype: Name of the data type of activations.
-        device: Kind of the device; the default is that of JAX's first device, with compilation.
+        device: Kind of the device; None for that of JAX's first device, with compilation.
     """
     return {
         "peer": "dfjax",

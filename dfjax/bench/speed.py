@@ -1,8 +1,9 @@
-"""Measures the speed of workloads, optionally beside PyTorch peers on the same machine.
+"""Measures the speed of workloads, optionally compared with PyTorch on the same machine.
 
-The peers run in separate processes. Their steps alternate with ours, so that all of them run under
-the same load. Memory settings determine much of the time of a CPU step, so there are two peers: one
-with the settings of our own process (`dfjax.huge_pages`), and one with PyTorch's defaults.
+The PyTorch equivalents (peers) run in separate processes. Their steps alternate with ours, so that
+all run under the same load. Memory settings have a large influence on the time of a step on a CPU,
+so there are two peers: one with the settings of our process (`dfjax.huge_pages`), and one with the
+defaults of PyTorch.
 """
 
 import contextlib
@@ -19,24 +20,24 @@ from dfjax.bench.workloads import Settings, make_program
 from dfjax.huge_pages import plain_environment
 
 ITEMS = {"b0": 16, "b4": 4, "convlstm": 2, "dual_stream": 1, "unet": 2}
-"""Batch of each workload in `measure_all`."""
+"""Batch size of each workload in `measure_all`."""
 
 TORCH, PLAIN = "torch", "torch_plain"  # keys of a row
 
 PLAIN_SECONDS = 20.0
-"""Time after which no further step of the plain peer is taken, beyond one timed step."""
+"""Time after which the peer with default settings is not measured further."""
 
 
 def measure_speed(settings: Settings, *, steps: int, compare: bool = False) -> dict[str, Any]:
     """Returns a row of the benchmark for one workload.
 
-    With `compare`, `torch` has the cost of the PyTorch peer under our memory settings and `ratio`
-    its time as a multiple of ours; `torch_plain` and `ratio_plain` are those of PyTorch with its
-    defaults. If our own process has no memory settings, the two are the same peer.
+    With `compare`, `torch` is the cost of the PyTorch peer with our memory settings, and `ratio`
+    its time divided by ours; `torch_plain` and `ratio_plain` are the same for PyTorch with its
+    defaults. If our process has no memory settings, there is only one peer.
 
     Args:
         settings: Workload and shapes.
-        steps: Number of timed steps. The row has their medians.
+        steps: Number of timed steps, of which the row has the medians.
         compare: Whether to run the PyTorch peers.
 
     Raises:
@@ -66,13 +67,13 @@ def measure_speed(settings: Settings, *, steps: int, compare: bool = False) -> d
 def measure_all(
     *, frames: int, size: int, dtype: str, lowering: str, steps: int, compare: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Yields a row for inference and training of every workload, at the batches of `ITEMS`.
+    """Yields a row for inference and training of every workload, with the batch sizes of `ITEMS`.
 
     Args:
         frames: Number of frames per clip.
         size: Side of a frame in pixels.
         dtype: Data type of activations.
-        lowering: How convolutions reach the hardware.
+        lowering: Lowering of the convolutions.
         steps: Number of timed steps.
         compare: Whether to run the PyTorch peers.
     """
@@ -81,7 +82,7 @@ def measure_all(
             settings = Settings(workload, mode, batch, frames, size, dtype, lowering)
             yield measure_speed(settings, steps=steps, compare=compare)
             jax.clear_caches()
-            gc.collect()  # arrays and programs of a workload are not needed by the next
+            gc.collect()  # frees the arrays and programs of the workload
 
 
 def _peer_environments() -> dict[str, Mapping[str, str]]:
@@ -110,7 +111,7 @@ def _is_enough(costs: list[Cost]) -> bool:
 
 
 def _compute_ratios(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the times of the peers as multiples of ours; a single peer is both of them."""
+    """Returns the times of the peers divided by ours; a single peer counts as both."""
     plain = row.get(PLAIN, row[TORCH])
     return {
         PLAIN: plain,

@@ -1,4 +1,4 @@
-"""The programs that `dfjax bench` times: the package's own models on random data."""
+"""The workloads of the benchmark: models of the package on random data."""
 
 import functools
 import time
@@ -24,7 +24,7 @@ LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
 
 
 class Settings(NamedTuple):
-    """What to run.
+    """Workload and shapes of a measurement.
 
     Attributes:
         workload: Name in `WORKLOADS`.
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
         frames: Number of frames per clip.
         size: Side of a frame in pixels.
         dtype: Data type of activations, a name in `precision.POLICIES`.
-        lowering: How convolutions reach the hardware, a name in `LOWERINGS`.
+        lowering: Lowering of the convolutions, a name in `LOWERINGS`.
     """
 
     workload: str
@@ -49,9 +49,9 @@ class Program(NamedTuple):
     """A compiled workload.
 
     Attributes:
-        step: Runs one step and waits for its result.
-        compile_s: Seconds of compilation.
-        peak_bytes: Bytes of the arguments and temporaries of the step.
+        step: Function that runs one step and waits for its result.
+        compile_s: Time of compilation in seconds.
+        peak_bytes: Size of the arguments and temporaries of the step in bytes.
         params: Number of parameters.
     """
 
@@ -65,10 +65,11 @@ class Task(NamedTuple):
     """A workload before compilation.
 
     Attributes:
-        inputs: Shapes of its data.
-        init: `init(rng, inputs) -> {"params", "batch_stats"}`.
-        forward: `forward(variables, inputs, train, rng) -> (output, batch_stats)`. The loss is
-            binary cross-entropy for a vector of logits and the mean square for other outputs.
+        inputs: Shapes of the inputs.
+        init: Function `init(rng, inputs) -> {"params", "batch_stats"}`.
+        forward: Function `forward(variables, inputs, train, rng) -> (output, batch_stats)`. The
+            loss is binary cross-entropy for a vector of logits and the mean square for other
+            outputs.
     """
 
     inputs: Any
@@ -77,7 +78,7 @@ class Task(NamedTuple):
 
 
 def frame_classifier(settings: Settings) -> Task:
-    """Returns EfficientNet, mean over the map, dropout, one logit, on images."""
+    """Returns the workload of an EfficientNet with dropout and a linear layer on images."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     network = EfficientNet(settings.workload, compute=compute)
     keep = 1 - scaling(settings.workload).dropout
@@ -109,7 +110,7 @@ def frame_classifier(settings: Settings) -> Task:
 
 
 def conv_lstm(settings: Settings) -> Task:
-    """Returns one ConvLSTM layer on the maps of a clip."""
+    """Returns the workload of one ConvLSTM layer on the maps of clips."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     layer = ConvLSTM(LSTM_FEATURES, compute=compute)
     shape = (settings.batch, settings.frames, LSTM_SIDE, LSTM_SIDE, LSTM_INPUT)
@@ -125,7 +126,7 @@ def conv_lstm(settings: Settings) -> Task:
 
 
 def dual_stream(settings: Settings) -> Task:
-    """Returns the dual-stream detector; its second stream is given at half the side."""
+    """Returns the workload of the dual-stream detector, whose second stream has half the side."""
     options = {"lq_size": settings.size // 2}
     model = build(
         "dual_stream",
@@ -144,7 +145,7 @@ def dual_stream(settings: Settings) -> Task:
 
 
 def unet(settings: Settings) -> Task:
-    """Returns the U-Net on single frames, with the mean of a restored frame as its logit."""
+    """Returns the workload of the U-Net on single frames, with the mean of the output as logit."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     network = UNet(compute=compute)
     shape = (settings.batch, 1, settings.size, settings.size, 3)
@@ -169,7 +170,7 @@ WORKLOADS = {
 
 
 def make_program(settings: Settings) -> Program:
-    """Returns the workload compiled for this machine, with its state and data in place."""
+    """Returns the compiled workload, with its state and data on the device."""
     task = WORKLOADS[settings.workload](settings)
     rng = jax.random.key(0)
     data = _random(rng, task.inputs)
@@ -223,11 +224,11 @@ def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
 
 
 def compile_function(function: Any, *arguments: object) -> tuple[Any, float, int]:
-    """Returns the compiled function, the seconds of compilation and the bytes of a call.
+    """Returns the compiled function, the time of compilation in seconds and the bytes of a call.
 
     Args:
-        function: A jitted function.
-        *arguments: Arguments of the shapes to compile for.
+        function: Jitted function.
+        *arguments: Arguments with the shapes to compile for.
     """
     start = time.perf_counter()
     compiled = function.lower(*arguments).compile()
@@ -237,7 +238,7 @@ def compile_function(function: Any, *arguments: object) -> tuple[Any, float, int
 
 
 def _random(rng: Array, shapes: Any) -> Any:
-    """Returns normal numbers for images and maps, and masks in which every frame is valid."""
+    """Returns normally distributed inputs, and masks in which every frame is valid."""
 
     def draw(shape: jax.ShapeDtypeStruct) -> Array:
         if shape.dtype == jnp.bool_:

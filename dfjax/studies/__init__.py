@@ -1,1 +1,1 @@
-"""Several runs and their comparison: cross-validation and ablations."""
+"""Studies that compare several runs: cross-validation and ablations."""

@@ -1,7 +1,7 @@
-"""Ablation: trains and evaluates the rows of a table and compares them (`dfjax ablate`).
+"""Ablation studies: trains, evaluates and compares the rows of a table (`dfjax ablate`).
 
-Every row and seed is an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, and each
-is evaluated once on the test split, with the checkpoint that validation chose.
+Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, and
+each is evaluated once on the test split, with the checkpoint that was best on the validation split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ Line = dict[str, Any]
 
 
 class Ablation(NamedTuple):
-    """The result of a table.
+    """The result of an ablation study.
 
     Attributes:
-        title: Heading with the config and the data sets.
+        title: Title with the config and the data sets.
         workdir: Folder with table.md, table.csv, table.json, table.png and a folder per row.
-        rows: Figures of every row and ensemble (`summarise`).
-        markdown: The table as text.
+        rows: Results of every row and ensemble (`summarise`).
+        markdown: Table as Markdown.
     """
 
     title: str
@@ -66,20 +66,20 @@ def ablate(
     accept: Sequence[str] = (),
     interrupt: Interrupt | None = None,
 ) -> Ablation:
-    """Trains what is left of a table, writes its results and returns them.
+    """Trains and evaluates the unfinished rows of a table, and writes and returns the results.
 
     Args:
-        spec: File or name of the table, and the variant of its config behind a colon.
-        overrides: Overrides for all rows, as `load_config` takes them; those of a row win.
-        workdir: Folder of the table; gets a folder per row.
-        seeds: Number of runs per row: the config's seed and those after it.
-        packs: Paths, by name, of other crops of the same videos that rows ask for.
-        accept: Codes of audit errors in the data to train with all the same.
-        interrupt: Where a signal handler asks the runs to stop.
+        spec: File or name of the table, optionally with `:VARIANT` of its config.
+        overrides: Overrides for all rows, as for `load_config`. The changes of a row override them.
+        workdir: Folder of the study, with a folder for every row.
+        seeds: Number of runs per row. Their seeds are that of the config and the following ones.
+        packs: Paths, by name, of other crops of the same videos that rows need.
+        accept: Codes of audit errors that are accepted.
+        interrupt: Object through which a signal handler requests the runs to stop.
 
     Raises:
-        UsageError: The table, a config or the folder cannot be used.
-        Stopped: A stop was requested; everything is saved.
+        UsageError: The table, a config or the folder is invalid.
+        Stopped: A stop was requested, and everything is saved.
     """
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, not {seeds}")
@@ -100,22 +100,22 @@ def run_table(
     accept: Sequence[str] = (),
     interrupt: Interrupt | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Returns a line per row and seed, and the data sets, after training what is not there yet.
+    """Trains and evaluates the unfinished rows; returns a line per row and seed, and the data sets.
 
-    Columns: `row`, `change`, `seed`, `parameters`, `seconds`, `clips_per_s`, `best_epoch`, the
-    metrics of the test split, `unseen` (the mean video AUC over methods held back) and `error`
-    (empty, or why there is nothing else).
+    The columns are `row`, `change`, `seed`, `parameters`, `seconds`, `clips_per_s`, `best_epoch`,
+    the metrics of the test split, `unseen` (the mean video AUC over methods held back) and `error`
+    (the reason why the row has no results, or empty).
 
     Args:
-        table: The rows.
-        workdir: Folder of the table; gets a folder per row.
+        table: Table with the rows.
+        workdir: Folder of the study, with a folder for every row.
         seeds: Number of runs per row.
-        accept: Codes of audit errors in the data to train with all the same.
-        interrupt: Where a signal handler asks the runs to stop.
+        accept: Codes of audit errors that are accepted.
+        interrupt: Object through which a signal handler requests the runs to stop.
 
     Raises:
-        UsageError: The folder is the workdir of a single run, or rows read different data.
-        Stopped: A stop was requested; everything is saved.
+        UsageError: The folder is the workdir of a single run, or rows use different data.
+        Stopped: A stop was requested, and everything is saved.
     """
     check_study_folder(workdir)
     lines: list[Line] = []
@@ -150,27 +150,32 @@ def _evaluate(row: Row, run: Path, workdir: Path, summary: Summary) -> Metrics:
 
 
 def share_data(table: Table, workdir: Path) -> list[str]:
-    """Returns the override by which all rows use one data set; the synthetic one is made first.
+    """Returns the override by which all rows share a synthetic set, which is generated if missing.
 
-    Rows with a pack of their own do not count: it holds other crops of the same videos.
+    Rows with their own pack are left out, since it contains other crops of the same videos. The
+    result is empty if the rows name their data.
+
+    Args:
+        table: Table with the rows.
+        workdir: Folder of the study.
 
     Raises:
-        UsageError: Rows read different data, so that their figures could not be compared.
+        UsageError: Rows use different data, so that their results could not be compared.
     """
     configs = [row.config for row in table.rows if not row.own_pack]
     if not configs:
         return []
     if len({(c.data.path, c.data.features, str(c.data.synthetic)) for c in configs}) > 1:
-        raise UsageError(f"{table.title}: rows on different data cannot be compared")
-    # One set for all rows: with flow if any of them reads it.
-    maker = next((config for config in configs if config.data.flow), configs[0])
-    return share_synthetic(maker, workdir)
+        raise UsageError(f"{table.title}: rows with different data cannot be compared")
+    # The shared set has optical flow if any row reads it.
+    config = next((config for config in configs if config.data.flow), configs[0])
+    return share_synthetic(config, workdir)
 
 
 def _evaluate_ensembles(
     table: Table, workdir: Path, seeds: int, lines: Sequence[Line]
 ) -> list[Line]:
-    """A line per ensemble and seed."""
+    """Returns a line per ensemble and seed."""
     done = {(line["row"], line["seed"]) for line in lines if not line.get("error")}
     found = []
     by_name = {row.name: row for row in table.rows}
@@ -204,7 +209,11 @@ def _make_line(summary: Summary, result: Metrics, run: Path) -> Line:
 
 
 def mean_unseen(result: Metrics) -> float | None:
-    """Returns the mean video AUC over the methods never trained on; None if there is none."""
+    """Returns the mean video AUC over methods held back from training; None if there are none.
+
+    Args:
+        result: Content of `metrics.json`.
+    """
     known = [
         m["video_auc"] for m in result["unseen_methods"].values() if m["video_auc"] is not None
     ]

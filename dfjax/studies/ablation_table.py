@@ -1,16 +1,16 @@
-"""Tables of `dfjax ablate`: files in `configs/ablations/`, checked before anything is trained.
+"""Loads and checks the tables of ablation studies, which are files in `configs/ablations/`.
 
-A file has `get_table(variant)`, which returns a dict:
+A file defines `get_table(variant)`, which returns a dict:
 
-- `title`: heading of the table.
+- `title`: title of the table.
 - `config`: name of the config that every row changes.
 - `rows`: changes by the name of the row. A change is an override of the config (`data.frames=32`),
   an option of the evaluation (`evaluate.flip=True`), or other crops (`pack=NAME`).
 - `cumulative` (optional): True if a row keeps the changes of the rows above it.
-- `grid` (optional): values by key; every combination becomes a row, after `rows`.
+- `grid` (optional): values by key; every combination is a row, after `rows`.
 - `ensembles` (optional): names of rows by the name of the ensemble of their detectors.
-- `packs` (optional): descriptions, by name, of other crops of the same videos. The user gives their
-  paths; rows whose pack is not given are left out.
+- `packs` (optional): descriptions, by name, of other crops of the same videos, whose paths the user
+  gives. Rows whose pack is not given are left out.
 """
 
 import ast
@@ -39,11 +39,11 @@ class Row(NamedTuple):
 
     Attributes:
         name: Name of the row.
-        change: Changes from the row that it is compared with.
+        change: Changes of this row.
         config: Complete config of the training.
         evaluation: Options of the evaluation.
-        trained_as: Folder of the training, that of the first row with the same config.
-        own_pack: Whether the config names a pack of its own instead of the data of all rows.
+        trained_as: Folder of the training, which is that of the first row with the same config.
+        own_pack: Whether the row has its own pack instead of the data of the other rows.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Name of the folder of the row's results."""
+        """Name of the folder with the results of the row."""
         return name_folder(self.name)
 
 
@@ -63,11 +63,11 @@ class Table(NamedTuple):
     """A checked table.
 
     Attributes:
-        title: Heading of the table.
+        title: Title of the table.
         spec: Name of the config, with its variant.
-        rows: All rows that can be trained, in their order.
-        ensembles: Names of the rows that are evaluated together, by name of the ensemble.
-        left_out: Reasons, by name, of the rows whose pack is not given.
+        rows: Rows that can be trained, in order.
+        ensembles: Names of the rows whose detectors form an ensemble, by name of the ensemble.
+        left_out: Reasons why rows are left out, by name of the row.
     """
 
     title: str
@@ -78,7 +78,7 @@ class Table(NamedTuple):
 
 
 def name_folder(name: str) -> str:
-    """Returns the name of a row or an ensemble as the name of a folder."""
+    """Returns the name of the folder for a row or an ensemble."""
     return re.sub(r"[^a-z0-9.=-]+", "_", name.lower()).strip("_") or "row"
 
 
@@ -88,14 +88,14 @@ def load_table(
     """Returns the table of `FILE.py[:variant]` or `NAME[:variant]`.
 
     Args:
-        spec: File or name of the table, and the variant of its config.
-        overrides: Overrides for all rows, as `load_config` takes them; those of a row win.
-        packs: Paths, by name, of the packs that the table's rows ask for.
+        spec: File or name of the table, optionally with `:VARIANT` of its config.
+        overrides: Overrides for all rows, as for `load_config`. The changes of a row override them.
+        packs: Paths, by name, of the packs that rows need.
 
     Raises:
-        UsageError: There is no such table; a key of it, of a row or of `packs` is unknown (the
-            nearest is named); two rows have one name; an ensemble names a row that does not exist;
-            a config cannot be used.
+        UsageError: The table does not exist; a key of it, of a row or of `packs` is unknown; names
+            of rows are not distinct; an ensemble names a row that does not exist; or a config is
+            invalid.
     """
     name, _, variant = spec.partition(":")
     path = find_table(name)
@@ -116,14 +116,14 @@ def load_table(
             raise unknown(f"row in an ensemble of {path.name}", member, names)
     names += list(ensembles)
     if len(set(map(name_folder, names))) < len(names):
-        raise UsageError(f"{path.name} has rows whose names are alike: {', '.join(names)}")
+        raise UsageError(f"{path.name} has rows with similar names: {', '.join(names)}")
     return Table(content["title"], base_spec, rows, ensembles, left_out)
 
 
 def _make_rows(
     path: Path, content: Mapping[str, Any], base: ConfigDict, packs: Mapping[str, str | Path]
 ) -> tuple[list[Row], dict[str, str]]:
-    """The rows that can be trained, and why others are left out."""
+    """Returns the rows that can be trained, and the reasons why others are left out."""
     changes = dict(content.get("rows", {})) | _expand(content.get("grid", {}))
     if not changes:
         raise UsageError(f"{path.name} has no row")
@@ -133,7 +133,7 @@ def _make_rows(
     for name, change in changes.items():
         where = f"{path.name}, row {name!r}"
         if isinstance(change, str):
-            raise UsageError(f"{where}: changes are a tuple, not {change!r}")
+            raise UsageError(f"{where}: changes must be a tuple, not {change!r}")
         pack = _find_pack(where, change, content.get("packs", {}))
         if pack and pack not in packs:
             left_out[name] = f"it needs the pack {pack!r}: {content['packs'][pack]}"
@@ -147,7 +147,7 @@ def _make_rows(
 
 
 def _find_pack(where: str, change: Changes, known: Mapping[str, str]) -> str:
-    """The name of the pack that a row asks for; empty if none."""
+    """Returns the name of the pack that a row needs, or an empty text."""
     names = [item.removeprefix("pack=") for item in change if item.startswith("pack=")]
     for name in names:
         if name not in known:
@@ -188,12 +188,12 @@ def _read_evaluation(item: str) -> dict[str, Any]:
     except (SyntaxError, ValueError):
         value = text
     if type(value) is not EVALUATION[key]:
-        raise UsageError(f"evaluate.{key} is of type {EVALUATION[key].__name__}, not {text!r}")
+        raise UsageError(f"evaluate.{key} must be of type {EVALUATION[key].__name__}, not {text!r}")
     return {key: value}
 
 
 def _expand(grid: Mapping[str, Sequence[Any]]) -> dict[str, Changes]:
-    """The changes of every combination of values, by a name that lists them."""
+    """Returns the changes of every combination of values, by a name that lists the values."""
     if not grid:
         return {}
     combinations = itertools.product(*([(key, v) for v in grid[key]] for key in grid))

@@ -1,9 +1,9 @@
-"""Cross-validation as one command: `dfjax train --fold all/K`.
+"""Cross-validation: trains and evaluates a detector for every fold.
 
-Fold k is an ordinary workdir, WORKDIR/foldk, trained and then evaluated on its own fold. Over all
-folds every video is scored once, by a detector that did not train on it: those scores are
-WORKDIR/oof.parquet. WORKDIR/folds.json and folds.md have every metric of every fold, with mean and
-standard deviation.
+The workdir of fold k is WORKDIR/foldk; its detector is evaluated on the test part of this fold, so
+that every video is scored once, by a detector that was not trained on it. WORKDIR/oof.parquet
+contains these out-of-fold predictions. WORKDIR/folds.json and folds.md contain the metrics of every
+fold, with mean and standard deviation.
 """
 
 import json
@@ -40,7 +40,7 @@ SHOWN = {
     "precision": "precision",
     "recall": "recall",
 }
-"""Metrics in `folds.md`, and their headings; `folds.json` has all."""
+"""Metrics in `folds.md`, with their headings; `folds.json` contains all metrics."""
 
 
 def train_folds(
@@ -51,23 +51,26 @@ def train_folds(
     *,
     interrupt: Interrupt | None = None,
 ) -> dict[str, Any]:
-    """Trains and evaluates every fold, or what is left of them, and returns a summary.
+    """Trains and evaluates the unfinished folds, and returns a summary of all.
 
     Args:
-        config: The experiment.
-        workdir: Folder of the study; gets a workdir per fold, and the results of all.
-        folds: Number of folds, K.
-        accept: Codes of audit errors in the data to train with all the same.
-        interrupt: Where a signal handler asks the runs to stop.
+        config: Config of the runs.
+        workdir: Folder of the study, with a workdir for every fold and the results.
+        folds: Number K of folds.
+        accept: Codes of audit errors that are accepted.
+        interrupt: Object through which a signal handler requests the runs to stop.
 
     Raises:
-        UsageError: There are fewer than 3 folds, the folder is the workdir of a single run, or as
-            `run_training`.
-        RunError: As `run_training`.
-        Stopped: A stop was requested; everything is saved.
+        UsageError: There are fewer than 3 folds, the folder is the workdir of a single run, or the
+            config or the data are invalid.
+        RunError: A run failed; see `run_training`.
+        Stopped: A stop was requested, and everything is saved.
     """
     if folds < 3:
-        raise UsageError(f"{folds} folds: one tests and one validates, so K is 3 or more")
+        raise UsageError(
+            f"the number of folds must be at least 3, not {folds}: one is for testing and one for "
+            "validation"
+        )
     check_study_folder(workdir)
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []
@@ -101,7 +104,7 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the content of `folds.json`.
 
     Args:
-        results: Summaries of the folds, each with its `metrics`.
+        results: Summaries of the folds, with their `metrics`.
     """
     names = results[0]["metrics"]
     table = {name: [result["metrics"].get(name) for result in results] for name in names}
@@ -109,7 +112,11 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def spread(values: Sequence[float | None]) -> dict[str, Any]:
-    """Returns mean and sample standard deviation over the folds that define a metric, and `n`."""
+    """Returns the mean and sample standard deviation of a metric, and the number `n` of values.
+
+    Args:
+        values: Values of the folds; None where the metric is undefined.
+    """
     known = [value for value in values if value is not None]
     return {
         "mean": statistics.fmean(known) if known else None,
@@ -119,7 +126,7 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def make_markdown(name: str, summary: dict[str, Any]) -> str:
-    """Returns the table of `folds.md`: a row per fold, then mean ± standard deviation.
+    """Returns the content of `folds.md`: a row per fold, and mean ± standard deviation.
 
     Args:
         name: Name of the config.
@@ -138,19 +145,19 @@ def make_markdown(name: str, summary: dict[str, Any]) -> str:
         for flag in result["flags"]
     ]
     count = len(summary["folds"])
-    heading = f"# {name}: {count}-fold cross-validation, each fold by the detector that did not see"
-    return "\n".join([f"{heading} it", "", *lines, "", *flags]).rstrip() + "\n"
+    heading = f"# {name}: {count}-fold cross-validation, test split of each fold"
+    return "\n".join([heading, "", *lines, "", *flags]).rstrip() + "\n"
 
 
 def _evaluate(folder: Path, summary: Summary) -> dict[str, Any]:
-    """The checkpoint, metrics and flags of a fold's evaluation."""
+    """Returns the checkpoint, metrics and flags of the evaluation of a fold."""
     result = evaluate_run(folder, reuse=summary["status"] == "complete")
     metrics = {k: v for k, v in result["overall"].items() if not isinstance(v, list)}
     return {"checkpoint": result["checkpoint"], "metrics": metrics, "flags": result["flags"]}
 
 
 def _collect(folders: Sequence[Path]) -> pd.DataFrame:
-    """The predictions of all folds, with a column `fold`, counted from 1."""
+    """Returns the predictions of all folds, with a column `fold`, which counts from 1."""
     tables = [
         read_predictions([folder / "eval" / "test" / "predictions.parquet"]).predictions
         for folder in folders

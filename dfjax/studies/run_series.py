@@ -1,4 +1,4 @@
-"""The runs of a study: each is trained or resumed in its workdir, and evaluated once."""
+"""Functions for the runs of a study: training or resuming, and evaluating once."""
 
 import json
 import re
@@ -23,7 +23,7 @@ Metrics = dict[str, Any]
 def train_run(
     config: ConfigDict, workdir: Path, accept: Sequence[str], interrupt: Interrupt | None
 ) -> Summary:
-    """Trains a run or what is left of it, and returns its summary, as `run_training`."""
+    """Trains or resumes a run and returns its summary; see `run_training`."""
     return run_training(config, workdir, accept, interrupt=interrupt)
 
 
@@ -34,14 +34,17 @@ def evaluate_run(
     options: Mapping[str, Any] | None = None,
     reuse: bool = False,
 ) -> Metrics:
-    """Returns the content of `metrics.json` of a run's best checkpoint on the test split.
+    """Evaluates the best checkpoint of a run on the test split; returns the metrics.
 
     Args:
         workdir: Workdir of a finished run.
-        out: Folder of the results, by default WORKDIR/eval/test.
+        out: Folder of the results; None for WORKDIR/eval/test.
         options: Further arguments of `evaluate`: `ensemble`, `passes`, `flip`.
-        reuse: Take results that are in `out` already, if they are of one checkpoint with the same
-            options.
+        reuse: Whether existing results in `out` are returned if they are of a single detector with
+            the same options.
+
+    Returns:
+        Content of `metrics.json`.
     """
     out, options = out or workdir / "eval" / "test", dict(options or {})
     written = out / "metrics.json"
@@ -55,12 +58,12 @@ def evaluate_run(
 
 
 def share_synthetic(config: ConfigDict, workdir: Path) -> list[str]:
-    """Returns the override by which all runs of a study share one synthetic set, made on first use.
+    """Returns the override by which all runs of a study share one synthetic set.
 
-    Empty if the config names its data.
+    The set is generated if it does not exist. The result is empty if the config names its data.
 
     Args:
-        config: Config of a run, which tells the set's size and whether it has optical flow.
+        config: Config of a run, with the size of the set and whether it has optical flow.
         workdir: Folder of the study.
     """
     if config.data.path or config.data.features or not config.data.synthetic.videos:
@@ -69,10 +72,10 @@ def share_synthetic(config: ConfigDict, workdir: Path) -> list[str]:
 
 
 def check_study_folder(workdir: Path) -> None:
-    """Checks that a folder can hold a study.
+    """Checks that a folder can be used for a study.
 
     Raises:
-        UsageError: It is the workdir of a single run.
+        UsageError: The folder is the workdir of a single run.
     """
     if (workdir / "config.json").exists():
         raise UsageError(f"{workdir} is the workdir of a single run; use another folder")

@@ -125,7 +125,7 @@ def test_markdown_by_hand():
 
 def test_too_few_folds_and_the_workdir_of_a_single_run_are_refused(tmp_path):
     config = load_config("resnet18:smoke")
-    with pytest.raises(UsageError, match="K is 3 or more"):
+    with pytest.raises(UsageError, match="must be at least 3"):
         train_folds(config, tmp_path, 2)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UsageError, match="single run"):
