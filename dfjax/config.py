@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def base() -> ConfigDict:
     c.seed = 0
     c.precision = "float32"  # float32 | bfloat16: dtype of activations
     c.lowering = "auto"  # auto | native | matmul: how convolutions reach the hardware
-    c.phases = ()  # of overrides, one tuple per phase after the first: see commands/phases.py
+    c.phases = ()  # of overrides, one tuple per phase after the first: see experiment/phases.py
     c.profile = ""  # START:STOP, steps to trace for a profiler
     c.data = ConfigDict(DATA)
     c.crops = ConfigDict(
@@ -135,40 +135,35 @@ def loss_options(config: ConfigDict) -> ConfigDict:
 
 
 def find_config(name: str) -> Path:
-    """Returns the file of a config given as a path or as a bare name.
+    """Returns the file of a config, given by its path or name.
 
-    Names are looked up in the checkout's `configs/` and, for an installed wheel, among the files
-    that the wheel brought.
+    Names are those of the files in the folder `configs/` of the checkout or the installed package.
 
     Raises:
-        UsageError: there is no such file or name; the message lists the names.
+        UsageError: The file or name does not exist; the message lists the names.
     """
-    path = Path(name)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise UsageError(f"no config file {name}; known names: {', '.join(config_names())}")
-        return path
-    files = {p.stem: p for p in _config_files()}
-    if name not in files:
-        raise unknown("config", name, files)
-    return files[name]
+    return _find_file("config", name, _config_files())
 
 
 def find_table(name: str) -> Path:
-    """Returns the file of an ablation table given as a path or as a bare name.
+    """Returns the file of an ablation table, given by its path or name.
 
     Raises:
-        UsageError: there is no such file or name; the message lists the names.
+        UsageError: The file or name does not exist; the message lists the names.
     """
-    files = {p.stem: p for p in _config_files("ablations")}
+    return _find_file("ablation table", name, _config_files("ablations"))
+
+
+def _find_file(kind: str, name: str, files: Iterable[Path]) -> Path:
+    named = {path.stem: path for path in files}
     path = Path(name)
     if path.suffix == ".py":
         if not path.is_file():
-            raise UsageError(f"no table {name}; known names: {', '.join(files)}")
+            raise UsageError(f"no {kind} file {name}; known names: {', '.join(named)}")
         return path
-    if name not in files:
-        raise unknown("ablation table", name, files)
-    return files[name]
+    if name not in named:
+        raise unknown(kind, name, named)
+    return named[name]
 
 
 def config_names() -> list[str]:
@@ -177,10 +172,10 @@ def config_names() -> list[str]:
 
 
 def _config_files(below: str = "") -> Iterator[Path]:
-    """The files in `configs/`, or in the folder `below` it."""
+    """Yields the files in `configs/`, or in its folder `below`."""
     site = Path(__file__).resolve().parent.parent
     checkout = (site / "pyproject.toml").is_file()
-    # The second is where `pip install --target` puts them, without saying so in its records.
+    # `pip install --target` puts the files into the second folder, without recording them.
     folder = (site if checkout else site / "share" / "dfjax") / "configs" / below
     if folder.is_dir():
         yield from sorted(folder.glob("*.py"))
