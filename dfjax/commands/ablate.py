@@ -1,19 +1,19 @@
-"""Train the rows of a table and compare them: Markdown, CSV and a plot with intervals.
+"""Train and compare the rows of an ablation table: Markdown, CSV and a plot with intervals.
 
   dfjax ablate dual_stream_streams:tiny
   dfjax ablate configs/ablations/transformer_training.py --seeds=3 \\
                --config.data.features=FEATURES
   dfjax ablate bilstm_phases --config.data.path=PACK --pack aligned=ALIGNED_PACK
 
-A table is a file in configs/ablations/, given by path or name, with the variant of its config
-behind a colon. Every row and seed is an ordinary run in WORKDIR/ROW/seedK: it resumes, so the same
-command goes on where it was stopped, and rows that are finished are not trained again. All rows
-share one data set; validation chooses each checkpoint, and the test split is looked at once per
-row. A row that cannot be trained is listed and the others go on (exit 1). A row that needs other
-crops of the same videos is left out, and listed, where --pack does not name them.
+A table is a file in configs/ablations/, given by path or name, optionally with the variant of its
+config after a colon. Every row and seed is an ordinary run in WORKDIR/ROW/seedK. The same command
+resumes an interrupted study and does not train finished rows again. All rows use one data set; the
+best checkpoint on the validation split is evaluated once on the test split. A row that cannot be
+trained is listed, and the others are trained (exit code 1). A row that needs other crops of the
+same videos is left out, and listed, if --pack does not give them.
 
-A table with `grid` is a sweep: every combination of its values is a row. --config.KEY=VALUE holds
-for all rows, below what a row sets itself.
+A table with `grid` is a sweep: every combination of its values is a row. --config.KEY=VALUE applies
+to all rows; the changes of a row override it.
 """
 
 import argparse
@@ -27,26 +27,26 @@ from dfjax.errors import FINDING, OK, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments; `--config.KEY=VALUE` are collected from what is left over."""
+    """Adds the arguments; `parse_args` collects every `--config.KEY=VALUE` in `overrides`."""
     parser.add_argument(
         "table", metavar="FILE|NAME[:VARIANT]", help="a table of configs/ablations/"
     )
     parser.add_argument(
-        "--workdir", type=Path, help="gets a folder per row (runs/ablate_NAME, _VARIANT)"
+        "--workdir", type=Path, help="folder of the study (runs/ablate_NAME, _VARIANT)"
     )
     parser.add_argument("--seeds", type=int, default=1, help="runs per row (1)")
     parser.add_argument(
         "--pack", action="append", default=[], metavar="NAME=PACK", help="crops that a row needs"
     )
     parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
+        "--accept", action="append", default=[], metavar="CODE", help="an audit error to accept"
     )
     parser.set_defaults(overrides=[])
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains what is left of the table, prints it and returns the exit code."""
+    """Trains the unfinished rows, prints the table and returns the exit code."""
     from dfjax.commands.signals import exit_code, stop_on_signals
     from dfjax.studies.ablation import ablate, default_workdir  # takes seconds
     from dfjax.training.interrupt import Stopped
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json({"status": str(stopped), "workdir": str(workdir)})
         else:
-            print(f"{stopped}: everything is saved, the same command goes on")
+            print(f"{stopped}: everything is saved, the same command resumes")
         return exit_code(stopped.reason)
     if args.json:
         print_json({"title": result.title, "workdir": str(result.workdir), "rows": result.rows})

@@ -1,15 +1,15 @@
-"""Features of every face crop, computed once by a frame backbone, for models that read those.
+"""Compute features of every face crop once by a frame backbone, for models that read features.
 
-Examples: by ImageNet weights, and by the backbone of a trained frame classifier:
+Examples, with ImageNet weights, and with the backbone of a trained frame classifier:
 
   dfjax data features --data work/pack --backbone b0 --weights b0.safetensors --out work/features
   dfjax data features --data work/pack --workdir runs/frames --out work/features
   dfjax train --config=transformer_head --workdir=runs/head --config.data.features=work/features
 
 The features are the mean over the backbone's last map, stored as float16 with the same rows, splits
-and frames as the data. --out also keeps the backbone's parameters and the preprocessing: a detector
-that is trained on the features takes them along and scores videos by itself. Without weights the
-backbone is drawn at random, and features.json says so.
+and frames as the data. --out also stores the parameters of the backbone and the preprocessing; a
+detector that is trained on the features copies them and can score videos. Without weights the
+parameters of the backbone are random, and features.json states this.
 
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out, listed in OUT/errors.jsonl, and the exit code is then 1.

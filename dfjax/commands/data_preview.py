@@ -1,15 +1,15 @@
-"""Draw what a config makes of its clips: one picture that shows what training would see.
+"""Draw the training clips of a config before and after augmentation in one picture.
 
-Example, the EfficientNet-B4 classifier's augmentation on drawn faces, without any data:
+For example, for the augmentation of the EfficientNet-B4 classifier on synthetic faces:
 
   dfjax data preview --config efficientnet_b4 --out sheet.png
   dfjax data preview --config dual_stream --config.data.path=work/pack --out sheet.png \\
         --config.augment.preset=deepfakebench --config.mix.cutmix=1.0 --config.data.self_blend=0.5
 
-Above are clips of the first training batch as they were recorded, below them the same clips as the
-model gets them, three times, and one of them over time. Then every operation of the preset alone,
-through its range, and mixup, CutMix and self-blended fakes where the config has them on. Without
-data.path a few synthetic videos are drawn.
+The picture shows clips of the first training batch as recorded, the same clips after preprocessing
+in three steps, and one of them over time. Then follow the operations of the preset, one at a time,
+over their ranges, and mixup, CutMix and self-blended fakes if the config uses them. Without
+data.path a few synthetic videos are generated.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Make a synthetic data set: drawn, animated faces, half of them manipulated in known ways.
+"""Generate a synthetic data set of animated faces, half of them manipulated in known ways.
 
-Example, a set to try everything on, and eight short videos to try `dfjax predict` on:
+For example, a data set, and eight short videos for `dfjax predict`:
 
   dfjax data synth --out work/synthetic --videos 1000 --identities 100 --mp4 8
   dfjax data pack --index work/synthetic/index.parquet --out work/pack

@@ -1,7 +1,7 @@
 """Versions, devices, codecs, face detectors, memory and free disk, on one screen.
 
-Every part is tried: a video is encoded and decoded, a face detector's model is loaded. What does
-not work is listed with a remedy, and the exit code is then 1.
+Every part is tested: a video is encoded and decoded, the model of a face detector is loaded.
+Failed checks are listed with a remedy, and the exit code is then 1.
 
 Example:
   dfjax doctor

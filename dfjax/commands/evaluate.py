@@ -1,4 +1,4 @@
-"""Evaluate a trained model, or anyone's predictions: metrics, plots, and flags to doubt them by.
+"""Evaluate a trained detector, or predictions of any detector: metrics, plots and flags.
 
   dfjax evaluate --workdir runs/smoke --split test
   dfjax evaluate --workdir runs/dual --index celebdf/pack/index.parquet --out runs/dual/eval/celebdf
@@ -6,19 +6,19 @@
 
 Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and
 curves.png (of the run) to --out, by default WORKDIR/eval/SPLIT. A table of predictions needs the
-columns video_id, label (1 = fake) and fake_prob or logit; without --out it is only measured.
---index names the data to score (of a pack, or of crops, which are packed first); with --predictions
-it says who is in each video, so that people also in training are noticed.
+columns video_id, label (1 = fake) and fake_prob or logit; without --out no file is written.
+--index is the index of the data to score (of a pack, or of crops, which are packed first); with
+--predictions it gives the identities, so that people who are also in the training data are found.
 
 --mc-dropout, --ensemble and --flip score every clip several times: predictions.parquet then has the
-columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (do they
-tell wrong verdicts?), and uncertainty.png shows risk against coverage.
+columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (how well
+these predict wrong verdicts), and uncertainty.png shows risk against coverage.
 
   dfjax evaluate --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
-A video scores the mean fake_prob of its clips; intervals are 95 %, from 1,000 resamples of groups
-of videos (of the index: group, origin_id or identities) or, where none is known, of single videos.
-Exit code 1: a flag of severity `error` was raised, such as an identity also in training.
+The score of a video is the mean fake_prob of its clips. The 95 % intervals are from 1,000 resamples
+of groups of videos (group, origin_id or identities of the index), or of single videos without them.
+Exit code 1: there is a flag of severity `error`, such as an identity that is also in training.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from dfjax.errors import FINDING, OK, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
+    """Adds the options of `dfjax evaluate`."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--workdir", type=Path, metavar="DIR", help="of `dfjax train`")
     source.add_argument(

@@ -1,8 +1,8 @@
-"""Writes the trained parameters of a workdir in another format.
+"""Write the trained parameters of a workdir in another format.
 
 safetensors: one tensor per parameter, named by its path with dots under `params.` and
-`batch_stats.`; the header holds the resolved config, the version and the checkpoint, so that the
-file alone says how to build the model it belongs to.
+`batch_stats.`; the header contains the resolved config, the version and the checkpoint, so that the
+model can be built from the file alone.
 
 Example:
   dfjax export --workdir runs/demo/workdir --to safetensors --out dual_stream.safetensors
@@ -16,7 +16,7 @@ from dfjax.errors import OK
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax export`."""
-    parser.add_argument("--workdir", required=True, help="what `dfjax train` wrote")
+    parser.add_argument("--workdir", required=True, help="workdir of `dfjax train`")
     parser.add_argument("--to", required=True, metavar="FORMAT", help="safetensors")
     parser.add_argument("--out", required=True, help="the file to write; replaced if it exists")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
