@@ -1,4 +1,4 @@
-"""Reads and writes predictions. Tables of any detector, CSV or Parquet, get the same columns.
+"""Reads and writes prediction tables; tables of any detector (CSV or Parquet) get the same columns.
 
 The columns are `dataset video_id unit position face label method logit fake_prob split`, with one
 row per frame, clip or video. The key is (dataset, video_id, unit, position, face): rows are joined
@@ -42,18 +42,18 @@ LABEL_WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "fake"), dfjax.FAKE),
 }
 TEXT = ("dataset", "video_id", "unit", "method", "split", *clusters.COLUMNS)
-UNKNOWN = "unknown"  # data set of a table that names none
+UNKNOWN = "unknown"  # data set of a table without one
 CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
 
 class ReadResult(NamedTuple):
-    """Predictions, and what else their files say.
+    """Predictions, with other information in their files.
 
     Attributes:
-        predictions: Table with the columns of CONTRACTS, and any others.
-        flags: Assumptions that had to be made.
-        checkpoint: Name of the checkpoint, None where the files do not name one.
-        heldout_methods: Manipulations that were held back from its training.
+        predictions: Table with the columns `COLUMNS`, and any others.
+        flags: Flags for assumptions that had to be made.
+        checkpoint: Name of the checkpoint, or None if the files have none.
+        heldout_methods: Manipulations that were held back from training.
     """
 
     predictions: pd.DataFrame
@@ -65,10 +65,10 @@ class ReadResult(NamedTuple):
 def read_predictions(
     sources: Sequence[str | Path | pd.DataFrame], index: pd.DataFrame | None = None
 ) -> ReadResult:
-    """Returns the rows of all `sources` as one table in the columns of CONTRACTS.
+    """Returns the rows of all `sources` as one table with the columns `COLUMNS`.
 
-    A foreign table needs `video_id`, `label` and one of `fake_prob`, `logit`; further columns are
-    kept. What it lacks is looked up in `index` by `video_id`, then filled: dataset `unknown`,
+    A table needs `video_id`, `label` and one of `fake_prob` and `logit`; further columns are kept.
+    Missing values are taken from `index` by `video_id`; otherwise the data set is `unknown` and the
     method `real` or `unknown`.
 
     Args:
@@ -76,8 +76,8 @@ def read_predictions(
         index: Index of the videos, or None.
 
     Raises:
-        UsageError: A file is missing or no table, lacks a column, or has a label that is neither
-            real nor fake, a probability outside [0, 1], or two labels for one video.
+        UsageError: A file does not exist, is not a table, lacks a column, or has a label that is
+            neither real nor fake, a probability outside [0, 1], or two labels for one video.
     """
     tables, flags, checkpoints, heldout = [], [], set(), set()
     for source in sources:
@@ -105,13 +105,13 @@ def write_predictions(
     checkpoint: str,
     heldout_methods: Sequence[str] = (),
 ) -> None:
-    """Writes the table as Parquet, atomically, with checkpoint and methods in its metadata.
+    """Writes the table as Parquet atomically, with checkpoint and methods in its metadata.
 
     Args:
-        predictions: Table with the columns of CONTRACTS, and any others.
+        predictions: Table with the columns `COLUMNS`, and any others.
         path: Parquet file to write.
         checkpoint: Name of the checkpoint that the scores come from.
-        heldout_methods: Manipulations held back from its training, which `overall` leaves out.
+        heldout_methods: Manipulations held back from training, which `overall` leaves out.
     """
     table = pa.Table.from_pandas(predictions, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), CHECKPOINT: checkpoint.encode()}
@@ -141,7 +141,7 @@ def read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
 
 
 def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> list[Flag]:
-    """Adds the columns of CONTRACTS to `table`, in place, and returns flags for assumptions.
+    """Adds the missing `COLUMNS` to `table` in place, and returns flags for assumptions.
 
     Args:
         table: Predictions as they were read.
@@ -149,7 +149,7 @@ def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> lis
         index: Index of the videos, or None.
 
     Raises:
-        UsageError: See `read_predictions`.
+        UsageError: The table is invalid; see `read_predictions`.
     """
     missing = [column for column in ("video_id", "label") if column not in table]
     if "fake_prob" not in table and "logit" not in table:
@@ -196,7 +196,7 @@ def _fill_scores(table: pd.DataFrame, name: str) -> None:
 
 
 def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:
-    """Fills dataset, method and split from the index, and with words where it has none."""
+    """Fills missing data sets, methods and splits from the index or with default values."""
     reals = pd.Series(np.where(table["label"] == dfjax.REAL, "real", "unknown"), table.index)
     fallback: Mapping[str, Any] = {"dataset": UNKNOWN, "method": reals, "split": "none"}
     for column, words in fallback.items():
@@ -231,7 +231,7 @@ def _fill_units(table: pd.DataFrame, name: str) -> list[Flag]:
 
 
 def _whole(column: pd.Series, what: str, name: str) -> pd.Series:
-    """The column as int32; rounding or overflow would give different rows the same key."""
+    """Returns the column as int32, without rounding or overflow, which would repeat keys."""
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = column[~((numbers % 1 == 0) & (numbers.abs() < 2**31))]
     if len(wrong):
@@ -247,7 +247,7 @@ def _take_unit(table: pd.DataFrame, name: str) -> None:
             table["position"] = table.pop(named)
             table["unit"] = named
         else:
-            # One row each is a score of the video; several are taken for frames.
+            # A single row per video is the score of the video; several rows are frames.
             table["unit"] = "frame" if table.duplicated(VIDEO).any() else "video"
     wrong = sorted({str(unit) for unit in table["unit"].unique()} - set(UNITS))
     if wrong:
