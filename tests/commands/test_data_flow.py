@@ -120,7 +120,7 @@ def test_flow_of_other_programs_is_taken_from_files(index, tmp_path, capsys):
     assert np.abs(stored - flows).max() <= MAX_ERROR + 1e-6
     write_flo(flows[0][:8], root / "s/a/000000.flo")
     assert flow(index, out, "--stride", "2", "--flo-root", str(root)) == 2  # now nothing has flow
-    assert "000000.flo is 32x8, the crops 32x32" in (out / "errors.jsonl").read_text()
+    assert "000000.flo is 32x8, but crops are 32x32" in (out / "errors.jsonl").read_text()
 
 
 def test_what_is_done_is_reused_until_its_crops_change(index, tmp_path):

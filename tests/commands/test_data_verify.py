@@ -111,7 +111,7 @@ def test_wrong_usage(index, tmp_path, capsys):
     for arguments, message in [
         (["--pack", tmp_path / "absent"], "no pack at"),
         (["--pack", tmp_path], "is not a pack"),
-        (["--index", tmp_path / "bare.parquet"], "nothing can be verified"),
+        (["--index", tmp_path / "bare.parquet"], "nothing to verify"),
         ([], "one of the arguments --pack --index is required"),
     ]:
         code, _, errors = verify(capsys, *arguments)
