@@ -84,14 +84,7 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
         pairs=keeps_pairs(config),
     )
     steps = batches_per_epoch(pack, rows["train"], builders.make_epoch_options(config))
-    plan = Plan(
-        steps_per_epoch=steps,
-        epochs=config.train.epochs,
-        batch_size=config.train.batch_size,
-        log_every=config.train.log_every,
-        save_every=config.checkpoint.every_steps,
-        max_skipped=config.train.max_skipped,
-    )
+    plan = _make_plan(config, steps)
     optimizer = config.optimizer.to_dict()
     schedule = make_schedule(
         **config.schedule,
@@ -125,6 +118,18 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
         shapes=shapes,
         shardings=sharding.state_shardings(shapes, mesh, sharding_rules(config, mesh)),
         root_rng=root_rng,
+    )
+
+
+def _make_plan(config: ConfigDict, steps_per_epoch: int) -> Plan:
+    """Returns the lengths and intervals of a run."""
+    return Plan(
+        steps_per_epoch=steps_per_epoch,
+        epochs=config.train.epochs,
+        batch_size=config.train.batch_size,
+        log_every=config.train.log_every,
+        save_every=config.checkpoint.every_steps,
+        max_skipped=config.train.max_skipped,
     )
 
 
