@@ -1,6 +1,6 @@
-"""The environment of every test: eight virtual CPU devices, shapes and types checked, no network.
+"""The environment of all tests: eight virtual CPU devices, checked shapes and types, no network.
 
-It has to stand before the first import of JAX, hence at the top of this file and not in a fixture.
+It must be set before JAX is imported, so it is at the top of this file and not in a fixture.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ collect_ignore = (
 
 
 def pytest_collection_modifyitems(config, items):
-    """Deselects the tests of the real videos where there are none, and says so in the count."""
+    """Deselects the tests that need real videos if there are none."""
     # The longest file first: at the end one process would be alone with it.
     items.sort(key=lambda item: item.path.name != "test_configs.py")
     if Path(SAMPLES, "ffpp").is_dir():
@@ -55,7 +55,7 @@ PEAKS = []  # bytes of the largest process of each worker
 
 
 def pytest_sessionfinish(session):
-    """Notes the peak memory of this process and of those that its tests started."""
+    """Records the peak memory of this process and of its child processes."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     peak = 1024 * max(resource.getrusage(kind).ru_maxrss for kind in kinds)
     getattr(session.config, "workeroutput", {})["peak"] = peak
@@ -64,7 +64,7 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Takes over the peak memory of a worker."""
+    """Records the peak memory of a worker."""
     PEAKS.append(getattr(node, "workeroutput", {}).get("peak", 0))
 
 
@@ -75,7 +75,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
-    """Counts a skipped test as failed: what cannot run somewhere carries a marker instead."""
+    """Counts a skipped test as failed; tests that cannot run everywhere must have a marker."""
     report = yield
     if report.skipped:
         report.outcome = "failed"
@@ -98,18 +98,36 @@ def release_memory():
 
 
 def resident_bytes():
-    """The memory that this process holds; 0 where the system has no `/proc`."""
+    """Returns the resident memory of this process in bytes; 0 without `/proc`."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
 
 
 @pytest.fixture(scope="session")
 def root():
-    """The checkout."""
+    """Returns the folder of the checkout."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def samples():
-    """The folder that holds `ffpp/`: seven real videos of FaceForensics++."""
+    """Returns the folder with `ffpp/`, which has seven real videos of FaceForensics++."""
     return Path(SAMPLES)
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    """Registers a face detector that finds the bright part of a frame, and returns its name."""
+    import numpy as np
+
+    from dfjax.data.faces.detectors import DETECTORS, Detections
+
+    def detect(frame):
+        ys, xs = np.nonzero(frame.mean(2) > 150)
+        if not len(ys):
+            return Detections.none()
+        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        return Detections(np.array([box], np.float32))
+
+    monkeypatch.setitem(DETECTORS, "bright", lambda: detect)
+    return "bright"

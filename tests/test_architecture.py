@@ -1,4 +1,4 @@
-"""The tree is the architecture: import tiers, sizes, names and documentation hold by test."""
+"""Tests the architecture: layers of imports, sizes, names and documentation."""
 
 import ast
 import collections
@@ -223,7 +223,7 @@ def test_sizes_and_names(name):
 
 
 def says_something(docstring):
-    """A docstring that stands in for one to be written later does not count."""
+    """Returns whether a docstring is more than a placeholder."""
     words = re.findall(r"[a-z]+", (docstring or "").lower())
     return len(words) > 1 and "placeholder" not in words[:2]
 
@@ -279,7 +279,7 @@ def test_no_paths_of_one_machine_and_nothing_left_to_do():
 
 
 def test_systems_go_by_the_names_of_their_configs():
-    """No code of a plan (a letter S and a number), and no description that nobody can look up."""
+    """There are no codes such as a letter S and a number, and no references without a source."""
     code = re.compile(r"\b[sS](0[abAB]|[1-4])\b|s4_phases|s0a_|write-?\s?up", re.IGNORECASE)
     for name, text in tracked_text():
         if name.endswith((".py", ".sh", ".md")) and name not in OLD_NAMES:

@@ -105,7 +105,7 @@ def test_variants_are_small_in_every_config(variant):
 
 
 def make_pack(crop_size):
-    """A pack of which nobody reads a frame: pairs of a real video and its fake, in two splits."""
+    """A pack whose frames are not read: pairs of a real video and its fake, in two splits."""
     rows = []
     for number in range(64):
         split = "train" if number < 48 else "val"

@@ -1,4 +1,4 @@
-"""Own code by import path: what the user names is imported, what a saved file names is not."""
+"""Tests import paths: names from the user are imported, names from saved files are not."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""JSON of strangers: one reader, one line that says what is wrong, never a traceback."""
+"""Tests that invalid JSON files give a one-line error and no traceback."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The Python interface: the runs of the command line, own parts, interrupts, no side effects."""
+"""Tests the Python interface: equality to the command line, own models, interrupts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The documentation holds: every command in it parses, every file and link it names exists."""
+"""Tests that commands in the documentation can be parsed, and that files and links exist."""
 
 import contextlib
 import importlib

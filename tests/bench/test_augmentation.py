@@ -1,4 +1,4 @@
-"""`dfjax bench augment` beside a stand-in for the detector's training step."""
+"""Tests `dfjax bench augment` with a substitute for the training step of the detector."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Steps beside peers: whose turn it is, which memory settings they have, what the row says."""
+"""Tests the order of steps of a workload and its peers, their memory settings, and the row."""
 
 import time
 

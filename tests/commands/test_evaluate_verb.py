@@ -1,4 +1,4 @@
-"""`dfjax evaluate` on tables: files, exit codes, one JSON object, one clear line for bad input."""
+"""Tests `dfjax evaluate` on tables: files, exit codes, the JSON object, messages for bad input."""
 
 import json
 

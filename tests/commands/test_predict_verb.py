@@ -1,4 +1,4 @@
-"""`dfjax predict`: every kind of input, good beside bad, audit lines, the same score in company."""
+"""Tests `dfjax predict`: valid and invalid inputs, audit lines, scores independent of other inputs."""
 
 import json
 
@@ -28,7 +28,7 @@ T = 3
 
 
 class Brightness:
-    """A detector whose logit is brightness, and which notes the batches that it sees."""
+    """A detector whose logit is the brightness, and which records its batches."""
 
     checkpoint, checkpoint_sha256 = "best/7", "c" * 64
 
@@ -198,7 +198,7 @@ def test_results_do_not_wait_for_inputs_that_follow():
 
 
 def cut(n_frames, sampling, clips, most=0):
-    """The clips of a video that every frame is there of."""
+    """Returns the clips of a video without missing frames."""
     settings = Settings(sampling, clips, most, Cutting())
     return choose_clips(np.arange(n_frames, dtype=np.int32), settings)
 

@@ -1,4 +1,4 @@
-"""What signals do where the loop does not come round to them."""
+"""Tests signals while the training loop cannot handle them."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Resamples of many tables at once equal those of each alone; intervals are what they claim."""
+"""Tests that tables resampled together equal those resampled alone; coverage of intervals."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Resamples draw what belongs together: chosen as documented, by hand, and covering the truth."""
+"""Tests the choice of clusters, and intervals from clusters by hand and by their coverage."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""A detector that says the same of everything is recognised; a poor or an uncertain one is not."""
+"""Tests that constant detectors are recognised, and that weak or uncertain ones are not."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout and mirror images: what varies, what must not, and what is the same again."""
+"""Tests Monte-Carlo dropout and mirror images."""
 
 import jax
 import jax.numpy as jnp

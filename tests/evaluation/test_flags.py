@@ -1,4 +1,4 @@
-"""Every rule fires on what it is for, and stays silent beside it."""
+"""Tests that every rule returns a flag for its problem and for nothing else."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Guessed manipulations: by hand, per video, unknown ones left out."""
+"""Tests the accuracy of the method head per video, without methods that the head does not have."""
 
 import pandas as pd
 

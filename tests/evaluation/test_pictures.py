@@ -1,4 +1,4 @@
-"""Pictures are written whole, for every kind of input; what they show is chosen as documented."""
+"""Tests that pictures of all kinds are written completely, and the choice of what they show."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Anyone's table becomes the one table: columns, units, labels, scores, names; written and read."""
+"""Tests reading and writing of prediction tables: columns, units, labels, scores and names."""
 
 import numpy as np
 import pandas as pd

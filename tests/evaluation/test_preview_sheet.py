@@ -1,4 +1,4 @@
-"""The sheet of a preview: every picture in its place, framed by its label."""
+"""Tests the sheet of a preview: positions of pictures, and borders by label."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What to label next: values by hand, joins by id, rows without labels."""
+"""Tests rankings: values by hand, joins by id, rows without labels."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""metrics.json: what counts where, and that unseen manipulations stay out of `overall`."""
+"""Tests the content of metrics.json, in which `overall` leaves out unseen manipulations."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A report shows what metrics.json says: as text, as a table and as HTML that parses."""
+"""Tests that a report shows metrics.json as text, as a table and as valid HTML."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""Entropy, spread and mutual information by hand; risk and coverage; what it says of errors."""
+"""Tests entropy, spread and mutual information by hand, risk-coverage curves, error ranking."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The data that a config names, with the splits that the run asks for."""
+"""Tests the data of a config, with the splits of a run."""
 
 import cv2
 import numpy as np

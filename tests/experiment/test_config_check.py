@@ -1,4 +1,4 @@
-"""Out-of-range numbers and unknown names are told at once, by their key."""
+"""Tests the errors for out-of-range numbers, unknown names and contradictory settings."""
 
 import pytest
 

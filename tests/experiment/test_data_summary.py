@@ -1,4 +1,4 @@
-"""What a run says before it starts: counts, videos left out, crops that are too small."""
+"""Tests the summary of the data: counts, videos that are left out, crops that are too small."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The table of epochs at the end of a run, and the warning of a validation too good to be true."""
+"""Tests the table of epochs, and the warning for validation metrics that are suspiciously good."""
 
 import io
 

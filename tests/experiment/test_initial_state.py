@@ -1,4 +1,4 @@
-"""What a fresh state takes from elsewhere, and frozen parameters that are not there."""
+"""Tests the loading of initial parameters, and the error for frozen parameters that are missing."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def init(rng, inputs):
 
 
 def make_parts():
-    """Parts of a run as far as its first state needs them."""
+    """Returns the parts of a run that its initial state needs."""
     parts = object.__new__(Parts)
     example = {"x": jax.ShapeDtypeStruct((1, 2), jnp.float32)}
     start_of = make_init_state(init, lambda b, rng, *, train: b, optax.sgd(0.1))

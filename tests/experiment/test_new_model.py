@@ -1,4 +1,4 @@
-"""A model that is added: one registry entry, or one class from outside, is enough everywhere."""
+"""Tests that a new model needs only a registry entry, or a class outside the package."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Toy(nn.Module):
 
 
 class Split(Toy):
-    """`Toy` that says how it is split."""
+    """`Toy` with sharding rules."""
 
     sharding_rules = RULES
 
@@ -65,7 +65,7 @@ def config(request, monkeypatch):
 
 @pytest.fixture(scope="module")
 def pack():
-    """A pack of which nobody reads a frame: 16 videos to train on, 4 to validate."""
+    """A pack whose frames are not read: 16 training and 4 validation videos."""
     rows = [
         make_record(
             video_id=f"s/{n}", dataset="s", label=n % 2, method="real" if n % 2 == 0 else "m",

@@ -1,4 +1,4 @@
-"""The loss of a config: from the training videos, and refused before anything is compiled."""
+"""Tests the loss of a config, and its errors before compilation."""
 
 import json
 
@@ -24,7 +24,7 @@ from dfjax.experiment.phases import plan_phases
 
 
 class Mean(nn.Module):
-    """A model that gives nothing but its logits."""
+    """A model without outputs besides the logits."""
 
     @nn.compact
     def __call__(self, inputs, *, train):

@@ -1,4 +1,4 @@
-"""What a config makes of a batch that is too large for the memory."""
+"""Tests gradient accumulation in a config."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the phases of a config are, before anything is trained."""
+"""Tests the planning of the phases of a config."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A detector as a notebook calls it: on paths, folders, frames and clips, good and bad ones."""
+"""Tests calls of a detector with paths, folders, frames and clips, valid and invalid ones."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a detector saw in training, counting the runs that its parameters started from."""
+"""Tests the training data of a detector, including those of the runs its parameters come from."""
 
 import json
 from pathlib import Path

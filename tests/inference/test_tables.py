@@ -1,4 +1,4 @@
-"""`dfjax.evaluate` on predictions: files and tables alike, nothing printed, nothing changed."""
+"""Tests `dfjax.evaluate` on prediction files and tables, without output or side effects."""
 
 import subprocess
 import sys

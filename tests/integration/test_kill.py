@@ -1,4 +1,4 @@
-"""`kill -9` at chosen steps and in the middle of a save, then the same command: the same bits."""
+"""Tests that a run killed by `kill -9`, also during a save, resumes to a bitwise equal result."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The flagship, small, on eight virtual devices: every mesh computes what one device computes."""
+"""Tests that a small dual-stream detector has equal gradients on every mesh of eight devices."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A head on stored features, from the crops to the score of a file that it has never seen."""
+"""Tests training on stored features, from crops to the score of a new file."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The method loss: cross-entropy by hand, and methods that nobody knows."""
+"""Tests the method loss: cross-entropy by hand, and unknown methods."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The one place of weights and the mean: padding that is not finite stays out, its gradient too."""
+"""Tests the weighted mean, with padding that is not finite, and its gradient."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The objective: its terms by name, their shares, and what is not weighted by class."""
+"""Tests the terms of the objective, their factors, and which of them have class weights."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every backbone promises: endpoints, channels, and that a masked image changes nothing."""
+"""Tests the endpoints and channels of every backbone, and that masked images have no effect."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Every option of the clip detector does what it says, alone and together."""
+"""Tests the options of the clip detector, alone and combined."""
 
 import functools
 

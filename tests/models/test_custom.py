@@ -21,7 +21,7 @@ from dfjax.ops.lowering import resolve
 
 
 class Simple(nn.Module):
-    """The least that a model is: logits of the mean colour."""
+    """A minimal model, whose logits depend on the mean colour."""
 
     width: int = 4
     widths: tuple[int, ...] = (2, 3)
@@ -37,7 +37,7 @@ class Simple(nn.Module):
 
 
 class Detailed(nn.Module):
-    """Everything that a model may say of itself."""
+    """A model with all optional attributes."""
 
     side: int
     activation: Callable = nn.relu

@@ -52,7 +52,7 @@ def test_counts_and_paths_of_every_config(name):
 
 
 def make_step(options):
-    """A model, its variables, and its jitted training step: gradients, what it says, statistics."""
+    """Returns a model, its variables, and its jitted step (gradients, outputs, statistics)."""
     model = build("frame_classifier", lowering="matmul", **options)
     shapes = input_shapes("frame_classifier", 32, *MASK.shape, **options)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)

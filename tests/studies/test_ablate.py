@@ -1,4 +1,4 @@
-"""Ablation tables: every row of every table can be built; what is trained, resumed and written."""
+"""Tests that every row of every ablation table can be built, and training, resuming and reports."""
 
 import json
 from unittest import mock
@@ -38,7 +38,7 @@ def metrics(auc, low=0.4, high=0.9):
 
 
 class Runs:
-    """Stands for training and evaluation, and notes what is asked for."""
+    """Substitute for training and evaluation that records its calls."""
 
     def __init__(self, stop_at=None, broken=()):
         self.stop_at, self.broken = stop_at, broken

@@ -1,4 +1,4 @@
-"""Cross-validation by one command: what is trained, resumed, and written about all folds."""
+"""Tests cross-validation: training, resuming, and the results of all folds."""
 
 from unittest import mock
 
@@ -20,7 +20,7 @@ SMALL = ("train.epochs=1", "writers.tensorboard=False", "data.eval_clips=1")
 
 
 class Interrupted:
-    """Trains, but is stopped at the second fold; and notes which folds it trained."""
+    """Substitute for training that is stopped in the second fold and records the folds."""
 
     def __init__(self, at=None):
         self.at, self.trained = at, []
@@ -33,7 +33,7 @@ class Interrupted:
 
 
 class Evaluations:
-    """Evaluates, and notes what."""
+    """Substitute for evaluation that records its calls."""
 
     def __init__(self):
         self.folders = []

@@ -1,4 +1,4 @@
-"""A batch in parts: the same sums, statistics handed on, and neighbours that stay together."""
+"""Tests gradient accumulation: sums, batch statistics, and neighbours in one part."""
 
 import jax
 import jax.numpy as jnp

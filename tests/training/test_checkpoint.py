@@ -1,4 +1,4 @@
-"""Reading the weights alone: whole, cut, missing."""
+"""Tests reading the variables of complete, truncated and missing checkpoints."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""One step of a detector: its metrics by hand, parts of a batch, and clips that must not count."""
+"""Tests a training step: metrics by hand, parts of a batch, and clips of weight 0."""
 
 import jax
 import jax.numpy as jnp

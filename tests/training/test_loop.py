@@ -1,4 +1,4 @@
-"""The loop, with a two-parameter model and noise from the step's keys: cheap, nothing faked."""
+"""Tests the training loop with a model of two parameters and noise from the keys of the step."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""The losses of videos: what a batch writes, and runs that draw by them and are cut short."""
+"""Tests the memory of losses, and interrupted runs that sample by it."""
 
 import jax
 import jax.numpy as jnp

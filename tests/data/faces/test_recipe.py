@@ -10,7 +10,7 @@ import pytest
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces import clip_crops
 from dfjax.data.faces.clip_crops import crop_clips
-from dfjax.data.faces.detectors import DETECTORS, Detections, hash_detector
+from dfjax.data.faces.detectors import hash_detector
 from dfjax.data.faces.extract import extract_record
 from dfjax.data.faces.recipe import (
     RECIPE_FILE,
@@ -97,21 +97,6 @@ def test_settings_follow_it_and_differences_are_said():
     with pytest.raises(UsageError, match="were found by another program"):
         follow_recipe(precomputed, SAMPLING, size=64)
     assert follow_recipe(precomputed, SAMPLING, size=64, override=Override("none"))[0].every == 2
-
-
-@pytest.fixture
-def bright(monkeypatch):
-    """Face detector that finds the brightest part of an image if it is bright enough."""
-
-    def detect(frame):
-        ys, xs = np.nonzero(frame.mean(2) > 150)
-        if not len(ys):
-            return Detections.none()
-        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        return Detections(np.array([box], np.float32))
-
-    monkeypatch.setitem(DETECTORS, "bright", lambda: detect)
-    return "bright"
 
 
 @pytest.fixture
