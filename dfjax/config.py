@@ -1,10 +1,10 @@
-"""Configs: the whole schema with its defaults, loading, overrides, saving.
+"""Configs: the schema with its defaults, loading, overriding and saving.
 
 A config file only assigns existing keys: `get_config()` in `configs/NAME.py` starts from `base()`,
-which is locked, so a misspelt key raises where it is written. The keys of `config.model.NAME` are
-the options of the model NAME, the fields of its module; those of `config.loss.NAME` are the
-arguments of the factory of the loss NAME; all others are in `dfjax.schema`. Nothing inside `jit`
-reads a config: builders take plain values.
+which is locked, so that a misspelt key raises an error there. The keys of `config.model.NAME` are
+the options of the model NAME, which are the fields of its module; those of `config.loss.NAME` are
+the arguments of the factory of the loss NAME; all others are in `dfjax.schema`. No function inside
+`jit` reads a config; builders take plain values.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ VARIANTS = ("smoke", "tiny")
 
 
 def base() -> ConfigDict:
-    """Returns the complete schema with its defaults, locked.
+    """Returns a locked config with all keys and their defaults.
 
-    Only `config.model.custom` and `config.loss.custom` are open: they take the options of a model
-    and of a loss of one's own, and loading checks them against the fields of its class and the
+    Only `config.model.custom` and `config.loss.custom` are not locked: they contain the options of
+    a model or loss outside the package. Loading checks them against the fields of its class or the
     arguments of its factory.
     """
     c = ConfigDict()
     c.name = ""
     c.seed = 0
     c.precision = "float32"  # float32 | bfloat16: dtype of activations
-    c.lowering = "auto"  # auto | native | matmul: how convolutions reach the hardware
+    c.lowering = "auto"  # auto | native | matmul: lowering of convolutions
     c.phases = ()  # of overrides, one tuple per phase after the first: see experiment/phases.py
-    c.profile = ""  # START:STOP, steps to trace for a profiler
+    c.profile = ""  # START:STOP, steps to profile
     c.data = ConfigDict(DATA)
     c.crops = ConfigDict(
         {k: placeholder(v) if isinstance(v, type) else v for k, v in CROPS.items()}
@@ -90,25 +90,25 @@ def base() -> ConfigDict:
 
 
 def _model_section() -> ConfigDict:
-    """`name`, a section of options with their defaults for every model, and `custom`."""
-    from dfjax.models.registry import MODELS, full_options  # which loads JAX
+    """Returns `name`, a section with the options and defaults of every model, and `custom`."""
+    from dfjax.models.registry import MODELS, full_options  # imports JAX
 
     sections = {name: full_options(name, {}) for name in MODELS}
     return ConfigDict({"name": "", **sections, "custom": {}})
 
 
 def _loss_section() -> ConfigDict:
-    """The keys of every loss, a section of options for every loss, and `custom`."""
-    from dfjax.losses.registry import LOSSES, default_options  # which loads JAX
+    """Returns the common keys, a section with the options of every loss, and `custom`."""
+    from dfjax.losses.registry import LOSSES, default_options  # imports JAX
 
     return ConfigDict({**LOSS, **{name: default_options(name) for name in LOSSES}, "custom": {}})
 
 
 def model_options(config: ConfigDict) -> ConfigDict:
-    """Returns the section with the options of the config's model.
+    """Returns the section with the options of the model of a config.
 
     Raises:
-        UsageError: `model.name` is no model.
+        UsageError: `model.name` is not a model.
     """
     name = config.model.name
     if is_import_path(name):
@@ -120,10 +120,10 @@ def model_options(config: ConfigDict) -> ConfigDict:
 
 
 def loss_options(config: ConfigDict) -> ConfigDict:
-    """Returns the section with the options of the config's main loss.
+    """Returns the section with the options of the main loss of a config.
 
     Raises:
-        UsageError: `loss.name` is no loss.
+        UsageError: `loss.name` is not a loss.
     """
     name = config.loss.name
     if is_import_path(name):

@@ -1,7 +1,7 @@
-"""Reads configs saved by earlier versions: their names and keys in today's words.
+"""Converts configs that were saved by earlier versions to the current schema.
 
-Each step below takes the nested dict of a `config.json` and changes it in place. Add one for every
-key or value that a schema change renames, so that old workdirs can still be loaded.
+Each step below changes the nested dict of a `config.json` in place. Every change of the schema that
+renames a key or value needs a step, so that old workdirs can still be loaded.
 """
 
 import copy
@@ -14,7 +14,7 @@ AUGMENT_PRESETS = {
     "s3": "affine_brightness",
     "s4": "crop_jitter",
 }
-"""Today's names of augmentation presets, by their earlier ones."""
+"""Current names of augmentation presets, by their earlier names."""
 
 EARLIER_DEEPFAKEBENCH = {
     "rotate": (0.5, -10.0, 10.0),
@@ -24,7 +24,7 @@ EARLIER_DEEPFAKEBENCH = {
     "blur": (0.5, 0.8, 1.4, 7),
     "jpeg": (0.5, 40.0, 100.0),
 }
-"""What the preset `deepfakebench` was before `augment.one_of`: too strong in colour."""
+"""The preset `deepfakebench` before `augment.one_of` existed, with too strong colour changes."""
 
 LOSS_OPTIONS = {
     "smoothing": ("bce", "cross_entropy", "focal"),
@@ -32,7 +32,7 @@ LOSS_OPTIONS = {
     "alpha": ("focal",),
     "temperature": ("supcon",),
 }
-"""Keys that `loss` had, and the losses that read them."""
+"""Earlier keys of `loss`, with the losses that used them."""
 
 
 def migrate(values: dict[str, Any]) -> dict[str, Any]:

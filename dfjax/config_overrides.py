@@ -1,7 +1,7 @@
-"""Setting keys of a config to other values: typed, with the nearest key for a misspelt one.
+"""Sets keys of a config to other values, with checks of keys and types.
 
 Overrides are a mapping, `{"train.epochs": 3}`, or texts as on the command line, `train.epochs=3`.
-Texts, in a mapping too, are read by the type of the key's value.
+Texts, also in a mapping, are converted to the type of the key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAMES_CODE = re.compile(r"loss\.name|model\.name|model\.(?!custom\.)\w+\.\w+")
 
 
 def read_overrides(overrides: Overrides) -> dict[str, Any]:
-    """Returns overrides as values by key; of two values of one key the last one counts.
+    """Returns overrides as values by key; the last one of several values of a key is used.
 
     Raises:
         UsageError: A text is not of the form `section.key=value`.
@@ -43,13 +43,14 @@ def read_overrides(overrides: Overrides) -> dict[str, Any]:
 
 
 def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
-    """Sets keys of `config`, which is changed in place.
+    """Sets keys of `config` in place.
 
-    Another `model.name` or `loss.name` that is an import path starts from the defaults of that
-    class or factory.
+    If `model.name` or `loss.name` is set to an import path, the options of this class or factory
+    are first set to their defaults.
 
     Raises:
-        UsageError: An unknown key (the nearest one is named), or a value of the wrong type.
+        UsageError: A key is unknown (the message names the nearest one), or a value has the wrong
+            type.
     """
     for part in ("model", "loss"):
         section = config[part]
@@ -81,7 +82,7 @@ def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:
     for key in texts:
         section, _, leaf = key.rpartition(".")
         node = find_section(config, section)
-        if node[leaf] is None:  # of an option of one's own: any literal will do
+        if node[leaf] is None:  # a required option of a custom model: its type is unknown
             node[leaf] = config_dict.placeholder(object)
     arguments = [f"--config.{key}={_quote_words(key, text)}" for key, text in texts.items()]
     parsed = flags.FlagValues()
@@ -95,7 +96,7 @@ def _set(config: ConfigDict, key: str, value: Any) -> None:
 
 
 def _quote_words(key: str, text: str) -> str:
-    """Words where a tuple is wanted need no quotes: `data.holdout_methods=warp,blend`."""
+    """Returns the text with quoted words, so that `data.holdout_methods=warp,blend` is a tuple."""
     if key != "data.holdout_methods" or text.lstrip()[:1] in ("(", "[", "'", '"'):
         return text
     return repr(tuple(word.strip() for word in text.split(",") if word.strip()))
@@ -104,7 +105,7 @@ def _quote_words(key: str, text: str) -> str:
 def import_named(values: Mapping[str, Any]) -> None:
     """Imports the models, backbones and losses that config values name by import path.
 
-    To be called for what the user wrote only, never for a saved config.
+    Call it only for values that the user wrote, never for a saved config.
 
     Raises:
         UsageError: A module cannot be imported.
@@ -115,11 +116,11 @@ def import_named(values: Mapping[str, Any]) -> None:
 
 
 def fill_custom(config: ConfigDict) -> None:
-    """Gives `model.custom` and `loss.custom` every option of the model and the loss by import path.
+    """Fills `model.custom` and `loss.custom` with the options of a model or loss by import path.
 
     Raises:
-        UsageError: The class or factory cannot be used, an option is unknown or has the wrong type,
-            or there are options although the model or loss is one of the package.
+        UsageError: The class or factory is invalid, an option is unknown or has the wrong type, or
+            there are options although the model or loss is part of the package.
     """
     for part in ("model", "loss"):
         _fill_section(config, part)
@@ -172,7 +173,7 @@ def leaves(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
 
 
 def find_section(config: ConfigDict, key: str) -> ConfigDict:
-    """Returns the part of a config that `key` names, the config itself for ""."""
+    """Returns the section of a config with the name `key`, or the config itself for ""."""
     for part in filter(None, key.split(".")):
         config = config[part]
     return config

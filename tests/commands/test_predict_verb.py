@@ -1,4 +1,4 @@
-"""Tests `dfjax predict`: valid and invalid inputs, audit lines, scores independent of other inputs."""
+"""Tests `dfjax predict`: valid and invalid inputs, audit lines, independent scores."""
 
 import json
 
