@@ -107,7 +107,7 @@ def test_every_row_has_a_model(name):
         ('{"a": ("optimiser.learning_rate=1",)}', "", "optimizer.learning_rate"),
         ('{"a": ("early_stop.metric=f2",)}', "", "'a'"),
         ('{"a": "loss.bce.smoothing=0.1"}', "", "tuple"),
-        ('{"a b": (), "A B": ()}', "", "alike"),
+        ('{"a b": (), "A B": ()}', "", "similar names"),
         ("{}", "", "no row"),
         (TWO, "'ensembles': {'both': ('a', 'c')}", "'c'"),
         (TWO, "'colour': 1", "colour"),
