@@ -1,1 +1,1 @@
-"""The verbs of the command line, one thin file each: parse, call the package, print."""
+"""The verbs of the command line, one module each, which parse arguments and print results."""

@@ -1,4 +1,4 @@
-"""Speed and memory of a workload on this machine, optionally beside PyTorch.
+"""Measure speed and memory of a workload on this machine, optionally compared with PyTorch.
 
   dfjax bench b0 --mode infer --batch 16
   dfjax bench dual_stream --mode train --batch 1 --frames 10 --json
@@ -12,15 +12,15 @@ image; convlstm (one layer, 1792 -> 256 on 7 x 7) and dual_stream (the dual-stre
 an item is a clip. Training uses binary cross-entropy (convlstm: mean square) and Adam, with dropout
 and drop path. `all` runs inference and training of each workload at a fixed batch.
 
---compare torch runs the same workload in PyTorch, in processes of their own, step by step in turn
-with ours. `torch` has the memory settings of our process (GLIBC_TUNABLES: large pages, freed
-memory is kept), `torch_plain` has none. `ratio` and `ratio_plain` are their times as multiples of
-ours. `user_s` and `system_s` are CPU seconds per step, `median_s` is the time that passed.
+--compare torch runs the same workload in PyTorch in separate processes, whose steps alternate with
+ours. `torch` has the memory settings of our process (GLIBC_TUNABLES: large pages, freed memory is
+kept), `torch_plain` has the defaults. `ratio` and `ratio_plain` are their times divided by ours.
+`user_s` and `system_s` are CPU seconds per step, `median_s` is the wall time of a step.
 
-input reads clips of 256 px from a pack of synthetic faces, in turn with the same frames as PNG
-files through OpenCV, and watches memory over --clips clips.
+input reads clips of 256 px from a pack of synthetic faces, alternately with the same frames from
+PNG files by OpenCV, and measures the growth of memory over --clips clips.
 
-augment changes clips by every preset of `config.augment`, in turn with training steps of
+augment applies every preset of `config.augment` to clips, alternately with training steps of
 dual_stream on as many clips, and prints the time of each preset as a share of such a step.
 """
 
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lowering", choices=LOWERINGS, default="auto")
     parser.add_argument("--steps", type=_count, default=5, help="number of timed steps (5)")
     parser.add_argument(
-        "--clips", type=_count, default=2000, help="clips over which input watches memory (2000)"
+        "--clips", type=_count, default=2000, help="clips over which memory is measured (2000)"
     )
     parser.add_argument("--compare", choices=["torch"], help="run PyTorch too, print the ratios")
     add_json(parser)

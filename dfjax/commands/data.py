@@ -1,4 +1,4 @@
-"""Prepare videos: an index of what there is, face crops, and a pack to train from.
+"""Prepare videos for training: an index, face crops and a pack.
 
 Example, from a folder with real/ and fake/ videos to a pack, in one call or step by step:
 
@@ -25,16 +25,16 @@ SUBVERBS = {
     "prepare": "index, split, extract, pack and audit in one call",
     "index": "list a data set's videos: labels, splits, identities, video properties",
     "extract": "detect faces and cut them out as JPEG crops",
-    "split": "deal videos into train, val and test so that nobody is in two of them",
+    "split": "assign videos to train, val and test so that no person is in two of them",
     "audit": "look for leaks, shortcuts and broken files before training",
     "flow": "optical flow between crops that a clip samples together",
     "compress": "encode videos again with x264: equal classes, robustness sets",
-    "features": "features of every crop by a frame backbone, for models that read those",
-    "rank": "which videos to label next: the most uncertain ones first",
-    "preview": "one picture of what a recipe makes of its clips",
+    "features": "compute features of every crop, for models that read stored features",
+    "rank": "rank videos for labelling, for example by uncertainty",
+    "preview": "draw the training clips of a config after augmentation",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
     "merge": "join several indexes into one",
-    "export": "write crops and labels as DeepfakeBench reads them",
+    "export": "write crops and labels in the format of DeepfakeBench",
     "verify": "check a pack's shards, or an index's videos and crops, against their hashes",
     "synth": "make a synthetic data set of animated faces, real and manipulated",
 }

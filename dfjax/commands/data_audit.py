@@ -1,15 +1,15 @@
-"""Look for what would make results wrong before anyone trains: leaks, shortcuts, broken files.
+"""Check data for problems that would make results wrong: leaks, shortcuts, damaged files.
 
 For example:
 
   dfjax data audit --index work/crops/index.parquet --out work/audit
   dfjax data audit --index work/pack --out work/audit --accept origin_across_splits
 
-Checked are people, recordings, files and look-alike faces in two splits; labels that contradict
-each other; missing and damaged files; balance of classes, methods and data sets; length, frame
-rate, size, codec, bit-rate, brightness and sharpness by class and split. The shortcut probe (from
-40 videos per class) is a model that sees only these numbers, never a face: AUC above 0.6 is a
-warning, above 0.75 an error, and the property that gives the class away is named.
+The audit checks for people, recordings, files and near duplicates in two splits; for contradictory
+labels; for missing and damaged files; the balance of classes, methods and data sets; and length,
+frame rate, size, codec, bit rate, brightness and sharpness by class and split. The shortcut probe
+(from 40 videos per class) is a model of these properties only: an AUC above 0.6 is a warning, above
+0.75 an error, and the message names the property that reveals the class.
 
 Writes audit.json and audit.html to --out. Exit code 1: an error was found that --accept (may be
 repeated) does not name. `dfjax train` audits its data in the same way.

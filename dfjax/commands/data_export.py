@@ -1,4 +1,4 @@
-"""Write crops and their labels as another toolkit reads them.
+"""Write crops and their labels in the format of another toolkit.
 
 For example, for DeepfakeBench:
 

@@ -1,4 +1,4 @@
-r"""Detect faces and cut them out: OUT/crops/VIDEO_ID/FRAME.jpg and OUT/index.parquet.
+r"""Detect and crop faces: OUT/crops/VIDEO_ID/FRAME.jpg and OUT/index.parquet.
 
 For example:
 
@@ -8,13 +8,13 @@ For example:
   dfjax data extract --index work/index.parquet --out work/aligned --detector yunet \
     --detector-model yunet.onnx --align --min-quality score=0.8
 
-The face that is large, lasts and is central is followed. Where detection misses it the box is
-interpolated; a video without any face gives centre crops (face_found is false, both are counted).
---faces mask takes the face that the data set's manipulation mask covers, --faces all every one that
-lasts: face k > 0 is a row VIDEO_ID#k, with k in the column face. --align turns faces upright by
-five landmarks. Every crop's quality (sharpness), face_size, face_score, face_frontal and
-face_visible are stored; --min-quality leaves crops out. How faces were cut (the crop recipe) is
-recorded in the index, and `dfjax predict` cuts them the same way.
+The face that is large, central and present for long is tracked. Boxes of frames without a detection
+are interpolated; a video without any face gives centre crops (face_found is false; both are
+counted). --faces mask takes the face under the manipulation mask of the data set, and --faces all
+every face that is present for long: face k > 0 is a row VIDEO_ID#k, with k in the column face.
+--align rotates faces upright by five landmarks. The quality of every crop (quality, face_size,
+face_score, face_frontal, face_visible) is stored; --min-quality leaves crops out. The index records
+how faces were cropped (the crop recipe), and `dfjax predict` crops them in the same way.
 
 Faces found by another program (--detector precomputed --detector-model FILE) are JSON
 {VIDEO: {FRAME: {"boxes": [[x0, y0, x1, y1], …], "landmarks": [[x, y, …], …]}}} or CSV with columns

@@ -1,13 +1,13 @@
-"""Join several indexes into one: rows as they are, crops where they are.
+"""Join several indexes into one; rows are not changed and crops are not moved.
 
 For example:
 
   dfjax data merge work/ffpp.parquet work/celeb.parquet --out work/both.parquet
 
-A video that is in two of them is an error, and so are crops cut in different ways (another margin,
-face detector or size), because `dfjax predict` could not cut videos in both. Crops stay where they
-are: frames_dir is made relative to the new index's folder. Extract faces first, then merge with
-data sets that come as crops.
+A video that is in two of them is an error, and so are crops with different recipes (another margin,
+face detector or size), because `dfjax predict` can only follow one. Crops are not moved: frames_dir
+is made relative to the folder of the new index. Extract faces first, then merge with data sets that
+consist of crops.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the merged index and says what it holds."""
+    """Writes the merged index and prints its numbers of videos."""
     from dfjax.data.index.merge import merge_indexes
 
     report = merge_indexes(args.indexes, args.out, command=command_line())

@@ -1,4 +1,4 @@
-"""Write extracted face crops as a pack: a few large files that training reads fast and at random.
+"""Write extracted face crops as a pack: a few large files with fast random access for training.
 
 Example, after `dfjax data extract`:
 

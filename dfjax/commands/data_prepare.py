@@ -1,20 +1,20 @@
-"""Make a pack to train from out of a data set: index, split, faces, pack and audit in one call.
+"""Prepare a data set for training in one call: index, split, faces, pack and audit.
 
 For example, from a folder with real/ and fake/ videos:
 
   dfjax data prepare --adapter folder --root videos/ --out work/data
   dfjax train --config=hybrid --workdir=runs/first --config.data.path=work/data/pack
 
-OUT gets source/ (the index of the videos and their splits), crops/ and index.parquet (the faces),
-pack/, audit.json and audit.html. The same command reuses what is finished and continues what was
-interrupted; --refresh lists the data set again, for files that came since. Other arguments in a
-used folder are refused. `dfjax data index --help` explains the adapters, `dfjax data extract
---help` how faces are found and cut.
+OUT contains source/ (the index of the videos and their splits), crops/ and index.parquet (the
+faces), pack/, audit.json and audit.html. The same command reuses finished stages and resumes an
+interrupted one; --refresh lists the data set again, to find new files. Other arguments for a used
+folder are an error. `dfjax data index --help` explains the adapters, `dfjax data extract --help`
+the options for face detection and cropping.
 
-Official splits are kept; train and val are assigned where a data set has none, with people (or else
-a real and its fakes) on one side. --every 1 (the default) fits configs of any stride; that of the
-config takes less time and space. Data sets that come as crops are not cut again unless --detector
-is given.
+Official splits are kept; train and val are assigned if a data set has none, and a person (or else a
+real and its fakes) is in one split only. --every 1 (the default) is right for configs of any
+stride; the stride of the config takes less time and space. Data sets that consist of crops are not
+cropped again unless --detector is given.
 
 What cannot be used is left out and listed in the errors.jsonl files. Exit code 1: something was
 left out, or the audit found an error that --accept does not name.

@@ -1,7 +1,7 @@
-"""Rank videos by how much there is to learn from labelling them, or from looking at them.
+"""Rank videos for labelling or review, by uncertainty, confidence, loss or disagreement.
 
-Examples: videos without labels that passes of dropout disagree about, and videos that two detectors
-score differently:
+Examples, for videos without labels by the disagreement of dropout passes, and for videos that two
+detectors score differently:
 
   dfjax predict pool/ --workdir runs/dual_stream --mc-dropout 20 --out scores
   dfjax data rank --by uncertainty --predictions scores/predictions.jsonl --top 50 --out rank.csv

@@ -1,4 +1,4 @@
-"""Assign videos to train, val and test so that nobody is in two of them.
+"""Assign videos to train, val and test so that no person is in two of them.
 
 For example:
 
@@ -7,17 +7,17 @@ For example:
   dfjax data split --index work/index.parquet --by group --folds 5 --out work/folds.parquet
   dfjax data split --index work/folds.parquet --fold 2/5 --out work/round2.parquet
 
-What is connected stays together: a real with its fakes and its group, and further
+Connected videos are in one split: a real video with its fakes and its group, and with
   --by group      nothing else
   --by identity   all videos that share a person, directly or through others
   --by origin     all videos cut from one recording
   --by official   keeps the split of the index; --repair origin moves the fewest units so that no
-                  recording (identity, group) is on two sides, and leaves all others where they were
+                  recording (identity, group) is in two splits, and does not move any other
   --by complete   the same, with train and val assigned where the data set has none
-Whole units are assigned, every combination of the --stratify columns in the same proportions as
-far as units allow. The order is a hash of the seed and of each unit's smallest id: the same videos
-give the same split. --folds writes the column `fold` (0 to K-1); --fold 2/5 makes the splits of
-that round: its own fold is the test, the next one validates.
+Connected videos are assigned as a unit, with the same proportions for every combination of the
+--stratify columns as far as possible. The order is a hash of the seed and the smallest id of a
+unit, so the same videos have the same split. --folds writes the column `fold` (0 to K-1); --fold
+2/5 makes the splits of that round: its own fold is the test split, the next one is val.
 """
 
 import argparse

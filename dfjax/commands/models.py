@@ -1,4 +1,4 @@
-"""Parameters, input and arithmetic of every config, and the diagram of one.
+"""Print parameters, input and FLOPs of every config, or draw the diagram of one.
 
   dfjax models
   dfjax models --json
@@ -6,9 +6,9 @@
   dfjax models dual_stream:tiny
   dfjax models two_stream_flow --config.model.two_stream.flow=False
 
-FLOPs are of one clip in evaluation, two per multiply-add, convolutions and matrix products only.
-Non-trainable are running statistics and what the config's optimizer.freeze names; a config with
-phases of training has a line for each.
+FLOPs are those of convolutions and matrix products for one clip in evaluation, two per
+multiply-add. Non-trainable are running statistics and the parameters that optimizer.freeze freezes;
+a config with phases of training has a line for each.
 """
 
 import argparse

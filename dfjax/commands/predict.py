@@ -12,13 +12,13 @@ the mean P(fake) of its clips: verdict fake from 0.5, confidence max(p, 1 - p).
 line per input to predictions.jsonl (hashes of the file and the checkpoint, score, version, time).
 
 --mc-dropout, --ensemble and --flip score a clip several times: fake_prob is the mean, fake_prob_sd
-the standard deviation, entropy all uncertainty (natural logarithm), mutual_information what of it
-the members or passes disagree about. Inputs stand before --ensemble, which takes all that follows.
+the standard deviation, entropy the total uncertainty (natural logarithm) and mutual_information its
+part due to disagreement. Inputs precede --ensemble, which takes all arguments that follow.
 
   dfjax predict clip.mp4 --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
-An input that cannot be scored gives one line that says why; the others go on, and the exit code
-is then 1.
+For an input that cannot be scored one line with the reason is printed; the others are scored, and
+the exit code is then 1.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Train a detector from one config. The same command resumes; a finished run says so.
+"""Train the detector of a config; the same command resumes an interrupted run.
 
   dfjax train --config=dual_stream:smoke --workdir=runs/smoke
   dfjax train --config=configs/dual_stream.py --workdir=runs/dual --config.data.path=PACK \\
@@ -6,13 +6,13 @@
   dfjax train --config=dual_stream --workdir=runs/fold2 --config.data.path=PACK --fold=2/5
   dfjax train --config=dual_stream --workdir=runs/cv --config.data.path=PACK --fold=all/5
 
---config takes a file or a name, with variants behind a colon (smoke: synthetic, under a minute;
+--config takes a file or a name, with variants after a colon (smoke: synthetic, under a minute;
 tiny: the demo). The data are audited first (`dfjax data audit`): errors such as people in two
-splits stop the run unless --accept CODE names them; every report then says so. Any key of the
-config can be set as --config.SECTION.KEY=VALUE. --fold takes the folds that
-`dfjax data split` wrote, or else deals the groups; the round's own fold is the test. --fold=all/K
-trains and evaluates all K in WORKDIR/fold1 …: folds.md has mean ± standard deviation of every
-metric, oof.parquet the score of every video by the detector that did not train on it.
+splits stop the run unless --accept CODE names them; every report then states this. Any key of the
+config can be set as --config.SECTION.KEY=VALUE. --fold uses the folds of `dfjax data split`, or
+else assigns groups to folds; the fold of the round is the test split. --fold=all/K trains and
+evaluates all K folds in WORKDIR/fold1 …: folds.md has mean ± standard deviation of every metric,
+oof.parquet the score of every video by the detector that was not trained on it.
 A config with `phases` (efficientnet_b4_380: the head on a frozen base, then its end too) runs them
 one after another, in WORKDIR/phase1 … and the last in WORKDIR. --config.train.init_from=WORKDIR
 starts from the best checkpoint of another run, =FILE.safetensors from a detector's or a backbone's
