@@ -17,7 +17,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c = base()
     c.name = "dual_stream"
     c.model.name = "dual_stream"
-    c.data.update({"frames": 10, "stride": 3, "pairing": "paired"})
+    c.data.update({"frames": 10, "stride": 3, "pairing": "auto"})
     c.data.eval_clips = 0  # ours: clips cover the whole video
     c.augment.preset = "none"  # clips are resized and normalised only
     c.precision = "bfloat16"

@@ -42,7 +42,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.train.batch_size = 16
     use_variant(c, variant)
     if variant:
-        c.data.pairing = "paired"  # models learn faster from pairs
+        c.data.pairing = "auto"  # models learn faster from pairs
     if variant == "tiny":
         c.data.frames = 8
     return c

@@ -19,7 +19,7 @@ DATA = {
     "train_clips": 1,  # clips per video in a training epoch, at random positions
     "eval_clips": 1,  # clips per video in evaluation, spread evenly; 0: as many as cover it
     "flow": False,  # whether the flow of the pack is read (`dfjax data flow`), at data.stride
-    "pairing": "none",  # none | paired (a real clip with its own fake) | balanced
+    "pairing": "none",  # none | balanced | paired (a real clip with its own fake) | auto: either
     "balance_datasets": False,  # sample all data sets equally often, within each class
     "self_blend": 0.0,  # share of the fakes that are real videos blended with themselves
     "hard_mining": 0.0,  # share of an epoch that is sampled in proportion to the losses of videos

@@ -48,7 +48,7 @@ def _use_tiny(config: ConfigDict, single_frames: bool) -> None:
     config.data.synthetic.update({"videos": 2000, "identities": 200})
     if single_frames:
         # Half of the frames of a fake show no forgery, so more frames and pairs are needed.
-        config.data.update({"pairing": "paired", "train_clips": 4, "eval_clips": 4})
+        config.data.update({"pairing": "auto", "train_clips": 4, "eval_clips": 4})
         config.train.update({"batch_size": 32, "epochs": 20})
     else:
         config.data.eval_clips = 1

@@ -51,7 +51,7 @@ IMPROVED = {
 }  # fmt: skip
 STATED = {
     "dual_stream": {
-        "augment.preset": "none", "data.pairing": "paired", "data.frames": 10, "data.stride": 3,
+        "augment.preset": "none", "data.pairing": "auto", "data.frames": 10, "data.stride": 3,
         "optimizer.learning_rate": 1e-4, "train.batch_size": 16, "early_stop.patience": 10,
     },
     "two_stream_flow": {

@@ -82,3 +82,31 @@ def identify(
         "dtype": dtype,
         "compile": device is None,
     }
+
+
+def describe_row(row: dict[str, Any]) -> str:
+    """Returns a row as text: speed, memory, and the ratios to what it was compared with."""
+    text = (
+        f"{row['workload']} {row['mode']}, batch {row['batch']}, {row['dtype']}: "
+        f"{row['items_per_s']:.3g} items/s, {1e3 * row['median_s']:.1f} ms a step "
+        f"({1e3 * row['user_s']:.1f} ms of CPU), {row['peak_bytes'] / 1e9:.2f} GB"
+    )
+    if "growth_percent" in row:
+        growth = row["growth_percent"]
+        text += f"\n  {row['ratio']:.2f} x the speed of PNG through OpenCV"
+        if growth is not None:
+            text += f"\n  memory grew by {growth:.1f} % after the first 1,000 clips"
+    elif "presets" in row:
+        step = row["dual_stream_step"]["median_s"]
+        shares = (
+            f"{name} {preset['share_of_dual_stream_step']:.1%}"
+            for name, preset in row["presets"].items()
+        )
+        text += f"\n  share of a training step of dual_stream, {step:.2f} s: {', '.join(shares)}"
+    else:
+        text += f", compiled in {row['compile_s']:.0f} s"
+    if "torch" in row:
+        cpu = 1e3 * row["torch"]["user_s"]
+        text += f"\n  {row['ratio']:.2f} x the speed of torch ({cpu:.1f} ms of CPU), "
+        text += f"{row['ratio_plain']:.2f} x that of torch without our memory settings"
+    return text

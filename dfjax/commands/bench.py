@@ -32,6 +32,7 @@ from rich.console import Console
 
 from dfjax import precision
 from dfjax.bench import augmentation, reading, speed
+from dfjax.bench.rows import describe_row
 from dfjax.bench.workloads import WORKLOADS, Settings
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK, UsageError
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     for row in _measure(args):
         rows.append(row)
         if args.workload == ALL or not args.json:
-            console.print(_describe(row))
+            console.print(describe_row(row))
     if args.json:
         print_json({"rows": rows} if args.workload == ALL else rows[0])
     return OK
@@ -95,31 +96,3 @@ def _measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     else:
         settings = Settings(args.workload, args.mode or "infer", batch, **sizes, **compute)
         yield speed.measure_speed(settings, steps=args.steps, compare=compare)
-
-
-def _describe(row: dict[str, Any]) -> str:
-    """Returns the lines printed for a row."""
-    text = (
-        f"{row['workload']} {row['mode']}, batch {row['batch']}, {row['dtype']}: "
-        f"{row['items_per_s']:.3g} items/s, {1e3 * row['median_s']:.1f} ms a step "
-        f"({1e3 * row['user_s']:.1f} ms of CPU), {row['peak_bytes'] / 1e9:.2f} GB"
-    )
-    if row["workload"] == INPUT:
-        growth = row["growth_percent"]
-        text += f"\n  {row['ratio']:.2f} x the speed of PNG through OpenCV"
-        if growth is not None:
-            text += f"\n  memory grew by {growth:.1f} % after the first 1,000 clips"
-    elif row["workload"] == AUGMENT:
-        step = row["dual_stream_step"]["median_s"]
-        shares = (
-            f"{name} {preset['share_of_dual_stream_step']:.1%}"
-            for name, preset in row["presets"].items()
-        )
-        text += f"\n  share of a training step of dual_stream, {step:.2f} s: {', '.join(shares)}"
-    else:
-        text += f", compiled in {row['compile_s']:.0f} s"
-    if "torch" in row:
-        cpu = 1e3 * row["torch"]["user_s"]
-        text += f"\n  {row['ratio']:.2f} x the speed of torch ({cpu:.1f} ms of CPU), "
-        text += f"{row['ratio_plain']:.2f} x that of torch without our memory settings"
-    return text

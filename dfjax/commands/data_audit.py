@@ -16,7 +16,6 @@ repeated) does not name. `dfjax train` audits its data in the same way.
 """
 
 import argparse
-from typing import Any
 
 from dfjax.commands.data import add_limits
 from dfjax.commands.main import add_json, print_json
@@ -37,35 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audits, prints the findings, and returns 1 when an error stands."""
-    from dfjax.experiment.data_audit import audit_data, list_refused
+    from dfjax.experiment.data_audit import audit_data, describe_audit, list_refused
 
     limits = {"workers": args.workers, "time_limit": args.time_limit}
     content = audit_data(args.index, args.out, accept=args.accept, deep=args.deep, **limits)
-    print_findings(content)
+    print(describe_audit(content))
     print(f"written to {args.out}: audit.json, audit.html")
     if args.json:
         print_json(content)
     return FINDING if list_refused(content) else OK
-
-
-def print_findings(content: dict[str, Any]) -> None:
-    """Prints the frame counts, the probe and every finding of an `audit.json`."""
-    n, frames, probe = content["n"], content["frames"], content["shortcut_probe"]
-    print(f"{n['videos']} videos, {n['real']} real, {n['fake']} fake")
-    print("frames per video        n      mean        sd")
-    for name in ("real", "fake"):
-        block = frames[name]
-        print(f"  {name:<16}{block['n']:>7}{_show(block['mean'])}{_show(block['sd'])}")
-    if frames["ratio"]:
-        print(f"  ratio of means {frames['ratio']:.1f}x")
-    if probe["auc"] is not None:
-        print(f"shortcut probe: AUC {probe['auc']:.3f}")
-    for finding in content["findings"]:
-        accepted = " (accepted)" if finding["code"] in content["accepted"] else ""
-        print(f"{finding['severity']}: {finding['code']}{accepted}: {finding['message']}")
-    if not content["findings"]:
-        print("no findings")
-
-
-def _show(value: float | None) -> str:
-    return f"{'-':>10}" if value is None else f"{value:>10.1f}"

@@ -24,7 +24,6 @@ import argparse
 import sys
 
 from dfjax.commands.data import add_limits
-from dfjax.commands.data_audit import print_findings
 from dfjax.commands.data_extract import add_crop_options, read_crop_options
 from dfjax.commands.data_index import OPTIONS, add_adapter_options
 from dfjax.commands.main import add_json, print_json
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepares what is missing; returns 1 if something was left out or an audit error stands."""
-    from dfjax.experiment.data_audit import list_refused
+    from dfjax.experiment.data_audit import describe_audit, list_refused
     from dfjax.experiment.prepare import run_plan
     from dfjax.experiment.prepare_plan import make_plan
 
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("dfjax: what is finished is kept; the same command continues", file=sys.stderr)
         raise
-    print_findings(report.audit)
+    print(describe_audit(report.audit))
     size = report.crop_size
     print(f"{report.pack}: {report.videos} videos, {report.frames} frames of {size}x{size}")
     for entry in report.left_out[:SHOWN]:

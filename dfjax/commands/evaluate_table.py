@@ -11,8 +11,8 @@ from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.report_rows import (
     COLUMNS,
     INTERVAL,
+    describe_uncertainty,
     describe_videos,
-    format_number,
     format_row,
     list_rows,
 )
@@ -38,19 +38,8 @@ def print_tables(result: dict[str, Any]) -> None:
     if frames and frames["ratio"]:
         console.print(f"frames per video: {describe_frames(frames)}", highlight=False)
     if "uncertainty" in result:
-        console.print(_describe_uncertainty(result["uncertainty"]), soft_wrap=True, highlight=False)
+        console.print(describe_uncertainty(result["uncertainty"]), soft_wrap=True, highlight=False)
     for flag in result["flags"]:
         colour = COLOURS[flag["severity"]]
         text = f"[{colour}]{flag['severity']}[/] {flag['code']}: {escape(flag['message'])}"
         console.print(text, soft_wrap=True, highlight=False)
-
-
-def _describe_uncertainty(block: dict[str, Any]) -> str:
-    """How well the spread of draws tells wrong verdicts, beside the score alone."""
-    spread, doubt = block["mutual_information"], block["doubt"]
-    found, alone = (format_number(one["error_auc"]) for one in (spread, doubt))
-    return (
-        f"uncertainty: wrong verdicts {block['error_rate']:.1%}, found with AUC {found} (by the "
-        f"score alone {alone}); area under risk and coverage "
-        f"{spread['risk_coverage_area']:.3f} ({doubt['risk_coverage_area']:.3f})"
-    )

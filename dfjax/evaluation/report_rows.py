@@ -51,3 +51,14 @@ def describe_videos(result: dict[str, Any]) -> str:
     """Returns the numbers of evaluated videos by class, and the split, as text."""
     n = result["n"]
     return f"{n['videos']} videos ({n['real']} real, {n['fake']} fake) · split {result['split']}"
+
+
+def describe_uncertainty(block: dict[str, Any]) -> str:
+    """Returns how well the spread of draws tells wrong verdicts, beside the score alone."""
+    spread, doubt = block["mutual_information"], block["doubt"]
+    found, alone = (format_number(one["error_auc"]) for one in (spread, doubt))
+    return (
+        f"uncertainty: wrong verdicts {block['error_rate']:.1%}, found with AUC {found} (by the "
+        f"score alone {alone}); area under risk and coverage "
+        f"{spread['risk_coverage_area']:.3f} ({doubt['risk_coverage_area']:.3f})"
+    )

@@ -53,3 +53,22 @@ def read_report(folder: Path) -> dict[str, Any] | None:
 def list_refused(content: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the errors of an `audit.json` that are not accepted."""
     return [dict(finding) for finding in refused(content["findings"], content["accepted"])]
+
+
+def describe_audit(content: dict[str, Any]) -> str:
+    """Returns an `audit.json` as text: frame counts, the shortcut probe and every finding."""
+    n, frames, probe = content["n"], content["frames"], content["shortcut_probe"]
+    lines = [f"{n['videos']} videos, {n['real']} real, {n['fake']} fake"]
+    lines.append("frames per video        n      mean        sd")
+    for name in ("real", "fake"):
+        block = frames[name]
+        mean, sd = ("-" if x is None else f"{x:.1f}" for x in (block["mean"], block["sd"]))
+        lines.append(f"  {name:<16}{block['n']:>7}{mean:>10}{sd:>10}")
+    if frames["ratio"]:
+        lines.append(f"  ratio of means {frames['ratio']:.1f}x")
+    if probe["auc"] is not None:
+        lines.append(f"shortcut probe: AUC {probe['auc']:.3f}")
+    for finding in content["findings"]:
+        accepted = " (accepted)" if finding["code"] in content["accepted"] else ""
+        lines.append(f"{finding['severity']}: {finding['code']}{accepted}: {finding['message']}")
+    return "\n".join(lines if content["findings"] else [*lines, "no findings"])

@@ -34,7 +34,7 @@ def summarise_data(
     lines += _summarise_frames(videos)
     lines += _summarise_weights(index, rows["train"], config)
     lines += _summarise_sampling(videos, config)
-    if config.data.pairing == "paired" and config.data.self_blend < 1:
+    if config.data.pairing in ("paired", "auto") and config.data.self_blend < 1:
         lines += _summarise_pairs(index, rows["train"], labels)
     if (index["dataset"] == "synthetic").all():
         lines.append("the data are synthetic: scores do not apply to real deepfakes")
@@ -94,7 +94,9 @@ def _summarise_sampling(videos: pd.DataFrame, config: ConfigDict) -> Iterator[st
 
 def _summarise_pairs(index: pd.DataFrame, rows: np.ndarray, labels: np.ndarray) -> Iterator[str]:
     pairs = find_pairs(index, rows)
-    if len(pairs.alone):
+    if not len(pairs.real):  # `paired` is an error then
+        yield "no fake names its real video (pair_id): batches are balanced by class instead"
+    elif len(pairs.alone):
         fakes = int((labels[pairs.alone] == FAKE).sum())
         yield (
             f"warning: {len(pairs.alone)} training videos ({len(pairs.alone) - fakes} real, {fakes}"

@@ -123,7 +123,7 @@ def _shuffled(pack: FrameStore, config: ConfigDict) -> FrameStore:
     """Permutes the labels of train and val if `data.shuffle_labels` is set (a control)."""
     if not config.data.shuffle_labels:
         return pack
-    if config.data.pairing == "paired":
+    if config.data.pairing in ("paired", "auto"):
         raise UsageError("data.shuffle_labels needs data.pairing=none or balanced")
     rng = np.random.default_rng(config.seed)
     index = pack.index.copy()

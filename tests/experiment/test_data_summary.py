@@ -10,12 +10,12 @@ from dfjax.experiment.data_summary import summarise_data
 ROWS = {"train": np.array([0, 1, 2, 3]), "val": np.array([4])}
 
 
-def said(*overrides, crop_size=224, dataset="d"):
+def said(*overrides, crop_size=224, dataset="d", pair_id=(None, "a", "elsewhere", None, None)):
     index = pd.DataFrame(
         {
             "video_id": list("abcde"),
             "label": [0, 1, 1, 0, 1],
-            "pair_id": [None, "a", "elsewhere", None, None],
+            "pair_id": pair_id,
             "dataset": dataset,
             "n_frames": [8, 50, None, 8, 50],
             "frame_indices": [None, None, [*range(49)], None, None],
@@ -36,6 +36,10 @@ def test_counts_by_split_and_what_pairing_leaves_out():
     *same, alone = said()
     assert same == counts
     assert "2 training videos (1 real, 1 fake) have no partner" in alone and "1 pairs" in alone
+
+
+def test_batches_balanced_for_want_of_pairs_are_told():
+    assert "no fake names its real video" in said(pair_id=None)[-1]
 
 
 @pytest.mark.parametrize(("crop_size", "warned"), [(223, True), (224, False)])

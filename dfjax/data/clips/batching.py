@@ -23,7 +23,7 @@ from dfjax import FAKE, REAL
 from dfjax.data.clips.drawing import Stratum, compute_weights
 from dfjax.errors import UsageError, unknown
 
-PAIRING = ("none", "balanced", "paired")
+PAIRING = ("none", "balanced", "paired", "auto")
 SELF_BLENDED = "self_blended"
 """Name of the method of real videos that training turns into fakes by self-blending."""
 
@@ -78,6 +78,7 @@ class EpochOptions(NamedTuple):
         pairing: Pairing of real and fake videos, one of `PAIRING`. With `balanced`, every batch has
             as many real as fake clips, and the smaller class is repeated evenly. With `paired`, the
             two clips of a pair start at the same frame, and videos without a partner are not used.
+            `auto` is replaced as `choose_pairing` says.
         batch_size: Number of clips per batch, over all processes.
         seed: Seed of the run.
         balance_datasets: Whether the data sets of each class are drawn equally often.
@@ -114,6 +115,13 @@ def find_pairs(index: pd.DataFrame, rows: Rows) -> Pairs:
     return Pairs(real, fake, np.setdiff1d(rows, np.concatenate([real, fake])))
 
 
+def choose_pairing(index: pd.DataFrame, rows: Rows, pairing: str) -> str:
+    """Returns `pairing`, with `auto` replaced: `paired` if `rows` has pairs, else `balanced`."""
+    if pairing != "auto":
+        return pairing
+    return "paired" if len(find_pairs(index, rows).real) else "balanced"
+
+
 class Sampler:
     """Draws the clips of an endless sequence of training batches.
 
@@ -141,6 +149,7 @@ class Sampler:
         rows = np.asarray(rows, np.int64)
         if not len(rows):
             raise UsageError("no videos to train on")
+        options = options._replace(pairing=choose_pairing(index, rows, options.pairing))
         self._options, self._epochs = options, dict[int, Epoch]()
         self._label = index["label"].to_numpy()
         self._strata = [

@@ -58,6 +58,12 @@ def test_fewer_videos_than_a_batch_repeat():
     assert sampler.batches == 1 and sorted(counts.values()) == [2, 3, 3]
 
 
+def test_auto_is_paired_where_there_are_pairs_and_balanced_elsewhere():
+    assert epoch_of(make("auto")) == epoch_of(make("paired"))
+    without = INDEX.assign(pair_id=None)
+    assert epoch_of(make("auto", index=without)) == epoch_of(make("balanced", index=without))
+
+
 def test_balanced_batches_are_half_real_and_the_smaller_class_repeats_evenly():
     sampler = make("balanced")
     batches = epoch_of(sampler)
