@@ -133,6 +133,24 @@ def test_who_imports_what(name):
         }
 
 
+READS_CONFIGS = (
+    r"dfjax/(config|config_overrides|variants)\.py|dfjax/(experiment|inference|studies)/"
+)
+
+
+def test_configs_are_read_in_the_layers_above_training_only():
+    readers = {
+        name for name, path in NAMES.items() if "ml_collections" in set(imports(PARSED[path]))
+    }
+    assert all(re.match(f"{READS_CONFIGS}|configs/", name) for name in readers)
+
+
+def test_nothing_is_left_of_a_merge():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    texts = {name: (ROOT / name).read_bytes() for name in listed.stdout.splitlines()}
+    assert not [name for name, text in texts.items() if re.search(rb"^(<{7}|>{7}) ", text, re.M)]
+
+
 BELOW_COMMANDS = [n for n in NAMES if re.match(r"dfjax/(?!commands/|__main__)", n)]
 WORKERS = (
     "dfjax/data/worker_pool.py",
@@ -166,8 +184,7 @@ def test_the_command_line_is_unknown_below_the_commands(name):
         for m in flags
         if " " in m and not re.match("pip install|flag --config|.*var[(]--", m, re.DOTALL)
     ]
-    if not name.startswith(("dfjax/data/", "dfjax/evaluation/ranking")):
-        assert not flags, "a message names a flag; name the key or the argument"
+    assert not flags, "a message names a flag; name the key or the argument"
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     printed = [
         node.lineno

@@ -42,6 +42,14 @@ class FrameDifference(nn.Module):
         return nn.Dense(1)(x.mean(axis=(1, 2, 3)))[:, 0]
 
 
+class Bias(nn.Module):
+    """A model that gives every clip the same logit."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        return jnp.broadcast_to(self.param("bias", nn.initializers.zeros, ()), len(inputs["mask"]))
+
+
 def squared_loss(logits, outputs, batch):
     return optax.squared_error(jnp.tanh(logits), 2.0 * batch["label"] - 1.0)
 
@@ -126,6 +134,13 @@ def test_own_model_and_loss_to_a_verdict_on_a_video(own, data, capsys):
     rows = [json.loads(line) for line in (own.workdir / "metrics.jsonl").open()]
     assert all(row["loss"] <= 4.0 for row in rows if row["split"] == "train")
     assert {"loss_squared_loss", "param_norm", "update_norm"} <= rows[0].keys()
+
+
+def test_a_constant_detector_is_told(data, tmp_path, capsys):
+    config = dfjax.load_config("resnet18_bilstm:smoke", SMALL | {"data.path": data / "pack"})
+    run = dfjax.train(config, tmp_path, model=Bias())
+    assert (run.history["val_constant_scores"] == 1.0).all()
+    assert "the detector of the best epoch so far is constant" in capsys.readouterr().err
 
 
 def test_another_process_does_not_import_what_a_workdir_names(own):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax
 
+from dfjax.console import say
+
 MIN_COMPILE_SECONDS = 2.0  # programs that compile faster are not cached
 
 
@@ -19,6 +21,10 @@ def use_compilation_cache() -> None:
         return
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "dfjax" / "jax"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:  # such as a service account, whose home cannot be written
+        say(f"dfjax: compiled programs are not kept: {folder}: {error.strerror}")
+        return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)

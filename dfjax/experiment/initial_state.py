@@ -124,8 +124,8 @@ def _read_best(workdir: Path, own: Mapping[str, Any]) -> tuple[Variables, str]:
 
 
 def _select(paths: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
-    """Returns the paths below `params/`, without this prefix, that match one of the patterns."""
-    names = [path.removeprefix("params/") for path in paths if path.startswith("params/")]
+    """Returns the paths, without their collection, that match one of the patterns."""
+    names = [path.partition("/")[2] for path in paths]
     return tuple(n for n in names if any(re.search(pattern, n) for pattern in patterns))
 
 

@@ -1,6 +1,7 @@
 """The result of a training run: its workdir, summary, history and curves."""
 
 import dataclasses
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -46,5 +47,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         picture = encode_figure(plot_curves(self.workdir / HISTORY))
-        rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.summary.items())
+        rows = "".join(
+            f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
+            for key, value in self.summary.items()
+        )
         return f'<table>{rows}</table><img width="720" alt="training curves" src="{picture}">'

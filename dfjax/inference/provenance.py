@@ -52,7 +52,9 @@ def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
 
 def _find_origins(run: Run) -> Iterator[Path]:
     init_from = run.config.train.init_from
-    if init_from:
+    if init_from.endswith(".safetensors"):
+        say(f"dfjax: leaks from the data that {init_from} was trained on are not checked")
+    elif init_from:
         yield Path(init_from.replace("{workdir}", str(run.workdir)))
     if (run.workdir / RECORD).is_file():
         trained_in = read_record(run.workdir).get(TRAINED_IN)

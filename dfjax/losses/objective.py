@@ -36,8 +36,10 @@ def make_objective(
         methods: Number of classes of the method head, including `real`.
 
     Raises:
-        UsageError: A factor is negative.
+        UsageError: A factor is negative, or the main loss has the name of an added term.
     """
+    if name in ("temporal", "method"):
+        raise UsageError(f"the loss {name} has the name of an added term: give it another name")
     terms = {name: make_weighted(loss, class_weights) if class_weights else loss}
     for key, share, term in (
         ("temporal", temporal, temporal_consistency),

@@ -77,4 +77,4 @@ class Display:
     def say(self, message: str) -> None:
         """Prints one line above the bar."""
         self.line.clear()
-        self.console.print(message)
+        self.console.print(message, markup=False)

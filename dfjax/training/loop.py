@@ -209,7 +209,8 @@ class Trainer:
         if not rows:
             return
         busy = self.clock["data"] + self.clock["step"]
-        values = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        used = [row for row in rows if not row["skipped"]] or rows
+        values = {key: float(np.mean([row[key] for row in used])) for key in rows[0]}
         for name in ("clipped", "skipped"):  # counts, not means
             values[name] = float(sum(row[name] for row in rows))
         values["learning_rate"] = self._learning_rate()

@@ -119,7 +119,12 @@ def _decay(rate: float, no_decay: Sequence[str]) -> optax.GradientTransformation
         excluded = match_paths(params, no_decay, optional=OPTIMIZER["no_decay"])
         return jax.tree.map(lambda found: not found, excluded)
 
-    return optax.add_decayed_weights(rate, mask=mask) if rate else optax.identity()
+    if rate:
+        return optax.add_decayed_weights(rate, mask=mask)
+    # Without decay the patterns are still checked.
+    return optax.GradientTransformation(
+        lambda params: (mask(params), optax.EmptyState())[1], optax.identity().update
+    )
 
 
 def _scale_by_path(multipliers: Sequence[tuple[str, float]]) -> optax.GradientTransformation:

@@ -18,10 +18,11 @@ PARAMS = {
     "backbone": {"conv1": {"kernel": jnp.ones((2, 2))}, "conv2": {"kernel": jnp.ones((2, 2))}},
     "head": {"kernel": jnp.ones(2)},
 }
+STATS = {"backbone": {"norm": {"mean": jnp.zeros(2)}}}
 
 
 def init(rng, inputs):
-    return {"params": PARAMS, "batch_stats": {}}
+    return {"params": PARAMS, "batch_stats": STATS}
 
 
 def make_parts():
@@ -54,6 +55,8 @@ def test_frozen_parameters_that_were_not_loaded_are_refused(tmp_path):
     message = "lacks backbone/conv2/kernel, which optimizer.freeze .* train.freeze_random=True"
     with pytest.raises(UsageError, match=message):
         start_from(tmp_path, found, must_load=("^backbone/",))
+    with pytest.raises(UsageError, match="lacks backbone/norm/mean, which"):  # a statistic
+        start_from(tmp_path, found, must_load=("^backbone/norm/",))
     state, said = start_from(tmp_path, found, must_load=("^backbone/conv1/",))
     assert not state.params["backbone"]["conv1"]["kernel"].any()
     kept = "params/backbone/conv2/kernel, params/head/kernel"

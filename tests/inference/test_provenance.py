@@ -58,6 +58,14 @@ def test_runs_are_followed_back_over_phases_init_from_and_stored_features(tmp_pa
     assert told in capsys.readouterr().err
 
 
+def test_a_run_started_from_a_weights_file_is_told_to_be_unchecked(tmp_path, capsys):
+    (tmp_path / "b4.safetensors").touch()
+    run = make_run(tmp_path / "w", f"train.init_from={tmp_path}/b4.safetensors")
+    assert trace_runs(*run) == [run]
+    told = f"the data that {tmp_path}/b4.safetensors was trained on are not checked"
+    assert told in capsys.readouterr().err
+
+
 def test_what_an_earlier_run_trained_on_was_seen(tmp_path, packs):
     first = make_run(tmp_path / "first")
     second = make_run(

@@ -49,3 +49,8 @@ def test_a_share_that_is_not_a_positive_number_is_refused(shares):
     (name,) = shares
     with pytest.raises(UsageError, match=f"loss.{name} must not be negative"):
         make_objective("bce", make_loss("bce"), **shares)
+
+
+def test_a_main_loss_with_the_name_of_an_added_term_is_refused():
+    with pytest.raises(UsageError, match="temporal has the name of an added term"):
+        make_objective("temporal", make_loss("bce"), temporal=0.25)

@@ -1,5 +1,6 @@
 """Tests the training loop with a model of two parameters and noise from the keys of the step."""
 
+import dataclasses
 import itertools
 import os
 import signal
@@ -295,7 +296,25 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
     trainer.fit()
     rows = [row for row in read_jsonl(tmp_path / "metrics.jsonl") if row["split"] == "train"]
     assert [row["skipped"] for row in rows[:4]] == [0.0, 0.0, 1.0, 0.0]
+    assert rows[2]["loss"] is None
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(trainer.state.params))
+
+
+def test_the_mean_of_logged_steps_is_that_of_the_finite_ones(tmp_path):
+    def spoilt(number):
+        data = batch(number)
+        return data | {"x": data["x"] * np.nan} if number == 1 else data
+
+    def read_losses(folder, make, log_every):
+        trainer = make_trainer(folder, make=make)
+        trainer.plan = dataclasses.replace(trainer.plan, log_every=log_every)
+        trainer.fit()
+        rows = read_jsonl(folder / "metrics.jsonl")
+        return [row["loss"] for row in rows if row["split"] == "train"]
+
+    single = read_losses(tmp_path / "single", spoilt, 1)
+    means = read_losses(tmp_path / "means", spoilt, 3)
+    assert single[1] is None and means[0] == pytest.approx((single[0] + single[2]) / 2)
 
 
 def test_the_step_is_traced_once_for_all_runs_above(whole):

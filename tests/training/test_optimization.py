@@ -115,9 +115,10 @@ def test_multipliers_scale_the_rate_of_the_paths_they_match():
 
 
 @pytest.mark.parametrize("option", ["freeze", "no_decay"])
-def test_a_pattern_that_matches_nothing_is_an_error(option):
+@pytest.mark.parametrize("weight_decay", [0.1, 0.0])
+def test_a_pattern_that_matches_nothing_is_an_error(option, weight_decay):
     with pytest.raises(UsageError, match="'kernle' matches no parameter"):
-        one_step(weight_decay=0.1, **{option: ["kernle"]})
+        one_step(weight_decay=weight_decay, **{option: ["kernle"]})
 
 
 def test_what_is_no_regular_expression_is_an_error():

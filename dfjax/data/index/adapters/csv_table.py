@@ -4,7 +4,7 @@ import csv
 import errno
 import io
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -85,7 +85,7 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     aside = [name for name in names if name not in KNOWN]
     if aside:
         notes.append(f"ignored columns: {', '.join(aside)}")
-    return Listing(rows, notes + _resolve_pairs(rows), problems)
+    return Listing(rows, notes + _resolve_pairs(rows, bases), problems)
 
 
 def _find_table(root: Path, table: str | None) -> Path:
@@ -161,11 +161,15 @@ def _make_relative(path: str, bases: tuple[Path, Path]) -> str:
     return safe_path(path)
 
 
-def _resolve_pairs(rows: list[Row]) -> list[str]:
+def _resolve_pairs(rows: list[Row], bases: tuple[Path, Path]) -> list[str]:
     """Replaces each `pair_id` that is a path or a file's stem by the real video's `video_id`.
 
     Values that name no video, or several, are kept, because videos with the same `pair_id` still
     belong together. The returned notes count them.
+
+    Args:
+        rows: Rows of the table, which are changed.
+        bases: The root with links resolved, and as given.
     """
     ids = {row["video_id"] for row in rows}
     named: dict[str, set[str]] = {}
@@ -174,20 +178,29 @@ def _resolve_pairs(rows: list[Row]) -> list[str]:
             path = PurePosixPath(row["path"])
             for name in {str(path), str(path.with_suffix("")), path.name, path.stem}:
                 named.setdefault(name, set()).add(row["video_id"])
-    lost = []
+    lost = defaultdict[str, list[str]](list)
     for row in rows:
         pair = row["pair_id"]
         if pair is None or pair in ids:
             continue
-        found = named.get(pair, set())
+        found = named.get(_shorten_path(pair, bases), set())
         if len(found) == 1:
             (row["pair_id"],) = found
         else:
-            lost.append(pair)
-    if not lost:
-        return []
-    examples = shorten(list(dict.fromkeys(lost)))
-    return [f"{len(lost)} rows have a pair_id that names no real video of the table: {examples}"]
+            lost["several real videos" if found else "no real video"].append(pair)
+    return [
+        f"{len(pairs)} rows have a pair_id that names {what} of the table: "
+        f"{shorten(list(dict.fromkeys(pairs)))}"
+        for what, pairs in lost.items()
+    ]
+
+
+def _shorten_path(pair: str, bases: tuple[Path, Path]) -> str:
+    """Returns an absolute path below the root as a relative one, and other text as it is."""
+    try:
+        return _make_relative(pair, bases) if pair.startswith("/") else pair
+    except InputError:  # outside the root: it names no video
+        return pair
 
 
 def _name_apart(rows: list[Row]) -> list[Row]:

@@ -125,6 +125,17 @@ def test_a_pair_may_be_a_stem_or_a_path_and_others_are_counted(tmp_path, touch):
     listing = list_csv(root)
     found = {row["path"]: row["pair_id"] for row in listing.rows if row["label"] == FAKE}
     assert list(found.values()) == ["t/r1", "t/sub/r2", "t/r1", "r3", "gone"]
-    assert listing.notes[-1] == (
-        "2 rows have a pair_id that names no real video of the table: r3, gone"
-    )
+    assert listing.notes[-2:] == [
+        "1 rows have a pair_id that names several real videos of the table: r3",
+        "1 rows have a pair_id that names no real video of the table: gone",
+    ]
+
+
+def test_a_pair_may_be_an_absolute_path(tmp_path, touch):
+    root = touch(tmp_path, "r.jpg", "f.jpg", "g.jpg")
+    write_table(root, [f"{root}/r.jpg,0,", f"{root}/f.jpg,1,{root}/r.jpg", "g.jpg,1,/else/r.jpg"])
+    for place in (root, type(root)("/")):
+        listing = list_csv(place, table=str(root / "t.csv"))
+        pairs = [row["pair_id"] for row in listing.rows if row["label"] == FAKE]
+        assert pairs[0] == listing.rows[0]["video_id"]
+        assert place != root or pairs[1] == "/else/r.jpg"
