@@ -60,15 +60,17 @@ def make_config_loss(
 
 
 def use_loss(config: ConfigDict, loss: Loss) -> ConfigDict:
-    """Returns a copy of `config` whose `loss.name` is the import path of a loss object.
+    """Returns a copy of `config` whose loss is an object of the caller's, by import path.
 
     `config.json` then records the loss, so that the run can only be resumed with the same loss; the
     module of the loss has to be imported for that.
 
     Raises:
-        UsageError: The object cannot be called with (logits, outputs, batch).
+        UsageError: see `register_loss`.
     """
-    return override(config, {"loss.name": register_loss(loss)})
+    path, options = register_loss(loss)
+    named = {f"loss.custom.{name}": value for name, value in options.items()}
+    return override(config, {"loss.name": path} | named)
 
 
 def find_term_name(name: str) -> str:

@@ -7,6 +7,7 @@ are the options of the loss, with the defaults of the section `loss.NAME` of a c
 path such as `my_package.losses:make_my_loss` names a factory, or a loss, outside the package.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -63,18 +64,30 @@ def default_options(name: str) -> dict[str, Any]:
     return options
 
 
-def register_loss(loss: Loss) -> str:
-    """Registers a loss under its import path in this process, and returns the path.
+def register_loss(loss: Loss) -> tuple[str, dict[str, Any]]:
+    """Returns what a config records of a loss: its import path, and its options.
+
+    This process finds the loss, or the class of a loss object, under that path from now on.
 
     Args:
-        loss: Function or callable object `loss(logits, outputs, batch) -> f32[B]`.
+        loss: `loss(logits, outputs, batch) -> f32[B]`: a function, or an object of a dataclass,
+            whose fields are the options.
 
     Raises:
-        UsageError: The object cannot be called with these arguments.
+        UsageError: It cannot be called so, or a config could not tell it from another loss.
     """
     if not is_loss(loss):
         raise UsageError(f"{loss!r} is not a loss: it has to take (logits, outputs, batch)")
-    return register(loss)
+    if getattr(loss, "__name__", "") == "<lambda>":
+        raise UsageError("a lambda has no name that a config could record: define a function")
+    if hasattr(loss, "__qualname__"):
+        return register(loss), {}
+    if not dataclasses.is_dataclass(loss):
+        raise UsageError(
+            f"{type(loss).__name__} is no dataclass: a config records a loss object by its fields"
+        )
+    fields = dataclasses.fields(loss)
+    return register(type(loss)), {field.name: getattr(loss, field.name) for field in fields}
 
 
 def is_loss(function: Callable[..., Any]) -> bool:

@@ -1,5 +1,6 @@
 """Tests the loss of a config, and its errors before compilation."""
 
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -112,6 +113,23 @@ def test_a_loss_object_takes_the_place_of_the_configs_and_is_recorded():
     again = from_dict(json.loads(to_json(named)))
     assert differences(named, again) == []
     assert differences(named, config)[0].startswith("loss.name")
+
+
+@dataclasses.dataclass
+class Power:
+    gamma: float = 1.0
+
+    def __call__(self, logits, outputs, batch):
+        return jnp.abs(logits) ** self.gamma
+
+
+def test_the_fields_of_a_loss_object_are_recorded():
+    config = make_config()
+    named = use_loss(config, Power(gamma=3.0))
+    assert differences(named, use_loss(config, Power(gamma=3.0))) == []
+    assert "gamma" in differences(named, use_loss(config, Power(gamma=5.0)))[0]
+    terms = make_config_loss(named, INDEX, TRAIN)(2 * jnp.ones(2), {}, {})
+    assert terms["Power"].tolist() == [8.0, 8.0]
 
 
 def mean_of(logits, outputs, batch):

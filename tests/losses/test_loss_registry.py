@@ -1,5 +1,8 @@
 """Losses by name and by import path, and their options from the signatures of their factories."""
 
+import dataclasses
+import functools
+
 import jax.numpy as jnp
 import pytest
 
@@ -19,9 +22,9 @@ def make_without_default(margin):
     return hinge
 
 
+@dataclasses.dataclass
 class Scaled:
-    def __init__(self, factor):
-        self.factor = factor
+    factor: float = 1.0
 
     def __call__(self, logits, outputs, batch):
         return self.factor * logits
@@ -41,10 +44,10 @@ def test_an_import_path_names_a_factory_or_a_loss():
 
 
 def test_objects_are_registered_under_their_import_path():
-    local = Scaled(2.0)
-    assert register_loss(hinge) == f"{__name__}:hinge"
-    path = register_loss(local)
-    assert path == f"{__name__}:Scaled" and make_loss(path) is local
+    assert register_loss(hinge) == (f"{__name__}:hinge", {})
+    path, options = register_loss(Scaled(2.0))
+    assert (path, options) == (f"{__name__}:Scaled", {"factor": 2.0})
+    assert make_loss(path, **options) == Scaled(2.0)
 
 
 @pytest.mark.parametrize(("name", "loss"), [*((n, False) for n in LOSSES), ("hinge", True)])
@@ -71,3 +74,10 @@ def test_what_cannot_be_used_is_named(name, options, message):
 def test_an_object_that_is_no_loss_is_refused():
     with pytest.raises(UsageError, match="has to take .logits, outputs, batch"):
         register_loss(make_margin)
+
+
+def test_losses_that_a_config_could_not_tell_apart_are_refused():
+    with pytest.raises(UsageError, match="a lambda has no name"):
+        register_loss(lambda logits, outputs, batch: logits)
+    with pytest.raises(UsageError, match="partial is no dataclass"):
+        register_loss(functools.partial(hinge))
