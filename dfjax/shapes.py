@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int8, Int32, UInt8
+from jaxtyping import Array, Bool, Float, Int8, Int32, Key, UInt8
 
 ClipU8 = UInt8[Array, "B T H W 3"]
 ClipF32 = Float[Array, "B T H W 3"]
@@ -34,6 +34,9 @@ f32[B,2]`, `method_logits f32[B,K]`, `frame_logits` and `frame_attention f32[B,T
 
 Variables = Mapping[str, Any]
 """`{"params": tree, "batch_stats": tree}`, nested dicts with string keys."""
+
+Init = Callable[[Key[Array, ""], Inputs], Variables]
+"""`init(rng, inputs) -> variables`; only the shapes of `inputs` matter."""
 
 HostBatch = dict[str, np.ndarray]
 """A batch on the host. `position` contains source frame numbers, and `video_index` positions in the

@@ -17,13 +17,13 @@ from dfjax.experiment.objective import check_outputs, make_config_loss
 from dfjax.models import ModelFns
 from dfjax.models.entry import Rules
 from dfjax.models.registry import find_sharding_rules
-from dfjax.shapes import Objective
+from dfjax.shapes import Objective, Preprocess
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.loop import Plan
 from dfjax.training.optimizers import make_tx
 from dfjax.training.schedules import make_schedule
-from dfjax.training.state import TrainState, make_init_state
+from dfjax.training.state import TrainState, TrainStep, make_init_state
 
 Rows = dict[str, np.ndarray]
 
@@ -48,7 +48,7 @@ class Parts:
     """
 
     model: ModelFns
-    preprocess: Callable[..., Any]
+    preprocess: Preprocess
     objective: Objective
     tx: optax.GradientTransformation
     schedule: optax.Schedule
@@ -144,7 +144,7 @@ def keeps_pairs(config: ConfigDict) -> bool:
     return config.data.pairing != "none" and config.train.batch_size > config.train.accumulate
 
 
-def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
+def jit_train_step(config: ConfigDict, parts: Parts) -> TrainStep:
     """Returns the jitted training step, which donates the state and keeps its shardings."""
     compute_gradients = make_gradient_fn(
         parts.model.apply, parts.preprocess, parts.objective, freeze=config.optimizer.freeze

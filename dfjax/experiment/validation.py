@@ -18,9 +18,9 @@ from dfjax.experiment.run_data import eval_batches
 from dfjax.losses.objective import sum_objective
 from dfjax.models import ModelFns
 from dfjax.shapes import Preprocess, Variables
+from dfjax.training.state import Validate
 
 Array = np.ndarray
-Validate = Callable[[Variables, Callable[[], None]], dict[str, float]]
 
 
 def make_validate(

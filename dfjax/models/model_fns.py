@@ -1,7 +1,7 @@
 """A model as two pure functions, the interface that the rest of the package uses."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from dfjax.models.layers import Compute
 from dfjax.models.options import instantiate
 from dfjax.models.registry import find_entry, full_options
 from dfjax.ops.lowering import resolve
-from dfjax.shapes import Apply, Inputs, Logits, Variables
+from dfjax.shapes import Apply, Init, Inputs, Logits, Variables
 
 COLLECTIONS = ("params", "batch_stats")
 _KEPT = "only params and batch_stats are supported"
@@ -25,13 +25,11 @@ class ModelFns(NamedTuple):
     """A model: pure functions over plain nested dicts with string keys.
 
     Attributes:
-        init: Function `init(rng, inputs) -> {"params": …, "batch_stats": …}`, which only uses the
-            shapes of `inputs`.
-        apply: Function `apply(variables, inputs, *, train, rngs) -> (logits, outputs,
-            batch_stats)`; see `dfjax.shapes.Apply`.
+        init: See `Init`.
+        apply: See `Apply`.
     """
 
-    init: Callable[[Key[Array, ""], Inputs], Variables]
+    init: Init
     apply: Apply
 
 

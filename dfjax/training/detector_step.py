@@ -16,10 +16,8 @@ from dfjax.training.accumulation import Gradients, accumulate
 from dfjax.training.freezing import stop_gradients
 from dfjax.training.loss_memory import remember
 from dfjax.training.sharding import gather, split_like
-from dfjax.training.state import TrainState, keep_finite, update_average
+from dfjax.training.state import Metrics, TrainState, TrainStep, keep_finite, update_average
 
-Metrics = dict[str, Float[Array, ""]]
-TrainStep = Callable[[TrainState, Batch, Key[Array, ""]], tuple[TrainState, Metrics]]
 REPLACED = ("target", "mask", "method")
 """Entries of the batch that `preprocess` may replace, for example by mixing clips."""
 

@@ -16,14 +16,14 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from dfjax.errors import RunError
-from dfjax.shapes import HostBatch, Variables
+from dfjax.shapes import HostBatch
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt, Stopped
 from dfjax.training.loss_memory import begin_epoch
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
-from dfjax.training.state import TrainState
+from dfjax.training.state import TrainState, TrainStep, Validate
 from dfjax.training.stopping import EarlyStop, Plateau
 
 IN_FLIGHT = 2  # steps dispatched ahead of the device; limits how long a signal has to wait
@@ -75,13 +75,13 @@ class Trainer:
         state: Training state; its arrays are donated to each step.
         run: Position in the run.
         plan: Lengths and intervals of the run.
-        step_fn: Jitted function `(state, batch, root_rng) -> state, metrics`.
+        step_fn: Jitted training step.
         root_rng: Key that all random keys of the steps are derived from.
         make_batches: Function `(first step, losses of the videos at the start of its epoch) ->
             iterator of host batches`; a batch depends only on these and on its number. The losses
             are None where the state keeps none; the iterator then covers all epochs.
         put: Function that puts a host batch on the devices.
-        validate: Function `(variables, check) -> metrics` that calls `check()` between batches.
+        validate: Validation after each epoch.
         learning_rate: Learning-rate schedule, for the log.
         plateau: Rule that lowers the learning rate.
         metadata: Config and versions, kept in each checkpoint.
@@ -93,11 +93,11 @@ class Trainer:
     state: TrainState
     run: RunState
     plan: Plan
-    step_fn: Callable[..., tuple[TrainState, Mapping[str, Array]]]
+    step_fn: TrainStep
     root_rng: Key[Array, ""]
     make_batches: Callable[[int, np.ndarray | None], Iterator[HostBatch]]
     put: Callable[[HostBatch], Any]
-    validate: Callable[[Variables, Callable[[], None]], dict[str, float]]
+    validate: Validate
     learning_rate: Callable[[int], Any]
     stop: EarlyStop
     plateau: Plateau

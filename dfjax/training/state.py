@@ -7,11 +7,13 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from dfjax.rngs import make_rng
-from dfjax.shapes import Inputs, Variables
+from dfjax.shapes import Batch, Init, Preprocess, Variables
 from dfjax.training.loss_memory import init_memory
+
+Metrics = dict[str, Float[Array, ""]]
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -72,9 +74,16 @@ class TrainState(flax.struct.PyTreeNode):
         )
 
 
+TrainStep = Callable[[TrainState, Batch, Key[Array, ""]], tuple[TrainState, Metrics]]
+"""`train_step(state, batch, root_rng) -> state, metrics`, pure."""
+
+Validate = Callable[[Variables, Callable[[], None]], dict[str, float]]
+"""`validate(variables, check) -> metrics`; it calls `check()`, which may raise, between batches."""
+
+
 def make_init_state(
-    init: Callable[[Key[Array, ""], Inputs], Variables],
-    preprocess: Callable[..., Inputs],
+    init: Init,
+    preprocess: Preprocess,
     tx: optax.GradientTransformation,
     *,
     ema: bool = False,
