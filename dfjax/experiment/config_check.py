@@ -52,7 +52,7 @@ LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
 """Metrics of which smaller values are better."""
 
 UNFREEZE = (
-    "Set train.init_from to a workdir or a safetensors file (`dfjax weights import` makes one), "
+    "Set train.init_from to a workdir or a safetensors file, "
     "optimizer.freeze=() to train everything, or train.freeze_random=True to freeze random values"
 )
 """Advice for an error message about frozen parameters that are not loaded."""

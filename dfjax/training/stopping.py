@@ -111,7 +111,8 @@ class EarlyStop(Monitor):
         before = None if self.best is None else self._rank(self.best_constant, self.best)
         improved = before is None or rank > before
         tied = rank == before and (
-            loss < self.best_loss or (loss == self.best_loss and epoch >= self.min_epochs)
+            loss < self.best_loss
+            or (loss == self.best_loss < math.inf and epoch >= self.min_epochs)
         )
         self.waited = 0 if improved else self.waited + 1
         if improved or tied:
