@@ -83,5 +83,5 @@ def test_a_split_batch_is_compared_as_a_whole():
 
 
 def test_mixed_clips_are_refused():
-    with pytest.raises(UsageError, match="mixing"):
+    with pytest.raises(UsageError, match="unmixed clips"):
         supcon(jnp.asarray(FEATURES), batch() | {"target": jnp.ones(8)})

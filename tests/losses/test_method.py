@@ -32,5 +32,5 @@ def test_an_unknown_method_gives_no_gradient():
     ("outputs", "found"), [({}, "no such head"), ({"method_logits": SCORES}, "has 3")]
 )
 def test_a_head_of_another_size_or_none_is_refused(outputs, found):
-    with pytest.raises(UsageError, match=f"4 outputs.*{found}"):
+    with pytest.raises(UsageError, match=f"4 classes.*{found}"):
         make_method_loss(4)(jnp.zeros(3), outputs, {"method": METHOD})
