@@ -54,7 +54,7 @@ def _rename_augment_preset(values: dict[str, Any]) -> None:
 
 
 def _write_out_earlier_deepfakebench(values: dict[str, Any]) -> None:
-    """A run of the earlier preset keeps its operations, so that it cannot resume with others."""
+    """Writes out the operations of the earlier preset, so that a run keeps them when it resumes."""
     augment = values.get("augment")
     if not isinstance(augment, dict) or "one_of" in augment:
         return
@@ -66,7 +66,7 @@ def _write_out_earlier_deepfakebench(values: dict[str, Any]) -> None:
 
 
 def _nest_loss_options(values: dict[str, Any]) -> None:
-    """Options of a loss stood beside its name; now they stand in a section of that name."""
+    """Moves the options of a loss, earlier keys of `loss`, into the section of the loss."""
     loss = values.get("loss")
     if not isinstance(loss, dict):
         return

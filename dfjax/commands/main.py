@@ -148,7 +148,7 @@ def _help() -> str:
 
 
 def _quiet() -> None:
-    """Library chatter would drown the one line that matters; errors still show."""
+    """Sets environment variables that suppress messages of libraries, except errors."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
+    """Adds the options of `dfjax predict`."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--workdir", type=Path, metavar="DIR", help="folder of a training run")
     source.add_argument("--weights", type=Path, metavar="FILE", help="file of `dfjax export`")

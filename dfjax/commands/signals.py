@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM ask the training loop to save and leave; a second Ctrl-C leaves at once.
+"""Handlers of Ctrl-C and SIGTERM, which make the training loop save and stop.
 
-Python handles a signal between two of its own instructions, so not during minutes of compilation.
-There a thread, told by the system's own handler, ends the process once nothing can be lost by it.
+Python handles a signal between two of its instructions, and therefore not during a compilation that
+takes minutes. A thread, which the wake-up file descriptor notifies, then ends the process if
+everything is saved. A second Ctrl-C ends the process at once.
 """
 
 import contextlib

@@ -34,7 +34,7 @@ from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments; `--config.KEY=VALUE` are collected from what is left over."""
+    """Adds the arguments; `parse_args` collects every `--config.KEY=VALUE` in `overrides`."""
     parser.add_argument(
         "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
     )

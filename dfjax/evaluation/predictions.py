@@ -188,7 +188,8 @@ def _fill_scores(table: pd.DataFrame, name: str) -> None:
     outside = table.loc[(table["fake_prob"] < 0) | (table["fake_prob"] > 1), "fake_prob"]
     if len(outside):
         raise UsageError(
-            f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:g}; name logits 'logit'"
+            f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:g}; logits belong in "
+            "the column 'logit'"
         )
     if "logit" not in table:
         with np.errstate(divide="ignore"):

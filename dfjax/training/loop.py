@@ -182,7 +182,7 @@ class Trainer:
         self.display.advance(self.step)
 
     def _flush(self) -> list[dict[str, float]]:
-        """Fetches the metrics of the steps since the last call and adds them to the epoch's sum."""
+        """Returns the metrics of the steps since the last call, and adds them to the sums."""
         rows = [{k: float(v) for k, v in m.items()} for m in jax.device_get(self.window)]
         for row, videos in zip(rows, self.videos):
             if row["skipped"]:
