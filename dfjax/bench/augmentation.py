@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt8
 
 from dfjax.bench.rows import Cost, identify, summarize, timed
-from dfjax.bench.workloads import Program, Settings, compile_function, make_program
+from dfjax.bench.workloads import Program, BenchSettings, compile_function, make_program
 from dfjax.data.transforms.augment import make_augment
 from dfjax.data.transforms.augment_presets import PRESETS
 
@@ -42,7 +42,7 @@ def measure_augment(
     run: dict[str, Any] = {
         "mode": "train", "batch": batch, "frames": frames, "size": size, "dtype": dtype,
     }  # fmt: skip
-    train = make_program(Settings("dual_stream", lowering=lowering, **run))
+    train = make_program(BenchSettings("dual_stream", lowering=lowering, **run))
     programs = {
         name: _compile(name, (batch, frames, size, size, 3))
         for name, preset in PRESETS.items()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dfjax
 from dfjax.bench.rows import Cost
-from dfjax.bench.workloads import Settings
+from dfjax.bench.workloads import BenchSettings
 from dfjax.errors import UsageError
 
 SCRIPT = Path(dfjax.__file__).parent.parent / "tests" / "peers" / "torch_peer.py"
@@ -21,7 +21,7 @@ class Peer:
         UsageError: The package is not a checkout, or the peer could not start.
     """
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: BenchSettings, environment: Mapping[str, str]) -> None:
         """Starts the process and waits until its model is built.
 
         Args:

@@ -16,7 +16,7 @@ import jax
 
 from dfjax.bench.peers import Peer
 from dfjax.bench.rows import Cost, identify, summarize, timed
-from dfjax.bench.workloads import Settings, make_program
+from dfjax.bench.workloads import BenchSettings, make_program
 from dfjax.huge_pages import plain_environment
 
 ITEMS = {"b0": 16, "b4": 4, "convlstm": 2, "dual_stream": 1, "unet": 2}
@@ -28,7 +28,7 @@ PLAIN_SECONDS = 20.0
 """Time after which the peer with default settings is not measured further."""
 
 
-def measure_speed(settings: Settings, *, steps: int, compare: bool = False) -> dict[str, Any]:
+def measure_speed(settings: BenchSettings, *, steps: int, compare: bool = False) -> dict[str, Any]:
     """Returns a row of the benchmark for one workload.
 
     With `compare`, `torch` is the cost of the PyTorch peer with our memory settings, and `ratio`
@@ -79,7 +79,7 @@ def measure_all(
     """
     for workload, batch in ITEMS.items():
         for mode in ("infer", "train"):
-            settings = Settings(workload, mode, batch, frames, size, dtype, lowering)
+            settings = BenchSettings(workload, mode, batch, frames, size, dtype, lowering)
             yield measure_speed(settings, steps=steps, compare=compare)
             jax.clear_caches()
             gc.collect()  # frees the arrays and programs of the workload

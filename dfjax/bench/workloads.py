@@ -23,7 +23,7 @@ from dfjax.ops.lowering import resolve
 LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
 
 
-class Settings(NamedTuple):
+class BenchSettings(NamedTuple):
     """Workload and shapes of a measurement.
 
     Attributes:
@@ -77,7 +77,7 @@ class Task(NamedTuple):
     forward: Callable[..., tuple[Array, Any]]
 
 
-def frame_classifier(settings: Settings) -> Task:
+def frame_classifier(settings: BenchSettings) -> Task:
     """Returns the workload of an EfficientNet with dropout and a linear layer on images."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     network = EfficientNet(settings.workload, compute=compute)
@@ -109,7 +109,7 @@ def frame_classifier(settings: Settings) -> Task:
     return Task(images, init, forward)
 
 
-def conv_lstm(settings: Settings) -> Task:
+def conv_lstm(settings: BenchSettings) -> Task:
     """Returns the workload of one ConvLSTM layer on the maps of clips."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     layer = ConvLSTM(LSTM_FEATURES, compute=compute)
@@ -125,7 +125,7 @@ def conv_lstm(settings: Settings) -> Task:
     return Task(jax.ShapeDtypeStruct(shape, jnp.float32), init, forward)
 
 
-def dual_stream(settings: Settings) -> Task:
+def dual_stream(settings: BenchSettings) -> Task:
     """Returns the workload of the dual-stream detector, whose second stream has half the side."""
     options = {"lq_size": settings.size // 2}
     model = build(
@@ -144,7 +144,7 @@ def dual_stream(settings: Settings) -> Task:
     return Task(inputs, model.init, forward)
 
 
-def unet(settings: Settings) -> Task:
+def unet(settings: BenchSettings) -> Task:
     """Returns the workload of the U-Net on single frames, with the mean of the output as logit."""
     compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
     network = UNet(compute=compute)
@@ -169,7 +169,7 @@ WORKLOADS = {
 }
 
 
-def make_program(settings: Settings) -> Program:
+def make_program(settings: BenchSettings) -> Program:
     """Returns the compiled workload, with its state and data on the device."""
     task = WORKLOADS[settings.workload](settings)
     rng = jax.random.key(0)

@@ -33,7 +33,7 @@ from rich.console import Console
 from dfjax import precision
 from dfjax.bench import augmentation, reading, speed
 from dfjax.bench.rows import describe_row
-from dfjax.bench.workloads import WORKLOADS, Settings
+from dfjax.bench.workloads import WORKLOADS, BenchSettings
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK, UsageError
 from dfjax.ops.lowering import LOWERINGS
@@ -94,5 +94,5 @@ def _measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     elif args.workload == AUGMENT:
         yield augmentation.measure_augment(batch=batch, **sizes, **compute, steps=args.steps)
     else:
-        settings = Settings(args.workload, args.mode or "infer", batch, **sizes, **compute)
+        settings = BenchSettings(args.workload, args.mode or "infer", batch, **sizes, **compute)
         yield speed.measure_speed(settings, steps=args.steps, compare=compare)

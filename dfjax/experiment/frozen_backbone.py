@@ -105,7 +105,7 @@ def restore(record: dict[str, Any], parameters: Variables | int, *, source: str)
         if merged.kept:
             raise UsageError(f"{source} lacks {len(merged.kept)} parameters: {merged.kept[0]} …")
         variables = jax.device_put(merged.variables)  # here, so that it is not done for every batch
-    digest = compute_sha256(variables)
+    digest = hash_variables(variables)
     if record.get("parameters_sha256", digest) != digest:
         raise UsageError(f"the parameters in {source} are not those that {RECORD} describes")
     p = record["preprocess"]
@@ -131,7 +131,7 @@ def save_backbone(backbone: FrozenBackbone, folder: Path) -> None:
             save_safetensors(partial, backbone.variables, metadata=backbone.record)
 
 
-def compute_sha256(variables: Variables) -> str:
+def hash_variables(variables: Variables) -> str:
     """Returns a hash of the paths, dtypes, shapes and values of all variables."""
     digest = hashlib.sha256()
     for path, array in sorted(flatten(variables).items()):

@@ -35,7 +35,7 @@ from dfjax.data.store.flow_index import write_flow
 from dfjax.data.store.pack import pack
 from dfjax.errors import UsageError
 from dfjax.experiment.data_audit import audit_data, read_report
-from dfjax.experiment.prepare_plan import Plan, describe_plan, make_plan
+from dfjax.experiment.prepare_plan import PreparePlan, describe_plan, make_plan
 from dfjax.files import lock_folder, write_json
 
 ARGUMENTS_FILE = "prepare.json"
@@ -105,7 +105,7 @@ def prepare(
 
 
 def run_plan(
-    plan: Plan,
+    plan: PreparePlan,
     root: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -146,7 +146,7 @@ def run_plan(
     )
 
 
-def _claim(plan: Plan, root: Path, out: Path) -> None:
+def _claim(plan: PreparePlan, root: Path, out: Path) -> None:
     """Records the arguments in `out`, or checks that it was prepared with the same arguments."""
     file = out / ARGUMENTS_FILE
     wanted = describe_plan(plan, root)
@@ -166,7 +166,9 @@ def _claim(plan: Plan, root: Path, out: Path) -> None:
     write_json(file, wanted)
 
 
-def _list_videos(plan: Plan, root: Path, folder: Path, refresh: bool, limits: Limits) -> Path:
+def _list_videos(
+    plan: PreparePlan, root: Path, folder: Path, refresh: bool, limits: Limits
+) -> Path:
     """Builds the index of the videos, unless it exists, splits it, and returns the result."""
     index, split = folder / "index.parquet", folder / "split.parquet"
     reused = index.is_file() and not refresh
@@ -187,7 +189,7 @@ def _list_videos(plan: Plan, root: Path, folder: Path, refresh: bool, limits: Li
     return split
 
 
-def _cut_faces(plan: Plan, videos: Path, out: Path, limits: Limits) -> Path:
+def _cut_faces(plan: PreparePlan, videos: Path, out: Path, limits: Limits) -> Path:
     """Extracts face crops, unless the data set consists of crops, and returns their index."""
     target = out / "index.parquet"
     table = read_index(videos)

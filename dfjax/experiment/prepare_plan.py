@@ -13,7 +13,7 @@ from dfjax.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class PreparePlan:
     """Arguments that determine the result of a preparation; see `make_plan`.
 
     Attributes:
@@ -50,7 +50,7 @@ def make_plan(
     every: int | None = None,
     flow_stride: int | None = None,
     **options: Any,
-) -> Plan:
+) -> PreparePlan:
     """Returns the plan of a preparation; an option that is None has its default.
 
     Args:
@@ -87,12 +87,12 @@ def make_plan(
         own = {"ratios": ratios, "seed": seed}
         given |= {name: value for name, value in own.items() if name in takes and value is not None}
     recut = "detector" in chosen
-    return Plan(
+    return PreparePlan(
         adapter, given, default_split, by, ratios, seed, settings, recut, flow_stride
     )  # fmt: skip
 
 
-def describe_plan(plan: Plan, root: Path) -> dict[str, Any]:
+def describe_plan(plan: PreparePlan, root: Path) -> dict[str, Any]:
     """Returns the arguments as a JSON object, with a model file replaced by its hash."""
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
     settings = dataclasses.asdict(plan.settings)

@@ -27,7 +27,7 @@ from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.experiment.run import HISTORY
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble
-from dfjax.inference.provenance import Run, find_train_index, list_held_back, open_data
+from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, open_data
 
 EXAMPLES = 24
 """Number of videos in the contact sheet."""
@@ -51,7 +51,7 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
     if index is None:
         training = data = run_data.open_data(config, workdir)
     else:
-        training, data = open_data(Run(workdir, config)), open_index(index, out)
+        training, data = open_data(TracedRun(workdir, config)), open_index(index, out)
     ensemble.check_data(data)
     rows = _rows(data, detector, split, own=index is None)
     batches = run_data.eval_batches(data, config, rows)
@@ -78,7 +78,7 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
 def _make_context(
     ensemble: Ensemble, data: FrameStore, training: FrameStore | None, split: str
 ) -> Context:
-    members = [Run(member.workdir, member.config) for member in ensemble.members]
+    members = [TracedRun(member.workdir, member.config) for member in ensemble.members]
     train_index = find_train_index(members, training)
     workdir = ensemble.members[0].workdir
     history = workdir / HISTORY

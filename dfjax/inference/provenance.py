@@ -20,14 +20,14 @@ from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.frozen_backbone import TRAINED_IN
 
 
-class Run(NamedTuple):
+class TracedRun(NamedTuple):
     """A training run: its workdir and its config."""
 
     workdir: Path
     config: ConfigDict
 
 
-def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
+def trace_runs(workdir: Path, config: ConfigDict) -> list[TracedRun]:
     """Returns a run, followed by all runs that its initial parameters come from.
 
     A message on standard error names those whose workdir cannot be read.
@@ -36,7 +36,7 @@ def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
         workdir: Workdir of the run.
         config: Config of the run.
     """
-    runs, waiting = list[Run](), [Run(workdir, config)]
+    runs, waiting = list[TracedRun](), [TracedRun(workdir, config)]
     while waiting:
         run = waiting.pop()
         if run.workdir.resolve() in {known.workdir.resolve() for known in runs}:
@@ -44,13 +44,13 @@ def trace_runs(workdir: Path, config: ConfigDict) -> list[Run]:
         runs.append(run)
         for origin in _find_origins(run):
             try:
-                waiting.append(Run(origin, workdirs.load(origin)))
+                waiting.append(TracedRun(origin, workdirs.load(origin)))
             except UsageError as error:
                 _note_unchecked(origin, error)
     return runs
 
 
-def _find_origins(run: Run) -> Iterator[Path]:
+def _find_origins(run: TracedRun) -> Iterator[Path]:
     init_from = run.config.train.init_from
     if init_from.endswith(".safetensors"):
         say(f"dfjax: leaks from the data that {init_from} was trained on are not checked")
@@ -62,7 +62,7 @@ def _find_origins(run: Run) -> Iterator[Path]:
             yield Path(trained_in)
 
 
-def open_data(run: Run) -> FrameStore | None:
+def open_data(run: TracedRun) -> FrameStore | None:
     """Returns the data of a run; None, with a message on standard error, if they are missing."""
     try:
         return run_data.open_data(run.config, run.workdir)
@@ -71,7 +71,9 @@ def open_data(run: Run) -> FrameStore | None:
         return None
 
 
-def find_train_index(members: Sequence[Run], training: FrameStore | None) -> pd.DataFrame | None:
+def find_train_index(
+    members: Sequence[TracedRun], training: FrameStore | None
+) -> pd.DataFrame | None:
     """Returns the index rows of all training videos of the members, without repetitions.
 
     These include the training videos of the runs that the parameters of the members come from.
@@ -90,7 +92,9 @@ def find_train_index(members: Sequence[Run], training: FrameStore | None) -> pd.
     return pd.concat(found).drop_duplicates("video_id") if found else None
 
 
-def list_held_back(members: Sequence[Run], train_index: pd.DataFrame | None) -> tuple[str, ...]:
+def list_held_back(
+    members: Sequence[TracedRun], train_index: pd.DataFrame | None
+) -> tuple[str, ...]:
     """Returns the methods that every member's config holds back and no member was trained on.
 
     Args:

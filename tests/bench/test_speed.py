@@ -6,11 +6,11 @@ import pytest
 
 from dfjax.bench import peers, speed
 from dfjax.bench.rows import Cost, summarize, timed
-from dfjax.bench.workloads import Program, Settings
+from dfjax.bench.workloads import Program, BenchSettings
 from dfjax.errors import UsageError
 from dfjax.huge_pages import HUGE, TUNABLES
 
-SETTINGS = Settings("b0", "infer", 4, 1, 32, "float32", "auto")
+SETTINGS = BenchSettings("b0", "infer", 4, 1, 32, "float32", "auto")
 PEER = """
 import json, os, sys
 log = open({log!r}, "a", buffering=1)

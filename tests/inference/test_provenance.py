@@ -12,13 +12,13 @@ from dfjax.data.store.pack import Pack
 from dfjax.errors import UsageError
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
-from dfjax.inference.provenance import Run, find_train_index, list_held_back, trace_runs
+from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, trace_runs
 
 
 def make_run(folder, *overrides):
     config = load_config("resnet18", [f"--config.{item}" for item in overrides])
     workdirs.prepare(folder, config)
-    return Run(folder, config)
+    return TracedRun(folder, config)
 
 
 def make_pack(videos):

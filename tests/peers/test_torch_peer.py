@@ -7,7 +7,7 @@ import pytest
 import torch_peer
 
 from dfjax.bench.peers import Peer
-from dfjax.bench.workloads import WORKLOADS, Settings
+from dfjax.bench.workloads import WORKLOADS, BenchSettings
 from dfjax.models.summary import count
 
 pytestmark = pytest.mark.parity
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parity
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_they_have_as_many_parameters(workload):
-    settings = Settings(workload, "train", 1, 1, 64, "float32", "native")
+    settings = BenchSettings(workload, "train", 1, 1, 64, "float32", "native")
     task = WORKLOADS[workload](settings)
     ours = jax.eval_shape(task.init, jax.random.key(0), task.inputs)["params"]
     model, _ = torch_peer.make(settings._asdict())
@@ -25,7 +25,7 @@ def test_they_have_as_many_parameters(workload):
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_a_step_takes_time_and_cpu_seconds(mode):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # two would wait for each other's core
-    peer = Peer(Settings("dual_stream", mode, 1, 2, 64, "float32", "native"), environment)
+    peer = Peer(BenchSettings("dual_stream", mode, 1, 2, 64, "float32", "native"), environment)
     try:
         cost = peer.step()
     finally:
