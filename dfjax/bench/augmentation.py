@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt8
 
 from dfjax.bench.rows import Cost, identify, summarize, timed
-from dfjax.bench.workloads import Program, BenchSettings, compile_function, make_program
+from dfjax.bench.workloads import BenchSettings, Program, compile_function, make_program
 from dfjax.data.transforms.augment import make_augment
 from dfjax.data.transforms.augment_presets import PRESETS
 

@@ -6,7 +6,7 @@ import pytest
 
 from dfjax.bench import peers, speed
 from dfjax.bench.rows import Cost, summarize, timed
-from dfjax.bench.workloads import Program, BenchSettings
+from dfjax.bench.workloads import BenchSettings, Program
 from dfjax.errors import UsageError
 from dfjax.huge_pages import HUGE, TUNABLES
 
