@@ -1,5 +1,6 @@
 """Tests calls of a detector with paths, folders, frames and clips, valid and invalid ones."""
 
+import dataclasses
 import io
 
 import cv2
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from dfjax.config import load_config
+from dfjax.data.faces.recipe import CropRecipe
 from dfjax.errors import InputError
 from dfjax.inference.detector import Detector
 from dfjax.inference.predict import predict
@@ -101,6 +103,21 @@ def test_clips_give_a_list_and_the_scores_of_predict(detector):
     assert detector.predict(clips).dtype == np.float32 and len(detector.predict(clips[:0])) == 0
     assert [verdict.input for verdict in verdicts] == [f"clip {i}" for i in range(5)]
     assert [verdict.fake_prob for verdict in detector(jnp.asarray(clips))] == probs
+
+
+def test_frames_and_crops_need_nothing_of_the_face_detector_of_training(detector, folder, capsys):
+    recipe = CropRecipe("yunet", align=True, min_quality=(("score", 0.5),), every=2)
+    config = detector.config.copy_and_resolve_references()
+    config.crops.update(dataclasses.asdict(recipe))
+    other = dataclasses.replace(detector, config=config, checkpoint_sha256="d" * 64)
+    frames = np.random.default_rng(0).integers(0, 256, (9, SIZE, SIZE, 3), np.uint8)
+    assert other(frames).fake_prob == detector(frames).fake_prob
+    assert [v.fake_prob for v in other(frames[None, :T])] == detector.predict(frames[None, :T])
+    for _ in range(2):
+        path = folder / "b.avi"
+        assert other(path, **NONE).fake_prob == pytest.approx(detector(path, **NONE).fake_prob)
+    said = capsys.readouterr().err
+    assert said.count("(score=0.5) does not apply") == 1
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 30])

@@ -5,12 +5,19 @@ prediction follows.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.faces.detectors import DETECTORS, check_alignable, hash_detector, make_detector
+from dfjax.data.faces.detectors import (
+    DETECTORS,
+    LANDMARK_DETECTORS,
+    check_alignable,
+    hash_detector,
+    make_detector,
+)
 from dfjax.data.faces.detectors.precomputed import Precomputed
 from dfjax.data.faces.quality import QUALITIES
 from dfjax.data.faces.recipe import JPEG_QUALITY, CropRecipe
@@ -18,6 +25,7 @@ from dfjax.errors import UsageError, unknown
 
 FACES = ("best", "mask", "all")
 INFORMED = ("score", "frontal")  # qualities that need landmarks or scores
+DETECTED = (*INFORMED, "size")  # qualities of a detected face, which face crops as inputs lack
 GRID = 32  # least number of evenly spaced frames if a recipe has neither `frames` nor `every`
 
 
@@ -127,7 +135,8 @@ def follow_recipe(
     """Returns the settings that follow a crop recipe, and sentences for the user.
 
     The sentences name assumptions without a recipe, settings that the caller overrides, and parts
-    of the recipe that cannot be followed.
+    of the recipe that cannot be followed. Where `override` names a face detector without landmarks,
+    faces are not aligned, and thresholds that need landmarks do not apply.
 
     Args:
         recipe: Crop recipe of the training data, or None if it is not known.
@@ -138,16 +147,16 @@ def follow_recipe(
         override: Settings that replace those of the recipe.
 
     Raises:
-        UsageError: The faces of the recipe were precomputed, and `override` names no face detector.
+        UsageError: The faces of the recipe were precomputed, and `override` names no face detector,
+            or an unknown one.
     """
-    followed = recipe or CropRecipe()
-    for name, value in override._asdict().items():
-        if value is not None:
-            followed = dataclasses.replace(followed, **{name: value})
+    if override.detector is not None and override.detector not in DETECTORS:
+        raise unknown("face detector", override.detector, DETECTORS)
+    followed = _override(recipe or CropRecipe(), override)
     if followed.detector == "precomputed":
         raise UsageError(
-            "the faces of the training data were found by another program; set detector to the "
-            "most similar face detector"
+            "the faces of the training data were found by another program; choose the most similar "
+            f"face detector: {', '.join(DETECTORS)}"
         )
     frames, every = followed.frames, followed.every
     if frames is None and every is None:
@@ -167,6 +176,16 @@ def follow_recipe(
     return settings, _compare(recipe, settings)
 
 
+def _override(recipe: CropRecipe, override: Override) -> CropRecipe:
+    """Returns the recipe with the settings of the caller, without what they make impossible."""
+    given = {name: value for name, value in override._asdict().items() if value is not None}
+    if override.detector is not None and override.detector not in LANDMARK_DETECTORS:
+        lacking = DETECTED if override.detector == "none" else INFORMED
+        least = tuple(pair for pair in recipe.min_quality if pair[0] not in lacking)
+        given = {"align": False, "min_quality": least, **given}
+    return dataclasses.replace(recipe, **given)
+
+
 def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
     """Returns a sentence for each difference between prediction and the training crops."""
     if recipe is None:
@@ -181,6 +200,20 @@ def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
         for name in Override._fields
         if getattr(settings, name) != getattr(recipe, name)
     ]
+    if recipe.align and not settings.align and settings.detector not in LANDMARK_DETECTORS:
+        notes.append(f"the face detector {settings.detector} gives no landmarks to align faces by")
+    dropped = [pair for pair in recipe.min_quality if pair not in settings.min_quality]
+    if dropped:
+        notes.append(
+            f"the minimum quality of the training crops ({_join_thresholds(dropped)}) does not "
+            f"apply, because the face detector {settings.detector} does not measure it"
+        )
+    if settings.detector != "none" and settings.faces != recipe.faces:
+        chosen = "several choices of faces" if recipe.faces is None else f"faces={recipe.faces}"
+        notes.append(
+            f"the main face of every video is cropped (faces={settings.faces}), but the training "
+            f"crops were made with {chosen}"
+        )
     digest = hash_detector(settings.detector, settings.detector_model)
     if settings.detector == recipe.detector and recipe.detector_sha256 not in (None, digest):
         notes.append(
@@ -197,5 +230,9 @@ def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
 
 def describe_threshold(settings: Settings) -> str:
     """Returns the message for a video whose crops are all below the thresholds."""
-    least = ", ".join(f"{name}={value:g}" for name, value in settings.min_quality)
+    least = _join_thresholds(settings.min_quality)
     return f"none of its face crops reaches the minimum quality ({least})"
+
+
+def _join_thresholds(thresholds: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in thresholds)

@@ -20,7 +20,7 @@ from dfjax.data.faces.recipe import (
     parse_recipe,
     read_crop_recipe,
 )
-from dfjax.data.faces.settings import Override, Settings, follow_recipe
+from dfjax.data.faces.settings import Override, Settings, check_settings, follow_recipe
 from dfjax.data.faces.video import probe
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.index.split_index import split_index
@@ -97,6 +97,48 @@ def test_settings_follow_it_and_differences_are_said():
     with pytest.raises(UsageError, match="were found by another program"):
         follow_recipe(precomputed, SAMPLING, size=64)
     assert follow_recipe(precomputed, SAMPLING, size=64, override=Override("none"))[0].every == 2
+
+
+def test_an_overriding_face_detector_without_landmarks_drops_what_needs_them():
+    least = (("score", 0.5), ("sharpness", 40.0), ("frontal", 0.2), ("size", 60.0))
+    recipe = CropRecipe("yunet", align=True, min_quality=least, every=2)
+    settings, notes = follow_recipe(recipe, SAMPLING, size=64, override=Override("haar"))
+    check_settings(settings)
+    assert not settings.align and settings.min_quality == (least[1], least[3])
+    assert notes == [
+        "detector is haar, but the training crops were made with yunet",
+        "align is False, but the training crops were made with True",
+        "the face detector haar gives no landmarks to align faces by",
+        "the minimum quality of the training crops (score=0.5, frontal=0.2) does not apply, because "
+        "the face detector haar does not measure it",
+    ]
+    crops = follow_recipe(recipe, SAMPLING, size=64, override=Override("none"))[0]
+    check_settings(crops)
+    assert crops.min_quality == (least[1],)
+    asked = follow_recipe(recipe, SAMPLING, size=64, override=Override("haar", align=True))[0]
+    with pytest.raises(UsageError, match="align needs landmarks"):
+        check_settings(asked)
+    kept = follow_recipe(recipe, SAMPLING, size=64, override=Override("mtcnn"))[0]
+    assert kept.align and kept.min_quality == least
+
+
+@pytest.mark.parametrize(
+    ("faces", "made_with"), [("mask", "faces=mask"), (None, "several choices of faces")]
+)
+def test_another_choice_of_faces_in_training_is_said(faces, made_with):
+    recipe = dataclasses.replace(Settings(every=2, frames=None).to_recipe(), faces=faces)
+    note = "the main face of every video is cropped (faces=best), but the training crops were made"
+    assert follow_recipe(recipe, SAMPLING, size=64)[1] == [f"{note} with {made_with}"]
+    cropped = follow_recipe(recipe, SAMPLING, size=64, override=Override("none"))[1]
+    assert cropped == ["detector is none, but the training crops were made with haar"]
+
+
+def test_faces_of_another_program_cannot_be_asked_for():
+    with pytest.raises(UsageError, match=r"unknown face detector 'precomputed'. Valid: haar"):
+        follow_recipe(RECIPE, SAMPLING, size=64, override=Override("precomputed"))
+    precomputed = dataclasses.replace(RECIPE, detector="precomputed")
+    with pytest.raises(UsageError, match="choose the most similar face detector: haar, yunet"):
+        follow_recipe(precomputed, SAMPLING, size=64)
 
 
 @pytest.fixture

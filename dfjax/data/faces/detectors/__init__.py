@@ -11,6 +11,7 @@ from dfjax.errors import UsageError, unknown
 
 __all__ = [
     "DETECTORS",
+    "LANDMARK_DETECTORS",
     "Detections",
     "FaceDetector",
     "check_alignable",
@@ -38,7 +39,7 @@ def make_detector(name: str, model_path: str | Path | None = None) -> FaceDetect
     if name == "yunet":
         return make_yunet(model_path)
     if model_path is not None:
-        raise UsageError(f"the detector {name} takes no model file; only yunet does")
+        raise UsageError(f"the face detector {name} takes no model file; only yunet does")
     return DETECTORS[name]()
 
 

@@ -22,9 +22,9 @@ def make_yunet(model_path: str | Path | None = None) -> FaceDetector:
         UsageError: No file is given, or OpenCV cannot read it as YuNet.
     """
     if model_path is None:
-        raise UsageError("the face detector yunet needs detector_model, its ONNX file")
+        raise UsageError("the face detector yunet needs a model file, YuNet's ONNX file")
     if not Path(model_path).is_file():
-        raise UsageError(f"no detector model at {model_path}")
+        raise UsageError(f"there is no model file of the face detector at {model_path}")
     try:
         network = cv2.FaceDetectorYN.create(str(model_path), "", (320, 320), LEAST_SCORE)
     except cv2.error as error:
