@@ -68,7 +68,7 @@ def preview(config: ConfigDict, out: str | os.PathLike[str], *, clips: int, titl
         pack = run_data.open_data(config, Path(folder))
         sections = make_sections(config, pack, load_batch(config, pack))
     data, size = config.data.path or "synthetic faces", config.preprocess.size
-    subtitle = f"{data}, crops of {config.data.crop_size} px, model input {size} px"
+    subtitle = f"{data}, crops of {pack.crop_size} px, model input {size} px"
     draw_preview(sections, out, title=title, subtitle=subtitle)
 
 

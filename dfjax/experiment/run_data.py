@@ -31,12 +31,11 @@ Array = np.ndarray
 def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
     """Returns the pack in `config.data.path` or `config.data.features`, or the synthetic set.
 
-    The synthetic set is generated once in the workdir. `config.data.crop_size` is set to the crop
-    size of the pack, and `config.crops` to its crop recipe. With `config.data.fold` the splits are
-    those of a round of cross-validation.
+    The synthetic set is generated once in the workdir. With `config.data.fold` the splits are those
+    of a round of cross-validation.
 
     Args:
-        config: Config of the run, which is changed as described.
+        config: Config of the run.
         workdir: Workdir of the run.
 
     Raises:
@@ -50,14 +49,23 @@ def open_data(config: ConfigDict, workdir: Path) -> FrameStore:
             f"data.crop_size is {config.data.crop_size}, but the crops of {pack.path} have "
             f"{pack.crop_size} px; leave the key out to use the size of the data"
         )
-    config.data.crop_size = pack.crop_size
-    recipe = read_crop_recipe(pack.path)
-    if recipe is not None:
-        config.crops.update(dataclasses.asdict(recipe))
     if config.data.fold:
         split = split_by_round(pack.index, config.data.fold)
         pack.index = pack.index.assign(pack_split=pack.index["split"], split=split)
     return _shuffled(pack, config)
+
+
+def record_crops(config: ConfigDict, data: FrameStore) -> None:
+    """Sets `config.data.crop_size` and `config.crops` to the size and crop recipe of the data.
+
+    Args:
+        config: Config of a run that is to be trained, which is changed.
+        data: Training data of the run.
+    """
+    config.data.crop_size = data.crop_size
+    recipe = read_crop_recipe(data.path)
+    if recipe is not None:
+        config.crops.update(dataclasses.asdict(recipe))
 
 
 def find_recipe(config: ConfigDict) -> CropRecipe | None:

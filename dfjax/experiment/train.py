@@ -150,6 +150,8 @@ def _train_phase(
     fit: Callable[[Trainer], None],
 ) -> dict[str, Any]:
     pack = run_data.open_data(config, workdir)
+    run_data.record_crops(config, pack)
+    workdirs.check(workdir, config)
     if isinstance(pack, FeaturePack):
         keep_backbone(pack, workdir)
     check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())

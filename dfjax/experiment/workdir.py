@@ -29,15 +29,19 @@ FREE_KEYS = (
 def check(workdir: Path, config: ConfigDict) -> None:
     """Checks that a workdir, if it exists, belongs to this config.
 
+    The crop recipe, which is taken from the data, is compared where both configs have it.
+
     Raises:
         UsageError: It belongs to another config; the message shows the differences.
     """
     if not (workdir / "config.json").exists():
         return
+    saved = load(workdir)
     free = {*FREE_KEYS} | ({"data.crop_size"} if not config.data.crop_size else set())
-    lines = configs.differences(load(workdir), config)
+    if None in (saved.crops.detector, config.crops.detector):
+        free |= {f"crops.{key}" for key in config.crops}
+    lines = configs.differences(saved, config)
     changed = [line for line in lines if line.split(":")[0] not in free]
-    changed = [line for line in changed if not line.startswith("crops.")]  # taken from the data
     if changed:
         raise UsageError(
             f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
@@ -48,11 +52,16 @@ def check(workdir: Path, config: ConfigDict) -> None:
 def prepare(workdir: Path, config: ConfigDict) -> None:
     """Writes `config.json`, `config.yaml` and `versions.json`.
 
+    A crop recipe that the workdir records is kept where that of the data is not known.
+
     Raises:
         UsageError: The workdir belongs to another config.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     check(workdir, config)
+    if config.crops.detector is None and (workdir / "config.json").exists():
+        config = config.copy_and_resolve_references()
+        config.crops.update(load(workdir).crops.to_dict())
     _write(workdir / "config.yaml", configs.to_yaml(config))
     _write(workdir / "versions.json", json.dumps(versions(), indent=2) + "\n")
     _write(workdir / "config.json", configs.to_json(config) + "\n")

@@ -9,12 +9,15 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
+from dfjax.console import say
+from dfjax.data.faces.recipe import list_differences
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
 from dfjax.evaluation.draws import has_dropout, make_draw_step
 from dfjax.evaluation.scoring import Scorer, Scores
 from dfjax.experiment import builders
+from dfjax.experiment.run_data import find_recipe
 from dfjax.experiment.stored_features import check_backbone
 from dfjax.inference.detector import Detector, load
 from dfjax.shapes import HostBatch
@@ -185,6 +188,7 @@ def _check_fit(first: Detector, other: Detector) -> None:
                 f"{other.workdir} and {first.workdir} cannot form an ensemble: data.{key} is "
                 f"{found} in one and {expected} in the other"
             )
+    _check_crops(first, other)
     for member in (first, other):
         if member.config.data.shuffle_labels:
             raise UsageError(
@@ -194,6 +198,25 @@ def _check_fit(first: Detector, other: Detector) -> None:
         raise UsageError(
             f"{other.workdir} reads optical flow and {first.workdir} does not: name the one with "
             "flow first"
+        )
+
+
+def _check_crops(first: Detector, other: Detector) -> None:
+    """Checks that the training crops of two members were made alike, as far as it is recorded."""
+    recipes = [find_recipe(member.config) for member in (first, other)]
+    if None in recipes:
+        if recipes != [None, None]:
+            unknown = first if recipes[0] is None else other
+            say(
+                f"note: the crop recipe of {unknown.workdir} is not recorded; its training "
+                "crops are assumed to be like those of the other members"
+            )
+        return
+    differences = list_differences(*recipes)
+    if differences:
+        raise UsageError(
+            f"{first.workdir} and {other.workdir} cannot form an ensemble, because all members "
+            f"score the same crops, and their training crops differ ({'; '.join(differences)})"
         )
 
 

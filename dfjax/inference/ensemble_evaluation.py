@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.console import say, track
+from dfjax.data.faces.recipe import list_differences, read_crop_recipe
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.records import find_index
 from dfjax.data.store.feature_pack import FeaturePack, is_feature_pack, open_features
@@ -15,7 +16,7 @@ from dfjax.data.store.pack import open_pack, pack
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import aggregate, clean
-from dfjax.evaluation.flags import Flag
+from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.plots import plot_curves
 from dfjax.evaluation.report import Context, make_metrics
 from dfjax.evaluation.report_view import Report
@@ -90,7 +91,7 @@ def _make_context(
         checkpoint=ensemble.checkpoint,
         split=split,
         unreadable=count_unreadable(data),
-        flags=_read_accepted(ensemble),
+        flags=[*_read_accepted(ensemble), *_compare_crops(ensemble, data)],
         accepted=list_accepted_links(workdir, training.index) if training else {},
     )
 
@@ -155,6 +156,21 @@ def _read_accepted(ensemble: Ensemble) -> list[Flag]:
     for workdir in dict.fromkeys(member.workdir for member in ensemble.members):
         flags += [flag for flag in read_accepted(workdir) if flag not in flags]
     return flags
+
+
+def _compare_crops(ensemble: Ensemble, data: FrameStore) -> list[Flag]:
+    """Returns a flag if the crops of the data were made otherwise than the training crops."""
+    recipe = read_crop_recipe(data.path)
+    for member in ensemble.members:
+        trained = run_data.find_recipe(member.config)
+        differences = list_differences(recipe, trained) if recipe and trained else []
+        if differences:
+            message = (
+                f"the crops of {data.path} were made otherwise than the training crops of "
+                f"{member.workdir} ({'; '.join(differences)})"
+            )
+            return [make_flag("crops_differ", "warning", message)]
+    return []
 
 
 def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:

@@ -224,7 +224,10 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
     config = load_config("transformer_head", [place])
     use_stored_features(config)
     assert config.model.clip_detector.features == 64
-    assert len(run_data.open_data(config, tmp_path)) == 4 and config.data.crop_size == SIZE
+    opened = run_data.open_data(config, tmp_path)
+    assert len(opened) == 4 and config.data.crop_size == 0  # the caller's config is not changed
+    run_data.record_crops(config, opened)
+    assert config.data.crop_size == SIZE
     with pytest.raises(UsageError, match="dual_stream does not read stored features"):
         use_stored_features(load_config("dual_stream", [place]))
     with pytest.raises(UsageError, match="not both"):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import jax
 import pytest
 
 from dfjax.config import load_config
+from dfjax.data.faces.recipe import CropRecipe
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir
 
@@ -69,6 +71,34 @@ def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
     workdir.check(tmp_path, smoke())
     with pytest.raises(UsageError, match="data.crop_size: 64 -> 96"):
         workdir.check(tmp_path, smoke("--config.data.crop_size=96"))
+
+
+def make_crops(**changes):
+    """A config as training makes it, with the crop recipe of its data."""
+    config = smoke().copy_and_resolve_references()
+    recipe = CropRecipe(min_quality=(("size", 40.0),), every=2)
+    config.crops.update(dataclasses.asdict(dataclasses.replace(recipe, **changes)))
+    return config
+
+
+def test_crops_that_are_made_otherwise_are_refused(tmp_path):
+    workdir.prepare(tmp_path, make_crops())
+    workdir.prepare(tmp_path, make_crops())
+    for changes, message in (
+        ({"margin": 2.0}, "crops.margin: 1.3 -> 2.0"),
+        ({"every": None, "frames": 8}, "crops.every: 2 -> None; crops.frames: None -> 8"),
+        ({"min_quality": ()}, r"crops.min_quality: \(\('size', 40.0\),\) -> \(\)"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            workdir.prepare(tmp_path, make_crops(**changes))
+    workdir.prepare(tmp_path, smoke())  # data whose recipe is not known
+    assert workdir.load(tmp_path) == make_crops()
+
+
+def test_a_crop_recipe_that_becomes_known_is_recorded(tmp_path):
+    workdir.prepare(tmp_path, smoke())
+    workdir.prepare(tmp_path, make_crops())
+    assert workdir.load(tmp_path) == make_crops()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": ', "\udcff"])

@@ -1,5 +1,6 @@
 """Ensembles, passes of dropout and mirror images: requirements of members, and scores."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from scipy.special import expit
 
 from dfjax.commands.main import main
 from dfjax.config import load_config
+from dfjax.data.faces.recipe import CropRecipe
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.errors import UsageError
 from dfjax.inference import ensemble as ensembles
 from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import load_ensemble
+from dfjax.inference.ensemble import combine, load_ensemble
 
 T, SIZE = 2, 8
 
@@ -115,6 +117,21 @@ def test_members_that_do_not_fit_are_refused(odd, change, message):
     odd.update(change)
     with pytest.raises(UsageError, match=message):
         load_ensemble(Path("a"), "best", ensemble=["b"])
+
+
+def test_members_with_other_training_crops_are_refused(capsys):
+    a, b = (make_detector(Path(name), "best") for name in "ab")
+    combine([a, b])
+    assert capsys.readouterr().err == ""  # `predict` says that no recipe is recorded
+    a.config.crops.update(dataclasses.asdict(CropRecipe()))
+    combine([a, b])
+    assert "note: the crop recipe of b is not recorded" in capsys.readouterr().err
+    b.config.crops.update(dataclasses.asdict(CropRecipe(faces="mask", every=3)))
+    combine([a, b])
+    assert capsys.readouterr().err == ""  # the faces are other ones, but they are cropped alike
+    b.config.crops.update({"margin": 1.6, "align": True})
+    with pytest.raises(UsageError, match=r"differ \(margin: 1.3 and 1.6; align: False and True\)"):
+        combine([a, b])
 
 
 def test_no_member_twice_and_no_passes_without_dropout(odd):

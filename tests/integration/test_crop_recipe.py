@@ -1,6 +1,8 @@
 """A video scores the same through `extract -> pack -> evaluate` and through `predict`."""
 
+import dataclasses
 import json
+import shutil
 
 import cv2
 import jax
@@ -12,7 +14,7 @@ from flax import linen as nn
 from dfjax.commands.main import main
 from dfjax.config import load_config
 from dfjax.data.faces.extract import extract_record
-from dfjax.data.faces.recipe import make_metadata
+from dfjax.data.faces.recipe import make_metadata, read_crop_recipe, write_crop_recipe
 from dfjax.data.faces.settings import Settings
 from dfjax.data.faces.worker_pool import Outcome
 from dfjax.data.index.records import make_index, make_record, write_index
@@ -21,6 +23,7 @@ from dfjax.data.store.pack import pack
 from dfjax.experiment import builders, run_data
 from dfjax.experiment import workdir as workdirs
 from dfjax.inference import score_inputs
+from dfjax.inference.detector import load
 from dfjax.inference.evaluate import evaluate
 from dfjax.inference.predict import predict
 from dfjax.training.checkpoint import Checkpoints
@@ -58,7 +61,7 @@ def make_workdir(folder, data, *, flow=False, stride=2):
         },
     )  # fmt: skip
     config = builders.use_model(config, Texture(reads_flow=flow)).copy_and_resolve_references()
-    run_data.open_data(config, folder)  # takes the crop recipe from the data
+    run_data.record_crops(config, run_data.open_data(config, folder))
     model = builders.make_model(config)
     inputs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), builders.example_inputs(config))
     variables = model.init(jax.random.key(0), inputs)
@@ -143,6 +146,25 @@ def test_both_ways_give_the_same_score(videos, bright, flow, tmp_path, capsys):
     other = predict(workdir, videos[:2], margin=margin)
     assert np.abs(np.array([v.fake_prob for v in other]) - stored).max() > 0.01
     assert f"note: margin is {margin}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_crops_made_otherwise_than_those_of_training_are_flagged(videos, bright, tmp_path):
+    data = extract(videos, Settings(detector=bright, frames=None, every=2, size=SIZE), False)
+    detector = load(make_workdir(tmp_path / "run", data))
+    assert not find_flags(evaluate(detector))
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    recipe = dataclasses.replace(read_crop_recipe(data), margin=1.7, frames=8, every=None)
+    write_crop_recipe(other, recipe)
+    (flag,) = find_flags(evaluate(detector, index=other, out=tmp_path / "out"))
+    assert flag["severity"] == "warning" and "(margin: 1.7 and 1.3)" in flag["message"]
+    write_crop_recipe(data, recipe)  # the data of the run have changed since
+    assert find_flags(evaluate(detector))
+    assert detector.config.crops.margin == 1.3  # which prediction follows
+
+
+def find_flags(report):
+    return [flag for flag in report.flags if flag["code"] == "crops_differ"]
 
 
 @pytest.mark.slow

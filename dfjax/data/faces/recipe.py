@@ -133,6 +133,22 @@ def write_crop_recipe(folder: Path, recipe: CropRecipe | None) -> None:
         write_json(folder / RECIPE_FILE, dataclasses.asdict(recipe))
 
 
+def list_differences(ours: CropRecipe, theirs: CropRecipe) -> list[str]:
+    """Returns the fields by which two recipes crop faces differently, as `margin: 1.3 and 1.5`.
+
+    Fields of `MAY_DIFFER` are not compared, nor are hashes of files of precomputed faces. A hash or
+    flow method that only one recipe has is no difference.
+    """
+    names = [field.name for field in dataclasses.fields(CropRecipe) if field.name not in MAY_DIFFER]
+    if ours.detector == theirs.detector == "precomputed":
+        names.remove("detector_sha256")
+    pairs = {name: (getattr(ours, name), getattr(theirs, name)) for name in names}
+    for name in ("detector_sha256", "flow_method"):
+        if None in pairs.get(name, ()):
+            del pairs[name]
+    return [f"{name}: {one} and {other}" for name, (one, other) in pairs.items() if one != other]
+
+
 def merge_recipes(recipes: Iterable[tuple[str, CropRecipe | None]]) -> CropRecipe | None:
     """Returns the common recipe of crops from several indexes.
 
@@ -151,21 +167,17 @@ def merge_recipes(recipes: Iterable[tuple[str, CropRecipe | None]]) -> CropRecip
         return None
     first, merged = known[0]
     for name, recipe in known[1:]:
+        differences = list_differences(merged, recipe)
+        if differences:
+            raise UsageError(
+                f"the crops of {first} and {name} have different crop recipes "
+                f"({'; '.join(differences)}), and prediction can follow only one: extract one of "
+                "them again with the settings of the other"
+            )
         values = {}
-        for field in (field.name for field in dataclasses.fields(CropRecipe)):
-            ours, theirs = getattr(merged, field), getattr(recipe, field)
-            own_file = field == "detector_sha256" and recipe.detector == "precomputed"
-            if field == "flow_method" and None in (ours, theirs):
-                values[field] = ours or theirs
-            elif ours == theirs:
-                values[field] = ours
-            elif field in MAY_DIFFER or own_file:
+        for field in ("detector_sha256", *MAY_DIFFER):
+            if getattr(merged, field) != getattr(recipe, field):
                 values[field] = () if field == "min_quality" else None
-            else:
-                raise UsageError(
-                    f"the crops of {first} and {name} have different crop recipes ({field}: {ours} "
-                    f"and {theirs}), and prediction can follow only one: extract one of them again "
-                    "with the settings of the other"
-                )
-        merged = CropRecipe(**values)
+        flow_method = merged.flow_method or recipe.flow_method
+        merged = dataclasses.replace(merged, **values, flow_method=flow_method)
     return merged

@@ -109,8 +109,8 @@ def test_an_overriding_face_detector_without_landmarks_drops_what_needs_them():
         "detector is haar, but the training crops were made with yunet",
         "align is False, but the training crops were made with True",
         "the face detector haar gives no landmarks to align faces by",
-        "the minimum quality of the training crops (score=0.5, frontal=0.2) does not apply, because "
-        "the face detector haar does not measure it",
+        "the minimum quality of the training crops (score=0.5, frontal=0.2) does not apply, "
+        "because the face detector haar does not measure it",
     ]
     crops = follow_recipe(recipe, SAMPLING, size=64, override=Override("none"))[0]
     check_settings(crops)
