@@ -19,6 +19,7 @@ from dfjax.data.index.error_log import read_errors
 from dfjax.data.store import feature_writer
 from dfjax.data.store.feature_pack import FeaturePack, open_features
 from dfjax.data.store.feature_writer import VideoFeatures
+from dfjax.data.store.pack import add_recipe
 from dfjax.data.store.pack_reader import Pack
 from dfjax.errors import InputError, UsageError, unknown
 from dfjax.experiment.frozen_backbone import FrozenBackbone, save_backbone
@@ -92,6 +93,7 @@ def extract_features(
     plan = _compute_plan_hash(crops, record)
     with lock_folder(out):
         if feature_writer.is_finished(out, plan, fresh=fresh):
+            add_recipe(out, read_crop_recipe(source))
             return Extracted(open_features(out), read_errors(out), reused=True)
         folder = feature_writer.open_partial(out, plan)
         save_backbone(backbone, folder)

@@ -7,6 +7,7 @@ record in its split. A pack is written to a temporary folder that is then rename
 interrupted call leaves no incomplete pack.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,14 +19,20 @@ import numpy as np
 import pandas as pd
 
 from dfjax.data.faces.crop_check import check_crops
-from dfjax.data.faces.recipe import make_metadata, read_crop_recipe, write_crop_recipe
+from dfjax.data.faces.recipe import (
+    RECIPE_FILE,
+    CropRecipe,
+    make_metadata,
+    read_crop_recipe,
+    write_crop_recipe,
+)
 from dfjax.data.index.error_log import ErrorLog, read_errors
 from dfjax.data.index.records import read_index, write_index
 from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
 from dfjax.data.store.pack_builder import count_records, frame_paths, write_records
 from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.errors import UsageError
-from dfjax.files import lock_folder
+from dfjax.files import atomic_path, lock_folder, write_json
 
 __all__ = ["Pack", "PackReport", "open_pack", "pack"]
 
@@ -60,7 +67,7 @@ def pack(
 
     Every crop is decoded once as a check. Missing and damaged crops, and videos without any usable
     crop, are left out and listed in `errors.jsonl`. If `out` already is a pack of the same crops,
-    it is reused.
+    it is reused, and their crop recipe is added to it if it has become known since.
 
     Args:
         index_path: Index file after extraction.
@@ -80,7 +87,9 @@ def pack(
         raise UsageError(f"{index_path} names no face crops: run `dfjax data extract` on it first")
     with lock_folder(out):
         source = compute_source_hash(table, index_path.parent)
-        if _is_finished(out, source, replace=fresh or replace) and not fresh:
+        recipe = read_crop_recipe(index_path)
+        if _is_finished(out, source, recipe, fresh=fresh, replace=replace):
+            add_recipe(out, recipe)
             return _report(out, reused=True)
         partial = out.with_name(f".{out.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
@@ -110,6 +119,25 @@ def _write(folder: Path, table: pd.DataFrame, index_path: Path, command: str, so
     for error in errors:
         log.add(**error)
     _write_manifest(folder, source, crop_size)
+
+
+def add_recipe(folder: Path, recipe: CropRecipe | None) -> None:
+    """Writes the crop recipe of a finished pack or feature pack that has none.
+
+    Its checksum is written before it, so that an interrupted call leaves a pack without a recipe,
+    to which the next call adds it.
+
+    Args:
+        folder: Folder of the pack.
+        recipe: Recipe of its crops, or None if it is not known.
+    """
+    if recipe is None or read_crop_recipe(folder) is not None:
+        return
+    manifest = read_manifest(folder)
+    with atomic_path(folder / RECIPE_FILE) as partial:
+        write_json(partial, dataclasses.asdict(recipe))
+        manifest["files"][RECIPE_FILE] = hashlib.sha256(partial.read_bytes()).hexdigest()
+        write_json(folder / MANIFEST, manifest, indent=1)
 
 
 def find_pack_rows(table: pd.DataFrame) -> np.ndarray:
@@ -144,11 +172,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _is_finished(out: Path, source: str, *, replace: bool) -> bool:
-    """Returns whether `out` is a pack of these crops.
+def _is_finished(
+    out: Path, source: str, recipe: CropRecipe | None, *, fresh: bool, replace: bool
+) -> bool:
+    """Returns whether `out` is a pack of these crops, with this recipe or none, to be reused.
 
     Raises:
-        UsageError: `out` is a pack of other crops and `replace` is False, or holds other files.
+        UsageError: `out` is a pack of other crops or with another recipe, which neither `fresh` nor
+            `replace` allows to replace, or it holds other files.
     """
     if not out.exists():
         return False
@@ -158,8 +189,12 @@ def _is_finished(out: Path, source: str, *, replace: bool) -> bool:
         return False
     if not (out / MANIFEST).is_file():
         raise UsageError(f"{out} holds other files; choose an empty folder")
+    if fresh:
+        return False
     if read_manifest(out)["source_sha256"] == source:
-        return True
+        recorded = read_crop_recipe(out)
+        if None in (recipe, recorded) or recipe == recorded:
+            return True
     if not replace:
         raise UsageError(
             f"{out} is a pack of another index or of other crops; choose another folder, or "

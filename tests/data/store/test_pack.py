@@ -12,9 +12,11 @@ import pytest
 import tensorflow_datasets as tfds
 
 from dfjax.commands.main import main
-from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.data.faces.recipe import RECIPE_FILE, CropRecipe, make_metadata, read_crop_recipe
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.store import pack_builder
 from dfjax.data.store.pack import open_pack, pack
+from dfjax.data.store.verify import verify_pack
 from dfjax.errors import UsageError
 from dfjax.files import lock_folder
 
@@ -154,6 +156,27 @@ def test_the_same_crops_are_reused_and_others_refused(tmp_path):
         pack(index, tmp_path / "out")
     assert pack(index, tmp_path / "out", fresh=True).frames == 5
     assert sorted(p.name for p in tmp_path.iterdir()) == ["crops", "index.parquet", "out"]
+
+
+def test_a_recipe_that_becomes_known_is_added_to_the_pack(tmp_path):
+    index, out = write_crops(tmp_path, lengths={"a": 2, "b": 2}), tmp_path / "out"
+    assert not pack(index, out).reused and read_crop_recipe(out) is None
+    recipe = CropRecipe(margin=1.5, min_quality=(("size", 40.0),), every=2)
+    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir() if p.name != "checksums.json"}
+    metadata = make_metadata(recipe)
+    write_index(read_index(index), index, command="test", metadata=metadata)
+    assert pack(index, out).reused and read_crop_recipe(out) == recipe
+    after = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"checksums.json", RECIPE_FILE}
+    assert verify_pack(out).damaged == []
+    write_index(read_index(index), index, command="test")  # no recipe is no other recipe
+    assert pack(index, out).reused and read_crop_recipe(out) == recipe
+    other = make_metadata(dataclasses.replace(recipe, margin=1.3))
+    write_index(read_index(index), index, command="test", metadata=other)
+    with pytest.raises(UsageError, match="fresh"):
+        pack(index, out)
+    assert not pack(index, out, replace=True).reused and read_crop_recipe(out).margin == 1.3
 
 
 def test_missing_and_damaged_frames_are_left_out_and_listed(tmp_path):
