@@ -151,7 +151,9 @@ def _claim(plan: PreparePlan, root: Path, out: Path) -> None:
     file = out / ARGUMENTS_FILE
     wanted = describe_plan(plan, root)
     if file.is_file():
-        used = json.loads(file.read_text(encoding="utf-8"))
+        # A folder of an older version lacks arguments that have been added since.
+        defaults = describe_plan(make_plan(plan.adapter), root)
+        used = defaults | json.loads(file.read_text(encoding="utf-8"))
         changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
         if not changed:
             return

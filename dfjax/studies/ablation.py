@@ -1,17 +1,22 @@
 """Ablation studies: trains, evaluates and compares the rows of a table (`dfjax ablate`).
 
-Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, and
-each is evaluated once on the test split, with the checkpoint that was best on the validation split.
+Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, which is
+checked for rows with crops of their own, and each is evaluated once on the test split, with the
+checkpoint that was best on the validation split.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from ml_collections import ConfigDict
 
 from dfjax.config import override
 from dfjax.console import say
+from dfjax.data.index.records import find_index, read_index
+from dfjax.data.index.splits import split_by_round
 from dfjax.errors import RunError, UsageError
 from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
 from dfjax.experiment import workdir as workdirs
@@ -123,6 +128,7 @@ def run_table(
     summaries: dict[Path, Summary] = {}
     with workdirs.locked(workdir):
         data = share_data(table, workdir)
+        reference = _find_reference(table, data)
         for row in table.rows:
             for seed in range(row.config.seed, row.config.seed + seeds):
                 line: Line = {"row": row.name, "change": " ".join(row.change), "seed": seed}
@@ -132,6 +138,8 @@ def run_table(
                 try:
                     if run not in summaries:
                         config = override(row.config, settings)
+                        if row.own_pack:
+                            check_test_videos(config, reference)
                         summaries[run] = train_run(config, run, accept, interrupt)
                     result = _evaluate(row, run, workdir, summaries[run])
                 except (UsageError, RunError) as error:
@@ -170,6 +178,39 @@ def share_data(table: Table, workdir: Path) -> list[str]:
     # The shared set has optical flow if any row reads it.
     config = next((config for config in configs if config.data.flow), configs[0])
     return share_synthetic(config, workdir)
+
+
+def _find_reference(table: Table, data: Sequence[str]) -> ConfigDict:
+    """Returns a config with the data that the rows share, or that of the first row's own pack."""
+    shared = [override(row.config, data) for row in table.rows if not row.own_pack]
+    return shared[0] if shared else table.rows[0].config
+
+
+def check_test_videos(config: ConfigDict, reference: ConfigDict) -> None:
+    """Checks that a row with a pack of its own is tested on the videos of the other rows.
+
+    Args:
+        config: Config of the row.
+        reference: Config of a row to compare it with.
+
+    Raises:
+        UsageError: The test split of its pack has other videos, or other labels of them.
+    """
+    own, expected = _read_test_videos(config), _read_test_videos(reference)
+    if own != expected:
+        example = min(own ^ expected)[0]
+        raise UsageError(
+            f"the test split of {config.data.path} is not that of the other rows: "
+            f"{len(own - expected)} of its videos are not in theirs, and {len(expected - own)} of "
+            f"their {len(expected)} videos are not in it, or have another label (such as {example})"
+        )
+
+
+def _read_test_videos(config: ConfigDict) -> set[tuple[str, int]]:
+    index = read_index(find_index(config.data.features or config.data.path))
+    split = split_by_round(index, config.data.fold) if config.data.fold else index["split"]
+    test = index[np.asarray(split) == "test"]
+    return set(zip(test["video_id"], test["label"].astype(int)))
 
 
 def _evaluate_ensembles(

@@ -70,6 +70,18 @@ def test_one_call_makes_a_pack_and_the_next_one_reuses_it(videos, tmp_path, caps
     assert {file: times(out)[file] for file in kept} == {file: before[file] for file in kept}
 
 
+def test_a_folder_of_an_older_version_lacks_new_arguments(videos, tmp_path):
+    out = tmp_path / "data"
+    dfjax.prepare(videos, out, **CROPS)
+    file = out / "prepare.json"
+    used = json.loads(file.read_text())
+    kept = {name: used[name] for name in used if name not in ("flow_stride", "jpeg_quality")}
+    file.write_text(json.dumps(kept))
+    dfjax.prepare(videos, out, **CROPS)
+    with pytest.raises(UsageError, match=r"other arguments \(flow_stride: None -> 2\)"):
+        dfjax.prepare(videos, out, flow_stride=2, **CROPS)
+
+
 def test_an_interrupted_call_continues(videos, tmp_path, monkeypatch):
     out = tmp_path / "data"
 

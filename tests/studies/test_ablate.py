@@ -1,6 +1,7 @@
 """Tests that every row of every ablation table can be built, and training, resuming and reports."""
 
 import json
+import re
 from unittest import mock
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 
 from dfjax.commands.main import main
 from dfjax.config import find_table, load_config
+from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import RunError, UsageError
 from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
 from dfjax.evaluation.report_view import Report
@@ -160,9 +162,42 @@ def test_a_row_without_its_pack_is_left_out_and_so_is_its_pack(tmp_path, no_data
     assert not table.rows[1].own_pack
     with pytest.raises(UsageError, match="Did you mean 'tight'"):
         load_table(path, packs={"tigth": "x"})
+    runs, own = Runs(), str(write_pack_index(tmp_path / "x"))
+    write_pack_index(tmp_path / "pack")
+    runs.run(load_table(path, packs={"tight": own}), tmp_path / "w", seeds=1)
+    assert runs.data == {"a": str(tmp_path / "pack"), "b": own, "c": own}
+
+
+def write_pack_index(folder, **labels):
+    """Writes an index as that of a pack; `labels` are those of its test videos."""
+    videos = {"train": {"t": 0}, "test": labels or {"a": 0, "b": 1}}
+    rows = [
+        make_record(video_id=name, dataset="d", label=label, method="m" * label or "real",
+                    split=split)
+        for split, chosen in videos.items()
+        for name, label in chosen.items()
+    ]  # fmt: skip
+    write_index(make_index(rows), folder / "index.parquet", command="test")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"a": 0}, "0 of its videos are not in theirs, and 1 of their 2 videos are not in it"),
+        ({"a": 0, "c": 1}, r"1 of its videos are not in theirs, and 1 of their 2 .*\(such as b\)"),
+        ({"a": 0, "b": 0}, "or have another label"),
+    ],
+)
+def test_a_pack_with_other_test_videos_is_an_error_of_the_row(tmp_path, no_data, labels, message):
+    path = write_table(tmp_path, '{"a": (), "b": ("pack=tight",)}', "'packs': {'tight': 'crops'}")
+    write_pack_index(tmp_path / "pack")
+    own = write_pack_index(tmp_path / "x", **labels)
     runs = Runs()
-    runs.run(load_table(path, packs={"tight": "x"}), tmp_path / "w", seeds=1)
-    assert runs.data == {"a": str(tmp_path / "pack"), "b": "x", "c": "x"}
+    table = load_table(f"{path}:smoke", packs={"tight": str(own)})
+    lines, _ = runs.run(table, tmp_path / "w", seeds=1)
+    assert runs.trained == ["a/seed0"] and lines["error"][0] == ""
+    assert re.search(message, lines["error"][1])
 
 
 def test_rows_that_only_evaluate_otherwise_share_a_training(tmp_path, no_data):
