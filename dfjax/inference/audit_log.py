@@ -32,7 +32,7 @@ class AuditLog:
         self.checkpoint_sha256 = checkpoint_sha256
         self.pictures: dict[str, Path] = {}
         used: set[str] = set()
-        for path in inputs:
+        for path in dict.fromkeys(inputs):
             name, number = path.stem, 1
             while name in used:
                 number += 1

@@ -105,7 +105,9 @@ class Prepared(NamedTuple):
 def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path]:
     """Returns the files to score: files as given, and the sorted videos and images of folders.
 
-    Symbolic links are followed, but no folder is entered twice, so that loops of links end.
+    A file is returned as often as it is given, so that results match the inputs, but not again as
+    a file of a folder. Symbolic links are followed, but no folder is entered twice, so that loops
+    of links end.
 
     Args:
         paths: Files and folders.
@@ -118,13 +120,16 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
     found: list[Path] = []
     for path in paths:
         inside = list(_walk(path)) if path.is_dir() else []
-        if inside or path.is_file() or path.is_symlink() or missing_ok:
-            found += inside or [path]
+        if inside:
+            listed = set(found)
+            found += [file for file in inside if file not in listed]
+        elif path.is_file() or path.is_symlink() or missing_ok:
+            found.append(path)
         elif path.is_dir():
             raise UsageError(f"no video or image in {path}")
         else:
             raise UsageError(f"no such file or folder: {path}")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _walk(folder: Path) -> Iterator[Path]:

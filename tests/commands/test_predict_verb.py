@@ -221,18 +221,20 @@ def test_a_video_is_covered_as_in_evaluation_and_a_film_in_part():
     assert len(cut(400, Sampling(10, "stride", 2), 0, most=20)[0]) == 20
 
 
-def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_they_are(tmp_path):
+def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_often_as_given(tmp_path):
     for name in ("b.JPG", "a.mov", "x.txt"):
         (tmp_path / name).write_bytes(b"1")
     (tmp_path / "z").symlink_to(tmp_path)
-    found = find_inputs([tmp_path / "x.txt", tmp_path, tmp_path / "a.mov"])
-    assert [p.name for p in found] == ["x.txt", "a.mov", "b.JPG"]
+    text, film = tmp_path / "x.txt", tmp_path / "a.mov"
+    found = find_inputs([text, tmp_path, tmp_path, film, text])
+    assert [p.name for p in found] == ["x.txt", "a.mov", "b.JPG", "a.mov", "x.txt"]
+    assert [p.name for p in find_inputs([film, tmp_path])] == ["a.mov", "b.JPG"]
     with pytest.raises(UsageError, match="no such file"):
         find_inputs([tmp_path / "gone.mp4"])
 
 
 def test_equal_names_get_pictures_of_their_own(tmp_path):
-    paths = [tmp_path / p for p in ("a.mp4", "b/a.mp4", "c/a-2.mp4", "d/a.png")]
+    paths = [tmp_path / p for p in ("a.mp4", "b/a.mp4", "c/a-2.mp4", "d/a.png", "a.mp4")]
     log = AuditLog(tmp_path / "out", paths, "best/7", "c" * 64)
     assert [p.name for p in log.pictures.values()] == ["a.png", "a-2.png", "a-2-2.png", "a-3.png"]
 

@@ -81,6 +81,13 @@ def test_several_paths_and_folders_give_a_list(detector, folder):
     assert isinstance(detector(folder, **NONE), list)
 
 
+def test_a_path_given_twice_gives_two_verdicts(detector, folder):
+    paths = [folder / "a.png", folder / "b.avi", folder / "a.png"]
+    verdicts = detector(paths, **NONE)
+    assert [verdict.input for verdict in verdicts] == [str(path) for path in paths]
+    assert verdicts[0].fake_prob == verdicts[2].fake_prob
+
+
 @pytest.mark.parametrize("missing", ["gone.mp4", "empty"])
 def test_a_path_without_input_gives_a_verdict_with_the_error(detector, tmp_path, missing):
     (tmp_path / "empty").mkdir()
