@@ -203,16 +203,16 @@ def _check_fit(first: Detector, other: Detector) -> None:
 
 def _check_crops(first: Detector, other: Detector) -> None:
     """Checks that the training crops of two members were made alike, as far as it is recorded."""
-    recipes = [find_recipe(member.config) for member in (first, other)]
-    if None in recipes:
-        if recipes != [None, None]:
-            unknown = first if recipes[0] is None else other
+    ours, theirs = find_recipe(first.config), find_recipe(other.config)
+    if ours is None or theirs is None:
+        if ours is not theirs:
+            unknown = first if ours is None else other
             say(
                 f"note: the crop recipe of {unknown.workdir} is not recorded; its training "
                 "crops are assumed to be like those of the other members"
             )
         return
-    differences = list_differences(*recipes)
+    differences = list_differences(ours, theirs)
     if differences:
         raise UsageError(
             f"{first.workdir} and {other.workdir} cannot form an ensemble, because all members "
