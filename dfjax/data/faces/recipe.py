@@ -174,7 +174,7 @@ def merge_recipes(recipes: Iterable[tuple[str, CropRecipe | None]]) -> CropRecip
                 f"({'; '.join(differences)}), and prediction can follow only one: extract one of "
                 "them again with the settings of the other"
             )
-        values = {}
+        values: dict[str, Any] = {}
         for field in ("detector_sha256", *MAY_DIFFER):
             if getattr(merged, field) != getattr(recipe, field):
                 values[field] = () if field == "min_quality" else None
