@@ -1,8 +1,8 @@
 """Ablation studies: trains, evaluates and compares the rows of a table (`dfjax ablate`).
 
-Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, which is
-checked for rows with crops of their own, and each is evaluated once on the test split, with the
-checkpoint that was best on the validation split.
+Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, and rows
+with a pack of their own must have the same test videos. Each row is evaluated once on the test
+split, with the checkpoint that was best on the validation split.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """From videos to a pack in one call: stages reused, interrupted, refused; splits completed."""
 
+import dataclasses
 import json
 
 import cv2
@@ -16,6 +17,7 @@ from dfjax.data.index.records import make_index, make_record, read_index
 from dfjax.data.store.pack import open_pack
 from dfjax.errors import UsageError
 from dfjax.experiment import prepare as preparing
+from dfjax.experiment.prepare_plan import make_plan
 
 CROPS = {"detector": "none", "size": 16, "workers": 1}
 
@@ -71,15 +73,16 @@ def test_one_call_makes_a_pack_and_the_next_one_reuses_it(videos, tmp_path, caps
 
 
 def test_a_folder_of_an_older_version_lacks_new_arguments(videos, tmp_path):
-    out = tmp_path / "data"
-    dfjax.prepare(videos, out, **CROPS)
-    file = out / "prepare.json"
+    file = tmp_path / "data" / "prepare.json"
+    plan = make_plan("folder", detector="none", size=16)
+    preparing._claim(plan, videos, file.parent)
     used = json.loads(file.read_text())
     kept = {name: used[name] for name in used if name not in ("flow_stride", "jpeg_quality")}
     file.write_text(json.dumps(kept))
-    dfjax.prepare(videos, out, **CROPS)
+    (file.parent / SETTINGS_FILE).touch()  # faces were cropped
+    preparing._claim(plan, videos, file.parent)
     with pytest.raises(UsageError, match=r"other arguments \(flow_stride: None -> 2\)"):
-        dfjax.prepare(videos, out, flow_stride=2, **CROPS)
+        preparing._claim(dataclasses.replace(plan, flow_stride=2), videos, file.parent)
 
 
 def test_an_interrupted_call_continues(videos, tmp_path, monkeypatch):
