@@ -1,6 +1,6 @@
 """Ablation studies: trains, evaluates and compares the rows of a table (`dfjax ablate`).
 
-Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos, and rows
+Every row and seed has an ordinary workdir, WORKDIR/ROW/seedK. All rows use the same videos; rows
 with a pack of their own must have the same test videos. Each row is evaluated once on the test
 split, with the checkpoint that was best on the validation split.
 """
