@@ -5,6 +5,7 @@ The JSON files lie in `preprocessing/dataset_json/`, `dataset_json/` or the root
 An export of `dfjax data export` gives the rows of the original index.
 """
 
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,10 @@ def list_deepfakebench(root: Path, *, out: Path, table: str | None = None) -> Li
                 splits.setdefault(video_id, set()).add(entry.split)
             except FileNotFoundError as error:
                 problems.append(Problem(ABSENT, name, file.name, str(error)))
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                problems.append(Problem(REFUSED, name, file.name, "its path is too long"))
             except (InputError, ValueError) as error:
                 problems.append(Problem(REFUSED, name, file.name, str(error)))
     if not rows:

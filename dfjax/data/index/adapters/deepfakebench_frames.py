@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import lmdb
-
 from dfjax.data.index.adapters.foreign import safe_path
 from dfjax.data.index.adapters.frame_folders import describe_frames
-from dfjax.errors import InputError, UsageError
+from dfjax.data.index.adapters.lmdb_file import LmdbFile
+from dfjax.errors import InputError
 from dfjax.files import atomic_path
 
 BASES = ("", "rgb", "datasets", "datasets/rgb")
@@ -31,7 +30,7 @@ class FrameFinder:
     def __init__(self, root: Path, out: Path) -> None:
         """Prepares a search below `root`."""
         self._root, self.out = root.resolve(), out
-        self._stores: dict[str, lmdb.Environment | None] = {}
+        self._stores: dict[str, LmdbFile | None] = {}
         self._folders: dict[Path, frozenset[str]] = {}
 
     def find(
@@ -59,10 +58,7 @@ class FrameFinder:
             ]
             return describe_frames(folder, names), len(paths) - len(names)
         store = self._open(dataset)
-        try:
-            found = list(self._read(store, dataset, paths)) if store is not None else []
-        except lmdb.Error as error:
-            raise InputError(f"its LMDB file is damaged: {error}") from error
+        found = list(_read(store, dataset, paths)) if store is not None else []
         if not found:
             raise FileNotFoundError(f"none of its {len(paths)} frames exists")
         return self._write(video_id, found), len(paths) - len(found)
@@ -71,9 +67,10 @@ class FrameFinder:
         text = str(frame).replace("\\", "/")
         if isinstance(frame, str) and (text.startswith("/") or re.match(r"[A-Za-z]:/", text)):
             parts = text.removeprefix(f"{self._root.as_posix()}/").split("/")
-            if ".." in parts or not self._find_tail("/".join(p for p in parts if p)):
+            path = safe_path("/".join(part for part in parts if part))
+            if not self._find_tail(path):
                 raise InputError(f"{frame!r} leads outside of the data set")
-            return "/".join(part for part in parts if part and ":" not in part)
+            return "/".join(part for part in path.split("/") if ":" not in part)
         return safe_path(frame)
 
     def _find_files(self, paths: list[str]) -> list[Path]:
@@ -103,23 +100,13 @@ class FrameFinder:
             self._folders[folder] = frozenset(names)
         return self._folders[folder]
 
-    def _open(self, dataset: str) -> lmdb.Environment | None:
+    def _open(self, dataset: str) -> LmdbFile | None:
         if dataset not in self._stores:
-            name = f"{dataset}_lmdb"
+            name = safe_path(f"{dataset}_lmdb")
             places = [self._root / base / name for base in ("", "lmdb", "datasets/lmdb")]
             place = next((place for place in places if place.exists()), None)
-            self._stores[dataset] = None if place is None else _open_store(place)
+            self._stores[dataset] = None if place is None else LmdbFile(place)
         return self._stores[dataset]
-
-    @staticmethod
-    def _read(
-        store: lmdb.Environment, dataset: str, paths: list[str]
-    ) -> Iterator[tuple[str, bytes]]:
-        with store.begin() as transaction:
-            for path in paths:
-                data = next((d for k in _keys(dataset, path) if (d := transaction.get(k))), None)
-                if data:
-                    yield path, bytes(data)
 
     def _write(self, video_id: str, found: list[tuple[str, bytes]]) -> dict[str, Any]:
         folder = self.out / "frames" / safe_path(video_id)
@@ -137,11 +124,11 @@ class FrameFinder:
         }
 
 
-def _open_store(place: Path) -> lmdb.Environment:
-    try:
-        return lmdb.open(str(place), subdir=place.is_dir(), readonly=True, lock=False)
-    except lmdb.Error as error:
-        raise UsageError(f"{place} is not a readable LMDB file: {error}") from error
+def _read(store: LmdbFile, dataset: str, paths: list[str]) -> Iterator[tuple[str, bytes]]:
+    for path in paths:
+        data = next((d for k in _keys(dataset, path) if (d := store.get(k))), None)
+        if data:
+            yield path, data
 
 
 def _keys(dataset: str, path: str) -> Iterator[bytes]:

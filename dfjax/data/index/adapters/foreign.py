@@ -1,11 +1,17 @@
 """Reads lists of data sets safely: their entries are untrusted names of local files."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from dfjax.errors import InputError, UsageError
+from dfjax.json_files import parse_json
+
+LONGEST_PATH = 2048
+"""Bytes of a path below a root; the operating system takes 4095 with the root."""
+
+OBJECT = {str: object}
+"""Schema of a JSON object with any keys and values."""
 
 
 def safe_path(text: object) -> str:
@@ -28,6 +34,8 @@ def safe_path(text: object) -> str:
         raise InputError("the path is not valid Unicode") from error
     if longest > 255:
         raise InputError("the path has a part of more than 255 bytes")
+    if len(slashed.encode(errors="surrogateescape")) > LONGEST_PATH:
+        raise InputError(f"the path has more than {LONGEST_PATH} bytes")
     return "/".join(parts)
 
 
@@ -38,21 +46,21 @@ def read_text(file: Path) -> str:
         UsageError: The file cannot be read.
     """
     try:
+        if file.exists() and not file.is_file():  # opening a named pipe would wait for a writer
+            raise UsageError(f"{file} is not a regular file")
         return file.read_text("utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Returns the object in a JSON file.
+def read_json(file: Path, schema: Any = OBJECT) -> Any:
+    """Returns the value in a JSON file, which may name files whose names are not UTF-8.
+
+    Args:
+        file: The file.
+        schema: Schema that the value must follow (see `dfjax.json_files`).
 
     Raises:
-        UsageError: The file cannot be read, or does not hold a JSON object.
+        UsageError: The file cannot be read, is not JSON, or does not follow the schema.
     """
-    try:
-        content = json.loads(read_text(file))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{file} is not a JSON object")
-    return content
+    return parse_json(read_text(file), schema, name=str(file))

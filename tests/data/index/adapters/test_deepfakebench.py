@@ -139,8 +139,47 @@ def test_a_damaged_store_and_missing_files_are_told(tmp_path):
     with pytest.raises(UsageError, match="none of its 1 frames exists"):
         list_deepfakebench(tmp_path, out=tmp_path)
     (tmp_path / "D_lmdb").write_bytes(b"no store" * 1000)
-    with pytest.raises(UsageError, match="D_lmdb is not a readable LMDB file"):
+    with pytest.raises(UsageError, match="D_lmdb is not an LMDB file"):
         list_deepfakebench(tmp_path, out=tmp_path)
+
+
+def test_a_store_that_is_cut_off_costs_its_own_videos_only(tmp_path, crop):
+    crop(tmp_path / "rgb/D/b/0.png", 1)
+    write(tmp_path, "D", {"D": {"D_Real": {"test": {
+        "a": video("D_Real", "D/a/0.png"), "b": video("D_Real", "D/b/0.png")}}}})  # fmt: skip
+    with lmdb.open(str(tmp_path / "D_lmdb"), subdir=False, map_size=2**20) as store:
+        with store.begin(write=True) as transaction:
+            transaction.put(b"D\\a\\0.png", bytes(20_000))
+    data = (tmp_path / "D_lmdb").read_bytes()
+    (tmp_path / "D_lmdb").write_bytes(data[:12_288])  # the library would end with a signal
+    listing = list_deepfakebench(tmp_path, out=tmp_path)
+    assert [row["video_id"] for row in listing.rows] == ["D/D_Real/b"]
+    (problem,) = listing.problems
+    assert problem.kind == "refused" and "is cut off after 12288 of" in problem.error
+
+
+@pytest.mark.parametrize(
+    "long", ["/".join(["deep"] * 2000), "/root/" + "/".join(["deep"] * 2000), "n" * 300]
+)
+def test_a_path_that_is_too_long_is_a_problem_of_its_own(tmp_path, crop, long):
+    crop(tmp_path / "rgb/D/b/0.png", 1)
+    write(tmp_path, "D", {"D": {"D_Real": {"test": {
+        "a": video("D_Real", f"{long}.png"), "b": video("D_Real", "D/b/0.png"),
+        long: video("D_Real", "D/b/0.png")}}}})  # fmt: skip
+    listing = list_deepfakebench(tmp_path, out=tmp_path)
+    assert [row["video_id"] for row in listing.rows] == ["D/D_Real/b"]
+    assert {problem.kind for problem in listing.problems} == {"refused"}
+    assert len(listing.problems) == 2
+
+
+def test_a_data_set_cannot_name_a_store_outside_of_the_root(tmp_path):
+    root = tmp_path / "bench"
+    with lmdb.open(str(tmp_path / "D_lmdb"), subdir=False, map_size=2**20) as store:
+        with store.begin(write=True) as transaction:
+            transaction.put(b"a\\0.png", b"\x89PNG")
+    write(root, "D", {"../D": {"D_Real": {"test": {"a": video("D_Real", "a/0.png")}}}})
+    with pytest.raises(UsageError, match="leads outside of the data set"):
+        list_deepfakebench(root, out=tmp_path / "out")
 
 
 def test_labels_by_name():
