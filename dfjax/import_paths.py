@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 import sys
+import types
 from typing import Any
 
 from dfjax.errors import UsageError
@@ -52,7 +53,8 @@ def find(path: str) -> Any:
     """Returns the object with an import path, from modules that are already imported.
 
     Raises:
-        UsageError: The module is not imported, or does not contain the object.
+        UsageError: The module is not imported or does not contain the object, or the object belongs
+            to the standard library.
     """
     if path in _REGISTERED:
         return _REGISTERED[path]
@@ -68,7 +70,20 @@ def find(path: str) -> Any:
         if part not in members:
             raise UsageError(_absent(path, module, part, [*members]))
         found = members[part]
+    if _is_foreign(found):
+        raise UsageError(
+            f"{path} is part of Python, not of a package of detectors: a saved config may name it "
+            "to have it called"
+        )
     return found
+
+
+def _is_foreign(target: Any) -> bool:
+    """Returns whether an object is a module, or a class or function of the standard library."""
+    kinds = type | types.FunctionType | types.BuiltinFunctionType
+    home = str(getattr(target, "__module__", "")).partition(".")[0]
+    standard = sys.stdlib_module_names - {"__main__"}
+    return isinstance(target, types.ModuleType) or (isinstance(target, kinds) and home in standard)
 
 
 def register(target: Any) -> str:

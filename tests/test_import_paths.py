@@ -6,6 +6,7 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.import_paths import allow_import, find, is_import_path, register
+from dfjax.losses.registry import make_loss
 
 
 @pytest.fixture
@@ -78,3 +79,19 @@ def test_a_registered_object_is_found_where_its_module_does_not_hold_it():
     assert register(second) == path and find(path) is second  # a notebook's cell that ran again
     with pytest.raises(UsageError, match="define it as in the script of the run"):
         find("__main__:NeverDefined")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["os:abort", "os:_exit", "subprocess:Popen", "builtins:exec", "dfjax.files:os.abort"]
+    + ["dfjax.files:os", "dfjax.files:contextmanager", "pytest:main.__globals__"],
+)
+def test_a_saved_name_does_not_reach_the_standard_library(path):
+    """A received workdir with `loss.name=os:abort` would end the process that loads it."""
+    with pytest.raises(UsageError, match="is part of Python|has no"):
+        find(path)
+
+
+def test_a_saved_loss_of_the_standard_library_is_not_called():
+    with pytest.raises(UsageError, match="os:abort is part of Python"):
+        make_loss("os:abort")

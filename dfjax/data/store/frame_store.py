@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
+from dfjax.errors import FileError
+
 
 @dataclasses.dataclass(eq=False)
 class FrameStore:
@@ -106,3 +108,21 @@ class CropStore(FrameStore):
             frames: Number of frames per clip, T.
         """
         return np.zeros((clips, frames, self.crop_size, self.crop_size, 3), np.uint8)
+
+
+def check_places(index: pd.DataFrame, columns: Sequence[str], folder: Path) -> None:
+    """Checks that the index of a store says where the frames of every video are.
+
+    Args:
+        index: Index of the store.
+        columns: Columns that locate a video, whole numbers from 0 on.
+        folder: Folder of the store, for the message.
+
+    Raises:
+        FileError: A value is missing or negative, or a video has no frame numbers.
+    """
+    for name in columns:
+        if index[name].isna().any() or (index[name] < 0).any():
+            raise FileError(f"the index of {folder} is damaged: {name} is missing or negative")
+    if index["frame_indices"].isna().any():
+        raise FileError(f"the index of {folder} is damaged: a video has no frame_indices")

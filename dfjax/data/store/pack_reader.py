@@ -2,26 +2,27 @@
 
 import bisect
 import dataclasses
-import json
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import Float16, UInt8
 
 from dfjax.data.index.records import read_index
 from dfjax.data.store.flow import decode_flow
 from dfjax.data.store.flow_files import find_flow_stride
-from dfjax.data.store.frame_store import CropStore
-from dfjax.data.store.pack_builder import FRAMES_PER_RECORD
-from dfjax.errors import UsageError
+from dfjax.data.store.frame_store import CropStore, check_places
+from dfjax.data.store.pack_builder import FEATURES, FLOW, FRAMES_PER_RECORD, FaceClips
+from dfjax.data.store.record_files import RecordFiles
+from dfjax.errors import FileError, InputError, UsageError
+from dfjax.json_files import read_json
 
 MANIFEST = "checksums.json"
+MAX_CROP_SIZE = 2**13
+MANIFEST_SCHEMA = {"crop_size": int, "files": {str: str}, "source_sha256": str}
 
 
 @dataclasses.dataclass(eq=False)
@@ -38,8 +39,9 @@ class Pack(CropStore):
         self._splits = self.index.get("pack_split", self.index["split"]).tolist()
         self._records = self.index["pack_row"].tolist()
         self.flow_stride = find_flow_stride(self.index)
-        self._sources: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._ids = self.index["video_id"].tolist()
+        features = FEATURES | ({"flow": FLOW} if self.flow_stride is not None else {})
+        self._files = RecordFiles(self.path, FaceClips.name, features)
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
@@ -61,9 +63,10 @@ class Pack(CropStore):
             part, within = divmod(place, FRAMES_PER_RECORD)
             if part not in records:
                 records[part] = self._record(row, part)["frames"]
-            image = cv2.imdecode(np.frombuffer(records[part][within], np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise self._damaged(f"frame {frame} of row {row} is not an image")
+            data = np.frombuffer(records[part][within], np.uint8)
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+            if image is None or image.shape != crop.shape:
+                raise self._damaged(f"frame {frame} of row {row} is not an image of this size")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
         return crops
 
@@ -91,28 +94,37 @@ class Pack(CropStore):
             if part not in records:
                 records[part] = self._record(row, part)["flow"]
             if records[part][within]:
-                out[:] = decode_flow(records[part][within])
+                out[:] = self._decode_flow(row, frame, records[part][within])
         return flow
 
-    def _record(self, row: int, part: int) -> Any:
+    def _decode_flow(self, row: int, frame: int, data: bytes) -> Float16[np.ndarray, "S S 2"]:
         try:
-            return self._source(row)[self._records[row] + part]
-        except (RuntimeError, OSError, ValueError, LookupError) as error:
-            raise self._damaged((str(error) or type(error).__name__).splitlines()[0]) from error
+            flow = decode_flow(data)
+        except InputError as error:
+            raise self._damaged(f"frame {frame} of row {row}: {error}") from error
+        if flow.shape[:2] != (self.crop_size, self.crop_size):
+            raise self._damaged(f"no flow of this size in frame {frame} of row {row}")
+        return flow
+
+    def _record(self, row: int, part: int) -> dict[str, Any]:
+        try:
+            records = self._files.open(self._splits[row])
+            record = records[self._records[row] + part]
+        except FileError as error:
+            raise self._damaged(str(error)) from error
+        numbers = self._frames[row][part * FRAMES_PER_RECORD : (part + 1) * FRAMES_PER_RECORD]
+        same = np.array_equal(record["frame_indices"], numbers)
+        lists = [record[name] for name in ("frames", "flow") if name in record]
+        same &= record["part"] == part and {len(values) for values in lists} == {len(numbers)}
+        if not same or record["video_id"] != self._ids[row].encode():
+            raise self._damaged(f"its index and its records differ in row {row}")
+        return record
 
     def _damaged(self, reason: str) -> UsageError:
         return UsageError(
             f"the pack {self.path} is damaged ({reason}); `dfjax data verify` lists the damaged "
             "files, and `dfjax data pack` makes it again with fresh set"
         )
-
-    def _source(self, row: int) -> Any:
-        split = self._splits[row]
-        with self._lock:
-            if split not in self._sources:
-                builder = tfds.builder_from_directory(os.fspath(self.path))
-                self._sources[split] = builder.as_data_source(split)
-            return self._sources[split]
 
 
 def open_pack(path: str | os.PathLike[str]) -> Pack:
@@ -127,6 +139,7 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
     manifest, index = read_manifest(path), read_index(path / "index.parquet")
     if "pack_row" not in index:
         raise UsageError(f"{path} holds features, not crops: set data.features={path}")
+    check_places(index, ["pack_row"], path)
     return Pack(path, index, int(manifest["crop_size"]))
 
 
@@ -142,11 +155,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: The file is missing, as in incomplete packs, or damaged.
     """
-    try:
-        return json.loads((path / MANIFEST).read_text())
-    except FileNotFoundError:
+    if not (path / MANIFEST).exists():
         raise UsageError(
             f"{path} is not a pack: it has no {MANIFEST}; `dfjax data pack` makes packs"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path / MANIFEST} is damaged ({error}); pack again") from None
+        )
+    manifest: dict[str, Any] = read_json(path / MANIFEST, MANIFEST_SCHEMA, remedy="pack again")
+    if not 0 < manifest["crop_size"] <= MAX_CROP_SIZE:
+        raise FileError(f"{path / MANIFEST} is damaged: crops of {manifest['crop_size']} px")
+    return manifest

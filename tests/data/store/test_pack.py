@@ -290,3 +290,75 @@ def test_a_damaged_pack_is_one_line(made, tmp_path, damage):
     with pytest.raises(UsageError, match="is damaged .*dfjax data verify") as error:
         open_pack(folder).read(0, [0])
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    return shutil.copytree(made[0], tmp_path / "pack")
+
+
+def test_a_pack_imports_nothing_that_it_names(copied, tmp_path, monkeypatch):
+    """TFDS would import the module `evil`, whose file may even lie in the pack."""
+    (copied / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(copied)
+    features = copied / "features.json"
+    text = features.read_text()
+    assert "text_feature.Text" in text
+    features.write_text(text.replace("tensorflow_datasets.core.features.text_feature", "evil"))
+    assert open_pack(copied).read(0, [0]).shape == (1, 16, 16, 3)
+    features.write_text("[]")
+    (copied / "dataset_info.json").write_text("null")
+    assert open_pack(copied).read(1, [2]).shape == (1, 16, 16, 3)
+    assert not (tmp_path / "ran").exists()
+
+
+MANIFEST = {"crop_size": 16, "files": {}, "source_sha256": ""}
+DAMAGED = [
+    *("", "{", "[]", "null", "{}", '{"crop_size": 16}', json.dumps(MANIFEST | {"files": []})),
+    *(json.dumps(MANIFEST | {"crop_size": size}) for size in (0, -1, 10**9, "a")),
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_checksums_are_one_line(copied, tmp_path, capsys, text):
+    (copied / "checksums.json").write_text(text)
+    with pytest.raises(UsageError, match=r"checksums\.json is damaged: "):
+        open_pack(copied)
+    for command in (
+        ["verify", str(copied)],
+        ["pack", "--index", str(tmp_path), "--out", str(copied)],
+    ):
+        assert main(["data", *command]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def change_index(folder, **columns):
+    index = read_index(folder / "index.parquet").assign(**columns)
+    write_index(index, folder / "index.parquet", command="test")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"pack_row": [0, 0, 2, 1, 4]}, None),
+        ({"pack_row": [2, 0, 0, 1, 4]}, "its index and its records differ"),
+        ({"pack_row": [10**12, 0, 0, 1, 4]}, "cannot be read"),
+        ({"pack_row": [-1, 0, 2, 1, 4]}, "pack_row is missing or negative"),
+        ({"pack_row": [None, 0, 2, 1, 4]}, "pack_row is missing or negative"),
+        ({"pack_row": list("abcde")}, "column pack_row"),
+        ({"frame_indices": [[0]] * 5, "face_found": None, "quality": None}, "differ"),
+        ({"video_id": [f"set/{n}" for n in "bacde"]}, "its index and its records differ"),
+        ({"pack_split": ["../x"] * 5}, "lacks files"),
+    ],
+)
+def test_an_index_of_other_records_is_refused(copied, columns, message):
+    if "pack_row" in columns and columns["pack_row"][0] == "a":
+        with pytest.raises(UsageError, match=message):
+            change_index(copied, **columns)
+        return
+    change_index(copied, **columns)
+    if message is None:
+        assert open_pack(copied).read(0, [0]).shape == (1, 16, 16, 3)
+        return
+    with pytest.raises(UsageError, match=message):
+        open_pack(copied).read(0, [0])

@@ -39,29 +39,24 @@ def list_tfds(root: Path, *, name: str, out: Path) -> Listing:
     Raises:
         UsageError: The data set does not exist, or it has no label or no frames.
     """
-    import tensorflow_datasets as tfds
+    from dfjax.data.index.adapters.tfds_files import open_set
 
     folder = _find_folder(root, name)
-    builder = tfds.builder_from_directory(folder)
-    features = builder.info.features
-    key = next((k for k in FRAMES if k in features), None)
-    if key is None or "label" not in features:
-        raise UsageError(
-            f"{folder} has the features {', '.join(features)}; it needs label and one of "
-            f"{', '.join(FRAMES)}"
-        )
-    labels = _read_labels(getattr(features["label"], "names", None), folder)
+    found = open_set(folder, ("label", *TEXTS, "video_id", "frame_indices"), FRAMES)
+    labels = _read_labels(found.label_names, folder)
     rows: dict[str, Row] = {}
     problems: list[Problem] = []
-    for split in builder.info.splits:
-        for number, example in enumerate(builder.as_data_source(split)):
+    for split, records in found.splits.items():
+        for number in range(len(records)):
             default = f"{name}/{split}/{number:06d}"
             try:
-                _add(rows, _describe(example, default, name, split, labels), example, key, out)
+                example = records[number]
+                fields = _describe(example, default, name, split, labels)
+                _add(rows, fields, example, found.frames, out)
             except InputError as error:
                 problems.append(Problem(REFUSED, default, str(folder), str(error)))
-    notes = [f"{folder} has the splits {', '.join(builder.info.splits)}"]
-    if getattr(features["label"], "names", None) is None:
+    notes = [f"{folder} has the splits {', '.join(found.splits)}"]
+    if found.label_names is None:
         notes.append("its labels are numbers without names: 1 is read as fake")
     return Listing(list(rows.values()), notes, problems)
 
@@ -95,9 +90,9 @@ def _read_labels(names: list[str] | None, folder: Path) -> dict[int, int]:
 def _describe(
     example: Mapping[str, Any], default: str, name: str, split: str, labels: dict[int, int]
 ) -> dict[str, Any]:
-    number = int(example["label"])
-    if number not in labels:
-        raise InputError(f"the label is {number}, not 0 or 1")
+    number = example["label"]
+    if not isinstance(number, int) or number not in labels:
+        raise InputError(f"the label is {number!r:.40}, not 0 or 1")
     texts = {column: _text(example.get(column)) for column in (*TEXTS, "video_id")}
     fields = {k: v for k, v in texts.items() if v}
     label = labels[number]
@@ -126,8 +121,10 @@ def _add(
         raise InputError("has no frames")
     old = rows.get(video_id)
     start = old["frame_indices"][-1] + 1 if old else 0
-    given = np.asarray(example.get("frame_indices", ())).tolist()
-    indices = given if len(given) == len(frames) else list(range(start, start + len(frames)))
+    given = np.atleast_1d(example.get("frame_indices", ()))
+    known = given.shape == (len(frames),) and given.dtype.kind in "iu"
+    known = known and bool(np.all(np.diff(given, prepend=start - 1, append=2**31) > 0))
+    indices = given.tolist() if known else list(range(start, start + len(frames)))
     names = [f"{index:06d}{suffix}" for index, (suffix, _) in zip(indices, frames)]
     for file, (_, data) in zip(names, frames):
         with atomic_path(out / place / file) as partial:
@@ -144,13 +141,17 @@ def _encode(value: Any) -> Iterator[tuple[str, bytes]]:
     """Yields the file suffix and the encoded bytes of every image in a feature."""
     if isinstance(value, np.ndarray) and value.ndim == 3 and value.dtype == np.uint8:
         value = [value]
+    if not isinstance(value, bytes | list | np.ndarray):
+        raise InputError("its frames are neither uint8 images nor encoded images")
     for image in [value] if isinstance(value, bytes) else value:
         if isinstance(image, bytes):
             suffix = next((s for head, s in SUFFIXES.items() if image.startswith(head)), None)
             if suffix is None:
                 raise InputError("its frames are encoded, but not as PNG or JPEG")
             yield suffix, image
-        elif getattr(image, "ndim", 0) == 3 and image.dtype == np.uint8:
+        elif getattr(image, "dtype", None) == np.uint8 and image.ndim == 3 and image.size:
+            if image.shape[2] not in (1, 3):
+                raise InputError(f"its frames have {image.shape[2]} channels")
             coded = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             yield ".png", cv2.imencode(".png", coded)[1].tobytes()
         else:

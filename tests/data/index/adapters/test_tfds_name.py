@@ -71,3 +71,58 @@ def test_a_pack_by_name_becomes_an_index_that_packs_again(tmp_path, crop):
     assert old.index[kept].equals(new.index[kept])
     numbers = old.frame_numbers(0)
     assert np.array_equal(old.read(0, numbers), new.read(0, numbers))
+
+
+@pytest.fixture
+def stills(tmp_path):
+    builder = Stills(data_dir=str(tmp_path / "tfds"), file_format="array_record")
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=1))
+    return tmp_path / "tfds" / "stills" / "1.2.0"
+
+
+def change(path, *replacements):
+    text = path.read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+IMAGE = "tensorflow_datasets.core.features.image_feature.Image"
+
+
+def test_a_class_that_features_json_names_is_never_imported(stills, tmp_path, monkeypatch):
+    """TFDS would import `evil`, also from the folder that `python -m` was started in."""
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    change(stills / "features.json", (IMAGE, "evil.Feature"))
+    with pytest.raises(UsageError, match="unknown kind of the feature image 'Feature'"):
+        list_tfds(tmp_path / "tfds", name="stills", out=tmp_path)
+    change(stills / "features.json", ("evil.Feature", "evil.Image"))
+    assert len(list_tfds(tmp_path / "tfds", name="stills", out=tmp_path).rows) == 2
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("features.json", "{", "", "is damaged"),
+        ("features.json", '"pythonClassName": "tensor', '"name": "tensor', "has no .*pythonClass"),
+        ("dataset_info.json", '"stills"', '"../stills"', "cannot be part of a file's"),
+        ("dataset_info.json", '"train"', '"other"', "lacks files stills-other"),
+        ("dataset_info.json", "array_record", "tfrecord", "only array_record is read"),
+        ("dataset_info.json", '"name"', '"nom"', "has no name"),
+    ],
+)
+def test_damaged_descriptions_are_one_line(stills, tmp_path, file, old, new, message):
+    change(stills / file, (old, new))
+    with pytest.raises(UsageError, match=message) as error:
+        list_tfds(tmp_path / "tfds", name="stills", out=tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_files_of_other_folders_are_not_read(stills, tmp_path):
+    """TFDS follows the template of the paths in `dataset_info.json`."""
+    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    change(stills / "dataset_info.json", (template, f"../other/{template}"))
+    assert len(list_tfds(tmp_path / "tfds", name="stills", out=tmp_path).rows) == 2
