@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfjax.errors import UsageError
+from dfjax.json_files import read_json
 
 
 @contextmanager
@@ -62,11 +63,16 @@ def record_settings(
         defaults: Values of settings that the file of an older version lacks.
 
     Raises:
-        UsageError: The file has other settings; the message lists the differences.
+        UsageError: The file is damaged or has other settings; the message lists the differences.
     """
     settings = json.loads(json.dumps(settings))  # tuples become lists, as in the file
-    if path.is_file():
-        old = json.loads(json.dumps(dict(defaults or {}))) | json.loads(path.read_text())
+    remedy = (
+        f"if the {content} beside it were made with the present settings, delete it and they are "
+        "kept; otherwise choose another folder"
+    )
+    if path.exists():
+        old = json.loads(json.dumps(dict(defaults or {})))
+        old |= read_json(path, {str: object}, remedy=remedy)
         changed = [f"{k}: {old.get(k)} -> {v}" for k, v in settings.items() if old.get(k) != v]
         if changed:
             raise UsageError(

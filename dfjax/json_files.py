@@ -53,6 +53,21 @@ def read_json(path: str | os.PathLike[str], schema: Any = object, *, remedy: str
     return parse_json(data, schema, name=str(path), remedy=remedy)
 
 
+def read_mark(path: str | os.PathLike[str], schema: Any = object) -> Any:
+    """Returns the value in a file that marks finished work, or None if it is absent or damaged.
+
+    Work without a readable mark is done again.
+
+    Args:
+        path: JSON file.
+        schema: Schema that the value must follow (see the module).
+    """
+    try:
+        return read_json(path, schema)
+    except FileError:
+        return None
+
+
 def parse_json(text: str | bytes, schema: Any = object, *, name: str, remedy: str = "") -> Any:
     """Returns the value of a JSON text.
 
@@ -71,12 +86,30 @@ def parse_json(text: str | bytes, schema: Any = object, *, name: str, remedy: st
         if not text.strip():
             raise ValueError("it is empty")
         value = json.loads(text, object_pairs_hook=_make_object)
-        _check_depth(value)
-        _check(value, schema, "")
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise FileError(_explain(f"{name} is damaged: {reason}", remedy)) from error
+    check_value(value, schema, name=name, remedy=remedy)
     return value
+
+
+def check_value(value: Any, schema: Any, *, name: str, remedy: str = "") -> None:
+    """Checks a value that was parsed from JSON against a schema.
+
+    Args:
+        value: The value.
+        schema: Schema that the value must follow (see the module).
+        name: Name of what the value is, for the error message.
+        remedy: What to do about a wrong value, for the error message.
+
+    Raises:
+        FileError: The value is nested too deeply or does not follow the schema.
+    """
+    try:
+        _check_depth(value)
+        _check(value, schema, "")
+    except ValueError as error:
+        raise FileError(_explain(f"{name} is damaged: {error}", remedy)) from error
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

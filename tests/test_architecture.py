@@ -17,7 +17,8 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 # A part may import the tiers above it, its own part, and what EXTRA allows.
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console"}
-    | {"config_migration", "huge_pages", "import_paths", "json_files"},
+    | {"config_migration", "huge_pages", "import_paths"}
+    | {"json_files", "parquet_files"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "config", "config_overrides", "variants"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,10 @@ from dfjax.evaluation.aggregation import KEY, VIDEO, coarsest
 from dfjax.evaluation.predictions import normalise, read_file
 from dfjax.evaluation.uncertainty import MEASURES
 from dfjax.files import atomic_path
+from dfjax.json_files import parse_json
+
+LINE = {"input": str, "fake_prob?": (float, None)}
+"""Schema of a line of `predictions.jsonl`, as far as a ranking reads it."""
 
 UNLABELLED = -1
 """Label of a video that has none."""
@@ -133,14 +136,14 @@ def rank(tables: Sequence[pd.DataFrame], by: str) -> Ranking:
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-        scored = [line for line in lines if line.get("fake_prob") is not None]
-        named = [{"video_id": line["input"], **line} for line in scored]
-    except FileNotFoundError:
-        raise UsageError(f"no predictions file {path}") from None
-    except (ValueError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is not a predictions.jsonl of `dfjax predict`") from error
+    if not path.is_file():
+        raise UsageError(f"no predictions file {path}")
+    lines = [
+        parse_json(line, LINE, name=str(path), remedy="it is no output of `dfjax predict`")
+        for line in path.read_bytes().splitlines()
+        if line.strip()
+    ]
+    named = [{"video_id": n["input"], **n} for n in lines if n.get("fake_prob") is not None]
     names = ["video_id", "fake_prob", *MEASURES]
     table = pd.DataFrame(named, columns=names).dropna(axis=1, how="all")
     return table.drop_duplicates("video_id", keep="last").reset_index(drop=True)

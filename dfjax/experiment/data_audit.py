@@ -1,6 +1,5 @@
 """The audit of a data set with its two reports: `audit.json` and `audit.html`."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,14 @@ from typing import Any
 from dfjax.data.index.audit import audit, check_accepted, refused, to_json
 from dfjax.evaluation.audit_page import write_reports
 from dfjax.files import finite
+from dfjax.json_files import read_json
 
 REPORT = "audit.json"
+REPORT_SCHEMA = {
+    "findings": [{"code": str, "severity": str, "message": str, "ids": [str]}],
+    **{"accepted": [str], "index_sha256": str, "version": str},
+}
+"""Schema of `audit.json`, as far as a later call reads it."""
 
 
 def audit_data(
@@ -45,9 +50,15 @@ def audit_data(
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
-    """Returns the content of the `audit.json` in a folder, or None if there is none."""
+    """Returns the content of the `audit.json` in a folder, or None if there is none.
+
+    Raises:
+        FileError: It is damaged.
+    """
     path = folder / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.exists():
+        return None
+    return read_json(path, REPORT_SCHEMA, remedy="delete it: the data are then audited again")
 
 
 def list_refused(content: dict[str, Any]) -> list[dict[str, Any]]:

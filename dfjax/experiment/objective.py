@@ -15,6 +15,7 @@ from dfjax.config import loss_options, override
 from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.files import atomic_path
+from dfjax.json_files import read_json
 from dfjax.losses.objective import make_objective
 from dfjax.losses.registry import make_loss, register_loss
 from dfjax.losses.weighting import ClassWeights, make_class_weights
@@ -117,7 +118,7 @@ def save_methods(workdir: Path, methods: Sequence[str]) -> None:
 def load_methods(workdir: Path) -> list[str]:
     """Returns the names that `save_methods` wrote; an empty list if there is no file."""
     path = workdir / METHODS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return read_json(path, [str]) if path.exists() else []
 
 
 def check_outputs(

@@ -15,7 +15,6 @@ error once face crops exist; before that the index is built again.
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment.data_audit import audit_data, read_report
 from dfjax.experiment.prepare_plan import PreparePlan, describe_plan, make_plan
 from dfjax.files import lock_folder, write_json
+from dfjax.json_files import read_json
 
 ARGUMENTS_FILE = "prepare.json"
 COMMAND = "dfjax data prepare"  # recorded in the metadata of the indexes
@@ -153,7 +153,8 @@ def _claim(plan: PreparePlan, root: Path, out: Path) -> None:
     if file.is_file():
         # A folder of an older version lacks arguments that have been added since.
         defaults = describe_plan(make_plan(plan.adapter), root)
-        used = defaults | json.loads(file.read_text(encoding="utf-8"))
+        remedy = "choose another folder, or delete this one"
+        used = defaults | read_json(file, {str: object}, remedy=remedy)
         changed = [f"{k}: {used.get(k)} -> {v}" for k, v in wanted.items() if used.get(k) != v]
         if not changed:
             return

@@ -8,14 +8,24 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from dfjax.config import from_dict
+from dfjax.data.store.feature_pack import RECORD_SCHEMA
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
 from dfjax.experiment.objective import load_methods
+from dfjax.json_files import check_value
 from dfjax.models.frame_features import split_off
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
 from dfjax.weights.safetensors_file import load_safetensors
+
+EXPORT = {
+    "config": {str: object},
+    "checkpoint": str,
+    "methods?": [str],
+    "features?": RECORD_SCHEMA,
+}
+"""Schema of the header of an exported file."""
 
 
 class Saved(NamedTuple):
@@ -74,6 +84,7 @@ def read_export(path: Path) -> Saved:
             f"{path} holds parameters without the config of their detector; use a file of `dfjax "
             "export`"
         )
+    check_value(metadata, EXPORT, name=f"the header of {path}")
     backbone = None
     if "features" in metadata:
         variables, below = split_off(variables)

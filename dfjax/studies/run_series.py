@@ -1,6 +1,5 @@
 """Functions for the runs of a study: training or resuming, and evaluating once."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from dfjax.experiment.train import run_training
 from dfjax.files import finite
 from dfjax.inference.ensemble import describe_draws
 from dfjax.inference.evaluate import evaluate
+from dfjax.json_files import read_json
 from dfjax.training.interrupt import Interrupt
 
 Summary = dict[str, Any]
@@ -49,7 +49,7 @@ def evaluate_run(
     out, options = out or workdir / "eval" / "test", dict(options or {})
     written = out / "metrics.json"
     if reuse and not options.get("ensemble") and written.is_file():
-        result = json.loads(written.read_text(encoding="utf-8"))
+        result = read_json(written, {str: object}, remedy="delete it: it is then made again")
         draws = describe_draws(**options)
         checkpoint = r"best/\d+" + re.escape(f"; {draws}" if draws else "")
         if re.fullmatch(checkpoint, str(result.get("checkpoint"))):

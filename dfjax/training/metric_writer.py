@@ -9,6 +9,10 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from dfjax.files import atomic_path
+from dfjax.json_files import parse_json
+
+ROW = {"step": int}
+"""Schema of a row of `metrics.jsonl`, as far as a resumed run reads it."""
 
 
 class MetricWriter:
@@ -60,12 +64,20 @@ class MetricWriter:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a JSON-lines file, without an incomplete last line."""
+    """Returns the rows of a JSON-lines file, without an incomplete last line.
+
+    Raises:
+        FileError: A line is damaged.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    complete = lines[:-1]  # text after the last newline is a line cut short by a kill
-    return [json.loads(line) for line in complete]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    complete = enumerate(lines[:-1], 1)  # text after the last newline is a line cut short by a kill
+    remedy = "remove that line or the file: it is a log and no run depends on it"
+    return [
+        parse_json(line, ROW, name=f"line {number} of {path}", remedy=remedy)
+        for number, line in complete
+    ]
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from dfjax.errors import UsageError
+from dfjax.json_files import parse_json
 
 COLLECTIONS = ("params", "batch_stats")
 
@@ -45,6 +46,9 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Returns the nested dict of a flat one; the inverse of `flatten`.
 
     The result has both collections, `params` and `batch_stats`, even if one is empty.
+
+    Raises:
+        UsageError: A key is both an array and the beginning of another key.
     """
     tree: dict[str, Any] = {collection: {} for collection in COLLECTIONS}
     for key, array in arrays.items():
@@ -52,7 +56,10 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         node = tree
         for name in path:
             node = node.setdefault(name, {})
-        node[leaf] = array
+            if not isinstance(node, dict):
+                raise UsageError(f"{key} lies below {name}, which is itself an array")
+        if node.setdefault(leaf, array) is not array:
+            raise UsageError(f"{key} is an array, and others lie below it")
     return tree
 
 
@@ -91,4 +98,5 @@ def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UsageError(
             f"{path} holds {', '.join(foreign)}; dfjax files hold {' and '.join(COLLECTIONS)}"
         )
-    return unflatten(arrays), {key: json.loads(value) for key, value in header.items()}
+    metadata = {key: parse_json(value, name=f"{key} of {path}") for key, value in header.items()}
+    return unflatten(arrays), metadata

@@ -25,6 +25,7 @@ from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import OPTIONAL, check_target, read_index, write_index
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
+from dfjax.json_files import read_mark
 
 CLOCK = Fraction(1, 90_000)  # time base: exact for 24, 25, 30 and 60 frames per second
 PRESET = "medium"
@@ -32,6 +33,8 @@ PRESET = "medium"
 Fields = dict[str, Any]
 
 _PROBED = ("n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256")
+MARK = {"made_from": {str: object}, **dict.fromkeys(_PROBED, (float, str, None))}
+"""Schema of the file beside a compressed video: its properties, and what it was made from."""
 _DROPPED = ("frames_dir", "frame_indices", "boxes", "landmarks", "face_found", "quality")
 
 
@@ -163,10 +166,9 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
     target = video_path(Path(out), task["video_id"])
     mark = target.with_suffix(".json")
     made_from = {"sha256": info.sha256, "crf": crf}
-    if mark.is_file() and target.is_file():
-        fields = json.loads(mark.read_text())
-        if fields.pop("made_from") == made_from:
-            return fields
+    fields = read_mark(mark, MARK) if target.is_file() else None
+    if fields and fields.pop("made_from") == made_from:
+        return fields
     for left in (mark, *target.parent.glob(f".{glob.escape(target.stem)}.*.partial.mp4")):
         left.unlink(missing_ok=True)  # killed processes leave partial files
     compress_video(source, target, crf=crf)

@@ -11,16 +11,9 @@ import numpy as np
 import pandas as pd
 
 from dfjax.console import track
-from dfjax.data.faces.landmarks import CROP_LANDMARKS
-from dfjax.data.faces.quality import QUALITIES
+from dfjax.data.index.list_columns import PER_FRAME
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import UsageError
-
-PER_FRAME = (
-    *("frame_indices", "frame_names", "boxes", "landmarks", CROP_LANDMARKS, "face_found"),
-    *QUALITIES.values(),
-)
-"""Columns of the index with one entry per crop."""
 
 ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
 """First and last bytes of complete JPEG and PNG files. Decoders accept truncated files."""

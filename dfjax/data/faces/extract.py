@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from dfjax.data.faces.crops import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
 from dfjax.data.faces.detectors import FaceDetector, make_detector
 from dfjax.data.faces.detectors.precomputed import Precomputed
+from dfjax.data.faces.faces_file import FACES_FILE, read_faces
 from dfjax.data.faces.landmarks import CROP_LANDMARKS
 from dfjax.data.faces.manipulation_mask import make_mask_rank, read_masks
 from dfjax.data.faces.quality import QUALITIES, compute_qualities, find_good
@@ -31,7 +32,6 @@ from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
 BUFFER_BYTES = 256 * 2**20  # per worker; holds 32 frames of 1920x1080
-FACES_FILE = "faces.json"  # in the folder of a video's crops; marks them as complete
 
 Fields = dict[str, Any]
 
@@ -147,11 +147,16 @@ def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] 
         video_id: The video in the index.
         sha256: Hash in the index, or None if unknown.
     """
-    file = crops_folder(out, video_id) / FACES_FILE
-    if not file.is_file():
+    folder = crops_folder(out, video_id)
+    rows = read_faces(folder)
+    if rows is None or (sha256 is not None and rows[0]["sha256"] != sha256):
         return None
-    rows = json.loads(file.read_text())
-    return None if sha256 is not None and rows[0]["sha256"] != sha256 else rows
+    for number, row in enumerate(rows):  # the file may come from another folder
+        place = _face_folder(folder, number).relative_to(out).as_posix()
+        ours = _face_id(video_id, number)
+        if row["frames_dir"] != place or row.get("video_id", ours) != ours:
+            return None
+    return rows
 
 
 def crops_folder(out: Path, video_id: str) -> Path:

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from dfjax.data.index.records import find_index
-from dfjax.errors import UsageError
+from dfjax.errors import FileError, UsageError
 from dfjax.files import write_json
+from dfjax.json_files import check_value, parse_json, read_json
+from dfjax.parquet_files import read_parquet_metadata
 
 RECIPE_KEY = "crop_recipe"
 """Key in the Parquet metadata of an index under which the recipe is stored as JSON."""
@@ -25,6 +24,13 @@ RECIPE_FILE = "crop_recipe.json"
 """Name of the file in the folder of a pack that holds the recipe."""
 
 JPEG_QUALITY = 95
+
+RECIPE = {
+    **{"detector?": str, "detector_sha256?": (str, None), "margin?": float, "align?": bool},
+    **{"size?": int, "jpeg_quality?": int, "faces?": (str, None), "flow_method?": (str, None)},
+    **{"frames?": (int, None), "every?": (int, None), "min_quality?": object},
+}
+"""Schema of a recipe in JSON."""
 
 MAY_DIFFER = ("faces", "frames", "every", "min_quality")
 """Fields that may differ between the indexes of a pack, because they do not affect cropping."""
@@ -77,13 +83,19 @@ def parse_recipe(values: Mapping[str, Any]) -> CropRecipe:
     """
     names = {field.name for field in dataclasses.fields(CropRecipe)}
     known = {name: value for name, value in values.items() if name in names}
+    check_value(known, RECIPE, name="the crop recipe")
     try:
         pairs = tuple((str(name), float(least)) for name, least in known.pop("min_quality", ()))
-        recipe = CropRecipe(**known, min_quality=pairs)
-        if not (isinstance(recipe.detector, str) and recipe.margin > 0 and recipe.size >= 0):
-            raise ValueError(f"detector {recipe.detector!r}, margin {recipe.margin!r}")
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the crop recipe is damaged: {error}") from error
+        raise FileError(f"the crop recipe is damaged: min_quality: {error}") from error
+    if "margin" in known:
+        known["margin"] = float(known["margin"])  # JSON may write it as a whole number
+    recipe = CropRecipe(**known, min_quality=pairs)
+    if not (recipe.margin > 0 and recipe.size >= 0 and 0 < recipe.jpeg_quality <= 100):
+        raise FileError(
+            f"the crop recipe is damaged: margin {recipe.margin}, size {recipe.size}, "
+            f"jpeg_quality {recipe.jpeg_quality}"
+        )
     return recipe
 
 
@@ -102,29 +114,17 @@ def read_crop_recipe(path: str | os.PathLike[str]) -> CropRecipe | None:
     index = find_index(path)
     file = index.parent / RECIPE_FILE
     if index.name == "index.parquet" and file.is_file():
-        text: str | None = file.read_text(encoding="utf-8")
-    else:
-        text = _read_metadata(index)
+        return parse_recipe(read_json(file, {str: object}))
+    text = _read_metadata(index)
     if text is None:
         return None
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"the crop recipe of {path} is damaged: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"the crop recipe of {path} is damaged: it is not an object")
-    return parse_recipe(values)
+    return parse_recipe(parse_json(text, {str: object}, name=f"the crop recipe of {path}"))
 
 
-def _read_metadata(index: Path) -> str | None:
+def _read_metadata(index: Path) -> bytes | None:
     if not index.is_file():
         raise UsageError(f"no index at {index}; `dfjax data index` makes one")
-    try:
-        entries = pq.read_schema(index).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{index} is not a readable Parquet index: {error}") from error
-    text = entries.get(RECIPE_KEY.encode())
-    return None if text is None else text.decode()
+    return read_parquet_metadata(index).get(RECIPE_KEY.encode())
 
 
 def write_crop_recipe(folder: Path, recipe: CropRecipe | None) -> None:

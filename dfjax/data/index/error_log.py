@@ -7,6 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from dfjax.errors import FileError
+from dfjax.json_files import parse_json
+
+ENTRY = {"video_id": str, "error": str}
+"""Schema of a line of the log."""
+
 
 class ErrorLog:
     """Log of unusable inputs. The file is created with the first error.
@@ -75,6 +81,6 @@ def read_errors(folder: Path) -> list[dict[str, str]]:
         return []
     entries = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            entries.append(json.loads(line))
-    return [e for e in entries if isinstance(e, dict) and {"video_id", "error"} <= e.keys()]
+        with contextlib.suppress(FileError):
+            entries.append(parse_json(line, ENTRY, name=str(log)))
+    return entries

@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 
 import dfjax
 from dfjax import FAKE, REAL
+from dfjax.data.index.list_columns import check_lists
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path
+from dfjax.parquet_files import read_parquet
 
 SPLITS = ("train", "val", "test", "none")
 
@@ -69,6 +71,9 @@ OPTIONAL = pa.schema(
         ("flow_dir", pa.string()),  # relative to the folder of the index file
         ("flow_stride", pa.int32()),  # source frames from the first to the second frame of a flow
         ("flow_indices", pa.list_(pa.int32())),  # frames at which a flow starts
+        ("pack_row", pa.int64()),  # number of the video's first record in a pack
+        ("feature_shard", pa.int64()),  # file of a feature pack that holds the video
+        ("feature_row", pa.int64()),  # row of its first frame in that file
     ]
 )
 """Columns that an index may have in addition to those of `SCHEMA`."""
@@ -135,7 +140,8 @@ def read_index(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     table = read_table(path)
     lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
-    df = table.drop_columns(lists).to_pandas()
+    plain = table.drop_columns(lists).replace_schema_metadata(None)  # it may say anything
+    df = plain.to_pandas()
     for name in lists:
         df[name] = pd.Series(_to_lists(table[name]), index=df.index, dtype=object)
     return df[table.column_names]
@@ -147,15 +153,12 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     Raises:
         UsageError: The file does not exist or is not Parquet, a required column is missing, a
             column has another type, a label is not 0 or 1, a split is unknown, or a `video_id`
-            occurs twice.
+            occurs twice, or a list does not fit (see `check_lists`).
     """
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"no index at {path}; `dfjax data index` makes one")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is not a readable Parquet index: {error}") from error
+    table = read_parquet(path)
     missing = [name for name in COLUMNS if name not in table.schema.names]
     needed = [name for name in missing if name in REQUIRED]
     if needed:
@@ -246,6 +249,7 @@ def _check_table(table: pa.Table, name: str) -> None:
         counts = pc.value_counts(ids)
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
         raise UsageError(f"{name}: the video_id occurs twice for {_some(twice)}")
+    check_lists(table, name)
 
 
 def names_folder(video_id: str) -> bool:

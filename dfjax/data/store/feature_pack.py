@@ -12,7 +12,6 @@ The folder of a feature pack holds:
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +22,19 @@ from jaxtyping import Float32
 
 from dfjax.data.faces.crop_files import CropFiles
 from dfjax.data.index.records import read_index
-from dfjax.data.store.frame_store import FrameStore
+from dfjax.data.store.frame_store import FrameStore, check_places
 from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.errors import UsageError
+from dfjax.json_files import check_value, read_json
 
 RECORD, PARAMETERS = "features.json", "backbone.safetensors"
 SHARD, ROW = "feature_shard", "feature_row"
+RECORD_SCHEMA = {
+    **{"features": int, "parameters": str, "precision": str, "backbone": {"name": str}},
+    **{"preprocess": {"size": int, "mean": [float], "std": [float]}, "source?": str},
+}
+"""Schema of `features.json`."""
+REMEDY = "compute the features anew (`dfjax data features`, fresh)"
 
 
 @dataclasses.dataclass(eq=False)
@@ -169,6 +175,9 @@ def open_features(path: str | os.PathLike[str]) -> FeaturePack:
     record = read_record(path)
     crop_size = int(read_manifest(path)["crop_size"])
     index = read_index(path / "index.parquet")
+    if not {SHARD, ROW} <= set(index):
+        raise UsageError(f"{path} has no {SHARD} and {ROW} in its index; {REMEDY}")
+    check_places(index, [SHARD, ROW], path)
     return FeaturePack(path, index, crop_size, record, int(record["features"]))
 
 
@@ -184,12 +193,10 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         UsageError: The file is missing, damaged, or does not describe features.
     """
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no features in {folder}; `dfjax data features` makes them") from None
-    except ValueError as error:
-        raise UsageError(f"{folder / RECORD} is damaged: {error}") from None
+    if not (folder / RECORD).exists():
+        raise UsageError(f"no features in {folder}; `dfjax data features` makes them")
+    record = read_json(folder / RECORD, {str: object}, remedy=REMEDY)
     if not {"backbone", "features", "preprocess"} <= record.keys():  # that of a pack of crops
         raise UsageError(f"{folder} holds no features; `dfjax data features` makes them")
+    check_value(record, RECORD_SCHEMA, name=str(folder / RECORD), remedy=REMEDY)
     return record

@@ -22,6 +22,7 @@ from dfjax.data.store.feature_pack import RECORD, ROW, SHARD, is_feature_pack, s
 from dfjax.data.store.pack_reader import MANIFEST, read_manifest
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path
+from dfjax.json_files import read_json, read_mark
 
 FRAMES_PER_SHARD = 8192
 """Largest number of frames per shard; an interrupted run computes at most one shard again. A shard
@@ -30,6 +31,9 @@ has 20 MB with 1280 half-precision features per frame."""
 NOTES, PLAN = "notes", "plan.txt"
 """Folder of the notes, which the complete pack does not have, and the file in it with the hash of
 the plan."""
+
+NOTE = {"rows": {str: int}, "errors": {str: str}}
+"""Schema of a note: where the features of each row begin, and why others have none."""
 
 DROPPED = ("pack_row", "pack_split", "flow_dir", "flow_stride", "flow_indices")
 """Columns of the index that refer to files which a feature pack does not have."""
@@ -116,7 +120,7 @@ def is_shard_finished(folder: Path, number: int) -> bool:
         folder: Result of `open_partial`.
         number: Number of the shard.
     """
-    return _note(folder, number).is_file()
+    return read_mark(_note(folder, number), NOTE) is not None
 
 
 def write_shard(
@@ -185,8 +189,7 @@ def finish(
         UsageError: No video has features.
     """
     notes = {
-        number: json.loads(_note(folder, number).read_text(encoding="utf-8"))
-        for number in range(len(plan_shards(index)))
+        number: read_json(_note(folder, number), NOTE) for number in range(len(plan_shards(index)))
     }
     places = {
         int(row): (number, first)

@@ -30,6 +30,7 @@ from dfjax.data.store.flow import Crop, compute_flow, encode_flow
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
+from dfjax.json_files import read_mark
 
 MARK_FILE = "flow.json"  # in the folder of a video's flow; marks it as complete
 STRIDE = 3  # data.stride of most configs
@@ -198,7 +199,7 @@ def make_flow(stride: int, task: FlowTask) -> list[int]:
     target = Path(task.target)
     source = _fingerprint(stride, task, starts)
     mark = target / MARK_FILE
-    if mark.is_file() and json.loads(mark.read_text()) == source:
+    if read_mark(mark) == source:
         return starts
     target.mkdir(parents=True, exist_ok=True)
     for stale in (mark, *target.glob("*.png")):

@@ -23,8 +23,9 @@ from dfjax.errors import UsageError
 LENGTHS = (5, 2, 7, 1)
 WIDTH = 4
 RECORD = {
-    "backbone": {"name": "b0"}, "preprocess": {"size": 8}, "features": WIDTH,
-    "source": "../index.parquet",
+    "backbone": {"name": "b0"}, "features": WIDTH, "source": "../index.parquet",
+    "preprocess": {"size": 8, "mean": [0.5] * 3, "std": [0.5] * 3},
+    "parameters": "random", "precision": "float32",
 }  # fmt: skip
 
 

@@ -8,7 +8,6 @@ list of boxes. CSV: one face per line with the columns `video` (or `video_id`), 
 """
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from jaxtyping import Float32
 from dfjax.data.faces.detectors.base import Detections, FaceDetector
 from dfjax.data.faces.video import Frame
 from dfjax.errors import InputError, UsageError
+from dfjax.json_files import read_json
 
 LANDMARK_MARGIN = 0.5  # added on each side of the five landmarks, relative to their extent
 FIVE_OF_68 = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
@@ -121,12 +121,8 @@ def _make_detections(entry: Any) -> Detections:
 
 
 def _read_json(path: Path) -> Table:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UsageError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(table, dict) or not all(isinstance(v, dict) for v in table.values()):
-        raise UsageError(f"{path} does not have the form {{VIDEO: {{FRAME: {{'boxes': …}}}}}}")
+    wanted = "the form is {VIDEO: {FRAME: {'boxes': …}}}"
+    table = read_json(path, {str: {str: object}}, remedy=wanted)
     return {video: {_key(number): face for number, face in table[video].items()} for video in table}
 
 

@@ -7,7 +7,6 @@ ids. The two fakes of a pair (in both orders) and its two real videos belong to 
 `conversion_dict.json` names the recording that each sequence was cut from.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dfjax import FAKE, REAL
-from dfjax.data.index.adapters.foreign import read_json, read_text
+from dfjax.data.index.adapters.foreign import read_json
 from dfjax.data.index.adapters.listing import PARTIAL, Listing, Problem, Row, keep_pairs
 from dfjax.data.index.adapters.walk import find_media
 from dfjax.data.index.records import make_record
@@ -172,10 +171,10 @@ def _read_splits(root: Path) -> dict[str, list[tuple[str, str]]]:
             raise UsageError(
                 f"{file} is missing; copy dataset/splits/ of the FaceForensics repository there"
             )
-        try:
-            splits[name] = [(str(a), str(b)) for a, b in json.loads(read_text(file))]
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{file} is not a list of id pairs: {error}") from error
+        pairs = read_json(file, [[(str, int)]])
+        if any(len(pair) != 2 for pair in pairs):
+            raise UsageError(f"{file} is not a list of id pairs")
+        splits[name] = [(str(a), str(b)) for a, b in pairs]
     return splits
 
 
@@ -186,10 +185,7 @@ def _read_recordings(root: Path) -> dict[str, str]:
         file = root / "dataset" / "conversion_dict.json"
     if not file.is_file():
         return {}
-    try:
-        return {name: value.rsplit(" ", 1)[0] for name, value in read_json(file).items()}
-    except AttributeError as error:
-        raise UsageError(f"{file} is not a table of sequences and recordings: {error}") from error
+    return {name: value.rsplit(" ", 1)[0] for name, value in read_json(file, {str: str}).items()}
 
 
 def _same_recording(recordings: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ def test_a_part_alone_and_a_damaged_list(tree, tmp_path):
     part = tree / "train/dfdc_train_part_0"
     assert {row["video_id"] for row in list_dfdc(part).rows} == {"dfdc/real", "dfdc/a", "dfdc/b"}
     (part / "metadata.json").write_text("{")
-    with pytest.raises(UsageError, match="metadata.json is not valid JSON"):
+    with pytest.raises(UsageError, match="metadata.json is damaged"):
         list_dfdc(part)
     (part / "metadata.json").unlink()
     with pytest.raises(UsageError, match="holds no metadata.json"):

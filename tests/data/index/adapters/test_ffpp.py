@@ -145,7 +145,7 @@ def test_what_is_missing_is_named(tree, tmp_path_factory):
     with pytest.raises(UsageError, match="neither original_sequences/ nor"):
         list_ffpp(tmp_path_factory.mktemp("empty"))
     (tree / "splits/val.json").write_text('{"a": 1}')
-    with pytest.raises(UsageError, match="val.json is not a list of id pairs"):
+    with pytest.raises(UsageError, match="val.json is damaged: its content is an object"):
         list_ffpp(tree)
     (tree / "splits/val.json").unlink()
     with pytest.raises(UsageError, match="val.json is missing; copy"):
