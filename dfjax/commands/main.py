@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import dfjax
+from dfjax.commands.signals import leave_imports_on_signals
 from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
@@ -64,8 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code (0, 1, 2, 75, 130: see the README)."""
     if argv is None:  # the whole process is ours
         argv = sys.argv[1:]
-        if argv and argv[0] in COMPUTING:
+        verb = argv[0] if argv else ""
+        if verb in COMPUTING:
             restart_with_huge_pages()
+        leave_imports_on_signals(terminated=verb in ("train", "ablate"))
+        if verb in COMPUTING:
             keep_memory()
     argv = list(argv)
     _quiet()

@@ -28,6 +28,33 @@ def exit_code(reason: str) -> int:
     return EXIT_CODES[signal.Signals[reason]]
 
 
+def leave_imports_on_signals(*, terminated: bool) -> None:
+    """Makes SIGINT end the process at once, with 130, while modules are imported.
+
+    Libraries in C++ crash on an exception in the middle of their import, when there is nothing to
+    lose yet. At any other time SIGINT raises `KeyboardInterrupt`, as without this function.
+
+    Args:
+        terminated: Whether SIGTERM ends the process at any time, with 75.
+    """
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if signum == signal.SIGINT and not _is_importing(frame):
+            raise KeyboardInterrupt
+        _leave(signum)
+
+    for signum in EXIT_CODES if terminated else (signal.SIGINT,):
+        signal.signal(signum, handle)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Interrupt]:
     """While entered, SIGINT and SIGTERM request a stop of the run that is given the `Interrupt`.

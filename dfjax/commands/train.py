@@ -51,13 +51,13 @@ def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and returns the exit code."""
     folds = re.fullmatch(r"all/(\d+)", args.fold or "")
     fold = [f"--config.data.fold={args.fold}"] if args.fold and not folds else []
-    config = load_config(args.config, [*args.overrides, *fold])
     from dfjax.commands.signals import exit_code, stop_on_signals
     from dfjax.training.interrupt import Stopped
 
     outcome: dict[str, Any]
     code = OK
     with stop_on_signals() as interrupt:
+        config = load_config(args.config, [*args.overrides, *fold])
         try:
             if folds:
                 from dfjax.studies.cross_validation import train_folds  # takes seconds

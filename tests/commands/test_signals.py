@@ -1,8 +1,12 @@
 """Tests signals while the training loop cannot handle them."""
 
+import os
+import random
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +68,93 @@ with stop_on_signals():
         time.sleep(300)
 """
     assert run(signum, code=program) == (code, "", f"dfjax: stopped by {signum.name}\n")
+
+
+IMPORTING = """
+import sys
+from pathlib import Path
+from dfjax.commands.signals import leave_imports_on_signals
+leave_imports_on_signals(terminated=sys.argv[2] == "terminated")
+sys.path.insert(0, sys.argv[1])
+try:
+    import slow_library
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(
+    ("signum", "mode", "code"),
+    [
+        (signal.SIGINT, "", 130),
+        (signal.SIGINT, "terminated", 130),
+        (signal.SIGTERM, "terminated", 75),
+        (signal.SIGTERM, "", -15),
+    ],
+)
+def test_a_signal_during_an_import_ends_the_process_without_an_exception(
+    tmp_path, signum, mode, code
+):
+    library = "import time\nprint('ready', flush=True)\ntry:\n time.sleep(300)\nfinally:\n print(3)"
+    (tmp_path / "slow_library.py").write_text(library)
+    found, out, err = run(signum, str(tmp_path), mode, code=IMPORTING)
+    said = f"dfjax: stopped by {signum.name}\n" if code > 0 else ""
+    assert (found, out, err) == (code, "", said)
+
+
+def test_outside_of_imports_ctrl_c_is_an_exception():
+    program = """
+import time
+from dfjax.commands.signals import leave_imports_on_signals
+leave_imports_on_signals(terminated=False)
+try:
+    print("ready", flush=True)
+    time.sleep(300)
+except KeyboardInterrupt:
+    print("cleaned up")
+"""
+    assert run(signal.SIGINT, code=program) == (0, "cleaned up\n", "")
+
+
+def catches(pid, signum):
+    """Whether a process has a handler for a signal; Linux only."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
+@pytest.mark.slow
+def test_signals_at_random_moments_of_a_start_end_in_one_line(tmp_path):
+    seed = int(os.environ.get("DFJAX_SEED", time.time()))
+    print(f"seed {seed} (DFJAX_SEED)")
+    rng, longest, results = random.Random(seed), 12.0, []
+    for number in range(20):
+        signum = rng.choice([signal.SIGINT, signal.SIGTERM])
+        command = [sys.executable, "-m", "dfjax", "train", "--config=hybrid:smoke"]
+        command.append("--config.train.epochs=50")
+        process = subprocess.Popen(
+            [*command, f"--workdir={tmp_path / str(number)}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+        )
+        while not catches(process.pid, signal.SIGTERM):  # the interpreter itself is starting
+            assert process.poll() is None
+            time.sleep(0.01)
+        moment = rng.uniform(0, longest)
+        time.sleep(moment)
+        finished = process.poll() is not None
+        process.send_signal(signum)
+        _, err = process.communicate(timeout=120)
+        expected = 0 if finished else {signal.SIGINT: 130, signal.SIGTERM: 75}[signum]
+        clean = "Traceback" not in err and "Fatal" not in err
+        if process.returncode != expected or not clean:
+            results.append((signum.name, round(moment, 2), process.returncode, err[-2000:]))
+    assert not results
 
 
 def test_a_second_ctrl_c_raises_at_once():
