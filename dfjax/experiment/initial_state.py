@@ -16,7 +16,7 @@ from dfjax.experiment.parts import Parts
 from dfjax.models.frame_features import BACKBONE, join
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import Checkpoints, as_template
-from dfjax.training.loop import RunState
+from dfjax.training.run_state import RUN_SCHEMA, RunState
 from dfjax.training.state import TrainState
 from dfjax.training.stopping import Monitor
 from dfjax.weights.merge import merge
@@ -48,7 +48,7 @@ def start(
             parameters.
     """
     template = as_template(parts.shapes, parts.shardings).to_items()
-    restored = checkpoints.restore_last(template, warn=say)
+    restored = checkpoints.restore_last(template, warn=say, schema=RUN_SCHEMA)
     if restored:
         items, saved = restored
         for name, monitor in monitors.items():
@@ -76,7 +76,7 @@ def _take_over(
     if source.suffix == ".safetensors":
         variables, origin = _read_file(source, state.params), str(source)
     else:
-        variables, origin = _read_best(source, state.params)
+        variables, origin = _read_best(source, state.params, say)
     own = {"params": state.params, "batch_stats": state.batch_stats}
     merged = merge(own, variables, source=f"train.init_from={source}")
     missing = _select(merged.kept, must_load)
@@ -107,15 +107,17 @@ def _read_file(path: Path, own: Mapping[str, Any]) -> Variables:
     return variables
 
 
-def _read_best(workdir: Path, own: Mapping[str, Any]) -> tuple[Variables, str]:
+def _read_best(
+    workdir: Path, own: Mapping[str, Any], say: Callable[[str], None]
+) -> tuple[Variables, str]:
     """Returns the variables of the best checkpoint of another run, and its name.
 
     For a run on stored features they include those of the backbone, if the model has one.
     """
-    config = workdirs.load(workdir)  # raises an error if it is no workdir, before a folder is made
-    others = Checkpoints(workdir)
+    config = workdirs.load(workdir)  # raises an error if it is no workdir
+    others = Checkpoints(workdir, read_only=True)
     try:
-        step, variables = others.restore_variables("best")
+        step, variables = others.restore_variables("best", warn=say)
     finally:
         others.close()
     if config.data.features and BACKBONE in own:

@@ -20,8 +20,8 @@ from dfjax.models.registry import find_sharding_rules
 from dfjax.shapes import Objective, Preprocess
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
-from dfjax.training.loop import Plan
 from dfjax.training.optimizers import make_tx
+from dfjax.training.run_state import Plan
 from dfjax.training.schedules import make_schedule
 from dfjax.training.state import TrainState, TrainStep, make_init_state
 
@@ -74,15 +74,7 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
             the monitored metric is undefined.
     """
     run_data.check_validation(pack, rows["val"], config.early_stop.metric)
-    mesh = sharding.make_mesh(**config.mesh)
-    sharding.check_batch(config.eval.batch_size, mesh, "eval.batch_size")
-    sharding.check_batch(
-        config.train.batch_size,
-        mesh,
-        "train.batch_size",
-        parts=config.train.accumulate,
-        pairs=keeps_pairs(config),
-    )
+    mesh = make_config_mesh(config)
     steps = batches_per_epoch(pack, rows["train"], builders.make_epoch_options(config))
     plan = _make_plan(config, steps)
     optimizer = config.optimizer.to_dict()
@@ -131,6 +123,24 @@ def _make_plan(config: ConfigDict, steps_per_epoch: int) -> Plan:
         save_every=config.checkpoint.every_steps,
         max_skipped=config.train.max_skipped,
     )
+
+
+def make_config_mesh(config: ConfigDict) -> Mesh:
+    """Returns the mesh of `config.mesh`, over which the batches of the config divide.
+
+    Raises:
+        UsageError: There are not that many devices, or a batch does not divide.
+    """
+    mesh = sharding.make_mesh(**config.mesh)
+    sharding.check_batch(config.eval.batch_size, mesh, "eval.batch_size")
+    sharding.check_batch(
+        config.train.batch_size,
+        mesh,
+        "train.batch_size",
+        parts=config.train.accumulate,
+        pairs=keeps_pairs(config),
+    )
+    return mesh
 
 
 def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:

@@ -61,7 +61,7 @@ def read_workdir(folder: Path, checkpoint: str) -> Saved:
     if checkpoint not in KINDS:
         raise UsageError(f"checkpoint is 'best' or 'last', not {checkpoint!r}")
     config = workdirs.load(folder)
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(folder, read_only=True)
     try:
         step, variables = checkpoints.restore_variables(checkpoint)
         sha256 = checkpoints.sha256(checkpoint, step)
@@ -92,7 +92,7 @@ def read_export(path: Path) -> Saved:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Saved(
-        config=from_dict(metadata["config"]),
+        config=from_dict(metadata["config"], name=f"the config in {path}"),
         variables=variables,
         backbone=backbone,
         checkpoint=metadata["checkpoint"],

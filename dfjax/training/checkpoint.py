@@ -5,22 +5,38 @@ that is killed between the two writes has a best step that is newer than its las
 always starts from `last`.
 """
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 
+from dfjax.console import say
 from dfjax.errors import RunError, UsageError
+from dfjax.json_files import read_json
 from dfjax.shapes import Variables
+from dfjax.training.orbax_reports import quiet_orbax
+from dfjax.training.step_checksums import ChecksummedPath, verify_checksums
+
+T = TypeVar("T")
 
 KINDS = ("last", "best")
-DAMAGE = (ValueError, KeyError, OSError, TypeError, AttributeError)
-"""Exceptions that Orbax raises when files are missing, truncated or hold another state."""
 ITEMS = ("variables", "training")
+RUN_FILE = "run/metadata"
+"""Where Orbax keeps the JSON of a step."""
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
+"""Errors of a full disk, as the system and as TensorStore report them."""
+
+
+class DamagedStep(Exception):
+    """A step that cannot be restored; the message says why."""
 
 
 class Checkpoints:
@@ -30,17 +46,20 @@ class Checkpoints:
         workdir: Folder of the run; checkpoints lie in its `checkpoints/{last,best}/STEP/`.
         keep: Number of `last` steps that are kept, at least 1. With 2, the step before the newest
             one is used if the newest is damaged.
+        read_only: Whether nothing is written: no folder is made, and the step that a run is just
+            writing is left alone.
     """
 
-    def __init__(self, workdir: Path, *, keep: int = 2) -> None:
+    def __init__(self, workdir: Path, *, keep: int = 2, read_only: bool = False) -> None:
         self.root = workdir.resolve() / "checkpoints"
-        self.managers = {
-            "last": _manager(self.root / "last", max(1, keep)),
-            "best": _manager(self.root / "best", 1),
-        }
+        with quiet_orbax():
+            self.managers = {
+                "last": _manager(self.root / "last", max(1, keep), read_only),
+                "best": _manager(self.root / "best", 1, read_only),
+            }
 
     def save(self, kind: str, step: int, items: dict[str, Any], run: dict[str, Any]) -> None:
-        """Writes one step and returns when all of it is on disk.
+        """Writes one step with its checksums and returns when all of it is on disk.
 
         Args:
             kind: `last` or `best`.
@@ -50,86 +69,141 @@ class Checkpoints:
                 of early stopping, the config and the versions.
 
         Raises:
-            RunError: The disk is full; earlier checkpoints are complete.
+            RunError: The disk is full, or the folder is gone or cannot be written.
         """
         manager = self.managers[kind]
-        if step in manager.all_steps():
-            manager.delete(step)
         arrays = {name: ocp.args.StandardSave(items[name]) for name in ITEMS}
         try:
-            manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
-            manager.wait_until_finished()
-        except (OSError, ValueError) as error:
-            if "No space left" not in str(error):
-                raise
-            raise RunError(
-                f"the disk of {self.root} is full: step {step} is not saved, earlier checkpoints "
-                "are complete. Free some space and start the run again to resume it"
-            ) from error
+            if not (self.root / kind).is_dir():  # Orbax would make a new one
+                raise FileNotFoundError(errno.ENOENT, "No such folder", str(self.root / kind))
+            _check_space(self.root, items)
+            with quiet_orbax():
+                if step in manager.all_steps():
+                    manager.delete(step)
+                manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
+                manager.wait_until_finished()
+        except Exception as error:
+            if _is_full_disk(error):
+                raise RunError(
+                    f"the disk of {self.root} is full: step {step} is not saved, earlier "
+                    "checkpoints are complete. Free some space and start the run again to resume it"
+                ) from error
+            if isinstance(error, OSError) or not (self.root / kind).is_dir():
+                raise RunError(
+                    f"step {step} cannot be saved in {self.root / kind}: {_reason(error)}"
+                ) from error
+            raise
 
     def restore_last(
-        self, template: dict[str, Any], warn: Callable[[str], None]
+        self, template: dict[str, Any], warn: Callable[[str], None], schema: Any = object
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Returns the newest readable `last` step as (items, run), or None when there is none.
+        """Returns the newest intact `last` step as (items, run), or None when there is none.
 
-        A step that cannot be read is reported through `warn` and moved to `checkpoints/damaged/`,
-        and the step before it is read.
+        A step that is damaged is reported through `warn` and moved to `checkpoints/damaged/`, and
+        the step before it is read.
 
         Args:
             template: Items with `jax.ShapeDtypeStruct` leaves: shapes, dtypes and shardings.
             warn: Function that receives one line for each damaged step.
+            schema: Schema of `run`, see `dfjax.json_files`.
 
         Raises:
             UsageError: There are steps, and none can be read.
         """
-        manager = self.managers["last"]
-        steps = sorted(manager.all_steps(), reverse=True)
-        damaged = []
+
+        def restore(step: int) -> tuple[dict[str, Any], dict[str, Any]]:
+            run = read_json(self.root / "last" / str(step) / RUN_FILE, schema)
+            return _restore_items(self.managers["last"], step, template), run
+
+        steps, damaged = self._list_steps("last"), {}
         for step in steps:
             try:
-                restored = _restore(manager, step, template)
-            except DAMAGE as error:
-                warn(f"checkpoint last/{step} is damaged and is set aside: {_reason(error)}")
-                damaged.append(step)
+                restored = self._read("last", step, restore, warn)
+            except DamagedStep as error:
+                damaged[step] = str(error)
                 continue
-            for bad in damaged:
-                self._set_aside(bad)
+            for bad, reason in damaged.items():
+                place = self._set_aside(bad)
+                warn(f"checkpoint last/{bad} is damaged and is set aside in {place}: {reason}")
             return restored
         if steps:
             raise UsageError(
-                f"no checkpoint in {self.root / 'last'} can be read (steps {steps}); they may "
+                f"no checkpoint in {self.root / 'last'} can be read ({_list(damaged)}); they may "
                 "belong to another config. Move the folder away to start over"
             )
         return None
 
-    def _set_aside(self, step: int) -> None:
+    def _set_aside(self, step: int) -> Path:
         damaged = self.root / "damaged"
-        damaged.mkdir(exist_ok=True)
         target = damaged / f"last-{step}"
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.move(self.root / "last" / str(step), target)
+        if jax.process_index() == 0:
+            damaged.mkdir(exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.move(self.root / "last" / str(step), target)
         self.managers["last"].reload()
+        return target
 
-    def restore_variables(self, kind: str) -> tuple[int, Variables]:
-        """Returns (step, variables) of the newest step of `kind`, on one device.
+    def restore_variables(
+        self, kind: str, warn: Callable[[str], None] = say
+    ) -> tuple[int, Variables]:
+        """Returns (step, variables) of the newest intact step of `kind`, on one device.
+
+        Args:
+            kind: `last` or `best`.
+            warn: Receives one line per damaged step, which stays where it is.
 
         Raises:
-            UsageError: There is none, or it is damaged.
+            UsageError: There is none, or all are damaged.
         """
         manager = self.managers[kind]
-        step = manager.latest_step()
+        steps, damaged = self._list_steps(kind), {}
         other = next(name for name in KINDS if name != kind)
-        if step is None:
-            there = self.latest_step(other) is not None
-            advice = f"checkpoint={other} exists" if there else "train first"
-            raise UsageError(f"{self.root.parent} has no {kind} checkpoint yet; {advice}")
-        try:
-            return step, _restore_variables(manager, step)
-        except DAMAGE as error:
+        for step in steps:
+            try:
+                variables = self._read(
+                    kind, step, lambda step: _restore_variables(manager, step), warn
+                )
+            except DamagedStep as error:
+                damaged[step] = str(error)
+                continue
+            for bad, reason in damaged.items():
+                warn(f"checkpoint {kind}/{bad} is damaged, {kind}/{step} is used: {reason}")
+            return step, variables
+        workdir = self.root.parent
+        if steps:
             raise UsageError(
-                f"checkpoint {kind}/{step} of {self.root.parent} is damaged: {_reason(error)}; "
+                f"checkpoint {kind}/{_list(damaged)} of {workdir} is damaged; "
                 f"checkpoint={other} may be intact"
-            ) from error
+            )
+        there = self.latest_step(other) is not None
+        advice = f"checkpoint={other} exists" if there else "train first"
+        raise UsageError(f"{workdir} has no {kind} checkpoint yet; {advice}")
+
+    def _list_steps(self, kind: str) -> list[int]:
+        return sorted(self.managers[kind].all_steps(), reverse=True)
+
+    def _read(
+        self, kind: str, step: int, restore: Callable[[int], T], warn: Callable[[str], None]
+    ) -> T:
+        """Returns what `restore` reads of a step whose checksums are right.
+
+        Raises:
+            DamagedStep: They are not, or it cannot be read.
+        """
+        try:
+            with quiet_orbax():
+                verified = verify_checksums(self.root / kind / str(step))
+                restored = restore(step)
+        except (MemoryError, jax.errors.JaxRuntimeError):  # of the device, not of the files
+            raise
+        except Exception as error:  # Orbax raises any kind, plain `Exception` among them
+            raise DamagedStep(_reason(error)) from error
+        if not verified:
+            warn(
+                f"checkpoint {kind}/{step} has no checksums, as an earlier version saved it: "
+                "damage to it cannot be told"
+            )
+        return restored
 
     def latest_step(self, kind: str) -> int | None:
         """Returns the newest step of `kind`, or None."""
@@ -150,10 +224,17 @@ class Checkpoints:
             manager.close()
 
 
-def _manager(root: Path, keep: int) -> ocp.CheckpointManager:
-    root.mkdir(parents=True, exist_ok=True)
+def _manager(root: Path, keep: int, read_only: bool) -> ocp.CheckpointManager:
+    if not read_only:
+        root.mkdir(parents=True, exist_ok=True)
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        max_to_keep=None if read_only else keep,
+        save_interval_steps=0 if read_only else 1,
+        create=not read_only,
+        read_only=read_only,
+        enable_async_checkpointing=False,
+        cleanup_tmp_directories=not read_only,
+        temporary_path_class=ChecksummedPath,
     )
     # Without named handlers, Orbax cannot read the shapes of a step that another process wrote.
     handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
@@ -161,12 +242,12 @@ def _manager(root: Path, keep: int) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(root, options=options, item_handlers=handlers)
 
 
-def _restore(
+def _restore_items(
     manager: ocp.CheckpointManager, step: int, template: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> dict[str, Any]:
     arrays = {name: ocp.args.StandardRestore(template[name]) for name in ITEMS}
-    restored = manager.restore(step, args=ocp.args.Composite(run=ocp.args.JsonRestore(), **arrays))
-    return {name: restored[name] for name in ITEMS}, restored["run"]
+    restored = manager.restore(step, args=ocp.args.Composite(**arrays))
+    return {name: restored[name] for name in ITEMS}
 
 
 def _restore_variables(manager: ocp.CheckpointManager, step: int) -> Variables:
@@ -177,6 +258,28 @@ def _restore_variables(manager: ocp.CheckpointManager, step: int) -> Variables:
     )
     args = ocp.args.Composite(variables=ocp.args.StandardRestore(template))
     return manager.restore(step, args=args)["variables"]
+
+
+def _check_space(folder: Path, items: Any) -> None:
+    """Checks that a folder's disk has room for some arrays, before any of them is written."""
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
+    # The processes of a run have to come to the same result, and would not quite at the same time.
+    if jax.process_count() == 1 and shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or the one that it was raised from, is that of a full disk."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in NO_SPACE or any(words in str(error) for words in NO_SPACE_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _list(reasons: dict[int, str]) -> str:
+    return "; ".join(f"{step}: {reason}" for step, reason in reasons.items())
 
 
 def _reason(error: Exception) -> str:

@@ -23,48 +23,11 @@ from dfjax.training.interrupt import Interrupt, Stopped
 from dfjax.training.loss_memory import begin_epoch
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
+from dfjax.training.run_state import Plan, RunState
 from dfjax.training.state import TrainState, TrainStep, Validate
 from dfjax.training.stopping import EarlyStop, Plateau
 
 IN_FLIGHT = 2  # steps dispatched ahead of the device; limits how long a signal has to wait
-
-
-@dataclasses.dataclass
-class RunState:
-    """The position in a run, which a checkpoint keeps beside the arrays.
-
-    Attributes:
-        epoch: Number of epochs that are trained and validated.
-        loss_sum: Sum of the losses of this epoch's finite steps so far.
-        accuracy_sum: Sum of the accuracies of the same steps.
-        loss_steps: Number of these steps.
-        skipped_in_a_row: Number of consecutive steps up to now that were skipped as not finite.
-        seconds: Training time so far in seconds, over all resumptions.
-        finished: Whether the last epoch is over or early stopping has ended the run.
-    """
-
-    epoch: int = 0
-    loss_sum: float = 0.0
-    accuracy_sum: float = 0.0
-    loss_steps: int = 0
-    skipped_in_a_row: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Lengths and intervals of a run, derived once from the config and the data.
-
-    `max_skipped` is the number of consecutive skipped steps above which the run fails.
-    """
-
-    steps_per_epoch: int
-    epochs: int
-    batch_size: int
-    log_every: int
-    save_every: int
-    max_skipped: int
 
 
 @dataclasses.dataclass

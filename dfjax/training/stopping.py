@@ -66,9 +66,18 @@ class Monitor:
         return {key: getattr(self, key) for key in self.STATE}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restores the result of `state`; values absent from older checkpoints stay unchanged."""
+        """Restores the result of `state`; values absent from older checkpoints stay unchanged.
+
+        Raises:
+            UsageError: A value is not a number.
+        """
         for key in self.STATE:
-            setattr(self, key, state.get(key, getattr(self, key)))
+            value = state.get(key, getattr(self, key))
+            if not isinstance(value, int | float | None):
+                raise UsageError(
+                    f"the checkpoint's {key} of {self.metric} is damaged: {value!r:.60}"
+                )
+            setattr(self, key, value)
 
 
 @dataclasses.dataclass

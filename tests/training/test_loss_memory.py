@@ -13,11 +13,12 @@ from dfjax.training.checkpoint import Checkpoints, as_template
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt
-from dfjax.training.loop import Plan, RunState, Trainer
+from dfjax.training.loop import Trainer
 from dfjax.training.loss_memory import begin_epoch, init_memory, remember
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.optimizers import make_tx
 from dfjax.training.profiling import Profiler
+from dfjax.training.run_state import Plan, RunState
 from dfjax.training.schedules import make_schedule
 from dfjax.training.state import TrainState, make_init_state
 from dfjax.training.stopping import EarlyStop, Plateau

@@ -1,0 +1,74 @@
+"""Checksums of the files of a checkpoint, which lie in the folder of its step.
+
+Orbax writes a step into a temporary folder and renames that to the step once all is there. The
+checksums are written just before the renaming, so that every step has them, or is not there.
+"""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+
+from dfjax.files import write_json
+from dfjax.json_files import read_json
+
+CHECKSUMS = "checksums.json"
+SCHEMA = {"sha256": {str: str}}
+THREADS = 4
+
+
+class ChecksummedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):
+    """The temporary folder of a step, whose files get checksums before it is renamed."""
+
+    @classmethod
+    def from_final(
+        cls, final_path: Any, *, checkpoint_metadata_store: Any = None, **options: Any
+    ) -> Any:
+        """Returns the temporary folder of a step.
+
+        Without the store, Orbax does not write the time into its metadata file after the checksums.
+        """
+        del checkpoint_metadata_store
+        return super().from_final(final_path, **options)
+
+    async def finalize(self) -> None:
+        """Writes the checksums and renames the folder."""
+        write_checksums(Path(self.get()))
+        await super().finalize()
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes `checksums.json` with the SHA-256 of every file in a folder and below it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(THREADS) as pool:
+        hashes = list(pool.map(_hash, files))
+    names = [path.relative_to(folder).as_posix() for path in files]
+    write_json(folder / CHECKSUMS, {"sha256": dict(zip(names, hashes))})
+
+
+def verify_checksums(folder: Path) -> bool:
+    """Returns whether a step has checksums; those of earlier versions have none.
+
+    Raises:
+        ValueError: A file is missing or has other bytes than were written.
+        FileError: The checksums themselves are damaged.
+    """
+    if not (folder / CHECKSUMS).exists():
+        return False
+    expected = read_json(folder / CHECKSUMS, SCHEMA)["sha256"]
+    files = [folder / name for name in expected]
+    for name, path in zip(expected, files):
+        if not path.is_file():
+            raise ValueError(f"{name} is missing")
+    with ThreadPoolExecutor(THREADS) as pool:
+        for name, found in zip(expected, pool.map(_hash, files)):
+            if found != expected[name]:
+                raise ValueError(f"{name} has other bytes than were written")
+    return True
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
