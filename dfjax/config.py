@@ -20,18 +20,18 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from ml_collections.config_dict import placeholder
 
+from dfjax.config_checks import show
 from dfjax.config_migration import migrate
 from dfjax.config_overrides import (
     Overrides,
     apply_overrides,
     fill_custom,
-    find_section,
     import_named,
     leaves,
     read_overrides,
 )
+from dfjax.config_ranges import check_ranges, fill_section
 from dfjax.errors import UsageError, unknown
-from dfjax.files import as_tuple
 from dfjax.import_paths import is_import_path
 from dfjax.schema import (
     AUGMENT,
@@ -195,7 +195,7 @@ def load_config(spec: str, overrides: Overrides = ()) -> ConfigDict:
 
     Raises:
         UsageError: An unknown file, variant or key (the nearest valid one is named), a value of
-            the wrong type, or an import path that names nothing.
+            the wrong type or out of its range, or an import path that names nothing.
     """
     name, _, variants = spec.partition(":")
     path = find_config(name)
@@ -210,8 +210,9 @@ def load_config(spec: str, overrides: Overrides = ()) -> ConfigDict:
     import_named(leaves(config) | values)
     fill_custom(config)
     apply_overrides(config, values)
+    check_ranges(config)
     for items in config.phases:
-        import_named({} if isinstance(items, str) else read_overrides(items))
+        import_named(read_overrides(items))
     return config.lock()
 
 
@@ -240,24 +241,28 @@ def override(config: ConfigDict, overrides: Overrides) -> ConfigDict:
     return copy.lock()
 
 
-def from_dict(values: dict[str, Any]) -> ConfigDict:
+def from_dict(values: Any, name: str = "config.json") -> ConfigDict:
     """Returns the config saved as `config.json`, checked against today's schema.
 
     What was renamed since it was saved has today's name (`config_migration`). The options of a
     model or loss given by import path stay as they were saved, and it need not be imported: what is
     saved is data.
 
+    Args:
+        values: Content of the file.
+        name: Name of the file, for messages.
+
     Raises:
-        UsageError: The file has a key that the schema does not have.
+        UsageError: The file has a key that the schema does not have, or a value that the key cannot
+            have.
     """
     config = base()
-    known = leaves(config)
-    for key, value in leaves(ConfigDict(migrate(values))).items():
-        section, _, leaf = key.rpartition(".")
-        if key not in known and section not in ("model.custom", "loss.custom"):
-            raise UsageError(f"config.json has the key {key!r}, which this version does not know")
-        is_tuple = isinstance(known.get(key, ()), tuple)
-        find_section(config, section)[leaf] = as_tuple(value) if is_tuple else value
+    try:
+        if not isinstance(values, dict):
+            raise UsageError(f"it is {show(values)}, not an object")
+        fill_section(config, migrate(values))
+    except UsageError as error:
+        raise UsageError(f"{name} cannot be used: {error}") from error
     return config.lock()
 
 

@@ -49,8 +49,8 @@ def migrate(values: dict[str, Any]) -> dict[str, Any]:
 
 def _rename_augment_preset(values: dict[str, Any]) -> None:
     augment = values.get("augment")
-    if isinstance(augment, dict) and augment.get("preset") in AUGMENT_PRESETS:
-        augment["preset"] = AUGMENT_PRESETS[augment["preset"]]
+    if isinstance(augment, dict) and isinstance(augment.get("preset"), str):
+        augment["preset"] = AUGMENT_PRESETS.get(augment["preset"], augment["preset"])
 
 
 def _write_out_earlier_deepfakebench(values: dict[str, Any]) -> None:
@@ -61,20 +61,22 @@ def _write_out_earlier_deepfakebench(values: dict[str, Any]) -> None:
     if augment.get("preset") == "deepfakebench":
         augment["preset"] = "none"
         for name, numbers in EARLIER_DEEPFAKEBENCH.items():
-            given = augment.get(name) or ()
-            augment[name] = (*given, *numbers[len(given) :])
+            given = augment.get(name, ())
+            if isinstance(given, list | tuple):  # anything else is refused when it is checked
+                augment[name] = (*given, *numbers[len(given) :])
 
 
 def _nest_loss_options(values: dict[str, Any]) -> None:
     """Moves the options of a loss, earlier keys of `loss`, into the section of the loss."""
     loss = values.get("loss")
-    if not isinstance(loss, dict):
+    if not isinstance(loss, dict) or not isinstance(loss.get("name"), str):
         return
     flat = {key: loss.pop(key) for key in LOSS_OPTIONS if key in loss}
     taken = [key for key, names in LOSS_OPTIONS.items() if loss.get("name") in names]
     options = {key: flat[key] for key in taken if key in flat}
-    if options:
-        loss[loss["name"]] = options | loss.get(loss["name"], {})
+    given = loss.get(loss["name"], {})
+    if options and isinstance(given, dict):
+        loss[loss["name"]] = options | given
 
 
 STEPS: tuple[Callable[[dict[str, Any]], None], ...] = (

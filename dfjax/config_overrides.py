@@ -74,8 +74,8 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
         for key in values.keys() - texts.keys():
             _set(config, key, as_tuple(values[key]))
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
-        what = str(error).replace("flag --config.", "")
-        raise UsageError(f"config {config.name}: {what}") from error
+        what = str(error).replace("flag --config.", "").split("\n")[0]
+        raise UsageError(f"config {config.name}: {what:.300}") from error
 
 
 def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:

@@ -21,13 +21,16 @@ TIERS = [
     | {"json_files", "parquet_files"},
     {"ops"},
     {"models", "losses", "data", "weights"},
-    {"training", "evaluation", "exporting", "config", "config_overrides", "variants"},
+    {"training", "evaluation", "exporting", "variants"}
+    | {"config", "config_checks", "config_overrides", "config_ranges"},
     {"experiment", "inference"},
     {"studies", "bench"},
     {"commands"},
 ]
 WITHIN_ITS_TIER = {
-    *(("weights", "models"), ("config", "config_overrides")),
+    ("weights", "models"),
+    *(("config", other) for other in ("config_checks", "config_overrides", "config_ranges")),
+    *(("config_ranges", other) for other in ("config_checks", "config_overrides")),
     *(("inference", "experiment"), ("bench", "studies")),
 }
 FOUNDATION = TIERS[0]  # its modules may import each other
@@ -135,7 +138,7 @@ def test_who_imports_what(name):
 
 
 READS_CONFIGS = (
-    r"dfjax/(config|config_overrides|variants)\.py|dfjax/(experiment|inference|studies)/"
+    r"dfjax/(config|config_overrides|config_ranges|variants)\.py|dfjax/(experiment|inference|studies)/"
 )
 
 

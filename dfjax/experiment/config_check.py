@@ -1,12 +1,12 @@
 """Checks the numbers and names of a config before anything is computed."""
 
-from typing import Any
-
 import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax.config import loss_options, model_options
+from dfjax.config_ranges import check_ranges
 from dfjax.data.clips.sampling import check_sampling
+from dfjax.data.synthetic.plan import make_plan
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
 from dfjax.evaluation.predictions import COLUMNS
@@ -22,31 +22,8 @@ from dfjax.losses.weighting import make_class_weights
 from dfjax.models.registry import full_options
 from dfjax.training.profiling import read_steps
 
-AT_LEAST = {
-    "seed": 0,
-    "data.train_clips": 1,
-    "data.eval_clips": 0,
-    "data.workers": 0,
-    "data.threads": 0,
-    "data.prefetch": 0,
-    "optimizer.learning_rate": 0,
-    "optimizer.weight_decay": 0,
-    "optimizer.clip_norm": 0,
-    "schedule.warmup_steps": 0,
-    "schedule.period": 0,
-    "plateau.patience": 0,
-    "early_stop.patience": 0,
-    "train.batch_size": 1,
-    "train.accumulate": 1,
-    "train.epochs": 1,
-    "train.log_every": 1,
-    "train.max_skipped": 0,
-    "train.ema_decay": 0,
-    "eval.batch_size": 1,
-    "checkpoint.every_steps": 1,
-    "checkpoint.keep": 1,
-}
-"""The smallest value of a key."""
+LARGEST_BATCH = 10**12
+"""Bytes of pixels in a batch, over all processes, that no run can want."""
 
 LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
 """Metrics of which smaller values are better."""
@@ -65,12 +42,7 @@ def check_config(config: ConfigDict) -> None:
         UsageError: A number is out of range, a model, sampling or metric is unknown, or two
             settings contradict each other.
     """
-    for key, smallest in AT_LEAST.items():
-        value = _get(config, key)
-        if not smallest <= value < float("inf"):
-            raise UsageError(f"{key} must be at least {smallest}, not {value}")
-    if config.train.ema_decay >= 1:
-        raise UsageError(f"train.ema_decay must be below 1, not {config.train.ema_decay}")
+    check_ranges(config)
     full_options(config.model.name, model_options(config).to_dict())
     if "flow" in model_extras(config) and not config.data.flow:
         raise UsageError(
@@ -78,12 +50,13 @@ def check_config(config: ConfigDict) -> None:
             f"model.{config.model.name}.flow=False"
         )
     check_sampling(make_sampling(config))
+    _check_size(config)
+    synthetic = config.data.synthetic
+    if synthetic.videos and not (config.data.path or config.data.features):
+        make_plan(synthetic.videos, synthetic.identities, config.seed)
     read_steps(config.profile)
     _check_loss(config)
     _check_changes(config)
-    for pair in config.optimizer.multipliers:
-        if isinstance(pair, str) or len(pair) != 2 or isinstance(pair[1], str):
-            raise UsageError(f"optimizer.multipliers are pairs like (('hq/', 0.1),), not {pair!r}")
     _check_monitors(config)
 
 
@@ -117,6 +90,19 @@ def _check_monitors(config: ConfigDict) -> None:
             raise UsageError(
                 f"{section}.mode={mode} would choose the worst {metric}: set "
                 f"{section}.mode={better}"
+            )
+
+
+def _check_size(config: ConfigDict) -> None:
+    """Checks that a batch of the model's inputs can be held in the memory of any machine."""
+    for key in ("train.batch_size", "eval.batch_size"):
+        clips = config[key.partition(".")[0]].batch_size
+        frames, side = config.data.frames, config.preprocess.size
+        size = clips * frames * side * side * 3
+        if size > LARGEST_BATCH:
+            raise UsageError(
+                f"{key}={clips} with data.frames={frames} and preprocess.size={side} needs "
+                f"{size / 1e12:.1f} TB for the pixels of one batch"
             )
 
 
@@ -178,10 +164,3 @@ def list_metrics() -> list[str]:
     """Returns the names that can be monitored: `loss` and the validation metrics."""
     nothing = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     return ["loss", *metrics.compute(nothing, resamples=0)]
-
-
-def _get(config: ConfigDict, key: str) -> Any:
-    value = config
-    for part in key.split("."):
-        value = value[part]
-    return value

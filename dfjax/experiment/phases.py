@@ -15,9 +15,12 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from dfjax.config import override
+from dfjax.config_ranges import find_check
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.config_check import check_config, check_loaded
+from dfjax.experiment.parts import make_config_mesh
+from dfjax.experiment.stored_features import use_stored_features
 
 
 class Phase(NamedTuple):
@@ -37,6 +40,37 @@ class Phase(NamedTuple):
         return (self.workdir / "config.json").exists()
 
 
+def plan_run(config: ConfigDict, workdir: Path) -> list[Phase]:
+    """Returns the phases of a run, all of them checked before anything is made.
+
+    Args:
+        config: The experiment. It stays as it is.
+        workdir: Folder for everything that the run writes.
+
+    Raises:
+        UsageError: A phase's config cannot be used, or not on the devices of this machine.
+    """
+    config = config.copy_and_resolve_references().lock()
+    use_stored_features(config)
+    phases = plan_phases(config, workdir)
+    check_frozen(phases)
+    _check_origin(phases[0])
+    for phase in phases:
+        make_config_mesh(phase.config)
+    return phases
+
+
+def _check_origin(phase: Phase) -> None:
+    """Checks that what a new run starts from exists; whether it fits is known once it is read."""
+    origin = Path(phase.config.train.init_from)
+    if phase.begun or not phase.config.train.init_from:
+        return
+    if origin.suffix != ".safetensors":
+        workdirs.load(origin)
+    elif not origin.is_file():
+        raise UsageError(f"train.init_from={origin}: there is no such file")
+
+
 def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
     """Returns the phases in order; a config without `phases` has one phase.
 
@@ -48,12 +82,7 @@ def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
         UsageError: `phases` is not a tuple of tuples of overrides, an override cannot be applied,
             or the config of a phase is invalid.
     """
-    for items in config.phases:
-        if isinstance(items, str) or not all(isinstance(item, str) for item in items):
-            raise UsageError(
-                "phases must be a tuple with a tuple of overrides for every further phase, like "
-                f"(('train.epochs=15', 'optimizer.learning_rate=1e-4'),), not {config.phases!r}"
-            )
+    find_check("phases")("phases", config.phases)
     folders = [workdir / f"phase{number}" for number in range(1, len(config.phases) + 1)]
     phases = [Phase(config, [*folders, workdir][0])]
     for number, items in enumerate(config.phases, 1):

@@ -23,18 +23,19 @@ from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
-from dfjax.experiment.phases import Phase, check_frozen, check_workdirs, plan_phases
+from dfjax.experiment.phases import Phase, check_workdirs, plan_run
 from dfjax.experiment.run import Run
-from dfjax.experiment.stored_features import keep_backbone, use_stored_features
+from dfjax.experiment.stored_features import keep_backbone
 from dfjax.experiment.validation import make_validate
 from dfjax.shapes import HostBatch, Loss
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
-from dfjax.training.loop import RunState, Trainer
+from dfjax.training.loop import Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
+from dfjax.training.run_state import RunState
 from dfjax.training.state import count
 from dfjax.training.stopping import EarlyStop, Plateau
 
@@ -111,16 +112,14 @@ def run_training(
             or gradient that is not finite.
         Stopped: A stop was requested, and everything is saved.
     """
-    config = config.copy_and_resolve_references().lock()
-    use_stored_features(config)
-    phases = plan_phases(config, workdir)
-    check_frozen(phases)
+    phases = plan_run(config, workdir)
+    config = phases[0].config
     train_phase = functools.partial(
         _train_phase, accept=accept, interrupt=interrupt or Interrupt(), fit=fit
     )
     with workdirs.locked(workdir):
         check_workdirs(phases, workdir)
-        use_compilation_cache()
+        use_compilation_cache(workdir)
         _share_data(phases, workdir)
         for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
             if not following.begun:

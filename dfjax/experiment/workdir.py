@@ -1,6 +1,7 @@
 """The folder of a run: its config, the versions of packages, and its lock."""
 
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
 import json
@@ -13,8 +14,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dfjax import config as configs
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.files import atomic_path
+from dfjax.json_files import read_json
 
 PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -74,15 +76,10 @@ def load(workdir: Path) -> ConfigDict:
         UsageError: the folder has no readable `config.json`.
     """
     path = workdir / "config.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{workdir} is not a workdir: it has no config.json") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} is not the config of a run")
-    return configs.from_dict(values)
+    if not path.exists():
+        raise UsageError(f"{workdir} is not a workdir: it has no config.json")
+    values = read_json(path, {str: object}, remedy="restore it, or train in a new workdir")
+    return configs.from_dict(values, name=str(path))
 
 
 def versions() -> dict[str, Any]:
@@ -108,15 +105,27 @@ def locked(workdir: Path) -> Iterator[None]:
     """Locks the workdir, so that no other process can train in it.
 
     Raises:
-        UsageError: Another process has locked it.
+        UsageError: Another process has locked it, or it cannot be written.
+        RunError: The folder was removed while the block was running.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as file:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = (workdir / ".lock").open("w")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise UsageError(f"the workdir {workdir} cannot be written: {error.strerror}") from error
+    with lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"{workdir} is being trained by another process") from None
-        yield
+        try:
+            yield
+        except OSError as error:
+            if workdir.is_dir():
+                raise
+            raise RunError(f"the workdir {workdir} was removed while it was in use") from error
 
 
 def _write(path: Path, text: str) -> None:

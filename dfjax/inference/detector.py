@@ -95,14 +95,17 @@ class Detector:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
 
         T is `data.frames` of the config. Clips are face crops of any height and width, cropped as
-        in training.
+        in training. No clips give no probabilities.
 
         Raises:
-            ValueError: The array has another dtype, rank or number of frames.
+            ValueError: The array has another dtype, rank or number of frames, frames without
+                pixels, or another number of channels than 3.
         """
         clips = np.asarray(clips)
         frames = self.config.data.frames
-        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1] != frames:
+        shape = clips.shape[1:]
+        right = clips.dtype == np.uint8 and len(shape) == 4 and (shape[0], shape[-1]) == (frames, 3)
+        if not right or 0 in shape:
             raise ValueError(
                 f"predict takes uint8 [N, {frames}, H, W, 3], not {clips.dtype} {clips.shape}"
             )
@@ -124,8 +127,8 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
         UsageError: `source` is neither of the two, the checkpoint does not exist, or the model is
             the user's own and its module is not imported.
     """
-    use_compilation_cache()
     path = Path(source)
+    use_compilation_cache(path)
     is_file = path.is_file() or path.suffix == ".safetensors"
     saved = read_export(path) if is_file else read_workdir(path, checkpoint)
     config, variables, backbone = saved.config, saved.variables, saved.backbone

@@ -20,6 +20,7 @@ from dfjax.console import say
 from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions, write_predictions
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.phases import plan_run
 from dfjax.files import finite, write_text
 from dfjax.studies.run_series import (
     Summary,
@@ -74,6 +75,7 @@ def train_folds(
     check_study_folder(workdir)
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []
+    plan_run(config, folders[0])
     with workdirs.locked(workdir):
         for number, folder in enumerate(folders, 1):
             fold = f"{number}/{folds}"

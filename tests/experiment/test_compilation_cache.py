@@ -41,3 +41,19 @@ def test_where_no_folder_can_be_made_nothing_is_kept_and_that_is_said(
     use_compilation_cache()
     assert jax.config.values["jax_compilation_cache_dir"] is None
     assert "compiled programs are not kept" in capsys.readouterr().err
+
+
+def test_the_cache_of_an_old_workdir_is_ignored_and_that_is_said(
+    unset, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    workdir = tmp_path / "run"
+    (workdir / "jax_cache").mkdir(parents=True)
+    (workdir / "jax_cache" / "jit_step-cache").write_bytes(b"a program of somebody else")
+    use_compilation_cache(workdir)
+    folder = tmp_path / "home" / "dfjax" / "jax"
+    assert jax.config.values["jax_compilation_cache_dir"] == str(folder)
+    said = capsys.readouterr().err
+    assert f"{workdir / 'jax_cache'} is ignored" in said and said.count("\n") == 1
+    use_compilation_cache(tmp_path / "another")
+    assert capsys.readouterr().err == ""

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from dfjax.config import load_config
 from dfjax.data.faces.recipe import CropRecipe
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.experiment import workdir
 
 
@@ -43,7 +44,7 @@ def test_every_free_key_exists():
             node = node[part]
 
 
-@pytest.mark.parametrize(("text", "match"), [(None, "not a workdir"), ("{", "not JSON")])
+@pytest.mark.parametrize(("text", "match"), [(None, "not a workdir"), ("{", "is damaged")])
 def test_a_folder_without_a_config_is_named(tmp_path, text, match):
     if text:
         (tmp_path / "config.json").write_text(text)
@@ -54,7 +55,7 @@ def test_a_folder_without_a_config_is_named(tmp_path, text, match):
 def test_two_processes_cannot_train_in_one_workdir(tmp_path):
     code = (
         "import sys; from pathlib import Path; from dfjax.experiment.workdir import locked\n"
-        "from dfjax.errors import UsageError\n"
+        "from dfjax.errors import RunError, UsageError\n"
         "try:\n  with locked(Path(sys.argv[1])): print('entered')\n"
         "except UsageError as e: print(e)"
     )
@@ -64,6 +65,27 @@ def test_two_processes_cannot_train_in_one_workdir(tmp_path):
     after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "another process" in inside
     assert after == "entered\n"
+
+
+def test_a_workdir_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file cannot be written"):
+        with workdir.locked(tmp_path / "file"):
+            raise AssertionError("entered")
+    (tmp_path / "run" / ".lock").mkdir(parents=True)  # root could write a folder without rights
+    with pytest.raises(UsageError, match="run cannot be written: Is a directory"):
+        with workdir.locked(tmp_path / "run"):
+            raise AssertionError("entered")
+
+
+def test_a_workdir_that_is_removed_during_the_run_is_one_line(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(RunError, match="run was removed while it was in use"):
+        with workdir.locked(folder):
+            shutil.rmtree(folder)
+            (folder / "history.csv").write_text("")
+    with pytest.raises(FileNotFoundError), workdir.locked(folder):
+        (tmp_path / "elsewhere" / "file").write_text("")
 
 
 def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
@@ -101,8 +123,18 @@ def test_a_crop_recipe_that_becomes_known_is_recorded(tmp_path):
     assert workdir.load(tmp_path) == make_crops()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"name": ', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", '{"name": ', "\udcff"),
+        '{"seed": ' * 100 + "1" + "}" * 100,
+        "[" * 100_000,
+        '{"seed": 1, "seed": 2}',
+    ],
+    ids=["empty", "array", "null", "cut", "bytes", "nested", "deep", "twice"],
+)
 def test_a_config_that_cannot_be_read_is_one_line(tmp_path, text):
     (tmp_path / "config.json").write_text(text, encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(UsageError, match="config.json is not"):
+    with pytest.raises(UsageError, match="config.json is damaged") as caught:
         workdir.load(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400

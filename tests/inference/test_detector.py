@@ -128,6 +128,12 @@ def test_frames_and_crops_need_nothing_of_the_face_detector_of_training(detector
     assert said.count("(score=0.5) does not apply") == 1
 
 
+@pytest.mark.parametrize("shape", [(0, 16, 3), (16, 0, 3), (16, 16, 1), (16, 16, 4), (16, 3)])
+def test_predict_refuses_clips_without_pixels_or_with_other_channels(detector, shape):
+    with pytest.raises(ValueError, match=r"takes uint8 \[N, 3, H, W, 3\]"):
+        detector.predict(np.zeros((2, T, *shape), np.uint8))
+
+
 @pytest.mark.parametrize("length", [1, 2, 7, 30])
 def test_frames_of_any_length_are_cut_into_clips(detector, length):
     frames = np.broadcast_to(
