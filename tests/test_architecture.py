@@ -18,7 +18,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console"}
     | {"config_migration", "huge_pages", "import_paths"}
-    | {"json_files", "parquet_files"},
+    | {"json_files", "parquet_files", "text_tables"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "variants"}

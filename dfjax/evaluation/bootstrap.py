@@ -42,10 +42,11 @@ class Tables:
         """
         self._scores, self._classes = scores, dict[bytes, tuple[Int[np.ndarray, "M"], int]]()
         self._tables = []
+        by_score = np.argsort(-scores, kind="stable")  # so that resamples find them sorted
         for mask in masks:
             keys = []
             for label in (1, 0):
-                places = np.flatnonzero(mask & (labels == label))
+                places = by_score[(mask & (labels == label))[by_score]]
                 keys.append(bytes([label]) + places.tobytes())
                 self._classes[keys[-1]] = (places, label)
             self._tables.append(keys)

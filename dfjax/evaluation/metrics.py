@@ -7,7 +7,7 @@ for the rows (a class is missing, or there are no rows of the unit) is None.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -49,6 +49,7 @@ def compute_tables(
     tables: Mapping[Key, Bool[np.ndarray, "V"]],
     *,
     clusters: Clusters | None = None,
+    intervals: Collection[Key] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[Key, Metrics]:
@@ -61,6 +62,7 @@ def compute_tables(
         tables: Mask of `scores.videos` for each table.
         clusters: Clusters that are resampled; None for those that the rows define
             (`find_clusters`).
+        intervals: Names of the tables with intervals; None for all of them.
         resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
     """
@@ -77,12 +79,19 @@ def compute_tables(
         aggregated = Tables(videos[f"fake_prob_{how}"].to_numpy(), labels, masks)
         for metrics, table in zip(found, aggregated.weigh()):
             metrics[f"video_auc_{how}"] = _auc(table)
-    if resamples and len(videos):
+    measured = dict(zip(tables, found))
+    chosen = [name for name in tables if intervals is None or name in intervals]
+    if resamples and len(videos) and chosen:
         number = (clusters or find_clusters(scores)).number
-        drawn = draw_statistics(cut, number, resamples=resamples, seed=seed)
-        for metrics, values in zip(found, drawn):
-            metrics |= compute_intervals(values)
-    return dict(zip(tables, found))
+        part = (
+            cut
+            if intervals is None
+            else Tables(videos["fake_prob"].to_numpy(), labels, [tables[n] for n in chosen])
+        )
+        drawn = draw_statistics(part, number, resamples=resamples, seed=seed)
+        for name, values in zip(chosen, drawn):
+            measured[name] |= compute_intervals(values)
+    return measured
 
 
 def roc(videos: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:

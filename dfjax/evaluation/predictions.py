@@ -23,7 +23,10 @@ from dfjax.errors import UsageError
 from dfjax.evaluation import clusters
 from dfjax.evaluation.aggregation import UNITS, VIDEO
 from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.evaluation.table_files import TableFile, read_table_file
 from dfjax.files import atomic_path
+from dfjax.json_files import parse_json
+from dfjax.text_tables import match_columns
 
 COLUMNS: dict[str, str] = {
     "dataset": "object",
@@ -42,6 +45,12 @@ LABEL_WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "fake"), dfjax.FAKE),
 }
 TEXT = ("dataset", "video_id", "unit", "method", "split", *clusters.COLUMNS)
+KNOWN = (*COLUMNS, "frame", "clip", *clusters.COLUMNS)
+"""Columns whose names may be written otherwise (see `match_columns`)."""
+
+LOGIT_TOLERANCE = 0.01
+"""Largest difference between fake_prob and the probability of its logit; rounding is below it."""
+
 UNKNOWN = "unknown"  # data set of a table without one
 CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
@@ -79,17 +88,18 @@ def read_predictions(
         UsageError: A file does not exist, is not a table, lacks a column, or has a label that is
             neither real nor fake, a probability outside [0, 1], or two labels for one video.
     """
-    tables, flags, checkpoints, heldout = [], [], set(), set()
+    tables, flags, checkpoints, heldout = [], list[Flag](), set(), set[str]()
     for source in sources:
-        metadata: dict[bytes, bytes] = {}
         if isinstance(source, pd.DataFrame):
-            table, name = source.reset_index(drop=True), "the table"
+            read, name = TableFile(source.reset_index(drop=True), {}, []), "the table"
         else:
-            (table, metadata), name = read_file(Path(source)), str(source)
-        checkpoints.add(metadata.get(CHECKPOINT, b"").decode())
-        heldout.update(json.loads(metadata.get(HELDOUT, b"[]")))
-        flags += normalise(table, name, index)
-        tables.append(table)
+            read, name = read_file(Path(source)), str(source)
+        checkpoints.add(read.metadata.get(CHECKPOINT, b"").decode(errors="replace"))
+        methods = read.metadata.get(HELDOUT, b"[]")
+        heldout.update(parse_json(methods, [str], name=f"{HELDOUT.decode()} of {name}"))
+        flags += [make_flag("read_as", "info", note) for note in read.notes]
+        flags += normalise(read.table, name, index)
+        tables.append(read.table)
     predictions = pd.concat(tables, ignore_index=True)
     _check_labels_agree(predictions)
     first = list(COLUMNS)
@@ -121,23 +131,13 @@ def write_predictions(
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
-def read_file(path: Path) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
-    """Returns the table in a CSV or Parquet file, and the metadata of a Parquet file.
+def read_file(path: Path) -> TableFile:
+    """Returns the table in a CSV or Parquet file (see `read_table_file`).
 
     Raises:
         UsageError: The file is missing or has another format.
     """
-    if not path.is_file():
-        raise UsageError(f"no predictions file {path}")
-    try:
-        if path.suffix.lower() in (".csv", ".txt"):
-            # Text stays text: the video "003" is not the number 3.
-            return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), skipinitialspace=True), {}
-        table = pq.read_table(path)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is not a table (.csv or .parquet): {reason}") from error
-    return table.to_pandas(), table.schema.metadata or {}
+    return read_table_file(path, KNOWN, TEXT)
 
 
 def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> list[Flag]:
@@ -151,6 +151,7 @@ def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> lis
     Raises:
         UsageError: The table is invalid; see `read_predictions`.
     """
+    table.columns = pd.Index(match_columns(table.columns, KNOWN, name=name))
     missing = [column for column in ("video_id", "label") if column not in table]
     if "fake_prob" not in table and "logit" not in table:
         missing.append("fake_prob (or logit)")
@@ -161,11 +162,18 @@ def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> lis
     nameless = int(table["video_id"].isna().sum())
     if nameless:
         raise UsageError(f"{name}: {nameless} rows have no video_id")
-    table["video_id"] = table["video_id"].astype(str)
+    for column in set(TEXT) & set(table.columns):
+        if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "empty"):
+            table[column] = table[column].map(str, na_action="ignore").astype("object")
     table["label"] = _labels(table["label"], name)
-    _fill_scores(table, name)
+    flags = _fill_scores(table, name)
     _fill_names(table, index)
-    return _fill_units(table, name)
+    real_fakes = (table["label"] == dfjax.FAKE) & (table["method"] == "real")
+    if real_fakes.any():
+        message = f"{name}: {real_fakes.sum()} rows are labelled fake but their method is 'real'"
+        ids = table.loc[real_fakes, "video_id"]
+        flags.append(make_flag("method_conflicts", "error", message, ids))
+    return flags + _fill_units(table, name)
 
 
 def _labels(column: pd.Series, name: str) -> pd.Series:
@@ -177,7 +185,7 @@ def _labels(column: pd.Series, name: str) -> pd.Series:
     return pd.Series(np.array(labels, np.int8)[codes], column.index)
 
 
-def _fill_scores(table: pd.DataFrame, name: str) -> None:
+def _fill_scores(table: pd.DataFrame, name: str) -> list[Flag]:
     for column in {"fake_prob", "logit"} & set(table.columns):
         numbers = pd.to_numeric(table[column], errors="coerce")
         if (numbers.isna() & table[column].notna()).any():
@@ -187,13 +195,19 @@ def _fill_scores(table: pd.DataFrame, name: str) -> None:
         table["fake_prob"] = expit(table["logit"])
     outside = table.loc[(table["fake_prob"] < 0) | (table["fake_prob"] > 1), "fake_prob"]
     if len(outside):
-        raise UsageError(
-            f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:g}; logits belong in "
-            "the column 'logit'"
-        )
+        percent = table["fake_prob"].min() >= 0 and table["fake_prob"].max() <= 100
+        hint = "divide percentages by 100" if percent else "logits belong in the column 'logit'"
+        raise UsageError(f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:g}; {hint}")
     if "logit" not in table:
         with np.errstate(divide="ignore"):
             table["logit"] = logit(table["fake_prob"])
+    apart = (expit(table["logit"]) - table["fake_prob"]).abs() > LOGIT_TOLERANCE
+    if not apart.any():
+        return []
+    message = (
+        f"{name}: in {apart.sum()} rows the logit is not that of fake_prob; fake_prob is evaluated"
+    )
+    return [make_flag("logit_conflicts", "error", message, table.loc[apart, "video_id"])]
 
 
 def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:

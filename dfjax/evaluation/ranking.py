@@ -77,7 +77,7 @@ def read_unlabelled(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".jsonl":
         table = _read_lines(path)
     else:
-        table, _ = read_file(path)
+        table = read_file(path).table
     if "label" not in table:
         table["label"] = np.nan
     words = table["label"].astype("object")

@@ -14,7 +14,7 @@ from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VideoScores, score_videos
 from dfjax.evaluation.clusters import Clusters, describe_clusters, find_clusters
-from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
+from dfjax.evaluation.cuts import OVERALL, WITH_INTERVALS, cut_tables, find_heldout, take_section
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.method_guesses import measure_methods
 from dfjax.evaluation.metrics import Metrics
@@ -78,7 +78,10 @@ def make_metrics(
     scores = score_videos(predictions)
     cuts = cut_tables(predictions, scores.videos, context.heldout_methods)
     clusters = find_clusters(scores, context.index)
-    measured = metrics.compute_tables(scores, cuts, clusters=clusters, resamples=resamples)
+    intervals = None if len(cuts) <= WITH_INTERVALS + 1 else [OVERALL]
+    measured = metrics.compute_tables(
+        scores, cuts, clusters=clusters, intervals=intervals, resamples=resamples
+    )
     by_method = take_section(measured, "by_method")
     seen = predictions[~find_heldout(predictions, context.heldout_methods)]
     uncertainty = compute_uncertainty(seen)

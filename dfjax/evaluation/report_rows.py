@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dfjax.evaluation.cuts import SHOWN
 from dfjax.evaluation.metrics import Metrics
 
 COLUMNS = {
@@ -22,17 +23,19 @@ def list_rows(result: dict[str, Any]) -> list[tuple[str, Metrics]]:
     """Returns the names and metrics of the rows that are shown.
 
     There are rows for all videos, for each data set and manipulation if there are several, for the
-    mean over the manipulations, and for each manipulation held back from training.
+    mean over the manipulations, and for each manipulation held back from training; of very many
+    data sets or manipulations only the `SHOWN` largest have rows.
 
     Args:
         result: Content of `metrics.json`.
     """
     rows = [("overall", result["overall"])]
     if len(result["by_dataset"]) > 1:
-        rows += list(result["by_dataset"].items())
+        rows += list(result["by_dataset"].items())[:SHOWN]
     if len(result["by_method"]) > 1:
-        rows += [*result["by_method"].items(), ("macro", result["macro"])]
-    return rows + [(f"unseen: {name}", m) for name, m in result["unseen_methods"].items()]
+        rows += [*list(result["by_method"].items())[:SHOWN], ("macro", result["macro"])]
+    unseen = list(result["unseen_methods"].items())[:SHOWN]
+    return rows + [(f"unseen: {name}", metrics) for name, metrics in unseen]
 
 
 def format_row(metrics: Metrics) -> list[str]:

@@ -17,7 +17,7 @@ from dfjax.inference.tables import evaluate_tables
 if TYPE_CHECKING:
     from dfjax.inference.detector import Detector
 
-TABLE_SUFFIXES = (".parquet", ".csv", ".txt")
+TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt")
 """Suffixes of prediction files; paths with other suffixes are workdirs."""
 
 AnyPath = str | os.PathLike[str]

@@ -97,7 +97,7 @@ def test_missing_and_broken_files(tmp_path):
     with pytest.raises(UsageError, match="no predictions file"):
         read_predictions([tmp_path / "nothing.csv"])
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(UsageError, match="not a table"):
+    with pytest.raises(UsageError, match="not a readable Parquet file"):
         read_predictions([tmp_path / "broken.parquet"])
 
 

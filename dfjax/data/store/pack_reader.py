@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float16, UInt8
+from jaxtyping import Float16, Float32, UInt8
 
 from dfjax.data.index.records import read_index
 from dfjax.data.store.flow import decode_flow
@@ -94,10 +94,10 @@ class Pack(CropStore):
             if part not in records:
                 records[part] = self._record(row, part)["flow"]
             if records[part][within]:
-                out[:] = self._decode_flow(row, frame, records[part][within])
+                out[:] = self._decode_flow(row, int(frame), records[part][within])
         return flow
 
-    def _decode_flow(self, row: int, frame: int, data: bytes) -> Float16[np.ndarray, "S S 2"]:
+    def _decode_flow(self, row: int, frame: int, data: bytes) -> Float32[np.ndarray, "S S 2"]:
         try:
             flow = decode_flow(data)
         except InputError as error:

@@ -23,6 +23,7 @@ RULES: tuple[Callable[[Evidence], Flag | None], ...] = (
     scores.non_finite,
     scores.duplicate_keys,
     scores.one_id_many_methods,
+    scores.many_groups,
     scores.class_missing,
     scores.constant,
     scores.inverted,

@@ -6,6 +6,7 @@ import pandas as pd
 from dfjax.evaluation.aggregation import KEY, VIDEO
 from dfjax.evaluation.clusters import VIDEOS, describe_clusters
 from dfjax.evaluation.constancy import describe_constant_scores, describe_constant_verdicts
+from dfjax.evaluation.cuts import SHOWN, WITH_INTERVALS, count_groups, count_measured
 from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
 
 INVERTED = 0.35  # video AUC below which a weak detector is no explanation
@@ -40,6 +41,21 @@ def one_id_many_methods(evidence: Evidence) -> Flag | None:
         return None
     message = f"{len(ids)} video ids have rows of several manipulations, whose scores are averaged"
     return make_flag("one_id_many_methods", "error", message, ids)
+
+
+def many_groups(evidence: Evidence) -> Flag | None:
+    """Says what is left out if there are very many data sets and manipulations."""
+    groups = count_groups(evidence.predictions)
+    if groups <= WITH_INTERVALS:
+        return None
+    message = (
+        f"{groups:,} data sets and manipulations: only the metrics of all videos have intervals, "
+        f"tables show the {SHOWN} largest groups"
+    )
+    most = count_measured(len(evidence.videos))
+    if groups > most:
+        message += f", and at most {most:,} of each kind are measured, of which macro is the mean"
+    return make_flag("many_groups", "info", message)
 
 
 def class_missing(evidence: Evidence) -> Flag | None:

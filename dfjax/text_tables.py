@@ -1,0 +1,122 @@
+"""Tables of text as people have them: the encoding, the delimiter and the names of the columns."""
+
+import codecs
+import csv
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dfjax.errors import FileError
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+BLOCK = 2**22
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Encodings by the mark that a file begins with."""
+
+LONGEST_HEADER = 2**20
+"""Largest number of bytes of the first line."""
+
+
+class TextFormat(NamedTuple):
+    """How a table is written.
+
+    Attributes:
+        encoding: Name of the encoding in Python.
+        delimiter: Character between the columns.
+        columns: Names of the columns as they are written.
+        note: Sentence about an encoding or delimiter that is not the usual one, or "".
+    """
+
+    encoding: str
+    delimiter: str
+    columns: list[str]
+    note: str
+
+
+def find_format(path: str | os.PathLike[str]) -> TextFormat:
+    """Returns the encoding, the delimiter and the columns of a table.
+
+    The encoding is UTF-8 or UTF-16 and, where the bytes are neither, Latin-1, in which all bytes
+    are characters. The delimiter is the commonest of `DELIMITERS` in the first line.
+
+    Args:
+        path: Table with one line per row and the names of the columns in the first line.
+
+    Raises:
+        FileError: The file cannot be read, or is empty.
+    """
+    path = Path(path)
+    if not path.is_file():  # opening a named pipe would wait for a writer
+        raise FileError(f"{path} is not a file")
+    try:
+        encoding = _find_encoding(path)
+        with path.open(encoding=encoding, newline="", errors="replace") as file:
+            lines = file.read(LONGEST_HEADER).splitlines()
+    except (OSError, UnicodeError) as error:
+        raise FileError(f"{path} cannot be read: {error}") from error
+    header = next((line for line in lines if line.strip()), "")
+    if not header:
+        raise FileError(f"{path} is not a table: it is empty")
+    delimiter = max(DELIMITERS, key=lambda mark: len(_split(header, mark)))
+    parts = [f"delimited by {DELIMITERS[delimiter]}"] if delimiter != "," else []
+    if encoding not in ("utf-8", "utf-8-sig"):
+        parts.insert(0, "Latin-1, as it is not UTF-8" if encoding == "latin-1" else "UTF-16")
+    note = f"{path.name} was read as {', '.join(parts)}" if parts else ""
+    return TextFormat(encoding, delimiter, _split(header, delimiter), note)
+
+
+def _find_encoding(path: Path) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        start = file.read(4)
+        marked = next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
+        if marked:
+            return marked
+        if start[1:2] == b"\0" or start[:1] == b"\0":  # UTF-16 without a mark
+            return "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
+        file.seek(0)
+        try:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "latin-1"
+    return "utf-8"
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except (csv.Error, StopIteration):
+        return [line]
+
+
+def match_columns(columns: Iterable[str], known: Sequence[str], *, name: str) -> list[str]:
+    """Returns the names of columns, with the known ones as they are in `known`.
+
+    Case, blanks and hyphens do not count in known names: `Video ID` is `video_id`.
+
+    Args:
+        columns: Names as they are written.
+        known: Names that the caller looks for.
+        name: Name of the table, for the message.
+
+    Raises:
+        FileError: Two columns have one known name.
+    """
+    by_key = {_key(column): column for column in known}
+    found = [by_key.get(_key(column), str(column).strip()) for column in columns]
+    twice = [column for column in known if found.count(column) > 1]
+    if twice:
+        raise FileError(f"{name} has {found.count(twice[0])} columns called {twice[0]}; keep one")
+    return found
+
+
+def _key(column: object) -> str:
+    return re.sub(r"[\s_-]+", "_", str(column).strip().casefold())
