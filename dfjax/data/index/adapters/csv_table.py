@@ -3,6 +3,7 @@
 import csv
 import errno
 import io
+import itertools
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 from dfjax import FAKE, REAL
 from dfjax.data.faces.video import is_media
-from dfjax.data.index.adapters.foreign import read_text, safe_path
+from dfjax.data.index.adapters.foreign import safe_path
 from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
 from dfjax.data.index.adapters.listing import (
     ABSENT,
@@ -24,6 +25,7 @@ from dfjax.data.index.adapters.listing import (
 from dfjax.data.index.error_log import count_reasons
 from dfjax.data.index.records import make_record
 from dfjax.errors import InputError, UsageError
+from dfjax.text_tables import find_format, match_columns
 
 LABELS = {"0": REAL, "real": REAL, "1": FAKE, "fake": FAKE}
 SPLITS = {
@@ -57,13 +59,15 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     """
     file = _find_table(root, table)
     rows, problems = [], []
-    reader = csv.DictReader(io.StringIO(read_text(file)), skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or ()]
+    form = find_format(file)
+    names = match_columns(form.columns, KNOWN, name=str(file))
     if not {"path", "label"} <= set(names):
-        raise UsageError(f"{file} needs the columns path and label; it has {', '.join(names)}")
-    reader.fieldnames = names
+        shown = ", ".join(names)[:200]
+        raise UsageError(f"{file} needs the columns path and label; it has {shown}")
+    lines = io.StringIO(file.read_text(form.encoding, errors="replace"), newline="")
+    reader = csv.DictReader(lines, names, delimiter=form.delimiter, skipinitialspace=True)
     bases = (root.resolve(), root.absolute())
-    for number, entry in _entries(reader):
+    for number, entry in itertools.islice(_entries(reader), 1, None):  # after the header
         where = str(entry.get("path") or "")
         try:
             rows.append(_make_row(bases, entry, dataset or file.stem))
@@ -82,6 +86,7 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     rows = _name_apart(rows)
     notes = [f"{file.name} has no column split: all videos are in the split none"]
     notes = [] if "split" in names else notes
+    notes += [form.note] if form.note else []
     aside = [name for name in names if name not in KNOWN]
     if aside:
         notes.append(f"ignored columns: {', '.join(aside)}")
@@ -97,7 +102,7 @@ def _find_table(root: Path, table: str | None) -> Path:
     return files[0]
 
 
-def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any]]]:
+def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[Any, Any]]]:
     """Yields line numbers and rows.
 
     Raises:
@@ -111,6 +116,8 @@ def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any
 
 
 def _make_row(bases: tuple[Path, Path], entry: dict[str, Any], dataset: str) -> Row:
+    if None in entry:
+        raise InputError("it has more fields than the header")
     values = {name: str(entry.get(name) or "").strip() for name in KNOWN}
     base = bases[0]
     path = _make_relative(values["path"], bases)
@@ -130,6 +137,8 @@ def _make_row(bases: tuple[Path, Path], entry: dict[str, Any], dataset: str) -> 
     stem = str(PurePosixPath(path).with_suffix("")) if is_media(path) else path
     fields["video_id"] = fields["video_id"] or f"{fields['dataset']}/{stem}"
     if LABELS[label] == FAKE:
+        if fields["method"] == "real":
+            raise InputError("a fake cannot have the method 'real'")
         fields["method"] = fields["method"] or "fake"
     elif fields["method"] not in (None, "real"):
         raise InputError(f"a real video cannot have the method {fields['method']!r}")

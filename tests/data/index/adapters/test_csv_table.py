@@ -139,3 +139,39 @@ def test_a_pair_may_be_an_absolute_path(tmp_path, touch):
         pairs = [row["pair_id"] for row in listing.rows if row["label"] == FAKE]
         assert pairs[0] == listing.rows[0]["video_id"]
         assert place != root or pairs[1] == "/else/r.jpg"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_of_spreadsheets(tmp_path, touch, encoding, delimiter):
+    root = touch(tmp_path, "ä.mp4", "b.mp4")
+    text = "Path , LABEL,Video ID,Split\nä.mp4,Real,set/ä,train\nb.mp4,FAKE,set/b,test\n"
+    (root / "list.csv").write_bytes(text.replace(",", delimiter).encode(encoding))
+    listing = list_csv(root)
+    assert [row["video_id"] for row in listing.rows] == ["set/ä", "set/b"]
+    assert [row["split"] for row in listing.rows] == ["train", "test"] and not listing.problems
+    said = " ".join(listing.notes)
+    assert ("Latin-1" in said, "UTF-16" in said) == (encoding == "latin-1", encoding == "utf-16")
+    assert ("semicolons" in said, "tabs" in said) == (delimiter == ";", delimiter == "\t")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label,Label\na.mp4,0,1\n", "has 2 columns called label; keep one"),
+        ("", "it is empty"),
+        (
+            '"path,label\n' + "a.mp4,0\n" * 500,
+            "needs the columns path and label; it has path,label",
+        ),
+        ('path,label\n"a.mp4,0\n', "none of the 1 rows"),
+        ("path,label,method\na.mp4,1,real\n", "a fake cannot have the method"),
+        ("path,label\na.mp4,1,real\n", "more fields than the header"),
+    ],
+)
+def test_damaged_tables_are_one_line(tmp_path, touch, text, message):
+    root = touch(tmp_path, "a.mp4")
+    (root / "list.csv").write_text(text)
+    with pytest.raises(UsageError, match=message) as error:
+        list_csv(root)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
