@@ -137,7 +137,10 @@ def test_who_imports_what(name):
         }
 
 
-READS_CONFIGS = r"dfjax/(config|config_overrides|config_ranges|variants)\.py|dfjax/(experiment|inference|studies)/"
+READS_CONFIGS = (
+    r"dfjax/(config|config_overrides|config_ranges|variants)\.py"
+    r"|dfjax/(experiment|inference|studies)/"
+)
 
 
 def test_configs_are_read_in_the_layers_above_training_only():
