@@ -31,7 +31,7 @@ from dfjax.shapes import HostBatch, Loss
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
-from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
+from dfjax.training.interrupt import Interrupt, Stopped, held_for, run_interruptible
 from dfjax.training.loop import Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
@@ -114,10 +114,10 @@ def run_training(
     """
     phases = plan_run(config, workdir)
     config = phases[0].config
-    train_phase = functools.partial(
-        _train_phase, accept=accept, interrupt=interrupt or Interrupt(), fit=fit
-    )
-    with workdirs.locked(workdir):
+    interrupt = interrupt or Interrupt()
+    train_phase = functools.partial(_train_phase, accept=accept, interrupt=interrupt, fit=fit)
+    with held_for(interrupt) as held:
+        held.enter_context(workdirs.locked(workdir))
         check_workdirs(phases, workdir)
         use_compilation_cache(workdir)
         _share_data(phases, workdir)
@@ -158,18 +158,15 @@ def _train_phase(
     for chosen in rows.values():
         check_clips(pack, chosen, builders.make_sampling(config), flow=config.data.flow)
     parts = make_parts(config, pack, rows)
-    checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
-    try:
+    with held_for(interrupt) as held:
+        checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
+        held.callback(checkpoints.close)
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
+        held.callback(trainer.writer.close)
         workdirs.prepare(workdir, config)  # after the config and train.init_from were checked
         complete = trainer.run.finished
-        try:
-            fit(trainer)
-        finally:
-            trainer.writer.close()
-    finally:
-        checkpoints.close()
+        fit(trainer)
     return _summarise(trainer, workdir, parts, complete=complete)
 
 

@@ -1,8 +1,9 @@
 """Requests to stop a training run, which the loop carries out between two steps."""
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -29,6 +30,7 @@ class Interrupt:
         idle: Whether everything computed so far is saved, so that the process may end at any
             moment.
         abandoned: Whether the caller no longer waits for the run, which then ends without saving.
+        ended: Set when the thread of an abandoned run has ended.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,7 @@ class Interrupt:
         self.training = False
         self.idle = True
         self.abandoned = False
+        self.ended = threading.Event()
 
     def request(self, reason: str) -> None:
         """Requests that the loop save and stop; later requests do not change the reason."""
@@ -79,6 +82,7 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
             failed.append(error)
         finally:
             done.set()
+            interrupt.ended.set()
 
     threading.Thread(target=run, name="dfjax-train", daemon=True).start()
     try:
@@ -93,6 +97,30 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
             raise
     if failed:
         raise failed[0]
+
+
+@contextlib.contextmanager
+def held_for(interrupt: Interrupt) -> Iterator[contextlib.ExitStack]:
+    """Yields a stack of what a run needs, such as its lock, which is released with the run.
+
+    This is at the end of the block, or, if the run is abandoned, when its thread has ended.
+
+    Args:
+        interrupt: Interrupt of the run.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack
+        except BaseException:
+            if interrupt.abandoned:
+                later = stack.pop_all()
+                threading.Thread(target=_release, args=(interrupt, later), daemon=True).start()
+            raise
+
+
+def _release(interrupt: Interrupt, stack: contextlib.ExitStack) -> None:
+    interrupt.ended.wait()
+    stack.close()
 
 
 def _wait(done: threading.Event) -> None:

@@ -242,6 +242,8 @@ class Trainer:
             self.saved = (self.step, self.run.epoch)
 
     def _save(self, kind: str) -> None:
+        if self.interrupt.abandoned:
+            raise Stopped("interrupt")
         self._log()  # so that no step's metrics are lost between a save and the next log
         start = time.perf_counter()
         run = {

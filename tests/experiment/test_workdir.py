@@ -1,8 +1,10 @@
+import contextlib
 import dataclasses
 import json
 import shutil
 import subprocess
 import sys
+import time
 
 import jax
 import pytest
@@ -11,6 +13,7 @@ from dfjax.config import load_config
 from dfjax.data.faces.recipe import CropRecipe
 from dfjax.errors import RunError, UsageError
 from dfjax.experiment import workdir
+from dfjax.training.interrupt import Interrupt, held_for
 
 
 def smoke(*overrides):
@@ -65,6 +68,22 @@ def test_two_processes_cannot_train_in_one_workdir(tmp_path):
     after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "another process" in inside
     assert after == "entered\n"
+
+
+def test_an_abandoned_run_keeps_the_lock_until_its_thread_ends(tmp_path):
+    interrupt = Interrupt()
+    with pytest.raises(KeyboardInterrupt), held_for(interrupt) as held:
+        held.enter_context(workdir.locked(tmp_path))
+        interrupt.abandoned = True
+        raise KeyboardInterrupt
+    with pytest.raises(UsageError, match="another process"), workdir.locked(tmp_path):
+        raise AssertionError("entered")
+    interrupt.ended.set()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(UsageError), workdir.locked(tmp_path):
+            return
+    raise AssertionError("the lock is kept")
 
 
 def test_a_workdir_that_cannot_be_written_is_one_line(tmp_path):

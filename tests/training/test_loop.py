@@ -16,7 +16,7 @@ from dfjax.errors import RunError, UsageError
 from dfjax.training.checkpoint import Checkpoints, as_template
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
-from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
+from dfjax.training.interrupt import Interrupt, Stopped, held_for, run_interruptible
 from dfjax.training.loop import Trainer
 from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
 from dfjax.training.optimizers import make_tx
@@ -192,13 +192,14 @@ def test_a_request_to_stop_saves_the_step_it_came_in(tmp_path, whole):
     assert_same_state(resumed.state, whole[0].state)
 
 
-def test_an_abandoned_run_saves_nothing(tmp_path):
+@pytest.mark.parametrize("save_every", [1000, 2])
+def test_an_abandoned_run_saves_nothing(tmp_path, save_every):
     def abandon(number):
         if number == 1:
             trainer.interrupt.request("interrupt")
             trainer.interrupt.abandoned = True
 
-    trainer = make_trainer(tmp_path, on_read=abandon, save_every=1000)
+    trainer = make_trainer(tmp_path, on_read=abandon, save_every=save_every)
     with pytest.raises(Stopped):
         trainer.fit()
     assert trainer.checkpoints.latest_step("last") is None
@@ -239,6 +240,21 @@ def test_a_second_keyboard_interrupt_returns_at_once(tmp_path):
         if thread.name == "dfjax-train":
             thread.join(30)
     assert trainer.checkpoints.latest_step("last") is None
+
+
+def test_what_a_run_holds_is_released_when_the_thread_of_an_abandoned_run_has_ended():
+    interrupt, released = Interrupt(), threading.Event()
+    with held_for(interrupt) as held:
+        held.callback(released.set)
+    assert released.is_set()
+    released.clear()
+    with pytest.raises(KeyboardInterrupt), held_for(interrupt) as held:
+        held.callback(released.set)
+        interrupt.abandoned = True
+        raise KeyboardInterrupt
+    assert not released.wait(0.1)
+    interrupt.ended.set()
+    assert released.wait(30)
 
 
 def take_a_step(trainer):
