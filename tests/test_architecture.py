@@ -16,7 +16,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 
 # A part may import the tiers above it, its own part, and what EXTRA allows.
 TIERS = [
-    {"schema", "shapes", "precision", "rngs", "errors", "files", "console"}
+    {"schema", "shapes", "precision", "rngs", "errors", "files", "console", "outputs"}
     | {"config_migration", "huge_pages", "import_paths"}
     | {"json_files", "parquet_files", "text_tables"},
     {"ops"},

@@ -22,6 +22,7 @@ from dfjax.config import config_names, load_config
 from dfjax.errors import OK, UsageError
 from dfjax.experiment.model_size import ModelSize, compute_model_size, draw_model
 from dfjax.files import write_text
+from dfjax.outputs import check_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     configs = {name: load_config(name, args.overrides) for name in names}
     sizes = {name: compute_model_size(config) for name, config in configs.items()}
     if args.diagram:
+        check_outputs([args.diagram])
         summary = sizes[args.name].summary
         write_text(args.diagram, draw_model(args.name, configs[args.name], summary))
         Console(stderr=True).print(f"wrote {args.diagram}")

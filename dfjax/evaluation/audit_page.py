@@ -16,6 +16,7 @@ from dfjax.data.index.audit.findings import SEVERITIES, Finding
 from dfjax.data.index.audit.properties import PROPERTIES
 from dfjax.evaluation.audit_plots import FIGURES
 from dfjax.files import atomic_path, write_json
+from dfjax.outputs import COMMENT
 
 SHOWN_IDS = 200
 CSS = """
@@ -82,7 +83,7 @@ def write_page(
         _properties_table(content["properties"]),
     ]
     page = (
-        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        f"<!doctype html>{COMMENT}<html lang=en><head><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width,initial-scale=1">'
         f"<title>Audit of {escape(name)}</title><style>{CSS}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>"

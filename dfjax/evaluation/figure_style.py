@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dfjax.files import atomic_path
+from dfjax.outputs import SOFTWARE
 
 REAL_COLOUR, FAKE_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito, for all kinds of colour vision
 INK, QUIET = "#222222", "#8A8A8A"
@@ -62,7 +63,7 @@ def canvas(
         if path is None:
             return
         with atomic_path(path) as partial:
-            drawn.savefig(partial, format="png", facecolor="white")
+            drawn.savefig(partial, format="png", facecolor="white", metadata=SOFTWARE)
 
 
 def enable_notebook_display() -> None:

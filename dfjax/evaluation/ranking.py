@@ -15,6 +15,7 @@ from dfjax.evaluation.predictions import normalise, read_file
 from dfjax.evaluation.uncertainty import MEASURES
 from dfjax.files import atomic_path
 from dfjax.json_files import parse_json
+from dfjax.outputs import check_outputs
 
 LINE = {"input": str, "fake_prob?": (float, None)}
 """Schema of a line of `predictions.jsonl`, as far as a ranking reads it."""
@@ -53,8 +54,8 @@ def rank_videos(
     """
     if top is not None and top < 1:
         raise UsageError(f"top must be positive, not {top}")
-    if out is not None and out.is_dir():
-        raise UsageError(f"out must be a file, and {out} is a folder")
+    if out is not None:
+        check_outputs([out], inputs=files)
     if by not in RANKINGS:
         raise unknown("ranking", by, RANKINGS)
     ranking = rank([read_unlabelled(path) for path in files], by)

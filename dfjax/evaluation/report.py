@@ -24,6 +24,13 @@ SEVERITIES = ("error", "warning", "info")
 VIDEO_SCORE = "the score of a video is the mean fake_prob of its clips or frames; threshold 0.5"
 
 
+RESULT_FILES = (
+    *("metrics.json", "predictions.parquet", "roc.png", "uncertainty.png", "sheet.png"),
+    "curves.png",
+)
+"""Files that an evaluation may write to its folder."""
+
+
 @dataclass(frozen=True)
 class Context:
     """Information about an evaluation besides the scores; all of it is optional.

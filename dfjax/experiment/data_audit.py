@@ -9,6 +9,7 @@ from dfjax.data.index.audit import audit, check_accepted, refused, to_json
 from dfjax.evaluation.audit_page import write_reports
 from dfjax.files import finite
 from dfjax.json_files import read_json
+from dfjax.outputs import check_outputs
 
 REPORT = "audit.json"
 REPORT_SCHEMA = {
@@ -43,6 +44,7 @@ def audit_data(
         UsageError: The index cannot be read or is empty, or a code is unknown.
     """
     check_accepted(accept)
+    check_outputs([Path(out, REPORT), Path(out, "audit.html")], inputs=[index])
     result = audit(index, split=split, deep=deep, workers=workers, time_limit=time_limit)
     content = finite(to_json(result, accept))
     write_reports(result, content, Path(out), name=os.fspath(index))

@@ -29,6 +29,7 @@ from dfjax.experiment.preview_rows import (
     middle_frames,
     to_bytes,
 )
+from dfjax.outputs import check_outputs
 from dfjax.rngs import make_rng
 from dfjax.shapes import HostBatch
 
@@ -57,6 +58,7 @@ def preview(config: ConfigDict, out: str | os.PathLike[str], *, clips: int, titl
     if "features" in builders.model_extras(config):
         raise UsageError(f"{config.name} reads stored features, of which there are no pictures")
     check_config(config)
+    check_outputs([out])
     config = config.copy_and_resolve_references()
     config.train.batch_size, config.data.flow = clips, False
     if not config.data.path:

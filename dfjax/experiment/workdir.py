@@ -17,6 +17,7 @@ from dfjax import config as configs
 from dfjax.errors import RunError, UsageError
 from dfjax.files import atomic_path
 from dfjax.json_files import read_json
+from dfjax.outputs import check_outputs
 
 PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -28,6 +29,17 @@ FREE_KEYS = (
 )  # fmt: skip
 
 
+RUN_FILES = (
+    "config.yaml",
+    "metrics.jsonl",
+    "history.csv",
+    "curves.png",
+    "audit.json",
+    "audit.html",
+)
+"""Files of a run that must be ours where there is no `config.json`."""
+
+
 def check(workdir: Path, config: ConfigDict) -> None:
     """Checks that a workdir, if it exists, belongs to this config.
 
@@ -37,6 +49,7 @@ def check(workdir: Path, config: ConfigDict) -> None:
         UsageError: It belongs to another config; the message shows the differences.
     """
     if not (workdir / "config.json").exists():
+        check_outputs(workdir / name for name in RUN_FILES)
         return
     saved = load(workdir)
     free = {*FREE_KEYS} | ({"data.crop_size"} if not config.data.crop_size else set())
@@ -64,9 +77,10 @@ def prepare(workdir: Path, config: ConfigDict) -> None:
     if config.crops.detector is None and (workdir / "config.json").exists():
         config = config.copy_and_resolve_references()
         config.crops.update(load(workdir).crops.to_dict())
+    # `config.json` comes first, because it shows that the other files are of a run.
+    _write(workdir / "config.json", configs.to_json(config) + "\n")
     _write(workdir / "config.yaml", configs.to_yaml(config))
     _write(workdir / "versions.json", json.dumps(versions(), indent=2) + "\n")
-    _write(workdir / "config.json", configs.to_json(config) + "\n")
 
 
 def load(workdir: Path) -> ConfigDict:

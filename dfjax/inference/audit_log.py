@@ -9,6 +9,32 @@ from pathlib import Path
 
 import dfjax
 from dfjax.inference.verdict import Verdict
+from dfjax.outputs import check_outputs
+
+LOG = "predictions.jsonl"
+
+
+def name_pictures(folder: Path, inputs: Sequence[Path]) -> dict[str, Path]:
+    """Returns the PNG file of each input, by its path; names that repeat are numbered."""
+    pictures: dict[str, Path] = {}
+    used: set[str] = set()
+    for path in dict.fromkeys(inputs):
+        name, number = path.stem, 1
+        while name in used:
+            number += 1
+            name = f"{path.stem}-{number}"
+        used.add(name)
+        pictures[str(path)] = folder / f"{name}.png"
+    return pictures
+
+
+def check_folder(folder: Path, inputs: Sequence[Path]) -> None:
+    """Checks that the log and the pictures replace neither an input nor a file of the user's.
+
+    Raises:
+        UsageError: One of them would.
+    """
+    check_outputs([folder / LOG, *name_pictures(folder, inputs).values()], inputs=inputs)
 
 
 class AuditLog:
@@ -27,18 +53,10 @@ class AuditLog:
         self, folder: Path, inputs: Sequence[Path], checkpoint: str, checkpoint_sha256: str
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "predictions.jsonl"
+        self.path = folder / LOG
         self.checkpoint = checkpoint
         self.checkpoint_sha256 = checkpoint_sha256
-        self.pictures: dict[str, Path] = {}
-        used: set[str] = set()
-        for path in dict.fromkeys(inputs):
-            name, number = path.stem, 1
-            while name in used:
-                number += 1
-                name = f"{path.stem}-{number}"
-            used.add(name)
-            self.pictures[str(path)] = folder / f"{name}.png"
+        self.pictures = name_pictures(folder, inputs)
 
     def write(self, verdict: Verdict) -> None:
         """Appends the line of one input, and draws its picture if it was scored."""

@@ -18,7 +18,7 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import aggregate, clean
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.plots import plot_curves
-from dfjax.evaluation.report import Context, make_metrics
+from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
 from dfjax.evaluation.report_view import Report
 from dfjax.evaluation.result_files import write_results
 from dfjax.evaluation.score_table import tabulate
@@ -29,6 +29,7 @@ from dfjax.experiment.run import HISTORY
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble
 from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, open_data
+from dfjax.outputs import check_outputs
 
 EXAMPLES = 24
 """Number of videos in the contact sheet."""
@@ -48,6 +49,7 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
     """
     detector, config = ensemble.members[0], ensemble.config
     workdir = detector.workdir
+    check_outputs((out / name for name in RESULT_FILES), inputs=[] if index is None else [index])
     training: FrameStore | None
     if index is None:
         training = data = run_data.open_data(config, workdir)

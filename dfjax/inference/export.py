@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dfjax
-from dfjax.errors import UsageError, unknown
+from dfjax.errors import unknown
 from dfjax.exporting.formats import FORMATS
 from dfjax.inference.detector import Detector, load
+from dfjax.outputs import check_outputs
 
 
 class Exported(NamedTuple):
@@ -38,18 +39,17 @@ def export(
     Args:
         detector: Workdir of a training run, or a detector from `dfjax.load`.
         to: Name of the format, a key of `exporting.formats.FORMATS`.
-        out: Path of the file; an existing file is replaced.
+        out: Path of the file. One that exists is replaced if dfjax wrote it.
         checkpoint: `best` or `last`, where `detector` is a workdir.
 
     Raises:
-        UsageError: The format is unknown, `out` is a folder, or the workdir or checkpoint does not
-            exist.
+        UsageError: An unknown format, no such workdir or checkpoint, or `out` is a folder or a file
+            that dfjax did not write.
     """
     path = Path(out)
     if to not in FORMATS:
         raise unknown("format", to, FORMATS)
-    if path.is_dir():
-        raise UsageError(f"out must be a file, and {path} is a folder")
+    check_outputs([path], inputs=() if isinstance(detector, Detector) else (detector,))
     loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint)
     metadata = {
         "format": "dfjax",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dfjax.inference.audit_log import AuditLog
+from dfjax.inference.audit_log import AuditLog, check_folder
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import load_ensemble
 from dfjax.inference.media import find_inputs
@@ -47,14 +47,16 @@ def predict(
             `batch_size` or `workers`.
 
     Raises:
-        UsageError: A workdir or checkpoint does not exist, detectors are incompatible, or an option
-            is invalid.
+        UsageError: A workdir or checkpoint does not exist, detectors are incompatible, an option is
+            invalid, or `out` holds an input or another file that would be replaced.
     """
+    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    files = find_inputs([Path(path) for path in paths], missing_ok=True)
+    if out:
+        check_folder(Path(out), files)
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, passes=passes, flip=flip, seed=seed
     )
-    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    files = find_inputs([Path(path) for path in paths], missing_ok=True)
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
     verdicts = []
     for verdict in score_files(scorer, files, pictures=out is not None, **options):

@@ -8,8 +8,9 @@ import pandas as pd
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.predictions import read_predictions
-from dfjax.evaluation.report import Context, make_metrics
+from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
 from dfjax.evaluation.report_view import Report
+from dfjax.outputs import check_outputs
 
 
 def evaluate_tables(
@@ -30,6 +31,11 @@ def evaluate_tables(
     Raises:
         UsageError: A file cannot be read, or no prediction belongs to the split.
     """
+    if out:
+        files = [table for table in tables if isinstance(table, Path)]
+        check_outputs(
+            (out / name for name in RESULT_FILES), inputs=[*files, *([index] if index else [])]
+        )
     known = read_index(index) if index else None
     read = read_predictions(tables, known)
     predictions = read.predictions

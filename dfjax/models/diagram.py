@@ -5,6 +5,7 @@ from html import escape
 from dfjax.models.entry import Options, Summary
 from dfjax.models.layouts import Node, place
 from dfjax.models.registry import find_entry
+from dfjax.outputs import COMMENT
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 176.0, 84.0, 54.0, 34.0, 36.0
 TITLE_HEIGHT = 64.0
@@ -44,6 +45,7 @@ def make_svg(title: str, name: str, options: Options, summary: Summary) -> str:
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height:g}' "
         f"width='{width:g}' height='{height:g}' {FONT}>",
+        COMMENT,
         "<defs><marker id='tip' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='7' "
         "markerHeight='7' orient='auto'>"
         f"<path d='M0 0 L8 4 L0 8 z' fill='{LINE}'/></marker></defs>",

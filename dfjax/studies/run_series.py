@@ -14,6 +14,7 @@ from dfjax.files import finite
 from dfjax.inference.ensemble import describe_draws
 from dfjax.inference.evaluate import evaluate
 from dfjax.json_files import read_json
+from dfjax.outputs import check_outputs
 from dfjax.training.interrupt import Interrupt
 
 Summary = dict[str, Any]
@@ -75,7 +76,8 @@ def check_study_folder(workdir: Path) -> None:
     """Checks that a folder can be used for a study.
 
     Raises:
-        UsageError: The folder is the workdir of a single run.
+        UsageError: It is the workdir of a single run, or holds tables that dfjax did not write.
     """
+    check_outputs(workdir / f"table{suffix}" for suffix in (".csv", ".json", ".png"))
     if (workdir / "config.json").exists():
         raise UsageError(f"{workdir} is the workdir of a single run; use another folder")

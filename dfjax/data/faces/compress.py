@@ -22,10 +22,12 @@ from dfjax.data.faces.extract import crops_folder
 from dfjax.data.faces.video import Frame, iterate_timed_frames, probe
 from dfjax.data.faces.worker_pool import check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
-from dfjax.data.index.records import OPTIONAL, check_target, read_index, write_index
+from dfjax.data.index.records import OPTIONAL, find_index, read_index, write_index
+from dfjax.data.index.source import list_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 from dfjax.json_files import read_mark
+from dfjax.outputs import check_folder, check_outputs, mark_folder
 
 CLOCK = Fraction(1, 90_000)  # time base: exact for 24, 25, 30 and 60 frames per second
 PRESET = "medium"
@@ -89,11 +91,13 @@ def compress_index(
     workers = check_limits(workers, time_limit)
     table, out = read_index(index), Path(out)
     target = out / "index.parquet"
-    check_target(target, Path(index))
+    check_outputs([target, out / "errors.jsonl"], inputs=[find_index(index)])
+    check_folder(out / "videos", inputs=list_paths(table), owner=target)
     for video_id in table["video_id"]:
         video_path(out, video_id)
     rows = table[["video_id", "root", "path", "sha256"]].astype(object)
     tasks = rows.where(rows.notna(), None).to_dict("records")
+    mark_folder(out / "videos")
     log, results = ErrorLog(out / "errors.jsonl"), {}
     function = functools.partial(compress_record, str(out), crf)
     outcomes = run_tasks(function, tasks, workers=workers, time_limit=time_limit)

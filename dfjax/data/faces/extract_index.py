@@ -19,10 +19,11 @@ from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import Settings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
-from dfjax.data.index.records import check_target, read_index, write_index
-from dfjax.data.index.source import SOURCE
+from dfjax.data.index.records import find_index, read_index, write_index
+from dfjax.data.index.source import SOURCE, list_paths
 from dfjax.errors import UsageError
 from dfjax.files import record_settings
+from dfjax.outputs import check_folder, check_outputs
 
 SETTINGS_FILE = "extraction.json"
 TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
@@ -102,7 +103,8 @@ def extract_index(
     check_settings(settings)  # before any worker is started
     run = _make_runner(out, workers, time_limit, beam_runner, beam_options)
     table = read_index(source)
-    check_target(out / "index.parquet", source)
+    check_outputs([out / "index.parquet", out / "errors.jsonl"], inputs=[find_index(source)])
+    check_folder(out / "crops", inputs=list_paths(table), owner=out / SETTINGS_FILE)
     check_ids(table, out, settings)
     notes = []
     if settings.faces == "mask" and ("mask_path" not in table or table["mask_path"].isna().all()):

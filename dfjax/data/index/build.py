@@ -15,6 +15,7 @@ from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.probing import has_clean_name, probe_rows
 from dfjax.data.index.records import SPLITS, make_index, write_index
 from dfjax.errors import UsageError, unknown
+from dfjax.outputs import check_outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,10 @@ def build_index(
     if default_split not in SPLITS:
         raise unknown("split", default_split, SPLITS)
     out = Path(out)
+    check_outputs(
+        [out, out.parent / "errors.jsonl", out.parent / "unmatched.jsonl"],
+        inputs=[root, *(value for value in options.values() if isinstance(value, str | Path))],
+    )
     listing = list_videos(adapter, root, out.parent, options)
     log = _log_problems(listing, out.parent)
     before = log.count

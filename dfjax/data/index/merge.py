@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from dfjax.data.faces.recipe import make_metadata, merge_recipes, read_crop_recipe
 from dfjax.data.index.records import read_table, write_table
 from dfjax.errors import UsageError
+from dfjax.outputs import check_outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ def merge_indexes(
     if len(paths) < 2:
         raise UsageError("give two or more indexes to merge")
     out = Path(out)
+    check_outputs([out], inputs=paths)
     recipe = merge_recipes((os.fspath(path), read_crop_recipe(path)) for path in paths)
     tables = [_rebase(read_table(path), Path(path).parent, out.parent) for path in paths]
     try:

@@ -212,17 +212,12 @@ def write_table(
     entries = {
         **(metadata or {}),
         "command": command,
+        "software": "dfjax",
         "version": dfjax.__version__,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     with atomic_path(path) as partial:
         pq.write_table(table.replace_schema_metadata(entries), partial)
-
-
-def check_target(target: Path, source: Path) -> None:
-    """Raises a `UsageError` if the index to write is the index to read."""
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{target} would overwrite the index that is read; choose another folder")
 
 
 def check_index(df: pd.DataFrame, name: str) -> None:

@@ -1,9 +1,12 @@
 """Finds the files of a video of the index: one file, or a folder with an image per frame."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from dfjax.data.faces.video import IMAGE_SUFFIXES, Frame, VideoInfo, iterate_frames, probe
 from dfjax.data.index.adapters.frame_folders import describe_frames
@@ -57,6 +60,13 @@ def find_frames(row: Mapping[str, Any], folder: Path) -> Source:
     names = row.get("frame_names") or [f"{index:06d}.jpg" for index in row["frame_indices"]]
     files = tuple(folder / row["frames_dir"] / name for name in names)
     return Source(files, tuple(row["frame_indices"]))
+
+
+def list_paths(index: pd.DataFrame) -> list[str]:
+    """Returns the paths of the videos that the rows of an index name."""
+    named = index[index["path"].notna()]
+    roots = named["root"].where(named["root"].notna(), "")
+    return [os.path.join(root, path) for root, path in zip(roots, named["path"])]
 
 
 def probe_source(source: Source) -> VideoInfo:

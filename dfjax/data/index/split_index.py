@@ -15,6 +15,7 @@ from dfjax.data.index.components import find_components
 from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import read_index, write_index
 from dfjax.errors import UsageError
+from dfjax.outputs import check_outputs
 
 LARGE_UNIT = 0.5  # share of the videos in one unit above which the ratios cannot be met
 
@@ -82,6 +83,7 @@ def split_index(
     given = [name for name, value in assigning.items() if value is not None]
     notes = _check(by, fold, repair, given)
     source, out = Path(index), Path(out)
+    check_outputs([out], inputs=[find_index(source)])
     before = read_index(source)
     moved: list[Move] = []
     if fold:

@@ -26,6 +26,7 @@ from dfjax.data.store.pack_builder import frame_paths
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
+from dfjax.outputs import MARK, check_folder, mark_folder
 
 RGB = "datasets/rgb"
 TABLES = "preprocessing/dataset_json"
@@ -80,6 +81,10 @@ def export_deepfakebench(
         raise UsageError("the index names no face crops: run `dfjax data extract` on it first")
     if out.exists() and any(p.name not in ("datasets", "preprocessing") for p in out.iterdir()):
         raise UsageError(f"{out} holds other files; choose an empty folder")
+    files = (file for row in rows if row.frame_indices for file in frame_paths(folder, row))
+    for place, read in ((out / "datasets", files), (out / "preprocessing", iter(()))):
+        check_folder(place, inputs=read, owner=place / MARK)
+        mark_folder(place)
     with ThreadPoolExecutor(THREADS) as threads:
         results = threads.map(lambda row: _write_video(row, folder, out), rows)
         written = list(track(results, total=len(rows), what="videos"))

@@ -24,13 +24,14 @@ from dfjax.data.faces.recipe import CropRecipe, make_metadata, read_crop_recipe
 from dfjax.data.faces.worker_pool import check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.frame_paths import rebase_frames
-from dfjax.data.index.records import check_target, read_index, write_index
+from dfjax.data.index.records import find_index, read_index, write_index
 from dfjax.data.store.flo_file import read_flo
 from dfjax.data.store.flow import Crop, compute_flow, encode_flow
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 from dfjax.json_files import read_mark
+from dfjax.outputs import check_folder, check_outputs, mark_folder
 
 MARK_FILE = "flow.json"  # in the folder of a video's flow; marks it as complete
 STRIDE = 3  # data.stride of most configs
@@ -107,8 +108,10 @@ def write_flow(
     if flo_root and not Path(flo_root).is_dir():
         raise UsageError(f"there is no folder {flo_root} (flo_root)")
     table, target = read_index(source), out / "index.parquet"
-    check_target(target, source)
+    check_outputs([target, out / "errors.jsonl"], inputs=[find_index(source)])
     tasks = make_tasks(table, source.parent, out, Path(flo_root) if flo_root else None)
+    check_folder(out / "flow", inputs=[task.flo for task in tasks if task.flo], owner=target)
+    mark_folder(out / "flow")
     log = ErrorLog(out / "errors.jsonl")
     done: dict[int, list[int]] = {}
     function = functools.partial(make_flow, stride)

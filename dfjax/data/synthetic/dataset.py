@@ -21,6 +21,7 @@ from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
 from dfjax.errors import RunError, UsageError
 from dfjax.files import record_settings
+from dfjax.outputs import check_folder, check_outputs
 
 LOOK = 2  # version of the rendering; increased when pixels change, to keep versions apart
 
@@ -65,6 +66,8 @@ def generate(
         "dataset": DATASET, "videos": videos, "identities": identities, "frames": frames,
         "size": size, "seed": seed, "look": LOOK,
     }  # fmt: skip
+    check_outputs([out / "index.parquet"])
+    check_folder(out / "crops", inputs=(), owner=out / "synthetic.json")
     record_settings(out / "synthetic.json", settings, content="a synthetic data set")
     missing = [plan for plan in plans if not _is_done(_folder(out, plan), frames)]
     write = functools.partial(_write_crops, out=out, seed=seed, frames=frames, size=size)
