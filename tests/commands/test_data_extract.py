@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -137,6 +138,27 @@ def test_ids_that_lead_elsewhere_are_refused(tmp_path, capsys):
     write_index(make_index([row]), tmp_path / "i.parquet", command="test")
     assert extract(tmp_path / "i.parquet", tmp_path / "out") == 2
     assert "cannot name a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("faces", ["best", "all"])
+def test_videos_with_the_names_of_faces_keep_their_crops(tmp_path, capsys, faces):
+    names = ("real/x", "real/x#1", "real/x#2", "fake/y", "fake/y#1")
+    for name in names:
+        path = tmp_path / "set" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    index = tmp_path / "videos.parquet"
+    assert main(["data", "index", "--adapter", "folder", "--root", str(tmp_path / "set"),
+                 "--out", str(index)]) == 0  # fmt: skip
+    assert "3 video_ids look like names that extraction gives" in capsys.readouterr().err
+    out = tmp_path / "out"
+    assert extract(index, out, "--workers", "2", "--faces", faces) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = read_index(out / "index.parquet")
+    assert summary["videos"] == len(rows) == 5
+    assert summary["crops"] == len(list(out.glob("crops/**/*.jpg"))) == 5
+    assert rows["video_id"].is_unique and rows["frames_dir"].is_unique
+    assert sorted(Path(path).stem for path in rows["path"]) == ["x", "x#1", "x#2", "y", "y#1"]
 
 
 @pytest.mark.beam

@@ -7,6 +7,7 @@ predictions also have.
 
 import functools
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,7 +134,7 @@ def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
         fields["frames_dir"] = place.relative_to(out).as_posix()
         if settings.faces == "all":
             fields |= {"face": number, "video_id": _face_id(task["video_id"], number)}
-    _save(folder, crops, rows, settings.jpeg_quality)
+    _save(folder, crops, rows, quality=settings.jpeg_quality, every=settings.faces == "all")
     return rows
 
 
@@ -156,7 +157,14 @@ def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] 
         ours = _face_id(video_id, number)
         if row["frames_dir"] != place or row.get("video_id", ours) != ours:
             return None
-    return rows
+    return rows if all(_is_complete(out, row) for row in rows) else None
+
+
+def _is_complete(out: Path, row: Fields) -> bool:
+    """Returns whether all crops of a face are on disk."""
+    folder = out / row["frames_dir"]
+    names = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    return all(f"{frame:06d}.jpg" in names for frame in row["frame_indices"])
 
 
 def crops_folder(out: Path, video_id: str) -> Path:
@@ -267,17 +275,27 @@ def decode_crop(data: bytes) -> UInt8[np.ndarray, "S S 3"]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _save(folder: Path, crops: list[np.ndarray], rows: list[Fields], quality: int) -> None:
+def _save(
+    folder: Path, crops: list[np.ndarray], rows: list[Fields], *, quality: int, every: bool
+) -> None:
     """Writes the crops and then the faces file, which marks them as complete.
 
     The folder may hold crops of other videos (`a/b.mp4` beside `a.mp4`), so only files of this
     video are removed.
+
+    Args:
+        folder: Folder of the video.
+        crops: Crops of each face.
+        rows: Columns of each face's row.
+        quality: JPEG quality.
+        every: Whether every face is cropped. Only then `VIDEO_ID#1`, … are faces of this video
+            (see `check_ids`), and otherwise they may be other videos.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (folder / FACES_FILE, *folder.glob("*.jpg")):
         stale.unlink(missing_ok=True)
     number = 1
-    while (stale := _face_folder(folder, number)).is_dir():
+    while every and (stale := _face_folder(folder, number)).is_dir():
         shutil.rmtree(stale)
         number += 1
     for number, (images, fields) in enumerate(zip(crops, rows)):

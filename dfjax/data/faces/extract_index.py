@@ -26,6 +26,7 @@ from dfjax.files import record_settings
 from dfjax.outputs import check_folder, check_outputs
 
 SETTINGS_FILE = "extraction.json"
+FILES = r"[0-9]{6,}\.jpg|faces\.json"  # in the folder of a video
 TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
@@ -140,7 +141,7 @@ def _report(
 
 
 def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
-    """Checks that the ids of an index can name folders and differ from those of further faces.
+    """Checks that the ids of an index name different folders, which no face or file needs.
 
     Args:
         index: Index of videos.
@@ -148,14 +149,20 @@ def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
         settings: Settings of the extraction.
 
     Raises:
-        UsageError: An id leads outside of `out`, or ends like that of a further face.
+        UsageError: An id leads outside of `out`, or names what another video or a face needs.
     """
+    remedy = "make the index again, which renames it"
+    seen: dict[Path, str] = {}
     for video_id in index["video_id"]:
-        crops_folder(out, video_id)
-        if settings.faces == "all" and re.search(r"#\d+$", video_id):
+        other = seen.setdefault(crops_folder(out, video_id), video_id)
+        if other != video_id:
+            raise UsageError(f"video_ids {other!r} and {video_id!r} name the same folder")
+        if any(re.fullmatch(FILES, part) for part in video_id.split("/")):
+            raise UsageError(f"video_id {video_id!r} names a file of another video; {remedy}")
+        if settings.faces == "all" and re.search(r"#\d+(/|$)", video_id):
             raise UsageError(
                 f"video_id {video_id!r} ends in a number like those that faces=all adds to the ids "
-                "of further faces"
+                f"of further faces; {remedy}"
             )
 
 

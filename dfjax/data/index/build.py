@@ -10,7 +10,7 @@ from typing import Any
 from dfjax.console import track
 from dfjax.data.faces.worker_pool import check_limits
 from dfjax.data.index.adapters import AdapterFunction, find_adapter
-from dfjax.data.index.adapters.listing import FINDINGS, Listing, Row, drop_unusable
+from dfjax.data.index.adapters.listing import FINDINGS, Listing, Row, drop_unusable, rename_taken
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.probing import has_clean_name, probe_rows
 from dfjax.data.index.records import SPLITS, make_index, write_index
@@ -144,8 +144,9 @@ def list_videos(
     if "out" in names:
         given["out"] = folder
     listing = function(root, **given)
+    notes = [*listing.notes, *rename_taken(listing.rows)]
     rows, unusable = drop_unusable(listing.rows)
-    return listing._replace(rows=rows, problems=[*listing.problems, *unusable])
+    return listing._replace(rows=rows, notes=notes, problems=[*listing.problems, *unusable])
 
 
 def _log_problems(listing: Listing, folder: Path) -> ErrorLog:

@@ -177,7 +177,44 @@ def test_all_faces_are_rows_of_their_own(tmp_path, with_faces):
     assert load_finished(out, "d/v", None) == rows
     (best,) = extract_record(str(out), settings, video)
     assert "video_id" not in best and best["boxes"][5] == [40, 24, 64, 48]
-    assert not (out / "crops/d/v#1").exists()
+
+
+def test_faces_that_are_no_longer_found_leave_no_crops(tmp_path, with_faces):
+    video, settings = with_faces
+    every = dataclasses.replace(settings, faces="all")
+    extract_record(str(tmp_path / "out"), every, video)
+    file = tmp_path / "faces.json"
+    one = {k: {"boxes": v["boxes"][:1]} for k, v in two_faces(6).items()}
+    file.write_text(json.dumps({"d/v": one}))
+    extract.open_detector.cache_clear()
+    (row,) = extract_record(str(tmp_path / "out"), every, video)
+    assert row["video_id"] == "d/v" and not (tmp_path / "out/crops/d/v#1").exists()
+
+
+def test_a_video_named_like_a_face_keeps_its_crops(tmp_path, make_video):
+    """`x#1.mp4` beside `x.mp4`, in both orders, also while `x#1` is only half written."""
+    settings = Settings(detector="none", frames=3, size=16)
+    out = tmp_path / "out"
+    one, two = make_video(tmp_path / "x.mp4"), make_video(tmp_path / "x#1.mp4", n_frames=9)
+    half = out / "crops/d/x#1/000000.jpg"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    for path in (one, two, one):
+        extract_record(str(out), settings, task(path) | {"video_id": f"d/{path.stem}"})
+        assert half.exists()
+    for name, last in (("x", 19), ("x#1", 8)):
+        (row,) = load_finished(out, f"d/{name}", None)
+        assert (
+            row["frame_indices"][-1] == last
+            and len(list((out / row["frames_dir"]).glob("*.jpg"))) == 3
+        )
+
+
+def test_a_video_whose_crops_are_gone_is_not_finished(tmp_path, make_video):
+    settings, out = Settings(detector="none", frames=3, size=16), tmp_path / "out"
+    (row,) = extract_record(str(out), settings, task(make_video(tmp_path / "v.mp4")))
+    (out / row["frames_dir"] / "000000.jpg").unlink()
+    assert load_finished(out, "d/v", None) is None
 
 
 def test_the_mask_of_the_data_set_chooses_the_face(tmp_path, with_faces):
@@ -232,5 +269,12 @@ def test_what_the_settings_need_is_checked_before_any_video(tmp_path):
             check_settings(settings)
     ids = pd.DataFrame({"video_id": ["d/a#1"]})
     check_ids(ids, tmp_path, Settings())
+    for names, message in [
+        (["d/a/faces.json"], "names a file of another video"),
+        (["d/a/000001.jpg/b"], "names a file of another video"),
+        (["d/a", "d//a"], "name the same folder"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            check_ids(pd.DataFrame({"video_id": names}), tmp_path, Settings())
     with pytest.raises(UsageError, match="those that faces=all adds"):
         check_ids(ids, tmp_path, Settings(faces="all"))

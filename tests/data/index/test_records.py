@@ -13,6 +13,7 @@ from dfjax.data.index.records import (
     make_index,
     make_record,
     read_index,
+    reserve_names,
     write_index,
 )
 from dfjax.errors import UsageError
@@ -125,3 +126,21 @@ def test_columns_that_nobody_needs_may_be_missing(tmp_path):
     (least,) = read_index(tmp_path / "least.parquet").to_dict("records")
     assert least["identities"] == ["d/7"] and least["donor_ids"] is None
     assert set(least) == set(COLUMNS) and pd.isna(least["fps"]) and pd.isna(least["root"])
+
+
+def test_reserved_names_never_collide():
+    ids = [
+        "d/x",
+        "d/x#1",
+        "d/x#1_",
+        "d/x#1__",
+        "d/x#",
+        "d/x#1/y",
+        "d/faces.json",
+        "d/000001.jpg",
+        "d/1.jpg",
+    ]
+    names = [reserve_names(video_id) for video_id in ids]
+    assert names == ["d/x", "d/x#1_", "d/x#1__", "d/x#1___", "d/x#", "d/x#1_/y", "d/faces.json_",
+                     "d/000001.jpg_", "d/1.jpg"]  # fmt: skip
+    assert len(set(names)) == len(ids)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dfjax.data.index.records import names_folder
+from dfjax.data.index.records import names_folder, reserve_names
 
 Row = dict[str, Any]
 
@@ -51,6 +51,21 @@ def keep_pairs(rows: list[Row]) -> list[str]:
     for row in alone:
         row["pair_id"] = None
     return [row["video_id"] for row in alone]
+
+
+def rename_taken(rows: list[Row]) -> list[str]:
+    """Changes ids that extraction needs for faces or files (see `reserve_names`); returns notes."""
+    names = {row["video_id"]: reserve_names(row["video_id"]) for row in rows}
+    changed = [name for name, new in names.items() if new != name]
+    for row in rows if changed else ():
+        for column in ("video_id", "pair_id", "group"):
+            row[column] = names.get(row[column], row[column])
+    if not changed:
+        return []
+    return [
+        f"{len(changed)} video_ids look like names that extraction gives to faces or files and got "
+        f"an underscore: {shorten(changed)}"
+    ]
 
 
 def drop_unusable(rows: list[Row]) -> tuple[list[Row], list[Problem]]:
