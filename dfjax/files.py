@@ -1,12 +1,14 @@
 """Atomic writes, locks on folders, and values for strict JSON."""
 
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dfjax.errors import UsageError
 from dfjax.json_files import read_json
@@ -27,6 +29,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Returns a file opened for reading; a pipe or device, which could block, is an `OSError`."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return open(path, "rb")
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Returns the content of a regular file (see `open_regular`)."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

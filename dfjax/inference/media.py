@@ -19,8 +19,9 @@ from jaxtyping import Bool, Float, Int32, UInt8
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.clip_crops import crop_clips
+from dfjax.data.faces.media_files import is_media
 from dfjax.data.faces.settings import Settings as Cutting
-from dfjax.data.faces.video import ShortVideoError, is_media, probe, read_frames
+from dfjax.data.faces.video import ShortVideoError, probe, read_frames
 from dfjax.errors import InputError, UsageError
 
 SHOWN = 8  # frames in a figure

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from dfjax.data.faces.images import Frame
 from dfjax.data.faces.tracks import fill_boxes
-from dfjax.data.faces.video import Frame
 
 TEMPLATE = np.array(
     [

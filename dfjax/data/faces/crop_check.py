@@ -14,6 +14,7 @@ from dfjax.console import track
 from dfjax.data.index.list_columns import PER_FRAME
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import UsageError
+from dfjax.files import read_bytes
 
 ENDS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
 """First and last bytes of complete JPEG and PNG files. Decoders accept truncated files."""
@@ -95,7 +96,7 @@ def check_frames(row: Any, folder: Path) -> list[str]:
 def check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
     """Returns height and width of a JPEG or PNG file, or None and the error."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         return None, error.strerror or str(error)
     body = data.rstrip(b"\0")

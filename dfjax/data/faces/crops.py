@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from dfjax.data.faces.alignment import align_face, align_points, fill_landmarks
 from dfjax.data.faces.detectors import Detections, FaceDetector
+from dfjax.data.faces.images import Frame
 from dfjax.data.faces.tracks import (
     Boxes,
     FaceTrack,
@@ -17,7 +18,6 @@ from dfjax.data.faces.tracks import (
     follow_face,
     make_size_rank,
 )
-from dfjax.data.faces.video import Frame
 from dfjax.errors import InputError
 
 Shapes = list[tuple[int, int]]

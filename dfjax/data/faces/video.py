@@ -1,14 +1,15 @@
 """Probes video and image files and decodes frames of exact numbers as RGB arrays.
 
 Frame numbers count decoded frames from the start of the file, so they do not depend on the metadata
-of the container. Files are opened here and passed to the decoder as streams. File names therefore
-never reach its protocol handlers, and playlists cannot make it open other files.
+of the container. Files are opened here and passed to the decoder as streams, and only containers
+that cannot refer to other files are decoded. Neither a file's name nor its content can therefore
+make the decoder open other files or addresses.
 """
 
+import errno
 import hashlib
 import os
 import stat
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,17 +18,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-import cv2
 import numpy as np
-import PIL.Image
-from jaxtyping import UInt8
 
+from dfjax.data.faces.images import Frame, check_size, count_frames, describe_image, iterate_image
+from dfjax.data.faces.media_files import is_image
 from dfjax.errors import InputError
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_PIXELS = 64 * 1024 * 1024  # per frame: twice those of 8K; 192 MiB decoded
-Frame = UInt8[np.ndarray, "H W 3"]
+CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,asf,flv,ogg"
+"""FFmpeg's names of the containers that are read. None of them refers to other files."""
+
+OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0", b"[playlist]")
+STREAMED = 2**30  # frames in the header of an AVI that was written to a pipe: not known
+VAGUE = (errno.EPERM, errno.EIO, errno.EINVAL)  # FFmpeg's texts for these would mislead
 
 
 class VideoInfo(NamedTuple):
@@ -57,16 +60,6 @@ class ShortVideoError(InputError):
         self.n_frames = n_frames
 
 
-def is_media(path: str | os.PathLike[str]) -> bool:
-    """Returns whether the file name has the suffix of a video or an image."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES + IMAGE_SUFFIXES
-
-
-def is_video(path: str | os.PathLike[str]) -> bool:
-    """Returns whether the file name has the suffix of a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
-
-
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Returns the properties of a video or image, after decoding its first frame as a check.
 
@@ -80,10 +73,11 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         size = os.fstat(file.fileno()).st_size
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        if _is_image(path):
-            height, width = _decode_image(file).shape[:2]
-            codec = "png" if path.suffix.lower() == ".png" else "jpeg"
-            return VideoInfo(1, width, height, None, None, codec, None, size, sha256)
+        if is_image(path):
+            n_frames, width, height, codec, seconds = describe_image(file)
+            fps, duration = (1 / seconds, n_frames * seconds) if seconds else (None, None)
+            bitrate = round(size * 8 / duration) if duration else None
+            return VideoInfo(n_frames, width, height, fps, duration, codec, bitrate, size, sha256)
         with _open_video(file) as (container, stream):
             n_frames = _count_frames(container, stream)
             first = next(container.decode(stream), None)
@@ -92,7 +86,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             width, height = _shown_size(first)
             fps = float(stream.average_rate) if stream.average_rate else None
             duration = n_frames / fps if fps else None
-            if stream.duration and stream.time_base:
+            if stream.duration and stream.time_base and stream.frames < STREAMED:
                 duration = float(stream.duration * stream.time_base)
             bitrate = round(size * 8 / duration) if duration else None
             codec = stream.codec_context.name
@@ -131,10 +125,8 @@ def iterate_frames(path: str | os.PathLike[str], indices: Sequence[int]) -> Iter
     if any(b <= a for a, b in zip(indices, indices[1:])) or (indices and indices[0] < 0):
         raise ValueError("frame indices must ascend from 0")
     with _open_file(Path(path)) as file:
-        if _is_image(Path(path)):
-            if indices != [0]:
-                raise ShortVideoError("an image has one frame, number 0", 1)
-            yield _decode_image(file)
+        if is_image(path):
+            yield from _decode_images(file, indices)
             return
         yield from _decode_frames(file, indices)
 
@@ -147,7 +139,7 @@ def iterate_timed_frames(path: str | os.PathLike[str]) -> Iterator[tuple[Frame, 
     Raises:
         InputError: The file cannot be read (see `probe`), or is an image.
     """
-    if _is_image(Path(path)):
+    if is_image(path):
         raise InputError("is an image, not a video")
     with _open_file(Path(path)) as file, _open_video(file) as (container, stream):
         rate = stream.average_rate or Fraction(25)
@@ -177,6 +169,14 @@ def _decode_frames(file: BufferedReader, indices: list[int]) -> Iterator[Frame]:
         raise ShortVideoError(message, number + 1)
 
 
+def _decode_images(file: BufferedReader, indices: list[int]) -> Iterator[Frame]:
+    n_frames = count_frames(file)
+    if indices and indices[-1] >= n_frames:
+        known = "an image has one frame, number 0" if n_frames == 1 else f"it has {n_frames} frames"
+        raise ShortVideoError(f"frame {indices[-1]} is needed, but {known}", n_frames)
+    yield from iterate_image(file, indices)
+
+
 @contextmanager
 def _open_file(path: Path) -> Iterator[BufferedReader]:
     try:
@@ -198,8 +198,11 @@ def _open_file(path: Path) -> Iterator[BufferedReader]:
 def _open_video(
     file: BufferedReader,
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    _check_playlist(file)
     try:
-        with av.open(file, mode="r", metadata_errors="replace") as container:
+        with av.open(
+            file, mode="r", metadata_errors="replace", container_options=dict(OPTIONS)
+        ) as container:
             if not container.streams.video:
                 raise InputError("has no video stream")
             stream = container.streams.video[0]
@@ -208,26 +211,34 @@ def _open_video(
                 raise InputError("its video codec is unknown, or it is damaged")
             if not context.width or not context.height:
                 raise InputError("its video stream has no picture size")
-            _check_size(context.width, context.height)
+            check_size(context.width, context.height)
             context.thread_count = 1  # one process per core decodes; see `worker_pool`
             yield container, stream
     except av.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"not a video, or damaged: {reason}") from error
+        reason = "" if error.errno in VAGUE else f": {error.strerror or type(error).__name__}"
+        raise InputError(f"not a video, or damaged{reason}") from error
     except (MemoryError, OverflowError) as error:
         raise InputError("not a video, or damaged: its sizes are out of range") from error
 
 
+def _check_playlist(file: BufferedReader) -> None:
+    start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    file.seek(0)
+    if start.startswith(PLAYLISTS):
+        raise InputError("is a list of other files or addresses, which are not opened")
+
+
 def _count_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
     count = sum(1 for p in container.demux(stream) if p.size and not p.is_discard)
-    if count < 0.95 * stream.frames:  # headers are off by a few; truncated files miss many
-        raise InputError(f"cut off: {count} of the {stream.frames} frames of its header are there")
+    promised = stream.frames if stream.frames < STREAMED else 0
+    if count < 0.95 * promised:  # headers are off by a few; truncated files miss many
+        raise InputError(f"cut off: {count} of the {promised} frames of its header are there")
     container.seek(0)
     return count
 
 
 def _to_rgb(frame: av.VideoFrame) -> Frame:
-    _check_size(frame.width, frame.height)
+    check_size(frame.width, frame.height)
     rgb = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(rgb, _quarter_turns(frame)))
 
@@ -239,29 +250,3 @@ def _quarter_turns(frame: av.VideoFrame) -> int:
 def _shown_size(frame: av.VideoFrame) -> tuple[int, int]:
     turned = _quarter_turns(frame) % 2
     return (frame.height, frame.width) if turned else (frame.width, frame.height)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _decode_image(file: BufferedReader) -> Frame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(file) as header:  # reads the header only
-                _check_size(*header.size)
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise InputError(f"the image has more than the {MAX_PIXELS} pixels allowed") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError("not an image, or damaged") from error
-    file.seek(0)
-    bgr = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise InputError("the image is damaged")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise InputError(f"{width}x{height} is more than the {MAX_PIXELS} pixels allowed")

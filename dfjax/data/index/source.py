@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfjax.data.faces.video import IMAGE_SUFFIXES, Frame, VideoInfo, iterate_frames, probe
+from dfjax.data.faces.images import Frame
+from dfjax.data.faces.media_files import FRAME_SUFFIXES
+from dfjax.data.faces.video import VideoInfo, iterate_frames, probe
 from dfjax.data.index.adapters.frame_folders import describe_frames
 from dfjax.errors import InputError
 
@@ -126,7 +128,7 @@ def _is_same(frames_dir: Any, place: Path) -> bool:
 
 
 def _is_frame(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+    return not name.startswith(".") and name.lower().endswith(FRAME_SUFFIXES)
 
 
 def _probe_first(files: tuple[Path, ...]) -> VideoInfo:

@@ -5,14 +5,13 @@ every pixel, row by row.
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from dfjax.data.faces.video import MAX_PIXELS
+from dfjax.data.faces.images import MAX_PIXELS
 from dfjax.errors import InputError
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, open_regular
 
 TAG = np.float32(202021.25).tobytes()  # spells PIEH
 HEADER_BYTES = 12
@@ -26,7 +25,7 @@ def read_flo(path: str | os.PathLike[str]) -> Float32[np.ndarray, "H W 2"]:
             size is out of range.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             header = file.read(HEADER_BYTES)
             if len(header) < HEADER_BYTES or header[:4] != TAG:
                 raise InputError("not a .flo file")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dfjax.data.store.flow import decode_flow
 from dfjax.errors import InputError, UsageError
+from dfjax.files import read_bytes
 
 
 def has_flow(table: pd.DataFrame) -> bool:
@@ -94,7 +95,7 @@ def _check(row: Any, folder: Path, stride: int, size: int) -> tuple[list[int], l
     for start in (n for n in starts if n in there and n + stride in there):
         path = flow_path(folder, row, start)
         try:
-            height, width = decode_flow(path.read_bytes()).shape[:2]
+            height, width = decode_flow(read_bytes(path)).shape[:2]
             if (height, width) != (size, size):
                 raise InputError(f"its flow is {width}x{height}, but crops are {size}x{size}")
             good.append(start)

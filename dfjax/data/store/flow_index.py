@@ -29,7 +29,7 @@ from dfjax.data.store.flo_file import read_flo
 from dfjax.data.store.flow import Crop, compute_flow, encode_flow
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, read_bytes
 from dfjax.json_files import read_mark
 from dfjax.outputs import check_folder, check_outputs, mark_folder
 
@@ -266,7 +266,7 @@ def _fingerprint(stride: int, task: FlowTask, starts: list[int]) -> dict[str, An
 
 def _read_crop(path: str) -> Crop:
     try:
-        data = np.fromfile(path, np.uint8)
+        data = np.frombuffer(read_bytes(path), np.uint8)
     except OSError as error:
         raise InputError(f"{Path(path).name}: {error.strerror}") from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None

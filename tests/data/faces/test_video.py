@@ -1,17 +1,21 @@
 """Tests that decoding returns the requested frames and that a damaged file gives one error line."""
 
 import hashlib
+import io
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
-from dfjax.data.faces import video
+from dfjax.data.faces import images, video
+from dfjax.data.faces.media_files import is_media, is_video
 from dfjax.data.faces.video import ShortVideoError, iterate_frames, probe, read_frames
 from dfjax.errors import InputError
 
@@ -101,7 +105,148 @@ def test_names_that_are_no_utf8_and_names_like_addresses_are_files(tmp_path, mak
         assert probe(path).n_frames == 20
 
 
+def write_mpeg(path, codec, container, n_frames=8, file=None):
+    """Writes gray frames of growing brightness, to `file` where it is given."""
+    with av.open(file or str(path), "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(n_frames):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 + 5 * k, np.uint8))
+            output.mux(stream.encode(frame.reformat(format="yuv420p")))
+        output.mux(stream.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("a.ts", "mpeg2video", "mpegts"), ("a.wmv", "wmv2", "asf"), ("a.flv", "flv1", "flv"),
+        ("a.mpg", "mpeg1video", "mpeg"), ("a.3gp", "libx264", "3gp"), ("a.m4v", "mpeg4", "m4v"),
+        ("a.webm", "libvpx-vp9", "webm"),
+    ],
+)  # fmt: skip
+def test_other_containers(tmp_path, name, codec, container):
+    write_mpeg(tmp_path / name, codec, container)
+    assert is_media(name) and is_video(name)
+    info = probe(tmp_path / name)
+    assert (info.n_frames, info.width, info.height, info.fps) == (8, 64, 48, 25.0)
+    frames = read_frames(tmp_path / name, range(8))
+    assert len(frames) == 8 and abs(float(frames[7].mean()) - 45) < 4
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "avif"])
+def test_animations_are_videos_and_single_images_have_one_frame(tmp_path, suffix):
+    frames = [PIL.Image.new("RGB", (64, 48), (40 * k, 0, 0)) for k in range(5)]
+    one, many = tmp_path / f"one.{suffix}", tmp_path / f"many.{suffix}"
+    frames[3].save(one)
+    frames[0].save(many, save_all=True, append_images=frames[1:], duration=100)
+    assert is_media(one) and not is_video(one)
+    info = probe(one)
+    assert info[:7] == (1, 64, 48, None, None, suffix, None)
+    assert abs(float(read_frames(one, [0])[0][..., 0].mean()) - 120) < 4
+    info = probe(many)
+    assert info[:6] == (5, 64, 48, pytest.approx(10), pytest.approx(0.5), suffix)
+    for number, frame in zip((0, 2, 4), read_frames(many, [0, 2, 4])):
+        assert frame.shape == (48, 64, 3) and frame.dtype == np.uint8
+        assert abs(float(frame[..., 0].mean()) - 40 * number) < 4
+    with pytest.raises(ShortVideoError) as caught:
+        read_frames(many, [0, 5])
+    assert caught.value.n_frames == 5
+
+
+class Pipe(io.RawIOBase):
+    """A file that cannot seek, as a program sees that writes to a pipe."""
+
+    def __init__(self):
+        self.data = bytearray()
+
+    def writable(self):
+        return True
+
+    def seekable(self):
+        return False
+
+    def write(self, data):
+        self.data += bytes(data)
+        return len(data)
+
+
+def test_an_avi_that_was_streamed_has_the_frames_that_are_there(tmp_path):
+    pipe = Pipe()
+    write_mpeg(None, "mpeg4", "avi", n_frames=40, file=pipe)
+    path = tmp_path / "a.avi"
+    path.write_bytes(pipe.data)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 2**30  # what its header says
+    info = probe(path)
+    assert (info.n_frames, info.duration) == (40, 1.6)
+    assert len(read_frames(path, range(40))) == 40
+
+
 # --- what is wrong
+
+
+def write_playlist(path, kind, target):
+    text = {
+        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{target}\n#EXT-X-ENDLIST\n",
+        "concat": f"ffconcat version 1.0\nfile '{target}'\n",
+        "bom": f"\ufeff \nffconcat version 1.0\nfile '{target}'\n",
+        "dash": f'<?xml version="1.0"?><MPD type="static"><BaseURL>{target}</BaseURL></MPD>',
+        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    }[kind]
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("kind", ["hls", "concat", "bom", "dash", "sdp"])
+@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".png"])
+def test_lists_of_other_files_are_refused_at_once(tmp_path, make_video, kind, suffix):
+    target, pipe = make_video(tmp_path / "target.mp4"), tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)  # opening it would block
+    for goal in (target, pipe, "http://127.0.0.1:9/a.mp4"):
+        path = tmp_path / f"list{suffix}"
+        write_playlist(path, kind, goal)
+        start = time.monotonic()
+        refused(path, "is a list of other files" if suffix != ".png" else "not an image")
+        assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("container", ["concat", "hls", "dash", "sdp", "image2", "lavfi"])
+def test_ffmpeg_itself_may_only_open_containers(tmp_path, make_video, monkeypatch, container):
+    """Also a list that is not recognised as one reaches no other file."""
+    monkeypatch.setattr(video, "PLAYLISTS", ())
+    path = tmp_path / "a.mp4"
+    if container in ("image2", "lavfi"):
+        assert container not in video.OPTIONS["format_whitelist"].split(",")
+        path.write_text("testsrc")
+    else:
+        write_playlist(path, container, make_video(tmp_path / "b.mp4"))
+    refused(path, "not a video, or damaged")
+
+
+def test_names_with_patterns_are_one_file(tmp_path, make_video):
+    for name in ("frame_%03d.png", "frame_001.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 6, 3), np.uint8))
+    assert probe(tmp_path / "frame_%03d.png").n_frames == 1
+    make_video(tmp_path / "v_001.mp4")
+    refused(tmp_path / "v_%03d.mp4", "cannot be opened: No such file")
+
+
+def test_a_damaged_video_is_called_damaged_whatever_ffmpeg_says(tmp_path, monkeypatch):
+    path = tmp_path / "a.mkv"
+    write_mpeg(path, "libx264", "matroska", n_frames=40)
+    whole = path.read_bytes()
+    for share in (0.05, 0.1, 0.2):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(InputError, match="damaged") as caught:
+            probe(path)
+        assert "Input/output" not in str(caught.value)
+
+    def fail(*arguments, **options):
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(av, "open", fail)
+    with pytest.raises(InputError, match="^not a video, or damaged$"):
+        probe(path)
 
 
 def test_indices_must_ascend_and_exist(tmp_path, make_video):
@@ -158,7 +303,7 @@ def audio_only(path):
     [
         (empty, r"empty file \(0 bytes\)"),
         (text, "not a video, or damaged"),
-        (play_list, "not a video, or damaged"),
+        (play_list, "is a list of other files"),
         (folder, "is a folder"),
         (pipe, "not a regular file"),
         (link_loop, "cannot be opened: .*symbolic links"),
@@ -252,5 +397,5 @@ def png(width, height):
 
 def test_absurd_video_sizes(tmp_path, make_video, monkeypatch):
     path = make_video(tmp_path / "a.mp4")
-    monkeypatch.setattr(video, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
     refused(path, "64x48 is more than the 1000 pixels allowed")

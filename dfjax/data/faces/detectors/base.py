@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfjax.data.faces.video import Frame
+from dfjax.data.faces.images import Frame
 
 LONGEST_SIDE = 640  # pixels of the longest side of the frames that detection runs on
 

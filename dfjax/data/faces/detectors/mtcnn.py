@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dfjax.data.faces.detectors.base import Detections, FaceDetector, shrink
-from dfjax.data.faces.video import Frame
+from dfjax.data.faces.images import Frame
 from dfjax.errors import UsageError
 
 POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # left in the picture

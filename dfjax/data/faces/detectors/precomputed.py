@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from dfjax.data.faces.detectors.base import Detections, FaceDetector
-from dfjax.data.faces.video import Frame
+from dfjax.data.faces.images import Frame
 from dfjax.errors import InputError, UsageError
 from dfjax.json_files import read_json
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dfjax.data.faces.detectors.base import Detections, FaceDetector, shrink
-from dfjax.data.faces.video import Frame
+from dfjax.data.faces.images import Frame
 from dfjax.errors import UsageError
 
 LEAST_SCORE = 0.6

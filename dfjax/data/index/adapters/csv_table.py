@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dfjax import FAKE, REAL
-from dfjax.data.faces.video import is_media
+from dfjax.data.faces.media_files import is_media
 from dfjax.data.index.adapters.foreign import safe_path
 from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
 from dfjax.data.index.adapters.listing import (

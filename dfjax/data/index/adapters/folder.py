@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dfjax import FAKE, REAL
-from dfjax.data.faces.video import is_media, is_video
+from dfjax.data.faces.media_files import is_media, is_video
 from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
 from dfjax.data.index.adapters.listing import Listing, Row
 from dfjax.data.index.adapters.walk import find_media

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dfjax.data.faces.video import IMAGE_SUFFIXES
+from dfjax.data.faces.media_files import FRAME_SUFFIXES
 from dfjax.data.index.adapters.walk import find_media
 
 LARGEST = 2**31 - 1  # frame numbers are int32
@@ -24,7 +24,7 @@ def find_frame_folders(root: Path, apart: Iterable[Path] = ()) -> dict[str, list
     folders: dict[str, list[str]] = {}
     for file in find_media(root, apart):
         path = PurePosixPath(file)
-        if path.suffix.lower() in IMAGE_SUFFIXES and not {"masks", "landmarks"} & set(path.parts):
+        if path.suffix.lower() in FRAME_SUFFIXES and not {"masks", "landmarks"} & set(path.parts):
             folders.setdefault(str(path.parent), []).append(path.name)
     return folders
 

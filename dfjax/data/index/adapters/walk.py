@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from dfjax.data.faces.video import is_media
+from dfjax.data.faces.media_files import is_media
 from dfjax.errors import UsageError
 
 

@@ -13,9 +13,11 @@ import pandas as pd
 from jaxtyping import Float, Int, UInt8
 
 from dfjax.console import track
+from dfjax.data.faces.crop_check import check_image
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
+from dfjax.files import read_bytes
 
 SHOTS = 3
 """Crops per video, at 1/6, 1/2 and 5/6 of its length, so that an edited copy has one in common."""
@@ -107,7 +109,7 @@ def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
         paths = frame_paths(folder, rows[row])
         digest, crops = hashlib.sha1(usedforsecurity=False), []
         for place in _places(len(paths)):
-            data = paths[place].read_bytes()
+            data = read_bytes(paths[place])
             digest.update(data)
             bgr = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction])
             if bgr is None:
@@ -136,7 +138,7 @@ def _places(n: int) -> list[int]:
 def _find_reduction(rows: Iterable[Any], folder: Path) -> int:
     """Returns the factor by which JPEG files are decoded smaller, so that 64 px remain."""
     for row in rows:
-        image = cv2.imread(os.fspath(frame_paths(folder, row)[0]))
-        if image is not None:
-            return max((f for f in _REDUCED if min(image.shape[:2]) // f >= 2 * SIDE), default=1)
+        size, _ = check_image(frame_paths(folder, row)[0])
+        if size is not None:
+            return max((f for f in _REDUCED if min(size) // f >= 2 * SIDE), default=1)
     return 1

@@ -15,6 +15,7 @@ from dfjax.data.index.probing import probe_rows
 from dfjax.data.index.source import find_source
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError
+from dfjax.files import open_regular
 
 PROBED = (
     "n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256",
@@ -125,7 +126,7 @@ def _size(row: dict[str, Any]) -> int | None:
 def _check_image(path: Path) -> str | None:
     """Returns the code of the problem with a JPEG or PNG file, from its first and last bytes."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(8)
             file.seek(-min(64, os.fstat(file.fileno()).st_size), os.SEEK_END)
             tail = file.read()
