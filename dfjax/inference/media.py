@@ -38,6 +38,7 @@ class Settings:
         most_clips: Upper limit of that number where `clips` is 0; 0 for no limit.
         cutting: Settings of face detection and cropping.
         pictures: Whether a few frames are kept for a figure.
+        min_face_share: Least share of the frames used in which a face must be detected.
     """
 
     sampling: Sampling
@@ -45,6 +46,7 @@ class Settings:
     most_clips: int
     cutting: Cutting
     pictures: bool = False
+    min_face_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class ClipOrigin:
         sha256: Hash of the file; None for arrays.
         sightings: Boxes of the face in a few of the frames.
         pictures: These frames, where they are kept for a figure.
+        face_share: Share of the frames used in which a face was detected; None where none was
+            searched for.
     """
 
     mask: Bool[np.ndarray, "N T"]
@@ -94,6 +98,7 @@ class ClipOrigin:
     sha256: str | None
     sightings: Sightings
     pictures: Pictures | None = None
+    face_share: float | None = None
 
 
 class Prepared(NamedTuple):
@@ -101,6 +106,15 @@ class Prepared(NamedTuple):
 
     clips: UInt8[np.ndarray, "N T H W 3"]
     origin: ClipOrigin
+
+
+class Unusable(NamedTuple):
+    """A readable input without enough frames with a face; fields as in `ClipOrigin`."""
+
+    error: str
+    frames_used: int
+    faces_missed: int
+    face_share: float
 
 
 def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path]:
@@ -145,15 +159,15 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if is_media(name))
 
 
-def prepare(settings: Settings, path: str) -> Prepared:
-    """Returns the clips of one input.
+def prepare(settings: Settings, path: str) -> Prepared | Unusable:
+    """Returns the clips of one input, or the reason why its faces cannot be used.
 
     Args:
         settings: Settings of the clips.
         path: Path of the video or image.
 
     Raises:
-        InputError: The file cannot be read, or no face is found in it.
+        InputError: The file cannot be read.
     """
     if Path(path).is_dir():
         raise InputError("no video or image in this folder")
@@ -169,25 +183,39 @@ def prepare(settings: Settings, path: str) -> Prepared:
         return _prepare(settings, Path(path), error.n_frames, info.sha256)
 
 
-def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prepared:
+def _prepare(
+    settings: Settings, path: Path, n_frames: int, sha256: str
+) -> Prepared | Unusable:
     choose = functools.partial(choose_clips, settings=settings)
     position, mask, numbers, faces = crop_clips(path, n_frames, settings.cutting, choose)
     looked = settings.cutting.detector != "none"
-    if looked and faces.fallback:
-        where = "any frame" if n_frames > 1 else "its one frame"
-        raise InputError(f"no face found in {where} (use face_detector='none' for face crops)")
+    used, missed = len(numbers), int((~faces.found).sum()) if looked else 0
+    share = 1 - missed / used if looked else None
+    if share is not None and (faces.fallback or share < settings.min_face_share):
+        return Unusable(_describe_missed(settings, n_frames, used, missed), used, missed, share)
     shown = choose_shown(len(numbers))
     sightings = Sightings(numbers[shown], faces.boxes[shown], faces.found[shown])
     origin = ClipOrigin(
         mask=mask,
         position=position,
-        frames_used=len(numbers),
-        faces_missed=int((~faces.found).sum()) if looked else 0,
+        frames_used=used,
+        faces_missed=missed,
         sha256=sha256,
         sightings=sightings,
         pictures=take_pictures(path, sightings) if settings.pictures else None,
+        face_share=share,
     )
     return Prepared(gather_clips(faces.crops, numbers, position, mask), origin)
+
+
+def _describe_missed(settings: Settings, n_frames: int, used: int, missed: int) -> str:
+    if missed == used:
+        where = "any frame" if n_frames > 1 else "its one frame"
+        return f"no usable face: no face found in {where}"
+    return (
+        f"no usable face: a face was found in {used - missed} of {used} frames, which is less than "
+        f"the share {settings.min_face_share:g} (min_face_share)"
+    )
 
 
 def gather_clips(

@@ -20,14 +20,20 @@ from dfjax.evaluation.scoring import Scores
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.frames import check_frames, prepare_clip, prepare_frames
-from dfjax.inference.media import Prepared, Settings, prepare
+from dfjax.inference.media import Prepared, Settings, Unusable, prepare
 from dfjax.inference.verdict import Verdict, make_verdict
 from dfjax.shapes import HostBatch
 
 BATCH_SIZE = 32  # upper limit of the default batch size
 MOST_CLIPS = 100  # upper limit of the default number of clips, since an input may be a long film
 
-Entry = tuple[str, Prepared | str]
+MIN_FACE_SHARE = 0.5
+"""Share of the frames with a face below which a verdict would be one on something else."""
+
+BACKLOG_BYTES = 256 * 2**20
+"""Size of the clips that may wait for those of an earlier input; beyond it no input is begun."""
+
+Entry = tuple[str, Prepared | Unusable | str]
 """Name of an input, and its clips or the reason why there are none."""
 
 
@@ -61,6 +67,7 @@ def make_settings(
     margin: float | None = None,
     align: bool | None = None,
     pictures: bool = False,
+    min_face_share: float = MIN_FACE_SHARE,
 ) -> tuple[Settings, list[str]]:
     """Returns the settings of a detector's clips, and notes on how they differ from training.
 
@@ -76,12 +83,16 @@ def make_settings(
         margin: Side of the crop as a multiple of the side of the face; None for that of the recipe.
         align: Whether faces are rotated upright; None for what the recipe says.
         pictures: Whether frames are kept for a figure.
+        min_face_share: Least share of the frames used in which a face must be detected, from 0
+            to 1. Where no face is detected at all, an input is never scored.
 
     Raises:
         UsageError: The settings are invalid, or the recipe cannot be followed.
     """
     if clips is not None and clips < 0:
         raise UsageError(f"clips must not be negative, it is {clips}")
+    if not 0 <= min_face_share <= 1:
+        raise UsageError(f"min_face_share must be from 0 to 1, not {min_face_share:g}")
     sampling = for_evaluation(make_sampling(config))
     cutting, notes = follow_recipe(
         find_recipe(config),
@@ -92,7 +103,7 @@ def make_settings(
     )
     check_settings(cutting)
     count, most = (config.data.eval_clips, MOST_CLIPS) if clips is None else (clips, 0)
-    return Settings(sampling, count, most, cutting, pictures), notes
+    return Settings(sampling, count, most, cutting, pictures, min_face_share), notes
 
 
 @functools.cache
@@ -174,9 +185,17 @@ def _read_in_order(
     """Yields every file with its clips, or with the reason why there are none."""
     tasks = [str(path) for path in paths]
     function = functools.partial(prepare, settings)
-    waiting: dict[int, Prepared | str] = {}
+    waiting: dict[int, Prepared | Unusable | str] = {}
     following = 0
-    for outcome in run_tasks(function, tasks, workers=workers, time_limit=time_limit):
+
+    def may_start() -> bool:
+        held = sum(v.clips.nbytes for v in waiting.values() if isinstance(v, Prepared))
+        return held < BACKLOG_BYTES
+
+    outcomes = run_tasks(
+        function, tasks, workers=workers, time_limit=time_limit, may_start=may_start
+    )
+    for outcome in outcomes:
         waiting[outcome.position] = outcome.value if outcome.error is None else outcome.error
         while following in waiting:
             yield tasks[following], waiting.pop(following)
@@ -208,7 +227,7 @@ def score_entries(
     def close() -> Iterator[Verdict]:
         while open_entries:
             name, prepared = open_entries[0]
-            count = 0 if isinstance(prepared, str) else len(prepared.clips)
+            count = len(prepared.clips) if isinstance(prepared, Prepared) else 0
             if count > len(scored):
                 return
             rows = [scored.popleft() for _ in range(count)]

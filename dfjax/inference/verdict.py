@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from dfjax.errors import InputError
 from dfjax.evaluation.figure_style import enable_notebook_display, encode_figure
 from dfjax.evaluation.sheets import Strip, draw_strip
-from dfjax.inference.media import ClipOrigin, Prepared, take_pictures
+from dfjax.inference.media import ClipOrigin, Prepared, Unusable, take_pictures
 
 THRESHOLD = 0.5
 """Smallest P(fake) at which the verdict is `fake`."""
@@ -34,6 +34,8 @@ class Verdict:
         frames_used: Number of distinct frames in the clips.
         faces_missed: Number of these frames in which no face was detected; 0 where none was
             searched for.
+        face_share: Share of these frames in which a face was detected; None where none was searched
+            for, or where the input could not be read.
         error: Reason why the input could not be scored; None if it was scored.
         scores: Means of further scores over the clips: `fake_prob_sd`, `entropy` and
             `mutual_information` with several draws, `method_prob:NAME` with a method head.
@@ -48,6 +50,7 @@ class Verdict:
     verdict: str | None = None
     frames_used: int = 0
     faces_missed: int = 0
+    face_share: float | None = None
     error: str | None = None
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     clip_scores: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -63,6 +66,7 @@ class Verdict:
             "verdict": self.verdict,
             "frames_used": self.frames_used,
             "faces_missed": self.faces_missed,
+            "face_share": self.face_share,
             "error": self.error,
             **self.scores,
         }
@@ -136,7 +140,7 @@ class Verdict:
         return f'{text}<img width="800" alt="frames and score" src="{encode_figure(figure)}">'
 
 
-def make_verdict(name: str, prepared: Prepared | str, scores: Mapping[str, np.ndarray]) -> Verdict:
+def make_verdict(name: str, prepared: Prepared | Unusable | str, scores: Mapping[str, np.ndarray]) -> Verdict:
     """Returns the verdict on one input, whose scores are means over its clips.
 
     Args:
@@ -146,6 +150,8 @@ def make_verdict(name: str, prepared: Prepared | str, scores: Mapping[str, np.nd
     """
     if isinstance(prepared, str):
         return Verdict(name, "error", error=prepared)
+    if isinstance(prepared, Unusable):
+        return Verdict(name, "error", **prepared._asdict())
     origin = prepared.origin
     columns = {key: values for key, values in scores.items() if key != "logit"}
     means = {key: float(values.mean()) for key, values in columns.items()}
@@ -160,6 +166,7 @@ def make_verdict(name: str, prepared: Prepared | str, scores: Mapping[str, np.nd
         verdict="fake" if prob >= THRESHOLD else "real",
         frames_used=origin.frames_used,
         faces_missed=origin.faces_missed,
+        face_share=origin.face_share,
         scores=means,
         clip_scores=columns,
         origin=origin,

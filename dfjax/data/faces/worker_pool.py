@@ -6,12 +6,15 @@ are plain subprocesses. Those of `multiprocessing` would run the caller's script
 """
 
 import contextlib
+import ctypes
 import errno
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
@@ -26,8 +29,9 @@ PROGRAM = """
 import sys
 sys.path[:] = {path!r}
 from dfjax.data.faces.worker_pool import serve
-serve({descriptor})
+serve({descriptor}, parent={parent}, by_kernel={by_kernel})
 """
+PR_SET_PDEATHSIG = 1  # of `prctl`, Linux
 
 
 class Outcome(NamedTuple):
@@ -57,8 +61,18 @@ def check_limits(workers: int | None, time_limit: float) -> int:
     return workers
 
 
+def always() -> bool:
+    """Returns True: `run_tasks` starts every task as soon as a worker is free."""
+    return True
+
+
 def run_tasks(
-    function: Callable[[Any], Any], tasks: Sequence[Any], *, workers: int, time_limit: float
+    function: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    *,
+    workers: int,
+    time_limit: float,
+    may_start: Callable[[], bool] = always,
 ) -> Iterator[Outcome]:
     """Yields an outcome per task, in the order in which they finish.
 
@@ -72,6 +86,9 @@ def run_tasks(
         tasks: Picklable arguments of the function, one per task.
         workers: Number of processes, at least 1.
         time_limit: Seconds per task.
+        may_start: Function that returns whether a further task may be started now. It must return
+            True when no outcome is kept by the caller, and tasks start in their order, so a caller
+            that needs outcomes in this order can limit how many of them wait for an earlier one.
 
     Raises:
         OSError: The disk is full.
@@ -85,7 +102,7 @@ def run_tasks(
                 outcome = worker.poll(time_limit)
                 if outcome is not None:
                     yield outcome
-                if worker.ready and queue:
+                if worker.ready and queue and may_start():
                     worker.start(*queue.pop(), time_limit)
     finally:
         for worker in pool:
@@ -107,7 +124,13 @@ class _Worker:
 
     def _launch(self) -> None:
         self.connection, theirs = Pipe()
-        program = PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
+        program = PROGRAM.format(
+            path=sys.path,
+            descriptor=theirs.fileno(),
+            parent=os.getpid(),
+            # The kernel would also kill the worker when the thread that started it ends.
+            by_kernel=threading.current_thread() is threading.main_thread(),
+        )
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.DEVNULL,
@@ -158,12 +181,15 @@ class _Worker:
         self.connection.close()
 
 
-def serve(descriptor: int) -> None:
-    """Answers tasks over a pipe until the parent process closes it.
+def serve(descriptor: int, *, parent: int, by_kernel: bool) -> None:
+    """Answers tasks over a pipe until the parent process closes it or ends in any way.
 
     Args:
         descriptor: File descriptor of this end of the pipe. The function comes through it first.
+        parent: Id of the parent process.
+        by_kernel: Whether the kernel is also asked to kill this process with its parent.
     """
+    _end_with_parent(descriptor, parent, by_kernel=by_kernel)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     cv2.setNumThreads(1)  # one process per core
     connection = Connection(descriptor)
@@ -174,6 +200,27 @@ def serve(descriptor: int) -> None:
             connection.send(_answer(function, connection.recv()))
     except (EOFError, ConnectionError):
         return  # the parent has ended
+
+
+def _end_with_parent(descriptor: int, parent: int, *, by_kernel: bool) -> None:
+    """Makes this process end with its parent, also in the middle of a task.
+
+    A thread waits for the end of the pipe. On Linux the kernel kills the process, too, in case a
+    decoder never lets that thread run.
+    """
+    threading.Thread(target=_watch, args=(descriptor, parent), daemon=True).start()
+    if by_kernel and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
+
+
+def _watch(descriptor: int, parent: int) -> None:
+    pipe = select.poll()
+    pipe.register(descriptor, 0)  # its end is always reported
+    while not pipe.poll(1000) and os.getppid() == parent:
+        pass
+    os._exit(1)
 
 
 def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | OSError | None]:

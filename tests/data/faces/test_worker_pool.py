@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,9 @@ def act(task):
         raise InputError("no face in it")
     if task == "fill":
         raise OSError(errno.ENOSPC, "No space left on device", "a.jpg")
+    if isinstance(task, float):
+        time.sleep(task)
+        return task
     return task.upper()
 
 
@@ -61,24 +65,67 @@ def test_a_script_without_a_main_guard_is_run_once(tmp_path):
     assert (done.returncode, done.stdout) == (0, "once\n['b', 'd']\n"), done.stderr
 
 
-def test_workers_end_with_the_process_that_started_them(tmp_path):
+@pytest.mark.parametrize("thread", ["main", "other"])
+@pytest.mark.parametrize("task", ["idle", "busy"])
+def test_workers_end_with_the_process_that_started_them(tmp_path, task, thread):
+    """Killed while a worker waits for a task, and in the middle of one of ten minutes."""
     script = tmp_path / "script.py"
     script.write_text(
-        textwrap.dedent("""
-        import os, signal, sys, time
+        textwrap.dedent(f"""
+        import os, signal, sys, threading, time
         from dfjax.data.faces.worker_pool import run_tasks
-        outcomes = run_tasks(os.path.basename, ["a", "b"], workers=1, time_limit=60.0)
-        next(outcomes)
-        print(outcomes.gi_frame.f_locals["pool"][0].process.pid, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+
+        def run():
+            tasks = [0.0, 0.0] if {task!r} == "idle" else [0.0, 600.0]
+            outcomes = run_tasks(time.sleep, tasks, workers=1, time_limit=900.0)
+            next(outcomes)
+            if {task!r} == "busy":
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            print(outcomes.gi_frame.f_locals["pool"][0].process.pid, flush=True)
+            if {task!r} == "busy":
+                next(outcomes)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if {thread!r} == "main":
+            run()
+        threading.Thread(target=run).start()
         """)
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     worker = int(done.stdout)
-    for _ in range(100):
+    for _ in range(60):
         try:
             os.kill(worker, 0)
         except ProcessLookupError:
             return
-        time.sleep(0.1)
+        if is_zombie(worker):
+            return
+        time.sleep(0.05)
     raise AssertionError("the worker is still there")
+
+
+def is_zombie(process):
+    """Whether a process has ended and only waits for its parent, which is not ours to do."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def test_a_slow_task_holds_up_only_as_many_others_as_the_caller_keeps():
+    waiting, most, following = {}, 0, 0
+    tasks = [1.5, *[0.0] * 30]
+
+    def may_start():
+        return len(waiting) < 4
+
+    for outcome in run_tasks(act, tasks, workers=3, time_limit=60.0, may_start=may_start):
+        waiting[outcome.position] = outcome.value
+        most = max(most, len(waiting))
+        while following in waiting:
+            assert waiting.pop(following) == tasks[following]
+            following += 1
+    assert following == len(tasks)
+    assert 4 <= most <= 4 + 3  # those that wait, and one that each worker had begun
