@@ -17,9 +17,20 @@ def make_console() -> Console:
     return Console(stderr=True, force_jupyter=False, highlight=False, soft_wrap=True)
 
 
+def one_line(text: str) -> str:
+    """Returns text as one line that a terminal shows as it is.
+
+    Names of files may hold line breaks and control sequences, which would forge other lines or
+    colours. These characters are written as escapes, such as `\\n` and `\\x1b`, and so are those
+    that are invisible or reverse the direction of text. Bytes that are not text become `?`.
+    """
+    text = text.encode("utf-8", "replace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def say(text: str) -> None:
     """Prints one line on standard error, without markup, colours or wrapping."""
-    make_console().print(text, markup=False)
+    make_console().print(one_line(text), markup=False)
 
 
 class NotebookLine:

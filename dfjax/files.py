@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import stat
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +20,28 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path next to `path`, which is renamed to `path` if the block succeeds.
 
     The folder is created if it does not exist. The temporary path has the same suffix, for writers
-    that choose a format by it.
+    that choose a format by it, and a short name, so that every name that a file system allows can
+    be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{_hash_name(path)}.{os.getpid()}.partial{path.suffix[:16]}")
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partial(path: str | os.PathLike[str]) -> None:
+    """Removes the temporary files of `path` that killed processes have left."""
+    path = Path(path)
+    for left in path.parent.glob(f".{_hash_name(path)}.*.partial*"):
+        left.unlink(missing_ok=True)
+
+
+def _hash_name(path: Path) -> str:
+    return f"{zlib.crc32(os.fsencode(path.name)):08x}"
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable
 from types import ModuleType
 
-from dfjax.commands.main import make_parser
+from dfjax.commands.main import make_parser, print_line
 from dfjax.errors import unknown
 
 SUBVERBS = {
@@ -91,4 +91,4 @@ def _ratios(text: str) -> tuple[float, ...]:
 def print_notes(notes: Iterable[str]) -> None:
     """Prints sentences for the user on standard error."""
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print_line(f"note: {note}", file=sys.stderr)

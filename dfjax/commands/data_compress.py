@@ -12,7 +12,7 @@ left out and listed in OUT/errors.jsonl; the exit code is then 1.
 import argparse
 
 from dfjax.commands.data import add_limits, command_line
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 
@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
         command=command_line(),
     )
     n, size, left_out = report.videos, report.bytes, report.unreadable
-    print(f"{args.out}: {n} videos at CRF {args.crf}, {size / 1e6:.1f} MB")
+    print_line(f"{args.out}: {n} videos at CRF {args.crf}, {size / 1e6:.1f} MB")
     if left_out:
-        print(f"{left_out} videos could not be read and were left out: {report.errors}")
+        print_line(f"{left_out} videos could not be read and were left out: {report.errors}")
     if args.json:
         print_json({"index": str(report.index), "videos": n, "bytes": size, "unreadable": left_out})
     return FINDING if left_out else OK

@@ -14,7 +14,7 @@ without loss. Missing or damaged crops are left out and listed; the exit code is
 import argparse
 import sys
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK, unknown
 
 FORMATS = ("deepfakebench",)
@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.data.store.deepfakebench_export import export_deepfakebench
 
     report = export_deepfakebench(args.index, args.out)
-    print(f"{args.out}: {report.videos} videos, {report.frames} frames")
-    print("JSON files: " + ", ".join(report.tables))
+    print_line(f"{args.out}: {report.videos} videos, {report.frames} frames")
+    print_line("JSON files: " + ", ".join(report.tables))
     if report.labels:
         lines = ", ".join(f"{name}: {label}" for name, label in report.labels.items())
-        print(f"add to label_dict in training/config/train_config.yaml: {lines}")
+        print_line(f"add to label_dict in training/config/train_config.yaml: {lines}")
     for error in report.errors:
-        print(f"dfjax: {error['video_id']}: {error['error']}", file=sys.stderr)
+        print_line(f"dfjax: {error['video_id']}: {error['error']}", file=sys.stderr)
     if args.json:
         print_json(report._asdict() | {"out": args.out})
     return FINDING if report.errors else OK

@@ -29,7 +29,7 @@ import sys
 from typing import Any
 
 from dfjax.commands.data import add_limits, command_line, print_notes
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 
@@ -101,21 +101,24 @@ def run(args: argparse.Namespace) -> int:
             command=command_line(),
         )
     except KeyboardInterrupt:
-        print("dfjax: finished videos are kept; the same command continues", file=sys.stderr)
+        print_line("dfjax: finished videos are kept; the same command continues", file=sys.stderr)
         raise
     print_notes(report.notes)
     again = f", {report.reused} of them already there" if report.reused else ""
-    print(f"{args.out}: {report.videos} videos{again}, {report.crops} crops")
+    print_line(f"{args.out}: {report.videos} videos{again}, {report.crops} crops")
     if args.detector == "none":
-        print("no face was looked for: crops are the squares in the middle of the frames")
+        print_line("no face was looked for: crops are the squares in the middle of the frames")
     else:
         missed = report.videos_without_face
         found = f"a face in {report.faces_found} of {report.crops} frames"
-        print(found + ("; the others are interpolated" if report.faces_found else ""))
+        print_line(found + ("; the others are interpolated" if report.faces_found else ""))
         if missed:
-            print(f"no face in {len(missed)} videos (centre crops): {', '.join(missed[:10])}")
+            print_line(f"no face in {len(missed)} videos (centre crops): {', '.join(missed[:10])}")
+            print_line("--detector none is meant for videos and images that are face crops already")
     if report.unreadable:
-        print(f"{report.unreadable} videos could not be read and were left out: {report.errors}")
+        print_line(
+            f"{report.unreadable} videos could not be read and were left out: {report.errors}"
+        )
     if args.json:
         names = ("videos", "reused", "crops", "faces_found", "videos_without_face", "unreadable")
         values = {name: getattr(report, name) for name in names}

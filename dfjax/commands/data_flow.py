@@ -17,7 +17,7 @@ import argparse
 import sys
 
 from dfjax.commands.data import add_limits, command_line
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 
@@ -45,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
         command=command_line(),
     )
     n, flows, left_out = report.videos, report.flows, report.left_out
-    print(f"{args.out}: {n} videos, {flows} flows over {args.stride} source frames")
+    print_line(f"{args.out}: {n} videos, {flows} flows over {args.stride} source frames")
     if left_out:
-        print(f"{left_out} videos have no flow and were left out: {report.errors}", file=sys.stderr)
+        print_line(
+            f"{left_out} videos have no flow and were left out: {report.errors}", file=sys.stderr
+        )
     if args.json:
         print_json({"index": str(report.index), "videos": n, "flows": flows, "left_out": left_out})
     return FINDING if left_out else OK

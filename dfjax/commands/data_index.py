@@ -24,7 +24,7 @@ unmatched.jsonl.
 import argparse
 
 from dfjax.commands.data import add_limits, add_ratios, command_line, print_notes
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 OPTIONS = ("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table")
@@ -77,15 +77,15 @@ def run(args: argparse.Namespace) -> int:
     folder, methods = report.index.parent, report.methods
     real = methods.get("real", 0)
     print_notes(report.notes)
-    print(f"{args.out}: {report.videos} videos, {real} real, {report.videos - real} fake")
-    print("splits:  " + ", ".join(f"{name} {n}" for name, n in report.splits.items()))
-    print("methods: " + ", ".join(f"{name} {n}" for name, n in sorted(methods.items())))
+    print_line(f"{args.out}: {report.videos} videos, {real} real, {report.videos - real} fake")
+    print_line("splits:  " + ", ".join(f"{name} {n}" for name, n in report.splits.items()))
+    print_line("methods: " + ", ".join(f"{name} {n}" for name, n in sorted(methods.items())))
     if report.unreadable:
         where = folder / "errors.jsonl"
-        print(f"{report.unreadable} files could not be read and were left out: {where}")
+        print_line(f"{report.unreadable} files could not be read and were left out: {where}")
     for kind, n in sorted(report.problems.items()):
         name = "errors.jsonl" if kind in FINDINGS else "unmatched.jsonl"
-        print(f"{n} {kind}: {folder / name}")
+        print_line(f"{n} {kind}: {folder / name}")
     if args.json:
         names = ("splits", "methods", "unreadable", "problems", "notes")
         counts = {"videos": report.videos, "real": real, "fake": report.videos - real}

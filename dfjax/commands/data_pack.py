@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 
@@ -34,10 +34,12 @@ def run(args: argparse.Namespace) -> int:
 
     report = pack(args.index, args.out, command=command_line(), fresh=args.fresh)
     verb, size, errors = "reused" if report.reused else "packed", report.crop_size, report.errors
-    print(f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of {size}x{size}")
+    print_line(
+        f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of {size}x{size}"
+    )
     if errors:
         what = f"{len(errors)} frames or videos left out, see {args.out}/errors.jsonl"
-        print(f"dfjax: {what}", file=sys.stderr)
+        print_line(f"dfjax: {what}", file=sys.stderr)
     if args.json:
         print_json(report._asdict() | {"out": args.out, "errors": len(errors)})
     return FINDING if errors else OK

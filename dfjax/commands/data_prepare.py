@@ -26,7 +26,7 @@ import sys
 from dfjax.commands.data import add_limits
 from dfjax.commands.data_extract import add_crop_options, read_crop_options
 from dfjax.commands.data_index import OPTIONS, add_adapter_options
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 SHOWN = 20  # inputs left out that are printed; all are in the files
@@ -64,13 +64,13 @@ def run(args: argparse.Namespace) -> int:
             plan, args.root, args.out, refresh=args.refresh, accept=args.accept, **limits
         )
     except KeyboardInterrupt:
-        print("dfjax: what is finished is kept; the same command continues", file=sys.stderr)
+        print_line("dfjax: what is finished is kept; the same command continues", file=sys.stderr)
         raise
     print(describe_audit(report.audit))
     size = report.crop_size
-    print(f"{report.pack}: {report.videos} videos, {report.frames} frames of {size}x{size}")
+    print_line(f"{report.pack}: {report.videos} videos, {report.frames} frames of {size}x{size}")
     for entry in report.left_out[:SHOWN]:
-        print(f"dfjax: {entry['video_id']}: {entry['error']}", file=sys.stderr)
+        print_line(f"dfjax: {entry['video_id']}: {entry['error']}", file=sys.stderr)
     if args.json:
         counts = {"videos": report.videos, "frames": report.frames, "crop_size": size}
         listed = {"left_out": report.left_out, "findings": report.audit["findings"]}

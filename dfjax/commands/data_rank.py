@@ -66,6 +66,8 @@ def _print(videos: "pd.DataFrame", by: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from dfjax.console import one_line
+
     console = Console()
     if not console.is_terminal:
         console.width = 120  # a log is not cut off where a terminal would be
@@ -74,9 +76,8 @@ def _print(videos: "pd.DataFrame", by: str) -> None:
         table.add_column(name, justify="left" if name == "video" else "right", no_wrap=True)
     for row in videos.head(SHOWN).itertuples():
         label = "–" if pd.isna(row.label) else ("real", "fake")[row.label]
-        table.add_row(
-            str(row.rank), f"{row.fake_prob:.3f}", f"{row.value:.4f}", label, escape(row.video_id)
-        )
+        name = escape(one_line(row.video_id))
+        table.add_row(str(row.rank), f"{row.fake_prob:.3f}", f"{row.value:.4f}", label, name)
     console.print(table)
     if len(videos) > SHOWN:
         print(f"… and {len(videos) - SHOWN} more")

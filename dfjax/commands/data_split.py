@@ -23,7 +23,7 @@ unit, so the same videos have the same split. --folds writes the column `fold` (
 import argparse
 
 from dfjax.commands.data import add_ratios, command_line, print_notes
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import OK
 
 OPTIONS = ("by", "ratios", "seed", "folds", "fold", "repair")
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     print_notes(report.notes)
     print(report.table.to_string())
     for unit, origin, goal in report.moved:
-        print(f"moved {origin} -> {goal}: {unit} and what belongs to it")
-    print(f"{args.out}: {report.videos} videos, {report.changed} in another split than before")
+        print_line(f"moved {origin} -> {goal}: {unit} and what belongs to it")
+    print_line(f"{args.out}: {report.videos} videos, {report.changed} in another split than before")
     if args.json:
         counts = report.table.loc["all"].drop("all")
         print_json(

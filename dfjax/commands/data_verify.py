@@ -11,7 +11,7 @@ damaged, missing or does not belong there is named; the exit code is then 1.
 import argparse
 import sys
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 
@@ -31,10 +31,9 @@ def run(args: argparse.Namespace) -> int:
     verify = verify_pack if args.pack else verify_index
     report = verify(args.pack or args.index, threads=args.workers)
     for entry in report.damaged:
-        name = entry["path"].encode("utf-8", "replace").decode()  # names may not be text
-        print(f"dfjax: {name}: {entry['error']}", file=sys.stderr)
+        print_line(f"dfjax: {entry['path']}: {entry['error']}", file=sys.stderr)
     bad = len(report.damaged)
-    print(f"{args.pack or args.index}: {report.checked} checked, {bad} damaged")
+    print_line(f"{args.pack or args.index}: {report.checked} checked, {bad} damaged")
     if args.json:
         print_json({"checked": report.checked, "damaged": report.damaged})
     return FINDING if bad else OK

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dfjax.console import one_line
 from dfjax.data.index.frame_counts import describe_frames
 from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.report_rows import (
@@ -30,7 +31,7 @@ def print_tables(result: dict[str, Any]) -> None:
     for name in ("", *COLUMNS.values(), INTERVAL):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for name, metrics in list_rows(result):
-        table.add_row(escape(name), *format_row(metrics))
+        table.add_row(escape(one_line(name)), *format_row(metrics))
     console.print(table)
     drawn = describe_clusters(result["resampled"], result["clusters"])
     console.print(f"95 % intervals from resamples of {drawn}", highlight=False)
@@ -41,5 +42,7 @@ def print_tables(result: dict[str, Any]) -> None:
         console.print(describe_uncertainty(result["uncertainty"]), soft_wrap=True, highlight=False)
     for flag in result["flags"]:
         colour = COLOURS[flag["severity"]]
-        text = f"[{colour}]{flag['severity']}[/] {flag['code']}: {escape(flag['message'])}"
+        text = (
+            f"[{colour}]{flag['severity']}[/] {flag['code']}: {escape(one_line(flag['message']))}"
+        )
         console.print(text, soft_wrap=True, highlight=False)

@@ -7,10 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import dfjax
 from dfjax.commands.signals import leave_imports_on_signals
+from dfjax.console import one_line
 from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
@@ -86,21 +87,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = make_parser(argv[0], module)
         return module.run(parser.parse_args(argv[1:])) or 0
     except UsageError as error:
-        print(f"dfjax: {error}", file=sys.stderr)
+        print_line(f"dfjax: {error}", file=sys.stderr)
         return USAGE
     except RunError as error:
-        print(f"dfjax: {error}", file=sys.stderr)
+        print_line(f"dfjax: {error}", file=sys.stderr)
         return FINDING
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
         return 0
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            print(f"dfjax: the disk is full: {error}", file=sys.stderr)
+            print_line(f"dfjax: the disk is full: {error}", file=sys.stderr)
             return FINDING
         if error.errno not in WRONG_PLACE or error.filename is None:
             raise
-        print(f"dfjax: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
@@ -135,6 +136,16 @@ def add_import(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="module that defines the detector's own model; its code is run",
     )
+
+
+def print_line(text: str, *, file: TextIO | None = None) -> None:
+    """Prints one line in which characters that could forge others are escaped.
+
+    Args:
+        text: Line, which may hold names from files.
+        file: Stream to print to; None for standard output.
+    """
+    print(one_line(text), file=file, flush=True)
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,8 @@
   dfjax predict --workdir runs/dual clip.mp4 photo.jpg folder/
   dfjax predict --workdir runs/dual folder/ --out scores --json
 
-Reads mp4, avi, mov, mkv, webm, jpg and png; folders are searched to any depth. Faces are found and
+Reads videos (mp4, avi, mov, mkv, webm, wmv, ts, …) and images (jpg, png, webp, gif, avif); folders
+are searched to any depth, and files of other kinds in them are counted. Faces are found and
 cut as the crop recipe of the training data says; --detector, --margin and --align override it
 (--detector none: the input is a face crop already). Clips are cut as in evaluation. An input scores
 the mean P(fake) of its clips: verdict fake from 0.5, confidence max(p, 1 - p).
@@ -27,7 +28,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfjax.commands.main import add_import, add_json, print_json
+from dfjax.commands.main import add_import, add_json, print_json, print_line
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK
 
@@ -52,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faces.add_argument("--detector-model", type=Path, metavar="FILE", help="YuNet's ONNX file")
     faces.add_argument("--margin", type=float, help="side of the crop, in sides of the face")
     faces.add_argument("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
+    faces.add_argument(
+        "--min-face-share", type=float, default=0.5, metavar="X",
+        help="share of frames with a face below which an input is not scored (0.5)",
+    )  # fmt: skip
     add_scoring_options(parser)
     add_import(parser)
     add_json(parser)
@@ -75,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         face_model=args.detector_model,
         margin=args.margin,
         align=args.align,
+        min_face_share=args.min_face_share,
         workers=args.workers,
         time_limit=args.time_limit,
         on_verdict=functools.partial(_show, json=args.json),
@@ -82,9 +88,18 @@ def run(args: argparse.Namespace) -> int:
     )
     failed = sum(verdict.status == "error" for verdict in verdicts)
     if failed:
-        print(f"dfjax: {failed} of {len(verdicts)} inputs could not be scored", file=sys.stderr)
+        print_line(
+            f"dfjax: {failed} of {len(verdicts)} inputs could not be scored", file=sys.stderr
+        )
+    faceless = sum(verdict.face_share == 0.0 for verdict in verdicts)
+    if faceless:
+        print_line(
+            f"note: no face was found in {faceless} of {len(verdicts)} inputs; --detector none is "
+            "meant for images and videos that are face crops already",
+            file=sys.stderr,
+        )
     if args.out:
-        print(f"written to {args.out}", file=sys.stderr)
+        print_line(f"written to {args.out}", file=sys.stderr)
     if args.json:
         print_json({"results": [verdict.to_dict() for verdict in verdicts]})
     return FINDING if failed else OK
@@ -92,16 +107,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(verdict: "Verdict", *, json: bool) -> None:
     """Prints one line as soon as an input is done, unless JSON was asked for."""
-    name = verdict.input.encode("utf-8", "replace").decode()  # names may not be text
+    name = verdict.input
     if verdict.status == "error":
-        print(f"dfjax: {name}: {verdict.error}", file=sys.stderr)
+        print_line(f"dfjax: {name}: {verdict.error}", file=sys.stderr)
     elif not json:
         missed = f", {verdict.faces_missed} without a face" if verdict.faces_missed else ""
         spread = (
             f" ± {verdict.scores['fake_prob_sd']:.4f}" if "fake_prob_sd" in verdict.scores else ""
         )
-        print(
+        print_line(
             f"{verdict.fake_prob:.4f}{spread}  {verdict.verdict}  {name}"
-            f"  ({verdict.frames_used} frames{missed})",
-            flush=True,
+            f"  ({verdict.frames_used} frames{missed})"
         )

@@ -17,6 +17,7 @@ from dfjax import FAKE
 from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, QUIET, REAL_COLOUR, canvas
 
 COLUMNS = 6
+MOST_TITLE = 100  # characters
 SHOWN_FRAMES = 3  # of each clip in a sheet
 
 
@@ -139,6 +140,7 @@ def draw_strip(
 
 def _draw_title(drawn: Figure, title: str, fake_prob: float) -> None:
     verdict = "fake" if fake_prob >= 0.5 else "real"
+    title = title if len(title) <= MOST_TITLE else f"{title[: MOST_TITLE - 1]}…"
     text = f"{title}   ·   {verdict}, P(fake) {fake_prob:.3f}"
     style = {"color": _colour(fake_prob), "fontsize": 13, "fontweight": "bold"}
     drawn.suptitle(text, x=0.01, ha="left", **style)

@@ -1,6 +1,7 @@
 """The log `predictions.jsonl` of scored inputs, with a picture of each input."""
 
 import datetime
+import errno
 import hashlib
 import json
 import os
@@ -8,24 +9,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dfjax
+from dfjax.console import say
 from dfjax.inference.verdict import Verdict
 from dfjax.outputs import check_outputs
 
 LOG = "predictions.jsonl"
+LONGEST = 230  # bytes of a name without number and suffix; file systems allow 255 with them
 
 
 def name_pictures(folder: Path, inputs: Sequence[Path]) -> dict[str, Path]:
-    """Returns the PNG file of each input, by its path; names that repeat are numbered."""
+    """Returns the PNG file of each input, by its path.
+
+    Names that repeat are numbered, and names that are too long for that are cut.
+    """
     pictures: dict[str, Path] = {}
     used: set[str] = set()
     for path in dict.fromkeys(inputs):
-        name, number = path.stem, 1
+        name, number = _cut(path.stem), 1
         while name in used:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{_cut(path.stem)}-{number}"
         used.add(name)
         pictures[str(path)] = folder / f"{name}.png"
     return pictures
+
+
+def _cut(stem: str) -> str:
+    """Returns a name of at most `LONGEST` bytes; what is cut off is replaced by a hash."""
+    data = os.fsencode(stem)
+    if len(data) <= LONGEST:
+        return stem
+    digest = hashlib.sha256(data).hexdigest()[:12]
+    return f"{data[: LONGEST - 13].decode(errors='ignore')}-{digest}"
 
 
 def check_folder(folder: Path, inputs: Sequence[Path]) -> None:
@@ -59,7 +74,13 @@ class AuditLog:
         self.pictures = name_pictures(folder, inputs)
 
     def write(self, verdict: Verdict) -> None:
-        """Appends the line of one input, and draws its picture if it was scored."""
+        """Appends the line of one input, and draws its picture if it was scored.
+
+        If a picture cannot be written, a note says so and the others go on.
+
+        Raises:
+            OSError: The disk is full, or the log cannot be written.
+        """
         origin = verdict.origin
         line = {
             **verdict.to_dict(),
@@ -71,8 +92,14 @@ class AuditLog:
         }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if verdict.status == "ok":
+        if verdict.status != "ok":
+            return
+        try:
             verdict.show(self.pictures[verdict.input])
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            say(f"note: the picture of {verdict.input} is not written: {error.strerror}")
 
 
 def compute_sha256(path: Path) -> str | None:

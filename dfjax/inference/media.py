@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
+from dfjax.console import say
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.clip_crops import crop_clips
-from dfjax.data.faces.media_files import is_media
+from dfjax.data.faces.media_files import describe_skipped, is_media
 from dfjax.data.faces.settings import Settings as Cutting
 from dfjax.data.faces.video import ShortVideoError, probe, read_frames
 from dfjax.errors import InputError, UsageError
@@ -148,7 +149,9 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Yields the videos and images of a folder; a note counts the other files."""
     entered: set[str] = set()
+    others: list[str] = []
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in entered:
@@ -156,7 +159,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         entered.add(real)
         folders.sort()
+        others += (name for name in files if not is_media(name))
         yield from (Path(parent, name) for name in sorted(files) if is_media(name))
+    if skipped := describe_skipped(others):
+        say(f"note: {skipped} (in {folder})")
 
 
 def prepare(settings: Settings, path: str) -> Prepared | Unusable:
@@ -183,9 +189,7 @@ def prepare(settings: Settings, path: str) -> Prepared | Unusable:
         return _prepare(settings, Path(path), error.n_frames, info.sha256)
 
 
-def _prepare(
-    settings: Settings, path: Path, n_frames: int, sha256: str
-) -> Prepared | Unusable:
+def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prepared | Unusable:
     choose = functools.partial(choose_clips, settings=settings)
     position, mask, numbers, faces = crop_clips(path, n_frames, settings.cutting, choose)
     looked = settings.cutting.detector != "none"

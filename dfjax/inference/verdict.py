@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from dfjax.console import one_line
 from dfjax.errors import InputError
 from dfjax.evaluation.figure_style import enable_notebook_display, encode_figure
 from dfjax.evaluation.sheets import Strip, draw_strip
@@ -112,7 +113,7 @@ class Verdict:
     @property
     def _title(self) -> str:
         """Name of the input; bytes that are not valid text are replaced."""
-        return Path(self.input).name.encode("utf-8", "replace").decode()
+        return one_line(Path(self.input).name)
 
     @property
     def _summary(self) -> str:
@@ -140,7 +141,9 @@ class Verdict:
         return f'{text}<img width="800" alt="frames and score" src="{encode_figure(figure)}">'
 
 
-def make_verdict(name: str, prepared: Prepared | Unusable | str, scores: Mapping[str, np.ndarray]) -> Verdict:
+def make_verdict(
+    name: str, prepared: Prepared | Unusable | str, scores: Mapping[str, np.ndarray]
+) -> Verdict:
     """Returns the verdict on one input, whose scores are means over its clips.
 
     Args:

@@ -6,7 +6,6 @@ requires, and the rotation in a file's metadata is applied.
 
 import dataclasses
 import functools
-import glob
 import json
 import os
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import OPTIONAL, find_index, read_index, write_index
 from dfjax.data.index.source import list_paths
 from dfjax.errors import InputError, UsageError
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, remove_partial
 from dfjax.json_files import read_mark
 from dfjax.outputs import check_folder, check_outputs, mark_folder
 
@@ -135,7 +134,7 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
     height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2
     if not height or not width:
         raise InputError(f"{first.shape[1]}x{first.shape[0]} is too small for 4:2:0 video")
-    with atomic_path(target) as partial, av.open(os.fspath(partial), "w") as container:
+    with atomic_path(target) as partial, av.open(os.path.abspath(partial), "w") as container:
         stream = container.add_stream("libx264", options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = CLOCK
@@ -173,8 +172,8 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
     fields = read_mark(mark, MARK) if target.is_file() else None
     if fields and fields.pop("made_from") == made_from:
         return fields
-    for left in (mark, *target.parent.glob(f".{glob.escape(target.stem)}.*.partial.mp4")):
-        left.unlink(missing_ok=True)  # killed processes leave partial files
+    mark.unlink(missing_ok=True)
+    remove_partial(target)
     compress_video(source, target, crf=crf)
     fields = probe(target)._asdict()
     with atomic_path(mark) as partial:

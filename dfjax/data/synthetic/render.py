@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +74,7 @@ def write_video(path: Path, plan: VideoPlan, seed: int, *, frames: int = 24) -> 
         frames: Number of frames.
     """
     shots, _ = render(plan, seed, frames=frames, canvas=Canvas((192, 144), 64))
-    with atomic_path(path) as partial, av.open(str(partial), "w") as container:
+    with atomic_path(path) as partial, av.open(os.path.abspath(partial), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "16"})
         stream.width, stream.height, stream.pix_fmt = 384, 288, "yuv420p"
         for shot in shots:

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dfjax import FAKE, REAL
-from dfjax.data.faces.media_files import is_media, is_video
+from dfjax.data.faces.media_files import describe_skipped, is_media, is_video
 from dfjax.data.index.adapters.frame_folders import describe_frames, find_frame_folders
 from dfjax.data.index.adapters.listing import Listing, Row
-from dfjax.data.index.adapters.walk import find_media
+from dfjax.data.index.adapters.walk import find_files, find_media
 from dfjax.data.index.records import make_record
 from dfjax.data.index.splits import PARTS as SPLITS
 from dfjax.data.index.splits import RATIOS, check_ratios
@@ -65,6 +65,9 @@ def list_folder(
             f"{images} images are read as videos of one frame; if folders of images are videos, "
             "use the adapter frames"
         )
+    others = find_files(root, lambda name: not is_media(name))
+    if skipped := describe_skipped(PurePosixPath(file).name for file in others):
+        listing.notes.append(skipped)
     return listing
 
 
