@@ -8,8 +8,9 @@ import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dfjax.errors import UsageError
 from dfjax.json_files import read_json
@@ -44,7 +45,7 @@ def _hash_name(path: Path) -> str:
     return f"{zlib.crc32(os.fsencode(path.name)):08x}"
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Returns a file opened for reading; a pipe or device, which could block, is an `OSError`."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))

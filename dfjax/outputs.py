@@ -85,8 +85,8 @@ def check_folder(folder: Path, *, inputs: Iterable[AnyPath], owner: Path) -> Non
         raise UsageError(f"{folder} holds files that dfjax did not write; write elsewhere")
     place = os.path.realpath(folder)
     parents: dict[str, str] = {}
-    for path in map(os.fspath, inputs):
-        parent = os.path.dirname(path)
+    for path in inputs:
+        parent = os.path.dirname(os.fspath(path))
         real = parents.setdefault(parent, os.path.realpath(parent))
         if real == place or real.startswith(place + os.sep):
             raise UsageError(f"{path} is an input, and {folder} is written; write elsewhere")

@@ -157,7 +157,7 @@ def test_no_data_verb_replaces_what_it_reads_or_what_is_not_ours(tmp_path, capsy
             mine,
         ),
         ([data, "preview", "--config", "dual_stream:smoke", "--out", alien / "x.png"], mine),
-        (["models", "meso4", "--diagram", alien / "w.svg"], mine),
+        (["models", "dual_stream", "--diagram", alien / "w.svg"], mine),
         (["evaluate", "--predictions", scores, "--out", tmp_path], "is an input"),
     ]:
         refused(arguments, tmp_path, capsys, message)
@@ -170,7 +170,7 @@ def test_export_replaces_only_weights_of_ours(tmp_path, capsys):
 
 
 def test_a_run_does_not_begin_over_files_of_the_user(tmp_path):
-    config = dfjax.load_config("meso4:smoke")
+    config = dfjax.load_config("dual_stream:smoke")
     for name in ("history.csv", "curves.png", "config.yaml", "audit.html"):
         folder = tmp_path / name.replace(".", "_")
         folder.mkdir()

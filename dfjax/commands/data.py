@@ -91,4 +91,4 @@ def _ratios(text: str) -> tuple[float, ...]:
 def print_notes(notes: Iterable[str]) -> None:
     """Prints sentences for the user on standard error."""
     for note in notes:
-        print_line(f"note: {note}", file=sys.stderr)
+        print_line(f"note: {note}", error=True)

@@ -12,7 +12,6 @@ without loss. Missing or damaged crops are left out and listed; the exit code is
 """
 
 import argparse
-import sys
 
 from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK, unknown
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         lines = ", ".join(f"{name}: {label}" for name, label in report.labels.items())
         print_line(f"add to label_dict in training/config/train_config.yaml: {lines}")
     for error in report.errors:
-        print_line(f"dfjax: {error['video_id']}: {error['error']}", file=sys.stderr)
+        print_line(f"dfjax: {error['video_id']}: {error['error']}", error=True)
     if args.json:
         print_json(report._asdict() | {"out": args.out})
     return FINDING if report.errors else OK

@@ -25,7 +25,6 @@ out and listed in OUT/errors.jsonl; the exit code is then 1.
 """
 
 import argparse
-import sys
 from typing import Any
 
 from dfjax.commands.data import add_limits, command_line, print_notes
@@ -101,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             command=command_line(),
         )
     except KeyboardInterrupt:
-        print_line("dfjax: finished videos are kept; the same command continues", file=sys.stderr)
+        print_line("dfjax: finished videos are kept; the same command continues", error=True)
         raise
     print_notes(report.notes)
     again = f", {report.reused} of them already there" if report.reused else ""

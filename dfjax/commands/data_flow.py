@@ -14,7 +14,6 @@ Videos without flow are left out and listed in OUT/errors.jsonl; the exit code i
 """
 
 import argparse
-import sys
 
 from dfjax.commands.data import add_limits, command_line
 from dfjax.commands.main import add_json, print_json, print_line
@@ -47,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
     n, flows, left_out = report.videos, report.flows, report.left_out
     print_line(f"{args.out}: {n} videos, {flows} flows over {args.stride} source frames")
     if left_out:
-        print_line(
-            f"{left_out} videos have no flow and were left out: {report.errors}", file=sys.stderr
-        )
+        print_line(f"{left_out} videos have no flow and were left out: {report.errors}", error=True)
     if args.json:
         print_json({"index": str(report.index), "videos": n, "flows": flows, "left_out": left_out})
     return FINDING if left_out else OK

@@ -27,7 +27,10 @@ from dfjax.commands.data import add_limits, add_ratios, command_line, print_note
 from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
-OPTIONS = ("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table")
+OPTIONS = (
+    *("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table"),
+    "follow_links",
+)
 SPLITS = ("train", "val", "test", "none")
 
 
@@ -54,6 +57,10 @@ def add_adapter_options(parser: argparse.ArgumentParser) -> None:
     add_ratios(parser, "folder, frames: shares of the splits (0.8,0.1,0.1)")
     add("--seed", type=int, help="folder, frames: of the assignment to splits (0)")
     add("--fake-pattern", help="folder: text, glob or regular expression in the paths of fakes")
+    add(
+        "--follow-links", action="store_true", default=None,
+        help="also read files outside of --root to which symbolic links in it lead",
+    )  # fmt: skip
     add("--table", help="csv: the file; deepfakebench: a JSON file or a folder")
 
 

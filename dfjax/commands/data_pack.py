@@ -11,7 +11,6 @@ errors.jsonl; the exit code is then 1.
 """
 
 import argparse
-import sys
 
 from dfjax.commands.data import command_line
 from dfjax.commands.main import add_json, print_json, print_line
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if errors:
         what = f"{len(errors)} frames or videos left out, see {args.out}/errors.jsonl"
-        print_line(f"dfjax: {what}", file=sys.stderr)
+        print_line(f"dfjax: {what}", error=True)
     if args.json:
         print_json(report._asdict() | {"out": args.out, "errors": len(errors)})
     return FINDING if errors else OK

@@ -21,7 +21,6 @@ left out, or the audit found an error that --accept does not name.
 """
 
 import argparse
-import sys
 
 from dfjax.commands.data import add_limits
 from dfjax.commands.data_extract import add_crop_options, read_crop_options
@@ -64,13 +63,13 @@ def run(args: argparse.Namespace) -> int:
             plan, args.root, args.out, refresh=args.refresh, accept=args.accept, **limits
         )
     except KeyboardInterrupt:
-        print_line("dfjax: what is finished is kept; the same command continues", file=sys.stderr)
+        print_line("dfjax: what is finished is kept; the same command continues", error=True)
         raise
     print(describe_audit(report.audit))
     size = report.crop_size
     print_line(f"{report.pack}: {report.videos} videos, {report.frames} frames of {size}x{size}")
     for entry in report.left_out[:SHOWN]:
-        print_line(f"dfjax: {entry['video_id']}: {entry['error']}", file=sys.stderr)
+        print_line(f"dfjax: {entry['video_id']}: {entry['error']}", error=True)
     if args.json:
         counts = {"videos": report.videos, "frames": report.frames, "crop_size": size}
         listed = {"left_out": report.left_out, "findings": report.audit["findings"]}

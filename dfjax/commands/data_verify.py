@@ -9,7 +9,6 @@ damaged, missing or does not belong there is named; the exit code is then 1.
 """
 
 import argparse
-import sys
 
 from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     verify = verify_pack if args.pack else verify_index
     report = verify(args.pack or args.index, threads=args.workers)
     for entry in report.damaged:
-        print_line(f"dfjax: {entry['path']}: {entry['error']}", file=sys.stderr)
+        print_line(f"dfjax: {entry['path']}: {entry['error']}", error=True)
     bad = len(report.damaged)
     print_line(f"{args.pack or args.index}: {report.checked} checked, {bad} damaged")
     if args.json:

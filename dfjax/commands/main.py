@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import dfjax
 from dfjax.commands.signals import leave_imports_on_signals
@@ -87,21 +87,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = make_parser(argv[0], module)
         return module.run(parser.parse_args(argv[1:])) or 0
     except UsageError as error:
-        print_line(f"dfjax: {error}", file=sys.stderr)
+        print_line(f"dfjax: {error}", error=True)
         return USAGE
     except RunError as error:
-        print_line(f"dfjax: {error}", file=sys.stderr)
+        print_line(f"dfjax: {error}", error=True)
         return FINDING
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
         return 0
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            print_line(f"dfjax: the disk is full: {error}", file=sys.stderr)
+            print_line(f"dfjax: the disk is full: {error}", error=True)
             return FINDING
         if error.errno not in WRONG_PLACE or error.filename is None:
             raise
-        print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", error=True)
         return USAGE
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
@@ -138,14 +138,14 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def print_line(text: str, *, file: TextIO | None = None) -> None:
+def print_line(text: str, *, error: bool = False) -> None:
     """Prints one line in which characters that could forge others are escaped.
 
     Args:
         text: Line, which may hold names from files.
-        file: Stream to print to; None for standard output.
+        error: Whether to print to standard error.
     """
-    print(one_line(text), file=file, flush=True)
+    print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def print_json(value: Any) -> None:

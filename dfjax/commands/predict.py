@@ -24,7 +24,6 @@ the exit code is then 1.
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,18 +87,16 @@ def run(args: argparse.Namespace) -> int:
     )
     failed = sum(verdict.status == "error" for verdict in verdicts)
     if failed:
-        print_line(
-            f"dfjax: {failed} of {len(verdicts)} inputs could not be scored", file=sys.stderr
-        )
+        print_line(f"dfjax: {failed} of {len(verdicts)} inputs could not be scored", error=True)
     faceless = sum(verdict.face_share == 0.0 for verdict in verdicts)
     if faceless:
         print_line(
             f"note: no face was found in {faceless} of {len(verdicts)} inputs; --detector none is "
             "meant for images and videos that are face crops already",
-            file=sys.stderr,
+            error=True,
         )
     if args.out:
-        print_line(f"written to {args.out}", file=sys.stderr)
+        print_line(f"written to {args.out}", error=True)
     if args.json:
         print_json({"results": [verdict.to_dict() for verdict in verdicts]})
     return FINDING if failed else OK
@@ -109,7 +106,7 @@ def _show(verdict: "Verdict", *, json: bool) -> None:
     """Prints one line as soon as an input is done, unless JSON was asked for."""
     name = verdict.input
     if verdict.status == "error":
-        print_line(f"dfjax: {name}: {verdict.error}", file=sys.stderr)
+        print_line(f"dfjax: {name}: {verdict.error}", error=True)
     elif not json:
         missed = f", {verdict.faces_missed} without a face" if verdict.faces_missed else ""
         spread = (

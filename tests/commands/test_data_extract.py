@@ -130,7 +130,7 @@ def test_choosing_by_masks_that_nobody_has_is_told(index, tmp_path, capsys):
 
 def test_the_index_it_reads_is_not_overwritten(index, capsys):
     assert extract(index, index.parent) == 2
-    assert "would overwrite the index" in capsys.readouterr().err
+    assert "is an input and would be overwritten" in capsys.readouterr().err
 
 
 def test_ids_that_lead_elsewhere_are_refused(tmp_path, capsys):

@@ -167,7 +167,7 @@ def test_wrong_usage(index, tmp_path, capsys, arguments, message):
     assert flow(index, tmp_path / "flow", *arguments) == 2
     assert message in capsys.readouterr().err
     assert flow(index, tmp_path, "--stride", "2") == 2
-    assert "would overwrite the index" in capsys.readouterr().err
+    assert "is an input and would be overwritten" in capsys.readouterr().err
 
 
 def test_flow_shrinks_and_flips_with_its_clip():

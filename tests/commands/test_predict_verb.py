@@ -1,6 +1,8 @@
 """Tests `dfjax predict`: valid and invalid inputs, audit lines, independent scores."""
 
 import json
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +12,12 @@ from scipy.special import expit, logit
 from dfjax.commands.main import main
 from dfjax.config import base
 from dfjax.data.clips.sampling import Sampling
+from dfjax.data.faces import clip_crops
+from dfjax.data.faces.crops import FaceCrops
 from dfjax.data.faces.settings import Settings as Cutting
+from dfjax.data.faces.worker_pool import Outcome, run_tasks
 from dfjax.errors import UsageError
+from dfjax.inference import audit_log, score_inputs
 from dfjax.inference import predict as predict_run
 from dfjax.inference.audit_log import AuditLog, compute_sha256
 from dfjax.inference.media import (
@@ -231,6 +237,148 @@ def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_often_as_
     assert [p.name for p in find_inputs([film, tmp_path])] == ["a.mov", "b.JPG"]
     with pytest.raises(UsageError, match="no such file"):
         find_inputs([tmp_path / "gone.mp4"])
+
+
+def sleep_first(settings, path):
+    """Stands in for `prepare`: the first input takes long, each has a megabyte of clips."""
+    if Path(path).stem == "0":
+        time.sleep(1.0)
+    one = prepared(int(Path(path).stem))
+    return one._replace(clips=np.broadcast_to(one.clips, (100, *one.clips.shape[1:])).copy())
+
+
+def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(monkeypatch):
+    tasks, before = [Path(f"{k}.mp4") for k in range(40)], []
+
+    def count(*arguments, **options):
+        for outcome in run_tasks(*arguments, **options):
+            before.append(outcome.position)
+            yield outcome
+
+    monkeypatch.setattr(score_inputs, "prepare", sleep_first)
+    monkeypatch.setattr(score_inputs, "run_tasks", count)
+    monkeypatch.setattr(score_inputs, "BACKLOG_BYTES", 5_000_000)
+    entries = score_inputs._read_in_order(None, tasks, workers=2, time_limit=60.0)
+    assert [name for name, _ in entries] == [str(task) for task in tasks]
+    size = sleep_first(None, "1.mp4").clips.nbytes
+    assert 3 <= before.index(0) <= 5_000_000 / size + 2
+
+
+def test_too_few_frames_with_a_face_are_no_verdict(tmp_path, capsys, detector, monkeypatch):
+    """A face in 4 of 10 frames is refused, in 5 of 10 scored; the share is in every result."""
+    path, out = video(tmp_path / "a.avi", [90] * 10), tmp_path / "out"
+    detector.config.data.frames, detector.config.data.stride = T, 1
+    for seen, least, status in (
+        (4, 0.5, "error"),
+        (5, 0.5, "ok"),
+        (4, 0.4, "ok"),
+        (0, 0.0, "error"),
+    ):
+        monkeypatch.setattr(clip_crops, "extract_faces", faces_in(seen))
+        monkeypatch.setattr(score_inputs, "run_tasks", run_here)
+        code, (result,), errors = predict(
+            capsys, path, "--clips", "0", "--out", out, "--min-face-share", least
+        )
+        assert result["status"] == status and code == (status == "error")
+        assert result["face_share"] == seen / 10 and result["frames_used"] == 10
+        assert result["faces_missed"] == 10 - seen
+        logged = json.loads((out / "predictions.jsonl").read_text().splitlines()[-1])
+        assert logged["face_share"] == seen / 10
+        if status == "error":
+            assert "no usable face" in result["error"] and result["fake_prob"] is None
+            assert ("found in 4 of 10" in errors) == (seen == 4)
+    code, (result,), _ = predict(capsys, path, "--detector", "none", "--clips", "0")
+    assert code == 0 and result["face_share"] is None
+    code, _, errors = predict(capsys, path, "--min-face-share", "2")
+    assert code == 2 and "min_face_share must be from 0 to 1" in errors
+
+
+def faces_in(seen):
+    """Stands in for `extract_faces`: the face is detected in the first `seen` frames."""
+
+    def extract_faces(source, numbers, detector, how):
+        n = len(numbers)
+        crops = np.full((n, 32, 32, 3), 90, np.uint8)
+        boxes = np.tile(np.array([8, 8, 40, 40], np.float32), (n, 1))
+        return [FaceCrops(crops, boxes, np.arange(n) < seen, seen == 0)]
+
+    return extract_faces
+
+
+def run_here(function, tasks, **options):
+    """Stands in for `run_tasks`: in this process, where functions can be replaced."""
+    for position, task in enumerate(tasks):
+        yield Outcome(position, function(task), None)
+
+
+def test_crops_without_a_face_are_told_once_how_to_be_scored(tmp_path, capsys, detector):
+    inputs = [image(tmp_path / f"{k}.png", 90) for k in range(5)]
+    code, results, errors = predict(capsys, *inputs)
+    assert code == 1 and [r["face_share"] for r in results] == [0.0] * 5
+    assert errors.count("--detector none") == 1
+    assert "no face was found in 5 of 5 inputs" in errors
+
+
+NAMES = {
+    "a\n0.0001  real  b.png": "a\\n0.0001  real  b.png",
+    "c\x1b[31mred\x1b[0m.png": "c\\x1b[31mred\\x1b[0m.png",
+    "d\u202egnp.png": "d\\u202egnp.png",
+    "e\x07\x9b\r.png": "e\\x07\\x9b\\r.png",
+    "f $x$ [bold].png": "f $x$ [bold].png",
+}
+
+
+def test_names_cannot_forge_lines_or_colours(tmp_path, capsys, detector):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in NAMES:
+        image(folder / name, 90)
+        (folder / name).with_suffix(".mp4").write_bytes(b"")
+    argv = ["predict", "--workdir", "w", "--workers", "1", "--detector", "none", str(folder)]
+    assert main([*argv, "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err):
+        assert all(line.isprintable() for line in text.splitlines())
+    lines = captured.out.splitlines()
+    assert len(lines) == len(NAMES) and all(line.startswith("0.") for line in lines)
+    assert all(any(shown in line for line in lines) for shown in NAMES.values())
+    assert len(captured.err.splitlines()) == len(NAMES) + 2
+    logged = [json.loads(x) for x in (tmp_path / "out/predictions.jsonl").read_text().splitlines()]
+    assert set(NAMES) <= {Path(line["input"]).name for line in logged}
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(NAMES)
+
+
+def test_long_names_have_pictures_and_a_lost_picture_costs_only_itself(
+    tmp_path, capsys, detector, monkeypatch
+):
+    stems = ["x" * 251, "x" * 250 + "y", "影" * 83, "short"]
+    inputs = [image(tmp_path / "a.png", 90).rename(tmp_path / f"{stem}.png") for stem in stems]
+    out = tmp_path / "out"
+    code, results, _ = predict(capsys, *inputs, "--detector", "none", "--out", out)
+    assert code == 0 and [r["status"] for r in results] == ["ok"] * 4
+    assert len(list(out.glob("*.png"))) == 4 and (out / "short.png").is_file()
+    monkeypatch.setattr(audit_log, "LONGEST", 999)  # as on a file system with shorter names
+    monkeypatch.setattr(audit_log, "check_outputs", lambda *arguments, **options: None)
+    longer = image(tmp_path / "a.png", 90).rename(tmp_path / f"{'z' * 252}.ts")
+    longer.unlink()
+    video(tmp_path / "z.avi", [90] * 4).rename(longer)
+    code, results, errors = predict(
+        capsys, longer, inputs[3], "--detector", "none", "--out", tmp_path / "more"
+    )
+    assert code == 0 and [r["status"] for r in results] == ["ok"] * 2
+    assert [p.name for p in (tmp_path / "more").glob("*.png")] == ["short.png"]
+    assert errors.count("is not written: File name too long") == 1
+
+
+def test_files_of_other_kinds_in_a_folder_are_counted(tmp_path, capsys, detector):
+    image(tmp_path / "a.png", 90)
+    for k in range(3):
+        (tmp_path / f"{k}.heic").touch()
+    for name in ("b.txt", "README", ".DS_Store"):
+        (tmp_path / name).touch()
+    code, results, errors = predict(capsys, tmp_path, "--detector", "none")
+    assert code == 0 and len(results) == 1
+    assert f"5 files skipped: heic, txt, no suffix (in {tmp_path})" in errors
 
 
 def test_equal_names_get_pictures_of_their_own(tmp_path):

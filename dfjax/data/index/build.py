@@ -10,7 +10,14 @@ from typing import Any
 from dfjax.console import track
 from dfjax.data.faces.worker_pool import check_limits
 from dfjax.data.index.adapters import AdapterFunction, find_adapter
-from dfjax.data.index.adapters.listing import FINDINGS, Listing, Row, drop_unusable, rename_taken
+from dfjax.data.index.adapters.listing import (
+    FINDINGS,
+    Listing,
+    Row,
+    drop_linked,
+    drop_unusable,
+    rename_taken,
+)
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.probing import has_clean_name, probe_rows
 from dfjax.data.index.records import SPLITS, make_index, write_index
@@ -51,6 +58,7 @@ def build_index(
     *,
     default_split: str = "none",
     probe: bool = True,
+    follow_links: bool | None = None,
     workers: int | None = None,
     time_limit: float = 120.0,
     command: str = "dfjax data index",
@@ -67,6 +75,8 @@ def build_index(
         out: Index to write.
         default_split: Split of the videos that are in no official split.
         probe: Whether to open the files; otherwise their properties are null.
+        follow_links: Whether files are read to which symbolic links in the data set lead, but which
+            are outside of it. Otherwise they are left out and listed.
         workers: Number of processes; None is the number of cores.
         time_limit: Seconds per file, after which it counts as unreadable.
         command: Command to record in the metadata of the index.
@@ -84,6 +94,10 @@ def build_index(
         inputs=[root, *(value for value in options.values() if isinstance(value, str | Path))],
     )
     listing = list_videos(adapter, root, out.parent, options)
+    if not follow_links:
+        folder = Path(root) if Path(root).is_dir() else Path(root).parent
+        rows, linked = drop_linked(listing.rows, folder)
+        listing = listing._replace(rows=rows, problems=[*listing.problems, *linked])
     log = _log_problems(listing, out.parent)
     before = log.count
     kept = _drop_unclean(listing.rows, log)

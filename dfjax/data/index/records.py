@@ -184,6 +184,7 @@ def write_index(
     *,
     command: str,
     metadata: Mapping[str, str] | None = None,
+    dated: bool = True,
 ) -> None:
     """Writes `df` as an index to `path`, atomically.
 
@@ -195,6 +196,7 @@ def write_index(
             and time.
         metadata: Further entries of the file's metadata, such as those of
             `dfjax.data.faces.recipe`.
+        dated: Whether the metadata has the time. Without it, equal tables are equal files.
 
     Raises:
         UsageError: The table is not a valid index (see `read_table`).
@@ -202,7 +204,7 @@ def write_index(
     df = df.reindex(columns=[*COLUMNS, *(c for c in df.columns if c not in COLUMNS)])
     table = _to_table(df, "the index to write")
     _check_table(table, "the index to write")
-    write_table(table, path, command=command, metadata=metadata)
+    write_table(table, path, command=command, metadata=metadata, dated=dated)
 
 
 def write_table(
@@ -211,6 +213,7 @@ def write_table(
     *,
     command: str,
     metadata: Mapping[str, str] | None = None,
+    dated: bool = True,
 ) -> None:
     """Writes an Arrow table (see `read_table`) to `path`, atomically, like `write_index`."""
     entries = {
@@ -218,8 +221,9 @@ def write_table(
         "command": command,
         "software": "dfjax",
         "version": dfjax.__version__,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+    if dated:
+        entries["time"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with atomic_path(path) as partial:
         pq.write_table(table.replace_schema_metadata(entries), partial)
 

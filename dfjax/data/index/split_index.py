@@ -13,7 +13,7 @@ from dfjax.data.index import splits
 from dfjax.data.index.complete_splits import complete_splits
 from dfjax.data.index.components import find_components
 from dfjax.data.index.frame_paths import rebase_frames
-from dfjax.data.index.records import read_index, write_index
+from dfjax.data.index.records import find_index, read_index, write_index
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
 

@@ -1,6 +1,8 @@
 """Defines the result of an adapter: rows, notes, and a problem for everything left out."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfjax.data.index.records import names_folder, reserve_names
@@ -82,6 +84,42 @@ def drop_unusable(rows: list[Row]) -> tuple[list[Row], list[Problem]]:
             reason = f"has the same video_id as {first['path']}, which is kept"
             problems.append(Problem(REFUSED, row["video_id"], row["path"], reason))
     return list(kept.values()), problems
+
+
+def drop_linked(rows: list[Row], root: Path) -> tuple[list[Row], list[Problem]]:
+    """Returns the rows whose files are in the folder `root`, and a problem for each other row.
+
+    A symbolic link could otherwise add files to a data set that are not of it.
+    """
+    place = os.path.realpath(root)
+    folders: dict[str, str] = {}
+    kept, problems = [], []
+    for row in rows:
+        named = (row["path"], row.get("mask_path"), row["frames_dir"])
+        paths = [os.path.join(row["root"] or "", path) for path in named if path]
+        if any(_leaves(path, place, folders) for path in paths):
+            reason = "a symbolic link leads outside of the data set; follow_links reads it"
+            problems.append(Problem(REFUSED, row["video_id"], row["path"], reason))
+        else:
+            kept.append(row)
+    return kept, problems
+
+
+def _leaves(path: str, place: str, folders: dict[str, str]) -> bool:
+    """Returns whether a path inside of `place` leads out of it; `folders` holds known ones."""
+    if not _is_inside(path, place):  # unpacked to another folder, or refused elsewhere
+        return False
+    parent, name = os.path.split(path)
+    real = os.path.join(folders.setdefault(parent, os.path.realpath(parent)), name)
+    real = os.path.realpath(real) if os.path.islink(real) else real
+    if not _is_inside(real, place):
+        return True
+    entries = os.scandir(real) if os.path.isdir(real) else ()  # the frames of a video
+    return any(e.is_symlink() and not _is_inside(os.path.realpath(e.path), place) for e in entries)
+
+
+def _is_inside(path: str, place: str) -> bool:
+    return path == place or path.startswith(place.rstrip(os.sep) + os.sep)
 
 
 def shorten(names: list[str]) -> str:
