@@ -13,7 +13,7 @@ consist of crops.
 import argparse
 
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import OK
 
 
@@ -29,8 +29,10 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.data.index.merge import merge_indexes
 
     report = merge_indexes(args.indexes, args.out, command=command_line())
-    print(f"{args.out}: {report.videos} videos")
-    print("data sets: " + ", ".join(f"{name} {n}" for name, n in sorted(report.datasets.items())))
+    print_line(f"{args.out}: {report.videos} videos")
+    print_line(
+        "data sets: " + ", ".join(f"{name} {n}" for name, n in sorted(report.datasets.items()))
+    )
     if args.json:
         print_json({"index": args.out, "videos": report.videos, "datasets": report.datasets})
     return OK

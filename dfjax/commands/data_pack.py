@@ -12,7 +12,6 @@ errors.jsonl; the exit code is then 1.
 
 import argparse
 
-from dfjax.commands.data import command_line
 from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Packs, says what the pack holds, and returns 1 when frames had to be left out."""
     from dfjax.data.store.pack import pack
 
-    report = pack(args.index, args.out, command=command_line(), fresh=args.fresh)
+    report = pack(args.index, args.out, fresh=args.fresh)
     verb, size, errors = "reused" if report.reused else "packed", report.crop_size, report.errors
     print_line(
         f"{verb} {args.out}: {report.videos} videos, {report.frames} frames of {size}x{size}"

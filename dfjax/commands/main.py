@@ -29,6 +29,8 @@ VERBS = {
     "doctor": "versions, devices, codecs, detectors, free disk",
 }
 
+LONGEST = 1500  # characters of a line, which may quote what a file holds
+
 WRONG_PLACE = {
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENAMETOOLONG, errno.ELOOP),
@@ -139,12 +141,13 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def print_line(text: str, *, error: bool = False) -> None:
-    """Prints one line in which characters that could forge others are escaped.
+    """Prints one line in which characters that could forge others are escaped (see `one_line`).
 
     Args:
         text: Line, which may hold names from files.
         error: Whether to print to standard error.
     """
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
     print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 

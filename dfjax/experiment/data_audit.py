@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dfjax.console import one_line
 from dfjax.data.index.audit import audit, check_accepted, refused, to_json
 from dfjax.evaluation.audit_page import write_reports
 from dfjax.files import finite
@@ -84,4 +85,5 @@ def describe_audit(content: dict[str, Any]) -> str:
     for finding in content["findings"]:
         accepted = " (accepted)" if finding["code"] in content["accepted"] else ""
         lines.append(f"{finding['severity']}: {finding['code']}{accepted}: {finding['message']}")
-    return "\n".join(lines if content["findings"] else [*lines, "no findings"])
+    lines += [] if content["findings"] else ["no findings"]
+    return "\n".join(map(one_line, lines))

@@ -133,7 +133,7 @@ def run_plan(
             )
             index = flow.index
             say(f"flow: {flow.flows} flow fields of {flow.videos} videos")
-        packed = pack(index, out / "pack", command=COMMAND, replace=True)
+        packed = pack(index, out / "pack", replace=True)
         say(f"pack: {packed.videos} videos, {packed.frames} crops{_reused(packed.reused)}")
         content = _audit(out, accept, limits)
     left_out = [

@@ -139,7 +139,7 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
         if inside:
             listed = set(found)
             found += [file for file in inside if file not in listed]
-        elif path.is_file() or path.is_symlink() or missing_ok:
+        elif missing_ok or (os.path.lexists(path) and not path.is_dir()):
             found.append(path)
         elif path.is_dir():
             raise UsageError(f"no video or image in {path}")

@@ -156,7 +156,7 @@ def test_index_lists_and_counts_them(corpus, tmp_path, capsys):
     (root / "fake").symlink_to(alone, target_is_directory=True)
     index = tmp_path / "index.parquet"
     code = main(["data", "index", "--adapter", "folder", "--root", str(root), "--out", str(index),
-                 *LIMIT])  # fmt: skip
+                 "--follow-links", *LIMIT])  # fmt: skip
     assert code == 1
     captured = capsys.readouterr()
     assert "errors.jsonl" in captured.out + captured.err

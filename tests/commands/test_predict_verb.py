@@ -1,6 +1,7 @@
 """Tests `dfjax predict`: valid and invalid inputs, audit lines, independent scores."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -258,7 +259,8 @@ def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(monkeypatch):
     monkeypatch.setattr(score_inputs, "prepare", sleep_first)
     monkeypatch.setattr(score_inputs, "run_tasks", count)
     monkeypatch.setattr(score_inputs, "BACKLOG_BYTES", 5_000_000)
-    entries = score_inputs._read_in_order(None, tasks, workers=2, time_limit=60.0)
+    settings = Settings(Sampling(T, "stride", 2), 0, 0, Cutting())
+    entries = score_inputs._read_in_order(settings, tasks, workers=2, time_limit=60.0)
     assert [name for name, _ in entries] == [str(task) for task in tasks]
     size = sleep_first(None, "1.mp4").clips.nbytes
     assert 3 <= before.index(0) <= 5_000_000 / size + 2
@@ -379,6 +381,12 @@ def test_files_of_other_kinds_in_a_folder_are_counted(tmp_path, capsys, detector
     code, results, errors = predict(capsys, tmp_path, "--detector", "none")
     assert code == 0 and len(results) == 1
     assert f"5 files skipped: heic, txt, no suffix (in {tmp_path})" in errors
+
+
+def test_a_pipe_that_is_named_is_an_input_that_cannot_be_read(tmp_path, capsys, detector):
+    os.mkfifo(tmp_path / "p.mp4")
+    code, (result,), _ = predict(capsys, tmp_path / "p.mp4")
+    assert code == 1 and result["error"] == "is not a regular file"
 
 
 def test_equal_names_get_pictures_of_their_own(tmp_path):

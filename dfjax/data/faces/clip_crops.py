@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int32
 
+from dfjax.data.faces.crop_codec import decode_crop, encode_crop
 from dfjax.data.faces.crops import Cutting, FaceCrops
 from dfjax.data.faces.detectors.precomputed import Precomputed
-from dfjax.data.faces.extract import decode_crop, encode_crop, extract_faces, open_detector
+from dfjax.data.faces.extract import extract_faces, open_detector
 from dfjax.data.faces.quality import compute_qualities, find_good
 from dfjax.data.faces.settings import Settings, choose_frames, describe_threshold
 from dfjax.data.index.source import Source

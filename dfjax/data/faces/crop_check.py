@@ -41,8 +41,6 @@ def check_crops(
         UsageError: No crop is readable, or the crops are not squares of one size.
     """
     rows = list(table.itertuples())
-    for row in rows:
-        check_order(row)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         results = threads.map(lambda row: _check_video(row, index_path.parent), rows)
         checked = list(track(results, total=len(rows), what="checking crops"))
@@ -62,20 +60,6 @@ def check_crops(
     for column in (name for name in PER_FRAME if name in kept):
         kept[column] = [_take(v, p) for v, p in zip(kept[column], places)]
     return kept, crop_size, errors
-
-
-def check_order(row: Any) -> None:
-    """Checks that the frame numbers of a row of the index ascend, as everything that reads assumes.
-
-    Raises:
-        UsageError: They descend or repeat.
-    """
-    numbers = row.frame_indices or []
-    wrong = next(((a, b) for a, b in zip(numbers, numbers[1:]) if not a < b), None)
-    if wrong:
-        raise UsageError(
-            f"frame_indices of {row.video_id} must ascend, but {wrong[0]} is followed by {wrong[1]}"
-        )
 
 
 def _take(values: Sequence[Any] | None, places: list[int]) -> list[Any] | None:

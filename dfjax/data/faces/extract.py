@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 
+from dfjax.data.faces.crop_codec import encode_crop
 from dfjax.data.faces.crops import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
 from dfjax.data.faces.detectors import FaceDetector, make_detector
 from dfjax.data.faces.detectors.precomputed import Precomputed
@@ -27,8 +26,8 @@ from dfjax.data.faces.quality import QUALITIES, compute_qualities, find_good
 from dfjax.data.faces.settings import Settings, choose_frames, describe_threshold
 from dfjax.data.faces.tracks import Boxes, Rank, make_size_rank
 from dfjax.data.faces.video import ShortVideoError
-from dfjax.data.index.records import names_folder
 from dfjax.data.index.source import Source, find_source, iterate_source, probe_source
+from dfjax.data.index.video_ids import names_folder
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 
@@ -250,29 +249,6 @@ def _face_folder(folder: Path, number: int) -> Path:
 
 def _face_id(video_id: str, number: int) -> str:
     return f"{video_id}#{number}" if number else video_id
-
-
-def encode_crop(crop: UInt8[np.ndarray, "S S 3"], quality: int) -> bytes:
-    """Returns an RGB crop encoded as JPEG.
-
-    Args:
-        crop: Crop of S x S pixels.
-        quality: JPEG quality, 0 to 100.
-    """
-    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def decode_crop(data: bytes) -> UInt8[np.ndarray, "S S 3"]:
-    """Returns the RGB crop in an image file, decoded as by packs.
-
-    Raises:
-        InputError: The file is damaged.
-    """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError("the crop is damaged")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _save(

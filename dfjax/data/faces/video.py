@@ -188,6 +188,8 @@ def _open_file(path: Path) -> Iterator[BufferedReader]:
         file = path.open("rb")
     except OSError as error:
         raise InputError(f"cannot be opened: {error.strerror}") from error
+    except ValueError as error:  # a null character in the name
+        raise InputError(f"cannot be opened: {error}") from error
     with file:
         if not os.fstat(file.fileno()).st_size:
             raise InputError("empty file (0 bytes)")

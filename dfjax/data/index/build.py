@@ -75,8 +75,7 @@ def build_index(
         out: Index to write.
         default_split: Split of the videos that are in no official split.
         probe: Whether to open the files; otherwise their properties are null.
-        follow_links: Whether files are read to which symbolic links in the data set lead, but which
-            are outside of it. Otherwise they are left out and listed.
+        follow_links: Whether links that lead outside of the data set are followed, not left out.
         workers: Number of processes; None is the number of cores.
         time_limit: Seconds per file, after which it counts as unreadable.
         command: Command to record in the metadata of the index.
@@ -89,28 +88,18 @@ def build_index(
     if default_split not in SPLITS:
         raise unknown("split", default_split, SPLITS)
     out = Path(out)
-    check_outputs(
-        [out, out.parent / "errors.jsonl", out.parent / "unmatched.jsonl"],
-        inputs=[root, *(value for value in options.values() if isinstance(value, str | Path))],
-    )
-    listing = list_videos(adapter, root, out.parent, options)
-    if not follow_links:
-        folder = Path(root) if Path(root).is_dir() else Path(root).parent
-        rows, linked = drop_linked(listing.rows, folder)
-        listing = listing._replace(rows=rows, problems=[*listing.problems, *linked])
+    logs = (out.parent / "errors.jsonl", out.parent / "unmatched.jsonl")
+    check_outputs([out, *logs], inputs=[root, *filter(_is_path, options.values())])
+    listing = list_videos(adapter, root, out.parent, options, follow_links=bool(follow_links))
     log = _log_problems(listing, out.parent)
     before = log.count
     kept = _drop_unclean(listing.rows, log)
     if probe:
         kept = _probe(kept, out.parent, log, workers=workers, time_limit=time_limit)
     if not kept:
-        raise UsageError(
-            f"none of the {len(listing.rows)} files can be read{log.describe()}; see {log.path}"
-        )
-    if listing.assign_splits and len(kept) < len(listing.rows):
-        listing.assign_splits(kept)
-    for row in kept:
-        row["split"] = default_split if row["split"] == "none" else row["split"]
+        n = len(listing.rows)
+        raise UsageError(f"none of the {n} files can be read{log.describe()}; see {log.path}")
+    _complete_splits(listing, kept, default_split)
     write_index(make_index(kept), out, command=command)
     return IndexReport(
         index=out,
@@ -124,11 +113,21 @@ def build_index(
     )
 
 
+def _complete_splits(listing: Listing, kept: list[Row], default_split: str) -> None:
+    """Sets the splits of the rows that are kept: those of the listing, or the default."""
+    if listing.assign_splits and len(kept) < len(listing.rows):
+        listing.assign_splits(kept)
+    for row in kept:
+        row["split"] = default_split if row["split"] == "none" else row["split"]
+
+
 def list_videos(
     adapter: str | AdapterFunction,
     root: str | os.PathLike[str],
     folder: Path,
     options: dict[str, Any],
+    *,
+    follow_links: bool = False,
 ) -> Listing:
     """Returns the listing of an adapter for a root folder, with unique `video_id`s.
 
@@ -137,6 +136,7 @@ def list_videos(
         root: Folder of the data set, or its CSV file.
         folder: Folder of the index, to which some adapters write unpacked frames.
         options: Options of the adapter; those that are None are not passed on.
+        follow_links: Whether links that lead outside of the root folder are followed.
 
     Raises:
         UsageError: The adapter, the folder or an option does not exist, or the folder holds no
@@ -160,6 +160,9 @@ def list_videos(
     listing = function(root, **given)
     notes = [*listing.notes, *rename_taken(listing.rows)]
     rows, unusable = drop_unusable(listing.rows)
+    if not follow_links:
+        rows, linked = drop_linked(rows, root)
+        unusable += linked
     return listing._replace(rows=rows, notes=notes, problems=[*listing.problems, *unusable])
 
 
@@ -211,3 +214,7 @@ def _probe(
 def _text(name: str) -> str:
     """Returns a name with invalid Unicode escaped, for JSON."""
     return name.encode(errors="backslashreplace").decode()
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | Path)

@@ -13,7 +13,7 @@ from dfjax.data.index import splits
 from dfjax.data.index.complete_splits import complete_splits
 from dfjax.data.index.components import find_components
 from dfjax.data.index.frame_paths import rebase_frames
-from dfjax.data.index.records import find_index, read_index, write_index
+from dfjax.data.index.records import read_index, write_index
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
 
@@ -83,7 +83,7 @@ def split_index(
     given = [name for name, value in assigning.items() if value is not None]
     notes = _check(by, fold, repair, given)
     source, out = Path(index), Path(out)
-    check_outputs([out], inputs=[find_index(source)])
+    check_outputs([out], inputs=[index])
     before = read_index(source)
     moved: list[Move] = []
     if fold:
@@ -101,8 +101,7 @@ def split_index(
         after = after.drop(columns="pack_row")
         notes.append("pack the crops again to train on the new splits")
     after = rebase_frames(after, source.parent, out.parent)
-    metadata = make_metadata(read_crop_recipe(source))
-    write_index(after, out, command=command, metadata=metadata)
+    write_index(after, out, command=command, metadata=make_metadata(read_crop_recipe(source)))
     changed = int((before["split"] != after["split"]).sum())
     column = "split" if folds is None else "fold"
     return SplitReport(out, column, _count(after, column), len(after), changed, moved, notes)

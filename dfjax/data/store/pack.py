@@ -5,6 +5,9 @@ holds `index.parquet`, `crop_recipe.json` if the recipe is known, `errors.jsonl`
 out, and `checksums.json`. The column `pack_row` of the index is the number of a video's first
 record in its split. A pack is written to a temporary folder that is then renamed, so that an
 interrupted call leaves no incomplete pack.
+
+A pack of the same crops always has the same bytes, so that its `checksums.json` identifies a data
+set. Its index therefore names neither the time nor the arguments of the call.
 """
 
 import dataclasses
@@ -59,7 +62,6 @@ def pack(
     index_path: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    command: str = "dfjax data pack",
     fresh: bool = False,
     replace: bool = False,
 ) -> PackReport:
@@ -72,7 +74,6 @@ def pack(
     Args:
         index_path: Index file after extraction.
         out: Folder to write, which must be missing, empty or a pack.
-        command: Command to record in the metadata of the index.
         fresh: Whether to replace a pack that exists, even one of the same crops.
         replace: Whether to replace a pack of other crops and reuse one of the same crops.
 
@@ -94,7 +95,7 @@ def pack(
         partial = out.with_name(f".{out.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         try:
-            _write(partial, table, index_path, command, source)
+            _write(partial, table, index_path, source)
             if out.exists():
                 shutil.rmtree(out)
             partial.rename(out)
@@ -103,7 +104,7 @@ def pack(
     return _report(out, reused=False)
 
 
-def _write(folder: Path, table: pd.DataFrame, index_path: Path, command: str, source: str) -> None:
+def _write(folder: Path, table: pd.DataFrame, index_path: Path, source: str) -> None:
     kept, crop_size, errors = check_crops(table, index_path)
     if has_flow(kept):
         kept, damaged = check_flows(kept, index_path.parent, crop_size)
@@ -113,7 +114,8 @@ def _write(folder: Path, table: pd.DataFrame, index_path: Path, command: str, so
     kept["pack_row"] = find_pack_rows(kept)
     recipe = read_crop_recipe(index_path)
     metadata = make_metadata(recipe)
-    write_index(kept, folder / "index.parquet", command=command, metadata=metadata)
+    place = folder / "index.parquet"
+    write_index(kept, place, command="dfjax data pack", metadata=metadata, dated=False)
     write_crop_recipe(folder, recipe)
     log = ErrorLog(folder / "errors.jsonl")
     for error in errors:

@@ -366,6 +366,10 @@ def test_titles_in_other_encodings_do_no_harm(tmp_path, make_video):
     assert probe(path).n_frames == 20
 
 
+def test_a_null_character_in_a_name(tmp_path):
+    refused(tmp_path / "a\0b.mp4", "cannot be opened: embedded null byte")
+
+
 def test_unreadable_permissions(tmp_path, make_video, monkeypatch):
     path = make_video(tmp_path / "a.mp4")
 

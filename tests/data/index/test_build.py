@@ -82,3 +82,48 @@ def test_what_cannot_be_read_is_counted_with_its_reason(root, tmp_path):
         build_index(list_two, root, tmp_path / "index.parquet", workers=1)
     with pytest.raises(UsageError, match="unknown split 'trian'"):
         build_index(list_two, root, tmp_path / "index.parquet", default_split="trian")
+
+
+def test_links_that_leave_the_data_set_are_followed_only_when_asked(tmp_path):
+    """Links to a file, and to a folder of videos."""
+    away = tmp_path / "away"
+    (away / "deep").mkdir(parents=True)
+    for name in ("secret.png", "deep/d.png"):
+        cv2.imwrite(str(away / name), np.full((8, 8, 3), 70, np.uint8))
+    real, fake = tmp_path / "data/real", tmp_path / "data/fake"
+    for folder in (real, fake):
+        folder.mkdir(parents=True)
+    cv2.imwrite(str(fake / "f.png"), np.full((8, 8, 3), 90, np.uint8))
+    (real / "inside.png").symlink_to(fake / "f.png")
+    (real / "outside.png").symlink_to(away / "secret.png")
+    (real / "folder").symlink_to(away / "deep")
+    out = tmp_path / "work/index.parquet"
+    report = build_index("folder", tmp_path / "data", out, workers=1)
+    kept = {"real/inside.png", "fake/f.png"}
+    assert set(read_index(out)["path"]) == kept and report.problems == {"refused": 2}
+    errors = (out.parent / "errors.jsonl").read_text()
+    assert errors.count("a symbolic link leads outside of the data set") == 2
+    command = ["data", "index", "--adapter", "folder", "--root", str(tmp_path / "data")]
+    assert main([*command, "--out", str(out)]) == 1
+    assert main([*command, "--out", str(out), "--follow-links"]) == 0
+    assert set(read_index(out)["path"]) == kept | {"real/outside.png", "real/folder/d.png"}
+
+
+def test_a_linked_frame_outside_of_the_data_set_drops_its_video(tmp_path):
+    for name in ("data/real/a/0.png", "data/real/b/0.png", "data/fake/c/0.png", "1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 80, np.uint8))
+    (tmp_path / "data/real/a/1.png").symlink_to(tmp_path / "1.png")
+    out = tmp_path / "index.parquet"
+    build_index("frames", tmp_path / "data", out, workers=1)
+    assert sorted(read_index(out)["path"]) == ["fake/c", "real/b"]
+
+
+def test_other_files_are_counted_by_suffix(tmp_path):
+    for name in ("real/a.png", "fake/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 90, np.uint8))
+    for name in ("real/a.heic", "real/b.HEIC", "fake/c.txt"):
+        (tmp_path / name).touch()
+    report = build_index("folder", tmp_path, tmp_path / "out/index.parquet", workers=1)
+    assert "3 files skipped: heic, txt" in report.notes

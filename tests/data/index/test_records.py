@@ -13,9 +13,9 @@ from dfjax.data.index.records import (
     make_index,
     make_record,
     read_index,
-    reserve_names,
     write_index,
 )
+from dfjax.data.index.video_ids import reserve_names
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path
 

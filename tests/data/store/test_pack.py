@@ -1,18 +1,23 @@
 """Tests packs: pixels, order of records, checksums, reuse, and damaged or missing crops."""
 
 import dataclasses
+import datetime
 import hashlib
 import json
+import os
 import pickle
 import shutil
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
 
 from dfjax.commands.main import main
 from dfjax.data.faces.recipe import RECIPE_FILE, CropRecipe, make_metadata, read_crop_recipe
+from dfjax.data.index import records
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.store import pack_builder
 from dfjax.data.store.pack import open_pack, pack
@@ -362,3 +367,43 @@ def test_an_index_of_other_records_is_refused(copied, columns, message):
         return
     with pytest.raises(UsageError, match=message):
         open_pack(copied).read(0, [0])
+
+
+def test_packs_of_the_same_crops_have_the_same_bytes(tmp_path, monkeypatch):
+    index = write_crops(tmp_path)
+    assert main(["data", "pack", "--index", str(index), "--out", str(tmp_path / "one")]) == 0
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return super().now(zone) + datetime.timedelta(days=1)
+
+    monkeypatch.setattr(records.datetime, "datetime", Later)
+    pack(index, tmp_path / "two")
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert "index.parquet" in names and "checksums.json" in names
+    assert names == sorted(path.name for path in (tmp_path / "two").iterdir())
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize("numbers", [[0, 4, 2], [0, 2, 2]])
+def test_frame_numbers_that_do_not_ascend_are_refused(tmp_path, capsys, numbers):
+    index = write_crops(tmp_path, lengths={"b": 3})
+    table = pq.read_table(index)
+    place = table.column_names.index("frame_indices")
+    column = pa.array([numbers], table.schema.field(place).type)
+    pq.write_table(table.set_column(place, "frame_indices", column), index)
+    assert main(["data", "pack", "--index", str(index), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "frame_indices does not ascend" in error and "set/b" in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_crop_that_is_a_pipe_is_refused_at_once(tmp_path):
+    index = write_crops(tmp_path, lengths={"b": 3})
+    crop = tmp_path / "crops/b/000002.jpg"
+    crop.unlink()
+    os.mkfifo(crop)
+    (error,) = pack(index, tmp_path / "out").errors
+    assert error["error"] == "000002.jpg: not a regular file"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfjax.data.index.records import names_folder, reserve_names
+from dfjax.data.index.video_ids import names_folder, reserve_names
 
 Row = dict[str, Any]
 
