@@ -52,10 +52,10 @@ def measure_augment(
     beside: list[Cost] = []
     for _ in range(steps + 1):
         with timed(beside):
-            train.step()
+            train.run(1)
         for name, program in programs.items():
             with timed(costs[name]):
-                program.step()
+                program.run(1)
     step = summarize(beside[1:], batch)  # the first call of each is a warm-up
     presets = {
         name: _describe(costs[name][1:], batch, beside=step["median_s"]) for name in programs
@@ -91,7 +91,9 @@ def _compile(preset: str, shape: tuple[int, ...]) -> Program:
     compiled, seconds, peak = compile_function(change, clips, jax.random.key(0))
     seeds = itertools.count()
 
-    def step() -> None:
-        jax.block_until_ready(compiled(clips, jax.random.key(next(seeds))))
+    def run(count: int) -> None:
+        jax.block_until_ready(
+            [compiled(clips, jax.random.key(next(seeds))) for _ in range(count)][-1]
+        )
 
-    return Program(step, seconds, peak, 0)
+    return Program(run, seconds, peak, 0)

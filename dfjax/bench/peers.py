@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import dfjax
 from dfjax.bench.rows import Cost
@@ -14,6 +15,20 @@ from dfjax.errors import UsageError
 SCRIPT = Path(dfjax.__file__).parent.parent / "tests" / "peers" / "torch_peer.py"
 
 
+class PeerOptions(NamedTuple):
+    """How a peer runs.
+
+    Attributes:
+        environment: Environment variables of its process.
+        device: `cpu` or `cuda`.
+        compiled: Whether the model goes through `torch.compile`.
+    """
+
+    environment: Mapping[str, str]
+    device: str = "cpu"
+    compiled: bool = False
+
+
 class Peer:
     """A running peer, which executes one step per request.
 
@@ -21,24 +36,25 @@ class Peer:
         UsageError: The package is not a checkout, or the peer could not start.
     """
 
-    def __init__(self, settings: BenchSettings, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: BenchSettings, options: PeerOptions) -> None:
         """Starts the process and waits until its model is built.
 
         Args:
             settings: Workload and shapes.
-            environment: Environment variables of the process.
+            options: Environment, device and compilation of the process.
         """
         if not SCRIPT.is_file():
             raise UsageError(
                 "the PyTorch peer is tests/peers/torch_peer.py, which only a checkout of the "
                 "repository has"
             )
+        run = settings._asdict() | {"device": options.device, "compile": options.compiled}
         self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), json.dumps(settings._asdict())],
+            [sys.executable, str(SCRIPT), json.dumps(run)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=dict(environment),
+            env=dict(options.environment),
         )
         if self._read() != "ready":
             self.close()
@@ -46,19 +62,29 @@ class Peer:
                 "the PyTorch peer did not start; `pip install 'dfjax[parity]'` installs PyTorch"
             )
 
-    def step(self) -> Cost:
-        """Runs one step of the peer and returns its cost.
+    def run(self, count: int) -> Cost:
+        """Runs steps of the peer one after the other and returns the cost of all of them.
+
+        Args:
+            count: Number of steps.
 
         Raises:
             UsageError: The process ended.
         """
+        return Cost(*self._ask(str(count)))
+
+    def peak_bytes(self) -> int:
+        """Returns the largest number of bytes of the GPU in use at once since the first `run`."""
+        return self._ask("peak")
+
+    def _ask(self, request: str) -> Any:
         assert self._process.stdin is not None
-        self._process.stdin.write("step\n")
+        self._process.stdin.write(f"{request}\n")
         self._process.stdin.flush()
         answer = self._read()
         if not answer:
             raise UsageError("the PyTorch peer ended during a step")
-        return Cost(*json.loads(answer))
+        return json.loads(answer)
 
     def close(self) -> None:
         """Ends the process."""

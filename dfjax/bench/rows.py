@@ -108,5 +108,8 @@ def describe_row(row: dict[str, Any]) -> str:
     if "torch" in row:
         cpu = 1e3 * row["torch"]["user_s"]
         text += f"\n  {row['ratio']:.2f} x the speed of torch ({cpu:.1f} ms of CPU), "
-        text += f"{row['ratio_plain']:.2f} x that of torch without our memory settings"
+        if "ratio_compiled" in row:
+            text += f"{row['ratio_compiled']:.2f} x that of torch.compile"
+        else:
+            text += f"{row['ratio_plain']:.2f} x that of torch without our memory settings"
     return text

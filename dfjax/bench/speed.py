@@ -1,9 +1,13 @@
 """Measures the speed of workloads, optionally compared with PyTorch on the same machine.
 
 The PyTorch equivalents (peers) run in separate processes. Their steps alternate with ours, so that
-all run under the same load. Memory settings have a large influence on the time of a step on a CPU,
-so there are two peers: one with the settings of our process (`dfjax.huge_pages`), and one with the
-defaults of PyTorch.
+all run under the same load.
+
+Memory settings have a large influence on the time of a step on a CPU, so there are two peers there:
+one with the settings of our process (`dfjax.huge_pages`), and one with the defaults of PyTorch. On
+a GPU the two peers are PyTorch's eager mode and `torch.compile`. They are measured one after the
+other, because the memory of the GPU has to hold our own step too. A turn on a GPU is several steps,
+of which only the last one is waited for, as in training.
 """
 
 import contextlib
@@ -14,18 +18,21 @@ from typing import Any
 
 import jax
 
-from dfjax.bench.peers import Peer
+from dfjax.bench.peers import Peer, PeerOptions
 from dfjax.bench.rows import Cost, identify, summarize, timed
-from dfjax.bench.workloads import BenchSettings, make_program
+from dfjax.bench.workloads import BenchSettings, Program, make_program
 from dfjax.huge_pages import plain_environment
 
 ITEMS = {"b0": 16, "b4": 4, "convlstm": 2, "dual_stream": 1, "unet": 2}
 """Batch size of each workload in `measure_all`."""
 
-TORCH, PLAIN = "torch", "torch_plain"  # keys of a row
+TORCH, PLAIN, COMPILED = "torch", "torch_plain", "torch_compiled"  # keys of a row
 
 PLAIN_SECONDS = 20.0
 """Time after which the peer with default settings is not measured further."""
+
+GPU_TURN = 10
+"""Steps per turn on a GPU."""
 
 
 def measure_speed(settings: BenchSettings, *, steps: int, compare: bool = False) -> dict[str, Any]:
@@ -33,35 +40,54 @@ def measure_speed(settings: BenchSettings, *, steps: int, compare: bool = False)
 
     With `compare`, `torch` is the cost of the PyTorch peer with our memory settings, and `ratio`
     its time divided by ours; `torch_plain` and `ratio_plain` are the same for PyTorch with its
-    defaults. If our process has no memory settings, there is only one peer.
+    defaults. If our process has no memory settings, there is only one peer. On a GPU, `torch` and
+    `ratio` are those of PyTorch's eager mode, and `torch_compiled` and `ratio_compiled` those of
+    `torch.compile`; their `peak_bytes` is the largest size of their tensors at one time.
 
     Args:
         settings: Workload and shapes.
-        steps: Number of timed steps, of which the row has the medians.
+        steps: Number of timed turns, of one step each, or of `GPU_TURN` on a GPU. The row has the
+            medians of a step.
         compare: Whether to run the PyTorch peers.
 
     Raises:
         UsageError: A peer cannot run.
     """
-    environments = _peer_environments() if compare else {}
-    with contextlib.ExitStack() as stack:
-        peers = {
-            name: stack.enter_context(contextlib.closing(Peer(settings, environment)))
-            for name, environment in environments.items()
-        }
-        program = make_program(settings)
-        ours, theirs = _take_turns(program.step, peers, steps)
+    if compare:  # otherwise JAX takes most of a GPU's memory at its start; a CPU ignores this
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    gpu = jax.default_backend() == "gpu"
+    turn = GPU_TURN if gpu else 1
+    program: Program | None = None
+    ours: list[Cost] = []
+    row: dict[str, Any] = {}
+    for options in _peer_options(gpu) if compare else [{}]:
+        with contextlib.ExitStack() as stack:
+            peers = {
+                name: stack.enter_context(contextlib.closing(Peer(settings, option)))
+                for name, option in options.items()
+            }
+            program = program or make_program(settings)
+            costs, theirs = _take_turns(program.run, peers, steps, turn)
+            ours += costs
+            for name, costs in theirs.items():
+                row[name] = summarize(costs, settings.batch, steps=turn) | {"steps": len(costs)}
+                if gpu:
+                    row[name]["peak_bytes"] = peers[name].peak_bytes()
+    assert program is not None
     run = settings._asdict()
     lowering = run.pop("lowering")
-    row = identify(**run) | {"lowering": lowering} | summarize(ours, settings.batch)
-    row |= {
-        "compile_s": program.compile_s,
-        "peak_bytes": program.peak_bytes,
-        "params": program.params,
-    }
-    for name, costs in theirs.items():
-        row[name] = summarize(costs, settings.batch) | {"steps": len(costs)}
-    return row | _compute_ratios(row) if compare else row
+    row = (
+        identify(**run)
+        | {"lowering": lowering}
+        | summarize(ours, settings.batch, steps=turn)
+        | {
+            "compile_s": program.compile_s,
+            "peak_bytes": program.peak_bytes,
+            "params": program.params,
+        }
+        | row
+    )
+    return row | _compute_ratios(row, gpu) if compare else row
 
 
 def measure_all(
@@ -85,24 +111,28 @@ def measure_all(
             gc.collect()  # frees the arrays and programs of the workload
 
 
-def _peer_environments() -> dict[str, Mapping[str, str]]:
-    """Returns the environment variables of each peer, by its key in a row."""
+def _peer_options(gpu: bool) -> list[dict[str, PeerOptions]]:
+    """Returns the peers by their keys in a row, in groups that are measured together."""
     same, plain = dict(os.environ), plain_environment()
-    return {TORCH: same} if same == plain else {TORCH: same, PLAIN: plain}
+    if gpu:
+        return [{TORCH: PeerOptions(same, "cuda")}, {COMPILED: PeerOptions(same, "cuda", True)}]
+    if same == plain:
+        return [{TORCH: PeerOptions(same)}]
+    return [{TORCH: PeerOptions(same), PLAIN: PeerOptions(plain)}]
 
 
 def _take_turns(
-    step: Callable[[], None], peers: Mapping[str, Peer], steps: int
+    run: Callable[[int], None], peers: Mapping[str, Peer], turns: int, turn: int
 ) -> tuple[list[Cost], dict[str, list[Cost]]]:
-    """Returns the cost of every timed step, ours and those of the peers."""
+    """Returns the cost of every timed turn of `turn` steps, ours and those of the peers."""
     ours: list[Cost] = []
     theirs: dict[str, list[Cost]] = {name: [] for name in peers}
-    for _ in range(steps + 1):
+    for _ in range(turns + 1):
         with timed(ours):
-            step()
+            run(turn)
         for name, peer in peers.items():
             if name != PLAIN or not _is_enough(theirs[name]):
-                theirs[name].append(peer.step())
+                theirs[name].append(peer.run(turn))
     return ours[1:], {name: costs[1:] for name, costs in theirs.items()}  # the first is a warm-up
 
 
@@ -110,11 +140,13 @@ def _is_enough(costs: list[Cost]) -> bool:
     return len(costs) > 1 and sum(cost.wall for cost in costs) > PLAIN_SECONDS
 
 
-def _compute_ratios(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the times of the peers divided by ours; a single peer counts as both."""
-    plain = row.get(PLAIN, row[TORCH])
-    return {
-        PLAIN: plain,
+def _compute_ratios(row: Mapping[str, Any], gpu: bool) -> dict[str, Any]:
+    """Returns the times of the peers divided by ours; on a CPU a single peer counts as both."""
+    if gpu:
+        other, ratio = row[COMPILED], "ratio_compiled"
+    else:
+        other, ratio = row.get(PLAIN, row[TORCH]), "ratio_plain"
+    return ({} if gpu else {PLAIN: other}) | {
         "ratio": row[TORCH]["median_s"] / row["median_s"],
-        "ratio_plain": plain["median_s"] / row["median_s"],
+        ratio: other["median_s"] / row["median_s"],
     }

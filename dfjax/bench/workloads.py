@@ -49,13 +49,13 @@ class Program(NamedTuple):
     """A compiled workload.
 
     Attributes:
-        step: Function that runs one step and waits for its result.
+        run: Function that runs a number of steps in succession and waits for the last result.
         compile_s: Time of compilation in seconds.
         peak_bytes: Size of the arguments and temporaries of the step in bytes.
         params: Number of parameters.
     """
 
-    step: Callable[[], None]
+    run: Callable[[int], None]
     compile_s: float
     peak_bytes: int
     params: int
@@ -186,7 +186,11 @@ def _inference(task: Task, variables: Any, data: Any, size: int) -> Program:
         return task.forward(variables, data, False, jax.random.key(1))[0]
 
     compiled, seconds, peak = compile_function(jax.jit(infer), variables, data)
-    return Program(lambda: compiled(variables, data).block_until_ready(), seconds, peak, size)
+
+    def run(count: int) -> None:
+        jax.block_until_ready([compiled(variables, data) for _ in range(count)][-1])
+
+    return Program(run, seconds, peak, size)
 
 
 def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
@@ -216,11 +220,13 @@ def _training(task: Task, variables: Any, data: Any, size: int) -> Program:
     state = dict(variables) | {"opt_state": tx.init(variables["params"]), "step": jnp.int32(0)}
     compiled, seconds, peak = compile_function(jax.jit(train, donate_argnums=0), state, data)
 
-    def step() -> None:
+    def run(count: int) -> None:
         nonlocal state
-        state = jax.block_until_ready(compiled(state, data))
+        for _ in range(count):
+            state = compiled(state, data)
+        jax.block_until_ready(state)
 
-    return Program(step, seconds, peak, size)
+    return Program(run, seconds, peak, size)
 
 
 def compile_function(function: Any, *arguments: object) -> tuple[Any, float, int]:

@@ -16,6 +16,9 @@ and drop path. `all` runs inference and training of each workload at a fixed bat
 ours. `torch` has the memory settings of our process (GLIBC_TUNABLES: large pages, freed memory is
 kept), `torch_plain` has the defaults. `ratio` and `ratio_plain` are their times divided by ours.
 `user_s` and `system_s` are CPU seconds per step, `median_s` is the wall time of a step.
+On a GPU the peers run there too: `torch` is PyTorch's eager mode and `torch_compiled` is
+torch.compile, with `ratio` and `ratio_compiled`. A turn is then ten steps, of which only the last
+one is waited for.
 
 input reads clips of 256 px from a pack of synthetic faces, alternately with the same frames from
 PNG files by OpenCV, and measures the growth of memory over --clips clips.
@@ -52,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=_count, help="side of a frame in px (224; input: 256)")
     parser.add_argument("--dtype", choices=sorted(precision.POLICIES), default="float32")
     parser.add_argument("--lowering", choices=LOWERINGS, default="auto")
-    parser.add_argument("--steps", type=_count, default=5, help="number of timed steps (5)")
+    parser.add_argument("--steps", type=_count, default=5, help="number of timed turns (5)")
     parser.add_argument(
         "--clips", type=_count, default=2000, help="clips over which memory is measured (2000)"
     )

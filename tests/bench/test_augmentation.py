@@ -21,7 +21,7 @@ def test_every_preset_takes_turns_with_a_training_step(capsys, monkeypatch):
 
     def make_program(settings):
         asked.append(settings)
-        return Program(lambda: time.sleep(0.01), 0.0, 0, 0)
+        return Program(lambda count: time.sleep(0.01), 0.0, 0, 0)
 
     operations = {"still": {}, "flip": {"flip": (0.5,)}, "light": {"brightness": (1.0, 0.8, 1.2)}}
     few = {name: Augmentation(values) for name, values in operations.items()}

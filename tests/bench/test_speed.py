@@ -1,7 +1,9 @@
 """Tests the order of steps of a workload and its peers, their memory settings, and the row."""
 
+import os
 import time
 
+import jax
 import pytest
 
 from dfjax.bench import peers, speed
@@ -11,14 +13,23 @@ from dfjax.errors import UsageError
 from dfjax.huge_pages import HUGE, TUNABLES
 
 SETTINGS = BenchSettings("b0", "infer", 4, 1, 32, "float32", "auto")
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 PEER = """
 import json, os, sys
 log = open({log!r}, "a", buffering=1)
+run = json.loads(sys.argv[1])
 name = "kept" if os.environ.get({tunables!r}) else "plain"
+if run["device"] == "cuda":
+    name = "compiled" if run["compile"] else "eager"
+costs = {{"kept": 8.0, "plain": 80.0, "eager": 30.0, "compiled": 20.0}}
 print("ready", flush=True)
 for line in sys.stdin:
-    log.write(name + "\\n")
-    print(json.dumps([8.0, 6.0, 1.0] if name == "kept" else [80.0, 7.0, 30.0]), flush=True)
+    if line == "peak\\n":
+        answer = 7000
+    else:
+        log.write((name + "\\n") * int(line))
+        answer = [costs[name], 6.0 if name == "kept" else 7.0, 1.0 if name == "kept" else 30.0]
+    print(json.dumps(answer), flush=True)
 """
 
 
@@ -29,11 +40,11 @@ def turns(monkeypatch, tmp_path):
     script.write_text(PEER.format(log=str(log), tunables=TUNABLES))
     monkeypatch.setattr(peers, "SCRIPT", script)
 
-    def step():
+    def run(count):
         with log.open("a") as file:
-            file.write("ours\n")
+            file.write("ours\n" * count)
 
-    monkeypatch.setattr(speed, "make_program", lambda settings: Program(step, 1.0, 10, 3))
+    monkeypatch.setattr(speed, "make_program", lambda settings: Program(run, 1.0, 10, 3))
     return lambda: log.read_text().split()
 
 
@@ -56,6 +67,22 @@ def test_one_peer_is_both_where_nothing_was_set(turns, monkeypatch):
     row = speed.measure_speed(SETTINGS, steps=2, compare=True)
     assert turns() == ["ours", "plain"] * 3
     assert row["torch"] == row["torch_plain"] and row["ratio"] == row["ratio_plain"]
+
+
+def test_a_gpu_is_shared_with_one_peer_at_a_time_for_turns_of_several_steps(turns, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(speed, "GPU_TURN", 2)
+    monkeypatch.delenv(PREALLOCATE, raising=False)
+    row = speed.measure_speed(SETTINGS, steps=1, compare=True)
+    assert turns() == ["ours"] * 2 + ["eager"] * 2 + ["ours"] * 2 + ["eager"] * 2 + [
+        "ours"] * 2 + ["compiled"] * 2 + ["ours"] * 2 + ["compiled"] * 2  # fmt: skip
+    assert os.environ[PREALLOCATE] == "false"  # so that a peer finds memory
+    eager, compiled = row["torch"], row["torch_compiled"]
+    assert (eager["median_s"], eager["items_per_s"], eager["steps"]) == (15.0, 4 / 15, 1)
+    assert (compiled["median_s"], compiled["peak_bytes"]) == (10.0, 7000)
+    assert row["ratio"] == pytest.approx(15 / row["median_s"])
+    assert row["ratio_compiled"] == pytest.approx(10 / row["median_s"])
+    assert not {"torch_plain", "ratio_plain"} & set(row)
 
 
 def test_without_a_comparison_no_peer_starts(turns):

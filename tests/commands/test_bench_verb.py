@@ -58,7 +58,9 @@ def test_all_prints_a_line_per_reading_and_one_object(capsys, monkeypatch):
     from dfjax.bench import speed
     from dfjax.bench.workloads import Program
 
-    monkeypatch.setattr(speed, "make_program", lambda settings: Program(lambda: None, 1.0, 10, 3))
+    monkeypatch.setattr(
+        speed, "make_program", lambda settings: Program(lambda count: None, 1.0, 10, 3)
+    )
     assert main(["bench", "all", "--steps", "1", "--json"]) == 0
     printed = capsys.readouterr()
     rows = json.loads(printed.out)["rows"]

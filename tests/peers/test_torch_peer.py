@@ -6,7 +6,7 @@ import jax
 import pytest
 import torch_peer
 
-from dfjax.bench.peers import Peer
+from dfjax.bench.peers import Peer, PeerOptions
 from dfjax.bench.workloads import WORKLOADS, BenchSettings
 from dfjax.models.summary import count
 
@@ -25,9 +25,10 @@ def test_they_have_as_many_parameters(workload):
 @pytest.mark.parametrize("mode", ["infer", "train"])
 def test_a_step_takes_time_and_cpu_seconds(mode):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # two would wait for each other's core
-    peer = Peer(BenchSettings("dual_stream", mode, 1, 2, 64, "float32", "native"), environment)
+    settings = BenchSettings("dual_stream", mode, 1, 2, 64, "float32", "native")
+    peer = Peer(settings, PeerOptions(environment))
     try:
-        cost = peer.step()
+        cost = peer.run(1)
     finally:
         peer.close()
     assert cost.wall > 0 and cost.user > 0 and cost.system >= 0

@@ -1,10 +1,14 @@
-"""PyTorch forms of the benchmark workloads, one timed step per line read from standard input.
+"""PyTorch forms of the benchmark workloads, run as often as the lines of standard input say.
 
-    python torch_peer.py '{"workload": "b0", "mode": "infer", "batch": 2, ...}'
+    python torch_peer.py '{"workload": "b0", "mode": "infer", "batch": 2, "device": "cpu", ...}'
 
-Prints `ready`, then `[wall, user, system]` of each step: the time that passed and the CPU seconds
-of the process. Weights and data are random; the layers, shapes, optimizer, dropout and drop path
-are those of `dfjax bench`.
+Prints `ready`, then for each number read, which is a number of steps, `[wall, user, system]` of all
+of them: the time that passed and the CPU seconds of the process. The line `peak` is answered by the
+largest number of bytes of the GPU that tensors took at once since the first steps. Weights and data
+are random; the layers, shapes, optimizer, dropout and drop path are those of `dfjax bench`.
+
+On a GPU everything is in the layout channels_last, cuDNN chooses its algorithms by timing them,
+float32 products use TF32 (JAX's default too), and Adam is fused.
 """
 
 import json
@@ -68,7 +72,7 @@ class Block(nn.Module):
         if not self.skip:
             return y
         if self.training and self.drop:
-            keep = torch.rand(len(y), 1, 1, 1) >= self.drop
+            keep = torch.rand(len(y), 1, 1, 1, device=y.device) >= self.drop
             y = y * keep / (1 - self.drop)
         return x + y
 
@@ -184,14 +188,33 @@ def make(settings):
     return model, torch.randn(b, 3, s, s).contiguous(memory_format=torch.channels_last)
 
 
+def place(model, data, settings):
+    """Returns the model and its data on the device of the settings, compiled if they say so."""
+    device = settings["device"]
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+        model = model.to(device, memory_format=torch.channels_last)
+        one = isinstance(data, torch.Tensor)
+        data = [channels_last(x.to(device)) for x in ([data] if one else data)]
+        data = data[0] if one else tuple(data)
+    return torch.compile(model) if settings["compile"] else model, data
+
+
+def channels_last(x):
+    """Returns images [B, C, h, w] or clips [B, T, C, h, w] with their channels last in memory."""
+    return x.movedim(-3, -1).contiguous().movedim(-1, -3)
+
+
 def main():
     settings = json.loads(sys.argv[1])
     torch.manual_seed(0)
-    model, data = make(settings)
-    training = settings["mode"] == "train"
+    model, data = place(*make(settings), settings)
+    cuda, training = settings["device"] == "cuda", settings["mode"] == "train"
     model.train(training)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
-    cast = torch.autocast("cpu", torch.bfloat16, enabled=settings["dtype"] == "bfloat16")
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=cuda)
+    bfloat16 = settings["dtype"] == "bfloat16"
+    cast = torch.autocast(settings["device"], torch.bfloat16, enabled=bfloat16)
 
     def step():
         with torch.set_grad_enabled(training), cast:
@@ -206,13 +229,26 @@ def main():
         loss.backward()
         optimizer.step()
 
-    print("ready", flush=True)
-    for _ in sys.stdin:
+    def run(count):
         before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        step()
+        for _ in range(count):
+            step()
+        if cuda:
+            torch.cuda.synchronize()
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-        user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
-        print(json.dumps([wall, user, system]), flush=True)
+        return [wall, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime]
+
+    print("ready", flush=True)
+    ran = False
+    for line in sys.stdin:
+        if line.strip() == "peak":
+            answer = torch.cuda.max_memory_allocated()
+        else:
+            answer = run(int(line))
+            if cuda and not ran:
+                torch.cuda.reset_peak_memory_stats()
+            ran = True
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
