@@ -60,7 +60,7 @@ def check(workdir: Path, config: ConfigDict) -> None:
     if changed:
         raise UsageError(
             f"{workdir} was trained with another config. Changed: {'; '.join(changed)}. "
-            "Use a new workdir or the original config"
+            "Use a new workdir, or the original config and data"
         )
 
 

@@ -73,6 +73,8 @@ def test_what_was_cut_alike_merges_and_what_was_not_is_refused():
         merge_recipes([("a", dis), ("b", flo)])
     files = [CropRecipe("precomputed", detector_sha256=digest) for digest in "ab"]
     assert merge_recipes(zip("ab", files)).detector_sha256 is None
+    whole = [(name, CropRecipe("none", margin=margin)) for name, margin in (("a", 1.3), ("b", 2.0))]
+    assert merge_recipes(whole) == CropRecipe("none")
 
 
 def test_settings_follow_it_and_differences_are_said():
