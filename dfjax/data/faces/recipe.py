@@ -136,12 +136,12 @@ def write_crop_recipe(folder: Path, recipe: CropRecipe | None) -> None:
 def list_differences(ours: CropRecipe, theirs: CropRecipe) -> list[str]:
     """Returns the fields by which two recipes crop faces differently, as `margin: 1.3 and 1.5`.
 
-    Fields of `MAY_DIFFER` are not compared, nor are hashes of files of precomputed faces, nor the
-    margin without a face detector, which has no effect. A hash or flow method that only one recipe
-    has is no difference.
+    Fields of `MAY_DIFFER` are not compared, nor are hashes of files of precomputed faces or of
+    different face detectors, nor the margin without a face detector, which has no effect. A hash or
+    flow method that only one recipe has is no difference.
     """
     names = [field.name for field in dataclasses.fields(CropRecipe) if field.name not in MAY_DIFFER]
-    if ours.detector == theirs.detector == "precomputed":
+    if ours.detector != theirs.detector or ours.detector == "precomputed":
         names.remove("detector_sha256")
     if ours.detector == theirs.detector == "none":
         names.remove("margin")

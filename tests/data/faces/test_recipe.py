@@ -15,6 +15,7 @@ from dfjax.data.faces.extract import extract_record
 from dfjax.data.faces.recipe import (
     RECIPE_FILE,
     CropRecipe,
+    list_differences,
     make_metadata,
     merge_recipes,
     parse_recipe,
@@ -73,6 +74,10 @@ def test_what_was_cut_alike_merges_and_what_was_not_is_refused():
         merge_recipes([("a", dis), ("b", flo)])
     files = [CropRecipe("precomputed", detector_sha256=digest) for digest in "ab"]
     assert merge_recipes(zip("ab", files)).detector_sha256 is None
+    haar, yunet = (CropRecipe(name, detector_sha256=name) for name in ("haar", "yunet"))
+    assert list_differences(haar, yunet) == ["detector: haar and yunet"]
+    newer = dataclasses.replace(haar, detector_sha256="b")
+    assert list_differences(haar, newer) == ["detector_sha256: haar and b"]
     whole = [(name, CropRecipe("none", margin=margin)) for name, margin in (("a", 1.3), ("b", 2.0))]
     assert merge_recipes(whole) == CropRecipe("none")
 
