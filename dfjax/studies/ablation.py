@@ -30,6 +30,7 @@ from dfjax.studies.run_series import (
     train_run,
 )
 from dfjax.training.interrupt import Interrupt
+from dfjax.training.metric_writer import read_jsonl
 
 Line = dict[str, Any]
 
@@ -236,7 +237,7 @@ def _evaluate_ensembles(
 
 
 def _make_line(summary: Summary, result: Metrics, run: Path) -> Line:
-    log = pd.read_json(run / "metrics.jsonl", lines=True)
+    log = pd.DataFrame(read_jsonl(run / "metrics.jsonl"))
     speed = log.loc[log["split"] == "train", "clips_per_s"].median()
     earlier = [pd.read_csv(path)["seconds"].max() for path in run.glob("phase*/history.csv")]
     return {

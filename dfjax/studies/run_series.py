@@ -13,12 +13,21 @@ from dfjax.experiment.train import run_training
 from dfjax.files import finite
 from dfjax.inference.ensemble import describe_draws
 from dfjax.inference.evaluate import evaluate
-from dfjax.json_files import read_json
+from dfjax.json_files import read_mark
 from dfjax.outputs import check_outputs
 from dfjax.training.interrupt import Interrupt
 
 Summary = dict[str, Any]
 Metrics = dict[str, Any]
+
+METRICS = {
+    "checkpoint": str,
+    "overall": {str: object},
+    "by_dataset": {str: object},
+    "unseen_methods": {str: {"video_auc": (float, None)}},
+    "flags": [{"code": str, "severity": str, "message": str}],
+}
+"""Schema of `metrics.json`, as far as a study reads it."""
 
 
 def train_run(
@@ -42,7 +51,7 @@ def evaluate_run(
         out: Folder of the results; None for WORKDIR/eval/test.
         options: Further arguments of `evaluate`: `ensemble`, `passes`, `flip`.
         reuse: Whether existing results in `out` are returned if they are of a single detector with
-            the same options.
+            the same options, and not damaged.
 
     Returns:
         Content of `metrics.json`.
@@ -50,10 +59,10 @@ def evaluate_run(
     out, options = out or workdir / "eval" / "test", dict(options or {})
     written = out / "metrics.json"
     if reuse and not options.get("ensemble") and written.is_file():
-        result = read_json(written, {str: object}, remedy="delete it: it is then made again")
+        result = read_mark(written, METRICS)
         draws = describe_draws(**options)
         checkpoint = r"best/\d+" + re.escape(f"; {draws}" if draws else "")
-        if re.fullmatch(checkpoint, str(result.get("checkpoint"))):
+        if result is not None and re.fullmatch(checkpoint, result["checkpoint"]):
             return result
     return finite(evaluate(workdir, split="test", out=out, **options).metrics)
 

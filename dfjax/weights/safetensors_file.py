@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from dfjax.errors import UsageError
+from dfjax.errors import FileError, UsageError
 from dfjax.json_files import parse_json
 
 COLLECTIONS = ("params", "batch_stats")
@@ -82,6 +82,8 @@ def save_safetensors(
 def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns `(variables, metadata)` of a file that `save_safetensors` wrote.
 
+    Entries of the header that are not JSON, as other programs write them, are returned as texts.
+
     Raises:
         UsageError: The file does not exist, is not a safetensors file, or has other collections.
     """
@@ -98,5 +100,11 @@ def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UsageError(
             f"{path} holds {', '.join(foreign)}; dfjax files hold {' and '.join(COLLECTIONS)}"
         )
-    metadata = {key: parse_json(value, name=f"{key} of {path}") for key, value in header.items()}
-    return unflatten(arrays), metadata
+    return unflatten(arrays), {key: _parse_entry(value) for key, value in header.items()}
+
+
+def _parse_entry(text: str) -> Any:
+    try:
+        return parse_json(text, name="the entry")
+    except FileError:
+        return text

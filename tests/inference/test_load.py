@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import dfjax
 from dfjax.commands.main import main
@@ -94,6 +95,12 @@ def test_a_file_of_parameters_alone_is_no_detector(tmp_path):
     path = tmp_path / "w.safetensors"
     save_safetensors(path, {"params": {"x": np.zeros(1)}}, metadata={})
     with pytest.raises(UsageError, match="without the config of their detector"):
+        load(path)
+    header = {"config": "{", "checkpoint": "best/1"}
+    save_file({"params.x": np.zeros(1)}, path, metadata=header)
+    with pytest.raises(
+        UsageError, match="the header of .* is damaged: config is .*, not an"
+    ):
         load(path)
     with pytest.raises(UsageError, match="does not exist"):
         load(tmp_path / "gone.safetensors")

@@ -57,7 +57,7 @@ class Runs:
         if status == "trained":
             self.trained.append(name)
         folder.mkdir(parents=True, exist_ok=True)
-        row = {"split": "train", "clips_per_s": 10.0}
+        row = {"step": 1, "split": "train", "clips_per_s": 10.0}
         (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
         return {"status": status, "parameters": 7, "seconds": 3.0, "best_epoch": 1}
 
@@ -69,6 +69,7 @@ class Runs:
             "overall": metrics(0.5),
             "unseen_methods": {"x": metrics(0.6), "y": metrics(0.8)},
             "by_dataset": {"synthetic": metrics(0.5)},
+            "flags": [],
         }
         out.mkdir(parents=True, exist_ok=True)
         (out / "metrics.json").write_text(json.dumps(result))
@@ -254,6 +255,21 @@ def test_an_evaluation_of_more_than_the_row_is_not_taken_for_it(tmp_path, no_dat
     again = Runs()
     again.run(table, tmp_path / "w", seeds=1)
     assert again.trained == [] and again.evaluated == [("a", 0)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"overall": None}, {"unseen_methods": {"x": {}}}, {"checkpoint": ["best/1"]}]
+)
+def test_damaged_results_are_made_again(tmp_path, no_data, change):
+    table = load_table(write_table(tmp_path, '{"a": ()}') + ":smoke")
+    Runs().run(table, tmp_path / "w", seeds=1)
+    written = tmp_path / "w" / "a" / "seed0" / "eval" / "test" / "metrics.json"
+    intact = written.read_text()
+    for text in ("", "[]", json.dumps(json.loads(intact) | change)):
+        written.write_text(text)
+        again = Runs()
+        again.run(table, tmp_path / "w", seeds=1)
+        assert again.evaluated == [("a", 0)] and written.read_text() == intact
 
 
 def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path, no_data):

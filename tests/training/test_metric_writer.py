@@ -1,7 +1,9 @@
 import json
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from dfjax.errors import FileError
 from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
 
 
@@ -12,6 +14,15 @@ def test_rows_are_flushed_as_they_come(tmp_path):
         {"step": 5, "epoch": 1, "split": "train", "loss": 0.25}
     ]
     writer.close()
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", '{"step": "1"}', '{"loss": 1.0}'])
+def test_a_damaged_line_is_named(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{line}\n')
+    with pytest.raises(
+        FileError, match=r"line 2 of .*metrics.jsonl is damaged: .*remove"
+    ):
+        read_jsonl(tmp_path / "metrics.jsonl")
 
 
 def test_a_resumed_run_drops_what_comes_again_and_a_line_cut_short(tmp_path):

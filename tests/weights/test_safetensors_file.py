@@ -66,6 +66,13 @@ def test_flatten_and_unflatten_are_inverse(variables):
     assert flatten(unflatten(flatten(variables))).keys() == flatten(variables).keys()
 
 
+def test_a_header_of_another_program_is_text(tmp_path):
+    header = {"format": "pt", "config": "{", "epochs": "3", "depth": "[" * 999}
+    save_file({"params.x": np.zeros(2, np.float32)}, tmp_path / "w.safetensors", metadata=header)
+    variables, metadata = load_safetensors(tmp_path / "w.safetensors")
+    assert metadata == header | {"epochs": 3} and variables["params"]["x"].shape == (2,)
+
+
 def test_what_is_not_ours_is_one_clear_line(tmp_path):
     with pytest.raises(UsageError, match="absent does not exist"):
         load_safetensors(tmp_path / "absent")
