@@ -98,9 +98,7 @@ def test_a_file_of_parameters_alone_is_no_detector(tmp_path):
         load(path)
     header = {"config": "{", "checkpoint": "best/1"}
     save_file({"params.x": np.zeros(1)}, path, metadata=header)
-    with pytest.raises(
-        UsageError, match="the header of .* is damaged: config is .*, not an"
-    ):
+    with pytest.raises(UsageError, match="the header of .* is damaged: config is .*, not an"):
         load(path)
     with pytest.raises(UsageError, match="does not exist"):
         load(tmp_path / "gone.safetensors")

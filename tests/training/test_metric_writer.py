@@ -19,9 +19,7 @@ def test_rows_are_flushed_as_they_come(tmp_path):
 @pytest.mark.parametrize("line", ["", "{", "[]", '{"step": "1"}', '{"loss": 1.0}'])
 def test_a_damaged_line_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{line}\n')
-    with pytest.raises(
-        FileError, match=r"line 2 of .*metrics.jsonl is damaged: .*remove"
-    ):
+    with pytest.raises(FileError, match=r"line 2 of .*metrics.jsonl is damaged: .*remove"):
         read_jsonl(tmp_path / "metrics.jsonl")
 
 
