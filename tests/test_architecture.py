@@ -35,7 +35,7 @@ WITHIN_ITS_TIER = {
 }
 FOUNDATION = TIERS[0]  # its modules may import each other
 
-MAX_FILE, MAX_FUNCTION = 300, 60
+MAX_FILE, MAX_FUNCTION, MAX_VERBS = 300, 60, 2000
 FORBIDDEN_FILES = {"utils", "util", "helpers", "helper", "common", "misc"}
 OLD_NAMES = {"dfjax/config_migration.py"}
 """What may still say the names of earlier versions."""
@@ -148,6 +148,11 @@ def test_configs_are_read_in_the_layers_above_training_only():
         name for name, path in NAMES.items() if "ml_collections" in set(imports(PARSED[path]))
     }
     assert all(re.match(f"{READS_CONFIGS}|configs/", name) for name in readers)
+
+
+def test_verbs_are_thin():
+    verbs = [path for name, path in NAMES.items() if name.startswith("dfjax/commands/")]
+    assert sum(path.read_text().count("\n") for path in verbs) <= MAX_VERBS
 
 
 def test_nothing_is_left_of_a_merge():

@@ -21,13 +21,11 @@ video_id and fake_prob (or logit). They are joined by id, and labels may be miss
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import OK
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHOWN = 20  # rows on the screen
 
@@ -45,10 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ranks, writes the table and prints its first videos."""
-    from dfjax.evaluation.ranking import rank_videos
+    from dfjax.evaluation.ranking import make_table, rank_videos
 
     videos, left_out = rank_videos(args.predictions, args.by, top=args.top, out=args.out)
-    _print(videos, args.by)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120  # a log is not cut off where a terminal would be
+    console.print(make_table(videos.head(SHOWN), f"{len(videos)} videos by {args.by}"))
+    if len(videos) > SHOWN:
+        print(f"… and {len(videos) - SHOWN} more")
     if left_out:
         print(f"dfjax: {left_out} videos have no {args.by}: left out", file=sys.stderr)
     print(f"written to {args.out}")
@@ -57,27 +60,3 @@ def run(args: argparse.Namespace) -> int:
         summary = {"by": args.by, "out": str(args.out), "left_out": left_out}
         print_json(summary | {"videos": rows})
     return OK
-
-
-def _print(videos: "pd.DataFrame", by: str) -> None:
-    """Prints the first videos as a table."""
-    import pandas as pd
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from dfjax.console import one_line
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120  # a log is not cut off where a terminal would be
-    table = Table(title=f"{len(videos)} videos by {by}", title_justify="left", box=None)
-    for name in ("rank", "P(fake)", "value", "label", "video"):
-        table.add_column(name, justify="left" if name == "video" else "right", no_wrap=True)
-    for row in videos.head(SHOWN).itertuples():
-        label = "–" if pd.isna(row.label) else ("real", "fake")[row.label]
-        name = escape(one_line(row.video_id))
-        table.add_row(str(row.rank), f"{row.fake_prob:.3f}", f"{row.value:.4f}", label, name)
-    console.print(table)
-    if len(videos) > SHOWN:
-        print(f"… and {len(videos) - SHOWN} more")

@@ -15,12 +15,11 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from dfjax.commands.main import add_json, print_json
 from dfjax.config import config_names, load_config
 from dfjax.errors import OK, UsageError
-from dfjax.experiment.model_size import ModelSize, compute_model_size, draw_model
+from dfjax.experiment.model_size import compute_model_size, draw_model, make_tables
 from dfjax.files import write_text
 from dfjax.outputs import check_outputs
 
@@ -52,26 +51,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({name: size.to_json() for name, size in sizes.items()})
     else:
-        _print_table(sizes)
+        Console(soft_wrap=True, highlight=False).print(*make_tables(sizes), sep="\n")
     return OK
-
-
-def _print_table(sizes: dict[str, ModelSize]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("config")
-    for title in ("trainable", "non-trainable", "input", "GFLOPs"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for name, (summary, phases) in sizes.items():
-        later = [f"  phase {number}" for number in range(2, len(phases) + 1)]
-        table.add_row(
-            "\n".join([name, *later]),
-            "\n".join(f"{phase.trainable:,}" for phase in phases),
-            "\n".join(f"{phase.non_trainable:,}" for phase in phases),
-            "\n".join("x".join(map(str, shape[1:])) for shape in summary.input.values()),
-            f"{summary.flops / 1e9:.2f}",
-        )
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
-    if len(sizes) == 1:
-        for part, parameters in next(iter(sizes.values())).summary.parts.items():
-            console.print(f"  {part:<20} {parameters:>12,}")

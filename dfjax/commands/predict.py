@@ -104,15 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(verdict: "Verdict", *, json: bool) -> None:
     """Prints one line as soon as an input is done, unless JSON was asked for."""
-    name = verdict.input
     if verdict.status == "error":
-        print_line(f"dfjax: {name}: {verdict.error}", error=True)
+        print_line(f"dfjax: {verdict.to_line()}", error=True)
     elif not json:
-        missed = f", {verdict.faces_missed} without a face" if verdict.faces_missed else ""
-        spread = (
-            f" ± {verdict.scores['fake_prob_sd']:.4f}" if "fake_prob_sd" in verdict.scores else ""
-        )
-        print_line(
-            f"{verdict.fake_prob:.4f}{spread}  {verdict.verdict}  {name}"
-            f"  ({verdict.frames_used} frames{missed})"
-        )
+        print_line(verdict.to_line())

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from rich.markup import escape
+from rich.table import Table
 
+from dfjax.console import one_line
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.aggregation import KEY, VIDEO, coarsest
 from dfjax.evaluation.predictions import normalise, read_file
@@ -197,3 +200,15 @@ RANKINGS: dict[str, Callable[[pd.DataFrame, int], Any]] = {
     "disagreement": _by_disagreement,
 }
 """Function that computes the value of each video, by the name of the ranking."""
+
+
+def make_table(videos: pd.DataFrame, title: str) -> Table:
+    """Returns ranked videos as a table for a terminal."""
+    table = Table(title=title, title_justify="left", box=None)
+    for name in ("rank", "P(fake)", "value", "label", "video"):
+        table.add_column(name, justify="left" if name == "video" else "right", no_wrap=True)
+    for row in videos.itertuples():
+        label = "–" if pd.isna(row.label) else ("real", "fake")[row.label]
+        name = escape(one_line(row.video_id))
+        table.add_row(str(row.rank), f"{row.fake_prob:.3f}", f"{row.value:.4f}", label, name)
+    return table

@@ -1,10 +1,12 @@
 """The size of the model of a config (parameters of each phase, input, FLOPs) and its diagram."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
+from rich.table import Table
 
 from dfjax.config import model_options
 from dfjax.experiment.phases import plan_phases
@@ -87,3 +89,29 @@ def draw_model(title: str, config: ConfigDict, summary: Summary) -> str:
     """
     options = full_options(config.model.name, model_options(config).to_dict())
     return make_svg(title, config.model.name, options, summary)
+
+
+def make_tables(sizes: Mapping[str, ModelSize]) -> list[Table]:
+    """Returns the sizes of models as a table and, for a single one, a table of its parts."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("config")
+    for title in ("trainable", "non-trainable", "input", "GFLOPs"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, (summary, phases) in sizes.items():
+        later = [f"  phase {number}" for number in range(2, len(phases) + 1)]
+        table.add_row(
+            "\n".join([name, *later]),
+            "\n".join(f"{phase.trainable:,}" for phase in phases),
+            "\n".join(f"{phase.non_trainable:,}" for phase in phases),
+            "\n".join("x".join(map(str, shape[1:])) for shape in summary.input.values()),
+            f"{summary.flops / 1e9:.2f}",
+        )
+    if len(sizes) > 1:
+        return [table]
+    parts = Table(box=None, show_header=False, pad_edge=False)
+    parts.add_column()
+    parts.add_column(justify="right")
+    (size,) = sizes.values()
+    for name, parameters in size.summary.parts.items():
+        parts.add_row(f"  {name}", f"{parameters:,}")
+    return [table, parts]

@@ -115,17 +115,27 @@ class Verdict:
         """Name of the input; bytes that are not valid text are replaced."""
         return one_line(Path(self.input).name)
 
+    def to_line(self) -> str:
+        """Returns the result as `dfjax predict` prints it: score, verdict, input, frames."""
+        if self.status == "error":
+            return f"{self.input}: {self.error}"
+        return f"{self._score}  {self.verdict}  {self.input}  ({self._frames})"
+
+    @property
+    def _score(self) -> str:
+        deviation = self.scores.get("fake_prob_sd")
+        return f"{self.fake_prob:.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")
+
+    @property
+    def _frames(self) -> str:
+        missed = f", {self.faces_missed} without a face" if self.faces_missed else ""
+        return f"{self.frames_used} frames{missed}"
+
     @property
     def _summary(self) -> str:
-        if self.fake_prob is None or self.confidence is None:
+        if self.status == "error":
             return f"not scored: {self.error}"
-        deviation = self.scores.get("fake_prob_sd")
-        spread = "" if deviation is None else f" ± {deviation:.4f}"
-        missed = f", {self.faces_missed} without a face" if self.faces_missed else ""
-        return (
-            f"{self.verdict}, P(fake) {self.fake_prob:.4f}{spread} "
-            f"({self.frames_used} frames{missed})"
-        )
+        return f"{self.verdict}, P(fake) {self._score} ({self._frames})"
 
     def __repr__(self) -> str:
         return f"Verdict({self._title!r}: {self._summary})"
