@@ -3,7 +3,7 @@ import json
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dfjax.errors import FileError
+from dfjax.errors import FileError, UsageError
 from dfjax.training.metric_writer import MetricWriter, read_history, read_jsonl
 
 
@@ -56,3 +56,10 @@ def test_tensorboard_reads_the_scalars_back(tmp_path):
     writer.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(3, 0.5)]
+
+
+@pytest.mark.parametrize("line", ["{", "null", "[]", '{"loss": 1}', '{"step": "1"}'])
+def test_a_damaged_row_is_one_line_that_says_what_to_do(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n' + line + "\n")
+    with pytest.raises(UsageError, match="line 2 of .* is damaged: .*remove that line"):
+        read_jsonl(tmp_path / "metrics.jsonl")

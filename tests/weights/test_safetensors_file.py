@@ -82,3 +82,9 @@ def test_what_is_not_ours_is_one_clear_line(tmp_path):
     save_file({"encoder.weight": np.zeros(2, np.float32)}, tmp_path / "foreign")
     with pytest.raises(UsageError, match="holds encoder; dfjax files hold params and batch_stats"):
         load_safetensors(tmp_path / "foreign")
+
+
+@pytest.mark.parametrize("keys", [("params.a", "params.a.b"), ("params.a.b", "params.a")])
+def test_an_array_with_others_below_it_is_refused(keys):
+    with pytest.raises(UsageError, match="itself an array|others lie below it"):
+        unflatten({key: np.zeros(1, np.float32) for key in keys})
