@@ -1,6 +1,7 @@
 """`dfjax data compress`: the same frames at the same times, smaller; resumable."""
 
 import json
+import os
 
 import av
 import hostile_corpus
@@ -12,6 +13,7 @@ from dfjax.data.faces.compress import compress_video
 from dfjax.data.faces.video import iterate_timed_frames, probe, read_frames
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.errors import InputError
+from dfjax.files import atomic_path
 
 
 def write_video(path, n_frames=6, size=(64, 48), times=None):
@@ -117,7 +119,10 @@ def test_what_is_done_is_kept_until_it_should_be_another(index, tmp_path):
     video = out / "videos/s/a.mp4"
     before = video.stat().st_mtime_ns
     (out / "videos/s/b.mp4").unlink()
-    (out / "videos/s/.b.1.partial.mp4").touch()  # of a process that was killed
+    with pytest.raises(KeyboardInterrupt), atomic_path(out / "videos/s/b.mp4") as partial:
+        # What another process that was killed would have left.
+        partial.with_name(partial.name.replace(f".{os.getpid()}.", ".1.")).touch()
+        raise KeyboardInterrupt
     compress(index, out)
     assert not list((out / "videos/s").glob(".*"))
     assert video.stat().st_mtime_ns == before and (out / "videos/s/b.mp4").is_file()
