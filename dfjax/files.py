@@ -95,10 +95,7 @@ def record_settings(
         UsageError: The file is damaged or has other settings; the message lists the differences.
     """
     settings = json.loads(json.dumps(settings))  # tuples become lists, as in the file
-    remedy = (
-        f"if the {content} beside it were made with the present settings, delete it and they are "
-        "kept; otherwise choose another folder"
-    )
+    remedy = f"delete {path.parent}, or choose another folder"
     if path.exists():
         old = json.loads(json.dumps(dict(defaults or {})))
         old |= read_json(path, {str: object}, remedy=remedy)
