@@ -115,9 +115,8 @@ def _nested(depth):
 def places(value, path=()):
     """Every path in a JSON value: of the value itself, of its members, of theirs."""
     yield path
-    members = value.items() if isinstance(value, dict) else enumerate(value)
     if isinstance(value, dict | list):
-        for key, member in members:
+        for key, member in value.items() if isinstance(value, dict) else enumerate(value):
             yield from places(member, (*path, key))
 
 

@@ -60,6 +60,11 @@ def frame_paths(folder: Path, row: Any) -> list[Path]:
     return [folder / row.frames_dir / name for name in names]
 
 
+class _Info(tfds.core.DatasetInfo):
+    def initialize_from_bucket(self) -> None:
+        """Does nothing. TFDS would leave an empty temporary folder behind for each pack."""
+
+
 class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """TFDS builder of face crops. The records of a video are consecutive, in the index's order."""
 
@@ -82,7 +87,7 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
         super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description="Face crops, one group of consecutive records per video.",
             features=tfds.features.FeaturesDict(FEATURES | ({"flow": FLOW} if self._flow else {})),
