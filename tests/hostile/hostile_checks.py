@@ -149,7 +149,9 @@ class Watch:
                 result = AssertionError(f"{type(error).__name__} escaped: {error}\n{trace}")
             finally:
                 _secret.clear()
-        self.expect(not isinstance(result, AssertionError), str(result)[-4000:])
+        text = str(result)
+        failed = isinstance(result, AssertionError)
+        self.expect(not failed, text if len(text) < 4000 else text[:1500] + " … " + text[-2400:])
         self.expect(not _strange, f"forbidden: {_strange}")
         self.expect(not records, f"logged a traceback: {records[:1]}")
         for text in streams:

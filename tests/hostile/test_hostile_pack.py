@@ -44,7 +44,7 @@ def check_pack(watch, pack, honest, changed):
     outcome = watch.run("data", "verify", "--pack", pack, "--workers", "1")
     if outcome.code == 0 and changed.name != "checksums.json":
         watch.expect(same, f"{changed.name} differs, and `data verify` says nothing")
-    if outcome.code == 1:
+    if outcome.code == 1 and changed.name != "checksums.json":  # which names what it lists wrongly
         watch.expect(changed.name in outcome.err, f"{changed.name} is not named: {outcome.err}")
     return watch.call(read_everything, pack, errors=(*watch.ERRORS, KeyError))
 
@@ -99,8 +99,9 @@ def test_extraction_goes_on(case, watch, honest):
 
 def assert_same_crops(watch, out, crops):
     mine, theirs = (read_index(folder / "index.parquet") for folder in (out, crops))
-    a, b = (json.loads(table.to_json(orient="records")) for table in (mine, theirs))
-    watch.expect(a == b, "other rows")
+    columns = ["video_id", "label", "sha256", "frames_dir", "frame_indices"]
+    a, b = (json.loads(table[columns].to_json(orient="records")) for table in (mine, theirs))
+    watch.expect(a == b, f"other rows: {a} {b}")
     for file in crops.rglob("*.jpg"):
         copy = out / file.relative_to(crops)
         watch.expect(copy.read_bytes() == file.read_bytes(), f"another crop {copy.name}")
