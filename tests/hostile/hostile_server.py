@@ -186,7 +186,8 @@ def _watch_changes(request):
 
     def _fail(fault, event, path, *, first):
         if fault == "vanish" and first:
-            shutil.rmtree(place, ignore_errors=True)
+            for folder in Path(place).iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
         elif fault == "full" and event in ("open", "os.mkdir"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         elif fault == "read_only":
