@@ -11,14 +11,18 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import PIL.Image
 from hostile_cases import make_cases
 from hostile_mutations import BYTES
 
 SIZE = (64, 48)
-GOOD = ("a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi", "a.mpg", "a.png", "a.jpg")
+GOOD = (
+    *("a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi", "a.mpg", "a.ts", "a.wmv", "a.flv"),
+    *("a.png", "a.jpg", "a.gif", "a.webp"),
+)
 CODECS = {
     ".mp4": "libx264", ".mov": "mpeg4", ".mkv": "libx264", ".webm": "libvpx", ".avi": "mjpeg",
-    ".mpg": "mpeg2video",
+    ".mpg": "mpeg2video", ".ts": "libx264", ".wmv": "wmv2", ".flv": "flv",
 }  # fmt: skip
 
 HEADERS = {
@@ -95,7 +99,7 @@ def good(name, folder):
         write_video(path, codec=CODECS[path.suffix])
     else:
         image = np.random.default_rng(7).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
-        cv2.imwrite(str(path), image)
+        PIL.Image.fromarray(image).save(path)
     return path.read_bytes()
 
 
