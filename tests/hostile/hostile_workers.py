@@ -4,7 +4,7 @@ from dfjax.data.faces.worker_pool import Outcome
 from dfjax.errors import InputError
 
 
-def run_tasks(function, tasks, *, workers, time_limit):
+def run_tasks(function, tasks, **limits):
     """As `worker_pool.run_tasks`; an exception other than `InputError` is the case's failure."""
     for position, task in enumerate(tasks):
         try:
