@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
+LONGEST_LINE = 1500  # characters
 SECONDS_BETWEEN = 0.5  # between updates of a line in a notebook
 
 
@@ -22,10 +23,12 @@ def one_line(text: str) -> str:
 
     Names of files may hold line breaks and control sequences, which would forge other lines or
     colours. These characters are written as escapes, such as `\\n` and `\\x1b`, and so are those
-    that are invisible or reverse the direction of text. Bytes that are not text become `?`.
+    that are invisible or reverse the direction of text. Bytes that are not text become `?`. A line
+    that is too long to be read is cut, since a message may quote all of a damaged file.
     """
     text = text.encode("utf-8", "replace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
 
 
 def say(text: str) -> None:

@@ -1,9 +1,14 @@
 """Exit codes of the command line and the exceptions that lead to them. Both are public."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 OK, FINDING, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 75, 130
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
+"""Errors of a full disk, as the system and as libraries report them."""
 
 
 class UsageError(Exception):
@@ -32,6 +37,16 @@ class Interrupted(KeyboardInterrupt):
     def _render_traceback_(self) -> list[str]:
         """Returns the traceback that IPython shows: the message only, as this is not an error."""
         return [str(self)]
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Returns whether an error, or the one that it was raised from, is that of a full disk."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in NO_SPACE or any(words in str(error) for words in NO_SPACE_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:

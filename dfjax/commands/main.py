@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import dfjax
 from dfjax.commands.signals import leave_imports_on_signals
 from dfjax.console import one_line
-from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, unknown
+from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, is_full_disk, unknown
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.import_paths import allow_import
@@ -36,6 +36,9 @@ WRONG_PLACE = {
     *(errno.ENAMETOOLONG, errno.ELOOP),
 }
 """What the system says of a path that the user should not have named, such as a read-only --out."""
+
+LOST = {errno.ENOENT, errno.ESTALE, errno.EIO}
+"""What it says of a path that was there and is lost: deleted by somebody, or on a failing disk."""
 
 
 COMPUTING = ("train", "ablate", "evaluate", "predict", "bench")  # they fill memory step by step
@@ -98,13 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
         return 0
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if is_full_disk(error):
             print_line(f"dfjax: the disk is full: {error}", error=True)
             return FINDING
-        if error.errno not in WRONG_PLACE or error.filename is None:
+        if error.errno not in (*WRONG_PLACE, *LOST) or error.filename is None:
             raise
         print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", error=True)
-        return USAGE
+        return FINDING if error.errno in LOST else USAGE
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED

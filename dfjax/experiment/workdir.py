@@ -1,7 +1,6 @@
 """The folder of a run: its config, the versions of packages, and its lock."""
 
 import contextlib
-import errno
 import fcntl
 import importlib.metadata
 import json
@@ -14,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dfjax import config as configs
-from dfjax.errors import RunError, UsageError
+from dfjax.errors import RunError, UsageError, is_full_disk
 from dfjax.files import atomic_path
 from dfjax.json_files import read_json
 from dfjax.outputs import check_outputs
@@ -126,7 +125,7 @@ def locked(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = (workdir / ".lock").open("w")
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if is_full_disk(error):
             raise
         raise UsageError(f"the workdir {workdir} cannot be written: {error.strerror}") from error
     with lock:

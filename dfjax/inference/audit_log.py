@@ -1,7 +1,6 @@
 """The log `predictions.jsonl` of scored inputs, with a picture of each input."""
 
 import datetime
-import errno
 import hashlib
 import json
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import dfjax
 from dfjax.console import say
+from dfjax.errors import is_full_disk
 from dfjax.inference.verdict import Verdict
 from dfjax.outputs import check_outputs
 
@@ -97,7 +97,7 @@ class AuditLog:
         try:
             verdict.show(self.pictures[verdict.input])
         except OSError as error:
-            if error.errno == errno.ENOSPC:
+            if is_full_disk(error):
                 raise
             say(f"note: the picture of {verdict.input} is not written: {error.strerror}")
 

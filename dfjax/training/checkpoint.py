@@ -17,7 +17,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from dfjax.console import say
-from dfjax.errors import RunError, UsageError
+from dfjax.errors import RunError, UsageError, is_full_disk
 from dfjax.json_files import read_json
 from dfjax.shapes import Variables
 from dfjax.training.orbax_reports import quiet_orbax
@@ -29,10 +29,6 @@ KINDS = ("last", "best")
 ITEMS = ("variables", "training")
 RUN_FILE = "run/metadata"
 """Where Orbax keeps the JSON of a step."""
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
-"""Errors of a full disk, as the system and as TensorStore report them."""
 
 
 class DamagedStep(Exception):
@@ -83,7 +79,7 @@ class Checkpoints:
                 manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
                 manager.wait_until_finished()
         except Exception as error:
-            if _is_full_disk(error):
+            if is_full_disk(error):
                 raise RunError(
                     f"the disk of {self.root} is full: step {step} is not saved, earlier "
                     "checkpoints are complete. Free some space and start the run again to resume it"
@@ -266,16 +262,6 @@ def _check_space(folder: Path, items: Any) -> None:
     # The processes of a run have to come to the same result, and would not quite at the same time.
     if jax.process_count() == 1 and shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-
-
-def _is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or the one that it was raised from, is that of a full disk."""
-    while error is not None:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in NO_SPACE or any(words in str(error) for words in NO_SPACE_WORDS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _list(reasons: dict[int, str]) -> str:

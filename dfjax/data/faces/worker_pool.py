@@ -7,7 +7,6 @@ are plain subprocesses. Those of `multiprocessing` would run the caller's script
 
 import contextlib
 import ctypes
-import errno
 import math
 import os
 import select
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from dfjax.errors import InputError, UsageError
+from dfjax.errors import InputError, UsageError, is_full_disk
 
 PROGRAM = """
 import sys
@@ -229,6 +228,6 @@ def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | OSErr
     except InputError as error:
         return None, str(error)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not is_full_disk(error):
             raise
         return None, OSError(error.errno, error.strerror, error.filename)

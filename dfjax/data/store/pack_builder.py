@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 
 from dfjax.console import track
 from dfjax.data.store.flow_files import has_flow, read_flow_bytes
+from dfjax.errors import is_full_disk
 
 FRAMES_PER_RECORD = 32
 """Largest number of crops per record. A longer video has several records, because a record can only
@@ -147,7 +148,7 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path) -> None:
             writer.add_examples({split: (record for _, record in examples)})
             writer.close_splits([split])
     except RuntimeError as error:  # the only exception that ArrayRecord raises
-        if os.strerror(errno.ENOSPC) in str(error):
+        if is_full_disk(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
         raise
     for file in written.iterdir():
