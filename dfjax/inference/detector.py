@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from dfjax.evaluation.scoring import Scorer, Scores, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment.compilation_cache import use_compilation_cache
+from dfjax.inference.frames import read_array
 from dfjax.inference.media import find_inputs
 from dfjax.inference.saved import read_export, read_workdir
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
@@ -91,7 +92,7 @@ class Detector:
         verdicts = list(score_files(self, files, **options))
         return verdicts[0] if single and not Path(x).is_dir() else verdicts
 
-    def predict(self, clips: Array) -> Array:
+    def predict(self, clips: Any) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.
 
         T is `data.frames` of the config. Clips are face crops of any height and width, cropped as
@@ -101,7 +102,7 @@ class Detector:
             ValueError: The array has another dtype, rank or number of frames, frames without
                 pixels, or another number of channels than 3.
         """
-        clips = np.asarray(clips)
+        clips = read_array(clips)
         frames = self.config.data.frames
         shape = clips.shape[1:]
         right = clips.dtype == np.uint8 and len(shape) == 4 and (shape[0], shape[-1]) == (frames, 3)

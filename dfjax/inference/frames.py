@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dfjax.data.faces.images import MAX_PIXELS
 from dfjax.data.faces.settings import choose_frames
 from dfjax.inference.media import (
     ClipOrigin,
@@ -19,6 +20,21 @@ from dfjax.inference.media import (
 Array = np.ndarray
 
 
+def read_array(x: Any) -> Array:
+    """Returns `x` as a NumPy array.
+
+    Raises:
+        ValueError: It cannot be an array, or a frame has more pixels than that of a file may have.
+    """
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"{type(x).__name__} is no array of frames: {error}") from error
+    if array.ndim > 3 and array.shape[-3] * array.shape[-2] > MAX_PIXELS:
+        raise ValueError(f"a frame of {list(array.shape)} has more than {MAX_PIXELS} pixels")
+    return array
+
+
 def check_frames(x: Any, frames: int) -> Array:
     """Returns `x` as an array of frames or clips.
 
@@ -29,7 +45,7 @@ def check_frames(x: Any, frames: int) -> Array:
     Raises:
         ValueError: The array has another dtype or shape.
     """
-    array = np.asarray(x)
+    array = read_array(x)
     right = array.dtype == np.uint8 and array.ndim in (4, 5) and array.shape[-1] == 3
     if not right or 0 in array.shape:
         raise ValueError(
