@@ -21,7 +21,7 @@ from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import find_index, read_index, write_index
 from dfjax.data.index.source import SOURCE, list_paths
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.files import record_settings
 from dfjax.outputs import check_folder, check_outputs
 
@@ -99,6 +99,7 @@ def extract_index(
     Raises:
         UsageError: The settings are invalid or differ from those that `out` was made with, an id
             cannot name a folder, or no video can be read.
+        RunError: `out` was removed in the meantime.
     """
     source, out = Path(index), Path(out)
     check_settings(settings)  # before any worker is started
@@ -120,6 +121,8 @@ def extract_index(
     extracted, target = _join_rows(table, results), out / "index.parquet"
     metadata = make_metadata(settings.to_recipe())
     write_index(extracted, target, command=command, metadata=metadata)
+    if not (out / SETTINGS_FILE).is_file():
+        raise RunError(f"{out} was removed while it was written: run the same command again")
     return _report(extracted, target, reused, log, notes)
 
 
