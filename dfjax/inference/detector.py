@@ -90,7 +90,7 @@ class Detector:
         single = isinstance(x, str | os.PathLike)
         files = find_inputs([Path(path) for path in ([x] if single else x)], missing_ok=True)
         verdicts = list(score_files(self, files, **options))
-        return verdicts[0] if single and not Path(x).is_dir() else verdicts
+        return verdicts[0] if single and not os.path.isdir(x) else verdicts
 
     def predict(self, clips: Any) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.

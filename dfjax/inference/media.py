@@ -135,13 +135,13 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
     """
     found: list[Path] = []
     for path in paths:
-        inside = list(_walk(path)) if path.is_dir() else []
+        inside = list(_walk(path)) if os.path.isdir(path) else []
         if inside:
             listed = set(found)
             found += [file for file in inside if file not in listed]
-        elif missing_ok or (os.path.lexists(path) and not path.is_dir()):
+        elif missing_ok or (os.path.lexists(path) and not os.path.isdir(path)):
             found.append(path)
-        elif path.is_dir():
+        elif os.path.isdir(path):
             raise UsageError(f"no video or image in {path}")
         else:
             raise UsageError(f"no such file or folder: {path}")
@@ -175,7 +175,7 @@ def prepare(settings: Settings, path: str) -> Prepared | Unusable:
     Raises:
         InputError: The file cannot be read.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         raise InputError("no video or image in this folder")
     info = probe(path)
     fps = info.fps if info.n_frames > 1 else 1.0  # an image has no frame rate
