@@ -44,7 +44,7 @@ def train(watch, *overrides):
     return outcome
 
 
-@over(make_cases("override", KEYS, 2))
+@over(make_cases("override", KEYS, 1))
 def test_any_override(case, watch, no_data):
     value = case.rng().choice(VALUES)
     watch.case = f"{case} {value[:40]!r}"

@@ -27,7 +27,7 @@ def strict(text):
     return json.loads(text, parse_constant=refuse)
 
 
-@over(make_cases("csv", TEXT, 14) + make_cases("csv", BYTES, 3))
+@over(make_cases("csv", TEXT, 8) + make_cases("csv", BYTES, 2))
 def test_list_of_videos(case, watch, honest):
     root, table = honest.take("videos", watch.inputs / "videos"), watch.inputs / "list.csv"
     if case.operation in BYTES:
@@ -69,7 +69,7 @@ def here(monkeypatch):
         monkeypatch.setattr(f"dfjax.{module}.run_tasks", run_tasks)
 
 
-@over(make_cases("index", COLUMNS, 20) + make_cases("index", BYTES, 4))
+@over(make_cases("index", COLUMNS, 10) + make_cases("index", BYTES, 3))
 def test_index(case, watch, honest, here):
     crops = honest.take("crops", watch.inputs / "crops")
     index = crops / "index.parquet"
@@ -82,7 +82,7 @@ def test_index(case, watch, honest, here):
     watch.run(*verbs[case.number % len(verbs)])
 
 
-@over(make_cases("scores_csv", TEXT, 14) + make_cases("scores_csv", BYTES, 3))
+@over(make_cases("scores_csv", TEXT, 8) + make_cases("scores_csv", BYTES, 2))
 def test_predictions_as_text(case, watch, honest):
     text = pd.read_parquet(honest.predictions).to_csv(index=False)
     table = watch.inputs / "scores.csv"
@@ -93,7 +93,7 @@ def test_predictions_as_text(case, watch, honest):
     check_evaluation(watch, table)
 
 
-@over(make_cases("scores", COLUMNS, 14) + make_cases("scores", BYTES, 2))
+@over(make_cases("scores", COLUMNS, 10) + make_cases("scores", BYTES, 2))
 def test_predictions_as_parquet(case, watch, honest):
     table = watch.inputs / "scores.parquet"
     if case.operation in BYTES:

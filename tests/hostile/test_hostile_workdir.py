@@ -49,7 +49,7 @@ def check_same(watch, loaded, true):
         watch.expect(np.array_equal(leaf, other), f"{name} differs, and nobody said so")
 
 
-@over(make_cases("config", JSON, 25))
+@over(make_cases("config", JSON, 12))
 def test_config(case, watch, honest, true, here):
     workdir = honest.take("workdir", watch.inputs / "workdir")
     picture = watch.inputs / "a.png"
@@ -87,7 +87,7 @@ def damage(file, operation, rng):
     rewrite(file, changed)
 
 
-@over(make_cases("checkpoint", [*BYTES, *JSON, "remove"], 8))
+@over(make_cases("checkpoint", [*BYTES, *JSON, "remove"], 5))
 def test_checkpoint(case, watch, honest, true):
     kind, rng = ("best", "last")[case.number % 2], case.rng()
     workdir = honest.take("workdir", watch.inputs / "workdir")
@@ -125,7 +125,7 @@ def test_folders_of_checkpoints(case, watch, honest, true):
         check_same(watch, loaded, true)
 
 
-@over(make_cases("side", JSON, 4))
+@over(make_cases("side", JSON, 2))
 def test_side_files(case, watch, honest, true):
     """Files that say something about a run; loading needs at most one of them."""
     workdir, rng = honest.take("workdir", watch.inputs / "workdir"), case.rng()
@@ -137,14 +137,14 @@ def test_side_files(case, watch, honest, true):
         check_same(watch, loaded, true)
 
 
-@over(make_cases("weights", BYTES, 5))
+@over(make_cases("weights", BYTES, 3))
 def test_weights(case, watch, honest):
     file = watch.inputs / "w.safetensors"
     file.write_bytes(BYTES[case.operation](honest.weights.read_bytes(), case.rng()))
     check_weights(watch, file)
 
 
-@over(make_cases("weights_header", JSON, 8) + make_cases("weights_config", JSON, 8))
+@over(make_cases("weights_header", JSON, 5) + make_cases("weights_config", JSON, 5))
 def test_header_of_weights(case, watch, honest):
     """The header of the file, and the JSON texts within it, are changed; the rest stays."""
     data = honest.weights.read_bytes()
