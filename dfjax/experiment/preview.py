@@ -95,7 +95,7 @@ def make_sections(config: ConfigDict, pack: FrameStore, batch: HostBatch) -> lis
         pack: Data set of the clips.
         batch: Clips to show (`load_batch`).
     """
-    draws = [_preprocess(config, batch, step) for step in range(DRAWS)]
+    draws = _preprocess(config, batch)
     sections = [PreviewSection("The first batch", _batch_rows(config, pack, batch, draws))]
     if config.data.frames > 1:
         sections.append(PreviewSection("One clip over time", _time_rows(batch, draws[0][0])))
@@ -111,14 +111,18 @@ def make_sections(config: ConfigDict, pack: FrameStore, batch: HostBatch) -> lis
     return sections
 
 
-def _preprocess(config: ConfigDict, batch: HostBatch, step: int) -> tuple[Clips, Targets]:
-    """Returns the preprocessed clips of a step, without normalisation, and their labels."""
+def _preprocess(config: ConfigDict, batch: HostBatch) -> list[tuple[Clips, Targets]]:
+    """Returns the preprocessed clips of each step, without normalisation, and their labels."""
     preprocess = jax.jit(functools.partial(builders.make_config_preprocess(config), train=True))
-    inputs = preprocess(batch, make_rng(jax.random.key(config.seed), "preprocess", step))
     stream = next(iter(builders.stream_sizes(config)))
     p = config.preprocess
-    clips = inputs[stream] * jnp.array(p.std) + jnp.array(p.mean)
-    return to_bytes(clips), np.asarray(inputs.get("target", batch["label"]), np.float32)
+    draws = []
+    for step in range(DRAWS):
+        inputs = preprocess(batch, make_rng(jax.random.key(config.seed), "preprocess", step))
+        clips = inputs[stream] * jnp.array(p.std) + jnp.array(p.mean)
+        targets = np.asarray(inputs.get("target", batch["label"]), np.float32)
+        draws.append((to_bytes(clips), targets))
+    return draws
 
 
 def _batch_rows(
