@@ -103,6 +103,14 @@ def resident_bytes():
     return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
 
 
+@pytest.fixture(scope="module")
+def compiled_quickly():
+    """Compiles the programs of a file without most optimisations, since they run once or twice."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def root():
     """Returns the folder of the checkout."""

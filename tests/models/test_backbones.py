@@ -16,14 +16,16 @@ from dfjax.models.layers import Compute, DropPath
 from dfjax.models.summary import count
 from dfjax.ops.lowering import NATIVE, Lowering
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 
 def shapes(network, size=32):
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(lambda k, x: network.init(k, x, train=False), key, image)
-    return variables, jax.eval_shape(
-        lambda v, x: network.apply(v, x, train=False), variables, image
+    maps, variables = jax.eval_shape(
+        lambda k, x: network.init_with_output(k, x, train=False), key, image
     )
+    return variables, maps
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -13,7 +13,7 @@ MODELS = {
     "frame_classifier": SMALL,
     "clip_detector": SMALL | {"hidden": 16},
     "two_stream": SMALL | {"flow": False},
-    "dual_stream": {"hq": "b0", "width": 0.125, "one_block": True},
+    "dual_stream": {"hq": "resnet18", "lq": "resnet18", "width": 0.125, "one_block": True},
 }
 
 

@@ -10,14 +10,21 @@ from dfjax.models.summary import count
 from dfjax.models.unet import UNet
 from dfjax.ops.lowering import MATMUL, NATIVE
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 CLIP = jax.random.normal(jax.random.key(0), (2, 2, 6, 9, 3))  # a side that is odd
 
 
-@functools.cache
 def make(**options):
     network = UNet(**({"widths": (4, 6)} | options))
-    init = jax.jit(lambda key: network.init(key, CLIP, train=False))
-    return network, init(jax.random.key(1))
+    return network, draw_variables(network.conv_lstm)
+
+
+@functools.cache
+def draw_variables(conv_lstm):
+    """Returns the variables, which depend on no other option than the width of the recurrence."""
+    network = UNet(widths=(4, 6), conv_lstm=conv_lstm)
+    return jax.jit(lambda key: network.init(key, CLIP, train=False))(jax.random.key(1))
 
 
 def shapes(network, clip):
