@@ -69,8 +69,8 @@ def test_memory_once_taken_costs_no_page_again():
         "from dfjax.huge_pages import keep_memory\n"
         "keep_memory()\n"
         "import jax, jax.numpy as jnp\n"
-        "step = jax.jit(lambda x: (x @ x).sum())\n"  # its temporary: 36 MB
-        "x = jnp.ones((3000, 3000))\n"
+        "step = jax.jit(lambda x: (x @ x.T).sum())\n"  # its temporary: 36 MB
+        "x = jnp.ones((3000, 30))\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    step(x).block_until_ready()\n"

@@ -103,14 +103,14 @@ def own(data, tmp_path_factory):
 
 
 def test_a_run_by_python_has_the_bits_of_one_by_the_command_line(data, tmp_path, capsys):
-    overrides = SMALL | {"data.path": data / "pack"}
-    config = dfjax.load_config("resnet18:smoke", overrides)
+    model = {"model.name": f"{__name__}:FrameDifference", "model.custom.width": 4}
+    overrides = SMALL | model | {"data.path": data / "pack"}
+    config = dfjax.load_config("resnet18_bilstm:smoke", overrides)
     run = dfjax.train(config, tmp_path / "python")
     assert capsys.readouterr().out == "", "nothing is printed from Python"
     arguments = [f"--config.{key}={value}" for key, value in overrides.items()]
-    code = main(
-        ["train", "--config=resnet18:smoke", f"--workdir={tmp_path / 'command'}", *arguments]
-    )
+    command = ["train", "--config=resnet18_bilstm:smoke", f"--workdir={tmp_path / 'command'}"]
+    code = main([*command, *arguments])
     assert code == 0
     assert_same_run(tmp_path / "python", tmp_path / "command")
     again = dfjax.train(config, tmp_path / "command")

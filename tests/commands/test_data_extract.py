@@ -177,10 +177,10 @@ def test_a_face_in_nearly_every_frame_of_the_samples(samples, tmp_path):
     assert main(["data", "index", "--adapter", "ffpp", "--root", str(samples / "ffpp"),
                  "--out", str(index)]) == 0  # fmt: skip
     command = ["data", "extract", "--index", str(index), "--out", str(tmp_path / "out")]
-    assert main([*command, "--frames", "20", "--size", "64"]) == 0
+    assert main([*command, "--frames", "6", "--size", "64"]) == 0
     rows = read_index(tmp_path / "out" / "index.parquet")
     assert len(rows) == 7
     for row in rows.itertuples():
-        assert len(row.face_found) == 20
-        assert sum(row.face_found) >= 0.95 * 20, row.video_id
-        assert len(list((tmp_path / "out" / row.frames_dir).glob("*.jpg"))) == 20
+        assert len(row.face_found) == 6
+        assert len(list((tmp_path / "out" / row.frames_dir).glob("*.jpg"))) == 6
+    assert np.mean([*rows["face_found"]]) >= 0.95

@@ -2,8 +2,11 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
+import pytest
+
+from dfjax.commands import models
 from dfjax.commands.main import main
-from dfjax.config import config_names
+from dfjax.config import config_names, load_config
 
 COUNTS = {
     "dual_stream": (58_458_311, 167_216),
@@ -21,14 +24,26 @@ COUNTS = {
 """The published counts; the test of each model has their derivation."""
 
 
-def test_json_has_the_contract(capsys):
+def read_sizes(capsys):
+    """Returns what `dfjax models --json` prints, after checks that hold for every config."""
     assert main(["models", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert sorted(result) == config_names()
-    for name, counts in COUNTS.items():
-        model = result[name]
-        assert (model["trainable"], model["non_trainable"]) == counts, name
-        assert sum(model["parts"].values()) == model["trainable"]
+    for name in COUNTS:
+        assert sum(result[name]["parts"].values()) == result[name]["trainable"], name
+    return result
+
+
+def test_json_has_the_contract(capsys, monkeypatch):
+    """Sizes of two configs; the others, whose tracing takes a second each, are a small one's."""
+    traced, compute = ("dual_stream", "efficientnet_b4_380"), models.compute_model_size
+    small = compute(load_config("resnet18:smoke"))
+    monkeypatch.setattr(
+        models, "compute_model_size", lambda c: compute(c) if c.name in traced else small
+    )
+    result = read_sizes(capsys)
+    for name in traced:
+        assert (result[name]["trainable"], result[name]["non_trainable"]) == COUNTS[name], name
     assert [phase["trainable"] for phase in result["efficientnet_b4_380"]["phases"]] == [
         923_137,
         5_494_641,
@@ -37,6 +52,13 @@ def test_json_has_the_contract(capsys):
     assert flagship["input"]["hq"] == [1, 10, 224, 224, 3]
     # B4 at 224 px is 3.1 GFLOPs a frame, B0 at 112 px 0.2, the first ConvLSTM 3.0
     assert 5.8e10 < flagship["flops"] < 7.0e10
+
+
+@pytest.mark.slow
+def test_the_sizes_of_every_config(capsys):
+    result = read_sizes(capsys)
+    counts = {name: (result[name]["trainable"], result[name]["non_trainable"]) for name in COUNTS}
+    assert counts == COUNTS
 
 
 def test_table_and_diagram_of_one_config(capsys, tmp_path):

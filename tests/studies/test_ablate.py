@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from flax import linen as nn
 
 from dfjax.commands.main import main
 from dfjax.config import find_table, load_config
@@ -330,10 +331,20 @@ def test_the_command_trains_a_table(tmp_path, capsys, monkeypatch):
     assert (folder / "table.png").stat().st_size > 5000
 
 
+class Brightness(nn.Module):
+    """One weight for the mean of all pixels."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        return nn.Dense(1)(inputs["rgb"].mean(axis=(1, 2, 3)))[:, 0]
+
+
 def test_a_row_of_a_table_trains(tmp_path):
-    table = load_table("bilstm_phases:smoke", ["--config.train.epochs=1"])
-    assert list(table.left_out) == ["1: aligned faces"]
-    lines, datasets = run_table(table._replace(rows=table.rows[:1]), tmp_path)
+    assert list(load_table("bilstm_phases:smoke").left_out) == ["1: aligned faces"]
+    rows = '{"a": ("model.name=test_ablate:Brightness",)}'
+    overrides = ["--config.train.epochs=1", "--config.writers.tensorboard=False"]
+    table = load_table(write_table(tmp_path, rows) + ":smoke", overrides)
+    lines, datasets = run_table(table, tmp_path / "w")
     assert lines["error"].tolist() == [""] and datasets == ["synthetic"]
     assert 0 <= lines["video_auc"][0] <= 1
 

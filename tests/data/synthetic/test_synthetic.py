@@ -98,7 +98,7 @@ def test_an_interrupted_run_continues_and_other_settings_are_refused(tmp_path):
 
 def test_nuisances_do_not_tell_the_classes(tmp_path):
     """File size, frame count, mean colour and sharpness alone: cross-validated AUC below 0.6."""
-    index, _ = generate(tmp_path, videos=320, identities=80, frames=4, size=64, seed=1)
+    index, _ = generate(tmp_path, videos=320, identities=80, frames=2, size=64, seed=1)
     df = read_index(index)
     colours = [
         np.mean([cv2.imread(str(f)).mean((0, 1)) for f in (tmp_path / d).glob("*.jpg")], axis=0)
