@@ -15,6 +15,7 @@ ODD_CELLS = (
     *("=1+1", f"{CANARY}:attack", ";;;", "[1, 2]", "{}", "-", ".", "..", "x/", "x//y", "a" * 300),
     "x" * 70_000,
 )  # fmt: skip
+ONE_FIELD = pa.struct([("a", pa.int8())])
 
 
 def _rows(text, separator=","):
@@ -142,7 +143,7 @@ def retype_column(table, rng):
         lambda v: pa.array([[str(x)] for x in v]),
         lambda v: pa.array([{"a": str(x)} for x in v]),
         lambda v: pa.array([[[1.5]] for _ in v]),
-        lambda v: pa.array([None if i % 2 else {} for i, _ in enumerate(v)], pa.struct([])),
+        lambda v: pa.array([None if i % 2 else {} for i, _ in enumerate(v)], ONE_FIELD),
         lambda v: pa.array([str(x) for x in v]).dictionary_encode(),
         lambda v: pa.array([i % 2 == 0 for i, _ in enumerate(v)]),
         lambda v: pa.array(range(len(v)), pa.int64()),

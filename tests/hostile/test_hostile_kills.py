@@ -14,7 +14,8 @@ from hostile_runs import RUNS
 from hostile_server import Server
 
 pytestmark = pytest.mark.slow
-KILLS, IN_A_ROW = 20, 4
+KILLS = {"extract": 20, "pack": 20, "prepare": 8, "train": 8}
+IN_A_ROW = 4
 each = pytest.mark.parametrize("command", RUNS, ids=lambda command: command.__name__)
 
 
@@ -56,12 +57,13 @@ def test_kills_at_random_moments(command, server, honest, wholes, tmp_path):
     undisturbed = wholes[command][1]
     rng = random.Random(f"{SEED}/{command.__name__}")
     killed = 0
-    for number in range(KILLS):
+    kills = KILLS[command.__name__]
+    for number in range(kills):
         out = tmp_path / str(number // IN_A_ROW) / "out"
         if rng.random() < 0.6:
-            moment = {"kill_at": rng.randint(1, undisturbed.changes)}
+            moment = {"kill_at": rng.randint(1, 1 + undisturbed.changes // 2)}
         else:
-            moment = {"kill_after": rng.uniform(0, undisturbed.seconds)}
+            moment = {"kill_after": rng.uniform(0, undisturbed.seconds / 2)}
         ended = start(server, honest, command, out, **moment)
         about = f"seed {SEED}, kill {number} at {moment}"
         assert ended.code in (-9, undisturbed.code), f"{about}: {ended.text}"
@@ -69,7 +71,7 @@ def test_kills_at_random_moments(command, server, honest, wholes, tmp_path):
         killed += ended.code == -9
         if number % IN_A_ROW == IN_A_ROW - 1:
             finish(server, honest, command, out, wholes, about)
-    assert killed > KILLS / 4  # a run that continues may be over before its moment
+    assert killed >= kills / 4  # a run that continues may be over before its moment
 
 
 def check_failure(ended, about):
@@ -86,8 +88,8 @@ def test_full_disk(command, server, honest, wholes, tmp_path):
     whole, undisturbed = wholes[command]
     rng = random.Random(f"{SEED}/full/{command.__name__}")
     sizes = sorted({p.stat().st_size for p in whole.rglob("*") if p.is_file()} - {0})
-    faults = [{"fault": "full", "start": rng.randint(1, undisturbed.changes)} for _ in range(3)]
-    faults += [{"most_bytes": size - 1} for size in rng.sample(sizes, 2)]
+    faults = [{"fault": "full", "start": rng.randint(1, undisturbed.changes)} for _ in range(2)]
+    faults += [{"most_bytes": size - 1} for size in rng.sample(sizes, 1)]
     for number, fault in enumerate(faults):
         out = tmp_path / str(number) / "out"
         ended = start(server, honest, command, out, **fault)
@@ -109,7 +111,7 @@ def test_a_folder_that_cannot_be_written(command, server, honest, wholes, tmp_pa
 def test_a_folder_that_vanishes(command, server, honest, wholes, tmp_path):
     """Somebody deletes the folder in the middle of a run, which ends, or makes it anew."""
     rng = random.Random(f"{SEED}/vanish/{command.__name__}")
-    for number in range(3):
+    for number in range(2):
         out, moment = tmp_path / str(number) / "out", rng.randint(2, wholes[command][1].changes)
         ended = start(server, honest, command, out, fault="vanish", start=moment)
         if ended.code != wholes[command][1].code:
