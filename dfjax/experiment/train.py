@@ -204,7 +204,12 @@ def _make_trainer(
         plateau=plateau,
         profiler=Profiler(config.profile, workdir),
         checkpoints=checkpoints,
-        writer=MetricWriter(workdir, step=int(state.step), tensorboard=config.writers.tensorboard),
+        writer=MetricWriter(
+            workdir,
+            step=int(state.step),
+            tensorboard=config.writers.tensorboard,
+            epochs=run.epoch,
+        ),
         display=display,
         metadata={
             "config": config.to_dict(),

@@ -11,7 +11,7 @@ from tensorboardX import SummaryWriter
 from dfjax.files import atomic_path
 from dfjax.json_files import parse_json
 
-ROW = {"step": int}
+ROW = {"step": int, "epoch?": int}
 """Schema of a row of `metrics.jsonl`, as far as a resumed run reads it."""
 
 
@@ -23,15 +23,28 @@ class MetricWriter:
         step: Step that a resumed run starts from. Rows of later steps are removed, since these
             steps are computed again.
         tensorboard: Whether `tensorboard/` is written too.
+        epochs: Number of epochs that the resumed run has finished. Rows of the validation of later
+            epochs are removed: a run can end between writing them and saving, at the same step.
     """
 
-    def __init__(self, workdir: Path, *, step: int, tensorboard: bool) -> None:
+    def __init__(
+        self, workdir: Path, *, step: int, tensorboard: bool, epochs: int | None = None
+    ) -> None:
+        most = math.inf if epochs is None else epochs
         self.history_path = workdir / "history.csv"
         jsonl = workdir / "metrics.jsonl"
-        rows = [row for row in read_jsonl(jsonl) if row["step"] <= step]
+        rows = [
+            row
+            for row in read_jsonl(jsonl)
+            if row["step"] <= step and (row.get("split") != "val" or row.get("epoch", 0) <= most)
+        ]
         _replace(jsonl, "".join(json.dumps(row) + "\n" for row in rows))
         self.file = jsonl.open("a", encoding="utf-8")
-        self.history = [r for r in read_history(self.history_path) if int(r["step"]) <= step]
+        self.history = [
+            row
+            for row in read_history(self.history_path)
+            if int(row["step"]) <= step and int(row["epoch"]) <= most
+        ]
         self.tensorboard = None
         if tensorboard:
             folder = workdir / "tensorboard"

@@ -23,6 +23,18 @@ def test_a_damaged_line_is_named(tmp_path, line):
         read_jsonl(tmp_path / "metrics.jsonl")
 
 
+def test_an_epoch_that_was_validated_but_not_saved_is_written_once(tmp_path):
+    for _ in range(2):
+        writer = MetricWriter(tmp_path, step=2, tensorboard=False, epochs=0)
+        if not read_jsonl(tmp_path / "metrics.jsonl"):
+            writer.write("train", 2, 1, {"loss": 0.5})
+        writer.write("val", 2, 1, {"loss": 0.25})
+        writer.write_epoch({"epoch": 1, "step": 2, "val_loss": 0.25})
+        writer.close()
+    assert [r["split"] for r in read_jsonl(tmp_path / "metrics.jsonl")] == ["train", "val"]
+    assert [r["epoch"] for r in read_history(tmp_path / "history.csv")] == ["1"]
+
+
 def test_a_resumed_run_drops_what_comes_again_and_a_line_cut_short(tmp_path):
     writer = MetricWriter(tmp_path, step=0, tensorboard=False)
     for step in (1, 2, 3):
