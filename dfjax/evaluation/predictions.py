@@ -193,6 +193,8 @@ def _fill_scores(table: pd.DataFrame, name: str) -> list[Flag]:
         table[column] = numbers.astype("float64")
     if "fake_prob" not in table:
         table["fake_prob"] = expit(table["logit"])
+    elif "logit" in table:
+        table["fake_prob"] = table["fake_prob"].fillna(expit(table["logit"]))
     outside = table.loc[(table["fake_prob"] < 0) | (table["fake_prob"] > 1), "fake_prob"]
     if len(outside):
         percent = table["fake_prob"].min() >= 0 and table["fake_prob"].max() <= 100
