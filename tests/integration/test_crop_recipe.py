@@ -76,7 +76,7 @@ def make_workdir(folder, data, *, flow=False, stride=2):
 def in_this_process(monkeypatch):
     """Makes `predict` read files in this process, which alone has the face detector `bright`."""
 
-    def run_tasks(function, tasks, *, workers, time_limit):
+    def run_tasks(function, tasks, **limits):
         for position, task in enumerate(tasks):
             yield Outcome(position, function(task), None)
 
