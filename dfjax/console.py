@@ -11,11 +11,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 LONGEST_LINE = 1500  # characters
 SECONDS_BETWEEN = 0.5  # between updates of a line in a notebook
+SECONDS_BETWEEN_LINES = 30.0  # of progress in a log
 
 
 def make_console() -> Console:
-    """Returns a console on standard error that also writes plain text in a notebook."""
-    return Console(stderr=True, force_jupyter=False, highlight=False, soft_wrap=True)
+    """Returns a console on standard error that writes plain text in a notebook, without codes."""
+    terminal = False if in_notebook() else None  # None: it is a terminal if standard error is one
+    return Console(
+        stderr=True, force_terminal=terminal, force_jupyter=False, highlight=False, soft_wrap=True
+    )
+
+
+def in_notebook() -> bool:
+    """Returns whether this process is the kernel of a notebook."""
+    return "ipykernel" in sys.modules or "google.colab" in sys.modules
 
 
 def one_line(text: str) -> str:
@@ -36,24 +45,31 @@ def say(text: str) -> None:
     make_console().print(one_line(text), markup=False)
 
 
-class NotebookLine:
-    """A line of progress that is overwritten in a notebook; elsewhere nothing is written."""
+class StatusLine:
+    """Progress where there is no terminal: a notebook's line that is overwritten, or log lines.
+
+    A terminal gets nothing, since it has a progress bar.
+    """
 
     def __init__(self) -> None:
-        self.active = "ipykernel" in sys.modules or "google.colab" in sys.modules
-        self._written = 0.0
+        self._notebook = in_notebook()
+        self._interval = SECONDS_BETWEEN if self._notebook else SECONDS_BETWEEN_LINES
+        self._silent = not self._notebook and sys.stderr.isatty()
+        self._written = 0.0 if self._notebook else time.monotonic()
+        self._open = False
 
     def write(self, text: str) -> None:
-        """Replaces the line, at most twice a second."""
-        if self.active and time.monotonic() - self._written > SECONDS_BETWEEN:
-            self._written = time.monotonic()
-            sys.stderr.write(f"\r{text[:110]:<110}")
-            sys.stderr.flush()
+        """Writes the line, unless the previous one was written shortly before."""
+        if self._silent or time.monotonic() - self._written < self._interval:
+            return
+        self._written, self._open = time.monotonic(), self._notebook
+        sys.stderr.write(f"\r{text[:110]:<110}" if self._notebook else f"{text}\n")
+        sys.stderr.flush()
 
     def clear(self) -> None:
-        """Removes the line, before something else is printed."""
-        if self.active and self._written:
-            self._written = 0.0
+        """Removes the line of a notebook, before something else is printed."""
+        if self._open:
+            self._written, self._open = 0.0, False
             sys.stderr.write(f"\r{'':<110}\r")
             sys.stderr.flush()
 
@@ -66,7 +82,7 @@ def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[It
         total: Number of items, or None if it is unknown.
         what: Text beside the bar.
     """
-    console, line = make_console(), NotebookLine()
+    console, line = make_console(), StatusLine()
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         for number, item in enumerate(progress.track(items, total=total), 1):

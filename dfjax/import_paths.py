@@ -61,8 +61,8 @@ def find(path: str) -> Any:
     module, _, name = path.partition(":")
     if module not in sys.modules:
         raise UsageError(
-            f"{path} is not imported. Import {module} first: names in a saved config are not "
-            "imported automatically"
+            f"{path} is not imported. Import {module} first (verbs: option `import`): names in a "
+            "saved config are not imported automatically"
         )
     found: Any = sys.modules[module]
     for part in name.split("."):

@@ -105,15 +105,8 @@ def run(args: argparse.Namespace) -> int:
     print_notes(report.notes)
     again = f", {report.reused} of them already there" if report.reused else ""
     print_line(f"{args.out}: {report.videos} videos{again}, {report.crops} crops")
-    if args.detector == "none":
-        print_line("no face was looked for: crops are the squares in the middle of the frames")
-    else:
-        missed = report.videos_without_face
-        found = f"a face in {report.faces_found} of {report.crops} frames"
-        print_line(found + ("; the others are interpolated" if report.faces_found else ""))
-        if missed:
-            print_line(f"no face in {len(missed)} videos (centre crops): {', '.join(missed[:10])}")
-            print_line("--detector none is meant for videos and images that are face crops already")
+    for line in report.describe_faces(settings.detector):
+        print_line(line)
     if report.unreadable:
         print_line(
             f"{report.unreadable} videos could not be read and were left out: {report.errors}"

@@ -110,14 +110,14 @@ def plot_curves(
     with figure(path, 2, size=(10.0, 4.0)) as (drawn, axes):
         for name, colour in (("train_loss", QUIET), ("val_loss", FAKE_COLOUR)):
             _draw_curve(axes[0], table, name, name.split("_")[0], colour)
-        _draw_curve(axes[1], table, "train_accuracy", "accuracy in training", QUIET)
+        _draw_curve(axes[1], table, "train_accuracy", "accuracy (training)", QUIET)
         for name, colour in zip(metrics, (REAL_COLOUR, *OTHERS)):
             _draw_curve(
                 axes[1], table, f"val_{name}", name.replace("_", " ").replace("auc", "AUC"), colour
             )
         axes[0].set(title="Loss", xlabel="epoch")
         axes[0].set_ylim(bottom=0)
-        axes[1].set(title="Validation", xlabel="epoch", ylim=(0, 1.02))
+        axes[1].set(title="Validation metrics", xlabel="epoch", ylim=(0, 1.02))
         for one in axes:
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
             if best is not None:

@@ -205,6 +205,8 @@ def _cut_faces(plan: PreparePlan, videos: Path, out: Path, limits: Limits) -> Pa
         say(f"note: {note}")
     again = f", {report.reused} of the videos reused" if report.reused else ""
     say(f"faces: {report.crops} crops of {report.videos} videos{again}")
+    for line in report.describe_faces(plan.settings.detector):
+        say(f"faces: {line}")
     return target
 
 

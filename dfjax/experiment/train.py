@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax.config import load_config
 from dfjax.console import say
 from dfjax.data.clips.pipeline import check_clips, make_train_batches
 from dfjax.data.store.feature_pack import FeaturePack
@@ -43,7 +44,7 @@ Array = np.ndarray
 
 
 def train(
-    config: ConfigDict,
+    config: ConfigDict | str,
     workdir: str | Path,
     *,
     model: Any = None,
@@ -56,7 +57,8 @@ def train(
     finishes the current step, saves, and raises `Interrupted`.
 
     Args:
-        config: Config, as `dfjax.load_config` returns it. It is not changed.
+        config: Config, as `dfjax.load_config` returns it, or the name that it takes. A config is
+            not changed.
         workdir: Folder of the run.
         model: Linen module of your own, in place of the model in the config; see
             `dfjax.models.custom`. The config in the workdir names its class by import path.
@@ -70,6 +72,8 @@ def train(
             or gradient that is not finite.
         Interrupted: The call was interrupted and has saved; a subclass of `KeyboardInterrupt`.
     """
+    if isinstance(config, str):
+        config = load_config(config)
     if model is not None:
         config = builders.use_model(config, model)
     if loss is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dfjax.console import NotebookLine, make_console
+from dfjax.console import StatusLine, make_console
 from dfjax.training.stopping import EarlyStop
 
 
@@ -19,7 +19,7 @@ class Display:
 
     def __init__(self, total_steps: int, step: int = 0) -> None:
         self.console = make_console()
-        self.line = NotebookLine()
+        self.line = StatusLine()
         self.total_steps = total_steps
         self.status = "compiling"
         self.progress = Progress(

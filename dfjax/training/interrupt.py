@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dfjax.console import say
+
 
 class Stopped(Exception):
     """Raised when a run stops on request, after it has saved everything.
@@ -90,6 +92,7 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
         _wait(done)
     except KeyboardInterrupt:
         interrupt.request("interrupt")
+        say("interrupt: saving after this step or compilation; a second one leaves without saving")
         try:
             _wait(done)
         except KeyboardInterrupt:

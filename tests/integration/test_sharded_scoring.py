@@ -16,19 +16,16 @@ from dfjax.training.sharding import make_mesh, state_shardings
 
 MESHES = [(8, 1, 1), (2, 4, 1), (2, 2, 2)]
 INDEX = pd.DataFrame({"label": [0, 1], "method": ["real", "warp"]})
-FAST = "dual_stream"
 SMALLER = {  # compiles faster
-    "dual_stream": {
-        "model.dual_stream.hq": "resnet18",
-        "model.dual_stream.lq": "resnet18",
-        "model.dual_stream.conv_lstm": (32, 32),
-        "data.frames": 2,
-        "lowering": "native",
-    }
+    "model.dual_stream.hq": "resnet18",
+    "model.dual_stream.lq": "resnet18",
+    "model.dual_stream.conv_lstm": (32, 32),
+    "data.frames": 2,
+    "lowering": "native",
 }
 CASES = [
-    pytest.param(name, id=name, marks=[] if name == FAST else pytest.mark.slow)
-    for name in config_names()
+    pytest.param("dual_stream", SMALLER, id="small dual_stream"),
+    *(pytest.param(name, {}, id=name, marks=pytest.mark.slow) for name in config_names()),
 ]
 
 
@@ -49,9 +46,9 @@ def make_batch(config):
     return batch
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_every_mesh_scores_as_one_device_does(name):
-    config = load_config(f"{name}:smoke", SMALLER.get(name, {}))
+@pytest.mark.parametrize(("name", "overrides"), CASES)
+def test_every_mesh_scores_as_one_device_does(name, overrides):
+    config = load_config(f"{name}:smoke", overrides)
     rows = np.arange(len(INDEX))
     loss = sum_objective(make_config_loss(config, INDEX, rows, weighted=False))
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)

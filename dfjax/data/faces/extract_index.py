@@ -59,6 +59,19 @@ class ExtractReport:
     errors: Path
     notes: list[str]
 
+    def describe_faces(self, detector: str) -> list[str]:
+        """Returns lines that say in how many frames and videos `detector` found a face."""
+        if detector == "none":
+            return ["no face was looked for: crops are the squares in the middle of the frames"]
+        found = f"a face in {self.faces_found} of {self.crops} frames"
+        lines = [found + ("; the others are interpolated" if self.faces_found else "")]
+        if missed := self.videos_without_face:
+            lines.append(
+                f"no face in {len(missed)} videos (centre crops): {', '.join(missed[:10])}"
+            )
+            lines.append("the detector `none` is meant for videos and images that are face crops")
+        return lines
+
 
 class _Extraction(NamedTuple):
     """Result for row number `position`: columns of its new rows, or an error."""

@@ -130,8 +130,8 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
             return None
     message = (
         f"the share of fakes is {precision:.3f} among videos classified as fake, {among_real:.3f} "
-        f"among those classified as real and {prior:.3f} among all: the scores are uninformative, "
-        "or belong to other rows"
+        f"among those classified as real and {prior:.3f} among all: verdicts at 0.5 are "
+        "uninformative, or the scores belong to other rows"
     )
     return make_flag("precision_is_prior", "warning", message)
 
