@@ -155,6 +155,12 @@ def test_resuming_with_another_model_is_refused(own, data):
         dfjax.train(config, own.workdir, model=FrameDifference(width=8), loss=squared_loss)
 
 
+def test_a_config_may_be_named(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'resnet18'"):
+        dfjax.train("resnet81:smoke", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_interrupt_saves_and_the_same_call_goes_on(data, own, tmp_path, monkeypatch):
     from dfjax.training.loop import Trainer
 

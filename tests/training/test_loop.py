@@ -206,7 +206,7 @@ def test_an_abandoned_run_saves_nothing(tmp_path, save_every):
 
 
 @pytest.mark.parametrize("step", [0, 4])
-def test_a_keyboard_interrupt_ends_the_wait_and_not_the_step(tmp_path, whole, step):
+def test_a_keyboard_interrupt_ends_the_wait_and_not_the_step(tmp_path, whole, step, capsys):
     def interrupt(number):
         if number == step:  # in the thread of the loop; the main thread waits for it
             os.kill(os.getpid(), signal.SIGINT)
@@ -216,6 +216,7 @@ def test_a_keyboard_interrupt_ends_the_wait_and_not_the_step(tmp_path, whole, st
     with pytest.raises(Stopped, match="interrupt"):
         run_interruptible(trainer.fit, trainer.interrupt)
     assert trainer.checkpoints.latest_step("last") == step + 1
+    assert capsys.readouterr().err.count("interrupt: saving after this step") == 1
     resumed = make_trainer(tmp_path)
     run_interruptible(resumed.fit, resumed.interrupt)
     assert_same_state(resumed.state, whole[0].state)
