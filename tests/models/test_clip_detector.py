@@ -1,3 +1,4 @@
+import functools
 from pathlib import Path
 
 import jax
@@ -35,9 +36,12 @@ FORMS = {
 }
 
 
-def abstract(options, size=64, frames=2):
+@functools.cache
+def abstract(spec):
+    """Returns the shapes of the variables of a config."""
+    options = options_of(spec)
     model = build("clip_detector", lowering="native", **options)
-    inputs = input_shapes("clip_detector", size, 1, frames, **options)
+    inputs = input_shapes("clip_detector", 64, 1, 2, **options)
     return jax.eval_shape(model.init, jax.eval_shape(lambda: KEYS[0]), inputs)
 
 
@@ -87,7 +91,7 @@ def options_of(spec):
     ],
 )
 def test_the_published_counts(spec, parts):
-    params = abstract(options_of(spec))["params"]
+    params = abstract(spec)["params"]
     assert {name: count(params[name]) for name in parts} == parts
     totals = {"hybrid": 11_914_365, "resnet18_bilstm": 14_331_458}
     # encoder and projection 2,436,352, and what is ours: query 256 and logit 257
@@ -99,7 +103,7 @@ def test_the_published_counts(spec, parts):
 def test_parameter_paths_and_shapes_are_a_public_format(spec):
     lines = sorted(
         f"{'.'.join(key.key for key in path)} {'x'.join(map(str, leaf.shape))}"
-        for path, leaf in jax.tree_util.tree_leaves_with_path(abstract(options_of(spec)))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(abstract(spec))
     )
     assert lines == (GOLDEN / f"{spec}.txt").read_text().splitlines()
 

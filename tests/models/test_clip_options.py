@@ -107,6 +107,7 @@ def test_inputs_are_one_stream_per_scale():
     assert shapes["rgb_16"].shape == (2, 4, 16, 16, 3)
 
 
+@functools.cache
 def abstract(**options):
     model = build("clip_detector", lowering="native", **options)
     inputs = input_shapes("clip_detector", 64, 2, 4, **options)

@@ -12,8 +12,9 @@ def shapes(size, variant="b0", **options):
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     network = EfficientNet(variant, **options)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(lambda k, x: network.init(k, x, train=False), key, image)
-    maps = jax.eval_shape(lambda v, x: network.apply(v, x, train=False), variables, image)
+    maps, variables = jax.eval_shape(
+        lambda k, x: network.init_with_output(k, x, train=False), key, image
+    )
     return variables, {name: value.shape[1:] for name, value in maps.items()}
 
 

@@ -11,10 +11,17 @@ from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
 from dfjax.models.summary import count
 
-SMALL = {"backbone": "resnet18", "width": 0.125, "one_block": True, "flow_channels": (64, 128)}
+SMALL = {
+    "backbone": "resnet18",
+    "width": 0.125,
+    "one_block": True,
+    "conv_lstm": (8, 6),
+    "flow_channels": (64, 128),
+}
 CHEAP = {"xla_backend_optimization_level": 0}  # compiling is all that these programs cost
 
 
+@functools.cache
 def abstract(size=224, **options):
     model = build("two_stream", lowering="native", **options)
     inputs = input_shapes("two_stream", size, 1, 2, **options)
