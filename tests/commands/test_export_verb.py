@@ -68,7 +68,9 @@ def test_a_failed_export_leaves_the_old_file(asked, tmp_path, monkeypatch):
     from dfjax.exporting import formats
 
     out = tmp_path / "w.safetensors"
-    out.write_bytes(b"old")
+    zeros = {"params": {"w": np.zeros(2, np.float32)}, "batch_stats": {}}
+    formats.save_safetensors(out, zeros, metadata={"format": "dfjax"})
+    old = out.read_bytes()
 
     def dies_half_way(path, variables, *, metadata):
         path.write_bytes(b"half")
@@ -77,7 +79,7 @@ def test_a_failed_export_leaves_the_old_file(asked, tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "save_safetensors", dies_half_way)
     with pytest.raises(OSError, match="disk full"):
         export("--out", out)
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [old]
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,8 @@ def good(name, folder):
 def list_cases():
     """Every media case of the corpus."""
     return [
-        *make_cases("media", BYTES, 24),
-        *make_cases("boxes", ("size", "kind", "move", "deep", "value"), 10),
+        *make_cases("media", BYTES, 8),
+        *make_cases("boxes", ("size", "kind", "move", "deep", "value"), 5),
         *make_cases("header", HEADERS, 2),
         *make_cases("playlist", PLAYLISTS, 6),
         *make_cases("size", ("png", "jpg", "mp4", "avi", "bomb", "many"), 4),

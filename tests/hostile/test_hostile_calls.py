@@ -139,7 +139,7 @@ ARRAYS = {
     "object": lambda: frames(1, T, 32, 32, 3).astype(object),
     "objects": lambda: np.array([None, "x"], object),
     "text": lambda: np.array(["a", "b"]),
-    "bytes": lambda: np.zeros((1, T, 32, 32, 3), "S1"),
+    "bytes": lambda: np.zeros((1, T, 32, 32, 3), np.dtype((np.bytes_, 1))),
     "dates": lambda: np.zeros((1, T, 32, 32, 3), "datetime64[s]"),
     "records": lambda: np.zeros((1, T, 32, 32, 3), [("a", np.uint8)]),
     "big_endian": lambda: frames(1, T, 32, 32, 3, dtype=">u2"),

@@ -13,6 +13,7 @@ from hostile_checks import Watch
 
 from dfjax.data.index.records import read_index
 
+pytestmark = pytest.mark.slow
 CASES = hostile_media.list_cases()
 DRAWN = [name for name in hostile_media.NAMES if len(name) > 75 or not name.isprintable()]
 NEVER = ("header", "playlist")  # kinds that are no media, whatever they are called

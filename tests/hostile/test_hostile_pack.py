@@ -12,6 +12,7 @@ from hostile_tables import COLUMNS, write_mutated
 from dfjax.data.index.records import read_index
 from dfjax.data.store.pack import open_pack
 
+pytestmark = pytest.mark.slow
 CROPS = ("--detector", "none", "--frames", "4", "--size", "32", "--workers", "1")
 
 

@@ -11,6 +11,7 @@ from hostile_tables import COLUMNS, TEXT, mutate_text, write_mutated
 
 from dfjax.data.index.records import read_index
 
+pytestmark = pytest.mark.slow
 LIST = "path,label,split,method,target_id,identities\n" + "".join(
     f"{'real' if n % 2 else 'fake/swap'}/{n}.mp4,{(n + 1) % 2},{split},"
     f"{'real' if n % 2 else 'swap'},{n},p{n};p{n + 1}\n"

@@ -17,6 +17,7 @@ import dfjax
 from dfjax.inference.detector import Detector
 from dfjax.inference.predict import predict
 
+pytestmark = pytest.mark.slow
 SIDE_FILES = ("methods.json", "versions.json", "config.yaml", "audit.json", "metrics.jsonl")
 
 

@@ -47,7 +47,11 @@ def packs(monkeypatch):
 def test_runs_are_followed_back_over_phases_init_from_and_stored_features(tmp_path, capsys):
     make_run(tmp_path / "frames")
     make_run(tmp_path / "head", "train.init_from=" + str(tmp_path / "gone"))
-    record = {"backbone": {}, "features": 8, "preprocess": {}}
+    preprocess = {"size": 8, "mean": [0.0] * 3, "std": [1.0] * 3}
+    record = {
+        "features": 8, "parameters": "drawn", "precision": "float32", "backbone": {"name": "b0"},
+        "preprocess": preprocess,
+    }  # fmt: skip
     text = json.dumps(record | {"trained_in": str(tmp_path / "frames")})
     (tmp_path / "head" / RECORD).write_text(text)
     make_run(tmp_path / "w" / "phase1", f"train.init_from={tmp_path / 'head'}")
