@@ -26,6 +26,9 @@ SIZE = 32
 LIMIT = ["--workers", "2", "--time-limit", "20"]
 
 
+pytestmark = pytest.mark.slow  # a minute; tests/hostile holds the same of single files
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile") / "in"
