@@ -15,7 +15,7 @@ from dfjax.experiment import builders
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.inference.frames import read_array
 from dfjax.inference.media import find_inputs
-from dfjax.inference.saved import read_export, read_workdir
+from dfjax.inference.saved import check_shapes, read_export, read_workdir
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
 from dfjax.models.frame_features import join, put_under
@@ -125,8 +125,8 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
         checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
 
     Raises:
-        UsageError: `source` is neither of the two, the checkpoint does not exist, or the model is
-            the user's own and its module is not imported.
+        UsageError: `source` is neither of the two, the checkpoint does not exist or does not fit
+            its config, or the model is the user's own and its module is not imported.
     """
     path = Path(source)
     use_compilation_cache(path)
@@ -134,6 +134,7 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
     saved = read_export(path) if is_file else read_workdir(path, checkpoint)
     config, variables, backbone = saved.config, saved.variables, saved.backbone
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
+    check_shapes(model, variables, builders.example_inputs(config, 1), source=path)
     if backbone:
         model, variables = put_under(model, backbone.fns), join(variables, backbone.variables)
         preprocess = read_either(preprocess, backbone.preprocess)

@@ -1,10 +1,12 @@
 """Reads the parts of a trained detector from a workdir or from a file of `dfjax export`."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
+from jax.tree_util import keystr, tree_leaves_with_path
 from ml_collections import ConfigDict
 
 from dfjax.config import from_dict
@@ -14,6 +16,7 @@ from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
 from dfjax.experiment.objective import load_methods
 from dfjax.json_files import check_value
+from dfjax.models import ModelFns
 from dfjax.models.frame_features import split_off
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
@@ -99,3 +102,30 @@ def read_export(path: Path) -> Saved:
         checkpoint_sha256=sha256,
         methods=metadata.get("methods", ()),
     )
+
+
+def check_shapes(
+    model: ModelFns, variables: Variables, inputs: Mapping[str, Any], *, source: Path
+) -> None:
+    """Checks that the variables of a checkpoint are those that the model of its config has.
+
+    Args:
+        model: Model of the config.
+        variables: Variables of the checkpoint.
+        inputs: Shapes of the inputs of the model.
+        source: What the detector was read from, for the message.
+
+    Raises:
+        UsageError: A path or a shape differs.
+    """
+    wanted = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    expected, found = (
+        {keystr(path): leaf.shape for path, leaf in tree_leaves_with_path(tree)}
+        for tree in (dict(wanted), dict(variables))
+    )
+    wrong = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    if wrong:
+        raise UsageError(
+            f"the checkpoint of {source} does not fit its config: {len(wrong)} parameters differ, "
+            f"such as {wrong[0]}, {found.get(wrong[0])} instead of {expected.get(wrong[0])}"
+        )
