@@ -39,6 +39,11 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def is_full_disk(error: BaseException | None) -> bool:
     """Returns whether an error, or the one that it was raised from, is that of a full disk."""
     while error is not None:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from dfjax.errors import UsageError
+from dfjax.errors import FileError, UsageError
 from dfjax.json_files import read_json
 
 
@@ -131,6 +132,22 @@ def lock_folder(folder: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink()
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Checks that a path is a file, since opening a named pipe would wait for a writer.
+
+    Raises:
+        FileError: It is not.
+    """
+    if not os.path.isfile(path):
+        raise FileError(f"{path} is not a file")
 
 
 def as_tuple(value: Any) -> Any:

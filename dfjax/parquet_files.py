@@ -2,12 +2,12 @@
 
 import os
 from collections import Counter
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfjax.errors import FileError
+from dfjax.errors import FileError, first_line
+from dfjax.files import check_regular
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises on damaged files."""
@@ -25,7 +25,7 @@ def read_parquet(path: str | os.PathLike[str]) -> pa.Table:
     Raises:
         FileError: The file is not a readable Parquet file, or two of its columns have one name.
     """
-    _check_regular(Path(path))
+    check_regular(path)
     try:
         with pq.ParquetFile(path) as file:
             table = file.read(use_threads=True)
@@ -49,16 +49,11 @@ def read_parquet_metadata(path: str | os.PathLike[str]) -> dict[bytes, bytes]:
     Raises:
         FileError: The file is not a readable Parquet file.
     """
-    _check_regular(Path(path))
+    check_regular(path)
     try:
         return dict(pq.read_schema(path).metadata or {})
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
-
-
-def _check_regular(path: Path) -> None:
-    if not path.is_file():  # opening a named pipe would wait for a writer
-        raise FileError(f"{path} is not a file")
 
 
 def _decoded(field: pa.Field) -> pa.Field:
@@ -67,5 +62,4 @@ def _decoded(field: pa.Field) -> pa.Field:
 
 
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> FileError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return FileError(f"{path} is not a readable Parquet file: {reason:.200}")
+    return FileError(f"{path} is not a readable Parquet file: {first_line(error):.200}")

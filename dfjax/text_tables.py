@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfjax.errors import FileError
+from dfjax.files import check_regular
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 BLOCK = 2**22
@@ -52,8 +53,7 @@ def find_format(path: str | os.PathLike[str]) -> TextFormat:
         FileError: The file cannot be read, or is empty.
     """
     path = Path(path)
-    if not path.is_file():  # opening a named pipe would wait for a writer
-        raise FileError(f"{path} is not a file")
+    check_regular(path)
     try:
         encoding = _find_encoding(path)
         with path.open(encoding=encoding, newline="", errors="replace") as file:

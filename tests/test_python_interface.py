@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from final_state import read_final_state
 
 import dfjax
 from dfjax.commands.main import main
@@ -23,7 +24,6 @@ from dfjax.data.synthetic.plan import make_plan
 from dfjax.data.synthetic.render import write_video
 from dfjax.data.synthetic.samples import write_samples
 from dfjax.errors import Interrupted, UsageError
-from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.metric_writer import read_history
 
 SMALL = {"train.epochs": 2, "writers.tensorboard": False, "data.eval_clips": 1}
@@ -54,18 +54,9 @@ def squared_loss(logits, outputs, batch):
     return optax.squared_error(jnp.tanh(logits), 2.0 * batch["label"] - 1.0)
 
 
-def read_state(workdir):
-    checkpoints = Checkpoints(workdir)
-    manager = checkpoints.managers["last"]
-    step = manager.latest_step()
-    items = {name: manager.restore(step)[name] for name in ("variables", "training")}
-    checkpoints.close()
-    return step, items
-
-
 def assert_same_run(one, other):
     """Two workdirs hold the same bits but for the times in them."""
-    (step, mine), (step2, theirs) = read_state(one), read_state(other)
+    (step, mine), (step2, theirs) = read_final_state(one), read_final_state(other)
     assert step == step2
     jax.tree.map(np.testing.assert_array_equal, mine, theirs)
     rows = [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from dfjax.errors import FileError, UsageError
+from dfjax.errors import FileError, UsageError, first_line
 from dfjax.parquet_files import read_parquet
 from dfjax.text_tables import find_format, match_columns
 
@@ -83,8 +83,7 @@ def _read_text(path: Path, known: Sequence[str], text: Sequence[str]) -> TableFi
     except pd.errors.ParserWarning as error:
         raise FileError(f"{path}: its rows have more fields than its header") from error
     except (ValueError, OSError, OverflowError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileError(f"{path} is not a table of text: {reason:.200}") from error
+        raise FileError(f"{path} is not a table of text: {first_line(error):.200}") from error
     for name in ("fake_prob", "logit"):  # with semicolons, numbers may have a decimal comma
         if (
             form.delimiter != ","

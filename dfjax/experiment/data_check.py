@@ -8,13 +8,14 @@ import pandas as pd
 
 import dfjax
 from dfjax.console import say
-from dfjax.data.index.audit import check_accepted, hash_index, refused
+from dfjax.data.index.audit import check_accepted, refused
 from dfjax.data.index.components import LINKS
 from dfjax.data.index.records import find_index
 from dfjax.data.index.splits import PARTS
 from dfjax.errors import RunError
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.experiment.data_audit import audit_data, list_refused, read_report
+from dfjax.files import hash_file
 
 
 def check_data(
@@ -38,7 +39,7 @@ def check_data(
     check_accepted(accept)
     index = find_index(data)
     content = read_report(workdir)
-    known = (hash_index(index), dfjax.__version__)
+    known = (hash_file(index), dfjax.__version__)
     if content and (content["index_sha256"], content["version"]) == known:
         accept = sorted({*content["accepted"], *accept})
     else:

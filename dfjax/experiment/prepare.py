@@ -24,7 +24,7 @@ import dfjax
 from dfjax.console import say
 from dfjax.data.faces.extract_index import SETTINGS_FILE, extract_index
 from dfjax.data.index.adapters import AdapterFunction
-from dfjax.data.index.audit import check_accepted, hash_index
+from dfjax.data.index.audit import check_accepted
 from dfjax.data.index.build import build_index
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.frame_paths import rebase_frames
@@ -35,7 +35,7 @@ from dfjax.data.store.pack import pack
 from dfjax.errors import UsageError
 from dfjax.experiment.data_audit import audit_data, read_report
 from dfjax.experiment.prepare_plan import PreparePlan, describe_plan, make_plan
-from dfjax.files import lock_folder, write_json
+from dfjax.files import hash_file, lock_folder, write_json
 from dfjax.json_files import read_json
 
 ARGUMENTS_FILE = "prepare.json"
@@ -213,7 +213,7 @@ def _cut_faces(plan: PreparePlan, videos: Path, out: Path, limits: Limits) -> Pa
 def _audit(out: Path, accept: Sequence[str], limits: Limits) -> dict[str, Any]:
     """Returns the audit of the pack, which is only computed again if the pack has changed."""
     content = read_report(out)
-    known = (hash_index(out / "pack" / "index.parquet"), dfjax.__version__, sorted(set(accept)))
+    known = (hash_file(out / "pack" / "index.parquet"), dfjax.__version__, sorted(set(accept)))
     if content and (content["index_sha256"], content["version"], content["accepted"]) == known:
         return content
     return audit_data(out / "pack", out, accept=accept, **limits)

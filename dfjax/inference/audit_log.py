@@ -10,6 +10,7 @@ from pathlib import Path
 import dfjax
 from dfjax.console import say
 from dfjax.errors import is_full_disk
+from dfjax.files import hash_file
 from dfjax.inference.verdict import Verdict
 from dfjax.outputs import check_outputs
 
@@ -106,5 +107,4 @@ def compute_sha256(path: Path) -> str | None:
     """Returns the SHA-256 of a regular file, or None where it cannot be opened."""
     if not path.is_file() or not os.access(path, os.R_OK):
         return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path)

@@ -1,12 +1,10 @@
 """Reads the parts of a trained detector from a workdir or from a file of `dfjax export`."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from jax.tree_util import keystr, tree_leaves_with_path
 from ml_collections import ConfigDict
 
 from dfjax.config import from_dict
@@ -15,11 +13,13 @@ from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
 from dfjax.experiment.objective import load_methods
+from dfjax.files import hash_file
 from dfjax.json_files import check_value
 from dfjax.models import ModelFns
 from dfjax.models.frame_features import split_off
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
+from dfjax.weights.merge import merge
 from dfjax.weights.safetensors_file import load_safetensors
 
 EXPORT = {
@@ -92,14 +92,12 @@ def read_export(path: Path) -> Saved:
     if "features" in metadata:
         variables, below = split_off(variables)
         backbone = restore(metadata["features"], below, source=str(path))
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Saved(
         config=from_dict(metadata["config"], name=f"the config in {path}"),
         variables=variables,
         backbone=backbone,
         checkpoint=metadata["checkpoint"],
-        checkpoint_sha256=sha256,
+        checkpoint_sha256=hash_file(path),
         methods=metadata.get("methods", ()),
     )
 
@@ -119,13 +117,9 @@ def check_shapes(
         UsageError: A path or a shape differs.
     """
     wanted = jax.eval_shape(model.init, jax.random.key(0), inputs)
-    expected, found = (
-        {keystr(path): leaf.shape for path, leaf in tree_leaves_with_path(tree)}
-        for tree in (dict(wanted), dict(variables))
-    )
-    wrong = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
-    if wrong:
+    merged = merge(wanted, variables, source=str(source))
+    if wrong := merged.kept + merged.left_out:
         raise UsageError(
-            f"the checkpoint of {source} does not fit its config: {len(wrong)} parameters differ, "
-            f"such as {wrong[0]}, {found.get(wrong[0])} instead of {expected.get(wrong[0])}"
+            f"the checkpoint of {source} does not fit its config: {len(wrong)} parameters are only "
+            f"in one of them, such as {wrong[0]}"
         )

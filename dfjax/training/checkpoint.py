@@ -17,7 +17,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from dfjax.console import say
-from dfjax.errors import RunError, UsageError, is_full_disk
+from dfjax.errors import RunError, UsageError, first_line, is_full_disk
 from dfjax.json_files import read_json
 from dfjax.shapes import Variables
 from dfjax.training.orbax_reports import quiet_orbax
@@ -269,7 +269,7 @@ def _list(reasons: dict[int, str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return first_line(error)[:200]
 
 
 def as_template(shapes: Any, shardings: Any) -> Any:

@@ -4,14 +4,13 @@ Orbax writes a step into a temporary folder and renames that to the step once al
 checksums are written just before the renaming, so that every step has them, or is not there.
 """
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import orbax.checkpoint as ocp
 
-from dfjax.files import write_json
+from dfjax.files import hash_file, write_json
 from dfjax.json_files import read_json
 
 CHECKSUMS = "checksums.json"
@@ -43,7 +42,7 @@ def write_checksums(folder: Path) -> None:
     """Writes `checksums.json` with the SHA-256 of every file in a folder and below it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with ThreadPoolExecutor(THREADS) as pool:
-        hashes = list(pool.map(_hash, files))
+        hashes = list(pool.map(hash_file, files))
     names = [path.relative_to(folder).as_posix() for path in files]
     write_json(folder / CHECKSUMS, {"sha256": dict(zip(names, hashes))})
 
@@ -63,12 +62,7 @@ def verify_checksums(folder: Path) -> bool:
         if not path.is_file():
             raise ValueError(f"{name} is missing")
     with ThreadPoolExecutor(THREADS) as pool:
-        for name, found in zip(expected, pool.map(_hash, files)):
+        for name, found in zip(expected, pool.map(hash_file, files)):
             if found != expected[name]:
                 raise ValueError(f"{name} has other bytes than were written")
     return True
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,9 +5,9 @@ import json
 import jax
 import numpy as np
 import pandas as pd
+from final_state import read_final_state
 
 from dfjax.data.index.records import read_index
-from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.metric_writer import read_history, read_jsonl
 
 CROPS = ("--detector", "none", "--frames", "4", "--size", "32", "--workers", "2")
@@ -70,7 +70,7 @@ def _without_times(value, folder):
 
 def check_run(whole, out):
     """The same bits in the checkpoints, and every step and epoch once in the logs."""
-    (step, state), (expected_step, expected) = _final_state(out), _final_state(whole)
+    (step, state), (expected_step, expected) = read_final_state(out), read_final_state(whole)
     assert step == expected_step
     jax.tree.map(np.testing.assert_array_equal, state, expected)
     names = ("step", "epoch", "split", "loss", "clip_auc")
@@ -81,16 +81,6 @@ def check_run(whole, out):
     assert mine == theirs
     mine, theirs = (pd.DataFrame(read_history(f / "history.csv")) for f in (out, whole))
     assert mine.drop(columns="seconds").equals(theirs.drop(columns="seconds"))
-
-
-def _final_state(workdir):
-    """Everything the last checkpoint holds, as numpy, and its step."""
-    checkpoints = Checkpoints(workdir)
-    manager = checkpoints.managers["last"]
-    step = manager.latest_step()
-    trees = [manager.restore(step)[item] for item in ("variables", "training")]
-    checkpoints.close()
-    return step, jax.tree.map(np.asarray, trees)
 
 
 RUNS = {extract: check_files, pack: check_files, prepare: check_files, train: check_run}

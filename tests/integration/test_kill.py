@@ -9,8 +9,8 @@ import time
 import jax
 import numpy as np
 import pytest
+from final_state import read_final_state
 
-from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.metric_writer import read_jsonl
 
 STEPS = 8
@@ -55,16 +55,6 @@ def kill_when(workdir, due, *extra):
     process.wait()
 
 
-def final_state(workdir):
-    """Everything the last checkpoint holds, as numpy, and its step."""
-    checkpoints = Checkpoints(workdir)
-    manager = checkpoints.managers["last"]
-    step = manager.latest_step()
-    trees = [manager.restore(step)[item] for item in ("variables", "training")]
-    checkpoints.close()
-    return step, jax.tree.map(np.asarray, trees)
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
@@ -89,8 +79,8 @@ def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(who
     for due in (logged(1), logged(3), saving, logged(6)):
         kill_when(tmp_path, due, data)
     finish(tmp_path, data)
-    step, state = final_state(tmp_path)
-    expected_step, expected = final_state(whole)
+    step, state = read_final_state(tmp_path)
+    expected_step, expected = read_final_state(whole)
     assert step == expected_step == STEPS
     jax.tree.map(np.testing.assert_array_equal, state, expected)
     losses = [
@@ -117,4 +107,5 @@ def test_sigterm_saves_and_exits_75_and_the_next_run_goes_on(whole, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 75
     finish(tmp_path, data)
-    jax.tree.map(np.testing.assert_array_equal, final_state(tmp_path)[1], final_state(whole)[1])
+    (_, state), (_, expected) = read_final_state(tmp_path), read_final_state(whole)
+    jax.tree.map(np.testing.assert_array_equal, state, expected)

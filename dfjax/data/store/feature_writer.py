@@ -4,7 +4,6 @@ Finished shards are stored in the folder `.NAME.partial` beside the pack's final
 matrix and a JSON note that lists its videos. The folder is renamed once all shards are finished.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from dfjax.data.index.records import write_index
 from dfjax.data.store.feature_pack import RECORD, ROW, SHARD, is_feature_pack, shard_name
 from dfjax.data.store.pack_reader import MANIFEST, read_manifest
 from dfjax.errors import UsageError
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, hash_file
 from dfjax.json_files import read_json, read_mark
 
 FRAMES_PER_SHARD = 8192
@@ -211,7 +210,7 @@ def finish(
     write_crop_recipe(folder, recipe)
     with atomic_path(folder / RECORD) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    files = {path.name: _hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     with atomic_path(folder / MANIFEST) as partial:
         partial.write_text(json.dumps(manifest | {"files": files}, indent=1), encoding="utf-8")
     shutil.rmtree(folder / NOTES)
@@ -233,8 +232,3 @@ def _place_rows(index: pd.DataFrame, places: dict[int, tuple[int, int]]) -> pd.D
 
 def _note(folder: Path, number: int) -> Path:
     return folder / NOTES / f"{number:05d}.json"
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -35,7 +35,7 @@ from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
 from dfjax.data.store.pack_builder import count_records, frame_paths, write_records
 from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
 from dfjax.errors import UsageError
-from dfjax.files import atomic_path, lock_folder, write_json
+from dfjax.files import atomic_path, hash_file, lock_folder, write_json
 
 __all__ = ["Pack", "PackReport", "open_pack", "pack"]
 
@@ -206,10 +206,7 @@ def _is_finished(
 
 
 def _write_manifest(folder: Path, source: str, crop_size: int) -> None:
-    files = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            files[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir())}
     manifest = {"source_sha256": source, "crop_size": crop_size, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
 

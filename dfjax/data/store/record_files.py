@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from google.protobuf.message import DecodeError
 
-from dfjax.errors import FileError
+from dfjax.errors import FileError, first_line
 
 _DAMAGE = (RuntimeError, OSError, ValueError, LookupError, AttributeError, TypeError, DecodeError)
 """What ArrayRecord, protocol buffers and TFDS raise on damaged files."""
@@ -65,8 +65,7 @@ class Records:
         return record
 
     def _damaged(self, error: Exception) -> FileError:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return FileError(f"{self._where} cannot be read: {reason}")
+        return FileError(f"{self._where} cannot be read: {first_line(error)}")
 
 
 class RecordFiles:

@@ -1,6 +1,5 @@
 """Face detectors: functions from an RGB frame to boxes (and landmarks and scores) of its faces."""
 
-import hashlib
 from pathlib import Path
 
 from dfjax.data.faces.detectors.base import Detections, FaceDetector
@@ -8,6 +7,7 @@ from dfjax.data.faces.detectors.haar import CASCADE, make_haar
 from dfjax.data.faces.detectors.mtcnn import make_mtcnn
 from dfjax.data.faces.detectors.yunet import make_yunet
 from dfjax.errors import UsageError, unknown
+from dfjax.files import hash_file
 
 __all__ = [
     "DETECTORS",
@@ -53,8 +53,7 @@ def hash_detector(name: str, model_path: str | Path | None = None) -> str | None
     path = CASCADE if name == "haar" else model_path
     if path is None or not Path(path).is_file():
         return None
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path)
 
 
 def check_alignable(name: str, what: str = "align") -> None:

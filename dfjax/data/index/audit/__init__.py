@@ -6,10 +6,8 @@ findings. A finding of severity `error` means that metrics on these data are mis
 
 import dataclasses
 import datetime
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import dfjax
@@ -31,6 +29,7 @@ from dfjax.data.index.records import find_index, read_index
 from dfjax.data.store.feature_pack import open_crops
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError, unknown
+from dfjax.files import hash_file
 
 
 def missing_data(evidence: Evidence) -> Iterator[Finding]:
@@ -145,13 +144,7 @@ def audit(
     rules = (*RULES, duplicates.make_rule(matches), shortcut.make_rule(probe))
     findings = [finding for rule in rules for finding in rule(evidence)]
     findings.sort(key=lambda finding: SEVERITIES.index(finding["severity"]))
-    return Audit(findings, evidence, probe, matches, hash_index(path))
-
-
-def hash_index(path: Path) -> str:
-    """Returns the SHA-256 of an index file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Audit(findings, evidence, probe, matches, hash_file(path))
 
 
 def check_accepted(codes: Sequence[str]) -> None:
