@@ -9,6 +9,7 @@ import gc
 import importlib.util
 import os
 import resource
+import signal
 import tempfile
 from pathlib import Path
 
@@ -28,6 +29,9 @@ import pytest
 
 # Shapes and types of public signatures hold, whatever a test calls.
 jaxtyping.install_import_hook("dfjax", "beartype.beartype")
+
+# A shell starts background jobs with SIGINT ignored, and Python then leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MANY_BYTES = 1_000_000_000  # of a process after a file
 
