@@ -1,7 +1,13 @@
-"""EfficientNet B0 to B7 and V2-S (Tan and Le, 2019, 2021) as feature extractors."""
+"""EfficientNet B0 to B7, Lite0 to Lite2 and V2-S as feature extractors.
+
+Tan and Le, 2019 (B) and 2021 (V2). Lite is TensorFlow's variant for mobile devices: it has no
+squeeze-and-excitation, ReLU6 instead of swish, and stem, top and the repeats of the first and last
+stage are not scaled.
+"""
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 from flax import linen as nn
@@ -35,7 +41,21 @@ V2_BN = BNConstants(epsilon=1e-3, momentum=0.9, unbiased=False)
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """One variant: factors of its stages' widths and repeats, and its native image side."""
+    """One variant.
+
+    Attributes:
+        width: Factor of the widths of the stages.
+        depth: Factor of the repeats of the stages.
+        size: Side of its native images.
+        dropout: Dropout rate of the published classifier.
+        stem: Width of the stem, before scaling.
+        stages: Stages, before scaling.
+        bn: Constants of batch normalisation.
+        activation: Activation function.
+        squeeze: Whether the blocks have squeeze-and-excitation.
+        scale_ends: Whether the widths of stem and top and the repeats of the first and last stage
+            are scaled like the others.
+    """
 
     width: float
     depth: float
@@ -44,6 +64,15 @@ class Scaling:
     stem: int = 32
     stages: tuple[Stage, ...] = STAGES
     bn: BNConstants = TF_BN
+    activation: Callable[[Array], Array] = jax.nn.silu
+    squeeze: bool = True
+    scale_ends: bool = True
+
+
+def _lite(width: float, depth: float, size: int, dropout: float) -> Scaling:
+    return Scaling(
+        width, depth, size, dropout, activation=jax.nn.relu6, squeeze=False, scale_ends=False
+    )
 
 
 SCALING = {
@@ -55,6 +84,9 @@ SCALING = {
     "b5": Scaling(1.6, 2.2, 456, 0.4),
     "b6": Scaling(1.8, 2.6, 528, 0.5),
     "b7": Scaling(2.0, 3.1, 600, 0.5),
+    "lite0": _lite(1.0, 1.0, 224, 0.2),
+    "lite1": _lite(1.0, 1.1, 240, 0.2),
+    "lite2": _lite(1.1, 1.2, 260, 0.3),
     "v2s": Scaling(1.0, 1.0, 384, 0.2, 24, V2S_STAGES, V2_BN),
 }
 
@@ -67,7 +99,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 def scaling(name: str) -> Scaling:
-    """Returns the scaling of `b0` … `b7` or `v2s`.
+    """Returns the scaling of `b0` … `b7`, `lite0` … `lite2` or `v2s`.
 
     Raises:
         UsageError: The name is unknown.
@@ -84,7 +116,8 @@ def feature_channels(name: str, width: float = 1.0) -> int:
         name: Name of the variant.
         width: Factor of all channel counts.
     """
-    return scaled_channels(TOP, scaling(name).width * width)
+    scale = scaling(name)
+    return scaled_channels(TOP, (scale.width if scale.scale_ends else 1) * width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +135,7 @@ class EfficientNet(nn.Module):
     """Feature extractor: stem, stages of (fused) `MBConv`, and the 1 x 1 top convolution.
 
     Attributes:
-        variant: `b0` … `b7` (seven stages) or `v2s` (six stages).
+        variant: `b0` … `b7` or `lite0` … `lite2` (seven stages), or `v2s` (six stages).
         width: Factor of all channel counts, in addition to the variant's, for small models.
         one_block: Whether each stage has one block instead of the scaled repeats, which compiles
             fast.
@@ -133,15 +166,16 @@ class EfficientNet(nn.Module):
         """
         scale = scaling(self.variant)
         width = scale.width * self.width
+        ends = width if scale.scale_ends else self.width  # factor of stem and top
         bn = scale.bn if self.bn is None else self.bn
         native = scale.size
         pad = NO_PADDING
         if self.padding != "dfb_stem_valid":
             pad = pad_amounts(self.padding, (images.shape[1], images.shape[2]), 3, 2, native)
         x = Conv(
-            scaled_channels(scale.stem, width), 3, 2, pad, compute=self.compute, name="stem_conv"
+            scaled_channels(scale.stem, ends), 3, 2, pad, compute=self.compute, name="stem_conv"
         )(images)
-        x = BatchNorm(bn, jax.nn.silu, name="stem_bn")(x, mask, train=train)
+        x = BatchNorm(bn, scale.activation, name="stem_bn")(x, mask, train=train)
         maps = {"stem": x}
         native = -(-native // 2)
         for block in self.blocks():
@@ -155,23 +189,28 @@ class EfficientNet(nn.Module):
                 pad,
                 block.drop_path,
                 bn,
+                scale.activation,
+                scale.squeeze,
                 self.compute,
                 name=f"stage{block.number}_block{block.position}",
             )(x, mask, train=train)
             maps[f"stage{block.number}"] = x
             native = -(-native // block.stride)
-        x = Conv(scaled_channels(TOP, width), compute=self.compute, name="top_conv")(x)
-        maps["top"] = BatchNorm(bn, jax.nn.silu, name="top_bn")(x, mask, train=train)
+        x = Conv(scaled_channels(TOP, ends), compute=self.compute, name="top_conv")(x)
+        maps["top"] = BatchNorm(bn, scale.activation, name="top_bn")(x, mask, train=train)
         return maps
 
     @nn.nowrap
     def blocks(self) -> list[Block]:
         """Returns the blocks in order, with their stride and drop-path rate."""
         scale = scaling(self.variant)
+        last = len(scale.stages)
         counts = [
-            1 if self.one_block else math.ceil(stage.repeats * scale.depth)
-            for stage in scale.stages
-        ]
+            1 if self.one_block
+            else stage.repeats if number in (1, last) and not scale.scale_ends
+            else math.ceil(stage.repeats * scale.depth)
+            for number, stage in enumerate(scale.stages, 1)
+        ]  # fmt: skip
         total = sum(counts)
         blocks: list[Block] = []
         for number, (stage, count) in enumerate(zip(scale.stages, counts), 1):

@@ -197,8 +197,8 @@ def _part(summary: Summary, key: str, title: str, kind: str) -> Box:
 def _network(backbone: str) -> str:
     """Returns the published name of a backbone, or the name of the class of an import path."""
     backbone = backbone.rpartition(":")[2]
-    if re.fullmatch("b[0-7]", backbone):
-        return f"EfficientNet-{backbone.upper()}"
+    if re.fullmatch("b[0-7]|lite[0-2]", backbone):
+        return f"EfficientNet-{backbone.capitalize()}"
     return {"v2s": "EfficientNetV2-S", "xception": "Xception"}.get(
         backbone, backbone.replace("resnet", "ResNet")
     )

@@ -1,8 +1,8 @@
 """EfficientNet's inverted residual blocks, with a depthwise or a dense convolution."""
 
 import dataclasses
+from collections.abc import Callable
 
-import jax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
@@ -49,6 +49,8 @@ class MBConv(nn.Module):
         padding: Numbers of zeros around the map of the depthwise convolution.
         drop_path: Stochastic depth rate of the residual branch.
         bn: Constants of batch normalisation.
+        activation: Function applied after every convolution but the last.
+        squeeze: Whether the block has squeeze-and-excitation; `FusedMBConv` never has it.
         compute: Dtype and lowering.
     """
 
@@ -58,6 +60,8 @@ class MBConv(nn.Module):
     padding: Padding
     drop_path: float
     bn: BNConstants
+    activation: Callable[[Array], Array]
+    squeeze: bool
     compute: Compute
 
     @nn.compact
@@ -68,7 +72,7 @@ class MBConv(nn.Module):
         inputs, skip = x.shape[-1], x
         if self.stage.expand != 1:
             x = Conv(inputs * self.stage.expand, compute=self.compute, name="expand_conv")(x)
-            x = BatchNorm(self.bn, jax.nn.silu, name="expand_bn")(x, mask, train=train)
+            x = BatchNorm(self.bn, self.activation, name="expand_bn")(x, mask, train=train)
         x = DepthwiseConv(
             self.stage.kernel,
             self.stride,
@@ -76,8 +80,9 @@ class MBConv(nn.Module):
             compute=self.compute,
             name="depthwise_conv",
         )(x)
-        x = BatchNorm(self.bn, jax.nn.silu, name="depthwise_bn")(x, mask, train=train)
-        x = SqueezeExcite(max(1, inputs // 4), compute=self.compute, name="se")(x)
+        x = BatchNorm(self.bn, self.activation, name="depthwise_bn")(x, mask, train=train)
+        if self.squeeze:
+            x = SqueezeExcite(max(1, inputs // 4), compute=self.compute, name="se")(x)
         x = Conv(self.channels, compute=self.compute, name="project_conv")(x)
         x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
         if self.stride == 1 and inputs == self.channels:
@@ -100,6 +105,8 @@ class FusedMBConv(nn.Module):
     padding: Padding
     drop_path: float
     bn: BNConstants
+    activation: Callable[[Array], Array]
+    squeeze: bool
     compute: Compute
 
     @nn.compact
@@ -113,11 +120,11 @@ class FusedMBConv(nn.Module):
             x = Conv(
                 self.channels, kernel, stride, padding, compute=self.compute, name="project_conv"
             )(x)
-            x = BatchNorm(self.bn, jax.nn.silu, name="project_bn")(x, mask, train=train)
+            x = BatchNorm(self.bn, self.activation, name="project_bn")(x, mask, train=train)
         else:
             wide = inputs * self.stage.expand
             x = Conv(wide, kernel, stride, padding, compute=self.compute, name="expand_conv")(x)
-            x = BatchNorm(self.bn, jax.nn.silu, name="expand_bn")(x, mask, train=train)
+            x = BatchNorm(self.bn, self.activation, name="expand_bn")(x, mask, train=train)
             x = Conv(self.channels, compute=self.compute, name="project_conv")(x)
             x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
         if self.stride == 1 and inputs == self.channels:

@@ -29,6 +29,20 @@ def test_parameters_of_every_variant(variant, params):
     assert count(variables["params"]) == params
 
 
+# Totals of efficientnet_lite_pytorch without its classifier; Lite0 is the published weights.
+@pytest.mark.parametrize(
+    "variant,params,statistics",
+    [("lite0", 3_371_008, 42_016), ("lite1", 4_135_680, 53_664), ("lite2", 4_811_072, 58_096)],
+)
+def test_parameters_of_lite(variant, params, statistics):
+    variables, maps = shapes(64, variant)
+    assert count(variables["params"]) == params
+    assert count(variables["batch_stats"]) == statistics
+    assert maps["stem"] == (32, 32, 32) and maps["top"] == (2, 2, feature_channels(variant))
+    assert feature_channels(variant) == 1280
+    assert not any("se" in block for block in variables["params"].values())
+
+
 def test_endpoints_of_b4():
     _, maps = shapes(224, "b4")
     assert set(maps) == {"stem", *(f"stage{n}" for n in range(1, 8)), "top"}
