@@ -177,8 +177,8 @@ def test_a_run_does_not_begin_over_files_of_the_user(tmp_path):
         (folder / name).write_text("mine")
         with pytest.raises(UsageError, match="was not written by dfjax"):
             workdir.check(folder, config)
-    workdir.prepare(tmp_path / "new", config)
-    workdir.prepare(tmp_path / "new", config)  # the same run goes on
+    workdir.prepare_workdir(tmp_path / "new", config)
+    workdir.prepare_workdir(tmp_path / "new", config)  # the same run goes on
 
 
 def test_crops_and_videos_are_never_cut_into_their_own_folder(tmp_path, capsys):

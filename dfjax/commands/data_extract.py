@@ -72,7 +72,7 @@ def _threshold(text: str) -> tuple[str, float]:
 
 
 def read_crop_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the options of `add_crop_options` that are given, as fields of `Settings`."""
+    """Returns the given options of `add_crop_options`, as fields of `ExtractionSettings`."""
     names = ("detector", "detector_model", "faces", "size", "margin", "frames", "every")
     values: dict[str, Any] = {name: getattr(args, name) for name in names}
     values |= {"align": args.align or None, "min_quality": tuple(sorted(args.min_quality)) or None}
@@ -82,12 +82,12 @@ def read_crop_options(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Extracts what is missing and writes the index; returns 1 if videos had to be left out."""
     from dfjax.data.faces.extract_index import extract_index
-    from dfjax.data.faces.settings import Settings
+    from dfjax.data.faces.settings import ExtractionSettings
 
     options = read_crop_options(args)
     if "every" in options:
         options["frames"] = None  # in place of the default
-    settings = Settings(**options)
+    settings = ExtractionSettings(**options)
     try:
         report = extract_index(
             args.index,

@@ -20,7 +20,7 @@ AVERAGED = ("video_auc", "unseen", "accuracy", "f1", "parameters", "seconds", "c
 LEVEL = 0.95
 
 
-def summarise(lines: pd.DataFrame) -> list[dict[str, Any]]:
+def summarise_rows(lines: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns a dict for each row of the table: means over its seeds, and an interval of the AUC.
 
     With one seed `video_auc_ci` is the bootstrap interval of the evaluation. With several seeds it
@@ -61,7 +61,7 @@ def make_markdown(rows: list[dict[str, Any]], title: str, notes: Sequence[str] =
     """Returns the table as Markdown, with a title and notes on how the numbers were computed.
 
     Args:
-        rows: Rows from `summarise`.
+        rows: Rows from `summarise_rows`.
         title: Title; it names the data sets, so that results on synthetic data are marked.
         notes: Further lines below the table.
     """
@@ -96,7 +96,7 @@ def write_report(
     Args:
         folder: Folder of the files.
         lines: Table with one line per row and seed.
-        rows: Rows from `summarise`.
+        rows: Rows from `summarise_rows`.
         title: Title of the table and the picture.
         notes: Further lines below the table.
     """
@@ -111,7 +111,7 @@ def plot_rows(rows: list[dict[str, Any]], path: str | os.PathLike[str], title: s
     """Draws the video AUC of every row: the value of each seed, the mean and the interval.
 
     Args:
-        rows: Rows from `summarise`.
+        rows: Rows from `summarise_rows`.
         path: PNG file to write.
         title: Title of the picture.
     """

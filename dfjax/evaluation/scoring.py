@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from scipy.special import expit, logit
 
 from dfjax.evaluation.method_guesses import PREFIX
-from dfjax.evaluation.uncertainty import summarise
+from dfjax.evaluation.uncertainty import summarise_draws
 from dfjax.shapes import Apply, Batch, HostBatch, Loss, Preprocess, Variables
 
 PredictStep = Callable[[Any, Mapping[str, Any]], dict[str, Array]]
@@ -154,6 +154,6 @@ def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
         return columns | {"fake_prob": expit(columns["logit"])}
     logits = np.concatenate([np.asarray(r["logits"], np.float64) for r in results], axis=1)
     draws = expit(logits).mean(axis=0)  # over a clip and its mirror image
-    scores = summarise(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
+    scores = summarise_draws(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
     with np.errstate(divide="ignore"):
         return scores | {"logit": logit(scores["fake_prob"])}

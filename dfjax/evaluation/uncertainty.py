@@ -24,7 +24,7 @@ DOUBT = "doubt"
 """Name of the baseline min(p, 1 - p), which needs no draws."""
 
 
-def summarise(draws: Draws) -> dict[str, Values]:
+def summarise_draws(draws: Draws) -> dict[str, Values]:
     """Returns `fake_prob` and MEASURES of N clips from D draws of each.
 
     `fake_prob_sd` is the standard deviation over the draws (with divisor D). `entropy` is the

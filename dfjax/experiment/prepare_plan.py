@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfjax.data.faces.detectors import hash_detector
-from dfjax.data.faces.settings import Settings, check_settings
+from dfjax.data.faces.settings import ExtractionSettings, check_settings
 from dfjax.data.index.adapters import AdapterFunction, find_adapter
 from dfjax.errors import UsageError
 
@@ -34,7 +34,7 @@ class PreparePlan:
     by: str
     ratios: Sequence[float] | None
     seed: int | None
-    settings: Settings
+    settings: ExtractionSettings
     recut: bool
     flow_stride: int | None
 
@@ -66,7 +66,7 @@ def make_plan(
             data.stride; the data.stride of the config takes less time and space.
         flow_stride: Distance in source frames between the frames of a flow, equal to data.stride of
             the config; None for no flow.
-        **options: Fields of `Settings` for face detection and cropping (`detector`,
+        **options: Fields of `ExtractionSettings` for face detection and cropping (`detector`,
             `detector_model`, `size`, `margin`, `align`, `faces`, `min_quality`), and options of the
             adapter (`dataset`, `fake_pattern`, `compression`, …).
 
@@ -74,11 +74,11 @@ def make_plan(
         UsageError: The adapter is unknown, or the settings are invalid.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    fields = {field.name for field in dataclasses.fields(Settings)}
+    fields = {field.name for field in dataclasses.fields(ExtractionSettings)}
     chosen = {name: given.pop(name) for name in fields & given.keys()}
     if frames is None and every is None:
         every = 1
-    settings = Settings(**chosen, frames=frames, every=every)
+    settings = ExtractionSettings(**chosen, frames=frames, every=every)
     check_settings(settings)
     if flow_stride is not None and flow_stride < 1:
         raise UsageError(f"flow_stride must be positive, not {flow_stride}")

@@ -168,7 +168,9 @@ def _train_phase(
         held.callback(checkpoints.close)
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
         held.callback(trainer.writer.close)
-        workdirs.prepare(workdir, config)  # after the config and train.init_from were checked
+        workdirs.prepare_workdir(
+            workdir, config
+        )  # after the config and train.init_from were checked
         complete = trainer.run.finished
         fit(trainer)
     return _summarise(trainer, workdir, parts, complete=complete)

@@ -63,7 +63,7 @@ def check(workdir: Path, config: ConfigDict) -> None:
         )
 
 
-def prepare(workdir: Path, config: ConfigDict) -> None:
+def prepare_workdir(workdir: Path, config: ConfigDict) -> None:
     """Writes `config.json`, `config.yaml` and `versions.json`.
 
     A crop recipe that the workdir records is kept where that of the data is not known.

@@ -8,8 +8,8 @@ from dfjax.data.faces.images import MAX_PIXELS
 from dfjax.data.faces.settings import choose_frames
 from dfjax.inference.media import (
     ClipOrigin,
+    PredictionSettings,
     Prepared,
-    Settings,
     Sightings,
     choose_clips,
     choose_shown,
@@ -60,7 +60,7 @@ def check_frames(x: Any, frames: int) -> Array:
     return array
 
 
-def prepare_frames(frames: Array, settings: Settings) -> Prepared:
+def prepare_frames(frames: Array, settings: PredictionSettings) -> Prepared:
     """Returns the clips of consecutive frames, cut as in evaluation.
 
     Args:

@@ -21,7 +21,7 @@ from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.clip_crops import crop_clips
 from dfjax.data.faces.media_files import describe_skipped, is_media
-from dfjax.data.faces.settings import Settings as Cutting
+from dfjax.data.faces.settings import ExtractionSettings
 from dfjax.data.faces.video import ShortVideoError, probe, read_frames
 from dfjax.errors import InputError, UsageError
 
@@ -30,7 +30,7 @@ SHOWN_WIDTH = 480  # pixels of a frame in a figure
 
 
 @dataclass(frozen=True)
-class Settings:
+class PredictionSettings:
     """Settings by which clips are cut from an input.
 
     Attributes:
@@ -45,7 +45,7 @@ class Settings:
     sampling: Sampling
     clips: int
     most_clips: int
-    cutting: Cutting
+    cutting: ExtractionSettings
     pictures: bool = False
     min_face_share: float = 0.0
 
@@ -128,7 +128,7 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
     Args:
         paths: Files and folders.
         missing_ok: Whether paths that do not exist, and folders without any video or image, are
-            returned unchanged, so that `prepare` raises an error for them.
+            returned unchanged, so that `prepare_input` raises an error for them.
 
     Raises:
         UsageError: A path does not exist, or a folder contains no video or image.
@@ -165,7 +165,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         say(f"note: {skipped} (in {folder})")
 
 
-def prepare(settings: Settings, path: str) -> Prepared | Unusable:
+def prepare_input(settings: PredictionSettings, path: str) -> Prepared | Unusable:
     """Returns the clips of one input, or the reason why its faces cannot be used.
 
     Args:
@@ -189,7 +189,9 @@ def prepare(settings: Settings, path: str) -> Prepared | Unusable:
         return _prepare(settings, Path(path), error.n_frames, info.sha256)
 
 
-def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prepared | Unusable:
+def _prepare(
+    settings: PredictionSettings, path: Path, n_frames: int, sha256: str
+) -> Prepared | Unusable:
     choose = functools.partial(choose_clips, settings=settings)
     position, mask, numbers, faces = crop_clips(path, n_frames, settings.cutting, choose)
     looked = settings.cutting.detector != "none"
@@ -212,7 +214,7 @@ def _prepare(settings: Settings, path: Path, n_frames: int, sha256: str) -> Prep
     return Prepared(gather_clips(faces.crops, numbers, position, mask), origin)
 
 
-def _describe_missed(settings: Settings, n_frames: int, used: int, missed: int) -> str:
+def _describe_missed(settings: PredictionSettings, n_frames: int, used: int, missed: int) -> str:
     if missed == used:
         where = "any frame" if n_frames > 1 else "its one frame"
         return f"no usable face: no face found in {where}"
@@ -242,7 +244,7 @@ def gather_clips(
 
 
 def choose_clips(
-    numbers: Int32[np.ndarray, "_"], settings: Settings
+    numbers: Int32[np.ndarray, "_"], settings: PredictionSettings
 ) -> tuple[Int32[np.ndarray, "N T"], Bool[np.ndarray, "N T"]]:
     """Returns the source frame numbers of the clips, chosen as in evaluation, and their mask.
 

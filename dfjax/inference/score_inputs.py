@@ -20,7 +20,7 @@ from dfjax.evaluation.scoring import Scores
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.frames import check_frames, prepare_clip, prepare_frames
-from dfjax.inference.media import Prepared, Settings, Unusable, prepare
+from dfjax.inference.media import PredictionSettings, Prepared, Unusable, prepare_input
 from dfjax.inference.verdict import Verdict, make_verdict
 from dfjax.shapes import HostBatch
 
@@ -68,7 +68,7 @@ def make_settings(
     align: bool | None = None,
     pictures: bool = False,
     min_face_share: float = MIN_FACE_SHARE,
-) -> tuple[Settings, list[str]]:
+) -> tuple[PredictionSettings, list[str]]:
     """Returns the settings of a detector's clips, and notes on how they differ from training.
 
     Faces are detected and cropped by the crop recipe of the training data, except where an argument
@@ -103,7 +103,7 @@ def make_settings(
     )
     check_settings(cutting)
     count, most = (config.data.eval_clips, MOST_CLIPS) if clips is None else (clips, 0)
-    return Settings(sampling, count, most, cutting, pictures, min_face_share), notes
+    return PredictionSettings(sampling, count, most, cutting, pictures, min_face_share), notes
 
 
 @functools.cache
@@ -180,11 +180,11 @@ def is_paths(x: Any) -> bool:
 
 
 def _read_in_order(
-    settings: Settings, paths: Sequence[Path], *, workers: int, time_limit: float
+    settings: PredictionSettings, paths: Sequence[Path], *, workers: int, time_limit: float
 ) -> Iterator[Entry]:
     """Yields every file with its clips, or with the reason why there are none."""
     tasks = [str(path) for path in paths]
-    function = functools.partial(prepare, settings)
+    function = functools.partial(prepare_input, settings)
     waiting: dict[int, Prepared | Unusable | str] = {}
     following = 0
 

@@ -18,7 +18,7 @@ from dfjax.console import say
 from dfjax.data.index.records import find_index, read_index
 from dfjax.data.index.splits import split_by_round
 from dfjax.errors import RunError, UsageError
-from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
+from dfjax.evaluation.ablation_report import make_markdown, summarise_rows, write_report
 from dfjax.experiment import workdir as workdirs
 from dfjax.studies.ablation_table import Row, Table, load_table, name_folder
 from dfjax.studies.run_series import (
@@ -41,7 +41,7 @@ class Ablation(NamedTuple):
     Attributes:
         title: Title with the config and the data sets.
         workdir: Folder with table.md, table.csv, table.json, table.png and a folder per row.
-        rows: Results of every row and ensemble (`summarise`).
+        rows: Results of every row and ensemble (`summarise_rows`).
         markdown: Table as Markdown.
     """
 
@@ -92,7 +92,7 @@ def ablate(
     table = load_table(spec, overrides, packs)
     lines, datasets = run_table(table, workdir, seeds=seeds, accept=accept, interrupt=interrupt)
     title = f"{table.title} · {table.spec} · {', '.join(datasets)} data"
-    rows = summarise(lines)
+    rows = summarise_rows(lines)
     notes = [f"{row} is left out: {reason}" for row, reason in table.left_out.items()]
     write_report(workdir, lines, rows, title, notes)
     return Ablation(title, workdir, rows, make_markdown(rows, title, notes))

@@ -90,7 +90,7 @@ def train_folds(
             checkpoint=f"best of {folds} folds",
             heldout_methods=config.data.holdout_methods,
         )
-        summary = summarise(results)
+        summary = summarise_folds(results)
         write_text(workdir / "folds.json", json.dumps(finite(summary), indent=2) + "\n")
         write_text(workdir / "folds.md", make_markdown(config.name, summary))
     return {
@@ -102,7 +102,7 @@ def train_folds(
     }
 
 
-def summarise(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summarise_folds(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the content of `folds.json`.
 
     Args:

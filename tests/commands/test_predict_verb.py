@@ -15,7 +15,7 @@ from dfjax.config import base
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces import clip_crops
 from dfjax.data.faces.crops import FaceCrops
-from dfjax.data.faces.settings import Settings as Cutting
+from dfjax.data.faces.settings import ExtractionSettings
 from dfjax.data.faces.worker_pool import Outcome, run_tasks
 from dfjax.errors import UsageError
 from dfjax.inference import audit_log, score_inputs
@@ -23,8 +23,8 @@ from dfjax.inference import predict as predict_run
 from dfjax.inference.audit_log import AuditLog, compute_sha256
 from dfjax.inference.media import (
     ClipOrigin,
+    PredictionSettings,
     Prepared,
-    Settings,
     Sightings,
     choose_clips,
     find_inputs,
@@ -206,7 +206,7 @@ def test_results_do_not_wait_for_inputs_that_follow():
 
 def cut(n_frames, sampling, clips, most=0):
     """Returns the clips of a video without missing frames."""
-    settings = Settings(sampling, clips, most, Cutting())
+    settings = PredictionSettings(sampling, clips, most, ExtractionSettings())
     return choose_clips(np.arange(n_frames, dtype=np.int32), settings)
 
 
@@ -241,7 +241,7 @@ def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_often_as_
 
 
 def sleep_first(settings, path):
-    """Stands in for `prepare`: the first input takes long, each has a megabyte of clips."""
+    """Stands in for `prepare_input`: the first input takes long, each has a megabyte of clips."""
     if Path(path).stem == "0":
         time.sleep(1.0)
     one = prepared(int(Path(path).stem))
@@ -256,10 +256,10 @@ def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(monkeypatch):
             before.append(outcome.position)
             yield outcome
 
-    monkeypatch.setattr(score_inputs, "prepare", sleep_first)
+    monkeypatch.setattr(score_inputs, "prepare_input", sleep_first)
     monkeypatch.setattr(score_inputs, "run_tasks", count)
     monkeypatch.setattr(score_inputs, "BACKLOG_BYTES", 5_000_000)
-    settings = Settings(Sampling(T, "stride", 2), 0, 0, Cutting())
+    settings = PredictionSettings(Sampling(T, "stride", 2), 0, 0, ExtractionSettings())
     entries = score_inputs._read_in_order(settings, tasks, workers=2, time_limit=60.0)
     assert [name for name, _ in entries] == [str(task) for task in tasks]
     size = sleep_first(None, "1.mp4").clips.nbytes

@@ -14,7 +14,6 @@ from dfjax.evaluation.uncertainty import (
     error_auc,
     risk_coverage,
     risk_coverage_area,
-    summarise,
 )
 from dfjax.evaluation.uncertainty_plot import plot_uncertainty
 
@@ -29,7 +28,7 @@ def test_entropy_by_hand_and_at_its_limits():
 
 
 def test_two_draws_by_hand():
-    found = summarise(np.array([[0.2], [0.8]]))
+    found = summarise_draws(np.array([[0.2], [0.8]]))
     fifth = 0.2 * math.log(5) + 0.8 * math.log(1.25)
     expected = {
         "fake_prob": 0.5, "fake_prob_sd": 0.3, "entropy": LN2, "mutual_information": LN2 - fifth,
@@ -38,16 +37,16 @@ def test_two_draws_by_hand():
 
 
 def test_draws_that_agree_know_nothing_of_each_other_and_certain_ones_that_differ_everything():
-    agree = summarise(np.full((7, 1), 0.3))
+    agree = summarise_draws(np.full((7, 1), 0.3))
     assert agree["mutual_information"][0] == pytest.approx(0, abs=1e-12)
     assert agree["fake_prob_sd"][0] == pytest.approx(0, abs=1e-12)
     assert agree["entropy"][0] == pytest.approx(float(binary_entropy(np.array([0.3]))[0]))
-    differ = summarise(np.array([[0.0], [1.0]]))
+    differ = summarise_draws(np.array([[0.0], [1.0]]))
     assert differ["mutual_information"][0] == pytest.approx(LN2)
 
 
 def test_mutual_information_is_within_entropy_and_never_negative():
-    found = summarise(np.random.default_rng(0).random((5, 200)))
+    found = summarise_draws(np.random.default_rng(0).random((5, 200)))
     assert (found["mutual_information"] >= 0).all()
     assert (found["mutual_information"] <= found["entropy"]).all()
 
@@ -86,7 +85,7 @@ def table():
             "dataset": "set", "video_id": ["a", "b", "c", "d", "d"], "unit": "clip",
             "position": [0, 0, 0, 0, 10], "face": 0, "label": [0, 0, 1, 1, 1],
             "method": ["real", "real", "swap", "swap", "swap"], "logit": 0.0, "split": "test",
-            **summarise(draws),
+            **summarise_draws(draws),
         }
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ def test_what_cannot_be_applied_is_told_before_anything_is_trained(tmp_path, pha
 def test_a_change_in_any_phase_is_refused(tmp_path):
     phases = plan(tmp_path, *THREE)
     for phase in phases[:2]:
-        workdirs.prepare(phase.workdir, phase.config)
+        workdirs.prepare_workdir(phase.workdir, phase.config)
     check_workdirs(plan(tmp_path, *THREE), tmp_path)
     for change in ("--config.seed=1", "--config.phases=(('train.epochs=5',), ('train.epochs=4',))"):
         with pytest.raises(UsageError, match="trained with another config"):
@@ -65,7 +65,7 @@ def test_random_parameters_are_frozen_only_where_the_config_says_so(tmp_path, gi
         check_frozen(plan_phases(config, tmp_path))
     check_frozen(plan_phases(load_config("efficientnet_b4_380", [given]), tmp_path))
     for phase in ("phase1", "."):  # begun by an earlier version: goes on
-        workdirs.prepare(tmp_path / phase, config)
+        workdirs.prepare_workdir(tmp_path / phase, config)
     check_frozen(plan_phases(config, tmp_path))
 
 

@@ -21,22 +21,24 @@ def smoke(*overrides):
 
 
 def test_a_workdir_keeps_its_config_in_two_formats_and_the_versions(tmp_path):
-    workdir.prepare(tmp_path, smoke())
+    workdir.prepare_workdir(tmp_path, smoke())
     assert workdir.load(tmp_path) == smoke()
     assert "learning_rate" in (tmp_path / "config.yaml").read_text()
     assert json.loads((tmp_path / "versions.json").read_text())["jax"] == jax.__version__
 
 
 def test_a_changed_config_is_refused_with_the_difference(tmp_path):
-    workdir.prepare(tmp_path, smoke())
+    workdir.prepare_workdir(tmp_path, smoke())
     with pytest.raises(UsageError, match=r"optimizer.learning_rate: 0.002 -> 0.5"):
-        workdir.prepare(tmp_path, smoke("--config.optimizer.learning_rate=0.5"))
+        workdir.prepare_workdir(tmp_path, smoke("--config.optimizer.learning_rate=0.5"))
     assert workdir.load(tmp_path) == smoke()
 
 
 def test_keys_that_no_result_depends_on_may_change(tmp_path):
-    workdir.prepare(tmp_path, smoke())
-    workdir.prepare(tmp_path, smoke("--config.data.workers=2", "--config.train.log_every=7"))
+    workdir.prepare_workdir(tmp_path, smoke())
+    workdir.prepare_workdir(
+        tmp_path, smoke("--config.data.workers=2", "--config.train.log_every=7")
+    )
     assert workdir.load(tmp_path).data.workers == 2
 
 
@@ -108,7 +110,7 @@ def test_a_workdir_that_is_removed_during_the_run_is_one_line(tmp_path):
 
 
 def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
-    workdir.prepare(tmp_path, smoke("--config.data.crop_size=64"))
+    workdir.prepare_workdir(tmp_path, smoke("--config.data.crop_size=64"))
     workdir.check(tmp_path, smoke())
     with pytest.raises(UsageError, match="data.crop_size: 64 -> 96"):
         workdir.check(tmp_path, smoke("--config.data.crop_size=96"))
@@ -123,22 +125,22 @@ def make_crops(**changes):
 
 
 def test_crops_that_are_made_otherwise_are_refused(tmp_path):
-    workdir.prepare(tmp_path, make_crops())
-    workdir.prepare(tmp_path, make_crops())
+    workdir.prepare_workdir(tmp_path, make_crops())
+    workdir.prepare_workdir(tmp_path, make_crops())
     for changes, message in (
         ({"margin": 2.0}, "crops.margin: 1.3 -> 2.0"),
         ({"every": None, "frames": 8}, "crops.every: 2 -> None; crops.frames: None -> 8"),
         ({"min_quality": ()}, r"crops.min_quality: \(\('size', 40.0\),\) -> \(\)"),
     ):
         with pytest.raises(UsageError, match=message):
-            workdir.prepare(tmp_path, make_crops(**changes))
-    workdir.prepare(tmp_path, smoke())  # data whose recipe is not known
+            workdir.prepare_workdir(tmp_path, make_crops(**changes))
+    workdir.prepare_workdir(tmp_path, smoke())  # data whose recipe is not known
     assert workdir.load(tmp_path) == make_crops()
 
 
 def test_a_crop_recipe_that_becomes_known_is_recorded(tmp_path):
-    workdir.prepare(tmp_path, smoke())
-    workdir.prepare(tmp_path, make_crops())
+    workdir.prepare_workdir(tmp_path, smoke())
+    workdir.prepare_workdir(tmp_path, make_crops())
     assert workdir.load(tmp_path) == make_crops()
 
 

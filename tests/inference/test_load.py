@@ -58,7 +58,7 @@ def workdir(tmp_path_factory):
         )
         variables = model.init(jax.random.key(0), inputs)
         place = folder / "run"
-        workdirs.prepare(place, config)
+        workdirs.prepare_workdir(place, config)
         checkpoints = Checkpoints(place)
         items = {"variables": variables, "training": {"step": jnp.zeros(())}}
         checkpoints.save("best", 7, items, {})

@@ -15,7 +15,7 @@ from dfjax.commands.main import main
 from dfjax.config import load_config
 from dfjax.data.faces.extract import extract_record
 from dfjax.data.faces.recipe import make_metadata, read_crop_recipe, write_crop_recipe
-from dfjax.data.faces.settings import Settings
+from dfjax.data.faces.settings import ExtractionSettings
 from dfjax.data.faces.worker_pool import Outcome
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.store.flow_index import write_flow
@@ -65,7 +65,7 @@ def make_workdir(folder, data, *, flow=False, stride=2):
     model = builders.make_model(config)
     inputs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), builders.example_inputs(config))
     variables = model.init(jax.random.key(0), inputs)
-    workdirs.prepare(folder, config)
+    workdirs.prepare_workdir(folder, config)
     checkpoints = Checkpoints(folder)
     checkpoints.save("best", 1, {"variables": variables, "training": {"step": jnp.zeros(())}}, {})
     checkpoints.close()
@@ -134,7 +134,7 @@ def mean_probs(report):
 @pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.usefixtures("in_this_process")
 def test_both_ways_give_the_same_score(videos, bright, flow, tmp_path, capsys):
-    settings = Settings(detector=bright, frames=None, every=2, size=SIZE, margin=1.6)
+    settings = ExtractionSettings(detector=bright, frames=None, every=2, size=SIZE, margin=1.6)
     workdir = make_workdir(tmp_path / "run", extract(videos, settings, flow), flow=flow)
     stored = mean_probs(evaluate(workdir))
     verdicts = predict(workdir, videos[:2])
@@ -149,7 +149,9 @@ def test_both_ways_give_the_same_score(videos, bright, flow, tmp_path, capsys):
 
 
 def test_crops_made_otherwise_than_those_of_training_are_flagged(videos, bright, tmp_path):
-    data = extract(videos, Settings(detector=bright, frames=None, every=2, size=SIZE), False)
+    data = extract(
+        videos, ExtractionSettings(detector=bright, frames=None, every=2, size=SIZE), False
+    )
     detector = load(make_workdir(tmp_path / "run", data))
     assert not find_flags(evaluate(detector))
     other = tmp_path / "other"

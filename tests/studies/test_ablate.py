@@ -14,7 +14,7 @@ from dfjax.commands.main import main
 from dfjax.config import find_table, load_config
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import RunError, UsageError
-from dfjax.evaluation.ablation_report import make_markdown, summarise, write_report
+from dfjax.evaluation.ablation_report import make_markdown, summarise_rows, write_report
 from dfjax.evaluation.report_view import Report
 from dfjax.experiment import builders
 from dfjax.studies import run_series
@@ -287,7 +287,7 @@ def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path, no_data):
     assert runs.evaluated == [("a", 0), ("c", 0), ("a", 1), ("c", 1)]
     for name in ("both", "other_way"):
         assert (tmp_path / "w" / "ensembles" / name / "seed0" / "metrics.json").is_file()
-    text = make_markdown(summarise(lines), "Mine", ["d is left out: no data"])
+    text = make_markdown(summarise_rows(lines), "Mine", ["d is left out: no data"])
     assert text.endswith("- d is left out: no data\n")
     assert "| b | failed |" in text and "- b failed: the loss is not finite" in text
 

@@ -12,7 +12,7 @@ from dfjax.experiment.train import run_training
 from dfjax.inference.evaluate import evaluate
 from dfjax.studies import cross_validation as driver
 from dfjax.studies import run_series
-from dfjax.studies.cross_validation import make_markdown, spread, summarise, train_folds
+from dfjax.studies.cross_validation import make_markdown, spread, summarise_folds, train_folds
 from dfjax.training.interrupt import Stopped
 
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
@@ -116,7 +116,7 @@ def test_markdown_by_hand():
         {"fold": "2/3", "best_epoch": 2, "metrics": metrics | {"f1": None}, "flags": [flag]},
         {"fold": "3/3", "best_epoch": 3, "metrics": metrics | {"f1": 0.5}, "flags": []},
     ]
-    lines = make_markdown("xception", summarise(results)).splitlines()
+    lines = make_markdown("xception", summarise_folds(results)).splitlines()
     assert lines[0].startswith("# xception: 3-fold")
     assert lines[5] == "| 2/3 | 2 |" + " 0.500 |" * 5 + " – | 0.500 | 0.500 |"
     assert lines[7].split(" | ")[7] == "0.750 ± 0.354"

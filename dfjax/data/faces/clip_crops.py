@@ -16,7 +16,7 @@ from dfjax.data.faces.crops import Cutting, FaceCrops
 from dfjax.data.faces.detectors.precomputed import Precomputed
 from dfjax.data.faces.extract import extract_faces, open_detector
 from dfjax.data.faces.quality import compute_qualities, find_good
-from dfjax.data.faces.settings import Settings, choose_frames, describe_threshold
+from dfjax.data.faces.settings import ExtractionSettings, choose_frames, describe_threshold
 from dfjax.data.index.source import Source
 from dfjax.errors import InputError
 
@@ -48,7 +48,9 @@ class ClipCrops(NamedTuple):
     faces: FaceCrops
 
 
-def crop_clips(path: Path, n_frames: int, settings: Settings, choose: ChooseClips) -> ClipCrops:
+def crop_clips(
+    path: Path, n_frames: int, settings: ExtractionSettings, choose: ChooseClips
+) -> ClipCrops:
     """Returns the clips of one video or image with their crops, the same as in evaluation.
 
     Args:

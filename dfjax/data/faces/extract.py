@@ -23,7 +23,7 @@ from dfjax.data.faces.faces_file import FACES_FILE, read_faces
 from dfjax.data.faces.landmarks import CROP_LANDMARKS
 from dfjax.data.faces.manipulation_mask import make_mask_rank, read_masks
 from dfjax.data.faces.quality import QUALITIES, compute_qualities, find_good
-from dfjax.data.faces.settings import Settings, choose_frames, describe_threshold
+from dfjax.data.faces.settings import ExtractionSettings, choose_frames, describe_threshold
 from dfjax.data.faces.tracks import Boxes, Rank, make_size_rank
 from dfjax.data.faces.video import ShortVideoError
 from dfjax.data.index.source import Source, find_source, iterate_source, probe_source
@@ -98,7 +98,7 @@ def extract_faces(
     return cut_faces(iterate_source(source, indices), paths, how)
 
 
-def extract_record(out: str, settings: Settings, task: Fields) -> list[Fields]:
+def extract_record(out: str, settings: ExtractionSettings, task: Fields) -> list[Fields]:
     """Writes the crops of one video to its folder; returns the columns of its rows, one per face.
 
     Args:
@@ -182,7 +182,7 @@ def crops_folder(out: Path, video_id: str) -> Path:
 
 
 def _extract(
-    settings: Settings, task: Fields, source: Source, n_frames: int
+    settings: ExtractionSettings, task: Fields, source: Source, n_frames: int
 ) -> tuple[list[int], list[FaceCrops]]:
     indices = choose_frames(n_frames, frames=settings.frames, every=settings.every)
     if source.numbers is not None:
@@ -232,7 +232,7 @@ def _describe(indices: list[int], face: FaceCrops) -> Fields:
     }
 
 
-def _filter(fields: Fields, settings: Settings) -> tuple[Fields, list[int]]:
+def _filter(fields: Fields, settings: ExtractionSettings) -> tuple[Fields, list[int]]:
     """Returns the columns of the crops that reach the quality thresholds, and their positions."""
     columns = {name: fields[name] for name in QUALITIES.values()}
     good = find_good(columns, dict(settings.min_quality))

@@ -16,7 +16,7 @@ from dfjax.data.faces.beam_runner import check_beam, run_on_beam
 from dfjax.data.faces.detectors import hash_detector
 from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
 from dfjax.data.faces.recipe import make_metadata
-from dfjax.data.faces.settings import Settings, check_settings
+from dfjax.data.faces.settings import ExtractionSettings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import find_index, read_index, write_index
@@ -85,7 +85,7 @@ class _Extraction(NamedTuple):
 def extract_index(
     index: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    settings: Settings,
+    settings: ExtractionSettings,
     *,
     workers: int | None = None,
     time_limit: float = 600.0,
@@ -156,7 +156,7 @@ def _report(
     )
 
 
-def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
+def check_ids(index: pd.DataFrame, out: Path, settings: ExtractionSettings) -> None:
     """Checks that the ids of an index name different folders, which no face or file needs.
 
     Args:
@@ -182,7 +182,7 @@ def check_ids(index: pd.DataFrame, out: Path, settings: Settings) -> None:
             )
 
 
-def open_output(out: Path, settings: Settings) -> None:
+def open_output(out: Path, settings: ExtractionSettings) -> None:
     """Writes the settings to `extraction.json` in `out`, or checks that they are the same.
 
     Args:
@@ -195,7 +195,7 @@ def open_output(out: Path, settings: Settings) -> None:
     values = dataclasses.asdict(settings)
     model = settings.detector_model
     values["detector_model"] = hash_detector(settings.detector, model) if model else None
-    defaults = dataclasses.asdict(Settings())
+    defaults = dataclasses.asdict(ExtractionSettings())
     record_settings(out / SETTINGS_FILE, values, content="crops", defaults=defaults)
 
 
@@ -222,7 +222,7 @@ def _make_runner(
 
 
 def _extract_rows(
-    index: pd.DataFrame, out: Path, settings: Settings, run: RunTasks
+    index: pd.DataFrame, out: Path, settings: ExtractionSettings, run: RunTasks
 ) -> Iterator[_Extraction]:
     """Yields the result of each row of the index; videos that `out` already holds come first."""
     rows = index[index.columns.intersection(TASK_COLUMNS)].astype(object)

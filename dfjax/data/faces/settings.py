@@ -30,7 +30,7 @@ GRID = 32  # least number of evenly spaced frames if a recipe has neither `frame
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class ExtractionSettings:
     """Settings of an extraction. All crops of an extraction folder have the same settings.
 
     Attributes:
@@ -87,7 +87,7 @@ def choose_frames(n_frames: int, *, frames: int | None, every: int | None) -> li
     return np.linspace(0, n_frames - 1, count).round().astype(int).tolist()
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: ExtractionSettings) -> None:
     """Checks the settings of an extraction.
 
     Raises:
@@ -131,7 +131,7 @@ def follow_recipe(
     size: int,
     detector_model: str | None = None,
     override: Override = Override(),  # noqa: B008  # immutable
-) -> tuple[Settings, list[str]]:
+) -> tuple[ExtractionSettings, list[str]]:
     """Returns the settings that follow a crop recipe, and sentences for the user.
 
     The sentences name assumptions without a recipe, settings that the caller overrides, and parts
@@ -162,7 +162,7 @@ def follow_recipe(
     if frames is None and every is None:
         every = {"stride": sampling.stride, "even": None}.get(sampling.kind, 1)
         frames = None if every else max(GRID, sampling.frames)
-    settings = Settings(
+    settings = ExtractionSettings(
         detector=followed.detector,
         detector_model=detector_model,
         frames=frames,
@@ -186,7 +186,7 @@ def _override(recipe: CropRecipe, override: Override) -> CropRecipe:
     return dataclasses.replace(recipe, **given)
 
 
-def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
+def _compare(recipe: CropRecipe | None, settings: ExtractionSettings) -> list[str]:
     """Returns a sentence for each difference between prediction and the training crops."""
     if recipe is None:
         aligned = "aligned" if settings.align else "not aligned"
@@ -228,7 +228,7 @@ def _compare(recipe: CropRecipe | None, settings: Settings) -> list[str]:
     return notes
 
 
-def describe_threshold(settings: Settings) -> str:
+def describe_threshold(settings: ExtractionSettings) -> str:
     """Returns the message for a video whose crops are all below the thresholds."""
     least = _join_thresholds(settings.min_quality)
     return f"none of its face crops reaches the minimum quality ({least})"

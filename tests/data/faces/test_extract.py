@@ -13,7 +13,7 @@ from dfjax.data.faces.crops import crop_faces
 from dfjax.data.faces.detectors import Detections, make_detector
 from dfjax.data.faces.extract import extract_record, load_finished
 from dfjax.data.faces.extract_index import check_ids
-from dfjax.data.faces.settings import Settings, check_settings, choose_frames
+from dfjax.data.faces.settings import ExtractionSettings, check_settings, choose_frames
 from dfjax.data.faces.video import ShortVideoError, read_frames
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.errors import InputError, UsageError
@@ -51,7 +51,7 @@ def test_streaming_gives_the_crops_of_the_frames_in_memory(tmp_path, make_video,
 
 
 def test_a_record_keeps_source_frame_numbers_and_sharpness(tmp_path, make_video):
-    settings = Settings(detector="none", frames=None, every=8, size=32)
+    settings = ExtractionSettings(detector="none", frames=None, every=8, size=32)
     out = tmp_path / "out"
     (fields,) = extract_record(str(out), settings, task(make_video(tmp_path / "v.mp4")))
     assert fields["frame_indices"] == [0, 8, 16] and fields["n_frames"] == 20
@@ -71,7 +71,7 @@ def test_a_record_keeps_source_frame_numbers_and_sharpness(tmp_path, make_video)
 
 
 def test_crops_of_a_file_that_has_changed_do_not_count(tmp_path, make_video):
-    settings = Settings(detector="none", frames=4, size=16)
+    settings = ExtractionSettings(detector="none", frames=4, size=16)
     out = tmp_path / "out"
     path = make_video(tmp_path / "v.mp4", n_frames=20)
     (old,) = extract_record(str(out), settings, task(path))
@@ -85,7 +85,7 @@ def test_crops_of_a_file_that_has_changed_do_not_count(tmp_path, make_video):
 def test_a_file_that_is_not_the_indexed_one_is_an_input_error(tmp_path, make_video):
     changed = task(make_video(tmp_path / "v.mp4")) | {"sha256": "0" * 64}
     with pytest.raises(InputError, match="changed since it was indexed"):
-        extract_record(str(tmp_path / "out"), Settings(detector="none"), changed)
+        extract_record(str(tmp_path / "out"), ExtractionSettings(detector="none"), changed)
 
 
 def test_half_written_crops_are_replaced_and_others_below_them_kept(tmp_path, make_video):
@@ -94,7 +94,7 @@ def test_half_written_crops_are_replaced_and_others_below_them_kept(tmp_path, ma
     (folder / "w" / "000001.jpg").write_bytes(b"of the video d/v/w")
     (folder / "000001.jpg").write_bytes(b"half")
     assert load_finished(tmp_path / "out", "d/v", None) is None
-    settings = Settings(detector="none", frames=2, size=16)
+    settings = ExtractionSettings(detector="none", frames=2, size=16)
     extract_record(str(tmp_path / "out"), settings, task(make_video(tmp_path / "v.mp4")))
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*"))
     assert names == ["000000.jpg", "000019.jpg", "faces.json", "w/000001.jpg"]
@@ -112,7 +112,7 @@ def test_frames_are_chosen_again_where_the_stream_promised_too_many(
         return real(path, indices, *arguments, **options)
 
     monkeypatch.setattr(extract, "extract_faces", short)
-    settings = Settings(detector="none", frames=4, size=16)
+    settings = ExtractionSettings(detector="none", frames=4, size=16)
     (fields,) = extract_record(str(tmp_path / "out"), settings, task(path))
     assert fields["frame_indices"] == [0, 5, 10, 15] and fields["n_frames"] == 16
 
@@ -120,7 +120,7 @@ def test_frames_are_chosen_again_where_the_stream_promised_too_many(
 def test_a_record_without_a_file_is_an_input_error(tmp_path):
     none = {"video_id": "d/v", "root": None, "path": None, "sha256": None}
     with pytest.raises(InputError, match="the index names no file"):
-        extract_record(str(tmp_path), Settings(detector="none"), none)
+        extract_record(str(tmp_path), ExtractionSettings(detector="none"), none)
 
 
 def test_detectors_are_made_once_per_process():
@@ -158,7 +158,7 @@ def with_faces(tmp_path, make_video):
     make_video(path, n_frames=6)
     file = tmp_path / "faces.json"
     file.write_text(json.dumps({"d/v": two_faces(6)}))
-    settings = Settings(
+    settings = ExtractionSettings(
         detector="precomputed", detector_model=str(file), every=1, frames=None, size=16, margin=1.0
     )
     return task(path) | {"root": str(tmp_path), "path": "m/c23/videos/v.mp4"}, settings
@@ -193,7 +193,7 @@ def test_faces_that_are_no_longer_found_leave_no_crops(tmp_path, with_faces):
 
 def test_a_video_named_like_a_face_keeps_its_crops(tmp_path, make_video):
     """`x#1.mp4` beside `x.mp4`, in both orders, also while `x#1` is only half written."""
-    settings = Settings(detector="none", frames=3, size=16)
+    settings = ExtractionSettings(detector="none", frames=3, size=16)
     out = tmp_path / "out"
     one, two = make_video(tmp_path / "x.mp4"), make_video(tmp_path / "x#1.mp4", n_frames=9)
     half = out / "crops/d/x#1/000000.jpg"
@@ -211,7 +211,7 @@ def test_a_video_named_like_a_face_keeps_its_crops(tmp_path, make_video):
 
 
 def test_a_video_whose_crops_are_gone_is_not_finished(tmp_path, make_video):
-    settings, out = Settings(detector="none", frames=3, size=16), tmp_path / "out"
+    settings, out = ExtractionSettings(detector="none", frames=3, size=16), tmp_path / "out"
     (row,) = extract_record(str(out), settings, task(make_video(tmp_path / "v.mp4")))
     (out / row["frames_dir"] / "000000.jpg").unlink()
     assert load_finished(out, "d/v", None) is None
@@ -259,22 +259,22 @@ def test_crops_below_a_quality_are_left_out(tmp_path, with_faces):
 
 def test_what_the_settings_need_is_checked_before_any_video(tmp_path):
     for settings, message in [
-        (Settings(align=True), "align needs landmarks"),
-        (Settings(min_quality=(("score", 0.5),)), "score needs landmarks and scores"),
-        (Settings(min_quality=(("sharpnes", 0.5),)), "Did you mean 'sharpness'"),
-        (Settings(faces="al"), "Did you mean 'all'"),
-        (Settings(detector="precomputed"), "need detector_model"),
+        (ExtractionSettings(align=True), "align needs landmarks"),
+        (ExtractionSettings(min_quality=(("score", 0.5),)), "score needs landmarks and scores"),
+        (ExtractionSettings(min_quality=(("sharpnes", 0.5),)), "Did you mean 'sharpness'"),
+        (ExtractionSettings(faces="al"), "Did you mean 'all'"),
+        (ExtractionSettings(detector="precomputed"), "need detector_model"),
     ]:
         with pytest.raises(UsageError, match=message):
             check_settings(settings)
     ids = pd.DataFrame({"video_id": ["d/a#1"]})
-    check_ids(ids, tmp_path, Settings())
+    check_ids(ids, tmp_path, ExtractionSettings())
     for names, message in [
         (["d/a/faces.json"], "names a file of another video"),
         (["d/a/000001.jpg/b"], "names a file of another video"),
         (["d/a", "d//a"], "name the same folder"),
     ]:
         with pytest.raises(UsageError, match=message):
-            check_ids(pd.DataFrame({"video_id": names}), tmp_path, Settings())
+            check_ids(pd.DataFrame({"video_id": names}), tmp_path, ExtractionSettings())
     with pytest.raises(UsageError, match="those that faces=all adds"):
-        check_ids(ids, tmp_path, Settings(faces="all"))
+        check_ids(ids, tmp_path, ExtractionSettings(faces="all"))

@@ -21,7 +21,7 @@ from dfjax.data.faces.recipe import (
     parse_recipe,
     read_crop_recipe,
 )
-from dfjax.data.faces.settings import Override, Settings, check_settings, follow_recipe
+from dfjax.data.faces.settings import ExtractionSettings, Override, check_settings, follow_recipe
 from dfjax.data.faces.video import probe
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.index.split_index import split_index
@@ -83,10 +83,10 @@ def test_what_was_cut_alike_merges_and_what_was_not_is_refused():
 
 
 def test_settings_follow_it_and_differences_are_said():
-    recipe = Settings(margin=1.5, every=2, frames=None).to_recipe()
+    recipe = ExtractionSettings(margin=1.5, every=2, frames=None).to_recipe()
     assert recipe.detector_sha256 == hash_detector("haar") and len(recipe.detector_sha256) == 64
     settings, notes = follow_recipe(recipe, SAMPLING, size=64)
-    assert settings == Settings(margin=1.5, every=2, frames=None, size=64) and notes == []
+    assert settings == ExtractionSettings(margin=1.5, every=2, frames=None, size=64) and notes == []
     settings, notes = follow_recipe(recipe, SAMPLING, size=64, override=Override(margin=1.1))
     assert settings.margin == 1.1 and notes == [
         "margin is 1.1, but the training crops were made with 1.5"
@@ -133,7 +133,7 @@ def test_an_overriding_face_detector_without_landmarks_drops_what_needs_them():
     ("faces", "made_with"), [("mask", "faces=mask"), (None, "several choices of faces")]
 )
 def test_another_choice_of_faces_in_training_is_said(faces, made_with):
-    recipe = dataclasses.replace(Settings(every=2, frames=None).to_recipe(), faces=faces)
+    recipe = dataclasses.replace(ExtractionSettings(every=2, frames=None).to_recipe(), faces=faces)
     note = "the main face of every video is cropped (faces=best), but the training crops were made"
     assert follow_recipe(recipe, SAMPLING, size=64)[1] == [f"{note} with {made_with}"]
     cropped = follow_recipe(recipe, SAMPLING, size=64, override=Override("none"))[1]
@@ -186,7 +186,9 @@ def choose(numbers):
 
 @pytest.mark.parametrize("quality", [(), (("sharpness", 40.0),)])
 def test_the_crops_of_a_clip_are_those_of_the_pack(video, bright, quality, monkeypatch):
-    made = Settings(detector=bright, frames=None, every=2, size=32, margin=1.4, min_quality=quality)
+    made = ExtractionSettings(
+        detector=bright, frames=None, every=2, size=32, margin=1.4, min_quality=quality
+    )
     stored = extract(video, made)
     recipe = read_crop_recipe(stored.path)
     assert recipe == dataclasses.replace(made.to_recipe(), flow_method="dis")
@@ -208,6 +210,6 @@ def test_the_crops_of_a_clip_are_those_of_the_pack(video, bright, quality, monke
 
 
 def test_a_video_without_a_crop_that_is_good_enough_cannot_be_scored(video, bright):
-    settings = Settings(detector=bright, size=32, min_quality=(("size", 500.0),))
+    settings = ExtractionSettings(detector=bright, size=32, min_quality=(("size", 500.0),))
     with pytest.raises(InputError, match="reaches the minimum quality .size=500"):
         crop_clips(video, 24, settings, choose)

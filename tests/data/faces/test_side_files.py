@@ -8,11 +8,11 @@ from dfjax.data.faces.compress import compress_record
 from dfjax.data.faces.extract import extract_record, load_finished
 from dfjax.data.faces.extract_index import extract_index, open_output
 from dfjax.data.faces.faces_file import FACES_FILE
-from dfjax.data.faces.settings import Settings
+from dfjax.data.faces.settings import ExtractionSettings
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import FileError
 
-SETTINGS = Settings(detector="none", frames=2, size=16)
+SETTINGS = ExtractionSettings(detector="none", frames=2, size=16)
 DAMAGED = ["", "[", "[]", "null", "{}", "[null]", "[{}]", '[{"sha256": null}]', "3", "[" * 9999]
 
 

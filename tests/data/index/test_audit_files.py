@@ -7,7 +7,7 @@ import pytest
 from dfjax.data.index.audit import audit, faces, refused, to_json
 from dfjax.data.index.audit.duplicates import SAME, describe_faces, find_matches
 from dfjax.data.index.audit.findings import Evidence
-from dfjax.data.index.audit.properties import describe
+from dfjax.data.index.audit.properties import compute_properties
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.store.pack import pack
 from dfjax.data.synthetic import generate
@@ -83,7 +83,7 @@ def test_copies_are_found_however_coded(synthetic, quality, scale):
     both = make_index([*index.to_dict("records"), *copy.to_dict("records")])
     seen, errors = faces.read_thumbnails(both, read_both)
     assert errors == {}
-    matches = find_matches(Evidence(both, describe(both, None), seen, []))
+    matches = find_matches(Evidence(both, compute_properties(both, None), seen, []))
     copies = {match.row for match in matches if match.other_row == match.row + 40}
     assert len(copies) >= 39
     # A fake shares frames with its real, and so with the copy of it; strangers share nothing.

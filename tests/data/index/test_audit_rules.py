@@ -46,7 +46,7 @@ def make_table(n=120, **columns):
 
 
 def gather(index, faces=None):
-    return Evidence(index, properties.describe(index, faces), faces, [])
+    return Evidence(index, properties.compute_properties(index, faces), faces, [])
 
 
 def run(*rules, index):
@@ -130,7 +130,7 @@ def test_the_length_block_by_hand():
 def test_crops_stand_in_for_unknown_lengths():
     index = make_table(2, n_frames=None)
     index["frame_indices"] = [list(range(k)) for k in (5, 3, 5, 3)]
-    table = properties.describe(index, None)
+    table = properties.compute_properties(index, None)
     assert table["length"].tolist() == table["crops"].tolist() == [5, 3, 5, 3]
 
 

@@ -65,7 +65,7 @@ def list_celebdf(root: Path, *, variant: str | None = None) -> Listing:
     dataset = f"celebdf_{variant or _find_variant(root, files)}"
     rows: dict[str, Row] = {}
     for file in files:
-        fields = describe(file, dataset)
+        fields = parse_path(file, dataset)
         row = make_record(**fields, split="train", root=str(root.resolve()), path=file)
         rows.setdefault(file_key(file), row)
     problems = _read_list(root / lists[0], rows)
@@ -76,7 +76,7 @@ def list_celebdf(root: Path, *, variant: str | None = None) -> Listing:
     return Listing(listed, _notes(listed, dataset, alone, variant is None), problems)
 
 
-def describe(path: str, dataset: str) -> dict[str, Any]:
+def parse_path(path: str, dataset: str) -> dict[str, Any]:
     """Returns the fields of a record that follow from a path below the root, without the split.
 
     Args:

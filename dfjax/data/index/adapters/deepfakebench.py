@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dfjax import FAKE, REAL
 from dfjax.data.index.adapters.deepfakebench_frames import FrameFinder
-from dfjax.data.index.adapters.deepfakebench_names import describe
+from dfjax.data.index.adapters.deepfakebench_names import parse_name
 from dfjax.data.index.adapters.ffpp import connect
 from dfjax.data.index.adapters.foreign import read_json, safe_path
 from dfjax.data.index.adapters.listing import (
@@ -155,7 +155,7 @@ def _describe(entry: Entry) -> dict[str, Any]:
     class_name = entry.content.get("label", entry.class_name)
     name = entry.class_name if isinstance(class_name, int) else str(class_name)
     video = safe_path(entry.video)
-    return describe(entry.dataset, name, entry.compression, video, first)
+    return parse_name(entry.dataset, name, entry.compression, video, first)
 
 
 def _read_ours(kept: Any) -> dict[str, Any]:

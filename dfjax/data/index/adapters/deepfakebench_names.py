@@ -77,7 +77,7 @@ def read_label(name: object) -> int:
     raise InputError(f"the class {name!r} is neither real nor fake")
 
 
-def describe(
+def parse_name(
     dataset: str, class_name: str, compression: str | None, video: str, frame: str
 ) -> dict[str, Any]:
     """Returns the fields of a record that follow from the names in DeepfakeBench's JSON.
@@ -101,11 +101,11 @@ def describe(
     if class_name in FF_METHODS and (pair := re.fullmatch(r"(\d{3})_(\d{3})", video)):
         fields = ffpp.describe_fake(FF_METHODS[class_name], pair[1], pair[2], rate)
         return fields | {"dataset": "ffpp", "compression": rate}
-    if class_name.startswith("DFD_") and (known := dfd.describe(video, rate)):
+    if class_name.startswith("DFD_") and (known := dfd.parse_stem(video, rate)):
         return known
     if celeb := re.match(r"CelebDFv([12])_", class_name):
         folder = _celeb_folder(label, video, frame)
-        return celebdf.describe(f"{folder}/{video}.mp4", f"celebdf_v{celeb[1]}")
+        return celebdf.parse_path(f"{folder}/{video}.mp4", f"celebdf_v{celeb[1]}")
     ours = next((k for k, v in NAMES.items() if v.dataset == dataset), dataset)
     parts = [ours, class_name, *([compression] if compression else []), video]
     fields = {"video_id": "/".join(parts), "dataset": ours, "label": label}

@@ -45,7 +45,7 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
         if place is None:
             other.append(path)
         elif compression is None or COMPRESSIONS[compression] == COMPRESSIONS[place[2]]:
-            fields = describe(place[3], COMPRESSIONS[place[2]])
+            fields = parse_stem(place[3], COMPRESSIONS[place[2]])
             if fields is None or fields["video_id"] in rows:
                 reason = "has a name of another data set" if fields is None else "occurs twice"
                 problems.append(Problem(REFUSED, f"{DATASET}/{place[3]}", path, reason))
@@ -67,7 +67,7 @@ def list_dfd(root: Path, *, compression: str | None = None) -> Listing:
     return Listing(listed, notes, problems)
 
 
-def describe(stem: str, compression: str) -> dict[str, Any] | None:
+def parse_stem(stem: str, compression: str) -> dict[str, Any] | None:
     """Returns the fields of a record that follow from a file's name, or None for other names.
 
     Args:

@@ -138,7 +138,7 @@ def audit(
         for row, error in errors.items()
         if names[row] not in listed
     ]
-    evidence = Evidence(table, properties.describe(table, faces), faces, problems + found)
+    evidence = Evidence(table, properties.compute_properties(table, faces), faces, problems + found)
     probe = shortcut.run_probe(evidence)
     matches = duplicates.find_matches(evidence)
     rules = (*RULES, duplicates.make_rule(matches), shortcut.make_rule(probe))
@@ -180,7 +180,7 @@ def to_json(result: Audit, accepted: Sequence[str] = ()) -> dict[str, Any]:
         "shortcut_probe": {
             "auc": probe.auc, "importance": probe.importance, "note": probe.note or None
         },
-        "properties": properties.summarise(evidence),
+        "properties": properties.tabulate(evidence),
         "index_sha256": result.index_sha256,
         "version": dfjax.__version__,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -37,7 +37,7 @@ class Evidence:
 
     Attributes:
         index: Index with one row per video, including the results of probing the files.
-        properties: Properties of the videos, row by row (see `properties.describe`).
+        properties: Properties of the videos, row by row (see `properties.compute_properties`).
         faces: Thumbnails of some face crops per video, or None if there are no crops.
         problems: Missing or damaged files.
     """

@@ -61,7 +61,7 @@ PROPERTIES = {
 CATEGORIES = ("codec", "compression")
 
 
-def describe(index: pd.DataFrame, faces: Faces | None) -> pd.DataFrame:
+def compute_properties(index: pd.DataFrame, faces: Faces | None) -> pd.DataFrame:
     """Returns the properties of every video, with NaN or None where unknown.
 
     Args:
@@ -107,7 +107,7 @@ def summarise_lengths(evidence: Evidence) -> dict[str, Any]:
     return summarise_frames(evidence.properties["length"], evidence.index["label"])
 
 
-def summarise(evidence: Evidence) -> list[dict[str, Any]]:
+def tabulate(evidence: Evidence) -> list[dict[str, Any]]:
     """Returns number, mean and standard deviation of every numeric property by class and split."""
     label, splits = evidence.index["label"], evidence.index["split"]
     parts = [
