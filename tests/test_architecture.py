@@ -18,7 +18,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console", "outputs"}
     | {"config_migration", "huge_pages", "import_paths"}
-    | {"json_files", "parquet_files", "text_tables"},
+    | {"json_files", "parquet_files", "text_tables", "user_cache"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "variants"}

@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,6 +157,22 @@ def check_resources() -> Iterator[Check]:
     free = shutil.disk_usage(".").free / 1e9
     remedy = f"free some space: a run needs {MIN_DISK_GB:g} GB or more"
     yield Check("resources", "disk", free >= MIN_DISK_GB, f"{free:.1f} GB free here", remedy)
+
+
+def describe_part(part: str, checks: Iterable[Check]) -> str:
+    """Returns the passed checks of a part of the machine, wrapped to 80 columns.
+
+    Args:
+        part: Name in `CHECKS`.
+        checks: Checks of the part.
+    """
+    lines = [""]
+    for check in checks:
+        text = f"{check.name} {check.detail}"
+        if lines[-1] and len(lines[-1]) + len(text) > 66:
+            lines.append("")
+        lines[-1] += f" · {text}" if lines[-1] else text
+    return f"{part:<9} " + "\n          ".join(lines)
 
 
 def _memory_bytes() -> int:

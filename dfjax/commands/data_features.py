@@ -16,16 +16,11 @@ out, listed in OUT/errors.jsonl, and the exit code is then 1.
 """
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dfjax.commands.main import add_import, add_json, print_json
+from dfjax.commands.data import command_line
+from dfjax.commands.main import add_import, add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
-
-if TYPE_CHECKING:
-    from dfjax.inference.feature_extraction import Extracted
 
 BACKBONE_OPTIONS = ("backbone", "weights", "size", "width", "one_block", "padding", "seed")
 
@@ -76,24 +71,19 @@ def run(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         threads=args.workers,
         fresh=args.fresh,
-        command=shlex.join(["dfjax", *sys.argv[1:]]),
+        command=command_line(),
     )
-    return _print(args, done, backbone.record["parameters"])
-
-
-def _print(args: argparse.Namespace, done: "Extracted", parameters: str) -> int:
-    frames = int(done.pack.index["frame_indices"].map(len).sum())
-    print(
-        f"{'reused' if done.reused else 'computed'} {args.out}: {len(done.pack)} videos, {frames} "
-        f"frames, {done.pack.width} numbers each, {parameters}"
+    parameters = backbone.record["parameters"]
+    print_line(
+        f"{'reused' if done.reused else 'computed'} {args.out}: {len(done.pack)} videos, "
+        f"{done.frames} frames, {done.pack.width} numbers each, {parameters}"
     )
-    if done.errors:
-        print(
-            f"dfjax: {len(done.errors)} videos or frames left out, see {args.out}/errors.jsonl",
-            file=sys.stderr,
-        )
+    left_out = len(done.errors)
+    if left_out:
+        said = f"dfjax: {left_out} videos or frames left out, see {args.out}/errors.jsonl"
+        print_line(said, error=True)
     if args.json:
-        summary = {"out": str(args.out), "videos": len(done.pack), "frames": frames}
+        summary = {"out": str(args.out), "videos": len(done.pack), "frames": done.frames}
         summary |= {"features": done.pack.width, "parameters": parameters}
-        print_json(summary | {"errors": len(done.errors), "reused": done.reused})
-    return FINDING if done.errors else OK
+        print_json(summary | {"errors": left_out, "reused": done.reused})
+    return FINDING if left_out else OK

@@ -79,23 +79,11 @@ def run(args: argparse.Namespace) -> int:
         command=command_line(),
         **{name: getattr(args, name) for name in OPTIONS},
     )
-    from dfjax.data.index.adapters.listing import FINDINGS
-
-    folder, methods = report.index.parent, report.methods
-    real = methods.get("real", 0)
     print_notes(report.notes)
-    print_line(f"{args.out}: {report.videos} videos, {real} real, {report.videos - real} fake")
-    print_line("splits:  " + ", ".join(f"{name} {n}" for name, n in report.splits.items()))
-    print_line("methods: " + ", ".join(f"{name} {n}" for name, n in sorted(methods.items())))
-    if report.unreadable:
-        where = folder / "errors.jsonl"
-        print_line(f"{report.unreadable} files could not be read and were left out: {where}")
-    for kind, n in sorted(report.problems.items()):
-        name = "errors.jsonl" if kind in FINDINGS else "unmatched.jsonl"
-        print_line(f"{n} {kind}: {folder / name}")
+    for line in report.describe():
+        print_line(line)
     if args.json:
         names = ("splits", "methods", "unreadable", "problems", "notes")
-        counts = {"videos": report.videos, "real": real, "fake": report.videos - real}
-        values = {name: getattr(report, name) for name in names}
-        print_json({"index": args.out} | counts | values)
+        counts = {"videos": report.videos, "real": report.real, "fake": report.videos - report.real}
+        print_json({"index": args.out} | counts | {name: getattr(report, name) for name in names})
     return FINDING if report.left_out else OK

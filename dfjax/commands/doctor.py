@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from dfjax.bench.environment import CHECKS, Check
+from dfjax.bench.environment import CHECKS, describe_part
 from dfjax.commands.main import add_json, print_json
 from dfjax.errors import FINDING, OK
 
@@ -28,21 +28,10 @@ def run(args: argparse.Namespace) -> int:
     checks = [check for look in CHECKS.values() for check in look()]
     findings = [check for check in checks if not check.ok]
     for part in CHECKS:
-        print(_line(part, [check for check in checks if check.part == part and check.ok]))
+        print(describe_part(part, [check for check in checks if check.part == part and check.ok]))
     for check in findings:
         print(f"WRONG     {check.name}: {check.detail}. Remedy: {check.remedy}")
     print(f"{len(checks) - len(findings)} of {len(checks)} checks passed")
     if args.json:
         print_json({"ok": not findings, "checks": [asdict(check) for check in checks]})
     return FINDING if findings else OK
-
-
-def _line(part: str, checks: list[Check]) -> str:
-    """Returns the passed checks of a part, wrapped to 80 columns."""
-    lines = [""]
-    for check in checks:
-        text = f"{check.name} {check.detail}"
-        if lines[-1] and len(lines[-1]) + len(text) > 66:
-            lines.append("")
-        lines[-1] += f" · {text}" if lines[-1] else text
-    return f"{part:<9} " + "\n          ".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 
 from dfjax.console import say
+from dfjax.user_cache import user_cache
 
 OLD_CACHE = "jax_cache"  # in the workdirs of earlier versions
 MIN_COMPILE_SECONDS = 2.0  # programs that compile faster are not cached
@@ -30,8 +31,7 @@ def use_compilation_cache(workdir: Path | None = None) -> None:
         )
     if jax.config.values["jax_compilation_cache_dir"]:  # the environment variable included
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "dfjax" / "jax"
+    folder = user_cache("jax")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.getuid():

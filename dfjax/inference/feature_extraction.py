@@ -43,6 +43,11 @@ class Extracted(NamedTuple):
     errors: list[dict[str, str]]
     reused: bool
 
+    @property
+    def frames(self) -> int:
+        """Number of frames that have features."""
+        return int(self.pack.index["frame_indices"].map(len).sum())
+
 
 class Piece(NamedTuple):
     """Consecutive frames `start` to `stop - 1` of the video in row `row`, at most a batch."""

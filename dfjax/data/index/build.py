@@ -50,6 +50,27 @@ class IndexReport:
     left_out: int
     notes: list[str]
 
+    @property
+    def real(self) -> int:
+        """Number of real videos."""
+        return self.methods.get("real", 0)
+
+    def describe(self) -> list[str]:
+        """Returns lines that count the videos, and the inputs that were left out."""
+        methods = sorted(self.methods.items())
+        lines = [
+            f"{self.index}: {self.videos} videos, {self.real} real, {self.videos - self.real} fake",
+            "splits:  " + ", ".join(f"{name} {n}" for name, n in self.splits.items()),
+            "methods: " + ", ".join(f"{name} {n}" for name, n in methods),
+        ]
+        errors = self.index.parent / "errors.jsonl"
+        if self.unreadable:
+            lines.append(f"{self.unreadable} files could not be read and were left out: {errors}")
+        for kind, n in sorted(self.problems.items()):
+            file = errors if kind in FINDINGS else errors.with_name("unmatched.jsonl")
+            lines.append(f"{n} {kind}: {file}")
+        return lines
+
 
 def build_index(
     adapter: str | AdapterFunction,

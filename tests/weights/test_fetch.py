@@ -1,0 +1,170 @@
+"""Tests fetching: ranges, broken connections, wrong hashes, redirects, and what to do offline."""
+
+import hashlib
+import http.server
+import json
+import socket
+import threading
+
+import pytest
+
+from dfjax.commands.main import main
+from dfjax.errors import RunError, UsageError
+from dfjax.weights import download as download_module
+from dfjax.weights.download import download
+from dfjax.weights.fetch import fetch
+from dfjax.weights.published import PUBLISHED, WebFile
+
+CONTENT = bytes(range(256)) * 40
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT; the path says how, and `asked` collects the ranges that were requested."""
+
+    def do_GET(self):
+        first = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        self.server.asked.append(first)
+        how, count = self.path.strip("/"), len(self.server.asked)
+        if how.startswith("to:"):
+            return self.answer(302, b"", Location=how[3:])
+        if how == "busy" and count == 1:
+            return self.answer(503, b"")
+        if how == "absent":
+            return self.answer(404, b"")
+        if how == "plain" or not first:
+            body, code, more = CONTENT, 200, {}
+        elif first >= len(CONTENT):
+            return self.answer(416, b"", **{"Content-Range": f"bytes */{len(CONTENT)}"})
+        else:
+            start = 0 if how == "shifted" else first
+            body, code = CONTENT[start:], 206
+            more = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        if how == "broken" and count < 3:
+            more["Content-Length"], body = str(len(body)), body[:3000]
+        self.answer(code, body, **more)
+
+    def answer(self, code, body, **headers):
+        self.send_response(code)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(download_module, "PAUSE", 0.0)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        running.asked = []
+        running.url = f"http://127.0.0.1:{running.server_port}"
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "dfjax" / "weights"
+
+
+def test_a_file_is_downloaded_once(server, tmp_path):
+    for _ in range(2):
+        download(f"{server.url}/file", tmp_path / "f", SHA256)
+    assert (tmp_path / "f").read_bytes() == CONTENT and server.asked == [0]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_broken_connection_continues_where_it_stopped(server, tmp_path):
+    download(f"{server.url}/broken", tmp_path / "f", SHA256)
+    assert (tmp_path / "f").read_bytes() == CONTENT and server.asked == [0, 3000, 6000]
+
+
+@pytest.mark.parametrize("length", [1000, len(CONTENT)])
+def test_the_next_call_continues(server, tmp_path, length):
+    (tmp_path / "f.part").write_bytes(CONTENT[:length])
+    download(f"{server.url}/file", tmp_path / "f", SHA256)
+    assert (tmp_path / "f").read_bytes() == CONTENT and server.asked == [length]
+
+
+@pytest.mark.parametrize("how", ["plain", "shifted", "busy"])
+def test_servers_that_do_not_resume(server, tmp_path, how):
+    """A server without ranges sends all; one that sends another range is asked again, in vain."""
+    (tmp_path / "f.part").write_bytes(CONTENT[:1000])
+    if how == "shifted":
+        with pytest.raises(RunError, match=r"another range.*; 1000 bytes are kept"):
+            download(f"{server.url}/{how}", tmp_path / "f", SHA256)
+        return
+    download(f"{server.url}/{how}", tmp_path / "f", SHA256)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
+    (tmp_path / "f.part").write_bytes(CONTENT + b"more")
+    download(f"{server.url}/file", tmp_path / "f", SHA256)
+    assert server.asked == [len(CONTENT) + 4, 0]
+
+
+def test_a_wrong_hash_leaves_nothing(server, tmp_path):
+    with pytest.raises(RunError, match=f"its SHA-256 is {SHA256}, not {'0' * 64}"):
+        download(f"{server.url}/file", tmp_path / "f", "0" * 64)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "f").write_text("another file")
+    with pytest.raises(UsageError, match="delete it, or replace it"):
+        download(f"{server.url}/file", tmp_path / "f", SHA256)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/f", "data:,text"])
+def test_redirects_to_other_protocols_are_refused(server, tmp_path, target):
+    with pytest.raises(UsageError, match=r"(?i)redirection to .* not allowed"):
+        download(f"{server.url}/to:{target}", tmp_path / "f", SHA256)
+    with pytest.raises(UsageError, match="not an address"):
+        download(target.replace("ftp", "gopher"), tmp_path / "f", SHA256)
+    assert not list(tmp_path.iterdir())
+
+
+def test_redirects_to_other_addresses_are_followed(server, tmp_path):
+    download(f"{server.url}/to:{server.url}/file", tmp_path / "f", SHA256)
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    with pytest.raises(UsageError, match="answers 404"):
+        download(f"{server.url}/absent", tmp_path / "g", SHA256)
+
+
+def test_an_endless_file_is_not_stored(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download_module, "LARGEST", 5000)
+    with pytest.raises(RunError, match="10240 more bytes"):
+        download(f"{server.url}/file", tmp_path / "f", SHA256)
+
+
+def test_without_network_it_says_which_file_to_put_where(cache, monkeypatch, capsys):
+    with socket.socket() as closed:  # a port on which nobody listens
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/f.onnx"
+    monkeypatch.setitem(PUBLISHED, "yunet", WebFile(url, SHA256, "MIT"))
+    assert main(["weights", "fetch", "yunet"]) == 2
+    said = capsys.readouterr().err
+    assert f"download {url} elsewhere and put it at {cache / 'yunet.onnx'}" in said
+    assert SHA256 in said
+    (cache / "yunet.onnx").write_bytes(CONTENT)
+    assert main(["weights", "fetch", "yunet", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "licence: MIT" in out
+    assert json.loads(out.splitlines()[-1])["path"] == str(cache / "yunet.onnx")
+
+
+def test_an_address_needs_its_hash(server, cache, tmp_path):
+    with pytest.raises(UsageError, match="needs sha256"):
+        fetch(f"{server.url}/file")
+    fetched = fetch(f"{server.url}/file", sha256=SHA256.upper(), out=tmp_path / "out" / "f")
+    assert fetched.path.read_bytes() == CONTENT and not cache.exists()
+    assert fetch(f"{server.url}/file", sha256=SHA256).path == cache / "file"
+    with pytest.raises(UsageError, match="does not name a file"):
+        fetch(server.url, sha256=SHA256)
+    with pytest.raises(UsageError, match="Did you mean 'yunet'"):
+        fetch("yunett")
+    with pytest.raises(UsageError, match="hash of yunet is known"):
+        fetch("yunet", sha256=SHA256)
