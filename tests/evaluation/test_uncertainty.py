@@ -14,6 +14,7 @@ from dfjax.evaluation.uncertainty import (
     error_auc,
     risk_coverage,
     risk_coverage_area,
+    summarise_draws,
 )
 from dfjax.evaluation.uncertainty_plot import plot_uncertainty
 

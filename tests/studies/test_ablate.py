@@ -294,11 +294,11 @@ def test_a_row_that_fails_is_listed_and_the_others_go_on(tmp_path, no_data):
 
 def test_figures_of_one_seed_and_of_three(tmp_path):
     one = pd.DataFrame([{"row": "a", "change": "x=1", "seed": 0, "error": "", **metrics(0.8)}])
-    row = summarise(one)[0]
+    row = summarise_rows(one)[0]
     assert row["video_auc"] == 0.8 and row["video_auc_ci"] == [0.4, 0.9]
     assert row["video_auc_sd"] is None
     three = pd.concat([one.assign(video_auc=v, seed=i) for i, v in enumerate((0.7, 0.8, 0.9))])
-    row = summarise(three)[0]
+    row = summarise_rows(three)[0]
     # Student's t with two degrees of freedom at 97.5 %: 4.30265; standard error 0.1 / sqrt(3)
     half = 4.30265 * 0.1 / np.sqrt(3)
     assert row["video_auc"] == pytest.approx(0.8) and row["video_auc_sd"] == pytest.approx(0.1)
