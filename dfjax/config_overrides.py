@@ -35,7 +35,7 @@ def read_overrides(overrides: Overrides) -> dict[str, Any]:
         return {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in overrides.items()}
     values = {}
     for item in overrides:
-        match = re.fullmatch(r"(?:--config\.)?([A-Za-z_][\w.]*)=(.*)", item, flags=re.DOTALL)
+        match = re.fullmatch(r"([A-Za-z_][\w.]*)=(.*)", item, flags=re.DOTALL)
         if not match:
             raise UsageError(f"{item!r} is not of the form section.key=value")
         values[match[1]] = match[2]

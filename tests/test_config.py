@@ -30,7 +30,7 @@ def test_the_schema_is_locked():
 def test_overrides_are_typed_and_reach_nested_keys():
     config = load_config(
         "dual_stream:smoke",
-        ["--config.optimizer.learning_rate=0.5", "--config.data.holdout_methods=('blend',)"],
+        ["optimizer.learning_rate=0.5", "data.holdout_methods=('blend',)"],
     )
     assert config.optimizer.learning_rate == 0.5
     assert tuple(config.data.holdout_methods) == ("blend",)
@@ -52,12 +52,12 @@ def test_overrides_are_typed_and_reach_nested_keys():
     ],
 )
 def test_methods_held_back_need_no_quotes(text, methods):
-    config = load_config("dual_stream", [f"--config.data.holdout_methods={text}"])
+    config = load_config("dual_stream", [f"data.holdout_methods={text}"])
     assert config.data.holdout_methods == methods
 
 
 def test_the_last_of_two_values_counts_and_a_copy_takes_further_ones():
-    repeated = [f"--config.model.dual_stream.dropout=({rate}, {rate})" for rate in (0.1, 0.2)]
+    repeated = [f"model.dual_stream.dropout=({rate}, {rate})" for rate in (0.1, 0.2)]
     config = load_config("dual_stream", repeated)
     assert config.model.dual_stream.dropout == (0.2, 0.2)
     items = ["train.epochs=7", "optimizer.freeze=('a=b',)", "data.holdout_methods=warp,blend"]
@@ -75,10 +75,10 @@ def test_the_last_of_two_values_counts_and_a_copy_takes_further_ones():
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
-        ("--config.optimizer.learning_rat=1", "optimizer.learning_rate"),
-        ("--config.learning_rate=1", "optimizer.learning_rate"),
-        ("--config.model.dual_stream.dropuot=1", "model.dual_stream.dropout"),
-        ("--config.data.pairng=paired", "data.pairing"),
+        ("optimizer.learning_rat=1", "optimizer.learning_rate"),
+        ("learning_rate=1", "optimizer.learning_rate"),
+        ("model.dual_stream.dropuot=1", "model.dual_stream.dropout"),
+        ("data.pairng=paired", "data.pairing"),
     ],
 )
 def test_a_misspelt_key_names_the_nearest(key, nearest):
@@ -92,10 +92,10 @@ def test_a_misspelt_key_names_the_nearest(key, nearest):
         ("dual_straem", [], "Did you mean 'dual_stream'"),
         ("nowhere.py", [], "no config file nowhere.py"),
         ("dual_stream:smok", [], "Did you mean 'smoke'"),
-        ("dual_stream", ["--config.seed=many"], "seed"),
-        ("dual_stream", ["--config.train.epochs=1.5"], "epochs"),
+        ("dual_stream", ["seed=many"], "seed"),
+        ("dual_stream", ["train.epochs=1.5"], "epochs"),
         ("dual_stream", ["--learning_rate=1"], "section.key=value"),
-        ("dual_stream", ["--config.seed"], "section.key=value"),
+        ("dual_stream", ["seed"], "section.key=value"),
     ],
 )
 def test_wrong_usage_is_one_line(spec, overrides, message):
@@ -106,8 +106,8 @@ def test_wrong_usage_is_one_line(spec, overrides, message):
 
 @pytest.mark.parametrize("variant", ["", ":smoke", ":tiny"])
 def test_saving_and_reading_gives_the_same(variant):
-    pairs = "--config.optimizer.multipliers=(('hq', 0.1), ('lq', 2.0))"
-    config = load_config(f"dual_stream{variant}", ["--config.seed=7", pairs])
+    pairs = "optimizer.multipliers=(('hq', 0.1), ('lq', 2.0))"
+    config = load_config(f"dual_stream{variant}", ["seed=7", pairs])
     again = from_dict(json.loads(to_json(config)))
     assert differences(config, again) == []
     assert to_json(again) == to_json(config)
@@ -122,7 +122,7 @@ def test_a_saved_config_with_a_foreign_key_is_refused():
 
 
 def test_differences_name_the_leaves():
-    old, new = load_config("dual_stream"), load_config("dual_stream", ["--config.seed=3"])
+    old, new = load_config("dual_stream"), load_config("dual_stream", ["seed=3"])
     assert differences(old, new) == ["seed: 0 -> 3"]
 
 

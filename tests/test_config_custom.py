@@ -57,8 +57,8 @@ def test_a_file_names_a_class_and_its_fields_are_the_options(folder):
 
 
 def test_overrides_are_typed_by_the_fields(folder):
-    items = [f"--config.{NAME}", "--config.model.custom.width=3", "--config.model.custom.rate=1"]
-    config = load_config("dual_stream", [*items, "--config.model.custom.note=(1, 2)"])
+    items = [f"{NAME}", "model.custom.width=3", "model.custom.rate=1"]
+    config = load_config("dual_stream", [*items, "model.custom.note=(1, 2)"])
     options = {"width": 3, "rate": 1.0, "widths": (1, 2), "note": (1, 2)}
     assert config.model.custom.to_dict() == options
     assert isinstance(config.model.custom.rate, float)

@@ -140,7 +140,7 @@ TRACED = [pytest.param(spec, (), marks=() if spec in QUICK else pytest.mark.slow
 def test_the_step_gives_back_the_state_it_was_given(spec, more):
     """Traces the run's own initialisation and step, on eight devices; nothing is computed."""
     overrides = ["train.batch_size=8", "eval.batch_size=8", "data.holdout_methods=()", *more]
-    config = load_config(spec, [f"--config.{item}" for item in overrides])
+    config = load_config(spec, list(overrides))
     pack = make_pack(config.preprocess.size)
     rows = {split: run_data.split_rows(pack, config, split) for split in ("train", "val")}
     parts = make_parts(config, pack, rows)

@@ -27,7 +27,7 @@ from dfjax.errors import FINDING, OK, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments; `parse_args` collects every `--config.KEY=VALUE` in `overrides`."""
+    """Adds the arguments; `parse_args` collects the overrides, `--config.KEY=VALUE`."""
     parser.add_argument(
         "table", metavar="FILE|NAME[:VARIANT]", help="a table of configs/ablations/"
     )

@@ -42,13 +42,14 @@ LOST = {errno.ENOENT, errno.ESTALE, errno.EIO}
 """What it says of a path that was there and is lost: deleted by somebody, or on a failing disk."""
 
 
+PREFIX = "--config."  # of an override on the command line
 COMPUTING = ("train", "ablate", "evaluate", "predict", "bench")  # they fill memory step by step
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line with the command that helps.
 
-    A verb that sets the default `overrides=[]` finds every `--config.KEY=VALUE` there.
+    A verb with the default `overrides=[]` finds `--config.KEY=VALUE` there, as `KEY=VALUE`.
     """
 
     def parse_args(  # type: ignore[override]  # the overloads for namespaces of other types
@@ -57,8 +58,9 @@ class Parser(argparse.ArgumentParser):
         """Returns the arguments; what argparse does not know is an error or an override."""
         parsed, rest = self.parse_known_args(args, namespace)
         if hasattr(parsed, "overrides"):
-            parsed.overrides = [item for item in rest if item.startswith("--config.")]
-            rest = [item for item in rest if not item.startswith("--config.")]
+            given = [item for item in rest if item.startswith(PREFIX)]
+            parsed.overrides = [item.removeprefix(PREFIX) for item in given]
+            rest = [item for item in rest if item not in given]
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         return parsed

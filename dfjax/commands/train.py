@@ -34,7 +34,7 @@ from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments; `parse_args` collects every `--config.KEY=VALUE` in `overrides`."""
+    """Adds the arguments; `parse_args` collects the overrides, `--config.KEY=VALUE`."""
     parser.add_argument(
         "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
     )
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains or resumes, and returns the exit code."""
     folds = re.fullmatch(r"all/(\d+)", args.fold or "")
-    fold = [f"--config.data.fold={args.fold}"] if args.fold and not folds else []
+    fold = [f"data.fold={args.fold}"] if args.fold and not folds else []
     from dfjax.commands.signals import exit_code, stop_on_signals
     from dfjax.training.interrupt import Stopped
 

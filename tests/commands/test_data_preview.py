@@ -39,14 +39,14 @@ def test_a_sheet_without_data(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    config = load_config("dual_stream:smoke", as_options(SMALL))
+    config = load_config("dual_stream:smoke", SMALL)
     config.data.synthetic.size = 32
     return config, run_data.open_data(config, tmp_path_factory.mktemp("preview"))
 
 
 def test_sections_without_any_change_show_the_batch_itself(smoke):
     config, pack = smoke
-    config = load_config("dual_stream:smoke", as_options([*SMALL, "augment.preset=none"]))
+    config = load_config("dual_stream:smoke", [*SMALL, "augment.preset=none"])
     batch = load_batch(config, pack)
     first, over_time = make_sections(config, pack, batch)
     recorded, *trained = first.rows
@@ -61,7 +61,7 @@ def test_sections_without_any_change_show_the_batch_itself(smoke):
 
 def test_every_operation_has_a_row_and_mixtures_their_target(smoke):
     _, pack = smoke
-    config = load_config("dual_stream:smoke", as_options(SMALL + RECIPE))
+    config = load_config("dual_stream:smoke", SMALL + RECIPE)
     batch = load_batch(config, pack)
     first, _, operations, mixtures = make_sections(config, pack, batch)
     assert [row.title for row in operations.rows] == ["Rotation", "Horizontal flip"]

@@ -119,7 +119,7 @@ def test_overrides_are_collected_where_a_verb_takes_them():
 
     parser = make_parser("x", SimpleNamespace(__doc__="d", add_arguments=add_arguments))
     parsed = parser.parse_args(["--config.a.b=1", "--config=c", "--config.s=--x y"])
-    assert (parsed.config, parsed.overrides) == ("c", ["--config.a.b=1", "--config.s=--x y"])
+    assert (parsed.config, parsed.overrides) == ("c", ["a.b=1", "s=--x y"])
     assert parser.parse_args(["--config=c"]).overrides == []
     with pytest.raises(UsageError, match="unrecognized arguments: --confg.a=1"):
         parser.parse_args(["--config=c", "--confg.a=1"])

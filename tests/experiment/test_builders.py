@@ -37,7 +37,7 @@ def six(tmp_path_factory):
 def test_every_video_is_tested_in_one_round_and_read_where_it_is(six, tmp_path):
     tested = []
     for number in (1, 2, 3):
-        overrides = [f"--config.data.path={six}", f"--config.data.fold={number}/3"]
+        overrides = [f"data.path={six}", f"data.fold={number}/3"]
         config = load_config("dual_stream:smoke", overrides)
         data = open_data(config, tmp_path)
         parts = [split_rows(data, config, part).tolist() for part in ("train", "val", "test")]
@@ -60,8 +60,8 @@ def test_an_index_stands_for_its_pack_and_another_beside_it_for_itself(six, tmp_
 
 
 def test_the_synthetic_set_has_flow_between_the_frames_that_are_sampled_together(tmp_path):
-    small = ["--config.data.synthetic.videos=12", "--config.data.synthetic.identities=6"]
-    small += ["--config.data.synthetic.frames=5", "--config.data.stride=2"]
+    small = ["data.synthetic.videos=12", "data.synthetic.identities=6"]
+    small += ["data.synthetic.frames=5", "data.stride=2"]
     pack = open_data(load_config("two_stream_flow:smoke", small), tmp_path)
     assert pack.flow_stride == 2
     flow = pack.read_flow(0, [0, 2, 3])

@@ -40,7 +40,7 @@ def test_every_config_passes(variant):
 )
 def test_what_cannot_be_is_named(override, message):
     with pytest.raises(UsageError, match=message):
-        check_config(load_config("dual_stream", [f"--config.{override}"]))
+        check_config(load_config("dual_stream", [override]))
 
 
 def test_what_can_be_monitored_are_numbers_of_the_validation():
@@ -67,7 +67,7 @@ def test_what_can_be_monitored_are_numbers_of_the_validation():
 )
 def test_losses_and_what_they_do_not_go_with(overrides, message):
     with pytest.raises(UsageError, match=message):
-        check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))
+        check_config(load_config("dual_stream", list(overrides)))
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_losses_and_what_they_do_not_go_with(overrides, message):
 )
 def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):
     with pytest.raises(UsageError, match=message):
-        check_config(load_config("dual_stream", [f"--config.{item}" for item in overrides]))
+        check_config(load_config("dual_stream", list(overrides)))

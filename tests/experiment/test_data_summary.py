@@ -22,7 +22,7 @@ def said(*overrides, crop_size=224, dataset="d", pair_id=(None, "a", "elsewhere"
         }
     )
     overrides = [*overrides, f"data.crop_size={crop_size}"]
-    config = load_config("dual_stream", [f"--config.{item}" for item in overrides])
+    config = load_config("dual_stream", list(overrides))
     return summarise_data(index, ROWS, config)
 
 

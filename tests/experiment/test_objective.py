@@ -42,7 +42,7 @@ TRAIN = np.array([0, 1, 2, 3, 4])  # FS is only in another split
 
 
 def make_config(*overrides, name="resnet18:smoke"):
-    return load_config(name, [f"--config.{item}" for item in overrides])
+    return load_config(name, list(overrides))
 
 
 def test_methods_and_class_weights_are_those_of_the_training_videos():

@@ -12,5 +12,5 @@ from dfjax.experiment.parts import keeps_pairs
 )
 def test_parts_hold_real_and_fake_unless_they_are_single_clips(pairing, batch, parts, kept):
     items = (f"data.pairing={pairing}", f"train.batch_size={batch}", f"train.accumulate={parts}")
-    config = load_config("dual_stream", [f"--config.{item}" for item in items])
+    config = load_config("dual_stream", list(items))
     assert keeps_pairs(config) == kept

@@ -7,7 +7,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.phases import check_frozen, check_workdirs, plan_phases
 
-THREE = ("--config.phases=(('train.epochs=3', 'optimizer.freeze=()'), ('train.epochs=4',))",)
+THREE = ("phases=(('train.epochs=3', 'optimizer.freeze=()'), ('train.epochs=4',))",)
 
 
 def plan(folder, *overrides):
@@ -43,7 +43,7 @@ def test_each_phase_is_the_one_before_with_changes_and_its_parameters(tmp_path):
 )
 def test_what_cannot_be_applied_is_told_before_anything_is_trained(tmp_path, phases, message):
     with pytest.raises(UsageError, match=message):
-        plan(tmp_path, f"--config.phases={phases}")
+        plan(tmp_path, f"phases={phases}")
 
 
 def test_a_change_in_any_phase_is_refused(tmp_path):
@@ -51,7 +51,7 @@ def test_a_change_in_any_phase_is_refused(tmp_path):
     for phase in phases[:2]:
         workdirs.prepare_workdir(phase.workdir, phase.config)
     check_workdirs(plan(tmp_path, *THREE), tmp_path)
-    for change in ("--config.seed=1", "--config.phases=(('train.epochs=5',), ('train.epochs=4',))"):
+    for change in ("seed=1", "phases=(('train.epochs=5',), ('train.epochs=4',))"):
         with pytest.raises(UsageError, match="trained with another config"):
             check_workdirs(plan(tmp_path, *THREE, change), tmp_path)
     with pytest.raises(UsageError, match="contains phase 1 of a run in phases"):

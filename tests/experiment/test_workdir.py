@@ -30,15 +30,13 @@ def test_a_workdir_keeps_its_config_in_two_formats_and_the_versions(tmp_path):
 def test_a_changed_config_is_refused_with_the_difference(tmp_path):
     workdir.prepare_workdir(tmp_path, smoke())
     with pytest.raises(UsageError, match=r"optimizer.learning_rate: 0.002 -> 0.5"):
-        workdir.prepare_workdir(tmp_path, smoke("--config.optimizer.learning_rate=0.5"))
+        workdir.prepare_workdir(tmp_path, smoke("optimizer.learning_rate=0.5"))
     assert workdir.load(tmp_path) == smoke()
 
 
 def test_keys_that_no_result_depends_on_may_change(tmp_path):
     workdir.prepare_workdir(tmp_path, smoke())
-    workdir.prepare_workdir(
-        tmp_path, smoke("--config.data.workers=2", "--config.train.log_every=7")
-    )
+    workdir.prepare_workdir(tmp_path, smoke("data.workers=2", "train.log_every=7"))
     assert workdir.load(tmp_path).data.workers == 2
 
 
@@ -110,10 +108,10 @@ def test_a_workdir_that_is_removed_during_the_run_is_one_line(tmp_path):
 
 
 def test_the_crop_size_is_compared_once_it_is_known(tmp_path):
-    workdir.prepare_workdir(tmp_path, smoke("--config.data.crop_size=64"))
+    workdir.prepare_workdir(tmp_path, smoke("data.crop_size=64"))
     workdir.check(tmp_path, smoke())
     with pytest.raises(UsageError, match="data.crop_size: 64 -> 96"):
-        workdir.check(tmp_path, smoke("--config.data.crop_size=96"))
+        workdir.check(tmp_path, smoke("data.crop_size=96"))
 
 
 def make_crops(**changes):

@@ -16,7 +16,7 @@ from dfjax.inference.provenance import TracedRun, find_train_index, list_held_ba
 
 
 def make_run(folder, *overrides):
-    config = load_config("resnet18", [f"--config.{item}" for item in overrides])
+    config = load_config("resnet18", list(overrides))
     workdirs.prepare_workdir(folder, config)
     return TracedRun(folder, config)
 

@@ -16,12 +16,12 @@ from dfjax.weights.safetensors_file import save_safetensors
 
 LAST_STAGE = "^backbone/(?!stage4_block1/conv1/)"
 SMALL = (
-    "--config.preprocess.size=32",
-    "--config.train.ema_decay=0.9",
-    "--config.data.eval_clips=1",
-    "--config.model.frame_classifier.backbone=resnet18",
-    "--config.model.frame_classifier.width=0.125",
-    f"--config.phases=(('train.epochs=2', \"optimizer.freeze=('{LAST_STAGE}',)\"),)",
+    "preprocess.size=32",
+    "train.ema_decay=0.9",
+    "data.eval_clips=1",
+    "model.frame_classifier.backbone=resnet18",
+    "model.frame_classifier.width=0.125",
+    f"phases=(('train.epochs=2', \"optimizer.freeze=('{LAST_STAGE}',)\"),)",
 )
 
 
@@ -104,14 +104,14 @@ def test_a_run_stopped_in_either_phase_goes_on_to_the_same_bits(whole, tmp_path,
 @pytest.mark.slow
 def test_a_changed_config_is_refused_in_every_phase(whole):
     with pytest.raises(UsageError, match="train.epochs: 1 -> 3"):
-        training.run_training(config("--config.train.epochs=3"), whole)
+        training.run_training(config("train.epochs=3"), whole)
     with pytest.raises(UsageError, match="phases"):
-        training.run_training(config("--config.phases=(('train.epochs=4',),)"), whole)
+        training.run_training(config("phases=(('train.epochs=4',),)"), whole)
 
 
 def start_from(source, whole, folder, *overrides):
     """The state that a run without phases starts from, and what it says of that."""
-    one = config("--config.phases=()", f"--config.data.path={whole / 'data' / 'pack'}", *overrides)
+    one = config("phases=()", f"data.path={whole / 'data' / 'pack'}", *overrides)
     pack = run_data.open_data(one, folder)
     rows = {split: run_data.split_rows(pack, one, split) for split in ("train", "val")}
     checkpoints, said = Checkpoints(folder), []
@@ -124,9 +124,7 @@ def start_from(source, whole, folder, *overrides):
 
 @pytest.mark.slow
 def test_parameters_start_from_another_run_and_what_differs_is_told(whole, tmp_path):
-    state, said = start_from(
-        whole, whole, tmp_path, "--config.model.frame_classifier.input_norm=False"
-    )
+    state, said = start_from(whole, whole, tmp_path, "model.frame_classifier.input_norm=False")
     kernel = state.params["backbone"]["stem_conv"]["kernel"]
     np.testing.assert_array_equal(kernel, read(whole)["params/backbone/stem_conv/kernel"])
     paths = [f"batch_stats/input_norm/{name}" for name in ("mean", "var")]
@@ -136,7 +134,7 @@ def test_parameters_start_from_another_run_and_what_differs_is_told(whole, tmp_p
         r"hidden1_norm/mean has the shape \(64,\), .* \(128,\); both models must have the same"
     )
     with pytest.raises(UsageError, match=message):
-        start_from(whole, whole, tmp_path, "--config.model.frame_classifier.hidden=(1024,)")
+        start_from(whole, whole, tmp_path, "model.frame_classifier.hidden=(1024,)")
     with pytest.raises(UsageError, match="is not a workdir"):
         start_from(whole / "data", whole, tmp_path)
 
@@ -164,7 +162,7 @@ def test_parameters_start_from_a_file_of_the_detector_or_of_its_backbone(whole, 
 def test_data_that_cannot_be_cut_leave_the_workdir_free(tmp_path):
     wrong = load_config(
         "resnet18:smoke",
-        ["--config.data.stride=3", "--config.data.sampling=stride", "--config.data.flow=True"],
+        ["data.stride=3", "data.sampling=stride", "data.flow=True"],
     )
     wrong.data.path = str(run_data.synthetic_pack(load_config("resnet18:smoke"), tmp_path / "data"))
     with pytest.raises(UsageError, match="data.flow needs"):

@@ -26,10 +26,10 @@ def config():
     return load_config(
         "dual_stream:smoke",
         [
-            "--config.data.frames=2",
-            "--config.preprocess.size=32",
-            "--config.model.dual_stream.lq_size=16",
-            "--config.model.dual_stream.conv_lstm=(32,32)",
+            "data.frames=2",
+            "preprocess.size=32",
+            "model.dual_stream.lq_size=16",
+            "model.dual_stream.conv_lstm=(32,32)",
         ],
     )
 

@@ -112,8 +112,9 @@ def test_a_workdir_predicts_and_exports_without_its_features(place, tmp_path, ca
 def test_training_goes_on_end_to_end_from_the_head_and_its_backbone(place, tmp_path):
     whole = load_config(
         "transformer_head:smoke",
-        [*TRAIN[1:], f"--config.data.path={place / 'pack'}", "--config.preprocess.size=32",
-         "--config.model.clip_detector.backbone=resnet18"],
+        [*(item.removeprefix("--config.") for item in TRAIN[1:]),
+         f"data.path={place / 'pack'}", "preprocess.size=32",
+         "model.clip_detector.backbone=resnet18"],
     )  # fmt: skip
     pack = run_data.open_data(whole, tmp_path)
     rows = {split: run_data.split_rows(pack, whole, split) for split in ("train", "val")}

@@ -342,7 +342,7 @@ class Brightness(nn.Module):
 def test_a_row_of_a_table_trains(tmp_path):
     assert list(load_table("bilstm_phases:smoke").left_out) == ["1: aligned faces"]
     rows = '{"a": ("model.name=test_ablate:Brightness",)}'
-    overrides = ["--config.train.epochs=1", "--config.writers.tensorboard=False"]
+    overrides = ["train.epochs=1", "writers.tensorboard=False"]
     table = load_table(write_table(tmp_path, rows) + ":smoke", overrides)
     lines, datasets = run_table(table, tmp_path / "w")
     assert lines["error"].tolist() == [""] and datasets == ["synthetic"]

@@ -48,7 +48,7 @@ def runs(tmp_path_factory):
     """Three commands on one workdir: stopped in the second fold, resumed, and complete."""
     before = {name: getattr(jax.config, name) for name in CACHE}
     workdir = tmp_path_factory.mktemp("folds")
-    overrides = [f"--config.{item}" for item in SMALL]
+    overrides = list(SMALL)
     done = []
     for stopped_at in ("fold2", None, None):
         config = load_config("resnet18:smoke", overrides)

@@ -68,7 +68,7 @@ def test_overrides_from_the_command_line():
         "erase=(0.2,)",
         "jpeg=1,40,60",
     )
-    config = load_config("dual_stream", [f"--config.augment.{item}" for item in overrides])
+    config = load_config("dual_stream", [f"augment.{item}" for item in overrides])
     chosen = choose_augmentation(**config.augment).operations
     assert "flip" not in chosen
     assert chosen["rotate"] == (0.5, -3, 3)
@@ -79,7 +79,7 @@ def test_overrides_from_the_command_line():
 
 def test_groups_from_the_command_line():
     def group(*items):
-        config = load_config("dual_stream", [f"--config.augment.{item}" for item in items])
+        config = load_config("dual_stream", [f"augment.{item}" for item in items])
         return choose_augmentation(**config.augment).one_of
 
     bench = "preset=deepfakebench"
