@@ -171,6 +171,7 @@ def test_beam_gives_the_crops_of_the_pool(index, tmp_path):
     assert (beam / "errors.jsonl").read_text() == (pool / "errors.jsonl").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.samples
 def test_a_face_in_nearly_every_frame_of_the_samples(samples, tmp_path):
     index = tmp_path / "index.parquet"

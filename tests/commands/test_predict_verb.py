@@ -395,6 +395,7 @@ def test_equal_names_get_pictures_of_their_own(tmp_path):
     assert [p.name for p in log.pictures.values()] == ["a.png", "a-2.png", "a-2-2.png", "a-3.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.samples
 def test_a_real_video(samples, capsys, detector, monkeypatch):
     path = samples / "ffpp/original_sequences/youtube/c23/videos/004.mp4"
