@@ -37,6 +37,7 @@ from dfjax.schema import (
     AUGMENT,
     CROPS,
     DATA,
+    INIT,
     LOSS,
     MIX,
     OPTIMIZER,
@@ -71,6 +72,7 @@ def base() -> ConfigDict:
     c.augment = ConfigDict(AUGMENT)
     c.mix = ConfigDict(MIX)
     c.model = _model_section()
+    c.init = ConfigDict(INIT)
     c.loss = _loss_section()
     c.optimizer = ConfigDict(OPTIMIZER)
     c.schedule = ConfigDict(SCHEDULE)

@@ -107,6 +107,9 @@ SCHEDULE = {
     "period": 0,  # steps between restarts
 }
 
+# Safetensors files that the backbones of a new run start from: one for all, or one per stream.
+INIT = {"backbone": "", "hq": "", "lq": "", "rgb": ""}
+
 TRAIN = {
     "init_from": "",  # a workdir (its best checkpoint) or a safetensors file
     "freeze_random": False,  # whether optimizer.freeze may freeze random parameters

@@ -25,7 +25,9 @@ def use_variant(config: ConfigDict, variant: str) -> None:
     config.augment.preset = "flip"  # 64 px leave few cells to rotate, crop, blur or erase
     config.mix.update({"mixup": 0.0, "cutmix": 0.0})
     config.data.update({"stride": 1, "balance_datasets": False})
-    config.model[config.model.name].update({"width": 0.25, "one_block": True, "drop_path": 0.0})
+    options = config.model[config.model.name]
+    small = {"width": 0.25, "one_block": True, "drop_path": 0.0}
+    options.update({key: value for key, value in small.items() if key in options})
     config.optimizer.update({"learning_rate": 2e-3, "clip_norm": 1.0})
     config.schedule.name = "cosine"
     config.early_stop.patience = config.plateau.patience = 0

@@ -99,7 +99,9 @@ def test_variants_are_small_in_every_config(variant):
     for name in NAMES:
         config = load_config(f"{name}:{variant}")
         model = config.model[config.model.name]
-        assert (config.preprocess.size, model.width, model.one_block) == (64, 0.25, True)
+        assert config.preprocess.size == 64
+        if not name.startswith("meso"):  # these are small as published
+            assert (model.width, model.one_block) == (0.25, True)
         assert config.precision == "float32" and config.augment.preset == "flip"
         assert config.data.synthetic.videos == {"smoke": 16, "tiny": 2000}[variant]
 

@@ -2,6 +2,7 @@
 
   dfjax evaluate --workdir runs/smoke --split test
   dfjax evaluate --workdir runs/dual --index celebdf/pack/index.parquet --out runs/dual/eval/celebdf
+  dfjax evaluate --weights meso4.safetensors --index work/pack --out results
   dfjax evaluate --predictions scores.csv --out results
 
 Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and
@@ -24,6 +25,7 @@ Exit code 1: there is a flag of severity `error`, such as an identity that is al
 import argparse
 from pathlib import Path
 
+from dfjax.commands.detector_source import add_detector_source
 from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK, UsageError
@@ -31,8 +33,7 @@ from dfjax.errors import FINDING, OK, UsageError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax evaluate`."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--workdir", type=Path, metavar="DIR", help="of `dfjax train`")
+    source = add_detector_source(parser)
     source.add_argument(
         "--predictions", type=Path, nargs="+", metavar="FILE", help="tables, .parquet or .csv"
     )
@@ -49,12 +50,13 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates and returns the exit code."""
     scoring = read_scoring_options(args)
     if args.predictions and any(scoring.values()):
-        raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir")
+        raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
     from dfjax.commands.evaluate_table import print_tables
     from dfjax.inference.evaluate import evaluate
 
     report = evaluate(
-        args.workdir or args.predictions,
+        args.workdir or args.weights or args.predictions,
+        model=args.model,
         split=args.split,
         index=args.index,
         out=args.out,

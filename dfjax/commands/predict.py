@@ -2,6 +2,7 @@
 
   dfjax predict --workdir runs/dual clip.mp4 photo.jpg folder/
   dfjax predict --workdir runs/dual folder/ --out scores --json
+  dfjax predict --weights meso4.safetensors clip.mp4
 
 Reads videos (mp4, avi, mov, mkv, webm, wmv, ts, …) and images (jpg, png, webp, gif, avif); folders
 are searched to any depth, and files of other kinds in them are counted. Faces are found and
@@ -27,6 +28,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfjax.commands.detector_source import add_detector_source
 from dfjax.commands.main import add_import, add_json, print_json, print_line
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
 from dfjax.errors import FINDING, OK
@@ -37,9 +39,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax predict`."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--workdir", type=Path, metavar="DIR", help="folder of a training run")
-    source.add_argument("--weights", type=Path, metavar="FILE", help="file of `dfjax export`")
+    add_detector_source(parser)
     parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
     parser.add_argument("--batch-size", type=int, help="clips per batch (the config's, at most 32)")
@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     verdicts = predict(
         args.workdir or args.weights,
         inputs,
+        model=args.model,
         out=args.out,
         checkpoint=args.checkpoint,
         batch_size=args.batch_size,

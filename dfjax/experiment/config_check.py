@@ -29,7 +29,7 @@ LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
 """Metrics of which smaller values are better."""
 
 UNFREEZE = (
-    "Set train.init_from to a workdir or a safetensors file, "
+    "Set train.init_from to a workdir or a safetensors file, init.backbone to a backbone's file, "
     "optimizer.freeze=() to train everything, or train.freeze_random=True to freeze random values"
 )
 """Advice for an error message about frozen parameters that are not loaded."""
@@ -66,7 +66,8 @@ def check_loaded(config: ConfigDict) -> None:
     Raises:
         UsageError: The run would freeze random values.
     """
-    if config.optimizer.freeze and not (config.train.init_from or config.train.freeze_random):
+    loaded = config.train.init_from or any(config.init.values())
+    if config.optimizer.freeze and not (loaded or config.train.freeze_random):
         raise UsageError(
             f"optimizer.freeze={config.optimizer.freeze!r} would freeze parameters at random "
             f"values, because none are loaded. {UNFREEZE}"

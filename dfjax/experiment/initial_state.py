@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.config_check import UNFREEZE
 from dfjax.experiment.frozen_backbone import open_backbone
+from dfjax.experiment.initial_backbones import InitialFile, load_backbones
 from dfjax.experiment.parts import Parts
 from dfjax.models.frame_features import BACKBONE, join
 from dfjax.shapes import Variables
@@ -29,6 +30,7 @@ def start(
     say: Callable[[str], None],
     monitors: Mapping[str, Monitor],
     init_from: str,
+    files: Sequence[InitialFile] = (),
     must_load: Sequence[str] = (),
 ) -> tuple[TrainState, RunState]:
     """Returns the state and position to start from: the last checkpoint or a new state.
@@ -41,11 +43,12 @@ def start(
         init_from: Source of the variables of a new state: a workdir, whose best checkpoint is used
             (with the backbone of its stored features, if it has them), or a safetensors file with
             the variables of the model or of its backbone. If empty, all variables are random.
-        must_load: Patterns of parameters that `init_from` must contain, such as the frozen ones.
+        files: Files that the backbones of a new state start from, in place of `init_from`.
+        must_load: Patterns of parameters that must be loaded, such as the frozen ones.
 
     Raises:
-        UsageError: No checkpoint can be read, or `init_from` does not fit the model or lacks
-            parameters.
+        UsageError: No checkpoint can be read, or `init_from` or a file does not fit the model or
+            lacks parameters.
     """
     template = as_template(parts.shapes, parts.shardings).to_items()
     restored = checkpoints.restore_last(template, warn=say, schema=RUN_SCHEMA)
@@ -61,31 +64,37 @@ def start(
     init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=compiler_options)
     state = init(parts.root_rng, zeros)
     if init_from:
-        state = _take_over(state, parts, Path(init_from), say, must_load)
+        loaded = _read_run(Path(init_from), state.params, say)
+        state = _take_over(state, parts, loaded, say, must_load)
+    elif files:
+        state = _take_over(state, parts, _read_backbones(files, state), say, must_load)
     return state, RunState()
+
+
+class Loaded(NamedTuple):
+    """Variables that a new state starts from, their origin, and the setting that names it."""
+
+    variables: Variables
+    origin: str
+    setting: str
 
 
 def _take_over(
     state: TrainState,
     parts: Parts,
-    source: Path,
+    loaded: Loaded,
     say: Callable[[str], None],
     must_load: Sequence[str],
 ) -> TrainState:
-    """Returns the new state with the parameters and statistics of `source`."""
-    if source.suffix == ".safetensors":
-        variables, origin = _read_file(source, state.params), str(source)
-    else:
-        variables, origin = _read_best(source, state.params, say)
-    own = {"params": state.params, "batch_stats": state.batch_stats}
-    merged = merge(own, variables, source=f"train.init_from={source}")
+    """Returns the new state with the parameters and statistics that were loaded."""
+    merged = merge(_variables(state), loaded.variables, source=loaded.setting)
     missing = _select(merged.kept, must_load)
     if missing:
         raise UsageError(
-            f"{origin} lacks {_list(missing)}, which optimizer.freeze would freeze at random "
-            f"values. {UNFREEZE}"
+            f"{loaded.origin} lacks {_list(missing)}, which optimizer.freeze would freeze at "
+            f"random values. {UNFREEZE}"
         )
-    say(f"initial parameters are loaded from {origin}")
+    say(f"initial parameters are loaded from {loaded.origin}")
     if merged.kept:
         say(f"warning: it lacks {_list(merged.kept)}, which are initialised at random")
     if merged.left_out:
@@ -97,6 +106,24 @@ def _take_over(
         batch_stats=jax.device_put(merged.variables["batch_stats"], shardings.batch_stats),
         ema=jax.tree.map(jnp.copy, params) if state.ema else state.ema,
     )
+
+
+def _variables(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _read_backbones(files: Sequence[InitialFile], state: TrainState) -> Loaded:
+    origin = ", ".join(f"{file.path} ({file.part.part})" for file in files)
+    setting = " ".join(f"{file.key}={file.path}" for file in files)
+    return Loaded(load_backbones(files, _variables(state)), origin, setting)
+
+
+def _read_run(source: Path, own: Mapping[str, Any], say: Callable[[str], None]) -> Loaded:
+    """Returns the variables of another run or of a safetensors file."""
+    setting = f"train.init_from={source}"
+    if source.suffix == ".safetensors":
+        return Loaded(_read_file(source, own), str(source), setting)
+    return Loaded(*_read_best(source, own, say), setting)
 
 
 def _read_file(path: Path, own: Mapping[str, Any]) -> Variables:

@@ -19,6 +19,7 @@ from dfjax.config_ranges import find_check
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.config_check import check_config, check_loaded
+from dfjax.experiment.initial_backbones import keep_conventions, use_conventions
 from dfjax.experiment.parts import make_config_mesh
 from dfjax.experiment.stored_features import use_stored_features
 
@@ -52,6 +53,11 @@ def plan_run(config: ConfigDict, workdir: Path) -> list[Phase]:
     """
     config = config.copy_and_resolve_references().lock()
     use_stored_features(config)
+    first = workdir / "phase1" if config.phases else workdir
+    if (first / "config.json").exists():
+        keep_conventions(config, workdirs.load(first))
+    else:
+        use_conventions(config)
     phases = plan_phases(config, workdir)
     check_frozen(phases)
     _check_origin(phases[0])
@@ -88,7 +94,8 @@ def plan_phases(config: ConfigDict, workdir: Path) -> list[Phase]:
     for number, items in enumerate(config.phases, 1):
         last = number == len(config.phases)
         before = f"{{workdir}}/{'' if last else '../'}phase{number}"
-        changed = override(phases[-1].config, [*items, f"train.init_from={before}"])
+        origin = [f"train.init_from={before}", *(f"init.{key}=" for key in config.init)]
+        changed = override(phases[-1].config, [*items, *origin])
         phases.append(Phase(changed, [*folders, workdir][number]))
     for phase in phases:
         check_config(phase.config)

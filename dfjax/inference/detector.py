@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax.errors import UsageError
 from dfjax.evaluation.scoring import Scorer, Scores, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.inference.frames import read_array
 from dfjax.inference.media import find_inputs
-from dfjax.inference.saved import check_shapes, read_export, read_workdir
+from dfjax.inference.saved import check_shapes, read_weights, read_workdir
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
 from dfjax.models.frame_features import join, put_under
@@ -117,12 +118,14 @@ class Detector:
         return np.concatenate(probs).astype(np.float32) if probs else np.zeros(0, np.float32)
 
 
-def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
+def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str = "") -> Detector:
     """Returns a trained detector, with a copy of its variables on every device of this process.
 
     Args:
-        source: Workdir of a training run, or a safetensors file of `dfjax export`.
+        source: Workdir of a training run, or a safetensors file of `dfjax export` or `dfjax weights
+            import`.
         checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
+        model: Name of the config of a safetensors file whose header does not have the config.
 
     Raises:
         UsageError: `source` is neither of the two, the checkpoint does not exist or does not fit
@@ -131,7 +134,11 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best") -> Detector:
     path = Path(source)
     use_compilation_cache(path)
     is_file = path.is_file() or path.suffix == ".safetensors"
-    saved = read_export(path) if is_file else read_workdir(path, checkpoint)
+    if model and not is_file:
+        raise UsageError(
+            f"model={model} is for a weights file; {source} is a workdir with a config"
+        )
+    saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
     config, variables, backbone = saved.config, saved.variables, saved.backbone
     model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
     check_shapes(model, variables, builders.example_inputs(config, 1), source=path)

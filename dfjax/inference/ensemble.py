@@ -103,6 +103,7 @@ def load_ensemble(
     checkpoint: str = "best",
     *,
     ensemble: Sequence[str | os.PathLike[str]] = (),
+    model: str = "",
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
@@ -110,9 +111,10 @@ def load_ensemble(
     """Returns an ensemble of a detector and, optionally, further members.
 
     Args:
-        detector: Workdir of the first member, or the detector itself.
+        detector: Workdir or safetensors file of the first member, or the detector itself.
         checkpoint: `best` or `last`, for every member that is named by its workdir.
         ensemble: Further members: workdirs, or `best` and `last` for those of the first one.
+        model: Name of the config of a safetensors file whose header does not have the config.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
@@ -123,7 +125,7 @@ def load_ensemble(
             requested.
     """
     _check_draws(passes, seed)
-    first = detector if isinstance(detector, Detector) else load(Path(detector), checkpoint)
+    first = detector if isinstance(detector, Detector) else load(detector, checkpoint, model=model)
     members = [first]
     for name in ensemble:
         is_kind = name in KINDS

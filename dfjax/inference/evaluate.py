@@ -31,6 +31,7 @@ def evaluate(
     out: AnyPath | None = None,
     checkpoint: str = "best",
     ensemble: Sequence[AnyPath] = (),
+    model: str = "",
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
@@ -38,8 +39,8 @@ def evaluate(
     """Evaluates a detector, or predictions, and returns the report.
 
     Args:
-        source: Workdir of a training run, a detector from `dfjax.load`, one or more prediction
-            files, or a table of predictions.
+        source: Workdir of a training run, a safetensors file, a detector from `dfjax.load`, one or
+            more prediction files, or a table of predictions.
         split: Split whose videos are evaluated. None means `test` for a detector, and all rows for
             predictions.
         index: For a detector, the data to evaluate it on: a pack, its index, or an index of crops,
@@ -50,6 +51,7 @@ def evaluate(
         checkpoint: `best` or `last`, where `source` is a workdir.
         ensemble: Workdirs of further members of an ensemble, or `best` and `last` for checkpoints
             of the first.
+        model: Name of the config of a safetensors file whose header does not have the config.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
@@ -73,7 +75,7 @@ def evaluate(
     from dfjax.inference.ensemble_evaluation import evaluate_ensemble
 
     scorer = load_ensemble(
-        source, checkpoint, ensemble=ensemble, passes=passes, flip=flip, seed=seed
+        source, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
     folder = Path(out) if out else scorer.members[0].workdir / "eval" / split
     return evaluate_ensemble(scorer, split=split, index=_path(index), out=folder)

@@ -33,14 +33,16 @@ def export(
     *,
     out: str | os.PathLike[str],
     checkpoint: str = "best",
+    model: str = "",
 ) -> Exported:
     """Writes a detector to a file and returns the path, format and size of the file.
 
     Args:
-        detector: Workdir of a training run, or a detector from `dfjax.load`.
+        detector: Workdir of a training run, a safetensors file, or a detector from `dfjax.load`.
         to: Name of the format, a key of `exporting.formats.FORMATS`.
         out: Path of the file. One that exists is replaced if dfjax wrote it.
         checkpoint: `best` or `last`, where `detector` is a workdir.
+        model: Name of the config of a safetensors file whose header does not have the config.
 
     Raises:
         UsageError: An unknown format, no such workdir or checkpoint, or `out` is a folder or a file
@@ -50,7 +52,7 @@ def export(
     if to not in FORMATS:
         raise unknown("format", to, FORMATS)
     check_outputs([path], inputs=() if isinstance(detector, Detector) else (detector,))
-    loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint)
+    loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint, model=model)
     metadata = {
         "format": "dfjax",
         "version": dfjax.__version__,

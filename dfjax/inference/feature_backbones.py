@@ -5,14 +5,16 @@ from typing import Any
 
 from dfjax.config import model_options
 from dfjax.errors import UsageError
+from dfjax.experiment.backbone_files import read_backbone
 from dfjax.experiment.frozen_backbone import FrozenBackbone, make_frozen
 from dfjax.import_paths import allow_import, is_import_path
 from dfjax.inference.detector import load
+from dfjax.models.bn_constants import AUTO
+from dfjax.models.entry import BackbonePart
 from dfjax.models.frame_features import BACKBONE
 from dfjax.schema import PREPROCESS
-from dfjax.weights.safetensors_file import load_safetensors
 
-OPTIONS = ("width", "one_block", "padding")
+OPTIONS = ("width", "one_block", "padding", "bn")
 """Options of a backbone, besides its name, that affect its parameters or its features."""
 
 
@@ -89,22 +91,34 @@ def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> F
 
     Args:
         name: Name of the architecture.
-        options: Values of `OPTIONS`; missing ones have their defaults.
+        options: Values of `OPTIONS`; missing ones are those of the file's origin, as are mean and
+            standard deviation of the input images.
         path: File with the parameters of the backbone or of a detector that contains it.
         size: Side of its input images in pixels.
 
     Raises:
-        UsageError: The file cannot be read, or holds parameters of another architecture.
+        UsageError: The file cannot be read, holds parameters of another architecture, or
+            contradicts the padding.
     """
-    variables, _ = load_safetensors(path)
-    if BACKBONE in variables["params"]:
-        variables = {key: tree[BACKBONE] for key, tree in variables.items()}
+    padding = options.get("padding", AUTO)
+    variables, convention = read_backbone(path, BackbonePart(BACKBONE, name, padding, AUTO))
+    preprocess = _default_preprocess(size)
+    if convention:
+        if AUTO not in (padding, convention.padding) and padding != convention.padding:
+            raise UsageError(
+                f"padding={padding} contradicts {path}, whose parameters were trained with "
+                f"padding={convention.padding}"
+            )
+        options = options | {"bn": convention.bn}
+        if padding == AUTO:
+            options["padding"] = convention.padding
+        preprocess |= {"mean": list(convention.mean), "std": list(convention.std)}
     return make_frozen(
         name,
         options,
         parameters=variables,
         origin=f"weights of {path.name}",
-        preprocess=_default_preprocess(size),
+        preprocess=preprocess,
     )
 
 

@@ -22,6 +22,7 @@ def predict(
     out: AnyPath | None = None,
     checkpoint: str = "best",
     ensemble: Sequence[AnyPath] = (),
+    model: str = "",
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
@@ -33,12 +34,13 @@ def predict(
     For a file that cannot be read, the `error` of the verdict is the reason.
 
     Args:
-        detector: Workdir of a training run, or a detector from `dfjax.load`.
+        detector: Workdir of a training run, a safetensors file, or a detector from `dfjax.load`.
         inputs: One or more paths of files or folders. Folders are searched recursively.
         out: Folder for a picture of each input and the log `predictions.jsonl`; None for no files.
         checkpoint: `best` or `last`, where `detector` is a workdir.
         ensemble: Workdirs of further members of an ensemble, or `best` and `last` for checkpoints
             of the first.
+        model: Name of the config of a safetensors file whose header does not have the config.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
@@ -55,7 +57,7 @@ def predict(
     if out:
         check_folder(Path(out), files)
     scorer = load_ensemble(
-        detector, checkpoint, ensemble=ensemble, passes=passes, flip=flip, seed=seed
+        detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
     verdicts = []

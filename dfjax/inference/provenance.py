@@ -1,7 +1,8 @@
 """Finds every run whose training data influenced a detector, and the videos in them.
 
 Parameters may come from earlier phases, from the run that `train.init_from` names, and from the run
-that trained the backbone of stored features. A leak from any of them is a leak of the detector.
+that trained the backbone of stored features. A leak from any of them is a leak of the detector. The
+data behind a weights file (`init.*`) are unknown, and a message says so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,8 @@ def trace_runs(workdir: Path, config: ConfigDict) -> list[TracedRun]:
 
 
 def _find_origins(run: TracedRun) -> Iterator[Path]:
+    for path in filter(None, run.config.init.values()):
+        say(f"dfjax: leaks from the data that {path} was trained on are not checked")
     init_from = run.config.train.init_from
     if init_from.endswith(".safetensors"):
         say(f"dfjax: leaks from the data that {init_from} was trained on are not checked")

@@ -1,4 +1,4 @@
-"""Reads the parts of a trained detector from a workdir or from a file of `dfjax export`."""
+"""Reads the parts of a trained detector from a workdir or from a weights file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from dfjax.config import from_dict
+from dfjax.config import config_names, from_dict, load_config
 from dfjax.data.store.feature_pack import RECORD_SCHEMA
-from dfjax.errors import UsageError
+from dfjax.errors import UsageError, unknown
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.backbone_files import apply_convention, read_convention
 from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
 from dfjax.experiment.objective import load_methods
 from dfjax.files import hash_file
@@ -23,12 +24,14 @@ from dfjax.weights.merge import merge
 from dfjax.weights.safetensors_file import load_safetensors
 
 EXPORT = {
-    "config": {str: object},
-    "checkpoint": str,
+    "model?": str,
+    "kind?": str,
+    "config?": {str: object},
+    "checkpoint?": str,
     "methods?": [str],
     "features?": RECORD_SCHEMA,
 }
-"""Schema of the header of an exported file."""
+"""Schema of the header of a weights file."""
 
 
 class Saved(NamedTuple):
@@ -75,31 +78,64 @@ def read_workdir(folder: Path, checkpoint: str) -> Saved:
     return Saved(config, variables, backbone, name, sha256, load_methods(folder))
 
 
-def read_export(path: Path) -> Saved:
-    """Returns the detector in a safetensors file that `dfjax export` wrote.
+def read_weights(path: Path, model: str = "") -> Saved:
+    """Returns the detector in a safetensors file.
+
+    Args:
+        path: File of `dfjax export` or `dfjax weights import`.
+        model: Name of the detector's config. It is needed where the header of the file names
+            neither a config nor the model.
 
     Raises:
-        UsageError: The file cannot be read, or it holds parameters only.
+        UsageError: The file cannot be read, has a backbone only or another detector, or its
+            detector is not known.
     """
     variables, metadata = load_safetensors(path)
-    if not {"config", "checkpoint"} <= set(metadata):
-        raise UsageError(
-            f"{path} holds parameters without the config of their detector; use a file of `dfjax "
-            "export`"
-        )
     check_value(metadata, EXPORT, name=f"the header of {path}")
+    if metadata.get("kind") == "backbone":
+        raise UsageError(
+            f"{path} has the parameters of the backbone {metadata.get('model', '')}, not of a "
+            "detector: a detector starts from it with init.backbone"
+        )
+    config = _find_config(metadata, path, model)
     backbone = None
     if "features" in metadata:
         variables, below = split_off(variables)
         backbone = restore(metadata["features"], below, source=str(path))
     return Saved(
-        config=from_dict(metadata["config"], name=f"the config in {path}"),
+        config=config,
         variables=variables,
         backbone=backbone,
-        checkpoint=metadata["checkpoint"],
+        checkpoint=metadata.get("checkpoint", path.name),
         checkpoint_sha256=hash_file(path),
         methods=metadata.get("methods", ()),
     )
+
+
+def _find_config(metadata: Mapping[str, Any], path: Path, model: str) -> ConfigDict:
+    """Returns the config of a file's detector, from its header or by the name of the config."""
+    if "config" in metadata:
+        config = from_dict(metadata["config"], name=f"the config in {path}")
+        if model and model != config.name:
+            raise UsageError(
+                f"{path} has the parameters of the detector {config.name}, not {model}"
+            )
+        return config
+    named = metadata.get("model", model)
+    if model and model != named:
+        raise UsageError(f"{path} has the parameters of the model {named}, not {model}")
+    if not named:
+        raise UsageError(
+            f"{path} has parameters without the config of their detector: name it (model), or use "
+            "a file of `dfjax export` or `dfjax weights import`"
+        )
+    if named not in config_names():  # the name may be that of a file of others
+        raise unknown("detector", named, config_names())
+    config = load_config(named).copy_and_resolve_references()
+    convention = read_convention(metadata, path)
+    if convention:
+        apply_convention(config, convention)
+    return config.lock()
 
 
 def check_shapes(

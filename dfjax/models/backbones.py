@@ -8,8 +8,9 @@ Linen class with
         return maps  # [n, h, w, C]; or {endpoint: maps} in order, the last one called "top"
 
 `mask` marks the images that count in batch statistics; None means all. The other images must not
-affect the result. Fields called `width`, `one_block`, `drop_path`, `padding` or `compute` are set
-to the options of these names; options without a field are ignored.
+affect the result. Fields called `width`, `one_block`, `drop_path`, `padding`, `bn` (`BNConstants`)
+or `compute` are set to the options of these names; options without a field are ignored, except an
+explicit `bn`.
 """
 
 import dataclasses
@@ -24,15 +25,16 @@ from jaxtyping import Array, Key
 
 from dfjax.errors import UsageError, unknown
 from dfjax.import_paths import is_import_path
+from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.custom import find_module
 from dfjax.models.efficientnet import EfficientNet, feature_channels
-from dfjax.models.layers import Compute
+from dfjax.models.layers import BNConstants, Compute
 from dfjax.models.options import instantiate
 from dfjax.models.resnet import ResNet, resnet_channels
+from dfjax.models.vgg import VGG16, vgg_channels
 from dfjax.models.xception import Xception, xception_channels
 from dfjax.ops.padding import FLAVOURS
 
-AUTO = "auto"
 BACKBONE_CONTRACT = "a backbone is one whose __call__(self, images, mask, *, train) returns maps"
 
 
@@ -42,14 +44,16 @@ class Backbone:
 
     Attributes:
         make: Function that returns the module, given `width`, `one_block`, `drop_path`, `padding`,
-            `compute` and `name`.
+            `compute`, `name` and, if they are not the publication's, the constants `bn`.
         channels: Function that returns the number of channels of the last map, given `width`.
         paddings: Padding rules for which there are weights; the first one is the original.
+        has_bn: Whether there is batch normalisation whose constants can be chosen.
     """
 
     make: Callable[..., nn.Module]
     channels: Callable[[float], int]
     paddings: tuple[str, ...]
+    has_bn: bool = True
 
 
 def _efficientnet(name: str, paddings: tuple[str, ...] = FLAVOURS) -> Backbone:
@@ -60,6 +64,11 @@ def _efficientnet(name: str, paddings: tuple[str, ...] = FLAVOURS) -> Backbone:
 def _resnet(name: str) -> Backbone:
     make = functools.partial(ResNet, name)
     return Backbone(make, functools.partial(resnet_channels, name), ("symmetric", "same"))
+
+
+def _vgg(*, drop_path: float, padding: str, **options: Any) -> nn.Module:
+    del drop_path, padding  # no residual branches; all rules pad a convolution of stride 1 alike
+    return VGG16(**options)
 
 
 BACKBONES = {
@@ -79,16 +88,18 @@ BACKBONES = {
     "resnet18": _resnet("resnet18"),
     "resnet34": _resnet("resnet34"),
     "resnet50": _resnet("resnet50"),
+    "resnet50_v1": _resnet("resnet50_v1"),
+    "vgg16": Backbone(_vgg, vgg_channels, FLAVOURS[:3], has_bn=False),
 }
 
 
 def _custom(path: str) -> Backbone:
     """Returns the entry of a backbone that is given by import path."""
     module = find_module(path, BACKBONE_CONTRACT)
+    names = {field.name for field in dataclasses.fields(module)}
 
     def make(*, padding: str, compute: Compute, name: str | None, **options: Any) -> nn.Module:
         given = options if padding == AUTO else options | {"padding": padding}
-        names = {field.name for field in dataclasses.fields(module)}
         kept = {key: value for key, value in given.items() if key in names}
         return instantiate(module, kept | {"name": name}, compute)
 
@@ -103,7 +114,7 @@ def _custom(path: str) -> Backbone:
         mask = jax.ShapeDtypeStruct((1,), jnp.bool_)
         return jax.eval_shape(run, jax.random.key(0), images, mask).shape[-1]
 
-    return Backbone(make, channels, (AUTO, *FLAVOURS))
+    return Backbone(make, channels, (AUTO, *FLAVOURS), has_bn="bn" in names)
 
 
 def make_backbone(
@@ -112,7 +123,8 @@ def make_backbone(
     width: float = 1.0,
     one_block: bool = False,
     drop_path: float = 0.0,
-    padding: str = "auto",
+    padding: str = AUTO,
+    bn: str = AUTO,
     compute: Compute,
     module_name: str | None = None,
 ) -> nn.Module:
@@ -127,14 +139,17 @@ def make_backbone(
         one_block: Whether each stage has a single block, for small models.
         drop_path: Stochastic depth rate of the last residual block; the rate grows linearly from 0.
         padding: Padding rule of `dfjax.ops.padding`; `auto` is the architecture's own.
+        bn: Constants of batch normalisation (see `bn_constants`); `auto` is the architecture's own.
         compute: Dtype and lowering.
         module_name: Name of the module, the first part of the paths of its parameters.
 
     Raises:
         UsageError: The name is unknown, its class is not a backbone, or the architecture does not
-            support the padding.
+            support the padding or the constants.
     """
-    backbone = find_backbone(name, padding)
+    backbone = find_backbone(name, padding, bn)
+    constants = parse_bn(bn)
+    changed: dict[str, BNConstants] = {"bn": constants} if constants else {}
     return backbone.make(
         width=width,
         one_block=one_block,
@@ -142,6 +157,7 @@ def make_backbone(
         padding=backbone.paddings[0] if padding == AUTO else padding,
         compute=compute,
         name=module_name,
+        **changed,
     )
 
 
@@ -154,16 +170,17 @@ def backbone_channels(name: str, width: float = 1.0) -> int:
     return find_backbone(name).channels(width)
 
 
-def find_backbone(name: str, padding: str = "auto") -> Backbone:
-    """Returns the entry of a backbone, after checking its name and padding.
+def find_backbone(name: str, padding: str = AUTO, bn: str = AUTO) -> Backbone:
+    """Returns the entry of a backbone, after checking its name, padding and constants.
 
     Args:
         name: Key of `BACKBONES`, or an import path.
         padding: Padding rule of `dfjax.ops.padding`, or `auto`.
+        bn: Constants of batch normalisation (see `bn_constants`), or `auto`.
 
     Raises:
         UsageError: The name is unknown, its class is not a backbone, or the architecture does not
-            support the padding.
+            support the padding or the constants.
     """
     if is_import_path(name):
         backbone = _custom(name)
@@ -174,4 +191,6 @@ def find_backbone(name: str, padding: str = "auto") -> Backbone:
     if padding not in (AUTO, *backbone.paddings):
         valid = ", ".join((AUTO, *backbone.paddings))
         raise UsageError(f"{name} does not support padding {padding!r}; valid: {valid}")
+    if parse_bn(bn) and not backbone.has_bn:
+        raise UsageError(f"{name} has no batch normalisation to set: bn must be auto, not {bn!r}")
     return backbone

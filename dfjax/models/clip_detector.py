@@ -37,6 +37,7 @@ class ClipDetector(nn.Module):
         one_block: Whether each stage of the backbone has a single block, for small models.
         drop_path: Stochastic depth rate of the backbone.
         padding: Padding rule of the backbone (see `dfjax.ops.padding`).
+        bn: Constants of its batch normalisation (see `bn_constants`); `auto` is its own.
         base_train: Whether the backbone is in training mode during training. Otherwise it uses its
             running statistics, which are not updated, and no stochastic depth. Its parameters are
             trained in either case, unless `optimizer.freeze` freezes them.
@@ -84,6 +85,7 @@ class ClipDetector(nn.Module):
     one_block: bool = False
     drop_path: float = 0.0
     padding: str = "auto"
+    bn: str = "auto"
     base_train: bool = True
     remat: bool = False
     pyramid: int = 0
@@ -171,6 +173,7 @@ class ClipDetector(nn.Module):
             one_block=self.one_block,
             drop_path=self.drop_path,
             padding=self.padding,
+            bn=self.bn,
             compute=self.compute,
             module_name="backbone",
         )

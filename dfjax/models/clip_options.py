@@ -6,6 +6,7 @@ from typing import Any
 from dfjax.errors import UsageError, unknown
 from dfjax.models.backbones import backbone_channels, find_backbone
 from dfjax.models.classifier import check_classifier
+from dfjax.models.entry import BackbonePart
 from dfjax.models.frequency import TRANSFORMS
 from dfjax.models.fusion import JOINS
 from dfjax.models.multiscale import LEVELS
@@ -44,7 +45,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, valid in NAMES.items():
         if options[key] not in valid:
             raise unknown(key, options[key], valid)
-    find_backbone(options["backbone"], options["padding"])
+    find_backbone(options["backbone"], options["padding"], options["bn"])
     check_classifier(options["classifier"], options["dropout"])
     if options["layers"] < 1:
         raise UsageError(
@@ -124,6 +125,14 @@ def state_width(options: Mapping[str, Any]) -> int:
         return frame_width(options)
     directions = 2 if options["bidirectional"] else 1
     return directions * scaled(options["hidden"], options["width"])
+
+
+def find_backbones(options: Mapping[str, Any]) -> dict[str, BackbonePart]:
+    """Returns the backbone of the frames; none with stored features."""
+    if options["features"]:
+        return {}
+    name, padding, bn = (options[key] for key in ("backbone", "padding", "bn"))
+    return {"rgb": BackbonePart("backbone", name, padding, bn)}
 
 
 def find_streams(options: Mapping[str, Any], size: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ Static methods and attributes of the class may replace these defaults:
                                                    # (("kernel$", PartitionSpec("fsdp", "tensor")),)
     input_streams(options, size) -> {"rgb": size}  # side of every image stream, in pixels
     input_extras(options) -> ()                    # "flow"; "features" in place of frames
+    find_backbones(options) -> {}                  # `entry.BackbonePart`s by stream, for `init.*`
     check_options(options)                         # raises dfjax.errors.UsageError
     diagram_layout(options, summary) -> blocks     # see `layouts`
 """
@@ -39,6 +40,7 @@ HOOKS = {
     "input_streams": "streams",
     "input_extras": "extras",
     "check_options": "check",
+    "find_backbones": "backbones",
     "sharding_rules": "sharding",
 }
 """Names of attributes of a class, with the fields of `Entry` that they set."""

@@ -9,9 +9,11 @@ from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError, unknown
 from dfjax.models.backbones import find_backbone, make_backbone
+from dfjax.models.bn_constants import AUTO
 from dfjax.models.classifier import check_classifier, classify_frames, make_classifier
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.embedding import embed
+from dfjax.models.entry import BackbonePart
 from dfjax.models.flow_cnn import FlowCNN
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.fusion import weigh_views
@@ -41,7 +43,10 @@ class DualStream(nn.Module):
         classifier: Widths of the hidden layers of the classifier.
         dropout: Dropout rates after the hidden layers of the classifier.
         drop_path: Stochastic depth rate of the backbones.
-        padding: Padding rule of the backbones (see `dfjax.ops.padding`).
+        padding: Padding rule of the backbones (see `dfjax.ops.padding`); `auto` is their own.
+        bn: Constants of their batch normalisation (see `bn_constants`); `auto` is their own.
+        lq_padding: Padding rule of the backbone of the stream `lq`; `auto` is `padding`.
+        lq_bn: Constants of its batch normalisation; `auto` is `bn`.
         remat: Whether the backward pass recomputes backbones and recurrent gates instead of keeping
             their activations.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
@@ -63,7 +68,10 @@ class DualStream(nn.Module):
     classifier: tuple[int, ...] = (512, 256)
     dropout: tuple[float, ...] = (0.5, 0.3)
     drop_path: float = 0.2
-    padding: str = "same"
+    padding: str = AUTO
+    bn: str = AUTO
+    lq_padding: str = AUTO
+    lq_bn: str = AUTO
     remat: bool = False
     embedding: int = 0
     compute: Compute = Compute()
@@ -125,7 +133,7 @@ class DualStream(nn.Module):
             getattr(self, name),
             width=self.width,
             one_block=self.one_block,
-            padding=self.padding,
+            **stream_conventions(vars(self), name),
             drop_path=self.drop_path,
             compute=self.compute,
             module_name=f"{name}_backbone",
@@ -193,13 +201,38 @@ def _mean_of_map(maps: Float[Array, "*n h w C"]) -> Float[Array, "*n C"]:
     return jnp.mean(maps.astype(jnp.float32), axis=(-3, -2))
 
 
+def stream_conventions(options: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Returns the options `padding` and `bn` of the backbone of a stream."""
+    chosen = {key: options[key] for key in ("padding", "bn")}
+    if name == "lq":
+        own = {key: options[f"lq_{key}"] for key in chosen}
+        chosen |= {key: value for key, value in own.items() if value != AUTO}
+    return chosen
+
+
+def find_backbones(options: Mapping[str, Any]) -> dict[str, BackbonePart]:
+    """Returns the backbones of the streams."""
+    found = {}
+    for name in options["streams"]:
+        prefix = "lq_" if name == "lq" else ""
+        chosen = stream_conventions(options, name)
+        found[name] = BackbonePart(
+            part=f"{name}_backbone",
+            name=options[name],
+            padding_key=f"{prefix}padding",
+            bn_key=f"{prefix}bn",
+            **chosen,
+        )
+    return found
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Checks options that must be in a list of names or compatible with others.
 
     Raises:
         UsageError: A stream or backbone is unknown, streams are repeated or missing, a backbone
-            does not support the padding, or the numbers of layers and dropout rates of the
-            classifier differ.
+            does not support the padding or constants, or the numbers of layers and dropout rates of
+            the classifier differ.
     """
     streams = options["streams"]
     for name in streams:
@@ -208,5 +241,5 @@ def check_options(options: Mapping[str, Any]) -> None:
     if not streams or len(set(streams)) != len(streams):
         raise UsageError(f"streams must be hq, lq or both, each once, not {streams}")
     for name in streams:
-        find_backbone(options[name], options["padding"])
+        find_backbone(options[name], **stream_conventions(options, name))
     check_classifier(options["classifier"], options["dropout"])

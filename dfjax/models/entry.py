@@ -64,6 +64,26 @@ Layout = Callable[[Options, Summary], list[Block]]
 """Function `layout(options, summary)` that returns the blocks of a diagram from left to right."""
 
 
+class BackbonePart(NamedTuple):
+    """A backbone of a model, for loading its parameters from a file.
+
+    Attributes:
+        part: First part of the paths of its parameters.
+        name: Name of the architecture, a key of `BACKBONES` or an import path.
+        padding: Its padding rule, by the options.
+        bn: Its constants of batch normalisation, by the options.
+        padding_key: Name of the option that sets its padding rule.
+        bn_key: Name of the option that sets its constants.
+    """
+
+    part: str
+    name: str
+    padding: str
+    bn: str
+    padding_key: str = "padding"
+    bn_key: str = "bn"
+
+
 def read_rgb(options: Options, size: int) -> dict[str, int]:
     """Returns the default streams: only the frames, called `rgb`, with sides of `size` pixels."""
     del options
@@ -83,6 +103,8 @@ class Entry:
         extras: Function `extras(options)` that returns the names of the inputs besides image
             streams and mask: `flow`, or `features` for stored features, which replace all image
             streams and have the width of the option `features`.
+        backbones: Function `backbones(options)` that returns the backbones by the names of their
+            streams.
         check: Function `check(options)` that raises a `UsageError` for invalid options.
         sharding: Sharding rules of the parameters; empty if they cannot be split.
     """
@@ -91,5 +113,6 @@ class Entry:
     layout: Layout
     streams: Callable[[Options, int], dict[str, int]] = read_rgb
     extras: Callable[[Options], tuple[str, ...]] = lambda options: ()
+    backbones: Callable[[Options], dict[str, BackbonePart]] = lambda options: {}
     check: Callable[[Options], None] = lambda options: None
     sharding: Rules = ()

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from dfjax.errors import UsageError, unknown
 from dfjax.models.backbones import find_backbone, make_backbone
 from dfjax.models.embedding import embed
+from dfjax.models.entry import BackbonePart
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, Compute, Dense, Dropout
 from dfjax.models.pooling import masked_mean
@@ -32,6 +33,7 @@ class FrameClassifier(nn.Module):
         one_block: Whether each stage of the backbone has a single block, for small models.
         drop_path: Stochastic depth rate of the backbone.
         padding: Padding rule of the backbone (see `dfjax.ops.padding`); `auto` is its own.
+        bn: Constants of its batch normalisation (see `bn_constants`); `auto` is its own.
         base_train: Whether the backbone is in training mode during training. Otherwise it uses its
             running statistics, which are not updated, and no stochastic depth. Its parameters are
             trained in either case, unless `optimizer.freeze` freezes them.
@@ -57,6 +59,7 @@ class FrameClassifier(nn.Module):
     one_block: bool = False
     drop_path: float = 0.2
     padding: str = "auto"
+    bn: str = "auto"
     base_train: bool = True
     input_norm: bool = False
     input_dropout: float = 0.5
@@ -124,6 +127,7 @@ class FrameClassifier(nn.Module):
             one_block=self.one_block,
             drop_path=self.drop_path,
             padding=self.padding,
+            bn=self.bn,
             compute=self.compute,
             module_name="backbone",
         )
@@ -145,6 +149,12 @@ class FrameClassifier(nn.Module):
         return x
 
 
+def find_backbones(options: Mapping[str, Any]) -> dict[str, BackbonePart]:
+    """Returns the backbone of the frames."""
+    name, padding, bn = (options[key] for key in ("backbone", "padding", "bn"))
+    return {"rgb": BackbonePart("backbone", name, padding, bn)}
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Checks options that must be in a list of names or compatible with others.
 
@@ -152,7 +162,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         UsageError: The backbone, padding or norm is unknown, a number of classes is invalid, or the
             numbers of hidden layers and dropout rates differ.
     """
-    find_backbone(options["backbone"], options["padding"])
+    find_backbone(options["backbone"], options["padding"], options["bn"])
     if options["norm"] not in NORMS:
         raise unknown("norm", options["norm"], NORMS)
     if options["classes"] not in (1, 2):

@@ -38,6 +38,7 @@ def build_backbone(
     width: float = 1.0,
     one_block: bool = False,
     padding: str = "auto",
+    bn: str = "auto",
     lowering: str = "auto",
     dtype: DTypeLike = jnp.float32,
 ) -> FeatureFns:
@@ -48,17 +49,19 @@ def build_backbone(
         width: Factor of all channel counts.
         one_block: Whether each stage has a single block.
         padding: Padding rule of `dfjax.ops.padding`; `auto` is the architecture's own.
+        bn: Constants of batch normalisation (see `bn_constants`); `auto` is the architecture's own.
         lowering: `auto`, `native` or `matmul`. It is resolved by this call.
         dtype: Dtype of the activations. Parameters and features are float32.
 
     Raises:
-        UsageError: The name, the padding or the lowering is unknown.
+        UsageError: The name, the padding, the constants or the lowering is unknown.
     """
     module = make_backbone(
         name,
         width=width,
         one_block=one_block,
         padding=padding,
+        bn=bn,
         compute=Compute(dtype, resolve(lowering)),
     )
 

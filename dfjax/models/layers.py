@@ -134,6 +134,7 @@ class Conv(nn.Module):
         kernel_size: Side of the kernel.
         stride: Stride in both directions.
         padding: Numbers of zeros around the map.
+        dilation: Distance of the kernel's cells on the map.
         use_bias: Whether a bias is added.
         compute: Dtype and lowering.
     """
@@ -142,6 +143,7 @@ class Conv(nn.Module):
     kernel_size: int = 1
     stride: int = 1
     padding: Padding = NO_PADDING
+    dilation: int = 1
     use_bias: bool = False
     compute: Compute = Compute()
 
@@ -155,6 +157,7 @@ class Conv(nn.Module):
             kernel,
             stride=self.stride,
             padding=self.padding,
+            dilation=self.dilation,
             lowering=self.compute.lowering,
         )
         if self.use_bias:

@@ -145,6 +145,24 @@ def lay_out_clip_detector(options: Options, summary: Summary) -> list[Block]:
     return [filled for block in blocks if (filled := [part for part in block if part])]
 
 
+def lay_out_mesonet(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagrams of `meso4` and `mesoinception4`."""
+    chain = [Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data")]
+    for number in range(1, 5):
+        key = f"inception{number}" if f"inception{number}" in summary.parts else f"conv{number}"
+        params = summary.parts[key] + summary.parts[f"bn{number}"]
+        title = "Inception" if key.startswith("inception") else "Convolution"
+        shape = (1, *summary.shapes[key])
+        chain.append(Box(key, f"{title} {number}", _dims(shape), params, "backbone"))
+    head = summary.parts["hidden"] + summary.parts["logits"]
+    widths = f"{summary.shapes['hidden'][-1]} → {options['classes']}"
+    scores = [
+        Box("head", "Head", widths, head, "head"),
+        Box("logit", "fake logit", "mean over valid frames", 0, "data"),
+    ]
+    return [[chain], [scores]]
+
+
 def lay_out_parts(options: Options, summary: Summary) -> list[Block]:
     """Returns the default layout of a model: its parts in one chain."""
     del options
@@ -199,7 +217,7 @@ def _network(backbone: str) -> str:
     backbone = backbone.rpartition(":")[2]
     if re.fullmatch("b[0-7]|lite[0-2]", backbone):
         return f"EfficientNet-{backbone.capitalize()}"
-    return {"v2s": "EfficientNetV2-S", "xception": "Xception"}.get(
+    return {"v2s": "EfficientNetV2-S", "xception": "Xception", "vgg16": "VGG16"}.get(
         backbone, backbone.replace("resnet", "ResNet")
     )
 

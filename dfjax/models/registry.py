@@ -17,10 +17,11 @@ from dfjax.models import (
     dual_stream,
     frame_classifier,
     layouts,
+    mesonet,
     sharding_rules,
     two_stream,
 )
-from dfjax.models.entry import Entry, Options, Rules
+from dfjax.models.entry import BackbonePart, Entry, Options, Rules
 from dfjax.models.options import REQUIRED, default_options
 
 
@@ -32,12 +33,22 @@ def _flow(options: Options) -> tuple[str, ...]:
     return ("flow",) if options["flow"] else ()
 
 
+def _mesonet(module: type[nn.Module]) -> Entry:
+    return Entry(
+        module,
+        layout=layouts.lay_out_mesonet,
+        check=mesonet.check_options,
+        sharding=sharding_rules.MESONET,
+    )
+
+
 MODELS = {
     "dual_stream": Entry(
         dual_stream.DualStream,
         layout=layouts.lay_out_dual_stream,
         streams=_dual_streams,
         extras=_flow,
+        backbones=dual_stream.find_backbones,
         check=dual_stream.check_options,
         sharding=sharding_rules.DUAL_STREAM,
     ),
@@ -45,12 +56,14 @@ MODELS = {
         two_stream.TwoStream,
         layout=layouts.lay_out_two_stream,
         extras=_flow,
+        backbones=two_stream.find_backbones,
         check=two_stream.check_options,
         sharding=sharding_rules.TWO_STREAM,
     ),
     "frame_classifier": Entry(
         frame_classifier.FrameClassifier,
         layout=layouts.lay_out_frame_classifier,
+        backbones=frame_classifier.find_backbones,
         check=frame_classifier.check_options,
         sharding=sharding_rules.FRAME_CLASSIFIER,
     ),
@@ -59,9 +72,12 @@ MODELS = {
         layout=layouts.lay_out_clip_detector,
         streams=clip_options.find_streams,
         extras=clip_options.find_extras,
+        backbones=clip_options.find_backbones,
         check=clip_options.check_options,
         sharding=sharding_rules.CLIP_DETECTOR,
     ),
+    "meso4": _mesonet(mesonet.Meso4),
+    "mesoinception4": _mesonet(mesonet.MesoInception4),
 }
 """The models of the package. Other models are named by import path; see `custom`."""
 
@@ -157,6 +173,16 @@ def input_extras(name: str, /, **options: object) -> tuple[str, ...]:
     """
     merged = full_options(name, options)
     return find_entry(name).extras(merged)
+
+
+def find_backbones(name: str, /, **options: object) -> dict[str, BackbonePart]:
+    """Returns the backbones of a model by the names of their streams.
+
+    Raises:
+        UsageError: The model or an option is unknown.
+    """
+    merged = full_options(name, options)
+    return find_entry(name).backbones(merged)
 
 
 def find_sharding_rules(name: str) -> Rules:

@@ -17,23 +17,37 @@ WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4  # ratio of a bottleneck's output channels to its inner channels
 
 
+KERAS_BN = BNConstants(epsilon=1.001e-5, momentum=0.99, unbiased=False)
+
+
 @dataclasses.dataclass(frozen=True)
 class Depth:
-    """Number of blocks of every stage, and whether they are bottlenecks (1 x 1, 3 x 3, 1 x 1)."""
+    """One variant.
+
+    Attributes:
+        repeats: Number of blocks of every stage.
+        bottleneck: Whether they are bottlenecks (1 x 1, 3 x 3, 1 x 1).
+        stride_first: Whether the first convolution of a bottleneck has the stride of the block, as
+            in the paper, Caffe and Keras, instead of the 3 x 3 convolution, as in torchvision.
+        bn: Constants of batch normalisation.
+    """
 
     repeats: tuple[int, int, int, int]
     bottleneck: bool
+    stride_first: bool = False
+    bn: BNConstants = TORCH_BN
 
 
 DEPTHS = {
     "resnet18": Depth((2, 2, 2, 2), bottleneck=False),
     "resnet34": Depth((3, 4, 6, 3), bottleneck=False),
     "resnet50": Depth((3, 4, 6, 3), bottleneck=True),
+    "resnet50_v1": Depth((3, 4, 6, 3), bottleneck=True, stride_first=True, bn=KERAS_BN),
 }
 
 
 def depth(name: str) -> Depth:
-    """Returns the depth of `resnet18`, `resnet34` or `resnet50`.
+    """Returns the depth of `resnet18`, `resnet34`, `resnet50` or `resnet50_v1`.
 
     Raises:
         UsageError: The name is unknown.
@@ -56,15 +70,16 @@ def resnet_channels(name: str, width: float = 1.0) -> int:
 class ResidualBlock(nn.Module):
     """Residual block with two 3 x 3 convolutions or a bottleneck, and a ReLU after the sum.
 
-    The first 3 x 3 convolution has the stride of the block ("v1.5"), not the first 1 x 1
-    convolution of a bottleneck. If the stride is not 1 or the number of channels changes, the
-    shortcut is a 1 x 1 convolution.
+    The first 3 x 3 convolution has the stride of the block ("v1.5"), or with `stride_first` the
+    first 1 x 1 convolution of a bottleneck. If the stride is not 1 or the number of channels
+    changes, the shortcut is a 1 x 1 convolution.
 
     Attributes:
         features: Number of channels of the 3 x 3 convolutions.
         bottleneck: Whether the convolutions are 1 x 1, 3 x 3 and 1 x 1, the last with four times
             as many channels.
         stride: Stride of the block.
+        stride_first: Whether the first convolution of a bottleneck has the stride.
         padding: Padding rule (see `dfjax.ops.padding`).
         drop_path: Stochastic depth rate of the residual branch.
         bn: Constants of batch normalisation.
@@ -74,6 +89,7 @@ class ResidualBlock(nn.Module):
     features: int
     bottleneck: bool
     stride: int
+    stride_first: bool
     padding: str
     drop_path: float
     bn: BNConstants
@@ -102,7 +118,8 @@ class ResidualBlock(nn.Module):
         """Returns the channels, kernel and stride of the branch's convolutions."""
         if self.bottleneck:
             wide = self.features * EXPANSION
-            return [(self.features, 1, 1), (self.features, 3, self.stride), (wide, 1, 1)]
+            first, second = (self.stride, 1) if self.stride_first else (1, self.stride)
+            return [(self.features, 1, first), (self.features, 3, second), (wide, 1, 1)]
         return [(self.features, 3, self.stride), (self.features, 3, 1)]
 
     def _conv(self, x: Array, features: int, kernel: int, stride: int, name: str) -> Array:
@@ -115,12 +132,12 @@ class ResNet(nn.Module):
     """Feature extractor: 7 x 7 stem, max pooling, four stages of residual blocks.
 
     Attributes:
-        variant: `resnet18`, `resnet34` or `resnet50`.
+        variant: `resnet18`, `resnet34`, `resnet50` or `resnet50_v1`.
         width: Factor of all channel counts, for small models.
         one_block: Whether each stage has a single block, which compiles fast.
         padding: `symmetric` (torchvision) or `same` (see `dfjax.ops.padding`).
         drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
-        bn: Constants of batch normalisation.
+        bn: Constants of batch normalisation, or None for those of the variant.
         compute: Dtype and lowering.
     """
 
@@ -129,7 +146,7 @@ class ResNet(nn.Module):
     one_block: bool = False
     padding: str = "symmetric"
     drop_path: float = 0.0
-    bn: BNConstants = TORCH_BN
+    bn: BNConstants | None = None
     compute: Compute = Compute()
 
     @nn.compact
@@ -143,17 +160,18 @@ class ResNet(nn.Module):
             mask: Which images count in the batch statistics, or None for all.
             train: Whether to use the statistics of the batch and stochastic depth.
         """
+        variant = depth(self.variant)
+        bn = variant.bn if self.bn is None else self.bn
         size = (images.shape[1], images.shape[2])
         pad = pad_amounts(self.padding, size, 7, 2, size[0])
         x = Conv(
             scaled_channels(STEM, self.width), 7, 2, pad, compute=self.compute, name="stem_conv"
         )(images)
-        x = BatchNorm(self.bn, jax.nn.relu, name="stem_bn")(x, mask, train=train)
+        x = BatchNorm(bn, jax.nn.relu, name="stem_bn")(x, mask, train=train)
         maps = {"stem": x}
         size = (x.shape[1], x.shape[2])
         pad = pad_amounts(self.padding, size, 3, 2, size[0])
         x = max_pool(x, window=3, padding=pad, lowering=self.compute.lowering)
-        variant = depth(self.variant)
         repeats = (1,) * len(WIDTHS) if self.one_block else variant.repeats
         done = 0
         for stage, (count, features) in enumerate(zip(repeats, WIDTHS), 1):
@@ -162,9 +180,10 @@ class ResNet(nn.Module):
                     scaled_channels(features, self.width),
                     variant.bottleneck,
                     2 if stage > 1 and position == 1 else 1,
+                    variant.stride_first,
                     self.padding,
                     self.drop_path * done / sum(repeats),
-                    self.bn,
+                    bn,
                     self.compute,
                     name=f"stage{stage}_block{position}",
                 )(x, mask, train=train)

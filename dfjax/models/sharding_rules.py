@@ -12,7 +12,10 @@ from dfjax.models.entry import Rules
 
 KERNEL = P("fsdp", "tensor")  # the last two dimensions of a kernel: input and output channels
 
-BACKBONE = "((expand|project|top|shortcut)_conv|block[0-9]+/conv[0-9]+|pointwise)/kernel$"
+BACKBONE = (
+    "((expand|project|top|shortcut)_conv|block[0-9]+/conv[0-9]+|stage[0-9]+_conv[0-9]+|pointwise)"
+    "/kernel$"
+)
 FLOW_CNN = "flow_cnn/conv[2-9]/kernel$"
 CONV_LSTM = "conv_lstm[0-9]+/(kernel|recurrent)$"
 DENSE = "(projection|hidden[0-9]*|gate)/kernel$"
@@ -30,3 +33,4 @@ CLIP_DETECTOR = _kernels(BACKBONE, RECURRENT, ENCODER, DENSE)
 DUAL_STREAM = _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE)
 FRAME_CLASSIFIER = (*_kernels(BACKBONE), *HEAD)
 TWO_STREAM = _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE)
+MESONET = _kernels("(conv[34]|hidden)/kernel$")

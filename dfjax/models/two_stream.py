@@ -11,6 +11,7 @@ from dfjax.models.backbones import find_backbone, make_backbone
 from dfjax.models.classifier import check_classifier, classify_frames, make_classifier
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.embedding import embed
+from dfjax.models.entry import BackbonePart
 from dfjax.models.flow_cnn import FlowCNN
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import Compute
@@ -32,6 +33,7 @@ class TwoStream(nn.Module):
         dropout: Dropout rates after the hidden layers of the classifier.
         drop_path: Stochastic depth rate of the backbone.
         padding: Padding rule of the backbone (see `dfjax.ops.padding`); `auto` is its own.
+        bn: Constants of its batch normalisation (see `bn_constants`); `auto` is its own.
         remat: Whether the backward pass recomputes backbone and recurrent gates instead of keeping
             their activations.
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
@@ -49,6 +51,7 @@ class TwoStream(nn.Module):
     dropout: tuple[float, ...] = (0.5,)
     drop_path: float = 0.0
     padding: str = "auto"
+    bn: str = "auto"
     remat: bool = False
     embedding: int = 0
     compute: Compute = Compute()
@@ -80,8 +83,9 @@ class TwoStream(nn.Module):
             one_block=self.one_block,
             drop_path=self.drop_path,
             padding=self.padding,
+            bn=self.bn,
             compute=self.compute,
-            module_name=self.backbone.rpartition(":")[2],
+            module_name=_part(self.backbone),
         )
         maps = encode_frames(network, inputs["rgb"], mask, train=train, remat=self.remat)["top"]
         x = self._recur(maps, mask, "conv_lstm")
@@ -118,6 +122,17 @@ class TwoStream(nn.Module):
         return max(8, int(width * self.width))
 
 
+def _part(backbone: str) -> str:
+    """Returns the name of the part of the model that is the backbone."""
+    return backbone.rpartition(":")[2]
+
+
+def find_backbones(options: Mapping[str, Any]) -> dict[str, BackbonePart]:
+    """Returns the backbone of the frames; the stream of optical flow has none."""
+    name, padding, bn = (options[key] for key in ("backbone", "padding", "bn"))
+    return {"rgb": BackbonePart(_part(name), name, padding, bn)}
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Checks options that must be in a list of names or compatible with others.
 
@@ -125,5 +140,5 @@ def check_options(options: Mapping[str, Any]) -> None:
         UsageError: The backbone is unknown or does not support the padding, or the numbers of
             layers and dropout rates of the classifier differ.
     """
-    find_backbone(options["backbone"], options["padding"])
+    find_backbone(options["backbone"], options["padding"], options["bn"])
     check_classifier(options["classifier"], options["dropout"])

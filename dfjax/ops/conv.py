@@ -39,6 +39,7 @@ def conv(
     *,
     stride: int = 1,
     padding: Padding = ((0, 0), (0, 0)),
+    dilation: int = 1,
     lowering: Lowering,
 ) -> Float[Array, "n p q o"]:
     """Returns the convolution of `x` with `kernel` in the dtype of `x`.
@@ -48,12 +49,15 @@ def conv(
         kernel: k x k kernel.
         stride: Stride in both directions.
         padding: Numbers of zeros around the map (see `dfjax.ops.padding`).
+        dilation: Distance of the cells of the map that neighbouring cells of the kernel multiply.
         lowering: Native convolution, or the matrix form that suits the shape.
     """
     kernel = kernel.astype(x.dtype)
     if not lowering.matmul:
-        return _native(x, kernel, stride, padding)
+        return _native(x, kernel, stride, padding, spread=dilation)
     k = kernel.shape[0]
+    if dilation > 1:
+        return patch_conv(x, kernel, stride=stride, padding=padding, dilation=dilation)
     if k == 1 and not any(map(any, padding)):
         return _pointwise(x[:, ::stride, ::stride], kernel[0, 0])
     size = [padded_size(n, k, stride, pad) for n, pad in zip(x.shape[1:3], padding)]
@@ -63,7 +67,12 @@ def conv(
 
 
 def patch_conv(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "k k i o"], *, stride: int, padding: Padding
+    x: Float[Array, "n h w i"],
+    kernel: Float[Array, "k k i o"],
+    *,
+    stride: int,
+    padding: Padding,
+    dilation: int = 1,
 ) -> Float[Array, "n p q o"]:
     """Returns the convolution as one product of the gathered patches (im2col) with the kernel.
 
@@ -72,9 +81,10 @@ def patch_conv(
         kernel: k x k kernel in the dtype of `x`.
         stride: Stride in both directions.
         padding: Numbers of zeros around the map.
+        dilation: Distance of the kernel's cells on the map.
     """
     k, _, inputs, outputs = kernel.shape
-    windows = _windows(x, k, stride, padding)
+    windows = _windows(x, k, stride, padding, dilation)
     patches = jnp.concatenate(windows, axis=-1)  # [N, p, q, k*k*I]
     return _product("npqi,io->npqo", patches, kernel.reshape(k * k * inputs, outputs)).astype(
         x.dtype
@@ -119,13 +129,17 @@ def _product(subscripts: str, a: Array, b: Array) -> Array:
     return jnp.einsum(subscripts, a.astype(jnp.float32), b.astype(jnp.float32))
 
 
-def _native(x: Array, kernel: Array, stride: int, padding: Padding, dilation: int = 1) -> Array:
+def _native(
+    x: Array, kernel: Array, stride: int, padding: Padding, dilation: int = 1, spread: int = 1
+) -> Array:
+    """Returns XLA's convolution of the map dilated by `dilation` with the kernel by `spread`."""
     return lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
         padding,
         lhs_dilation=(dilation, dilation),
+        rhs_dilation=(spread, spread),
         dimension_numbers=_DIMENSIONS,
     )
 
@@ -210,14 +224,16 @@ def _strip_kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: 
     return total.T.reshape(k, k, inputs, outputs)
 
 
-def _windows(x: Array, k: int, stride: int, padding: Padding) -> list[Array]:
+def _windows(x: Array, k: int, stride: int, padding: Padding, dilation: int = 1) -> list[Array]:
     """Returns the k*k shifted views of the padded map, in row-major order of the kernel."""
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    reach = dilation * (k - 1) + 1
     rows, columns = (
-        stride * (padded_size(n, k, stride, pad) - 1) + 1 for n, pad in zip(x.shape[1:3], padding)
+        stride * (padded_size(n, reach, stride, pad) - 1) + 1
+        for n, pad in zip(x.shape[1:3], padding)
     )
     return [
         padded[:, i : i + rows : stride, j : j + columns : stride]
-        for i in range(k)
-        for j in range(k)
+        for i in range(0, reach, dilation)
+        for j in range(0, reach, dilation)
     ]

@@ -10,9 +10,10 @@ from flax import linen as nn
 
 from dfjax.errors import UsageError
 from dfjax.models.backbones import BACKBONES, backbone_channels, make_backbone
+from dfjax.models.bn_constants import format_bn, parse_bn
 from dfjax.models.efficientnet import EfficientNet
 from dfjax.models.initializers import one_draw
-from dfjax.models.layers import Compute, DropPath
+from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, BNConstants, Compute, DropPath
 from dfjax.models.summary import count
 from dfjax.ops.lowering import NATIVE, Lowering
 
@@ -67,6 +68,50 @@ def test_wrong_names_and_paddings():
         UsageError, match="resnet18 does not support padding 'static'; valid: auto, symm"
     ):
         make_backbone("resnet18", padding="static", compute=Compute())
+
+
+def constants_used(network):
+    found = set()
+
+    def note(call, args, kwargs, context):
+        if isinstance(context.module, BatchNorm):
+            found.add(context.module.constants)
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        shapes(network)
+    return found
+
+
+@pytest.mark.parametrize("name", ["b0", "v2s", "xception", "resnet18"])
+def test_every_normalisation_has_the_chosen_constants(name):
+    small = {"width": 0.25, "one_block": True, "compute": Compute()}
+    chosen = make_backbone(name, bn="0.01,0.75,unbiased", **small)
+    assert constants_used(chosen) == {BNConstants(0.01, 0.75, unbiased=True)}
+    published = {"b0": TF_BN, "xception": TF_BN, "resnet18": TORCH_BN}
+    (own,) = constants_used(make_backbone(name, **small))
+    assert own == published.get(name, BNConstants(1e-3, 0.9, unbiased=False))
+
+
+def test_texts_of_constants():
+    assert parse_bn("auto") is None
+    assert parse_bn("tf") == TF_BN and parse_bn("torch") == TORCH_BN
+    odd = BNConstants(1.001e-5, 0.99, unbiased=False)
+    assert parse_bn(format_bn(odd)) == odd
+    for wrong in ("keras", "0.001,0.99", "0.001,0.99,yes", "0,0.99,biased", "0.001,1,biased"):
+        with pytest.raises(UsageError, match="EPSILON,MOMENTUM"):
+            parse_bn(wrong)
+    with pytest.raises(UsageError, match="vgg16 has no batch normalisation"):
+        make_backbone("vgg16", bn="torch", compute=Compute())
+
+
+def test_the_convolutions_of_vgg16():
+    variables, maps = shapes(make_backbone("vgg16", compute=Compute()), 64)
+    assert count(variables["params"]) == 14_714_688  # Keras' own total without a classifier
+    assert set(variables) == {"params"} and len(variables["params"]) == 13
+    sides = {name: maps[name].shape[1] for name in maps}
+    assert sides == {"stem": 64, "stage1": 32, "stage2": 16, "stage3": 8, "stage4": 4, "stage5": 2,
+                     "top": 2}  # fmt: skip
 
 
 @pytest.mark.parametrize("name,skips", [("resnet18", 8), ("xception", 12), ("v2s", 35)])

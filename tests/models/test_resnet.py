@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import linen as nn
 
 from dfjax.errors import UsageError
 from dfjax.models.resnet import ResNet, resnet_channels
@@ -42,6 +43,21 @@ def test_the_stride_is_in_the_3_x_3_convolution_and_only_a_change_has_a_shortcut
     assert block["shortcut_conv"]["kernel"].shape == (1, 1, 256, 512)
     assert "shortcut_conv" not in variables["params"]["stage2_block2"]
     assert "shortcut_conv" not in shapes(64)[0]["params"]["stage1_block1"]  # 64 to 64, stride 1
+
+
+def test_the_stride_of_the_first_version_is_in_the_first_convolution():
+    sizes = {}
+
+    def note(call, args, kwargs, context):
+        result = call(*args, **kwargs)
+        if context.module.name in ("conv1", "conv2") and context.method_name == "__call__":
+            sizes["/".join(context.module.path)] = result.shape[1]
+        return result
+
+    with nn.intercept_methods(note):
+        first, _ = shapes(64, "resnet50_v1")
+    assert first == shapes(64, "resnet50")[0]
+    assert (sizes["stage2_block1/conv1"], sizes["stage2_block1/conv2"]) == (8, 8)
 
 
 def test_one_block_keeps_one_block_a_stage():

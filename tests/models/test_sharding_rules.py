@@ -30,7 +30,8 @@ def test_whatever_the_options_are_large_parameters_are_split(name, others):
     config = load_config(name)
     model = config.model.name
     # the widths of the whole model, and one block of each kind
-    options = config.model[model].to_dict() | others | {"one_block": True}
+    options = config.model[model].to_dict() | others
+    options |= {"one_block": True} if "one_block" in options else {}
     module = make_module(model, lowering="native", **options)
     inputs = input_shapes(model, config.preprocess.size, 1, 2, **options)
     key = jax.eval_shape(lambda: jax.random.key(0))

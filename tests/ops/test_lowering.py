@@ -166,3 +166,14 @@ def test_depthwise_gradients_hold_where_a_mesh_axis_does_not_split_the_batch(low
     gradient = jax.jit(jax.grad(loss), static_argnums=2)
     sharded = gradient(kernel, jax.device_put(x, sharding), lowering)
     np.testing.assert_allclose(sharded, gradient(kernel, x, NATIVE), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("lowering", [NATIVE, MATMUL], ids=str)
+def test_a_dilated_kernel_is_one_with_zeros_between_its_cells(lowering):
+    x, kernel = draw((2, 9, 8, 3), 0), draw((3, 3, 3, 4), 1)
+    for dilation in (2, 3):
+        side, padding = 2 * dilation + 1, ((dilation, dilation),) * 2
+        wide = jnp.zeros((side, side, 3, 4)).at[::dilation, ::dilation].set(kernel)
+        found = conv(x, kernel, padding=padding, dilation=dilation, lowering=lowering)
+        expected = conv(x, wide, padding=padding, lowering=NATIVE)
+        np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -1,0 +1,171 @@
+"""Safetensors files of backbones: their variables, and the convention that they were trained with.
+
+The header of a file of `dfjax weights import` names the architecture (`model`) and the `convention`
+of its origin: padding, constants of batch normalisation, and the mean and standard deviation of
+input images. A file of `dfjax export` has the config of its detector instead.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from dfjax.config import from_dict, model_options
+from dfjax.errors import UsageError
+from dfjax.json_files import check_value
+from dfjax.models.backbones import BACKBONES
+from dfjax.models.bn_constants import AUTO, format_bn
+from dfjax.models.entry import BackbonePart
+from dfjax.models.frame_features import BACKBONE
+from dfjax.models.layers import BNConstants
+from dfjax.models.registry import find_entry
+from dfjax.shapes import Variables
+from dfjax.weights.merge import merge
+from dfjax.weights.safetensors_file import load_safetensors
+
+HEADER = {
+    "model?": str,
+    "convention?": {
+        "padding": str,
+        "bn": ({"epsilon": float, "momentum": float, "unbiased": bool}, None),
+        "mean": [float],
+        "std": [float],
+    },
+    "config?": {str: object},
+}
+"""Schema of the entries of the header that are read here."""
+
+SHOWN = 4  # paths of parameters in a message
+
+
+class Convention(NamedTuple):
+    """The settings that parameters were trained with.
+
+    Attributes:
+        padding: Padding rule of `dfjax.ops.padding`, or `auto` if it is that of the architecture.
+        bn: Text of the constants of batch normalisation (see `bn_constants`), or `auto`.
+        mean: Mean of every channel of the input images, for values in [0, 1].
+        std: Standard deviation of every channel.
+    """
+
+    padding: str
+    bn: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class BackboneFile(NamedTuple):
+    """The content of a file.
+
+    Attributes:
+        variables: Variables of the backbone.
+        convention: Convention of its origin; None if the header does not tell it.
+    """
+
+    variables: Variables
+    convention: Convention | None
+
+
+def read_backbone(path: str | Path, wanted: BackbonePart) -> BackboneFile:
+    """Returns the backbone in a file, which may be that of a whole detector.
+
+    Args:
+        path: Safetensors file.
+        wanted: Backbone that the variables are for.
+
+    Raises:
+        UsageError: The file cannot be read, or its header names another architecture or several.
+    """
+    variables, header = load_safetensors(path)
+    check_value(header, HEADER, name=f"the header of {path}")
+    part, convention = None, None
+    if "config" in header:
+        part, convention = _find_in_detector(header["config"], wanted, path)
+    else:
+        named = header.get("model", wanted.name)
+        if named in BACKBONES and wanted.name in BACKBONES and named != wanted.name:
+            raise UsageError(f"{path} has the parameters of {named}, not of {wanted.name}")
+        part = next((key for key in (wanted.part, BACKBONE) if key in variables["params"]), None)
+    if part:
+        variables = {name: tree.get(part, {}) for name, tree in variables.items()}
+    return BackboneFile(variables, read_convention(header, path) or convention)
+
+
+def _find_in_detector(
+    saved: dict[str, Any], wanted: BackbonePart, path: str | Path
+) -> tuple[str, Convention]:
+    """Returns the part of a detector that is the wanted backbone, and its convention."""
+    config = from_dict(saved, name=f"the config in {path}")
+    parts = find_entry(config.model.name).backbones(model_options(config).to_dict())
+    fitting = [part for part in parts.values() if part.name == wanted.name]
+    fitting = [part for part in fitting if part.part == wanted.part] or fitting
+    if not fitting:
+        names = ", ".join(part.name for part in parts.values()) or "none"
+        raise UsageError(f"{path} is a detector with the backbone {names}, not {wanted.name}")
+    p, part = config.preprocess, fitting[0]
+    return part.part, Convention(part.padding, part.bn, tuple(p.mean), tuple(p.std))
+
+
+def read_convention(header: Mapping[str, Any], path: str | Path) -> Convention | None:
+    """Returns the convention in the header of a file; None if there is none.
+
+    Args:
+        header: Header of the file.
+        path: Name of the file, for messages.
+
+    Raises:
+        FileError: The header is damaged.
+    """
+    check_value(header, HEADER, name=f"the header of {path}")
+    if "convention" not in header:
+        return None
+    entry = header["convention"]
+    bn = entry["bn"]
+    text = format_bn(BNConstants(bn["epsilon"], bn["momentum"], bn["unbiased"])) if bn else AUTO
+    return Convention(entry["padding"], text, tuple(entry["mean"]), tuple(entry["std"]))
+
+
+def apply_convention(config: ConfigDict, convention: Convention) -> None:
+    """Sets the options `auto` of a whole detector and its preprocessing to a convention.
+
+    Args:
+        config: Config of the detector, changed in place.
+        convention: Convention of its parameters.
+    """
+    options = model_options(config)
+    for key, value in (("padding", convention.padding), ("bn", convention.bn)):
+        if options.get(key) == AUTO:
+            options[key] = value
+    config.preprocess.update({"mean": convention.mean, "std": convention.std})
+
+
+def check_complete(own: Variables, found: Variables, *, source: str) -> None:
+    """Checks that a file has exactly the parameters of a backbone.
+
+    Args:
+        own: Variables of the backbone, as arrays or shapes.
+        found: Variables in the file.
+        source: Name of the file and the backbone, for messages.
+
+    Raises:
+        UsageError: A parameter is missing, unexpected, or has another shape. The message lists
+            both sides with the nearest names.
+    """
+    merged = merge(own, found, source=source)
+    if not (merged.kept or merged.left_out):
+        return
+    missing, unexpected = (_list(merged.kept, merged.left_out), _list(merged.left_out, merged.kept))
+    raise UsageError(f"{source}: missing {missing}; unexpected {unexpected}")
+
+
+def _list(paths: Sequence[str], others: Sequence[str]) -> str:
+    if not paths:
+        return "nothing"
+    shown = []
+    for path in paths[:SHOWN]:
+        near = difflib.get_close_matches(path, others, n=1)
+        shown.append(f"{path} (nearest: {near[0]})" if near else path)
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(shown) + more

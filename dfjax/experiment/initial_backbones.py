@@ -1,0 +1,159 @@
+"""The keys `init.*` of a config: a detector that starts from files of backbones.
+
+`init.backbone=W.safetensors` is the file of the model's backbone. A model with several has a key
+per stream, such as `init.hq` and `init.lq`. When a run starts, options of the model that are `auto`
+take the convention of the file (padding, constants of batch normalisation), and the config in the
+workdir has the resulting values. A setting that contradicts the file is an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from dfjax.config import model_options
+from dfjax.errors import UsageError, unknown
+from dfjax.experiment.backbone_files import Convention, check_complete, read_backbone
+from dfjax.models.bn_constants import AUTO, parse_bn
+from dfjax.models.entry import BackbonePart
+from dfjax.models.registry import find_backbones, find_entry
+from dfjax.shapes import Variables
+
+ALL = "backbone"
+"""Key of `init` that is for every stream."""
+
+
+class InitialFile(NamedTuple):
+    """A file that a backbone of the model starts from.
+
+    Attributes:
+        key: Key of the config that names the file.
+        part: Backbone.
+        path: Safetensors file.
+    """
+
+    key: str
+    part: BackbonePart
+    path: Path
+
+
+def find_files(config: ConfigDict) -> list[InitialFile]:
+    """Returns the files that the keys `init.*` of a config name.
+
+    Raises:
+        UsageError: The model does not have such a backbone, backbones of different architectures
+            have one file, or `train.init_from` is set too.
+    """
+    given = {key: path for key, path in config.init.items() if path}
+    if not given:
+        return []
+    name = config.model.name
+    if config.train.init_from:
+        raise UsageError(
+            f"train.init_from={config.train.init_from} contains the backbones already: set "
+            f"init.{next(iter(given))} or train.init_from, not both"
+        )
+    parts = find_backbones(name, **model_options(config).to_dict())
+    if not parts:
+        raise UsageError(f"init.{next(iter(given))}: {name} has no backbone that reads frames")
+    for key in given.keys() - {ALL, *parts}:
+        raise unknown(f"key of init for {name}", key, [ALL, *parts])
+    if ALL in given and len({part.name for part in parts.values()}) > 1:
+        each = " and ".join(f"init.{stream} ({part.name})" for stream, part in parts.items())
+        raise UsageError(f"init.{ALL} is one file, and {name} has different backbones: set {each}")
+    files = []
+    for stream, part in parts.items():
+        key = stream if stream in given else ALL
+        if key in given:
+            files.append(InitialFile(f"init.{key}", part, Path(given[key])))
+    return files
+
+
+def use_conventions(config: ConfigDict) -> None:
+    """Sets the options `auto` of the model to the conventions of the files in `init.*`.
+
+    Raises:
+        UsageError: A file cannot be used, or contradicts a setting of the config.
+    """
+    options = model_options(config)
+    for file in find_files(config):
+        convention = read_backbone(file.path, file.part).convention
+        if convention is None:
+            continue
+        if file.part.padding_key in options:
+            _use_padding(options, file, convention)
+            _use_bn(options, file, convention)
+        _check_values(config, file, convention)
+    find_entry(config.model.name).check(options.to_dict())
+
+
+def _use_padding(options: ConfigDict, file: InitialFile, convention: Convention) -> None:
+    part = file.part
+    if part.padding != AUTO and convention.padding not in (AUTO, part.padding):
+        raise _contradiction(file, part.padding_key, part.padding, convention.padding)
+    if part.padding == AUTO:
+        options[part.padding_key] = convention.padding
+
+
+def _use_bn(options: ConfigDict, file: InitialFile, convention: Convention) -> None:
+    part = file.part
+    if AUTO not in (part.bn, convention.bn) and parse_bn(part.bn) != parse_bn(convention.bn):
+        raise _contradiction(file, part.bn_key, part.bn, convention.bn)
+    if part.bn == AUTO:
+        options[part.bn_key] = convention.bn
+
+
+def _contradiction(file: InitialFile, option: str, given: str, wanted: str) -> UsageError:
+    return UsageError(
+        f"the model's {option}={given} contradicts {file.key}={file.path}, whose parameters were "
+        f"trained with {option}={wanted}: set {option} to auto or {wanted}"
+    )
+
+
+def _check_values(config: ConfigDict, file: InitialFile, convention: Convention) -> None:
+    p = config.preprocess
+    if np.allclose([*p.mean, *p.std], [*convention.mean, *convention.std], atol=1e-4):
+        return
+    raise UsageError(
+        f"preprocess.mean={tuple(p.mean)} and preprocess.std={tuple(p.std)} contradict "
+        f"{file.key}={file.path}: set preprocess.mean={convention.mean} "
+        f"preprocess.std={convention.std}"
+    )
+
+
+def keep_conventions(config: ConfigDict, saved: ConfigDict) -> None:
+    """Sets the options `auto` of a config to those that its run has, so that it resumes with them.
+
+    Args:
+        config: Config, changed in place.
+        saved: Config in the workdir of the run.
+    """
+    if config.model.name != saved.model.name:
+        return
+    options, before = model_options(config), model_options(saved)
+    for part in find_backbones(config.model.name, **options.to_dict()).values():
+        for key in (part.padding_key, part.bn_key):
+            if options.get(key) == AUTO and key in before:
+                options[key] = before[key]
+
+
+def load_backbones(files: Sequence[InitialFile], own: Mapping[str, Variables]) -> Variables:
+    """Returns the variables of the backbones in the files, under the names of their parts.
+
+    Args:
+        files: Result of `find_files`.
+        own: Variables of the model, as arrays or shapes.
+
+    Raises:
+        UsageError: A file cannot be read, or does not have exactly the parameters of its backbone.
+    """
+    loaded: dict[str, dict[str, Variables]] = {name: {} for name in own}
+    for file in files:
+        found = read_backbone(file.path, file.part).variables
+        inside = {name: tree.get(file.part.part, {}) for name, tree in own.items()}
+        check_complete(inside, found, source=f"{file.key}={file.path}")
+        for name in own:
+            loaded[name][file.part.part] = found[name]
+    return loaded
