@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from dfjax.config import model_options
 from dfjax.errors import UsageError, unknown
 from dfjax.experiment.backbone_files import Convention, check_complete, read_backbone
+from dfjax.models.backbones import find_backbone
 from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.entry import BackbonePart
 from dfjax.models.registry import find_backbones, find_entry
@@ -99,6 +100,8 @@ def _use_padding(options: ConfigDict, file: InitialFile, convention: Convention)
 
 def _use_bn(options: ConfigDict, file: InitialFile, convention: Convention) -> None:
     part = file.part
+    if not find_backbone(part.name).has_bn:
+        return
     if AUTO not in (part.bn, convention.bn) and parse_bn(part.bn) != parse_bn(convention.bn):
         raise _contradiction(file, part.bn_key, part.bn, convention.bn)
     if part.bn == AUTO:

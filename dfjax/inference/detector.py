@@ -140,10 +140,10 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         )
     saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
     config, variables, backbone = saved.config, saved.variables, saved.backbone
-    model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
-    check_shapes(model, variables, builders.example_inputs(config, 1), source=path)
+    fns, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
+    check_shapes(fns, variables, builders.example_inputs(config, 1), source=path)
     if backbone:
-        model, variables = put_under(model, backbone.fns), join(variables, backbone.variables)
+        fns, variables = put_under(fns, backbone.fns), join(variables, backbone.variables)
         preprocess = read_either(preprocess, backbone.preprocess)
     detector = Detector(
         config=config,
@@ -151,7 +151,7 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         checkpoint=saved.checkpoint,
         checkpoint_sha256=saved.checkpoint_sha256,
         workdir=path.with_suffix("") if is_file else path,
-        apply=model.apply,
+        apply=fns.apply,
         preprocess=preprocess,
         methods=saved.methods,
         features=backbone.record if backbone else None,

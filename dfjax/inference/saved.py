@@ -97,13 +97,14 @@ def read_weights(path: Path, model: str = "") -> Saved:
             f"{path} has the parameters of the backbone {metadata.get('model', '')}, not of a "
             "detector: a detector starts from it with init.backbone"
         )
-    config = _find_config(metadata, path, model)
+    config = _find_config(metadata, path, model).copy_and_resolve_references()
+    config.data.crop_size = config.data.crop_size or config.preprocess.size
     backbone = None
     if "features" in metadata:
         variables, below = split_off(variables)
         backbone = restore(metadata["features"], below, source=str(path))
     return Saved(
-        config=config,
+        config=config.lock(),
         variables=variables,
         backbone=backbone,
         checkpoint=metadata.get("checkpoint", path.name),

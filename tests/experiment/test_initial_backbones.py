@@ -144,7 +144,7 @@ def test_a_run_resumes_with_its_conventions_when_the_file_is_gone(files, tmp_pat
     config = load_config("resnet18:smoke", overrides)
     (phase,) = plan_run(config, tmp_path / "run")
     assert phase.config.model.frame_classifier.padding == "symmetric"
-    workdirs.prepare(tmp_path / "run", phase.config)
+    workdirs.prepare_workdir(tmp_path / "run", phase.config)
     kept.unlink()
     (again,) = plan_run(config, tmp_path / "run")
     workdirs.check(tmp_path / "run", again.config)
@@ -169,6 +169,16 @@ def test_stored_features_follow_the_convention(tmp_path):
         from_weights("resnet18", options | {"padding": "same"}, path, 32)
 
 
+def test_only_the_first_phase_reads_the_files(files, tmp_path):
+    overrides = {"init.backbone": files / "hq.safetensors", "phases": (("train.epochs=1",),)}
+    overrides |= {"train.batch_size": 8, "eval.batch_size": 8, "optimizer.freeze": ("^backbone/",)}
+    first, last = plan_run(load_config("resnet18:smoke", overrides), tmp_path / "run")
+    assert first.config.init.backbone and not first.config.train.init_from
+    assert last.config.train.init_from and not any(last.config.init.values())
+    assert last.config.model.frame_classifier.bn == "1e-05,0.9,unbiased"
+
+
+@pytest.mark.slow
 def test_phases_start_from_the_file_once_and_the_frozen_backbone_is_that_of_it(tmp_path, capsys):
     name = f"{__name__}:Tiny"
     variables = draw(name, 3)

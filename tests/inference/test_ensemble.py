@@ -56,7 +56,9 @@ def odd(monkeypatch):
     monkeypatch.setattr(
         ensembles,
         "load",
-        lambda folder, kind: make_detector(folder, kind, **(changes if folder.name == "b" else {})),
+        lambda folder, kind, model="": make_detector(
+            folder, kind, **(changes if folder.name == "b" else {})
+        ),
     )
     return changes
 
