@@ -181,6 +181,7 @@ def detector(honest):
     return dfjax.load(honest.workdir)
 
 
+@pytest.mark.slow  # its fixture takes a minute: index, extract, pack, train, export, evaluate
 @over(make_cases("array", ARRAYS, 2))
 def test_arrays(case, watch, detector):
     value = ARRAYS[case.operation]()
