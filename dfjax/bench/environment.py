@@ -133,18 +133,16 @@ def _probe_jpeg() -> str:
 def check_detectors() -> Iterator[Check]:
     """Yields the face detectors that extraction can use on this machine."""
     try:
-        import cv2
+        from dfjax.data.faces.detectors.availability import GET, check_detector
     except ImportError as error:
         remedy = "on Debian: apt-get install libgl1 libglib2.0-0"
         yield Check("detectors", "opencv", False, _first_line(error), remedy)
         return
-    name = "haarcascade_frontalface_alt2.xml"
-    model = Path(cv2.__file__).parent / "data" / name
-    found = not cv2.CascadeClassifier(str(model)).empty()
-    yield Check("detectors", "haar", found, name, "pip install 'opencv-python>=4.12,<5'")
-    yunet = hasattr(cv2, "FaceDetectorYN")
-    detail = "ready, once given a model file" if yunet else "not in this OpenCV"
-    yield Check("detectors", "yunet", yunet, detail, "pip install 'opencv-python>=4.12,<5'")
+    for name, how in GET.items():
+        found = check_detector(name)
+        optional = found.absent and name != "haar"
+        detail = "ready" if found.ready else f"not there: {how}" if optional else found.reason
+        yield Check("detectors", name, found.ready or optional, detail, how)
 
 
 def check_resources() -> Iterator[Check]:

@@ -6,6 +6,7 @@
   dfjax bench all --compare torch --json
   dfjax bench input --clips 10000
   dfjax bench augment --batch 2 --json
+  dfjax bench faces videos/ --frames 12
 
 Workloads: b0 b4 (EfficientNet frame classifiers) and unet (64-128-256-512), where an item is an
 image; convlstm (one layer, 1792 -> 256 on 7 x 7) and dual_stream (the dual-stream detector), where
@@ -25,33 +26,30 @@ PNG files by OpenCV, and measures the growth of memory over --clips clips.
 
 augment applies every preset of `config.augment` to clips, alternately with training steps of
 dual_stream on as many clips, and prints the time of each preset as a share of such a step.
+
+faces runs every face detector of this machine on frames of videos: time and faces found.
 """
 
 import argparse
-from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 
 from dfjax import precision
-from dfjax.bench import augmentation, reading, speed
-from dfjax.bench.rows import describe_row
-from dfjax.bench.workloads import WORKLOADS, BenchSettings
+from dfjax.bench.measure import NAMES, SEVERAL, describe, measure
 from dfjax.commands.main import add_json, print_json
-from dfjax.errors import OK, UsageError
+from dfjax.errors import OK
 from dfjax.ops.lowering import LOWERINGS
-
-ALL, INPUT, AUGMENT = "all", reading.WORKLOAD, augmentation.WORKLOAD
-FIXED = {ALL: ("mode", "batch"), INPUT: ("mode", "compare"), AUGMENT: ("mode", "compare")}
-"""Arguments that these do not take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the verb."""
-    parser.add_argument("workload", choices=sorted([*WORKLOADS, ALL, INPUT, AUGMENT]))
+    parser.add_argument("workload", choices=NAMES)
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="faces: files and folders")
     parser.add_argument("--mode", choices=["infer", "train"], help="(infer)")
     parser.add_argument("--batch", type=_count, help="number of images or clips per step (2)")
-    parser.add_argument("--frames", type=_count, default=10, help="number of frames per clip (10)")
+    parser.add_argument(
+        "--frames", type=_count, default=10, help="number of frames per clip or video (10)"
+    )
     parser.add_argument("--size", type=_count, help="side of a frame in px (224; input: 256)")
     parser.add_argument("--dtype", choices=sorted(precision.POLICIES), default="float32")
     parser.add_argument("--lowering", choices=LOWERINGS, default="auto")
@@ -72,30 +70,13 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Measures, and prints a line per row, or one JSON object."""
-    for name in FIXED.get(args.workload, ()):
-        if getattr(args, name) is not None:
-            raise UsageError(f"bench {args.workload} does not take --{name}")
+    settings = {name: value for name, value in vars(args).items() if name != "json"}
     console = Console(soft_wrap=True, highlight=False, stderr=args.json)
-    rows = []
-    for row in _measure(args):
+    several, rows = args.workload in SEVERAL, []
+    for row in measure(**settings):
         rows.append(row)
-        if args.workload == ALL or not args.json:
-            console.print(describe_row(row))
+        if several or not args.json:
+            console.print(describe(row))
     if args.json:
-        print_json({"rows": rows} if args.workload == ALL else rows[0])
+        print_json({"rows": rows} if several else rows[0])
     return OK
-
-
-def _measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    batch, compare = args.batch or 2, args.compare is not None
-    sizes = {"frames": args.frames, "size": args.size or (256 if args.workload == INPUT else 224)}
-    compute = {"dtype": args.dtype, "lowering": args.lowering}
-    if args.workload == ALL:
-        yield from speed.measure_all(**sizes, **compute, steps=args.steps, compare=compare)
-    elif args.workload == INPUT:
-        yield reading.measure_input(clips=args.clips, batch=batch, **sizes, steps=args.steps)
-    elif args.workload == AUGMENT:
-        yield augmentation.measure_augment(batch=batch, **sizes, **compute, steps=args.steps)
-    else:
-        settings = BenchSettings(args.workload, args.mode or "infer", batch, **sizes, **compute)
-        yield speed.measure_speed(settings, steps=args.steps, compare=compare)

@@ -48,8 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_crop_options(parser: argparse.ArgumentParser) -> None:
     """Adds what `extract` and `prepare` share: how faces are found and cut."""
     add = parser.add_argument
-    add("--detector", help="haar (default), yunet, mtcnn, precomputed or none")
-    add("--detector-model", metavar="FILE", help="YuNet's ONNX file; JSON or CSV of precomputed")
+    add("--detector", help="haar (default), yunet, mtcnn, blazeface, facemesh, precomputed, none")
+    add("--detector-model", metavar="FILE", help="its file or folder; JSON or CSV of precomputed")
+    add("--min-face", type=int, metavar="PX", help="mtcnn: side of the smallest face (40)")
     add("--faces", help="best (default), mask or all")
     add("--align", action="store_true", help="turn faces upright by landmarks")
     add(
@@ -73,7 +74,7 @@ def _threshold(text: str) -> tuple[str, float]:
 
 def read_crop_options(args: argparse.Namespace) -> dict[str, Any]:
     """Returns the given options of `add_crop_options`, as fields of `ExtractionSettings`."""
-    names = ("detector", "detector_model", "faces", "size", "margin", "frames", "every")
+    names = ("detector", "detector_model", "min_face", "faces", "size", "margin", "frames", "every")
     values: dict[str, Any] = {name: getattr(args, name) for name in names}
     values |= {"align": args.align or None, "min_quality": tuple(sorted(args.min_quality)) or None}
     return {name: value for name, value in values.items() if value is not None}

@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes that decode (one per core)")
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
     faces = parser.add_argument_group("faces", "by default as the training crops were cut")
-    faces.add_argument("--detector", metavar="NAME", help="haar, yunet, mtcnn or none (a crop)")
-    faces.add_argument("--detector-model", type=Path, metavar="FILE", help="YuNet's ONNX file")
+    faces.add_argument("--detector", metavar="NAME", help="as in `dfjax data extract`")
+    faces.add_argument("--detector-model", type=Path, metavar="FILE", help="its file or folder")
     faces.add_argument("--margin", type=float, help="side of the crop, in sides of the face")
     faces.add_argument("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
     faces.add_argument(

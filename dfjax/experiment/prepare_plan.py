@@ -97,7 +97,9 @@ def describe_plan(plan: PreparePlan, root: Path) -> dict[str, Any]:
     values = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
     settings = dataclasses.asdict(plan.settings)
     if plan.settings.detector_model is not None:
-        settings["detector_model"] = hash_detector("precomputed", plan.settings.detector_model)
+        settings["detector_model"] = hash_detector(
+            plan.settings.detector, plan.settings.detector_model
+        )
     if not isinstance(plan.adapter, str):
         values["adapter"] = f"{plan.adapter.__module__}:{plan.adapter.__qualname__}"
     del values["settings"]

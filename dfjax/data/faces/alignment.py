@@ -82,19 +82,24 @@ def align_face(
 
 
 def align_points(
-    landmarks: Float[np.ndarray, "10"], *, size: int, margin: float
-) -> Float[np.ndarray, "5 2"]:
-    """Returns the positions of the five landmarks in the crop of `align_face`.
+    points: Float[np.ndarray, "N 2"],
+    landmarks: Float[np.ndarray, "10"],
+    *,
+    size: int,
+    margin: float,
+) -> Float[np.ndarray, "N 2"]:
+    """Returns the positions of points in the crop of `align_face`.
 
-    They are near those of the template, but a similarity transform cannot fit all five exactly.
+    Those of the five landmarks are near those of the template, but a similarity transform cannot
+    fit all five exactly.
 
     Args:
-        landmarks: x0 y0 … x4 y4 in pixels of the frame.
+        points: Points (x, y) in pixels of the frame.
+        landmarks: x0 y0 … x4 y4, by which the crop is aligned, in pixels of the frame.
         size: Side of the crop in pixels.
         margin: Side of the crop relative to the tight crop of the template.
     """
-    points = landmarks.reshape(5, 2)
-    matrix = fit_similarity(points, make_template(size, margin))
+    matrix = fit_similarity(landmarks.reshape(5, 2), make_template(size, margin))
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 

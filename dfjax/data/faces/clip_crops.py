@@ -69,7 +69,7 @@ def crop_clips(
     position, mask = choose(numbers)
     if len(numbers) > MOST_FRAMES:
         numbers = _near(numbers, np.unique(position[mask]))
-    detector = open_detector(settings.detector, settings.detector_model)
+    detector = open_detector(settings.detector, settings.detector_model, settings.min_face)
     assert not isinstance(detector, Precomputed), "follow_recipe refuses precomputed faces"
     how = Cutting(settings.size, settings.margin, settings.align)
     faces = extract_faces(Source((path,)), numbers.tolist(), detector, how)[0]

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from dfjax.data.faces.alignment import align_face, align_points, fill_landmarks
 from dfjax.data.faces.detectors import Detections, FaceDetector
+from dfjax.data.faces.detectors.facemesh import outline_of
 from dfjax.data.faces.images import Frame
 from dfjax.data.faces.tracks import (
     Boxes,
@@ -34,10 +35,11 @@ class FacePath(NamedTuple):
     landmarks: list[list[float] | None] | None = None
     scores: list[float | None] | None = None
     first: int = 0
+    outline: list[list[float] | None] | None = None  # x0 y0 … of a face mesh, around the face
 
 
 class FaceCrops(NamedTuple):
-    """Square crops of one face, followed by the fields of its `FacePath`."""
+    """Square crops of one face, followed by the fields of its `FacePath` but for the outline."""
 
     crops: UInt8[np.ndarray, "T S S 3"]
     boxes: Float32[np.ndarray, "T 4"]
@@ -131,8 +133,10 @@ def locate_faces(
 def _make_path(track: FaceTrack, detections: Sequence[Detections]) -> FacePath:
     landmarks: list[list[float] | None] = []
     scores: list[float | None] = []
+    outline: list[list[float] | None] = []
     for d, n in zip(detections[track.first :], track.chosen):
         seen = n >= 0
+        outline.append(outline_of(d.mesh[n]) if seen and d.mesh is not None else None)
         landmarks.append(d.landmarks[n].tolist() if seen and d.landmarks is not None else None)
         scores.append(round(float(d.scores[n]), 4) if seen and d.scores is not None else None)
     return FacePath(
@@ -142,6 +146,7 @@ def _make_path(track: FaceTrack, detections: Sequence[Detections]) -> FacePath:
         landmarks if any(points is not None for points in landmarks) else None,
         scores if any(score is not None for score in scores) else None,
         track.first,
+        outline if any(points is not None for points in outline) else None,
     )
 
 
@@ -174,7 +179,7 @@ def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) 
             cut.append(crop)
             where.append(_find_in_crop(path, place, how, frame.shape[:2]))
     return [
-        FaceCrops(np.stack(cut), *path, None if path.landmarks is None else where)
+        FaceCrops(np.stack(cut), *path[:-1], None if path.landmarks is None else where)
         for cut, path, where in zip(crops, paths, seen)
     ]
 
@@ -182,17 +187,19 @@ def cut_faces(frames: Iterable[Frame], paths: Sequence[FacePath], how: Cutting) 
 def _find_in_crop(
     path: FacePath, place: int, how: Cutting, shape: tuple[int, int]
 ) -> list[float] | None:
-    """Returns the landmarks of a frame in pixels of its crop, x0 y0 x1 y1 …, or None."""
-    points = path.landmarks[place] if path.landmarks else None
-    if points is None:
+    """Returns the outline or landmarks of a frame in pixels of its crop, x0 y0 x1 y1 …, or None."""
+    five = path.landmarks[place] if path.landmarks else None
+    if five is None:
         return None
+    outline = path.outline[place] if path.outline else None
+    points = np.reshape(np.array(five if outline is None else outline), (-1, 2))
     if how.align:
-        found = align_points(np.array(points), size=how.size, margin=how.margin)
+        found = align_points(points, np.array(five), size=how.size, margin=how.margin)
     else:
         left, top, side = find_square(path.boxes[place], shape, how.margin)
         # Pixels are areas: the centre of the first one is 0.5 from the edge.
         corner = np.array([left, top])
-        found = (np.reshape(points, (-1, 2)) + 0.5 - corner) * (how.size / side) - 0.5
+        found = (points + 0.5 - corner) * (how.size / side) - 0.5
     return [round(float(value), 2) for value in found.reshape(-1)]
 
 

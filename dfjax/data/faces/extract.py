@@ -187,7 +187,7 @@ def _extract(
     indices = choose_frames(n_frames, frames=settings.frames, every=settings.every)
     if source.numbers is not None:
         indices = [source.numbers[place] for place in indices]
-    detector = open_detector(settings.detector, settings.detector_model)
+    detector = open_detector(settings.detector, settings.detector_model, settings.min_face)
     if isinstance(detector, Precomputed):
         names = (task["video_id"], Path(task["path"]).as_posix())
         detector = detector.follow(names, indices)
@@ -216,9 +216,13 @@ def _by_mask(mask: Path, indices: list[int]) -> MakeRank:
 
 
 @functools.cache
-def open_detector(name: str, model_path: str | None) -> FaceDetector | Precomputed:
+def open_detector(
+    name: str, model_path: str | None, min_face: int | None = None
+) -> FaceDetector | Precomputed:
     """Returns the face detector of some settings, opened once per process."""
-    return Precomputed(model_path) if name == "precomputed" else make_detector(name, model_path)
+    if name == "precomputed":
+        return Precomputed(model_path)
+    return make_detector(name, model_path, min_face=min_face)
 
 
 def _describe(indices: list[int], face: FaceCrops) -> Fields:

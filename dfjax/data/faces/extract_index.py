@@ -14,6 +14,7 @@ import pandas as pd
 from dfjax.console import track
 from dfjax.data.faces.beam_runner import check_beam, run_on_beam
 from dfjax.data.faces.detectors import hash_detector
+from dfjax.data.faces.detectors.availability import recommend_detector
 from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
 from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import ExtractionSettings, check_settings
@@ -65,6 +66,8 @@ class ExtractReport:
             return ["no face was looked for: crops are the squares in the middle of the frames"]
         found = f"a face in {self.faces_found} of {self.crops} frames"
         lines = [found + ("; the others are interpolated" if self.faces_found else "")]
+        better = recommend_detector(detector, 1 - self.faces_found / self.crops)
+        lines += [better] if better else []
         if missed := self.videos_without_face:
             lines.append(
                 f"no face in {len(missed)} videos (centre crops): {', '.join(missed[:10])}"
@@ -193,8 +196,9 @@ def open_output(out: Path, settings: ExtractionSettings) -> None:
         UsageError: `out` holds crops made with other settings; the message lists the differences.
     """
     values = dataclasses.asdict(settings)
-    model = settings.detector_model
-    values["detector_model"] = hash_detector(settings.detector, model) if model else None
+    if settings.detector != "haar":  # whose hash earlier versions did not store
+        digest = hash_detector(settings.detector, settings.detector_model)
+        values["detector_model"] = digest
     defaults = dataclasses.asdict(ExtractionSettings())
     record_settings(out / SETTINGS_FILE, values, content="crops", defaults=defaults)
 

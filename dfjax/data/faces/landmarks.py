@@ -5,7 +5,9 @@ import pandas as pd
 from jaxtyping import Float32
 
 CROP_LANDMARKS = "crop_landmarks"
-"""Column of the index: a list per video with x0 y0 x1 y1 … for each crop, or null."""
+"""Column of the index: a list per video with x0 y0 x1 y1 … for each crop, or null.
+
+They are the five landmarks of the face detector, or the outline of its face mesh."""
 
 
 def count_landmarks(index: pd.DataFrame) -> int:

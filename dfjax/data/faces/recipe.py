@@ -29,6 +29,7 @@ RECIPE = {
     **{"detector?": str, "detector_sha256?": (str, None), "margin?": float, "align?": bool},
     **{"size?": int, "jpeg_quality?": int, "faces?": (str, None), "flow_method?": (str, None)},
     **{"frames?": (int, None), "every?": (int, None), "min_quality?": object},
+    "min_face?": (int, None),
 }
 """Schema of a recipe in JSON."""
 
@@ -42,7 +43,7 @@ class CropRecipe:
 
     Attributes:
         detector: Name of the face detector.
-        detector_sha256: Hash of the face detector's model file, or None if it has none.
+        detector_sha256: Hash of the face detector's model, or None if it has none.
         margin: Side of the cropped region relative to the face's box.
         align: Whether faces were aligned by their landmarks.
         size: Side of the crops in pixels.
@@ -53,6 +54,8 @@ class CropRecipe:
         frames: Number of evenly spaced frames per video, or None if `every` is set.
         every: Step between the frames of a video, in source frames, or None if `frames` is set.
         min_quality: Pairs of a quality's name and the threshold below which crops were left out.
+        min_face: Side of the smallest face that `mtcnn` finds, in pixels (see `make_detector`);
+            None for other face detectors.
     """
 
     detector: str = "haar"
@@ -66,6 +69,7 @@ class CropRecipe:
     frames: int | None = None
     every: int | None = None
     min_quality: tuple[tuple[str, float], ...] = ()
+    min_face: int | None = None
 
 
 def make_metadata(recipe: CropRecipe | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.detectors import (
     DETECTORS,
     LANDMARK_DETECTORS,
+    MIN_FACE,
     check_alignable,
     hash_detector,
     make_detector,
@@ -26,6 +27,7 @@ from dfjax.errors import UsageError, unknown
 FACES = ("best", "mask", "all")
 INFORMED = ("score", "frontal")  # qualities that need landmarks or scores
 DETECTED = (*INFORMED, "size")  # qualities of a detected face, which face crops as inputs lack
+OLD_MIN_FACE = 20  # of `mtcnn` in recipes that do not say it
 GRID = 32  # least number of evenly spaced frames if a recipe has neither `frames` nor `every`
 
 
@@ -35,7 +37,8 @@ class ExtractionSettings:
 
     Attributes:
         detector: Name of the face detector (see `make_detector`), or `precomputed`.
-        detector_model: YuNet's ONNX file, or the file of precomputed faces.
+        detector_model: Model file of the face detector or folder of model files, or the file of
+            precomputed faces; None for models that were fetched or installed.
         frames: Number of evenly spaced frames per video, or None if `every` is set.
         every: Step between the frames of a video, in source frames, or None if `frames` is set.
         size: Side of the crops in pixels.
@@ -46,6 +49,8 @@ class ExtractionSettings:
             a mask), `all` every persistent face.
         min_quality: Pairs of a name in `QUALITIES` and a threshold; crops below are left out.
         jpeg_quality: JPEG quality of the stored crops.
+        min_face: Side of the smallest face that `mtcnn` finds, in pixels (see `make_detector`);
+            None is 40.
     """
 
     detector: str = "haar"
@@ -58,11 +63,14 @@ class ExtractionSettings:
     faces: str = "best"
     min_quality: tuple[tuple[str, float], ...] = ()
     jpeg_quality: int = JPEG_QUALITY
+    min_face: int | None = None
 
     def to_recipe(self) -> CropRecipe:
         """Returns the crop recipe of these settings."""
         shared = {field.name for field in dataclasses.fields(CropRecipe)}
         values = {n: v for n, v in dataclasses.asdict(self).items() if n in shared}
+        if self.detector == "mtcnn":
+            values["min_face"] = self.min_face or MIN_FACE
         digest = hash_detector(self.detector, self.detector_model)
         return CropRecipe(**values, detector_sha256=digest)
 
@@ -93,7 +101,7 @@ def check_settings(settings: ExtractionSettings) -> None:
     Raises:
         UsageError: A setting is unknown, out of range, or lacks another one that it needs.
     """
-    for name in ("frames", "every", "size", "margin"):
+    for name in ("frames", "every", "size", "margin", "min_face"):
         value = getattr(settings, name)
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{name} must be positive, not {value:g}")
@@ -104,7 +112,7 @@ def check_settings(settings: ExtractionSettings) -> None:
     elif settings.detector not in DETECTORS:
         raise unknown("face detector", settings.detector, (*DETECTORS, "precomputed"))
     else:
-        make_detector(settings.detector, settings.detector_model)
+        make_detector(settings.detector, settings.detector_model, min_face=settings.min_face)
     if settings.faces not in FACES:
         raise unknown("choice of faces", settings.faces, FACES)
     names = [name for name, _ in settings.min_quality]
@@ -172,6 +180,7 @@ def follow_recipe(
         align=followed.align,
         min_quality=followed.min_quality,
         jpeg_quality=followed.jpeg_quality,
+        min_face=followed.min_face,
     )
     return settings, _compare(recipe, settings)
 
@@ -183,7 +192,12 @@ def _override(recipe: CropRecipe, override: Override) -> CropRecipe:
         lacking = DETECTED if override.detector == "none" else INFORMED
         least = tuple(pair for pair in recipe.min_quality if pair[0] not in lacking)
         given = {"align": False, "min_quality": least, **given}
-    return dataclasses.replace(recipe, **given)
+    followed = dataclasses.replace(recipe, **given)
+    if followed.detector != "mtcnn":
+        return dataclasses.replace(followed, min_face=None)
+    if followed.detector == recipe.detector and followed.min_face is None:
+        return dataclasses.replace(followed, min_face=OLD_MIN_FACE)
+    return followed
 
 
 def _compare(recipe: CropRecipe | None, settings: ExtractionSettings) -> list[str]:

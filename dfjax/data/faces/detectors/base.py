@@ -22,11 +22,14 @@ class Detections(NamedTuple):
             is left eye, right eye, nose, left and right corner of the mouth, where left is that of
             the picture.
         scores: Confidence of every face, or None if the face detector gives none.
+        mesh: x0 y0 x1 y1 … of the 468 landmarks of every face, or None if the face detector gives
+            none.
     """
 
     boxes: Float32[np.ndarray, "N 4"]
     landmarks: Float32[np.ndarray, "N 10"] | None = None
     scores: Float32[np.ndarray, "N"] | None = None
+    mesh: Float32[np.ndarray, "N 936"] | None = None
 
     @classmethod
     def none(cls) -> "Detections":

@@ -1,34 +1,48 @@
 """YuNet face detector (Wu et al. 2023) by OpenCV: boxes, landmarks and scores."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from dfjax.data.faces.detectors.base import Detections, FaceDetector, shrink
+from dfjax.data.faces.detectors.model_files import find_files
 from dfjax.data.faces.images import Frame
 from dfjax.errors import UsageError
+from dfjax.user_cache import user_cache
 
 LEAST_SCORE = 0.6
+FETCHED = "yunet.onnx"  # in the user's cache folder, from `dfjax.weights.fetch`
+REMEDY = "the face detector yunet needs its ONNX file: `dfjax weights fetch yunet` downloads it"
 
 
-def make_yunet(model_path: str | Path | None = None) -> FaceDetector:
+def find_yunet(model_path: str | Path | None = None) -> tuple[Path, ...]:
+    """Returns the file of the network.
+
+    Args:
+        model_path: ONNX file; None is the one that was fetched.
+
+    Raises:
+        UsageError: There is none.
+    """
+    path = user_cache("weights") / FETCHED if model_path is None else Path(model_path)
+    return find_files(path.parent, (path.name,), REMEDY)
+
+
+def make_yunet(files: Sequence[Path]) -> FaceDetector:
     """Returns the face detector of an ONNX file.
 
     Args:
-        model_path: ONNX file of YuNet, which the user must provide.
+        files: ONNX file of YuNet.
 
     Raises:
-        UsageError: No file is given, or OpenCV cannot read it as YuNet.
+        UsageError: OpenCV cannot read it as YuNet.
     """
-    if model_path is None:
-        raise UsageError("the face detector yunet needs a model file, YuNet's ONNX file")
-    if not Path(model_path).is_file():
-        raise UsageError(f"there is no model file of the face detector at {model_path}")
     try:
-        network = cv2.FaceDetectorYN.create(str(model_path), "", (320, 320), LEAST_SCORE)
+        network = cv2.FaceDetectorYN.create(str(files[0]), "", (320, 320), LEAST_SCORE)
     except cv2.error as error:
-        raise UsageError(f"{model_path} is not a YuNet model that OpenCV reads") from error
+        raise UsageError(f"{files[0]} is not a YuNet model that OpenCV reads") from error
 
     def detect(frame: Frame) -> Detections:
         small, scale = shrink(frame)
