@@ -33,6 +33,7 @@ SUBVERBS = {
     "rank": "rank videos for labelling, for example by uncertainty",
     "preview": "draw the training clips of a config after augmentation",
     "pack": "write crops as a TFDS/ArrayRecord data set to train from",
+    "dedupe": "join near-duplicate videos into one group before splitting",
     "merge": "join several indexes into one",
     "export": "write crops and labels in the format of DeepfakeBench",
     "verify": "check a pack's shards, or an index's videos and crops, against their hashes",

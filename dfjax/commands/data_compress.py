@@ -3,10 +3,11 @@
   dfjax data compress --index work/index.parquet --out work/c40 --crf 40
   dfjax data extract --index work/c40/index.parquet --out work/crops40
 
-Videos go to OUT/videos/VIDEO_ID.mp4, the new index (same ids and labels, compression crfN) to
-OUT/index.parquet. FaceForensics++ was published with CRF 23 and 40. Frames and their times are
-kept, sound is removed. The same command resumes an interrupted one. Videos that cannot be read are
-left out and listed in OUT/errors.jsonl; the exit code is then 1.
+Videos go to OUT/videos/VIDEO_ID.mp4, the new index (same ids, labels and splits, compression crfN)
+to OUT/index.parquet. An image becomes a video of one frame. FaceForensics++ was published with CRF
+23 and 40. Frames and their times are kept, sound is removed. The same command resumes an
+interrupted one. Videos that cannot be read are left out and listed in OUT/errors.jsonl; the exit
+code is then 1.
 """
 
 import argparse

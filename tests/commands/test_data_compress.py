@@ -4,6 +4,7 @@ import json
 import os
 
 import av
+import cv2
 import hostile_corpus
 import numpy as np
 import pytest
@@ -62,12 +63,21 @@ def test_odd_sides_lose_a_row_and_a_column(tmp_path):
     assert probe(tmp_path / "b.mp4")[1:3] == (32, 26)
 
 
+def test_an_image_is_a_video_of_one_frame(tmp_path):
+    picture = read_frames(write_video(tmp_path / "a.mp4"), [3])[0]
+    cv2.imwrite(str(tmp_path / "a.png"), picture[..., ::-1])
+    compress_video(tmp_path / "a.png", tmp_path / "b.mp4", crf=1)
+    assert probe(tmp_path / "b.mp4").n_frames == 1
+    (frame,) = read_frames(tmp_path / "b.mp4", [0])
+    assert np.abs(frame.astype(int) - picture).mean() < 8  # 4:2:0 halves the colours' resolution
+
+
 def test_what_cannot_be_compressed_leaves_nothing(tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     hostile_corpus.write_video(tmp_path / "sound.mp4", audio=True)
     (tmp_path / "a.png").write_bytes(b"x")
     for name, message in [("a.mp4", "not a video"), ("sound.mp4", "no video stream"),
-                          ("a.png", "is an image")]:  # fmt: skip
+                          ("a.png", "damaged")]:  # fmt: skip
         with pytest.raises(InputError, match=message):
             compress_video(tmp_path / name, tmp_path / "out" / "b.mp4", crf=23)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -1,7 +1,7 @@
 """Re-encodes videos by x264, to equalise classes or to test robustness against compression.
 
-All frames and their times are kept; sound is removed. Sides are cropped to even numbers, as 4:2:0
-requires, and the rotation in a file's metadata is applied.
+All frames and their times are kept; sound is removed. An image becomes a video of one frame. Sides
+are cropped to even numbers, as 4:2:0 requires, and the rotation in a file's metadata is applied.
 """
 
 import dataclasses
@@ -18,7 +18,8 @@ import pandas as pd
 
 from dfjax.console import track
 from dfjax.data.faces.extract import crops_folder
-from dfjax.data.faces.video import Frame, iterate_timed_frames, probe
+from dfjax.data.faces.media_files import is_image
+from dfjax.data.faces.video import Frame, iterate_frames, iterate_timed_frames, probe
 from dfjax.data.faces.worker_pool import check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import OPTIONAL, find_index, read_index, write_index
@@ -120,7 +121,7 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
     """Writes a video as H.264 at a constant rate factor, atomically.
 
     Args:
-        source: Video to read.
+        source: Video or image to read.
         target: `.mp4` file to write.
         crf: Constant rate factor, 0 (lossless) to 51; FaceForensics++ uses 23 and 40.
 
@@ -129,7 +130,7 @@ def compress_video(source: Path, target: Path, *, crf: int) -> None:
         OSError: The disk is full.
     """
     options = {"crf": str(crf), "preset": PRESET, "threads": "1"}  # one process per core encodes
-    frames = iterate_timed_frames(source)
+    frames = _read_frames(source)
     first, start = next(frames)
     height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2
     if not height or not width:
@@ -216,6 +217,14 @@ def make_compressed_index(
         video_path(root, video_id).relative_to(root).as_posix() for video_id in rows["video_id"]
     ]
     return rows.assign(**columns, root=str(root), path=paths, compression=f"crf{crf}")
+
+
+def _read_frames(source: Path) -> Iterator[tuple[Frame, Fraction]]:
+    """Yields the frames of a video with their times, or an image as a single frame."""
+    if is_image(source):
+        yield from ((image, Fraction(0)) for image in iterate_frames(source, [0]))
+    else:
+        yield from iterate_timed_frames(source)
 
 
 def _chain(

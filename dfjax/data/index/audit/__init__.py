@@ -14,7 +14,7 @@ import dfjax
 from dfjax.data.faces.worker_pool import check_limits
 from dfjax.data.index.audit import balance, duplicates, files, leaks, properties, shortcut
 from dfjax.data.index.audit.duplicates import Match
-from dfjax.data.index.audit.faces import make_file_reader, make_pack_reader, read_thumbnails
+from dfjax.data.index.audit.faces import is_pack, read_faces
 from dfjax.data.index.audit.findings import (
     SEVERITIES,
     Evidence,
@@ -26,8 +26,6 @@ from dfjax.data.index.audit.findings import (
 from dfjax.data.index.audit.shortcut import Probe
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.records import find_index, read_index
-from dfjax.data.store.feature_pack import open_crops
-from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError, unknown
 from dfjax.files import hash_file
 
@@ -125,12 +123,9 @@ def audit(
         Problem("left_out", entry["video_id"], entry["error"]) for entry in read_errors(path.parent)
     ]
     table, found = files.check_sources(table, deep=deep, workers=workers, time_limit=time_limit)
-    if (path.parent / MANIFEST).is_file():  # crops were checked when they were packed
-        crops = open_crops(path.parent)
-        faces, errors = read_thumbnails(table, make_pack_reader(crops)) if crops else (None, {})
-    else:
+    if not is_pack(path.parent):  # those of a pack were checked when they were packed
         found += files.check_crops(table, path.parent)
-        faces, errors = read_thumbnails(table, make_file_reader(table, path.parent))
+    faces, errors = read_faces(table, path.parent)
     listed = {problem.video_id for problem in found}
     names = table["video_id"].tolist()
     found += [

@@ -14,8 +14,10 @@ from jaxtyping import Float, Int, UInt8
 
 from dfjax.console import track
 from dfjax.data.faces.crop_check import check_image
+from dfjax.data.store.feature_pack import open_crops
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.store.pack_builder import frame_paths
+from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import InputError, UsageError
 from dfjax.files import read_bytes
 
@@ -51,6 +53,24 @@ class Faces(NamedTuple):
 
 Read = Callable[[int], tuple[list[np.ndarray], str]]
 """`read(row)` returns some RGB crops of a video, and a hash of the stored crops."""
+
+
+def is_pack(folder: Path) -> bool:
+    """Returns whether a folder has a pack, from which the crops of its index are then read."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_faces(index: pd.DataFrame, folder: Path) -> tuple[Faces | None, dict[int, str]]:
+    """Returns thumbnails of all videos with crops, and the errors of unreadable ones by row.
+
+    Args:
+        index: Index with one row per video.
+        folder: Folder of the index, which may be that of a pack.
+    """
+    if not is_pack(folder):
+        return read_thumbnails(index, make_file_reader(index, folder))
+    crops = open_crops(folder)
+    return read_thumbnails(index, make_pack_reader(crops)) if crops else (None, {})
 
 
 def read_thumbnails(index: pd.DataFrame, read: Read) -> tuple[Faces | None, dict[int, str]]:

@@ -1,0 +1,72 @@
+"""Join near-duplicate videos into one group, so that no split by group divides them.
+
+For example:
+
+  dfjax data dedupe --index work/crops/index.parquet --out work/crops/joined.parquet
+  dfjax data split --index work/crops/joined.parquet --by group --out work/crops/split.parquet
+
+Near duplicates are those of `dfjax data audit`: videos with crops of the same face at the same
+moment (cut, scaled or encoded again), and look-alikes of one recording. The audit reports them from
+a correlation of 0.95; dedupe joins them from 0.93, because correlations change a little when crops
+are packed. A lower --similarity also joins other moments of one recording. Identical files are
+always joined.
+
+Joining is transitive: if A is joined to B and B to C, all three have one group. The size of the
+largest group is printed, with a note if it has more than 5 % of the videos. Only the column group
+changes. Exit code 1: the crops of some videos could not be read; they are listed and not joined.
+"""
+
+import argparse
+
+from dfjax.commands.data import command_line, print_notes
+from dfjax.commands.main import add_json, print_json, print_line
+from dfjax.errors import FINDING, OK
+
+SHOWN = 10  # joined groups that are printed; --json prints all
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `dfjax data dedupe`."""
+    parser.add_argument("--index", required=True, help="of crops or a pack")
+    parser.add_argument("--out", required=True, help="the index to write (Parquet)")
+    parser.add_argument(
+        "--similarity", type=float, metavar="X", help="least correlation of near duplicates (0.93)"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the index and prints what was joined; returns 1 if crops could not be read."""
+    from dfjax.data.index.dedupe import dedupe_index
+
+    options = {} if args.similarity is None else {"similarity": args.similarity}
+    report = dedupe_index(args.index, args.out, **options, command=command_line())
+    print_notes(report.notes)
+    best = {name: pair for pair in reversed(report.pairs) for name in pair[:2]}
+    for name, videos in list(report.joined.items())[:SHOWN]:
+        pair = next((best[video] for video in videos if video in best), None)
+        how = f"{pair[0]} = {pair[1]} ({pair[2]:.3f})" if pair else "identical files"
+        print_line(f"{name}: {len(videos)} videos, {how}")
+    if len(report.joined) > SHOWN:
+        print_line(f"and {len(report.joined) - SHOWN} more joined groups")
+    share = report.largest / report.videos
+    print_line(
+        f"{args.out}: {report.videos} videos, {len(report.joined)} joined groups; "
+        f"{report.groups[0]} groups before, {report.groups[1]} after; the largest has "
+        f"{report.largest} videos ({share:.1%})"
+    )
+    for video, error in report.unreadable.items():
+        print_line(f"dfjax: {video}: {error}", error=True)
+    if args.json:
+        print_json(
+            {
+                "index": args.out,
+                "videos": report.videos,
+                "groups": {"before": report.groups[0], "after": report.groups[1]},
+                "largest": report.largest,
+                "joined": report.joined,
+                "pairs": [pair._asdict() for pair in report.pairs],
+                "unreadable": report.unreadable,
+            }
+        )
+    return FINDING if report.unreadable else OK
