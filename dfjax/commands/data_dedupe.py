@@ -22,8 +22,6 @@ from dfjax.commands.data import command_line, print_notes
 from dfjax.commands.main import add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
-SHOWN = 10  # joined groups that are printed; --json prints all
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data dedupe`."""
@@ -42,31 +40,10 @@ def run(args: argparse.Namespace) -> int:
     options = {} if args.similarity is None else {"similarity": args.similarity}
     report = dedupe_index(args.index, args.out, **options, command=command_line())
     print_notes(report.notes)
-    best = {name: pair for pair in reversed(report.pairs) for name in pair[:2]}
-    for name, videos in list(report.joined.items())[:SHOWN]:
-        pair = next((best[video] for video in videos if video in best), None)
-        how = f"{pair[0]} = {pair[1]} ({pair[2]:.3f})" if pair else "identical files"
-        print_line(f"{name}: {len(videos)} videos, {how}")
-    if len(report.joined) > SHOWN:
-        print_line(f"and {len(report.joined) - SHOWN} more joined groups")
-    share = report.largest / report.videos
-    print_line(
-        f"{args.out}: {report.videos} videos, {len(report.joined)} joined groups; "
-        f"{report.groups[0]} groups before, {report.groups[1]} after; the largest has "
-        f"{report.largest} videos ({share:.1%})"
-    )
+    for line in report.describe():
+        print_line(line)
     for video, error in report.unreadable.items():
         print_line(f"dfjax: {video}: {error}", error=True)
     if args.json:
-        print_json(
-            {
-                "index": args.out,
-                "videos": report.videos,
-                "groups": {"before": report.groups[0], "after": report.groups[1]},
-                "largest": report.largest,
-                "joined": report.joined,
-                "pairs": [pair._asdict() for pair in report.pairs],
-                "unreadable": report.unreadable,
-            }
-        )
+        print_json(report.to_json())
     return FINDING if report.unreadable else OK

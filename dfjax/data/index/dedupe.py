@@ -22,6 +22,7 @@ SIMILAR = 0.93
 """Default correlation from which crops are joined. It is below that of the audit (0.95), because
 correlations change a little when crops are packed and read again."""
 
+SHOWN = 10  # joined groups in a description
 LARGE_GROUP = 0.05  # share of the videos in one group above which a note is given
 
 
@@ -56,6 +57,37 @@ class DedupeReport:
     largest: int
     unreadable: dict[str, str]
     notes: list[str]
+
+    def describe(self) -> list[str]:
+        """Returns the summary as lines of text, with the first joined groups."""
+        best = {name: pair for pair in reversed(self.pairs) for name in pair[:2]}
+        lines = []
+        for group, videos in list(self.joined.items())[:SHOWN]:
+            pair = next((best[name] for name in videos if name in best), None)
+            how = f"{pair[0]} = {pair[1]} ({pair[2]:.3f})" if pair else "identical files"
+            lines.append(f"{group}: {len(videos)} videos, {how}")
+        if len(self.joined) > SHOWN:
+            lines.append(f"and {len(self.joined) - SHOWN} more joined groups")
+        before, after = self.groups
+        return [
+            *lines,
+            f"{self.index}: {self.videos} videos, {len(self.joined)} joined groups; {before} "
+            f"groups before, {after} after; the largest has {self.largest} videos "
+            f"({self.largest / self.videos:.1%})",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the summary as a JSON object."""
+        before, after = self.groups
+        return {
+            "index": str(self.index),
+            "videos": self.videos,
+            "groups": {"before": before, "after": after},
+            "largest": self.largest,
+            "joined": self.joined,
+            "pairs": [pair._asdict() for pair in self.pairs],
+            "unreadable": self.unreadable,
+        }
 
 
 def dedupe_index(
