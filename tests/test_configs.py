@@ -74,6 +74,7 @@ AUGMENTED = {
     "resnet50": "jitter_erase", "xception": "jitter_erase",
     "efficientnet_b4_380": "affine_brightness", "efficientnet_b4_linear": "deepfakebench",
     "resnet18": "crop_jitter", "resnet18_bilstm": "crop_jitter", "hybrid": "crop_jitter",
+    "real_faces": "compression",
 }  # fmt: skip
 
 
@@ -81,7 +82,8 @@ AUGMENTED = {
 def test_only_what_is_published_clips_gradients_or_augments(name):
     config = load_config(name)
     assert config.augment.preset == AUGMENTED.get(name, "none")
-    assert config.optimizer.clip_norm == (1.0 if name == "transformer_head" else 0.0)
+    clips = name in ("transformer_head", "real_faces")
+    assert config.optimizer.clip_norm == (1.0 if clips else 0.0)
 
 
 def test_the_schema_is_neutral():
@@ -133,7 +135,10 @@ CHANGES = (
 
 # Tracing takes seconds each: the larger variants, dual_stream without `CHANGES`, and configs that
 # differ from resnet18 in the backbone and the head only, are traced with the tests marked slow.
-SIMILAR = ("efficientnet_b4", "efficientnet_b4_linear", "efficientnet_v2s", "resnet50", "xception")
+SIMILAR = (
+    *("efficientnet_b4", "efficientnet_b4_linear", "efficientnet_v2s", "real_faces", "resnet50"),
+    "xception",
+)
 QUICK = [f"{name}:smoke" for name in NAMES if name not in ("dual_stream", *SIMILAR)]
 TRACED = [pytest.param(spec, (), marks=() if spec in QUICK else pytest.mark.slow) for spec in SPECS]
 

@@ -7,6 +7,7 @@
 | `jitter_erase` | published for `efficientnet_b4`; areas and ratios of erasing: Zhong et al. 2020 |
 | `affine_brightness` | operations published for `efficientnet_b4_380`; the ranges are ours |
 | `crop_jitter` | published for `resnet18_bilstm`, `hybrid`; crop, saturation, hue, blur: ours |
+| `compression` | ours, for `real_faces`: the operations that the field uses, mild ranges |
 | `deepfakebench` | DeepfakeBench's `efficientnetb4.yaml` and albumentations 1.1.0, of its image |
 """
 
@@ -76,6 +77,19 @@ PRESETS = {
             "saturation": (1.0, 0.8, 1.2),
             "hue": (1.0, -0.05, 0.05),
             "blur": (0.5, 0.1, 1.0, 5),
+        }
+    ),
+    "compression": Augmentation(
+        {
+            "crop": (1.0, 0.8, 1.0, 0.9, 1.1),
+            "flip": (0.5,),
+            "brightness": (0.5, 0.8, 1.2),
+            "contrast": (0.5, 0.8, 1.2),
+            "saturation": (0.5, 0.8, 1.2),
+            "hue": (0.5, -0.03, 0.03),
+            "blur": (0.1, 0.1, 1.0, 5),
+            "rescale": (0.1, 0.5, 1.0),
+            "jpeg": (0.3, 50.0, 100.0),
         }
     ),
     # albumentations' contrast is a factor of all values, and a change of brightness is added. The
