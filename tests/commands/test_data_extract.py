@@ -108,7 +108,7 @@ def test_other_settings_in_a_used_folder_are_refused(index, tmp_path, capsys):
         (["--frames", "3", "--every", "2"], "not allowed with"),
         (["--frames", "0"], "frames must be positive"),
         (["--time-limit", "-1"], "time_limit must be positive"),
-        (["--detector", "yunet"], "needs a model file"),
+        (["--min-face", "30"], "min_face is a setting of the face detector mtcnn"),
         (["--detector", "mtcn"], "unknown face detector"),
         (["--align"], "align needs landmarks"),
         (["--faces", "every"], "unknown choice of faces"),

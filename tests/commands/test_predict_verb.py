@@ -143,7 +143,7 @@ def test_wrong_usage_is_one_line_and_exit_2(tmp_path, capsys, arguments, message
     ("arguments", "message"),
     [
         (["--detector", "har"], "Did you mean 'haar'"),
-        (["--detector", "yunet"], "yunet"),
+        (["--detector", "yunet", "--detector-model", "absent.onnx"], "no model file"),
         (["--align"], "align needs landmarks"),
         (["--margin", "-1"], "margin must be positive"),
         (["--batch-size", "0"], "batch_size must be positive"),

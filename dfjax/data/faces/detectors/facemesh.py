@@ -100,9 +100,8 @@ def make_view(
     x, y = (float(value) for value in (box[:2] + box[2:]) / 2)
     right, down = (float(value) for value in eyes[1] - eyes[0])
     angle = float(np.degrees(np.arctan2(down, right)))
-    matrix = cv2.getRotationMatrix2D((x, y), angle, SIZE / side)
-    matrix[:, 2] += SIZE / 2 - np.array([x, y])
-    return matrix
+    turn = np.asarray(cv2.getRotationMatrix2D((x, y), angle, SIZE / side), np.float64)
+    return turn + [[0, 0, SIZE / 2 - x], [0, 0, SIZE / 2 - y]]
 
 
 def _to_frame(points: np.ndarray, matrix: np.ndarray) -> Float32[np.ndarray, "P 2"]:
