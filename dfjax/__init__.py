@@ -46,6 +46,8 @@ def __getattr__(name: str) -> Any:
     """Returns a function of the interface, which is imported on first use."""
     if name in INTERFACE:
         return getattr(importlib.import_module(INTERFACE[name]), name)
+    if name == "weights":
+        return importlib.import_module("dfjax.weights")
     raise AttributeError(f"module 'dfjax' has no attribute {name!r}")
 
 

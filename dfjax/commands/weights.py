@@ -1,7 +1,16 @@
-"""Fetch published weights by name or address.
+"""Convert weights files of other programs to ours and back; fetch published weights.
 
+  dfjax weights import --from timm tf_efficientnet_b4_ns.pth --model b4 --out b4.safetensors
+  dfjax weights import --from keras Meso4_DF.h5 --model meso4 --out meso4.safetensors
+  dfjax weights export --to deepfakebench W.safetensors --model efficientnet_b4_linear --out d.pth
   dfjax weights fetch yunet
   dfjax weights fetch https://example.org/w.pth --sha256 HASH --out w.pth
+
+FORMAT is timm, torchvision, efficientnet_pytorch, keras, deepfakebench or dfjax; NAME is a backbone
+(b0 … b7, lite0 … lite2, v2s, xception, resnet18, resnet34, resnet50, vgg16) or a config. Every key
+of a file must fit. The header of W.safetensors records what the weights expect: padding, constants
+of batch normalisation, mean and standard deviation of the input. A backbone is the start of a
+training with --config.init.backbone=W.safetensors; a detector is applied with predict --weights.
 
 fetch verifies what it downloads, resumes where it stopped, and prints the licence. Without --out,
 files are kept in the user's cache folder. Without network, the message says which file to put
@@ -23,6 +32,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("--sha256", metavar="HASH", help="of the file at an address")
     add_json(fetch)
     fetch.set_defaults(call=_fetch)
+    for name, flag, call in (("import", "--from", _import), ("export", "--to", _export)):
+        verb = subverbs.add_parser(name, help=f"{flag} FORMAT FILE", allow_abbrev=False)
+        verb.add_argument(flag, dest="origin", metavar="FORMAT", required=True)
+        verb.add_argument("path", metavar="FILE")
+        verb.add_argument("--model", metavar="NAME", required=True, help="backbone or config")
+        verb.add_argument("--out", required=True, help="file to write; its suffix is the format")
+        verb.add_argument("--positive", help="class that the output of FILE scores: fake or real")
+        add_json(verb)
+        verb.set_defaults(call=call)
+        if name == "import":
+            _add_options(verb)
+
+
+def _add_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--new-head", action="store_true", help="initialise the layers above")
+    verb.add_argument("--padding", help="same, symmetric, …, where a format has several")
+    for key in ("mean", "std"):
+        verb.add_argument(f"--{key}", type=_rgb, metavar="R,G,B", help="of the input, if unusual")
+    verb.add_argument("--size", type=int, help="side of the input in pixels, if unusual")
+    verb.add_argument("--entry", metavar="KEY", help="entry of FILE with the weights")
+    verb.add_argument("--ignore", action="append", default=[], metavar="PREFIX", help="of keys")
+
+
+def _rgb(text: str) -> tuple[float, ...]:
+    red, green, blue = map(float, text.split(","))
+    return red, green, blue
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,4 +73,30 @@ def _fetch(args: argparse.Namespace) -> int:
     print_line(f"licence: {fetched.licence or 'not known; see the page of the address'}")
     if args.json:
         print_json(fetched._asdict() | {"path": str(fetched.path)})
+    return OK
+
+
+def _import(args: argparse.Namespace) -> int:
+    from dfjax.inference.weight_files import import_weights
+
+    given = {key: value for key, value in vars(args).items() if key not in ("call", "json")}
+    done = import_weights(**given)
+    for note in done.notes:
+        print_line(f"- {note}")
+    print_line(f"{done.out}: {done.kind} {done.model}, {done.tensors} arrays")
+    if args.json:
+        print_json(done._asdict() | {"out": str(done.out)})
+    return OK
+
+
+def _export(args: argparse.Namespace) -> int:
+    from dfjax.inference.weight_files import export_weights
+
+    done = export_weights(args.path, args.origin, args.model, args.out, positive=args.positive)
+    c = done.convention
+    print_line(
+        f"{done.out}: {done.tensors} arrays; mean {c['mean']}, std {c['std']}, {c['size']} px"
+    )
+    if args.json:
+        print_json(done._asdict() | {"out": str(done.out)})
     return OK

@@ -30,7 +30,7 @@ from dfjax.models.custom import find_module
 from dfjax.models.efficientnet import EfficientNet, feature_channels
 from dfjax.models.layers import BNConstants, Compute
 from dfjax.models.options import instantiate
-from dfjax.models.resnet import ResNet, resnet_channels
+from dfjax.models.resnet import CAFFE, ResNet, resnet_channels
 from dfjax.models.vgg import VGG16, vgg_channels
 from dfjax.models.xception import Xception, xception_channels
 from dfjax.ops.padding import FLAVOURS
@@ -61,9 +61,9 @@ def _efficientnet(name: str, paddings: tuple[str, ...] = FLAVOURS) -> Backbone:
     return Backbone(make, functools.partial(feature_channels, name), paddings)
 
 
-def _resnet(name: str) -> Backbone:
+def _resnet(name: str, *more: str) -> Backbone:
     make = functools.partial(ResNet, name)
-    return Backbone(make, functools.partial(resnet_channels, name), ("symmetric", "same"))
+    return Backbone(make, functools.partial(resnet_channels, name), ("symmetric", "same", *more))
 
 
 def _vgg(*, drop_path: float, padding: str, **options: Any) -> nn.Module:
@@ -88,7 +88,7 @@ BACKBONES = {
     "resnet18": _resnet("resnet18"),
     "resnet34": _resnet("resnet34"),
     "resnet50": _resnet("resnet50"),
-    "resnet50_v1": _resnet("resnet50_v1"),
+    "resnet50_v1": _resnet("resnet50_v1", CAFFE),
     "vgg16": Backbone(_vgg, vgg_channels, FLAVOURS[:3], has_bn=False),
 }
 

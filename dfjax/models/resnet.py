@@ -9,11 +9,12 @@ from jaxtyping import Array, Bool, Float
 from dfjax.errors import unknown
 from dfjax.models.efficientnet import scaled_channels
 from dfjax.models.layers import TORCH_BN, BatchNorm, BNConstants, Compute, Conv, DropPath
-from dfjax.ops.padding import pad_amounts
+from dfjax.ops.padding import Padding, pad_amounts
 from dfjax.ops.pool import max_pool
 
 STEM = 64
 WIDTHS = (64, 128, 256, 512)
+CAFFE = "caffe"
 EXPANSION = 4  # ratio of a bottleneck's output channels to its inner channels
 
 
@@ -124,8 +125,20 @@ class ResidualBlock(nn.Module):
 
     def _conv(self, x: Array, features: int, kernel: int, stride: int, name: str) -> Array:
         size = (x.shape[1], x.shape[2])
-        pad = pad_amounts(self.padding, size, kernel, stride, size[0])
+        pad = pad_amounts(_convolutions(self.padding), size, kernel, stride, size[0])
         return Conv(features, kernel, stride, pad, compute=self.compute, name=name)(x)
+
+
+def _convolutions(rule: str) -> str:
+    """Returns the padding rule of the convolutions."""
+    return "symmetric" if rule == CAFFE else rule
+
+
+def _pooling(rule: str, size: tuple[int, int]) -> Padding:
+    """Returns the padding of the pooling; Caffe lets the last window reach over the edge."""
+    if rule == CAFFE:
+        return ((0, 1 - size[0] % 2), (0, 1 - size[1] % 2))
+    return pad_amounts(rule, size, 3, 2, size[0])
 
 
 class ResNet(nn.Module):
@@ -135,7 +148,8 @@ class ResNet(nn.Module):
         variant: `resnet18`, `resnet34`, `resnet50` or `resnet50_v1`.
         width: Factor of all channel counts, for small models.
         one_block: Whether each stage has a single block, which compiles fast.
-        padding: `symmetric` (torchvision) or `same` (see `dfjax.ops.padding`).
+        padding: `symmetric` (torchvision) or `same` (see `dfjax.ops.padding`), or `caffe`, which is
+            symmetric but for the pooling.
         drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
         bn: Constants of batch normalisation, or None for those of the variant.
         compute: Dtype and lowering.
@@ -163,14 +177,14 @@ class ResNet(nn.Module):
         variant = depth(self.variant)
         bn = variant.bn if self.bn is None else self.bn
         size = (images.shape[1], images.shape[2])
-        pad = pad_amounts(self.padding, size, 7, 2, size[0])
+        pad = pad_amounts(_convolutions(self.padding), size, 7, 2, size[0])
         x = Conv(
             scaled_channels(STEM, self.width), 7, 2, pad, compute=self.compute, name="stem_conv"
         )(images)
         x = BatchNorm(bn, jax.nn.relu, name="stem_bn")(x, mask, train=train)
         maps = {"stem": x}
         size = (x.shape[1], x.shape[2])
-        pad = pad_amounts(self.padding, size, 3, 2, size[0])
+        pad = _pooling(self.padding, size)
         x = max_pool(x, window=3, padding=pad, lowering=self.compute.lowering)
         repeats = (1,) * len(WIDTHS) if self.one_block else variant.repeats
         done = 0

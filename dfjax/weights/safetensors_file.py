@@ -7,6 +7,7 @@ public format. Reading such a file executes no code from it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def save_safetensors(
     save_file(flatten(variables), str(path), metadata=header)
 
 
-def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns `(variables, metadata)` of a file that `save_safetensors` wrote.
 
     Entries of the header that are not JSON, as other programs write them, are returned as texts.
@@ -88,9 +89,7 @@ def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         UsageError: The file does not exist, is not a safetensors file, or has other collections.
     """
     try:
-        arrays = load_file(str(path))
-        with safe_open(str(path), framework="numpy") as file:
-            header = file.metadata() or {}
+        arrays, header = load_file(str(path)), read_header(path)
     except FileNotFoundError as error:
         raise UsageError(f"the file {path} does not exist") from error
     except (SafetensorError, OSError) as error:
@@ -100,7 +99,17 @@ def load_safetensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UsageError(
             f"{path} holds {', '.join(foreign)}; dfjax files hold {' and '.join(COLLECTIONS)}"
         )
-    return unflatten(arrays), {key: _parse_entry(value) for key, value in header.items()}
+    return unflatten(arrays), header
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the metadata of a safetensors file, or nothing of a file of another format."""
+    with open(path, "rb") as file:
+        if file.read(9)[8:] != b"{":
+            return {}
+    with safe_open(str(path), framework="numpy") as file:
+        header = file.metadata() or {}
+    return {key: _parse_entry(value) for key, value in header.items()}
 
 
 def _parse_entry(text: str) -> Any:

@@ -1,0 +1,218 @@
+"""Import and export of weights files: `dfjax weights import` and `dfjax weights export`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dfjax
+from dfjax.config import config_names, from_dict
+from dfjax.errors import UsageError, unknown
+from dfjax.files import atomic_path
+from dfjax.inference.weight_networks import (
+    Detector,
+    apply_weights,
+    check_settings,
+    convention_of,
+    fill_new,
+    find_target,
+    keep_backbone,
+    make_detector,
+)
+from dfjax.models.backbones import BACKBONES
+from dfjax.outputs import check_outputs
+from dfjax.weights.convention import Convention, convention_from_dict
+from dfjax.weights.loading import Weights, load
+from dfjax.weights.origin import Network
+from dfjax.weights.registry import DFJAX, ORIGINS, find_origin
+from dfjax.weights.safetensors_file import (
+    flatten,
+    load_safetensors,
+    read_header,
+    save_safetensors,
+)
+from dfjax.weights.saving import save
+from dfjax.weights.target import Target, backbone_target, own_convention
+
+
+class Imported(NamedTuple):
+    """The result of `import_weights`.
+
+    Attributes:
+        out: File that was written.
+        model: Name of the network that it is for.
+        kind: `backbone` or `detector`.
+        tensors: Number of its arrays.
+        convention: Convention of the origin, as in the header of the file.
+        notes: What was recognised, left out or changed.
+    """
+
+    out: Path
+    model: str
+    kind: str
+    tensors: int
+    convention: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+class Exported(NamedTuple):
+    """The result of `export_weights`.
+
+    Attributes:
+        out: File that was written.
+        tensors: Number of its arrays.
+        convention: Convention of the weights, which the other program has to follow.
+    """
+
+    out: Path
+    tensors: int
+    convention: dict[str, Any]
+
+
+def import_weights(
+    path: str | os.PathLike[str],
+    origin: str,
+    model: str,
+    out: str | os.PathLike[str],
+    **options: Any,
+) -> Imported:
+    """Converts the weights file of another program to a safetensors file of ours.
+
+    Args:
+        path: File of the other program.
+        origin: Name of the program, a key of `ORIGINS`, or `dfjax` for our own names.
+        model: Name of a backbone or of a config.
+        out: File to write.
+        options: Options of `dfjax.weights.load`.
+
+    Raises:
+        UsageError: The file cannot be read or does not fit the network, or `out` is a file that
+            dfjax did not write. Nothing is written then.
+    """
+    out = Path(out)
+    if out.suffix != ".safetensors":
+        raise UsageError(f"{out}: weights are imported to a .safetensors file")
+    check_outputs([out], inputs=[path])
+    detector = _find_detector(origin, model)
+    weights = load(path, origin, detector.target if detector else model, **options)
+    if origin == DFJAX:
+        weights = replace(weights, convention=_own_convention(path, weights, detector))
+    variables, notes = weights.variables, weights.notes
+    header: dict[str, Any] = {
+        "format": "dfjax",
+        "version": dfjax.__version__,
+        "model": model if detector else weights.network,
+        "kind": "detector" if detector else "backbone",
+        "convention": weights.convention.to_dict(),
+    }
+    if detector:
+        header["config"], changes = apply_weights(detector, weights)
+        variables, notes = fill_new(detector, weights), notes + changes
+    elif weights.network != model:
+        notes += (f"the network of the file is the backbone {weights.network}",)
+    with atomic_path(out) as partial:
+        save_safetensors(partial, variables, metadata=header)
+    tensors = len(flatten(variables))
+    return Imported(out, header["model"], header["kind"], tensors, header["convention"], notes)
+
+
+def _own_convention(
+    path: str | os.PathLike[str], weights: Weights, detector: Detector | None
+) -> Convention:
+    """Returns the convention of a file with our names: its header's, or that of the network."""
+    header = read_header(path)
+    if "convention" in header:
+        return convention_from_dict(header["convention"], name=f"the convention in {path}")
+    if "config" in header and detector:
+        return convention_of(from_dict(header["config"], name=f"the config in {path}"))
+    return convention_of(detector.config) if detector else weights.convention
+
+
+def export_weights(
+    path: str | os.PathLike[str],
+    origin: str,
+    model: str,
+    out: str | os.PathLike[str],
+    *,
+    positive: str | None = None,
+) -> Exported:
+    """Converts a safetensors file of ours to a weights file of another program.
+
+    Args:
+        path: File of `dfjax weights import` or `dfjax export`.
+        origin: Name of the program, a key of `ORIGINS`, or `dfjax` for our own names.
+        model: Name of the network in the file, or of the backbone of its detector.
+        out: File to write; its suffix is the format.
+        positive: Class that the output shall score, `fake` or `real`; None is the program's usual
+            one.
+
+    Raises:
+        UsageError: The file cannot be read, has another network, or the program would compute
+            something else with it. Nothing is written then.
+    """
+    out = Path(out)
+    if origin != DFJAX:
+        find_origin(origin)
+    check_outputs([out], inputs=[path])
+    loaded, header = load_safetensors(path)
+    target, variables, convention = _find_saved(header, loaded, origin, model, str(path))
+    arrays = save(out, variables, origin, target, convention, positive=positive)
+    return Exported(out, len(arrays), convention.to_dict())
+
+
+def _find_detector(origin: str, model: str) -> Detector | None:
+    """Returns the detector that a name means for a program, or None for a bare backbone."""
+    network = _find_network(origin, model)
+    if network and network.config:
+        detector = make_detector(network.config, network)
+        return Detector(detector.config, _named(detector.target, model))
+    if model in BACKBONES and (network or origin == DFJAX or model not in config_names()):
+        return None
+    name = model.partition(":")[0]
+    if name not in config_names():
+        raise unknown("model", name, {*config_names(), *BACKBONES, *_detectors(origin)})
+    return make_detector(model)
+
+
+def _find_network(origin: str, model: str) -> Network | None:
+    return None if origin == DFJAX else find_origin(origin).networks.get(model)
+
+
+def _detectors(origin: str) -> list[str]:
+    networks = ORIGINS[origin].networks if origin in ORIGINS else {}
+    return [name for name, network in networks.items() if network.config]
+
+
+def _named(target: Target, name: str) -> Target:
+    return Target(name, target.shapes, target.prefix)
+
+
+def _find_saved(
+    header: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    origin: str,
+    model: str,
+    source: str,
+) -> tuple[Target, Mapping[str, Any], Convention]:
+    """Returns the network in a file of ours, its variables and its convention."""
+    named = header.get("model", model)
+    network = _find_network(origin, model)
+    convention = None
+    if "convention" in header:
+        convention = convention_from_dict(header["convention"], name=f"the convention in {source}")
+    if "config" not in header:
+        if model != named and not (network and network.renamed == named):
+            raise UsageError(f"{source} has the parameters of {named}, not of {model}")
+        return backbone_target(named), variables, convention or own_convention(named, {})
+    config = from_dict(header["config"], name=f"the config in {source}")
+    named = header.get("model", config.name)
+    target, convention = find_target(config), convention or convention_of(config)
+    if model == target.name and model != named and target.prefix:
+        return backbone_target(model), keep_backbone(variables, target), convention
+    if model not in (named, network.config if network else named):
+        raise UsageError(f"{source} has the parameters of {named}, not of {model}")
+    if network and network.config:
+        check_settings(config, network, name=f"{origin}'s {model}")
+        return _named(target, model), variables, convention
+    return target, variables, convention

@@ -1,0 +1,89 @@
+"""Reads arrays from weights files of other programs: torch, safetensors, NumPy and Keras.
+
+The format is recognised by the content. Nothing in a file is unpickled or executed.
+"""
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from dfjax.errors import FileError, UsageError, first_line
+from dfjax.files import open_regular
+from dfjax.weights.keras_file import HDF5_MAGIC, KERAS_MEMBER, read_h5, read_keras
+from dfjax.weights.limits import check_size
+from dfjax.weights.torch_file import read_torch
+
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+class ForeignFile(NamedTuple):
+    """The content of a weights file.
+
+    Attributes:
+        format: `torch`, `safetensors`, `npz` or `keras`.
+        content: Arrays by name, in the file's order. A torch file may have such dicts as entries.
+    """
+
+    format: str
+    content: Mapping[str, Any]
+
+
+def read_foreign(path: str | os.PathLike[str]) -> ForeignFile:
+    """Returns the arrays of a weights file.
+
+    Raises:
+        UsageError: The file does not exist, is damaged, is larger than `limits` allows or holds
+            other objects than arrays.
+    """
+    path = Path(path)
+    try:
+        with open_regular(path) as file:
+            magic = file.read(9)
+    except FileNotFoundError as error:
+        raise UsageError(f"the file {path} does not exist") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    check_size(path.stat().st_size, str(path))
+    if magic.startswith(HDF5_MAGIC):
+        return ForeignFile("keras", read_h5(path))
+    if magic.startswith(ZIP_MAGIC):
+        return _read_zip(path)
+    if magic[8:] == b"{":
+        return ForeignFile("safetensors", _read_safetensors(path))
+    return ForeignFile("torch", read_torch(path))
+
+
+def _read_zip(path: Path) -> ForeignFile:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info.file_size for info in archive.infolist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise FileError(f"{path} is damaged: {first_line(error)}") from error
+    check_size(sum(members.values()), str(path))
+    if KERAS_MEMBER in members:
+        return ForeignFile("keras", read_keras(path))
+    if members and all(name.endswith(".npy") for name in members):
+        return ForeignFile("npz", _read_npz(path))
+    return ForeignFile("torch", read_torch(path))
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+        raise FileError(f"{path} is not a readable .npz file: {first_line(error)}") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_file(str(path))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        reason = first_line(error)
+        raise FileError(f"{path} is not a readable safetensors file: {reason}") from error
