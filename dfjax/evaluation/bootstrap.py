@@ -10,15 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dfjax.evaluation.statistics import (
-    Classes,
-    ClassScores,
-    Figures,
-    LabelArray,
-    Scores,
-    Weights,
-    compute_statistics,
-)
+from dfjax.evaluation.class_scores import ClassScores, Figures, Scores, SortedScores, Weights
+from dfjax.evaluation.statistics import Classes, LabelArray, compute_statistics
 
 Mask = Bool[np.ndarray, "N"]
 
@@ -27,6 +20,10 @@ FEWEST = 0.5
 """Smallest share of resamples in which a metric must be defined to have an interval."""
 CELLS = 500_000
 """Number of counts that are drawn at a time (4 MB), which limits the memory in use."""
+
+MOST_WEIGHTS, FEWEST_RESAMPLES = 100_000_000, 100
+"""Largest number of videos times resamples, and the resamples that are drawn in any case. The
+intervals of very many videos are narrow, and more resamples would take minutes."""
 
 
 class Tables:
@@ -40,29 +37,42 @@ class Tables:
             labels: Label of each video.
             masks: Mask of the videos of each table.
         """
-        self._scores, self._classes = scores, dict[bytes, tuple[Int[np.ndarray, "M"], int]]()
+        self._classes: dict[bytes, tuple[Int[np.ndarray, "M"], SortedScores]] = {}
         self._tables = []
-        by_score = np.argsort(-scores, kind="stable")  # so that resamples find them sorted
+        # Weights are put in this order once; those of every class are then read in ascending order.
+        self._by_score = by_score = np.argsort(-scores, kind="stable")
+        scores, labels = scores[by_score], labels[by_score]
         for mask in masks:
             keys = []
             for label in (1, 0):
-                places = by_score[(mask & (labels == label))[by_score]]
-                keys.append(bytes([label]) + places.tobytes())
-                self._classes[keys[-1]] = (places, label)
+                places = np.flatnonzero(mask[by_score] & (labels == label))
+                key = bytes([label]) + places.tobytes()
+                if key not in self._classes:
+                    self._classes[key] = (places, SortedScores(scores[places], label=label))
+                keys.append(key)
             self._tables.append(keys)
 
-    def weigh(self, weights: Weights | None = None) -> list[Classes]:
+    def weigh(
+        self, weights: Weights | None = None, clusters: Int[np.ndarray, "V"] | None = None
+    ) -> list[Classes]:
         """Returns the tables under R weightings of all videos.
 
         Args:
-            weights: Weight of each video, one row per weighting; None for one row of ones.
+            weights: Weight of each cluster, one row per weighting; None for one row of ones.
+            clusters: Number of the cluster of each video; None if each is a cluster of its own.
         """
-        weights = np.ones((1, len(self._scores))) if weights is None else weights
+        order = self._by_score if clusters is None else clusters[self._by_score]
+        weights = np.ones((1, len(order))) if weights is None else np.take(weights, order, axis=1)
         built = {
-            key: ClassScores(self._scores[places], weights[:, places], label=label)
-            for key, (places, label) in self._classes.items()
+            key: ClassScores(scores, np.take(weights, places, axis=1))
+            for key, (places, scores) in self._classes.items()
         }
         return [Classes(built[fakes], built[reals]) for fakes, reals in self._tables]
+
+
+def limit_resamples(resamples: int, videos: int) -> int:
+    """Returns the number of resamples that are drawn of very many videos; see `MOST_WEIGHTS`."""
+    return min(resamples, max(FEWEST_RESAMPLES, MOST_WEIGHTS // max(videos, 1)))
 
 
 def draw_statistics(
@@ -78,8 +88,7 @@ def draw_statistics(
     """
     parts: list[list[dict[str, Figures]]] = []
     for counts in resample(int(clusters.max(initial=-1)) + 1, resamples, seed=seed):
-        weights = np.take(counts, clusters, axis=1)
-        parts.append([compute_statistics(table) for table in tables.weigh(weights)])
+        parts.append([compute_statistics(table) for table in tables.weigh(counts, clusters)])
     return [
         {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
         for drawn in zip(*parts)

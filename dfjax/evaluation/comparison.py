@@ -20,10 +20,11 @@ import pandas as pd
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.bootstrap import PERCENTILES, Tables, draw_statistics
+from dfjax.evaluation.class_scores import Figures
 from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.metrics import RESAMPLES
 from dfjax.evaluation.paired_scores import PairedScores, Source, pair_scores
-from dfjax.evaluation.statistics import Figures, compute_statistics, split_classes
+from dfjax.evaluation.statistics import compute_statistics, split_classes
 
 CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
 

@@ -7,7 +7,7 @@ F1 of 0.667 where half of the videos are fake), so a checkpoint must not be chos
 import numpy as np
 import pandas as pd
 
-from dfjax.evaluation.statistics import THRESHOLD
+from dfjax.evaluation.class_scores import THRESHOLD
 
 MIN_SPREAD = 0.01
 """Standard deviation of video scores below which they are constant."""

@@ -16,7 +16,13 @@ from jaxtyping import Bool
 
 from dfjax.evaluation import statistics
 from dfjax.evaluation.aggregation import AGGREGATIONS, VideoScores, score_videos
-from dfjax.evaluation.bootstrap import Tables, compute_intervals, draw_statistics
+from dfjax.evaluation.bootstrap import (
+    Tables,
+    compute_intervals,
+    draw_statistics,
+    limit_resamples,
+)
+from dfjax.evaluation.class_scores import Figures
 from dfjax.evaluation.clusters import Clusters, find_clusters
 
 Value = float | list[float] | None
@@ -36,7 +42,8 @@ def compute(predictions: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int 
 
     Args:
         predictions: Table with the columns `predictions.COLUMNS`.
-        resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
+        resamples: Number of bootstrap resamples for the 95 % intervals, which is reduced for very
+            many videos (`bootstrap.limit_resamples`); 0 gives no intervals.
         seed: Seed of the resampling.
     """
     scores = score_videos(predictions)
@@ -63,7 +70,8 @@ def compute_tables(
         clusters: Clusters that are resampled; None for those that the rows define
             (`find_clusters`).
         intervals: Names of the tables with intervals; None for all of them.
-        resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
+        resamples: Number of bootstrap resamples for the 95 % intervals, which is reduced for very
+            many videos (`bootstrap.limit_resamples`); 0 gives no intervals.
         seed: Seed of the resampling.
     """
     videos, masks = scores.videos, list(tables.values())
@@ -88,6 +96,7 @@ def compute_tables(
             if intervals is None
             else Tables(videos["fake_prob"].to_numpy(), labels, [tables[n] for n in chosen])
         )
+        resamples = limit_resamples(resamples, len(videos))
         drawn = draw_statistics(part, number, resamples=resamples, seed=seed)
         for name, values in zip(chosen, drawn):
             measured[name] |= compute_intervals(values)
@@ -133,7 +142,7 @@ def _unit_aucs(
     return [_auc(table) for table in tables.weigh()]
 
 
-def _variants(table: statistics.Classes) -> dict[str, statistics.Figures]:
+def _variants(table: statistics.Classes) -> dict[str, Figures]:
     """Returns metrics by other conventions of published tables, which their names state."""
     curve = statistics.RocSteps(table)
     of_reals = statistics.RocSteps(table.swap())  # reals are found by low scores
@@ -146,7 +155,7 @@ def _auc(table: statistics.Classes) -> float | None:
     return _number(statistics.auc(statistics.RocSteps(table))[0])
 
 
-def _numbers(figures: dict[str, statistics.Figures]) -> Metrics:
+def _numbers(figures: dict[str, Figures]) -> Metrics:
     return {name: _number(values[0]) for name, values in figures.items()}
 
 

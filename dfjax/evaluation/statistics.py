@@ -9,88 +9,14 @@ with the same reals share, such as those of the manipulations of one data set.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-Scores = Float[np.ndarray, "N"]
+from dfjax.evaluation.class_scores import ClassScores, Figures, Scores, SortedScores, Weights
+
 LabelArray = Int[np.ndarray, "N"]
-Weights = Float[np.ndarray, "R N"]
-Figures = Float[np.ndarray, "R"]
-
-THRESHOLD = 0.5
-ECE_BINS = 15  # Guo et al. 2017
-
-
-class ClassScores:
-    """Scores of N videos of one class under R weightings.
-
-    Attributes:
-        distinct: The G distinct scores in descending order.
-        counts: Weight at each distinct score, `f64[R, G]`.
-        above: Cumulative weight of the g highest distinct scores, g = 0 to G, `f64[R, G + 1]`.
-    """
-
-    def __init__(self, scores: Scores, weights: Weights, *, label: int) -> None:
-        """Sorts the scores.
-
-        Args:
-            scores: P(fake) of each video.
-            weights: Weight of each video, one row per weighting.
-            label: Label of these videos.
-        """
-        order = np.argsort(-scores, kind="stable")
-        self._scores, self._weights, self._label = scores[order], weights[:, order], label
-        starts = np.flatnonzero(np.diff(self._scores, prepend=np.inf))
-        self.distinct = self._scores[starts]
-        tied = len(starts) < len(order)
-        self.counts = np.add.reduceat(self._weights, starts, axis=1) if tied else self._weights
-        self.above = np.zeros((len(weights), len(starts) + 1))
-        np.cumsum(self.counts, axis=1, out=self.above[:, 1:])
-
-    @property
-    def total(self) -> Figures:
-        """Weight of all videos."""
-        return self.above[:, -1]
-
-    @cached_property
-    def called_fake(self) -> Figures:
-        """Weight of the videos whose score is at least `THRESHOLD`."""
-        return self._weights @ (self._scores >= THRESHOLD)
-
-    @cached_property
-    def log_loss(self) -> Figures:
-        """Sum of the negative natural logarithms of the probability of the label.
-
-        Probabilities are clipped at the resolution of float64, as in scikit-learn.
-        """
-        tiny = np.finfo(np.float64).eps
-        of_label = self._scores if self._label else 1.0 - self._scores
-        return self._weights @ -np.log(np.clip(of_label, tiny, 1.0 - tiny))
-
-    @cached_property
-    def squared_error(self) -> Figures:
-        """Sum of (score - label) squared."""
-        return self._weights @ np.square(self._scores - self._label)
-
-    @cached_property
-    def excess(self) -> Float[np.ndarray, "R BINS"]:
-        """Sum of score - label in each of `ECE_BINS` bins of equal width."""
-        bins = np.minimum((self._scores * ECE_BINS).astype(int), ECE_BINS - 1)
-        excess = np.zeros((len(bins), ECE_BINS))
-        excess[np.arange(len(bins)), bins] = self._scores - self._label
-        return self._weights @ excess
-
-    @cached_property
-    def mirrored(self) -> ClassScores:
-        """The same videos with the other label and negated scores."""
-        return ClassScores(-self._scores, self._weights, label=1 - self._label)
-
-    def find(self, scores: Scores, *, ties: bool) -> Int[np.ndarray, "N"]:
-        """Returns the number of distinct scores above each of `scores`; with `ties` also at it."""
-        return np.searchsorted(-self.distinct, -scores, side="right" if ties else "left")
 
 
 class Classes(NamedTuple):
@@ -115,8 +41,8 @@ def split_classes(scores: Scores, labels: LabelArray, weights: Weights | None = 
     weights = np.ones((1, len(scores))) if weights is None else weights
     fake = labels == 1
     return Classes(
-        ClassScores(scores[fake], weights[:, fake], label=1),
-        ClassScores(scores[~fake], weights[:, ~fake], label=0),
+        ClassScores(SortedScores(scores[fake], label=1), weights[:, fake]),
+        ClassScores(SortedScores(scores[~fake], label=0), weights[:, ~fake]),
     )
 
 
@@ -152,8 +78,7 @@ class RocSteps:
         """Finds the scores of the fakes among those of the reals."""
         fakes, reals = table
         self.gained, self.true = fakes.counts, fakes.above[:, 1:]
-        before = reals.find(fakes.distinct, ties=False)
-        after = reals.find(fakes.distinct, ties=True)
+        before, after = reals.sorted.find_class(fakes.sorted)
         self.false_before = np.take(reals.above, before, axis=1)
         tied = (before != after).any()
         self.false_after = np.take(reals.above, after, axis=1) if tied else self.false_before
@@ -206,10 +131,10 @@ def tpr_at_fpr(curve: RocSteps, limit: float) -> Figures:
 def rates(table: Classes) -> tuple[Float[np.ndarray, "R P"], Float[np.ndarray, "R P"]]:
     """Returns false- and true-positive rates at every distinct score, from (0, 0) to (1, 1)."""
     fakes, reals = table
-    thresholds = np.union1d(fakes.distinct, reals.distinct)[::-1]
+    thresholds = np.union1d(fakes.sorted.distinct, reals.sorted.distinct)[::-1]
     found = []
     for one in (reals, fakes):
-        places = np.r_[0, one.find(thresholds, ties=True)]
+        places = np.r_[0, one.sorted.find(thresholds, ties=True)]
         total = np.where(one.total > 0, one.total, np.nan)
         found.append(one.above[:, places] / total[:, None])
     return found[0], found[1]

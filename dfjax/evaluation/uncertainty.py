@@ -14,6 +14,7 @@ from scipy.special import entr
 
 from dfjax.evaluation import statistics
 from dfjax.evaluation.aggregation import VIDEO, clean, coarsest
+from dfjax.evaluation.class_scores import THRESHOLD
 
 Draws = Float[np.ndarray, "D N"]
 Values = Float[np.ndarray, "N"]
@@ -97,7 +98,7 @@ def compute_uncertainty(predictions: pd.DataFrame) -> dict[str, Any] | None:
 
 def find_errors(videos: pd.DataFrame) -> Bool[np.ndarray, "N"]:
     """Returns a mask of the videos whose verdict (fake from 0.5 on) is wrong."""
-    verdict = videos["fake_prob"].to_numpy() >= statistics.THRESHOLD
+    verdict = videos["fake_prob"].to_numpy() >= THRESHOLD
     return verdict != (videos["label"].to_numpy() == 1)
 
 

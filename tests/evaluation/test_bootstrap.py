@@ -8,8 +8,8 @@ import pytest
 from sklearn import metrics as sk
 
 from dfjax.evaluation import bootstrap
+from dfjax.evaluation.class_scores import ClassScores, SortedScores
 from dfjax.evaluation.report import make_metrics
-from dfjax.evaluation.statistics import ClassScores
 
 
 def videos(n, methods, seed=0):
@@ -49,6 +49,27 @@ def test_each_table_takes_its_part_of_the_same_resamples():
             assert found["brier"][row] == pytest.approx(brier, abs=1e-9)
 
 
+def test_fewer_resamples_are_drawn_of_very_many_videos():
+    limits = [bootstrap.limit_resamples(1000, n) for n in (0, 100_000, 200_000, 5_000_000)]
+    assert limits == [1000, 1000, 500, 100] and bootstrap.limit_resamples(50, 5_000_000) == 50
+
+
+def test_what_does_not_depend_on_weights_is_computed_once_for_all_blocks(monkeypatch):
+    """A search of the scores in every block took a quarter of the time of 100,000 videos."""
+    searches = []
+    find = SortedScores.find
+    monkeypatch.setattr(
+        SortedScores,
+        "find",
+        lambda self, *args, **kw: searches.append(1) or find(self, *args, **kw),
+    )
+    monkeypatch.setattr(bootstrap.resample, "__kwdefaults__", {"cells": 60})
+    scores, labels, _ = videos(60, 1)
+    tables = bootstrap.Tables(scores, labels, [np.ones(60, bool)])
+    (drawn,) = bootstrap.draw_statistics(tables, np.arange(60), resamples=20, seed=0)
+    assert len(drawn["eer"]) == 20 and len(searches) == 2  # without and with ties
+
+
 def test_whole_clusters_are_drawn():
     scores, labels = np.array([0.9, 0.6, 0.3, 0.1]), np.array([1, 1, 0, 0])
     tables = bootstrap.Tables(scores, labels, [np.ones(4, bool)])
@@ -62,9 +83,9 @@ def test_tables_with_the_same_reals_sort_them_once(monkeypatch):
     built = []
     init = ClassScores.__init__
 
-    def counting(self, *arguments, label):
-        built.append(label)
-        init(self, *arguments, label=label)
+    def counting(self, scores, weights):
+        built.append(scores.label)
+        init(self, scores, weights)
 
     monkeypatch.setattr(ClassScores, "__init__", counting)
     scores, labels, method = videos(220, 55)
