@@ -37,6 +37,7 @@ from dfjax.schema import (
     AUGMENT,
     CROPS,
     DATA,
+    EVAL,
     INIT,
     LOSS,
     MIX,
@@ -78,7 +79,7 @@ def base() -> ConfigDict:
     c.schedule = ConfigDict(SCHEDULE)
     c.plateau = ConfigDict(PLATEAU)
     c.train = ConfigDict(TRAIN)
-    c.eval = ConfigDict({"batch_size": 16})
+    c.eval = ConfigDict(EVAL)
     c.early_stop = ConfigDict(
         {"metric": "video_auc", "mode": "max", "patience": 10, "min_epochs": 0}
     )

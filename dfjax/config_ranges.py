@@ -160,6 +160,7 @@ RANGES: dict[str, Check] = {
     "train.ema_decay": BELOW_ONE,
     "train.max_skipped": COUNT,
     "eval.batch_size": CLIPS,
+    "eval.min_face_share": SHARE,
     "early_stop.metric": text,
     "early_stop.mode": choice("min", "max"),
     "early_stop.patience": COUNT,

@@ -121,6 +121,11 @@ TRAIN = {
     "max_skipped": 10,  # consecutive non-finite steps after which the run fails
 }
 
+EVAL = {
+    "batch_size": 16,  # clips
+    "min_face_share": 0.5,  # share of frames with a face below which an input is not scored
+}
+
 # Reduction of the learning rate by a validation metric.
 PLATEAU = {
     "metric": "loss",

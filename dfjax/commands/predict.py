@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faces.add_argument("--margin", type=float, help="side of the crop, in sides of the face")
     faces.add_argument("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
     faces.add_argument(
-        "--min-face-share", type=float, default=0.5, metavar="X",
-        help="share of frames with a face below which an input is not scored (0.5)",
+        "--min-face-share", type=float, metavar="X",
+        help="share of frames with a face below which an input is not scored (the config's, 0.5)",
     )  # fmt: skip
     add_scoring_options(parser)
     add_import(parser)

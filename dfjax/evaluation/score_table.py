@@ -16,6 +16,7 @@ def tabulate(
     *,
     split: str,
     unit: str = "clip",
+    face_shares: bool = False,
 ) -> pd.DataFrame:
     """Returns the predictions table of scored batches; clips of weight 0 are left out.
 
@@ -26,13 +27,41 @@ def tabulate(
         index: Index of the videos, with their data set, id and method.
         split: Name of the split, for the column `split`.
         unit: Unit of a row: `clip`, or `frame` where clips have one frame.
+        face_shares: Whether `face_share` is a column, the share of the frames of a clip in which a
+            face was detected, by `face_found` of the index.
     """
-    rows = [_rows(batch, scores) for batch, scores in scored]
+    found = FaceShares(index) if face_shares else None
+    rows = [_rows(batch, scores, found) for batch, scores in scored]
     return _table(rows, index, split=split, unit=unit)
 
 
-def _rows(batch: HostBatch, scores: Scores) -> dict[str, np.ndarray]:
+class FaceShares:
+    """The share of the frames of clips in which a face was detected, by the index."""
+
+    def __init__(self, index: pd.DataFrame) -> None:
+        """Reads the columns `frame_indices` and `face_found`."""
+        self._frames = index["frame_indices"].to_numpy(object)
+        self._found = index["face_found"].to_numpy(object)
+
+    def __call__(self, batch: HostBatch) -> np.ndarray:
+        """Returns the share of each clip; NaN where the index does not say it."""
+        clips = zip(batch["video_index"], np.asarray(batch["position"]), np.asarray(batch["mask"]))
+        return np.array([self._compute(int(video), frames[mask]) for video, frames, mask in clips])
+
+    def _compute(self, video: int, numbers: np.ndarray) -> float:
+        found = self._found[video]
+        if found is None or not len(numbers):
+            return np.nan
+        places = np.searchsorted(np.asarray(self._frames[video]), numbers)
+        return float(np.asarray(found, bool)[places].mean())
+
+
+def _rows(
+    batch: HostBatch, scores: Scores, face_shares: FaceShares | None
+) -> dict[str, np.ndarray]:
     """Returns the columns of one batch: video, position, label and scores."""
+    if face_shares is not None:
+        scores = {**scores, "face_share": face_shares(batch)}
     kept = np.asarray(batch["weight"]) > 0
     mask, position = np.asarray(batch["mask"]), np.asarray(batch["position"])
     first = mask.argmax(axis=1)  # padding may precede the frames

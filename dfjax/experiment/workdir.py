@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grai
 FREE_KEYS = (
     "data.path", "data.features", "data.workers", "data.threads", "data.prefetch", "profile",
     "train.log_every", "train.freeze_random", "checkpoint.every_steps", "checkpoint.keep",
-    "eval.batch_size", "writers.tensorboard",
+    "eval.batch_size", "eval.min_face_share", "writers.tensorboard",
 )  # fmt: skip
 
 
@@ -121,9 +122,10 @@ def locked(workdir: Path) -> Iterator[None]:
         UsageError: Another process has locked it, or it cannot be written.
         RunError: The folder was removed while the block was running.
     """
+    path, is_new = workdir / ".lock", not workdir.exists()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = (workdir / ".lock").open("w")
+        lock = path.open("w")
     except OSError as error:
         if is_full_disk(error):
             raise
@@ -131,6 +133,8 @@ def locked(workdir: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                raise BlockingIOError  # the previous run has just removed it
         except BlockingIOError:
             raise UsageError(f"{workdir} is being trained by another process") from None
         try:
@@ -139,6 +143,10 @@ def locked(workdir: Path) -> Iterator[None]:
             if workdir.is_dir():
                 raise
             raise RunError(f"the workdir {workdir} was removed while it was in use") from error
+        finally:
+            path.unlink(missing_ok=True)
+            if is_new and workdir.is_dir() and not any(workdir.iterdir()):
+                workdir.rmdir()  # nothing was made, as the run was refused
 
 
 def _write(path: Path, text: str) -> None:

@@ -63,8 +63,10 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
         data.index,
         split=split,
         unit=builders.score_unit(config),
+        face_shares=_has_searched_faces(data),
     )
-    context = _make_context(ensemble, data, training, split)
+    few = _flag_few_faces(predictions, config.eval.min_face_share)
+    context = _make_context(ensemble, data, training, split, few)
     result = make_metrics(predictions, context)
     title = make_title(config.name, split, data.index["dataset"].iloc[rows])
     write_results(out, predictions, result, context, title)
@@ -79,7 +81,11 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
 
 
 def _make_context(
-    ensemble: Ensemble, data: FrameStore, training: FrameStore | None, split: str
+    ensemble: Ensemble,
+    data: FrameStore,
+    training: FrameStore | None,
+    split: str,
+    few_faces: list[Flag],
 ) -> Context:
     members = [TracedRun(member.workdir, member.config) for member in ensemble.members]
     train_index = find_train_index(members, training)
@@ -93,7 +99,7 @@ def _make_context(
         checkpoint=ensemble.checkpoint,
         split=split,
         unreadable=count_unreadable(data),
-        flags=[*_read_accepted(ensemble), *_compare_crops(ensemble, data)],
+        flags=[*_read_accepted(ensemble), *_compare_crops(ensemble, data), *few_faces],
         accepted=list_accepted_links(workdir, training.index) if training else {},
     )
 
@@ -173,6 +179,27 @@ def _compare_crops(ensemble: Ensemble, data: FrameStore) -> list[Flag]:
             )
             return [make_flag("crops_differ", "warning", message)]
     return []
+
+
+def _has_searched_faces(data: FrameStore) -> bool:
+    """Returns whether the index says in which frames a face was detected."""
+    recipe = read_crop_recipe(data.path)
+    return recipe is not None and recipe.detector != "none" and "face_found" in data.index
+
+
+def _flag_few_faces(predictions: pd.DataFrame, least: float) -> list[Flag]:
+    """Returns a flag for videos that `predict` does not score, as too few frames have a face."""
+    if "face_share" not in predictions:
+        return []
+    shares = predictions.groupby("video_id")["face_share"].mean()
+    ids = shares.index[shares < least]
+    if not len(ids):
+        return []
+    message = (
+        f"in {len(ids)} of {len(shares)} videos a face was detected in less than the share "
+        f"{least:g} of the frames (eval.min_face_share): `predict` does not score such videos"
+    )
+    return [make_flag("few_faces", "warning", message, ids)]
 
 
 def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:

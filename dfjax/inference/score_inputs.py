@@ -27,9 +27,6 @@ from dfjax.shapes import HostBatch
 BATCH_SIZE = 32  # upper limit of the default batch size
 MOST_CLIPS = 100  # upper limit of the default number of clips, since an input may be a long film
 
-MIN_FACE_SHARE = 0.5
-"""Share of the frames with a face below which a verdict would be one on something else."""
-
 BACKLOG_BYTES = 256 * 2**20
 """Size of the clips that may wait for those of an earlier input; beyond it no input is begun."""
 
@@ -67,7 +64,7 @@ def make_settings(
     margin: float | None = None,
     align: bool | None = None,
     pictures: bool = False,
-    min_face_share: float = MIN_FACE_SHARE,
+    min_face_share: float | None = None,
 ) -> tuple[PredictionSettings, list[str]]:
     """Returns the settings of a detector's clips, and notes on how they differ from training.
 
@@ -84,13 +81,16 @@ def make_settings(
         align: Whether faces are rotated upright; None for what the recipe says.
         pictures: Whether frames are kept for a figure.
         min_face_share: Least share of the frames used in which a face must be detected, from 0
-            to 1. Where no face is detected at all, an input is never scored.
+            to 1; None for `eval.min_face_share` of the config. Where no face is detected at all,
+            an input is never scored.
 
     Raises:
         UsageError: The settings are invalid, or the recipe cannot be followed.
     """
     if clips is not None and clips < 0:
         raise UsageError(f"clips must not be negative, it is {clips}")
+    if min_face_share is None:
+        min_face_share = float(config.eval.min_face_share)
     if not 0 <= min_face_share <= 1:
         raise UsageError(f"min_face_share must be from 0 to 1, not {min_face_share:g}")
     sampling = for_evaluation(make_sampling(config))
@@ -133,7 +133,7 @@ def score_files(
         workers: Number of processes that decode; None for the number of cores.
         time_limit: Time limit per input in seconds; an input that exceeds it is not scored.
         **cutting: Arguments of `make_settings`: `clips`, `face_detector`, `face_model`, `margin`,
-            `align` and `pictures`.
+            `align`, `pictures` and `min_face_share`.
 
     Raises:
         UsageError: An argument is invalid.

@@ -291,6 +291,12 @@ def test_too_few_frames_with_a_face_are_no_verdict(tmp_path, capsys, detector, m
             assert ("found in 4 of 10" in errors) == (seen == 4)
     code, (result,), _ = predict(capsys, path, "--detector", "none", "--clips", "0")
     assert code == 0 and result["face_share"] is None
+    detector.config.eval.min_face_share = 0.3  # of the config, which the argument overrides
+    for arguments, seen, status in (((), 2, "error"), ((), 3, "ok"), (("0.5",), 3, "error")):
+        monkeypatch.setattr(clip_crops, "extract_faces", faces_in(seen))
+        given = ["--min-face-share", *arguments] if arguments else []
+        _, (result,), _ = predict(capsys, path, "--clips", "0", *given)
+        assert result["status"] == status
     code, _, errors = predict(capsys, path, "--min-face-share", "2")
     assert code == 2 and "min_face_share must be from 0 to 1" in errors
 

@@ -89,6 +89,20 @@ def test_faces_of_one_video_share_its_id():
     assert table["face"].tolist() == [0, 1, 0]
 
 
+def test_the_share_of_frames_with_a_face_is_a_column_where_it_is_asked_for():
+    step = make_predict_step(MeanModel().apply, preprocess)
+    index = INDEX.assign(
+        frame_indices=[[3, 7], [0, 5, 7], [7]], face_found=[[True, False], [True, True, True], None]
+    )
+    clips = batch([4, 2, 6], [1] * 3, [0, 1, 2], [1] * 3)
+    clips["mask"] = np.array([[True, True], [True, True], [False, True]])
+    clips["position"] = np.array([[3, 7], [5, 7], [0, 7]], np.int32)
+    scored = list(Scorer(step)([VARIABLES], [clips]))
+    table = tabulate(scored, index, split="test", face_shares=True)
+    np.testing.assert_array_equal(table["face_share"], [0.5, 1.0, np.nan])
+    assert "face_share" not in tabulate(scored, index, split="test")
+
+
 def test_probabilities_of_methods_are_columns_and_the_loss_another():
     def apply(variables, inputs, *, train, rngs):
         logits = inputs["hq"].mean((1, 2, 3, 4))

@@ -55,6 +55,18 @@ def test_a_folder_without_a_config_is_named(tmp_path, text, match):
         workdir.load(tmp_path)
 
 
+def test_the_lock_and_a_workdir_that_stayed_empty_are_removed(tmp_path):
+    with pytest.raises(UsageError), workdir.locked(tmp_path / "refused"):
+        raise UsageError
+    assert not (tmp_path / "refused").exists()
+    (tmp_path / "mine").mkdir()  # by the user
+    with workdir.locked(tmp_path / "mine"):
+        assert (tmp_path / "mine" / ".lock").exists()
+    with workdir.locked(tmp_path / "used"):
+        (tmp_path / "used" / "config.json").touch()
+    assert [p.name for p in sorted(tmp_path.rglob("*"))] == ["mine", "used", "config.json"]
+
+
 def test_two_processes_cannot_train_in_one_workdir(tmp_path):
     code = (
         "import sys; from pathlib import Path; from dfjax.experiment.workdir import locked\n"
