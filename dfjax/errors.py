@@ -39,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
     """Returns the first line of an error's message, or its class where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfjax.data.index.records import read_index
-from dfjax.errors import UsageError
+from dfjax.errors import UsageError, first_line
 from dfjax.evaluation.predictions import read_predictions
 from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
 from dfjax.evaluation.report_view import Report
@@ -29,7 +30,7 @@ def evaluate_tables(
         out: Folder for `metrics.json`, `predictions.parquet` and the plots; None for no files.
 
     Raises:
-        UsageError: A file cannot be read, or no prediction belongs to the split.
+        UsageError: A file cannot be read, no prediction belongs to the split, or none has a score.
     """
     if out:
         files = [table for table in tables if isinstance(table, Path)]
@@ -44,6 +45,7 @@ def evaluate_tables(
         if not len(predictions):
             found = ", ".join(sorted(set(read.predictions["split"])))
             raise UsageError(f"no prediction has split {split!r}; their splits are: {found}")
+    _check_scored(predictions)
     context = Context(
         heldout_methods=read.heldout_methods,
         index=known,
@@ -58,3 +60,12 @@ def evaluate_tables(
 
         write_results(out, predictions, result, context, title="")
     return Report(result, predictions, out)
+
+
+def _check_scored(predictions: pd.DataFrame) -> None:
+    if np.isfinite(predictions["fake_prob"]).any():
+        return
+    reason = "fake_prob and logit are empty or NaN"
+    if "error" in predictions and (errors := predictions["error"].dropna().astype(str)).any():
+        reason += f", and the commonest error is: {first_line(errors.mode().iloc[0]):.200}"
+    raise UsageError(f"none of the {len(predictions)} predictions has a score: {reason}")

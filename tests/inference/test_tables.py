@@ -54,6 +54,17 @@ def test_a_split_without_rows_names_those_there_are(table):
         dfjax.evaluate(table, split="val")
 
 
+def test_predictions_without_any_score_are_refused_with_the_commonest_error(table):
+    empty = table.assign(fake_prob=float("nan"))
+    with pytest.raises(UsageError, match="none of the 12 predictions has a score: fake_prob and"):
+        dfjax.evaluate(empty)
+    errors = ["no face", "no face", *["cut off"] * 3, *[None] * 7]
+    with pytest.raises(UsageError, match="NaN, and the commonest error is: cut off$"):
+        dfjax.evaluate(empty.assign(error=errors))
+    one = empty.assign(fake_prob=[0.4, *[None] * 11])
+    assert dfjax.evaluate(one).metrics["n"]["videos"] == 1
+
+
 def test_predictions_are_measured_without_loading_jax(table, tmp_path):
     table.to_csv(tmp_path / "scores.csv", index=False)
     code = (
