@@ -1,9 +1,15 @@
-"""Reads Parquet files that others may have written."""
+"""Reads Parquet files that others may have written.
+
+A value that is repeated is stored once, so that a file of a few kilobytes can hold a table of
+gigabytes. The size of the table is therefore computed before it is made: first by the counts in the
+file's footer, then by the texts, which are read as codes of a dictionary.
+"""
 
 import os
 from collections import Counter
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfjax.errors import FileError, first_line
@@ -11,6 +17,13 @@ from dfjax.files import check_regular
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises on damaged files."""
+
+
+MOST_BYTES, MOST_EXPANSION = 2**30, 100
+"""A table may have `MOST_BYTES` in memory, or `MOST_EXPANSION` times the size of its file."""
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4}
+_TEXT = "BYTE_ARRAY"
 
 
 def read_parquet(path: str | os.PathLike[str]) -> pa.Table:
@@ -23,13 +36,19 @@ def read_parquet(path: str | os.PathLike[str]) -> pa.Table:
         path: Parquet file.
 
     Raises:
-        FileError: The file is not a readable Parquet file, or two of its columns have one name.
+        FileError: The file is not a readable Parquet file, its table would be very much larger than
+            the file, or two of its columns have one name.
     """
     check_regular(path)
     try:
-        with pq.ParquetFile(path) as file:
+        metadata = pq.read_metadata(path)
+        _check_size(_count_bytes(metadata), path)
+        columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
+        texts = [column.path for column in columns if column.physical_type == _TEXT]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
             table = file.read(use_threads=True)
-        plain = [_decoded(field) for field in table.schema]
+        _check_size(sum(_measure(part) for c in table.columns for part in c.chunks), path)
+        plain = [field.with_type(_decode(field.type)) for field in table.schema]
         table = table.cast(pa.schema(plain, table.schema.metadata))
         table.validate(full=True)
     except _DAMAGE as error:
@@ -56,9 +75,52 @@ def read_parquet_metadata(path: str | os.PathLike[str]) -> dict[bytes, bytes]:
         raise _unreadable(path, error) from error
 
 
-def _decoded(field: pa.Field) -> pa.Field:
-    kind = field.type
-    return field.with_type(kind.value_type) if pa.types.is_dictionary(kind) else field
+def _count_bytes(metadata: pq.FileMetaData) -> int:
+    """Returns the size of a table, with texts as codes, by the counts in the footer."""
+    total = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            stored = column.total_uncompressed_size
+            width = 4 if column.physical_type == _TEXT else _WIDTHS.get(column.physical_type, 8)
+            total += max(0, stored) + max(0, column.num_values) * width
+    return total
+
+
+def _measure(array: pa.Array) -> int:
+    """Returns the size of an array after its dictionaries are decoded."""
+    if isinstance(array, pa.ListArray | pa.LargeListArray):
+        return 8 * len(array) + _measure(array.flatten())
+    if not isinstance(array, pa.DictionaryArray):
+        return int(array.nbytes)
+    if not _is_text(array.dictionary.type):
+        return 8 * len(array)
+    lengths = pc.cast(pc.binary_length(array.dictionary), pa.int64())
+    return 8 * len(array) + (pc.sum(pc.take(lengths, array.indices)).as_py() or 0)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    known = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(known or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _check_size(size: int, path: str | os.PathLike[str]) -> None:
+    stored = os.path.getsize(path)
+    if size > max(MOST_BYTES, MOST_EXPANSION * stored):
+        raise FileError(
+            f"{path} is a file of {stored:,} bytes with a table of {size:,} bytes, which is more "
+            f"than {MOST_EXPANSION} times as much: it is not read"
+        )
+
+
+def _decode(kind: pa.DataType) -> pa.DataType:
+    """Returns the type of a column, or of its lists, without dictionaries."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_decode(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_decode(kind.value_type)))
+    return kind
 
 
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> FileError:

@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
 import pandas as pd
 
 from dfjax.console import track
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.data.index.list_columns import PER_FRAME
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import UsageError
@@ -102,8 +101,8 @@ def check_image(path: Path) -> tuple[tuple[int, int] | None, str]:
     body = data.rstrip(b"\0")
     if not any(data.startswith(first) and body.endswith(last) for first, last in ENDS):
         return None, "not a complete JPEG or PNG file"
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return (None, "cannot be decoded") if image is None else (image.shape[:2], "")
+    image = decode_image(data)
+    return (None, "cannot be decoded, or too large") if image is None else (image.shape[:2], "")
 
 
 def _common_size(rows: list[Any], checked: list[_Checked]) -> int:

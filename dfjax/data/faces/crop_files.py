@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfjax.data.faces.crop_check import check_crops
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.data.index.records import find_index, read_index
 from dfjax.data.store.frame_store import CropStore
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError
+from dfjax.files import read_bytes
 
 
 @dataclasses.dataclass(eq=False)
@@ -47,7 +49,10 @@ class CropFiles(CropStore):
         crops = np.empty((len(places), self.crop_size, self.crop_size, 3), np.uint8)
         for crop, place in zip(crops, places.tolist()):
             path = self._files[row][place]
-            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            try:
+                image = decode_image(read_bytes(path), most_pixels=self.crop_size**2)
+            except OSError:
+                image = None
             if image is None or image.shape != crop.shape:
                 raise InputError(f"{path.name} is no longer a crop of {self.crop_size} px")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)

@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
 
 from dfjax import REAL
 from dfjax.console import track
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.data.index.adapters.deepfakebench import OURS, SPLITS
 from dfjax.data.index.adapters.deepfakebench_names import NAMES, NESTED, Names, find_names
 from dfjax.data.index.adapters.foreign import safe_path
@@ -148,8 +148,7 @@ def _write_video(row: Any, folder: Path, out: Path) -> tuple[list[str], list[str
     (out / place).mkdir(parents=True, exist_ok=True)
     frames, errors = [], []
     for index, file in zip(row.frame_indices, frame_paths(folder, row)):
-        data = np.fromfile(file, np.uint8) if file.is_file() else np.zeros(0, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = decode_image(file.read_bytes()) if file.is_file() else None
         if image is None:
             errors.append(f"{file.name}: missing or damaged")
             continue

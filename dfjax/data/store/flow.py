@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.errors import InputError
 
 STEPS = 16  # quantisation steps per pixel
@@ -86,8 +87,7 @@ def decode_flow(data: bytes) -> Flow:
     Raises:
         InputError: The data are damaged or are another kind of picture.
     """
-    buffer = np.frombuffer(data, np.uint8)
-    picture = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if len(buffer) else None
+    picture = decode_image(data, cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 2 or len(picture) % 2:
         raise InputError("not a flow, or damaged")
     u, v = np.split(picture.astype(np.float32), 2)

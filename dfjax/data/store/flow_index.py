@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.console import track
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.data.faces.extract import crops_folder
 from dfjax.data.faces.recipe import CropRecipe, make_metadata, read_crop_recipe
 from dfjax.data.faces.worker_pool import check_limits, run_tasks
@@ -266,10 +267,10 @@ def _fingerprint(stride: int, task: FlowTask, starts: list[int]) -> dict[str, An
 
 def _read_crop(path: str) -> Crop:
     try:
-        data = np.frombuffer(read_bytes(path), np.uint8)
+        data = read_bytes(path)
     except OSError as error:
         raise InputError(f"{Path(path).name}: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    image = decode_image(data)
     if image is None:
         raise InputError(f"{Path(path).name} is damaged")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

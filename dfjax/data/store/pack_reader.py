@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8
 
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.data.index.records import read_index
 from dfjax.data.store.flow import decode_flow
 from dfjax.data.store.flow_files import find_flow_stride
@@ -63,8 +64,7 @@ class Pack(CropStore):
             part, within = divmod(place, FRAMES_PER_RECORD)
             if part not in records:
                 records[part] = self._record(row, part)["frames"]
-            data = np.frombuffer(records[part][within], np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+            image = decode_image(records[part][within], most_pixels=self.crop_size**2)
             if image is None or image.shape != crop.shape:
                 raise self._damaged(f"frame {frame} of row {row} is not an image of this size")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 
 from dfjax.console import track
 from dfjax.data.faces.crop_check import check_image
+from dfjax.data.faces.crop_codec import decode_image
 from dfjax.data.store.feature_pack import open_crops
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.store.pack_builder import frame_paths
@@ -131,7 +132,7 @@ def make_file_reader(index: pd.DataFrame, folder: Path) -> Read:
         for place in _places(len(paths)):
             data = read_bytes(paths[place])
             digest.update(data)
-            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction])
+            bgr = decode_image(data, _REDUCED[reduction])
             if bgr is None:
                 raise ValueError(f"{paths[place].name} cannot be decoded")
             crops.append(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
