@@ -2,9 +2,12 @@
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
+import re
+import socket
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +18,10 @@ from typing import Any
 
 from dfjax.errors import FileError, UsageError
 from dfjax.json_files import read_json
+
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.([0-9a-f]{8})-(\d{1,9})\.partial")
+"""Names of temporary files: the hash of the file's name, that of the machine's, and the process."""
 
 
 @contextmanager
@@ -27,12 +34,38 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{_hash_name(path)}.{os.getpid()}.partial{path.suffix[:16]}")
+    _remove_abandoned(path.parent.resolve(), os.getpid())
+    name = f".{_hash_name(path)}.{_HOST}-{os.getpid()}.partial{path.suffix[:16]}"
+    partial = path.with_name(name)
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _remove_abandoned(folder: Path, reader: int) -> None:
+    """Removes temporary files of processes of this machine that were killed, once per folder.
+
+    Args:
+        folder: Folder to look in.
+        reader: Number of this process, whose copies after a fork look again.
+    """
+    for name in os.listdir(folder):
+        match = _PARTIAL.match(name)
+        if match and match[1] == _HOST and not _is_running(int(match[2])):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def remove_partial(path: str | os.PathLike[str]) -> None:
