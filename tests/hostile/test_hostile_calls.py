@@ -1,5 +1,7 @@
 """Config overrides that cannot work, and arrays that are no clips."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hostile_cases import make_cases, over
@@ -114,6 +116,11 @@ def frames(*shape, dtype=np.uint8):
     return np.zeros(shape, dtype)
 
 
+def make_matrix():
+    with warnings.catch_warnings(action="ignore", category=PendingDeprecationWarning):
+        return np.matrix([[1, 2], [3, 4]])
+
+
 ARRAYS = {
     "no_pixels": lambda: frames(1, T, 0, 0, 3),
     "no_height": lambda: frames(1, T, 0, 32, 3),
@@ -150,7 +157,7 @@ ARRAYS = {
     "fortran": lambda: np.asfortranarray(frames(1, T, 32, 32, 3)),
     "read_only": lambda: np.frombuffer(bytes(T * 32 * 32 * 3), np.uint8).reshape(1, T, 32, 32, 3),
     "masked": lambda: np.ma.masked_all((1, T, 32, 32, 3), np.uint8),
-    "matrix": lambda: np.matrix([[1, 2], [3, 4]]),
+    "matrix": make_matrix,
     "list": lambda: frames(1, T, 8, 8, 3).tolist(),
     "ragged": lambda: [[1, 2], [3]],
     "clips_of_two_sizes": lambda: [frames(T, 8, 8, 3), frames(T, 9, 9, 3)],
