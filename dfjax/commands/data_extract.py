@@ -110,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
         print_line(line)
     if report.unreadable:
         print_line(
-            f"{report.unreadable} videos could not be read and were left out: {report.errors}"
+            f"{report.unreadable} videos or images could not be read and were left out: "
+            f"{report.errors}"
         )
     if args.json:
         names = ("videos", "reused", "crops", "faces_found", "videos_without_face", "unreadable")

@@ -140,7 +140,7 @@ def test_extract_leaves_out_and_names_what_it_cannot_read(corpus, tmp_path, caps
     errors = [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
     left_out = [error["video_id"] for error in errors]
     assert sorted([*kept, *left_out]) == sorted(ids)
-    assert f"{len(left_out)} videos could not be read" in capsys.readouterr().out
+    assert f"{len(left_out)} videos or images could not be read" in capsys.readouterr().out
     assert all(error["error"] and "died" not in error["error"] for error in errors)
     assert extract(tmp_path / "alone.parquet", out_alone) == 0
     for name in hostile_corpus.GOOD:

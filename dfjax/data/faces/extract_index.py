@@ -70,7 +70,8 @@ class ExtractReport:
         lines += [better] if better else []
         if missed := self.videos_without_face:
             lines.append(
-                f"no face in {len(missed)} videos (centre crops): {', '.join(missed[:10])}"
+                f"no face in {len(missed)} videos or images (centre crops): "
+                f"{', '.join(missed[:10])}"
             )
             lines.append("the detector `none` is meant for videos and images that are face crops")
         return lines
@@ -132,7 +133,7 @@ def extract_index(
     results, reused = _collect(_extract_rows(table, out, settings, run), table, log)
     if not results:
         raise UsageError(
-            f"none of the {len(table)} videos can be read{log.describe()}; see {log.path}"
+            f"none of the {len(table)} videos or images can be read{log.describe()}; see {log.path}"
         )
     extracted, target = _join_rows(table, results), out / "index.parquet"
     metadata = make_metadata(settings.to_recipe())
