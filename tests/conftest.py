@@ -59,8 +59,14 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.path.name != "test_configs.py")
     missing = {name for name, present in PRESENT.items() if not present}
     absent = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
-    items[:] = [item for item in items if item not in absent]
-    config.hook.pytest_deselected(items=absent)
+    if absent:
+        items[:] = [item for item in items if item not in absent]
+        config.hook.pytest_deselected(items=absent)
+
+
+def lacks_samples(marker):
+    """Returns whether the folder that the marker `samples(FOLDER)` names is absent."""
+    return marker is not None and not Path(SAMPLES, *(marker.args or ("ffpp",))).is_dir()
 
 
 PEAKS = []  # bytes of the largest process of each worker
@@ -131,7 +137,7 @@ def root():
 
 @pytest.fixture(scope="session")
 def samples():
-    """Returns the folder with `ffpp/`, which has seven real videos of FaceForensics++."""
+    """Returns the folder of real data, such as `ffpp/`, seven videos of FaceForensics++."""
     return Path(SAMPLES)
 
 
