@@ -88,6 +88,7 @@ RANGES: dict[str, Check] = {
     "crops.flow_method": optional(text),
     "crops.frames": optional(COUNT),
     "crops.every": optional(COUNT),
+    "crops.min_face": optional(COUNT),
     "crops.min_quality": each(pair(text, number(-1e9, 1e9), "(('sharpness', 20.0),)")),
     "preprocess.size": PIXELS,
     "preprocess.mean": each(number(-1000, 1000), 3),

@@ -43,6 +43,7 @@ CROPS: dict[str, Any] = {
     "flow_method": str,
     "frames": int,
     "every": int,
+    "min_face": int,
     "min_quality": (),
 }
 PREPROCESS = {

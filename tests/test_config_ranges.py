@@ -1,5 +1,6 @@
 """Values that a config cannot have are refused by their key, wherever they come from."""
 
+import dataclasses
 import json
 import math
 
@@ -10,6 +11,7 @@ from dfjax.config_overrides import leaves
 from dfjax.config_ranges import MODEL_RANGES, RANGES, check_ranges, find_check
 from dfjax.data.clips.batching import PAIRING
 from dfjax.data.clips.sampling import PAD
+from dfjax.data.faces.recipe import CropRecipe
 from dfjax.errors import UsageError
 from dfjax.experiment.config_check import check_config
 from dfjax.experiment.train import run_training
@@ -152,3 +154,8 @@ def test_nothing_is_made_for_a_config_that_does_not_fit(tmp_path, items, message
 def test_a_saved_config_with_values_of_another_kind_is_refused(values, message):
     with pytest.raises(UsageError, match=message):
         from_dict(values)
+
+
+def test_every_field_of_a_crop_recipe_is_a_key():
+    """A run stores the recipe of its data in `config.crops`, which is locked."""
+    assert {field.name for field in dataclasses.fields(CropRecipe)} == set(base().crops)
