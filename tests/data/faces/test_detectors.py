@@ -93,8 +93,8 @@ def test_detectors_without_models_say_how_to_get_them(tmp_path, monkeypatch):
 def test_damaged_models_are_refused(tmp_path):
     names = {
         "mtcnn": ("pnet.onnx", "rnet.onnx", "onet.onnx"),
-        "blazeface": ("face_detection_full_range.tflite",),
-        "facemesh": ("face_detection_full_range.tflite", "face_landmark.tflite"),
+        "blazeface": ("face_detection_back.tflite",),
+        "facemesh": ("face_detection_back.tflite", "face_landmark.tflite"),
     }
     for name, files in names.items():
         folder = tmp_path / name

