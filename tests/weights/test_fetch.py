@@ -4,16 +4,20 @@ import hashlib
 import http.server
 import json
 import socket
+import sys
 import threading
 
+import numpy as np
 import pytest
 
 from dfjax.commands.main import main
 from dfjax.errors import RunError, UsageError
+from dfjax.inference.published_weights import fetch
 from dfjax.weights import download as download_module
 from dfjax.weights.download import download
-from dfjax.weights.fetch import fetch
-from dfjax.weights.published import PUBLISHED, WebFile
+from dfjax.weights.fetch import find_in_package, find_on_hub
+from dfjax.weights.published import PUBLISHED, HubFile, PackageFile, WebFile
+from dfjax.weights.safetensors_file import load_safetensors
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -21,6 +25,15 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 class Server(http.server.BaseHTTPRequestHandler):
     """Serves CONTENT; the path says how, and `asked` collects the ranges that were requested."""
+
+    def do_HEAD(self):  # the hub's
+        if "model.safetensors" not in self.path:
+            return self.answer(404, b"")
+        self.send_response(200)
+        for name, value in {"ETag": f'"{SHA256}"', "X-Repo-Commit": "a" * 40}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
 
     def do_GET(self):
         first = int((self.headers.get("Range") or "bytes=0-")[6:-1])
@@ -153,18 +166,84 @@ def test_without_network_it_says_which_file_to_put_where(cache, monkeypatch, cap
     assert main(["weights", "fetch", "yunet", "--json"]) == 0
     out = capsys.readouterr().out
     assert "licence: MIT" in out
-    assert json.loads(out.splitlines()[-1])["path"] == str(cache / "yunet.onnx")
+    assert json.loads(out.splitlines()[-1])["out"] == str(cache / "yunet.onnx")
 
 
 def test_an_address_needs_its_hash(server, cache, tmp_path):
     with pytest.raises(UsageError, match="needs sha256"):
         fetch(f"{server.url}/file")
     fetched = fetch(f"{server.url}/file", sha256=SHA256.upper(), out=tmp_path / "out" / "f")
-    assert fetched.path.read_bytes() == CONTENT and not cache.exists()
-    assert fetch(f"{server.url}/file", sha256=SHA256).path == cache / "file"
+    assert fetched.out.read_bytes() == CONTENT and not cache.exists()
+    assert fetch(f"{server.url}/file", sha256=SHA256).out == cache / "file"
     with pytest.raises(UsageError, match="does not name a file"):
         fetch(server.url, sha256=SHA256)
     with pytest.raises(UsageError, match="Did you mean 'yunet'"):
         fetch("yunett")
-    with pytest.raises(UsageError, match="hash of yunet is known"):
+    with pytest.raises(UsageError, match="for an address, not for yunet"):
         fetch("yunet", sha256=SHA256)
+
+
+def test_a_package_is_found_and_not_imported(tmp_path, monkeypatch):
+    published = PackageFile("canary-model", "models/*.pth", "efficientnet_pytorch", "Apache-2.0")
+    with pytest.raises(UsageError, match="canary-model is not installed: pip install 'dfjax"):
+        find_in_package(published)
+    folder = tmp_path / "canary_model" / "models"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", {"canary-model": "1.5"}.get)
+    with pytest.raises(UsageError, match="has 0 files"):
+        find_in_package(published)
+    (folder / "w.pth").write_bytes(CONTENT)
+    assert find_in_package(published) == (folder / "w.pth", "canary-model 1.5", SHA256)
+
+
+def test_the_hub_is_optional_and_a_file_put_by_hand_is_taken(cache, monkeypatch):
+    published = HubFile("timm/some_net", "Apache-2.0")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UsageError, match="needs huggingface_hub: pip install 'dfjax"):
+        find_on_hub(published)
+    cache.mkdir(parents=True)
+    (cache / "some_net.safetensors").write_bytes(CONTENT)
+    assert find_on_hub(published) == (cache / "some_net.safetensors", "timm/some_net", SHA256)
+
+
+@pytest.mark.pretrained
+def test_the_hub_is_asked_through_its_library(server, cache, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    published, load = HubFile("timm/some_net", "Apache-2.0"), huggingface_hub.hf_hub_download
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download",
+        lambda repo, file: load(repo, file, cache_dir=tmp_path, local_files_only=True),
+    )  # fmt: skip
+    url = "https://huggingface.co/timm/some_net/resolve/main/model.safetensors"
+    with pytest.raises(UsageError, match=f"download {url} elsewhere and put it at {cache}"):
+        find_on_hub(published)
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download",
+        lambda repo, file: load(repo, file, cache_dir=tmp_path, endpoint=server.url),
+    )  # fmt: skip
+    file = find_on_hub(published)
+    assert file.path.read_bytes() == CONTENT and file.source == f"timm/some_net at {'a' * 40}"
+    assert file.sha256 == SHA256
+    file.path.resolve().write_bytes(CONTENT[:-1])
+    with pytest.raises(RunError, match="is damaged"):
+        find_on_hub(published)
+
+
+@pytest.mark.pretrained
+def test_lite0_comes_from_its_package_without_network(cache, tmp_path, capsys):
+    """The file starts a backbone: its stem is the one of the package, transposed."""
+    import torch
+
+    assert main(["weights", "fetch", "lite0", "--out", str(tmp_path / "w.safetensors")]) == 0
+    assert "licence: Apache-2.0" in capsys.readouterr().out and not cache.exists()
+    variables, header = load_safetensors(tmp_path / "w.safetensors")
+    assert (header["kind"], header["model"]) == ("backbone", "lite0")
+    assert header["convention"]["origin"] == "efficientnet_pytorch"
+    stem = torch.load(find_in_package(PUBLISHED["lite0"]).path, weights_only=True)[
+        "_conv_stem.weight"
+    ]
+    ours = variables["params"]["stem_conv"]["kernel"]
+    assert np.array_equal(ours, stem.numpy().transpose(2, 3, 1, 0))
