@@ -117,7 +117,7 @@ def _find_config(metadata: Mapping[str, Any], path: Path, model: str) -> ConfigD
     """Returns the config of a file's detector, from its header or by the name of the config."""
     if "config" in metadata:
         config = from_dict(metadata["config"], name=f"the config in {path}")
-        if model and model != config.name:
+        if model and model not in (config.name, metadata.get("model")):
             raise UsageError(
                 f"{path} has the parameters of the detector {config.name}, not {model}"
             )
