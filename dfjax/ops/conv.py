@@ -57,7 +57,7 @@ def conv(
         return _native(x, kernel, stride, padding, spread=dilation)
     k = kernel.shape[0]
     if dilation > 1:
-        return patch_conv(x, kernel, stride=stride, padding=padding, dilation=dilation)
+        return _dilated(stride, padding, dilation, x, kernel)
     if k == 1 and not any(map(any, padding)):
         return _pointwise(x[:, ::stride, ::stride], kernel[0, 0])
     size = [padded_size(n, k, stride, pad) for n, pad in zip(x.shape[1:3], padding)]
@@ -67,12 +67,7 @@ def conv(
 
 
 def patch_conv(
-    x: Float[Array, "n h w i"],
-    kernel: Float[Array, "k k i o"],
-    *,
-    stride: int,
-    padding: Padding,
-    dilation: int = 1,
+    x: Float[Array, "n h w i"], kernel: Float[Array, "k k i o"], *, stride: int, padding: Padding
 ) -> Float[Array, "n p q o"]:
     """Returns the convolution as one product of the gathered patches (im2col) with the kernel.
 
@@ -81,10 +76,9 @@ def patch_conv(
         kernel: k x k kernel in the dtype of `x`.
         stride: Stride in both directions.
         padding: Numbers of zeros around the map.
-        dilation: Distance of the kernel's cells on the map.
     """
     k, _, inputs, outputs = kernel.shape
-    windows = _windows(x, k, stride, padding, dilation)
+    windows = _windows(x, k, stride, padding)
     patches = jnp.concatenate(windows, axis=-1)  # [N, p, q, k*k*I]
     return _product("npqi,io->npqo", patches, kernel.reshape(k * k * inputs, outputs)).astype(
         x.dtype
@@ -186,9 +180,37 @@ def _backward(
 _native_forward.defvjp(_forward, _backward)
 
 
-def _kernel_gradient(x: Array, grad: Array, k: int, stride: int, padding: Padding) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _dilated(stride: int, padding: Padding, dilation: int, x: Array, kernel: Array) -> Array:
+    """Returns the convolution with a dilated kernel; only the kernel's gradient is special."""
+    return _native(x, kernel, stride, padding, spread=dilation)
+
+
+def _dilated_forward(
+    stride: int, padding: Padding, dilation: int, x: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
+    return _dilated(stride, padding, dilation, x, kernel), (x, kernel)
+
+
+def _dilated_backward(
+    stride: int, padding: Padding, dilation: int, saved: tuple[Array, Array], grad: Array
+) -> tuple[Array, Array]:
+    x, kernel = saved
+    run = functools.partial(_native, kernel=kernel, stride=stride, padding=padding, spread=dilation)
+    (dx,) = jax.linear_transpose(run, x)(grad)
+    k = kernel.shape[0]
+    return dx, _kernel_gradient(x, grad, k, stride, padding, dilation).astype(kernel.dtype)
+
+
+_dilated.defvjp(_dilated_forward, _dilated_backward)
+
+
+def _kernel_gradient(
+    x: Array, grad: Array, k: int, stride: int, padding: Padding, dilation: int = 1
+) -> Array:
     """Returns the kernel gradient, [k, k, I, O], by one product over batch and map per shift."""
-    taps = [_product("npqi,npqo->io", window, grad) for window in _windows(x, k, stride, padding)]
+    windows = _windows(x, k, stride, padding, dilation)
+    taps = [_product("npqi,npqo->io", window, grad) for window in windows]
     return jnp.stack(taps).reshape(k, k, x.shape[3], grad.shape[3])
 
 

@@ -101,6 +101,7 @@ def test_it_computes_what_the_published_file_does(imported):
     np.testing.assert_allclose(detector.predict(frames[:, None]), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.samples
 def test_fakes_score_higher_than_reals(imported, samples, capsys):
     name, _, out = imported

@@ -174,6 +174,11 @@ def test_a_dilated_kernel_is_one_with_zeros_between_its_cells(lowering):
     for dilation in (2, 3):
         side, padding = 2 * dilation + 1, ((dilation, dilation),) * 2
         wide = jnp.zeros((side, side, 3, 4)).at[::dilation, ::dilation].set(kernel)
-        found = conv(x, kernel, padding=padding, dilation=dilation, lowering=lowering)
-        expected = conv(x, wide, padding=padding, lowering=NATIVE)
+        cotangent = draw((2, 9, 8, 4), 2)
+        dilated = functools.partial(conv, padding=padding, dilation=dilation, lowering=lowering)
+        plain = functools.partial(conv, padding=padding, lowering=NATIVE)
+        (found, pull), (expected, pull_wide) = jax.vjp(dilated, x, kernel), jax.vjp(plain, x, wide)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+        (dx, dkernel), (dx_wide, dwide) = pull(cotangent), pull_wide(cotangent)
+        np.testing.assert_allclose(dx, dx_wide, atol=1e-5)
+        np.testing.assert_allclose(dkernel, dwide[::dilation, ::dilation], atol=1e-4)
