@@ -82,7 +82,7 @@ def test_the_error_shown_is_the_error_given(root):
         r"^dfjax: (config has no key .*)$", (root / "README.md").read_text(), re.M
     )
     with pytest.raises(UsageError) as raised:
-        load_config("dual_stream", ["--config.optimizer.learning_rat=1"])
+        load_config("dual_stream", ["optimizer.learning_rat=1"])
     assert str(raised.value) == shown
 
 

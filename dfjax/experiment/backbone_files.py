@@ -13,28 +13,20 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from dfjax.config import from_dict, model_options
+from dfjax.config_ranges import check_ranges
 from dfjax.errors import UsageError
 from dfjax.json_files import check_value
 from dfjax.models.backbones import BACKBONES
 from dfjax.models.bn_constants import AUTO, format_bn
 from dfjax.models.entry import BackbonePart
 from dfjax.models.frame_features import BACKBONE
-from dfjax.models.layers import BNConstants
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Variables
+from dfjax.weights.convention import convention_from_dict
 from dfjax.weights.merge import merge
 from dfjax.weights.safetensors_file import load_safetensors
 
-HEADER = {
-    "model?": str,
-    "convention?": {
-        "padding": str,
-        "bn": ({"epsilon": float, "momentum": float, "unbiased": bool}, None),
-        "mean": [float],
-        "std": [float],
-    },
-    "config?": {str: object},
-}
+HEADER = {"model?": str, "config?": {str: object}}
 """Schema of the entries of the header that are read here."""
 
 SHOWN = 4  # paths of parameters in a message
@@ -118,13 +110,11 @@ def read_convention(header: Mapping[str, Any], path: str | Path) -> Convention |
     Raises:
         FileError: The header is damaged.
     """
-    check_value(header, HEADER, name=f"the header of {path}")
     if "convention" not in header:
         return None
-    entry = header["convention"]
-    bn = entry["bn"]
-    text = format_bn(BNConstants(bn["epsilon"], bn["momentum"], bn["unbiased"])) if bn else AUTO
-    return Convention(entry["padding"], text, tuple(entry["mean"]), tuple(entry["std"]))
+    found = convention_from_dict(header["convention"], name=f"the convention in {path}")
+    bn = format_bn(found.bn) if found.bn else AUTO
+    return Convention(found.padding, bn, found.mean, found.std)
 
 
 def apply_convention(config: ConfigDict, convention: Convention) -> None:
@@ -133,12 +123,16 @@ def apply_convention(config: ConfigDict, convention: Convention) -> None:
     Args:
         config: Config of the detector, changed in place.
         convention: Convention of its parameters.
+
+    Raises:
+        UsageError: A value is out of its range.
     """
     options = model_options(config)
     for key, value in (("padding", convention.padding), ("bn", convention.bn)):
         if options.get(key) == AUTO:
             options[key] = value
     config.preprocess.update({"mean": convention.mean, "std": convention.std})
+    check_ranges(config)
 
 
 def check_complete(own: Variables, found: Variables, *, source: str) -> None:
