@@ -158,8 +158,8 @@ def _layer_names(config: Mapping[str, Any]) -> dict[str, str]:
     counts: Counter[str] = Counter()
     names: dict[str, str] = {}
     for layer in config["config"].get("layers", []):
-        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", layer["class_name"])
-        kind = kind.lower()
+        kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", layer["class_name"])  # Keras' own rule
+        kind = re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()
         folder = f"{kind}_{counts[kind]}" if counts[kind] else kind
         counts[kind] += 1
         names[folder] = layer["config"].get("name", folder)

@@ -210,7 +210,7 @@ def _describe(fit: Fit, arrays: Arrays, left_out: Sequence[str]) -> tuple[str, .
         notes.append(f"{len(dropped)} keys are left out: {', '.join(dropped[:4])}")
     counters = sum(key in arrays for key in fit.key_map.counters)
     if counters:
-        notes.append(f"{counters} counters of batches are not needed")
+        notes.append(f"counters of batches, which are not needed: {counters}")
     unused = [key for key in fit.key_map.extras if key in arrays]
     if unused:
         notes.append(f"{len(unused)} keys are not used by the network: {', '.join(unused[:2])} …")
