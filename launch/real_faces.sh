@@ -41,7 +41,7 @@ loaded=(--config.init.backbone=$out/lite0.safetensors)
 random=(--config.optimizer.freeze='()' --config.optimizer.multipliers='()'
   --config.model.frame_classifier.base_train=True)
 detector lite0_imagenet $out/pack "${loaded[@]}"
-detector lite0_random $out/pack "${random[@]}"
+detector lite0_random $out/pack "${random[@]}" --config.train.epochs=2  # each takes twice the time
 detector resnet18_random $out/pack "${random[@]}" --config.preprocess.size=112 \
   --config.model.frame_classifier.backbone=resnet18
 if [ -f "${DFJAX_WEIGHTS:-}/Meso4_DF.h5" ]; then
