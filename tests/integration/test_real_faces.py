@@ -58,7 +58,7 @@ def faces(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.samples("dfdc_faces")
+@pytest.mark.samples
 def test_a_small_experiment_on_real_crops(faces, tmp_path, capsys):
     """From photos to metrics; a copy of a pair is joined to it and stays in its split."""
     crops, joined, index = (tmp_path / name for name in ("crops", "joined.parquet", "i.parquet"))
