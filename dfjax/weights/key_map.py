@@ -13,6 +13,9 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 """Shapes of parameters and batch statistics by their paths with dots."""
 
+LEAVES = ("kernel", "scale", "bias", "mean", "var")
+"""The order of the weights of a layer in the files of torch and Keras."""
+
 DEPTHWISE = ("depthwise", "depthwise_conv")
 
 
@@ -114,7 +117,7 @@ def make_key_map(
         is_norm = "scale" in leaves
         if is_norm and table.framework.counter:
             counters.append(rename(_join(table.framework, layer.name, table.framework.counter)))
-        for leaf, key in leaves.items():
+        for leaf, key in sorted(leaves.items(), key=lambda item: LEAVES.index(item[0])):
             if f"{layer.path}.{leaf}" in table.zeros:
                 zeros.append(key)
             else:
