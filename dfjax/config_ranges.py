@@ -198,6 +198,7 @@ MODEL_RANGES: dict[str, Check] = {
     "heads": whole(1, 1024),
     "hidden": one_or_more(WIDTH),
     "hidden_norm": flag,
+    "inception_relu": flag,
     "hq": text,
     "input_dropout": BELOW_ONE,
     "input_norm": flag,

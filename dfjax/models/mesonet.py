@@ -117,14 +117,16 @@ class Inception(nn.Module):
     """Four parallel branches of convolutions whose maps are concatenated.
 
     Branch 1 is a 1 x 1 convolution; branch k is a 1 x 1 and a 3 x 3 convolution with dilation
-    k - 1. A ReLU follows every convolution.
+    k - 1.
 
     Attributes:
         widths: Numbers of channels of the branches.
+        relu: Whether a ReLU follows every convolution.
         compute: Dtype and lowering.
     """
 
     widths: tuple[int, int, int, int]
+    relu: bool
     compute: Compute
 
     @nn.compact
@@ -132,7 +134,9 @@ class Inception(nn.Module):
         """Returns the concatenated maps."""
         branches = []
         for number, width in enumerate(self.widths, 1):
-            branch = _convolve(x, width, 1, self.compute, name=f"branch{number}_conv1")
+            branch = _convolve(
+                x, width, 1, self.compute, name=f"branch{number}_conv1", relu=self.relu
+            )
             if number > 1:
                 branch = _convolve(
                     branch,
@@ -141,27 +145,42 @@ class Inception(nn.Module):
                     self.compute,
                     name=f"branch{number}_conv2",
                     dilation=number - 1,
+                    relu=self.relu,
                 )
             branches.append(branch)
         return jnp.concatenate(branches, axis=-1)
 
 
 class MesoInception4(Meso4):
-    """`Meso4` with an `Inception` module in place of each of the first two convolutions."""
+    """`Meso4` with an `Inception` module in place of each of the first two convolutions.
+
+    Attributes:
+        inception_relu: Whether the `Inception` modules have ReLUs, as published. DeepfakeBench's
+            have none.
+    """
+
+    inception_relu: bool = True
 
     def _encode(
         self, x: Float[Array, "n h w 3"], mask: Bool[Array, "n"], *, train: bool
     ) -> Float[Array, "n p q 16"]:
         for number, widths in enumerate(((1, 4, 4, 2), (2, 4, 4, 2)), 1):
-            x = Inception(widths, self.compute, name=f"inception{number}")(x)
+            x = Inception(widths, self.inception_relu, self.compute, name=f"inception{number}")(x)
             x = self._finish(x, mask, number, train=train)
         return self._last_stages(x, mask, train=train)
 
 
 def _convolve(
-    x: Array, features: int, kernel: int, compute: Compute, *, name: str, dilation: int = 1
+    x: Array,
+    features: int,
+    kernel: int,
+    compute: Compute,
+    *,
+    name: str,
+    dilation: int = 1,
+    relu: bool = True,
 ) -> Array:
-    """Returns a convolution with bias and ReLU that keeps the size of the map."""
+    """Returns a convolution with bias that keeps the size of the map, by default with a ReLU."""
     around = dilation * (kernel // 2)
     layer = Conv(
         features,
@@ -172,7 +191,7 @@ def _convolve(
         compute=compute,
         name=name,
     )
-    return jax.nn.relu(layer(x))
+    return jax.nn.relu(layer(x)) if relu else layer(x)
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -5,6 +5,8 @@ import os
 import re
 import shlex
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,11 @@ import torch
 from dfjax.commands.main import main
 from dfjax.config import load_config
 from dfjax.errors import FileError
+from dfjax.models import build
+from dfjax.models.bn_constants import format_bn
+from dfjax.weights.fit import usual_fit
 from dfjax.weights.foreign_file import read_foreign
+from dfjax.weights.loading import load
 from dfjax.weights.registry import ORIGINS
 from dfjax.weights.safetensors_file import flatten, load_safetensors, save_safetensors, unflatten
 from dfjax.weights.saving import save
@@ -54,6 +60,65 @@ def test_files_that_are_refused(zipped, tmp_path):
     torch.save([torch.ones(2)], path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(FileError, match="holds a list, not a state dict"):
         read_foreign(path)
+
+
+def mesonet(state, x, stages):
+    """DeepfakeBench's MesoNet in functions: `stages` are the convolutions and normalisations."""
+    fn = torch.nn.functional
+
+    def conv(x, name):
+        kernel = state[f"backbone.{name}.weight"]
+        dilation = int(name[-3]) - 1 if name.endswith("_2") else 1
+        around = dilation * (kernel.shape[2] // 2)
+        return fn.conv2d(x, kernel, padding=around, dilation=dilation)
+
+    for number, (branches, norm) in enumerate(stages, 1):
+        outs = []
+        for names in branches:
+            y = x
+            for name in names:
+                y = conv(y, name)
+            outs.append(fn.relu(y) if len(branches) == 1 else y)
+        keys = ("running_mean", "running_var", "weight", "bias")
+        values = [state[f"backbone.{norm}.{key}"] for key in keys]
+        x = fn.max_pool2d(fn.batch_norm(torch.cat(outs, 1), *values), 4 if number == 4 else 2)
+    x = fn.linear(x.flatten(1), state["backbone.fc1.weight"], state["backbone.fc1.bias"])
+    x = fn.leaky_relu(x, 0.1)
+    return fn.linear(x, state["backbone.fc2.weight"], state["backbone.fc2.bias"])
+
+
+def inception(number):
+    name = f"Incption{number}_conv"
+    branches = [[f"{name}1"], *([f"{name}{k}_1", f"{name}{k}_2"] for k in (2, 3, 4))]
+    return branches, f"Incption{number}_bn"
+
+
+MESONETS = {
+    "meso4": [([[f"conv{n}"]], f"bn{1 + (n > 2)}") for n in (1, 2, 3, 4)],
+    "mesoinception4": [inception(1), inception(2), ([["conv1"]], "bn1"), ([["conv2"]], "bn1")],
+}
+
+
+@pytest.mark.parametrize("name", MESONETS)
+def test_mesonets_of_deepfakebench(name, tmp_path):
+    network = ORIGINS["deepfakebench"].networks[name]
+    target = detector_target(name, network.settings, size=256)
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for entry in usual_fit(ORIGINS["deepfakebench"], target).key_map.entries:
+        shape = entry.their_shape()
+        value = torch.randn(shape, generator=generator) / np.sqrt(np.prod(shape[1:]) or 1)
+        state[entry.theirs] = value.abs() + 0.5 if entry.theirs.endswith("var") else value
+    torch.save(state, tmp_path / "w.pth")
+    weights = load(tmp_path / "w.pth", "deepfakebench", target)
+    x = np.random.default_rng(0).normal(size=(1, 1, 256, 256, 3)).astype(np.float32)
+    model = build(name, **network.settings, bn=format_bn(weights.convention.bn))
+    inputs = {"rgb": jnp.asarray(x), "mask": jnp.ones((1, 1), bool)}
+    run = jax.jit(lambda variables: model.apply(variables, inputs, train=False, rngs=None)[1])
+    outputs = run(weights.variables)
+    expected = mesonet(state, torch.from_numpy(x[0].transpose(0, 3, 1, 2).copy()), MESONETS[name])
+    assert expected.std() > 1e-2  # the comparison is of something
+    np.testing.assert_allclose(outputs["class_logits"], expected.numpy(), rtol=0, atol=1e-5)
 
 
 def draw(target, seed=0):

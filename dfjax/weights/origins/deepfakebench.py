@@ -51,6 +51,23 @@ MESO4 = {  # two layers share one batch normalisation
     "logits": "fc2",
 }
 MESO4_ZEROS = tuple(f"conv{number}.bias" for number in (1, 2, 3, 4))
+MESO_INCEPTION4 = {
+    f"inception{stage}.branch{branch}_conv{number}": f"Incption{stage}_conv{branch}"
+    + (f"_{number}" if branch > 1 else "")
+    for stage in (1, 2)
+    for branch in (1, 2, 3, 4)
+    for number in ((1, 2) if branch > 1 else (1,))
+} | {
+    "bn1": "Incption1_bn",
+    "bn2": "Incption2_bn",
+    "conv3": "conv1",
+    "bn3": "bn1",
+    "conv4": "conv2",
+    "bn4": "bn1",
+    "hidden": "fc1",
+    "logits": "fc2",
+}
+INCEPTION_ZEROS = tuple(f"{path}.bias" for path in MESO_INCEPTION4 if "conv" in path)
 FLATTENED = {"hidden": 16}
 
 
@@ -84,6 +101,14 @@ NETWORKS = {
         "same",
         TORCH_BN,
         classes=2,
+    ),
+    "mesoinception4": _detector(
+        Table(TORCH, MESO_INCEPTION4, zeros=INCEPTION_ZEROS, flattened=FLATTENED),
+        "mesoinception4",
+        "same",
+        TORCH_BN,
+        classes=2,
+        inception_relu=False,
     ),
 }
 
