@@ -22,6 +22,14 @@ def make_console() -> Console:
     )
 
 
+def make_result_console() -> Console:
+    """Returns a console on standard output, as wide in a log as the tables of results need."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120  # a log is not cut off where a terminal would be
+    return console
+
+
 def in_notebook() -> bool:
     """Returns whether this process is the kernel of a notebook."""
     return "ipykernel" in sys.modules or "google.colab" in sys.modules

@@ -11,6 +11,15 @@ NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
 """Errors of a full disk, as the system and as libraries report them."""
 
 
+WRONG_PLACE = {
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
+"""What the system says of a path that the user should not have named, such as a read-only one."""
+LOST = {errno.ENOENT, errno.ESTALE, errno.EIO}
+"""What it says of a path that was there and is lost: deleted by somebody, or on a failing disk."""
+
+
 class UsageError(Exception):
     """A request is invalid. The command line prints the message and exits with code 2."""
 
@@ -52,6 +61,13 @@ def is_full_disk(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def classify_os_error(error: OSError) -> int | None:
+    """Returns the exit code of an error about a path, or None for errors that are bugs."""
+    if error.filename is None or error.errno not in WRONG_PLACE | LOST:
+        return None
+    return FINDING if error.errno in LOST else USAGE
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:

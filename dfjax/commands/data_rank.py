@@ -22,9 +22,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from dfjax.commands.main import add_json, print_json
+from dfjax.console import make_result_console
 from dfjax.errors import OK
 
 SHOWN = 20  # rows on the screen
@@ -46,10 +45,9 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.evaluation.ranking import make_table, rank_videos
 
     videos, left_out = rank_videos(args.predictions, args.by, top=args.top, out=args.out)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120  # a log is not cut off where a terminal would be
-    console.print(make_table(videos.head(SHOWN), f"{len(videos)} videos by {args.by}"))
+    make_result_console().print(
+        make_table(videos.head(SHOWN), f"{len(videos)} videos by {args.by}")
+    )
     if len(videos) > SHOWN:
         print(f"… and {len(videos) - SHOWN} more")
     if left_out:

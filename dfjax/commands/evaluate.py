@@ -32,6 +32,7 @@ from pathlib import Path
 from dfjax.commands.detector_source import add_detector_source
 from dfjax.commands.main import add_import, add_json, print_json
 from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
+from dfjax.console import make_result_console
 from dfjax.errors import FINDING, OK, UsageError
 
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     scoring = read_scoring_options(args)
     if args.predictions and any(scoring.values()):
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
-    from dfjax.commands.evaluate_table import print_tables
+    from dfjax.evaluation.report_table import list_parts
     from dfjax.inference.evaluate import evaluate
 
     report = evaluate(
@@ -67,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         **scoring,
     )
-    print_tables(report.metrics)
+    table, *lines = list_parts(report.metrics)
+    console = make_result_console()
+    console.print(table)
+    console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
     if report.out:
         print(f"written to {report.out}")
     if args.json:

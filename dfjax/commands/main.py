@@ -1,7 +1,6 @@
 """`dfjax VERB …`: the table of verbs, and the one place where errors become exit codes."""
 
 import argparse
-import errno
 import importlib
 import json
 import os
@@ -12,7 +11,16 @@ from typing import Any, NoReturn
 import dfjax
 from dfjax.commands.signals import leave_imports_on_signals
 from dfjax.console import one_line
-from dfjax.errors import FINDING, INTERRUPTED, USAGE, RunError, UsageError, is_full_disk, unknown
+from dfjax.errors import (
+    FINDING,
+    INTERRUPTED,
+    USAGE,
+    RunError,
+    UsageError,
+    classify_os_error,
+    is_full_disk,
+    unknown,
+)
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.import_paths import allow_import
@@ -31,16 +39,6 @@ VERBS = {
 }
 
 LONGEST = 1500  # characters of a line, which may quote what a file holds
-
-WRONG_PLACE = {
-    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENAMETOOLONG, errno.ELOOP),
-}
-"""What the system says of a path that the user should not have named, such as a read-only --out."""
-
-LOST = {errno.ENOENT, errno.ESTALE, errno.EIO}
-"""What it says of a path that was there and is lost: deleted by somebody, or on a failing disk."""
-
 
 PREFIX = "--config."  # of an override on the command line
 COMPUTING = ("train", "ablate", "evaluate", "predict", "bench")  # they fill memory step by step
@@ -107,10 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if is_full_disk(error):
             print_line(f"dfjax: the disk is full: {error}", error=True)
             return FINDING
-        if error.errno not in (*WRONG_PLACE, *LOST) or error.filename is None:
+        if (code := classify_os_error(error)) is None:
             raise
         print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", error=True)
-        return FINDING if error.errno in LOST else USAGE
+        return code
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -1,0 +1,45 @@
+"""An evaluation as one compact table, a line on its intervals, and its flags, for a terminal."""
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from dfjax.console import one_line
+from dfjax.data.index.frame_counts import describe_frames
+from dfjax.evaluation.clusters import describe_clusters
+from dfjax.evaluation.report_rows import (
+    COLUMNS,
+    INTERVAL,
+    describe_uncertainty,
+    describe_videos,
+    format_row,
+    list_rows,
+)
+
+COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
+
+
+def list_parts(result: dict[str, Any]) -> list[Table | Text]:
+    """Returns the table and the lines below it, in order.
+
+    Args:
+        result: Content of `metrics.json`.
+    """
+    heading = describe_videos(result)
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
+    for name in ("", *COLUMNS.values(), INTERVAL):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name, metrics in list_rows(result):
+        table.add_row(Text(one_line(name)), *format_row(metrics))
+    drawn = describe_clusters(result["resampled"], result["clusters"])
+    lines = [Text(f"95 % intervals from resamples of {drawn}")]
+    frames = result["frames_per_video"]
+    if frames and frames["ratio"]:
+        lines.append(Text(f"frames per video: {describe_frames(frames)}"))
+    if "uncertainty" in result:
+        lines.append(Text(describe_uncertainty(result["uncertainty"])))
+    for flag in result["flags"]:
+        severity, message = flag["severity"], one_line(flag["message"])
+        lines.append(Text.assemble((severity, COLOURS[severity]), f" {flag['code']}: {message}"))
+    return [table, *lines]
