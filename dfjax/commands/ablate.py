@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_accept, add_json, print_json
 from dfjax.errors import FINDING, OK, UsageError
 
 
@@ -38,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pack", action="append", default=[], metavar="NAME=PACK", help="crops that a row needs"
     )
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="an audit error to accept"
-    )
+    add_accept(parser)
     parser.set_defaults(overrides=[])
     add_json(parser)
 

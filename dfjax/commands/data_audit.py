@@ -18,7 +18,7 @@ repeated) does not name. `dfjax train` audits its data in the same way.
 import argparse
 
 from dfjax.commands.data import add_limits
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_accept, add_json, print_json
 from dfjax.errors import FINDING, OK
 
 
@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `dfjax data audit`."""
     parser.add_argument("--index", required=True, help="of videos, crops or a pack")
     parser.add_argument("--out", required=True, help="folder for the two reports")
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="an error to live with"
-    )
+    add_accept(parser)
     parser.add_argument("--deep", action="store_true", help="open every video file again")
     add_limits(parser, 120.0, "file")
     add_json(parser)

@@ -104,17 +104,8 @@ def run(args: argparse.Namespace) -> int:
         print_line("dfjax: finished videos are kept; the same command continues", error=True)
         raise
     print_notes(report.notes)
-    again = f", {report.reused} of them already there" if report.reused else ""
-    print_line(f"{args.out}: {report.videos} videos{again}, {report.crops} crops")
-    for line in report.describe_faces(settings.detector):
+    for line in report.describe(settings.detector):
         print_line(line)
-    if report.unreadable:
-        print_line(
-            f"{report.unreadable} videos or images could not be read and were left out: "
-            f"{report.errors}"
-        )
     if args.json:
-        names = ("videos", "reused", "crops", "faces_found", "videos_without_face", "unreadable")
-        values = {name: getattr(report, name) for name in names}
-        print_json({"index": str(report.index)} | values)
+        print_json(report.to_json())
     return FINDING if report.unreadable else OK

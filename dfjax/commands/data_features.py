@@ -74,16 +74,10 @@ def run(args: argparse.Namespace) -> int:
         command=command_line(),
     )
     parameters = backbone.record["parameters"]
-    print_line(
-        f"{'reused' if done.reused else 'computed'} {args.out}: {len(done.pack)} videos, "
-        f"{done.frames} frames, {done.pack.width} numbers each, {parameters}"
-    )
-    left_out = len(done.errors)
-    if left_out:
-        said = f"dfjax: {left_out} videos or frames left out, see {args.out}/errors.jsonl"
-        print_line(said, error=True)
+    print_line(f"{done.describe()}, {parameters}")
+    if done.errors:
+        said = f"{len(done.errors)} videos or frames left out, see {args.out}/errors.jsonl"
+        print_line(f"dfjax: {said}", error=True)
     if args.json:
-        summary = {"out": str(args.out), "videos": len(done.pack), "frames": done.frames}
-        summary |= {"features": done.pack.width, "parameters": parameters}
-        print_json(summary | {"errors": left_out, "reused": done.reused})
-    return FINDING if left_out else OK
+        print_json(done.to_json() | {"parameters": parameters})
+    return FINDING if done.errors else OK

@@ -83,7 +83,5 @@ def run(args: argparse.Namespace) -> int:
     for line in report.describe():
         print_line(line)
     if args.json:
-        names = ("splits", "methods", "unreadable", "problems", "notes")
-        counts = {"videos": report.videos, "real": report.real, "fake": report.videos - report.real}
-        print_json({"index": args.out} | counts | {name: getattr(report, name) for name in names})
+        print_json(report.to_json())
     return FINDING if report.left_out else OK

@@ -25,7 +25,7 @@ import argparse
 from dfjax.commands.data import add_limits
 from dfjax.commands.data_extract import add_crop_options, read_crop_options
 from dfjax.commands.data_index import OPTIONS, add_adapter_options
-from dfjax.commands.main import add_json, print_json, print_line
+from dfjax.commands.main import add_accept, add_json, print_json, print_line
 from dfjax.errors import FINDING, OK
 
 SHOWN = 20  # inputs left out that are printed; all are in the files
@@ -41,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_crop_options(parser)
     parser.add_argument("--flow-stride", type=int, help="also optical flow, over so many frames")
     parser.add_argument("--refresh", action="store_true", help="list the data set again")
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
-    )
+    add_accept(parser)
     add_limits(parser, 600.0, "video")
     add_json(parser)
 
@@ -66,12 +64,9 @@ def run(args: argparse.Namespace) -> int:
         print_line("dfjax: what is finished is kept; the same command continues", error=True)
         raise
     print(describe_audit(report.audit))
-    size = report.crop_size
-    print_line(f"{report.pack}: {report.videos} videos, {report.frames} frames of {size}x{size}")
+    print_line(report.describe())
     for entry in report.left_out[:SHOWN]:
         print_line(f"dfjax: {entry['video_id']}: {entry['error']}", error=True)
     if args.json:
-        counts = {"videos": report.videos, "frames": report.frames, "crop_size": size}
-        listed = {"left_out": report.left_out, "findings": report.audit["findings"]}
-        print_json({"pack": str(report.pack)} | counts | listed)
+        print_json(report.to_json())
     return FINDING if report.left_out or list_refused(report.audit) else OK

@@ -57,14 +57,5 @@ def run(args: argparse.Namespace) -> int:
         print_line(f"moved {origin} -> {goal}: {unit} and what belongs to it")
     print_line(f"{args.out}: {report.videos} videos, {report.changed} in another split than before")
     if args.json:
-        counts = report.table.loc["all"].drop("all")
-        print_json(
-            {
-                "index": args.out,
-                "videos": report.videos,
-                report.column + "s": {str(name): int(n) for name, n in counts.items()},
-                "changed": report.changed,
-                "moved": [{"unit": u, "from": a, "to": b} for u, a, b in report.moved],
-            }
-        )
+        print_json(report.to_json())
     return OK

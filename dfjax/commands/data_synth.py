@@ -38,13 +38,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("videos", "identities", "frames", "size", "seed", "workers")
     options = {name: getattr(args, name) for name in names}
     report = synthesise(args.out, **options, samples=args.mp4, command=command_line())
-    kept = report.videos - report.drawn
-    reused = f", {kept} of them reused" if kept else ""
-    print(f"{report.videos} videos in {report.index}{reused}")
-    samples = [str(sample) for sample in report.samples]
-    for sample in samples:
-        print(f"video {sample}")
+    print("\n".join(report.describe()))
     if args.json:
-        counts = {"videos": report.videos, "drawn": report.drawn, "reused": kept}
-        print_json({"index": str(report.index)} | counts | {"samples": samples})
+        print_json(report.to_json())
     return OK

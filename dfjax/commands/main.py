@@ -133,6 +133,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_accept(parser: argparse.ArgumentParser) -> None:
+    """Adds `--accept`, for verbs that audit data."""
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="an audit error to accept"
+    )
+
+
 def add_import(parser: argparse.ArgumentParser) -> None:
     """Adds `--import`, for verbs that load a detector whose model may be the user's own."""
     parser.add_argument(

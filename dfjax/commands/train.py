@@ -28,7 +28,7 @@ from typing import Any
 
 from rich.console import Console
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_accept, add_json, print_json
 from dfjax.config import load_config
 from dfjax.errors import OK
 
@@ -40,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
     parser.add_argument("--fold", metavar="N/K|all/K", help="round N of cross-validation, or all")
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="an audit error to live with"
-    )
+    add_accept(parser)
     parser.set_defaults(overrides=[])
     add_json(parser)
 

@@ -65,6 +65,17 @@ class PrepareReport:
     left_out: list[dict[str, str]]
     audit: dict[str, Any]
 
+    def describe(self) -> str:
+        """Returns a line that counts videos and frames."""
+        size = self.crop_size
+        return f"{self.pack}: {self.videos} videos, {self.frames} frames of {size}x{size}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the result as `dfjax data prepare --json` prints it."""
+        counts = {"videos": self.videos, "frames": self.frames, "crop_size": self.crop_size}
+        listed = {"left_out": self.left_out, "findings": self.audit["findings"]}
+        return {"pack": str(self.pack)} | counts | listed
+
 
 def prepare(
     root: str | os.PathLike[str],

@@ -48,6 +48,22 @@ class Extracted(NamedTuple):
         """Number of frames that have features."""
         return int(self.pack.index["frame_indices"].map(len).sum())
 
+    def describe(self) -> str:
+        """Returns a line that counts videos, frames and features."""
+        return (
+            f"{'reused' if self.reused else 'computed'} {self.pack.path}: {len(self.pack)} videos, "
+            f"{self.frames} frames, {self.pack.width} numbers each"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as `dfjax data features --json` prints them."""
+        counts = {"out": str(self.pack.path), "videos": len(self.pack), "frames": self.frames}
+        return counts | {
+            "features": self.pack.width,
+            "errors": len(self.errors),
+            "reused": self.reused,
+        }
+
 
 class Piece(NamedTuple):
     """Consecutive frames `start` to `stop - 1` of the video in row `row`, at most a batch."""

@@ -60,6 +60,23 @@ class ExtractReport:
     errors: Path
     notes: list[str]
 
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as `dfjax data extract --json` prints them."""
+        names = ("videos", "reused", "crops", "faces_found", "videos_without_face", "unreadable")
+        return {"index": str(self.index)} | {name: getattr(self, name) for name in names}
+
+    def describe(self, detector: str) -> list[str]:
+        """Returns lines that count videos, crops and the faces that `detector` found."""
+        again = f", {self.reused} of them already there" if self.reused else ""
+        lines = [f"{self.index.parent}: {self.videos} videos{again}, {self.crops} crops"]
+        lines += self.describe_faces(detector)
+        if self.unreadable:
+            lines.append(
+                f"{self.unreadable} videos or images could not be read and were left out: "
+                f"{self.errors}"
+            )
+        return lines
+
     def describe_faces(self, detector: str) -> list[str]:
         """Returns lines that say in how many frames and videos `detector` found a face."""
         if detector == "none":

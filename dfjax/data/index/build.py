@@ -55,6 +55,13 @@ class IndexReport:
         """Number of real videos."""
         return self.methods.get("real", 0)
 
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as `dfjax data index --json` prints them."""
+        fakes = self.videos - self.real
+        counts = {"videos": self.videos, "real": self.real, "fake": fakes}
+        names = ("splits", "methods", "unreadable", "problems", "notes")
+        return {"index": str(self.index)} | counts | {name: getattr(self, name) for name in names}
+
     def describe(self) -> list[str]:
         """Returns lines that count the videos, and the inputs that were left out."""
         methods = sorted(self.methods.items())

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,17 @@ class SplitReport:
     changed: int
     moved: list[Move]
     notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as `dfjax data split --json` prints them."""
+        counts = self.table.loc["all"].drop("all")
+        return {
+            "index": str(self.index),
+            "videos": self.videos,
+            self.column + "s": {str(name): int(n) for name, n in counts.items()},
+            "changed": self.changed,
+            "moved": [{"unit": u, "from": a, "to": b} for u, a, b in self.moved],
+        }
 
 
 def split_index(

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dfjax.data.faces.crops import FaceDetector
 from dfjax.data.faces.detectors.haar import make_haar
@@ -34,6 +35,19 @@ class SynthReport:
     videos: int
     drawn: int
     samples: list[Path]
+
+    def describe(self) -> list[str]:
+        """Returns lines that count the videos and name those that are mp4 files."""
+        kept = self.videos - self.drawn
+        reused = f", {kept} of them reused" if kept else ""
+        found = f"{self.videos} videos in {self.index}{reused}"
+        return [found, *(f"video {sample}" for sample in self.samples)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as `dfjax data synth --json` prints them."""
+        counts = {"videos": self.videos, "drawn": self.drawn, "reused": self.videos - self.drawn}
+        samples = [str(sample) for sample in self.samples]
+        return {"index": str(self.index)} | counts | {"samples": samples}
 
 
 def synthesise(
