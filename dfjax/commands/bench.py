@@ -36,8 +36,7 @@ from rich.console import Console
 
 from dfjax import precision
 from dfjax.bench.measure import NAMES, SEVERAL, describe, measure
-from dfjax.commands.main import add_json, print_json
-from dfjax.errors import OK
+from dfjax.commands.main import add_json, finish
 from dfjax.ops.lowering import LOWERINGS
 
 
@@ -77,6 +76,4 @@ def run(args: argparse.Namespace) -> int:
         rows.append(row)
         if several or not args.json:
             console.print(describe(row))
-    if args.json:
-        print_json({"rows": rows} if several else rows[0])
-    return OK
+    return finish(args, {"rows": rows} if several else rows[0])

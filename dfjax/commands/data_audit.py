@@ -18,8 +18,7 @@ repeated) does not name. `dfjax train` audits its data in the same way.
 import argparse
 
 from dfjax.commands.data import add_limits
-from dfjax.commands.main import add_accept, add_json, print_json
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_accept, add_json, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +39,4 @@ def run(args: argparse.Namespace) -> int:
     content = audit_data(args.index, args.out, accept=args.accept, deep=args.deep, **limits)
     print(describe_audit(content))
     print(f"written to {args.out}: audit.json, audit.html")
-    if args.json:
-        print_json(content)
-    return FINDING if list_refused(content) else OK
+    return finish(args, content, found=list_refused(content))

@@ -13,8 +13,7 @@ code is then 1.
 import argparse
 
 from dfjax.commands.data import add_limits, command_line
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +41,5 @@ def run(args: argparse.Namespace) -> int:
     print_line(f"{args.out}: {n} videos at CRF {args.crf}, {size / 1e6:.1f} MB")
     if left_out:
         print_line(f"{left_out} videos could not be read and were left out: {report.errors}")
-    if args.json:
-        print_json({"index": str(report.index), "videos": n, "bytes": size, "unreadable": left_out})
-    return FINDING if left_out else OK
+    values = {"index": str(report.index), "videos": n, "bytes": size, "unreadable": left_out}
+    return finish(args, values, found=left_out)

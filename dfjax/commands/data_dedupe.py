@@ -19,8 +19,7 @@ changes. Exit code 1: the crops of some videos could not be read; they are liste
 import argparse
 
 from dfjax.commands.data import command_line, print_notes
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +43,4 @@ def run(args: argparse.Namespace) -> int:
         print_line(line)
     for video, error in report.unreadable.items():
         print_line(f"dfjax: {video}: {error}", error=True)
-    if args.json:
-        print_json(report.to_json())
-    return FINDING if report.unreadable else OK
+    return finish(args, report.to_json(), found=report.unreadable)

@@ -13,8 +13,8 @@ without loss. Missing or damaged crops are left out and listed; the exit code is
 
 import argparse
 
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK, unknown
+from dfjax.commands.main import add_json, finish, print_line
+from dfjax.errors import unknown
 
 FORMATS = ("deepfakebench",)
 
@@ -41,6 +41,4 @@ def run(args: argparse.Namespace) -> int:
         print_line(f"add to label_dict in training/config/train_config.yaml: {lines}")
     for error in report.errors:
         print_line(f"dfjax: {error['video_id']}: {error['error']}", error=True)
-    if args.json:
-        print_json(report._asdict() | {"out": args.out})
-    return FINDING if report.errors else OK
+    return finish(args, report._asdict() | {"out": args.out}, found=report.errors)

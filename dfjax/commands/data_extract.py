@@ -28,8 +28,7 @@ import argparse
 from typing import Any
 
 from dfjax.commands.data import add_limits, command_line, print_notes
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +105,4 @@ def run(args: argparse.Namespace) -> int:
     print_notes(report.notes)
     for line in report.describe(settings.detector):
         print_line(line)
-    if args.json:
-        print_json(report.to_json())
-    return FINDING if report.unreadable else OK
+    return finish(args, report.to_json(), found=report.unreadable)

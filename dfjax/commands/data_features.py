@@ -19,8 +19,7 @@ import argparse
 from pathlib import Path
 
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_import, add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_import, add_json, finish, print_line
 
 BACKBONE_OPTIONS = ("backbone", "weights", "size", "width", "one_block", "padding", "seed")
 
@@ -78,6 +77,4 @@ def run(args: argparse.Namespace) -> int:
     if done.errors:
         said = f"{len(done.errors)} videos or frames left out, see {args.out}/errors.jsonl"
         print_line(f"dfjax: {said}", error=True)
-    if args.json:
-        print_json(done.to_json() | {"parameters": parameters})
-    return FINDING if done.errors else OK
+    return finish(args, done.to_json() | {"parameters": parameters}, found=done.errors)

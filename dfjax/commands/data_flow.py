@@ -16,8 +16,7 @@ Videos without flow are left out and listed in OUT/errors.jsonl; the exit code i
 import argparse
 
 from dfjax.commands.data import add_limits, command_line
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +46,5 @@ def run(args: argparse.Namespace) -> int:
     print_line(f"{args.out}: {n} videos, {flows} flows over {args.stride} source frames")
     if left_out:
         print_line(f"{left_out} videos have no flow and were left out: {report.errors}", error=True)
-    if args.json:
-        print_json({"index": str(report.index), "videos": n, "flows": flows, "left_out": left_out})
-    return FINDING if left_out else OK
+    values = {"index": str(report.index), "videos": n, "flows": flows, "left_out": left_out}
+    return finish(args, values, found=left_out)

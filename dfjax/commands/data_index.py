@@ -24,8 +24,7 @@ unmatched.jsonl.
 import argparse
 
 from dfjax.commands.data import add_limits, add_ratios, command_line, print_notes
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 OPTIONS = (
     *("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table"),
@@ -82,6 +81,4 @@ def run(args: argparse.Namespace) -> int:
     print_notes(report.notes)
     for line in report.describe():
         print_line(line)
-    if args.json:
-        print_json(report.to_json())
-    return FINDING if report.left_out else OK
+    return finish(args, report.to_json(), found=report.left_out)

@@ -13,8 +13,7 @@ consist of crops.
 import argparse
 
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +32,4 @@ def run(args: argparse.Namespace) -> int:
     print_line(
         "data sets: " + ", ".join(f"{name} {n}" for name, n in sorted(report.datasets.items()))
     )
-    if args.json:
-        print_json({"index": args.out, "videos": report.videos, "datasets": report.datasets})
-    return OK
+    return finish(args, {"index": args.out, "videos": report.videos, "datasets": report.datasets})

@@ -12,8 +12,7 @@ errors.jsonl; the exit code is then 1.
 
 import argparse
 
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +37,4 @@ def run(args: argparse.Namespace) -> int:
     if errors:
         what = f"{len(errors)} frames or videos left out, see {args.out}/errors.jsonl"
         print_line(f"dfjax: {what}", error=True)
-    if args.json:
-        print_json(report._asdict() | {"out": args.out, "errors": len(errors)})
-    return FINDING if errors else OK
+    return finish(args, report._asdict() | {"out": args.out, "errors": len(errors)}, found=errors)

@@ -25,8 +25,7 @@ import argparse
 from dfjax.commands.data import add_limits
 from dfjax.commands.data_extract import add_crop_options, read_crop_options
 from dfjax.commands.data_index import OPTIONS, add_adapter_options
-from dfjax.commands.main import add_accept, add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_accept, add_json, finish, print_line
 
 SHOWN = 20  # inputs left out that are printed; all are in the files
 
@@ -67,6 +66,4 @@ def run(args: argparse.Namespace) -> int:
     print_line(report.describe())
     for entry in report.left_out[:SHOWN]:
         print_line(f"dfjax: {entry['video_id']}: {entry['error']}", error=True)
-    if args.json:
-        print_json(report.to_json())
-    return FINDING if report.left_out or list_refused(report.audit) else OK
+    return finish(args, report.to_json(), found=report.left_out or list_refused(report.audit))

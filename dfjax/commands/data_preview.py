@@ -15,9 +15,8 @@ data.path a few synthetic videos are generated.
 import argparse
 from pathlib import Path
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, finish
 from dfjax.config import load_config
-from dfjax.errors import OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +39,6 @@ def run(args: argparse.Namespace) -> int:
     title = f"{Path(args.config).name}: what training sees"
     preview(config, args.out, clips=args.clips, title=title)
     print(f"wrote {args.out}")
-    if args.json:
-        operations, one_of = choose_augmentation(**config.augment)
-        print_json(
-            {"out": args.out, "clips": args.clips, "operations": operations, "one_of": one_of}
-        )
-    return OK
+    operations, one_of = choose_augmentation(**config.augment)
+    drawn = {"operations": operations, "one_of": one_of}
+    return finish(args, {"out": args.out, "clips": args.clips} | drawn)

@@ -22,9 +22,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import add_json, finish
 from dfjax.console import make_result_console
-from dfjax.errors import OK
 
 SHOWN = 20  # rows on the screen
 
@@ -53,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     if left_out:
         print(f"dfjax: {left_out} videos have no {args.by}: left out", file=sys.stderr)
     print(f"written to {args.out}")
-    if args.json:
-        rows = videos.astype(object).where(videos.notna(), None).to_dict("records")
-        summary = {"by": args.by, "out": str(args.out), "left_out": left_out}
-        print_json(summary | {"videos": rows})
-    return OK
+    rows = videos.astype(object).where(videos.notna(), None).to_dict("records")
+    summary = {"by": args.by, "out": str(args.out), "left_out": left_out}
+    return finish(args, summary | {"videos": rows})

@@ -23,8 +23,7 @@ unit, so the same videos have the same split. --folds writes the column `fold` (
 import argparse
 
 from dfjax.commands.data import add_ratios, command_line, print_notes
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import OK
+from dfjax.commands.main import add_json, finish, print_line
 
 OPTIONS = ("by", "ratios", "seed", "folds", "fold", "repair")
 
@@ -56,6 +55,4 @@ def run(args: argparse.Namespace) -> int:
     for unit, origin, goal in report.moved:
         print_line(f"moved {origin} -> {goal}: {unit} and what belongs to it")
     print_line(f"{args.out}: {report.videos} videos, {report.changed} in another split than before")
-    if args.json:
-        print_json(report.to_json())
-    return OK
+    return finish(args, report.to_json())

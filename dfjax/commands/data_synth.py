@@ -12,8 +12,7 @@ pixels; the same command continues where an interrupted one stopped.
 import argparse
 
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_json, print_json
-from dfjax.errors import OK
+from dfjax.commands.main import add_json, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +38,4 @@ def run(args: argparse.Namespace) -> int:
     options = {name: getattr(args, name) for name in names}
     report = synthesise(args.out, **options, samples=args.mp4, command=command_line())
     print("\n".join(report.describe()))
-    if args.json:
-        print_json(report.to_json())
-    return OK
+    return finish(args, report.to_json())

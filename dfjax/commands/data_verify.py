@@ -10,8 +10,7 @@ damaged, missing or does not belong there is named; the exit code is then 1.
 
 import argparse
 
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +32,4 @@ def run(args: argparse.Namespace) -> int:
         print_line(f"dfjax: {entry['path']}: {entry['error']}", error=True)
     bad = len(report.damaged)
     print_line(f"{args.pack or args.index}: {report.checked} checked, {bad} damaged")
-    if args.json:
-        print_json({"checked": report.checked, "damaged": report.damaged})
-    return FINDING if bad else OK
+    return finish(args, {"checked": report.checked, "damaged": report.damaged}, found=bad)

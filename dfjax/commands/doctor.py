@@ -14,8 +14,7 @@ import argparse
 from dataclasses import asdict
 
 from dfjax.bench.environment import CHECKS, describe_part
-from dfjax.commands.main import add_json, print_json
-from dfjax.errors import FINDING, OK
+from dfjax.commands.main import add_json, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +31,5 @@ def run(args: argparse.Namespace) -> int:
     for check in findings:
         print(f"WRONG     {check.name}: {check.detail}. Remedy: {check.remedy}")
     print(f"{len(checks) - len(findings)} of {len(checks)} checks passed")
-    if args.json:
-        print_json({"ok": not findings, "checks": [asdict(check) for check in checks]})
-    return FINDING if findings else OK
+    listed = [asdict(check) for check in checks]
+    return finish(args, {"ok": not findings, "checks": listed}, found=findings)

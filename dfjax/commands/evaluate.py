@@ -29,11 +29,14 @@ Exit code 1: there is a flag of severity `error`, such as an identity that is al
 import argparse
 from pathlib import Path
 
-from dfjax.commands.detector_source import add_detector_source
-from dfjax.commands.main import add_import, add_json, print_json
-from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
+from dfjax.commands.detector_options import (
+    add_detector_source,
+    add_scoring_options,
+    read_scoring_options,
+)
+from dfjax.commands.main import add_import, add_json, finish
 from dfjax.console import make_result_console
-from dfjax.errors import FINDING, OK, UsageError
+from dfjax.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +77,5 @@ def run(args: argparse.Namespace) -> int:
     console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
     if report.out:
         print(f"written to {report.out}")
-    if args.json:
-        print_json(report.metrics)
-    return FINDING if any(flag["severity"] == "error" for flag in report.flags) else OK
+    errors = [flag for flag in report.flags if flag["severity"] == "error"]
+    return finish(args, report.metrics, found=errors)

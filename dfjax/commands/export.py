@@ -10,9 +10,8 @@ Example:
 
 import argparse
 
-from dfjax.commands.detector_source import add_detector_source
-from dfjax.commands.main import add_import, add_json, print_json
-from dfjax.errors import OK
+from dfjax.commands.detector_options import add_detector_source
+from dfjax.commands.main import add_import, add_json, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +36,4 @@ def run(args: argparse.Namespace) -> int:
         model=args.model,
     )
     print(f"{done.out}: {done.bytes / 1e6:.1f} MB, checkpoint {done.checkpoint}")
-    if args.json:
-        print_json(done._asdict() | {"out": str(done.out)})
-    return OK
+    return finish(args, done._asdict() | {"out": str(done.out)})

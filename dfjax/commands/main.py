@@ -14,6 +14,7 @@ from dfjax.console import one_line
 from dfjax.errors import (
     FINDING,
     INTERRUPTED,
+    OK,
     USAGE,
     RunError,
     UsageError,
@@ -160,6 +161,19 @@ def print_line(text: str, *, error: bool = False) -> None:
     """
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
     print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def finish(args: argparse.Namespace, value: Any, *, found: object = False) -> int:
+    """Prints `value` as JSON if `--json` asks for it, and returns the exit code.
+
+    Args:
+        args: Arguments of the verb.
+        value: Object to print.
+        found: Whether there is a finding, or something was left out (exit code 1).
+    """
+    if args.json:
+        print_json(value)
+    return FINDING if found else OK
 
 
 def print_json(value: Any) -> None:

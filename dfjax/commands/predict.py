@@ -28,10 +28,12 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfjax.commands.detector_source import add_detector_source
-from dfjax.commands.main import add_import, add_json, print_json, print_line
-from dfjax.commands.scoring_options import add_scoring_options, read_scoring_options
-from dfjax.errors import FINDING, OK
+from dfjax.commands.detector_options import (
+    add_detector_source,
+    add_scoring_options,
+    read_scoring_options,
+)
+from dfjax.commands.main import add_import, add_json, finish, print_line
 
 if TYPE_CHECKING:
     from dfjax.inference.verdict import Verdict
@@ -98,9 +100,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.out:
         print_line(f"written to {args.out}", error=True)
-    if args.json:
-        print_json({"results": [verdict.to_dict() for verdict in verdicts]})
-    return FINDING if failed else OK
+    return finish(args, {"results": [verdict.to_dict() for verdict in verdicts]}, found=failed)
 
 
 def _show(verdict: "Verdict", *, json: bool) -> None:

@@ -21,8 +21,7 @@ the user's cache folder. Without network, the message says which file to put whe
 
 import argparse
 
-from dfjax.commands.main import add_json, print_json, print_line
-from dfjax.errors import OK
+from dfjax.commands.main import add_json, finish, print_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,9 +72,7 @@ def _fetch(args: argparse.Namespace) -> int:
     fetched = fetch(args.name, out=args.out, sha256=args.sha256)
     print_line(f"{fetched.out}: from {fetched.source}, SHA-256 {fetched.sha256}")
     print_line(f"licence: {fetched.licence or 'not known; see the page of the address'}")
-    if args.json:
-        print_json(fetched._asdict() | {"out": str(fetched.out)})
-    return OK
+    return finish(args, fetched._asdict() | {"out": str(fetched.out)})
 
 
 def _import(args: argparse.Namespace) -> int:
@@ -86,9 +83,7 @@ def _import(args: argparse.Namespace) -> int:
     for note in done.notes:
         print_line(f"- {note}")
     print_line(f"{done.out}: {done.kind} {done.model}, {done.tensors} arrays")
-    if args.json:
-        print_json(done._asdict() | {"out": str(done.out)})
-    return OK
+    return finish(args, done._asdict() | {"out": str(done.out)})
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -99,6 +94,4 @@ def _export(args: argparse.Namespace) -> int:
     print_line(
         f"{done.out}: {done.tensors} arrays; mean {c['mean']}, std {c['std']}, {c['size']} px"
     )
-    if args.json:
-        print_json(done._asdict() | {"out": str(done.out)})
-    return OK
+    return finish(args, done._asdict() | {"out": str(done.out)})

@@ -1,7 +1,21 @@
-"""Options of `predict` and `evaluate` for several scores per clip."""
+"""Options of `predict`, `evaluate` and `export` that name a detector or ask for several scores."""
 
 import argparse
+from pathlib import Path
 from typing import Any
+
+
+def add_detector_source(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Adds `--workdir`, `--weights` and `--model`; returns the group that the first two are in."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--workdir", type=Path, metavar="DIR", help="folder of a training run")
+    source.add_argument(
+        "--weights", type=Path, metavar="FILE", help="safetensors file of a detector"
+    )
+    parser.add_argument(
+        "--model", default="", metavar="NAME", help="config of --weights, if its header has none"
+    )
+    return source
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
