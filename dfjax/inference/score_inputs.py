@@ -60,7 +60,7 @@ def make_settings(
     *,
     clips: int | None = None,
     face_detector: str | None = None,
-    face_model: str | None = None,
+    face_model: str | os.PathLike[str] | None = None,
     margin: float | None = None,
     align: bool | None = None,
     pictures: bool = False,
@@ -98,7 +98,7 @@ def make_settings(
         find_recipe(config),
         sampling,
         size=config.data.crop_size,
-        detector_model=face_model,
+        detector_model=None if face_model is None else os.fspath(face_model),
         override=Override(face_detector, margin, align),
     )
     check_settings(cutting)

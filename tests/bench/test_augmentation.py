@@ -48,4 +48,4 @@ def test_every_preset_takes_turns_with_a_training_step(capsys, monkeypatch):
 
 def test_it_has_no_peer(capsys):
     assert main(["bench", "augment", "--compare", "torch"]) == 2
-    assert "bench augment does not take --compare" in capsys.readouterr().err
+    assert "the workload augment does not take compare" in capsys.readouterr().err

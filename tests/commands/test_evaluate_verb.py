@@ -101,7 +101,7 @@ def test_uncertainty_of_a_table_is_measured_and_told(scores, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "one of the arguments --workdir --predictions"),
+        ([], "one of the arguments --workdir --weights --predictions"),
         (["--predictions", "nothing.csv"], "no predictions file nothing.csv"),
         (["--workdir", "nowhere"], "not a workdir"),
         (["--workdir", "nowhere", "--split", "tset"], "Did you mean 'test'"),

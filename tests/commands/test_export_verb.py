@@ -23,7 +23,7 @@ def asked(monkeypatch):
     """Stands in for a trained workdir; records which checkpoint was asked for."""
     calls = []
 
-    def load(workdir, checkpoint):
+    def load(workdir, checkpoint, *, model):
         if workdir == "absent":
             raise UsageError("absent is not a workdir")
         calls.append((workdir, checkpoint))

@@ -17,7 +17,7 @@ from dfjax.files import finite
     [
         (["trian"], "Did you mean 'train'"),
         (["doctor", "--jsno"], "--jsno"),
-        (["export"], "--workdir"),
+        (["export", "--to", "safetensors", "--out", "f"], "--workdir"),
         (["export", "--workdir", "w", "--to", "safetensor", "--out", "f"], "'safetensors'"),
     ],
 )
