@@ -140,7 +140,7 @@ def test_weights_from_a_file_or_a_workdir(made, data, tmp_path, capsys, monkeypa
     assert "has the shape" in capsys.readouterr().err
 
     config = load_config(
-        "resnet18", [f"--config.model.frame_classifier.{k}={v}" for k, v in OPTIONS.items()]
+        "resnet18", [f"model.frame_classifier.{k}={v}" for k, v in OPTIONS.items()]
     )
     config.preprocess.size, config.precision = SIZE, "float32"
     variables, _ = load_safetensors(saved)
@@ -220,7 +220,7 @@ def test_a_run_takes_the_backbone_along_and_refuses_another(made, data, tmp_path
 
 
 def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, data, tmp_path):
-    place = f"--config.data.features={data / 'features'}"
+    place = f"data.features={data / 'features'}"
     config = load_config("transformer_head", [place])
     use_stored_features(config)
     assert config.model.clip_detector.features == 64
@@ -231,11 +231,11 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
     with pytest.raises(UsageError, match="dual_stream does not read stored features"):
         use_stored_features(load_config("dual_stream", [place]))
     with pytest.raises(UsageError, match="not both"):
-        use_stored_features(load_config("transformer_head", [place, "--config.data.path=pack"]))
+        use_stored_features(load_config("transformer_head", [place, "data.path=pack"]))
     for folder in (data / "pack", tmp_path):
         with pytest.raises(UsageError, match="`dfjax data features` makes them"):
             use_stored_features(
-                load_config("transformer_head", [f"--config.data.features={folder}"])
+                load_config("transformer_head", [f"data.features={folder}"])
             )
     with pytest.raises(UsageError, match="data.features=FEATURES"):
         run_data.open_data(load_config("transformer_head"), tmp_path)

@@ -24,9 +24,9 @@ def asked(monkeypatch):
     calls = []
 
     def load(workdir, checkpoint, *, model):
-        if workdir == "absent":
+        if str(workdir) == "absent":
             raise UsageError("absent is not a workdir")
-        calls.append((workdir, checkpoint))
+        calls.append((str(workdir), checkpoint))
         config = load_config("dual_stream:tiny")
         return Detector(
             config, VARIABLES, f"{checkpoint}/12", "0" * 64, Path(workdir), *[print] * 2
