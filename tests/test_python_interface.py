@@ -190,6 +190,7 @@ def read_blocks(root):
     return re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.S)
 
 
+@pytest.mark.slow
 def test_the_own_model_of_the_readme_as_a_script(root, data, tmp_path):
     """From synthetic data to a verdict on a video, in a script without a main guard."""
     (video, *_) = sorted((data / "synthetic" / "videos").rglob("*.mp4"))

@@ -234,9 +234,7 @@ def test_the_width_comes_from_the_data_and_the_model_has_to_read_features(made, 
         use_stored_features(load_config("transformer_head", [place, "data.path=pack"]))
     for folder in (data / "pack", tmp_path):
         with pytest.raises(UsageError, match="`dfjax data features` makes them"):
-            use_stored_features(
-                load_config("transformer_head", [f"data.features={folder}"])
-            )
+            use_stored_features(load_config("transformer_head", [f"data.features={folder}"]))
     with pytest.raises(UsageError, match="data.features=FEATURES"):
         run_data.open_data(load_config("transformer_head"), tmp_path)
 

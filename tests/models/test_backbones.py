@@ -161,7 +161,9 @@ def step_of(network):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
-@pytest.mark.parametrize("name", ["resnet50", "xception", "v2s"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", *(pytest.param(n, marks=pytest.mark.slow) for n in ("xception", "v2s"))]
+)
 def test_a_masked_image_changes_nothing_and_every_parameter_learns(name):
     results = trained(name, NATIVE, seed=5)
     jax.tree.map(np.testing.assert_array_equal, results, trained(name, NATIVE, seed=6))

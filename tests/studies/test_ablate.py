@@ -94,6 +94,7 @@ def test_every_row_is_a_config_that_can_be_used(name):
         assert len(different) == len(rows), "two rows are the same"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_every_row_has_a_model(name):
     built = set()
@@ -339,6 +340,7 @@ class Brightness(nn.Module):
         return nn.Dense(1)(inputs["rgb"].mean(axis=(1, 2, 3)))[:, 0]
 
 
+@pytest.mark.slow
 def test_a_row_of_a_table_trains(tmp_path):
     assert list(load_table("bilstm_phases:smoke").left_out) == ["1: aligned faces"]
     rows = '{"a": ("model.name=test_ablate:Brightness",)}'

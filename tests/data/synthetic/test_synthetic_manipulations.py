@@ -98,6 +98,7 @@ def test_pictures_are_the_same_every_time_and_people_differ():
     assert not np.array_equal(one, draw(make_identity(0, "a"), scene, 0))
 
 
+@pytest.mark.slow
 def test_samples_are_real_and_fake_videos_of_the_test_split_whose_face_is_found(tmp_path):
     plans = make_plan(200, 20, seed=0)
     paths = write_samples(tmp_path, plans, count=4, seed=0)
