@@ -85,6 +85,7 @@ def test_a_gpu_is_shared_with_one_peer_at_a_time_for_turns_of_several_steps(turn
     assert not {"torch_plain", "ratio_plain"} & set(row)
 
 
+@pytest.mark.slow
 def test_without_a_comparison_no_peer_starts(turns):
     row = speed.measure_speed(SETTINGS, steps=2)
     assert turns() == ["ours"] * 3

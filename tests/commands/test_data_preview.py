@@ -44,6 +44,7 @@ def smoke(tmp_path_factory):
     return config, run_data.open_data(config, tmp_path_factory.mktemp("preview"))
 
 
+@pytest.mark.slow
 def test_sections_without_any_change_show_the_batch_itself(smoke):
     config, pack = smoke
     config = load_config("dual_stream:smoke", [*SMALL, "augment.preset=none"])

@@ -76,7 +76,12 @@ def make_step(options, inputs):
     return step
 
 
-@pytest.mark.parametrize("form", FORMS)
+SLOW = ("gate, two pathways", "ConvLSTM")
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param(f, marks=pytest.mark.slow) if f in SLOW else f for f in FORMS]
+)
 def test_gradients_padding_and_order(form):
     inputs = make_inputs(FORMS[form])
     step = make_step(FORMS[form], inputs)

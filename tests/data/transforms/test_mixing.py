@@ -99,6 +99,7 @@ def test_flow_is_cut_like_its_two_frames():
     assert (theirs == got[both]).all(-1).any(0).all()
 
 
+@pytest.mark.slow
 def test_a_clip_is_mixed_alike_in_a_larger_batch():
     small, large = make_batch(9), make_batch()
     mix = make(mixup=0.4, cutmix=1.0, probability=0.7)
@@ -126,6 +127,7 @@ def test_both_kinds_and_both_neighbours_come_as_often_and_some_clips_stay():
     assert abs(nearer.mean() - 0.5) < 4 * np.sqrt(0.25 / nearer.size)
 
 
+@pytest.mark.slow
 def test_off_is_none_and_wrong_settings_say_so():
     assert make() is None and make(mixup=1.0, probability=0.0) is None
     with pytest.raises(UsageError, match="negative"):
