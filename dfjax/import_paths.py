@@ -8,10 +8,12 @@ that are already imported, so that loading the `config.json` of a workdir runs n
 
 import difflib
 import importlib
+import importlib.util
 import os
 import re
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 from dfjax.errors import UsageError
@@ -47,6 +49,16 @@ def allow_import(path: str) -> None:
         importlib.import_module(module)
     except ImportError as error:
         raise UsageError(f"cannot import {path}: {error}") from error
+
+
+def find_package(module: str) -> list[Path]:
+    """Returns the folders of an installed package, which is not imported; none without it.
+
+    Args:
+        module: Name of the package's module.
+    """
+    spec = importlib.util.find_spec(module)
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def find(path: str) -> Any:

@@ -22,7 +22,7 @@ from dfjax.models.entry import BackbonePart
 from dfjax.models.frame_features import BACKBONE
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Variables
-from dfjax.weights.convention import convention_from_dict
+from dfjax.weights.convention import find_convention
 from dfjax.weights.merge import merge
 from dfjax.weights.safetensors_file import load_safetensors
 
@@ -32,7 +32,7 @@ HEADER = {"model?": str, "config?": {str: object}}
 SHOWN = 4  # paths of parameters in a message
 
 
-class Convention(NamedTuple):
+class TrainedSettings(NamedTuple):
     """The settings that parameters were trained with.
 
     Attributes:
@@ -57,7 +57,7 @@ class BackboneFile(NamedTuple):
     """
 
     variables: Variables
-    convention: Convention | None
+    convention: TrainedSettings | None
 
 
 def read_backbone(path: str | Path, wanted: BackbonePart) -> BackboneFile:
@@ -87,7 +87,7 @@ def read_backbone(path: str | Path, wanted: BackbonePart) -> BackboneFile:
 
 def _find_in_detector(
     saved: dict[str, Any], wanted: BackbonePart, path: str | Path
-) -> tuple[str, Convention]:
+) -> tuple[str, TrainedSettings]:
     """Returns the part of a detector that is the wanted backbone, and its convention."""
     config = from_dict(saved, name=f"the config in {path}")
     parts = find_entry(config.model.name).backbones(model_options(config).to_dict())
@@ -97,10 +97,10 @@ def _find_in_detector(
         names = ", ".join(part.name for part in parts.values()) or "none"
         raise UsageError(f"{path} is a detector with the backbone {names}, not {wanted.name}")
     p, part = config.preprocess, fitting[0]
-    return part.part, Convention(part.padding, part.bn, tuple(p.mean), tuple(p.std))
+    return part.part, TrainedSettings(part.padding, part.bn, tuple(p.mean), tuple(p.std))
 
 
-def read_convention(header: Mapping[str, Any], path: str | Path) -> Convention | None:
+def read_convention(header: Mapping[str, Any], path: str | Path) -> TrainedSettings | None:
     """Returns the convention in the header of a file; None if there is none.
 
     Args:
@@ -110,14 +110,14 @@ def read_convention(header: Mapping[str, Any], path: str | Path) -> Convention |
     Raises:
         FileError: The header is damaged.
     """
-    if "convention" not in header:
+    found = find_convention(header, str(path))
+    if found is None:
         return None
-    found = convention_from_dict(header["convention"], name=f"the convention in {path}")
     bn = format_bn(found.bn) if found.bn else AUTO
-    return Convention(found.padding, bn, found.mean, found.std)
+    return TrainedSettings(found.padding, bn, found.mean, found.std)
 
 
-def apply_convention(config: ConfigDict, convention: Convention) -> None:
+def apply_convention(config: ConfigDict, convention: TrainedSettings) -> None:
     """Sets the options `auto` of a whole detector and its preprocessing to a convention.
 
     Args:

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from dfjax.config import model_options
 from dfjax.errors import UsageError, unknown
-from dfjax.experiment.backbone_files import Convention, check_complete, read_backbone
+from dfjax.experiment.backbone_files import TrainedSettings, check_complete, read_backbone
 from dfjax.models.backbones import find_backbone
 from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.entry import BackbonePart
@@ -90,7 +90,7 @@ def use_conventions(config: ConfigDict) -> None:
     find_entry(config.model.name).check(options.to_dict())
 
 
-def _use_padding(options: ConfigDict, file: InitialFile, convention: Convention) -> None:
+def _use_padding(options: ConfigDict, file: InitialFile, convention: TrainedSettings) -> None:
     part = file.part
     if part.padding != AUTO and convention.padding not in (AUTO, part.padding):
         raise _contradiction(file, part.padding_key, part.padding, convention.padding)
@@ -98,7 +98,7 @@ def _use_padding(options: ConfigDict, file: InitialFile, convention: Convention)
         options[part.padding_key] = convention.padding
 
 
-def _use_bn(options: ConfigDict, file: InitialFile, convention: Convention) -> None:
+def _use_bn(options: ConfigDict, file: InitialFile, convention: TrainedSettings) -> None:
     part = file.part
     if not find_backbone(part.name).has_bn:
         return
@@ -115,7 +115,7 @@ def _contradiction(file: InitialFile, option: str, given: str, wanted: str) -> U
     )
 
 
-def _check_values(config: ConfigDict, file: InitialFile, convention: Convention) -> None:
+def _check_values(config: ConfigDict, file: InitialFile, convention: TrainedSettings) -> None:
     p = config.preprocess
     if np.allclose([*p.mean, *p.std], [*convention.mean, *convention.std], atol=1e-4):
         return

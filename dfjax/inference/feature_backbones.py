@@ -63,7 +63,7 @@ def make_backbone(
             raise UsageError(f"{key} must be positive, not {described[key]}")
     if weights and seed is not None:
         raise UsageError("seed is for random parameters; it cannot be combined with weights")
-    options = {key: described[key] for key in OPTIONS if described.get(key) is not None}
+    options = {key: described[key] for key in OPTIONS if key in given}
     if backbone and is_import_path(backbone):
         allow_import(backbone)
     if weights:

@@ -11,7 +11,7 @@ from dfjax.config import config_names, from_dict
 from dfjax.errors import UsageError, unknown
 from dfjax.files import atomic_path
 from dfjax.inference.weight_networks import (
-    Detector,
+    DetectorNetwork,
     apply_weights,
     check_settings,
     convention_of,
@@ -22,7 +22,7 @@ from dfjax.inference.weight_networks import (
 )
 from dfjax.models.backbones import BACKBONES
 from dfjax.outputs import check_outputs
-from dfjax.weights.convention import Convention, convention_from_dict
+from dfjax.weights.convention import Convention, find_convention
 from dfjax.weights.loading import Weights, load
 from dfjax.weights.origin import Network
 from dfjax.weights.registry import DFJAX, ORIGINS, find_origin
@@ -118,12 +118,12 @@ def import_weights(
 
 
 def _own_convention(
-    path: str | os.PathLike[str], weights: Weights, detector: Detector | None
+    path: str | os.PathLike[str], weights: Weights, detector: DetectorNetwork | None
 ) -> Convention:
     """Returns the convention of a file with our names: its header's, or that of the network."""
     header = read_header(path)
-    if "convention" in header:
-        return convention_from_dict(header["convention"], name=f"the convention in {path}")
+    if convention := find_convention(header, str(path)):
+        return convention
     if "config" in header and detector:
         return convention_of(from_dict(header["config"], name=f"the config in {path}"))
     return convention_of(detector.config) if detector else weights.convention
@@ -161,12 +161,12 @@ def export_weights(
     return Exported(out, len(arrays), convention.to_dict())
 
 
-def _find_detector(origin: str, model: str) -> Detector | None:
+def _find_detector(origin: str, model: str) -> DetectorNetwork | None:
     """Returns the detector that a name means for a program, or None for a bare backbone."""
     network = _find_network(origin, model)
     if network and network.config:
         detector = make_detector(network.config, network)
-        return Detector(detector.config, _named(detector.target, model))
+        return DetectorNetwork(detector.config, _named(detector.target, model))
     if model in BACKBONES and (network or origin == DFJAX or model not in config_names()):
         return None
     name = model.partition(":")[0]
@@ -198,9 +198,7 @@ def _find_saved(
     """Returns the network in a file of ours, its variables and its convention."""
     named = header.get("model", model)
     network = _find_network(origin, model)
-    convention = None
-    if "convention" in header:
-        convention = convention_from_dict(header["convention"], name=f"the convention in {source}")
+    convention = find_convention(header, source)
     if "config" not in header:
         if model != named and not (network and network.renamed == named):
             raise UsageError(f"{source} has the parameters of {named}, not of {model}")

@@ -21,7 +21,7 @@ from dfjax.weights.target import Target, detector_target, own_convention
 
 
 @dataclass(frozen=True)
-class Detector:
+class DetectorNetwork:
     """A detector.
 
     Attributes:
@@ -33,7 +33,7 @@ class Detector:
     target: Target
 
 
-def make_detector(spec: str, network: Network | None = None) -> Detector:
+def make_detector(spec: str, network: Network | None = None) -> DetectorNetwork:
     """Returns the detector of a config.
 
     Args:
@@ -46,7 +46,7 @@ def make_detector(spec: str, network: Network | None = None) -> Detector:
     config = load_config(spec).copy_and_resolve_references().unlock()
     if network:
         model_options(config).update(network.settings)
-    return Detector(config, find_target(config))
+    return DetectorNetwork(config, find_target(config))
 
 
 def find_target(config: ConfigDict) -> Target:
@@ -88,7 +88,9 @@ def convention_of(config: ConfigDict) -> Convention:
     return replace(own_convention(name, chosen), mean=mean, std=std, size=p.size, origin="dfjax")
 
 
-def apply_weights(detector: Detector, weights: Weights) -> tuple[dict[str, Any], tuple[str, ...]]:
+def apply_weights(
+    detector: DetectorNetwork, weights: Weights
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Returns the config with the convention of the weights, and what changed in it.
 
     Args:
@@ -121,7 +123,7 @@ def apply_weights(detector: Detector, weights: Weights) -> tuple[dict[str, Any],
     return config.to_dict(), note
 
 
-def fill_new(detector: Detector, weights: Weights) -> dict[str, Any]:
+def fill_new(detector: DetectorNetwork, weights: Weights) -> dict[str, Any]:
     """Returns the variables of the detector; those that the file lacks are initialised."""
     if not weights.new:
         return weights.variables

@@ -5,7 +5,7 @@ input give other results, and no error is raised. A convention is therefore stor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dfjax.errors import UsageError
@@ -19,10 +19,11 @@ HALF: RGB = (0.5, 0.5, 0.5)
 ZERO: RGB = (0.0, 0.0, 0.0)
 ONE: RGB = (1.0, 1.0, 1.0)
 
+BN_SCHEMA = {"epsilon": float, "momentum": float, "unbiased": bool}
 SCHEMA = {
     "origin": str,
     "padding": str,
-    "bn": ({"epsilon": float, "momentum": float, "unbiased": bool}, None),
+    "bn": (BN_SCHEMA, None),
     "mean": [float],
     "std": [float],
     "size": int,
@@ -51,15 +52,10 @@ class Convention:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the convention as values of JSON, for the header of a file."""
-        bn = self.bn and {
-            "epsilon": self.bn.epsilon,
-            "momentum": self.bn.momentum,
-            "unbiased": self.bn.unbiased,
-        }
         return {
             "origin": self.origin,
             "padding": self.padding,
-            "bn": bn,
+            "bn": self.bn and asdict(self.bn),
             "mean": list(self.mean),
             "std": list(self.std),
             "size": self.size,
@@ -77,12 +73,24 @@ def convention_from_dict(value: Any, *, name: str) -> Convention:
         FileError: The value is no convention.
     """
     check_value(value, SCHEMA, name=name)
-    bn = value["bn"] and BNConstants(**{key: value["bn"][key] for key in SCHEMA_BN})
+    bn = value["bn"] and BNConstants(**{key: value["bn"][key] for key in BN_SCHEMA})
     mean, std = _rgb(value["mean"], name), _rgb(value["std"], name)
     return Convention(value["padding"], bn, mean, std, value["size"], value["origin"])
 
 
-SCHEMA_BN = ("epsilon", "momentum", "unbiased")
+def find_convention(header: Mapping[str, Any], source: str) -> Convention | None:
+    """Returns the convention in the header of a file, or None if there is none.
+
+    Args:
+        header: Header of the file.
+        source: Name of the file, for the error message.
+
+    Raises:
+        FileError: The header is damaged.
+    """
+    if "convention" not in header:
+        return None
+    return convention_from_dict(header["convention"], name=f"the convention in {source}")
 
 
 def _rgb(values: list[float], name: str) -> RGB:

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.metadata
-import importlib.util
 import re
 import urllib.parse
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from dfjax.errors import RunError, UsageError, first_line
 from dfjax.files import hash_file
+from dfjax.import_paths import find_package
 from dfjax.user_cache import user_cache
 from dfjax.weights.download import download
 from dfjax.weights.published import HubFile, PackageFile, WebFile
@@ -74,11 +74,10 @@ def find_in_package(published: PackageFile) -> Fetched:
     Raises:
         UsageError: The package is not installed or has no such file.
     """
-    spec = importlib.util.find_spec(published.package.replace("-", "_"))
-    folders = spec.submodule_search_locations if spec else None
+    folders = find_package(published.package.replace("-", "_"))
     if not folders:
         raise UsageError(f"the package {published.package} is not installed: {EXTRA}")
-    files = sorted(file for folder in folders for file in Path(folder).glob(published.file))
+    files = sorted(file for folder in folders for file in folder.glob(published.file))
     if len(files) != 1:
         raise UsageError(f"{folders[0]} has {len(files)} files {published.file}, not one: {EXTRA}")
     version = importlib.metadata.version(published.package)

@@ -61,8 +61,7 @@ def _make_fit(network: Network, wrapper: Wrapper, target: Target) -> Fit:
 
 def _find_prefixes(origin: Origin, network: Network, keys: set[str]) -> list[Wrapper]:
     """Returns wrappers for files whose keys all have the same unknown beginning."""
-    first = next(iter(network.table.layers.values()))
-    weight = f"{first}{network.table.framework.separator}{network.table.framework.kernel}"
+    weight = network.table.first_kernel()
     found = [key.removesuffix(weight) for key in keys if key.endswith(weight)]
     if PLAIN not in origin.wrappers:
         return []
@@ -75,9 +74,7 @@ def recognise(keys: Iterable[str]) -> list[str]:
     found = []
     for name, origin in ORIGINS.items():
         for network in origin.networks.values():
-            layer = next(iter(network.table.layers.values()))
-            framework = network.table.framework
-            weight = f"{layer}{framework.separator}{framework.kernel}"
+            weight = network.table.first_kernel()
             if any(wrapper.rename(weight) in keys for wrapper in origin.wrappers):
                 found.append(name)
                 break

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfjax.weights.key_table import Framework, Layer, Table, find_layers
+from dfjax.weights.key_table import Layer, Table, find_layers
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -116,7 +116,7 @@ def make_key_map(
             continue
         is_norm = "scale" in leaves
         if is_norm and table.framework.counter:
-            counters.append(rename(_join(table.framework, layer.name, table.framework.counter)))
+            counters.append(rename(table.framework.key(layer.name, table.framework.counter)))
         for leaf, key in sorted(leaves.items(), key=lambda item: LEAVES.index(item[0])):
             if f"{layer.path}.{leaf}" in table.zeros:
                 zeros.append(key)
@@ -156,19 +156,15 @@ def _make_entry(
         whole = framework.separator == "/" and "/" in name  # a row may name the kernel itself
         return Entry(
             key,
-            name if whole else _join(framework, name, framework.kernel),
+            name if whole else framework.key(name, framework.kernel),
             shape,
             framework.axes[kind],
             table.flattened.get(layer.path, 0),
             layer.path == table.reversed_input,
         )
     if not is_norm:
-        return Entry(key, _join(framework, name, framework.bias), shape)
+        return Entry(key, framework.key(name, framework.bias), shape)
     bias = ""
     if table.biases and leaf == "mean":
-        bias = _join(framework, f"{name.removesuffix('_bn')}_conv", framework.bias)
-    return Entry(key, _join(framework, name, framework.vectors[leaf]), shape, bias=bias)
-
-
-def _join(framework: Framework, layer: str, weight: str) -> str:
-    return f"{layer}{framework.separator}{weight}"
+        bias = framework.key(f"{name.removesuffix('_bn')}_conv", framework.bias)
+    return Entry(key, framework.key(name, framework.vectors[leaf]), shape, bias=bias)

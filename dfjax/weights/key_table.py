@@ -42,6 +42,10 @@ class Framework:
     counter: str
     ignored: str
 
+    def key(self, layer: str, weight: str) -> str:
+        """Returns the key of a weight of a layer."""
+        return f"{layer}{self.separator}{weight}"
+
 
 TORCH = Framework(
     ".",
@@ -89,6 +93,10 @@ class Table:
     zeros: tuple[str, ...] = ()
     flattened: Mapping[str, int] = field(default_factory=dict)
     extras: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def first_kernel(self) -> str:
+        """Returns the key of the kernel of the first layer, by which files are recognised."""
+        return self.framework.key(next(iter(self.layers.values())), self.framework.kernel)
 
 
 class Layer(NamedTuple):

@@ -15,6 +15,7 @@ from dfjax.weights.conversion import Arrays, to_theirs
 from dfjax.weights.fit import usual_fit
 from dfjax.weights.keras_file import write_h5
 from dfjax.weights.loading import is_real, negate_head
+from dfjax.weights.origin import B_NETS
 from dfjax.weights.origins.keras import make_normalisation, name_layers
 from dfjax.weights.registry import DFJAX, find_origin
 from dfjax.weights.safetensors_file import flatten
@@ -60,7 +61,7 @@ def save(
         flat = negate_head(flat)
     arrays = to_theirs(flat, fit.key_map)
     if program.keras:
-        normalised = target.name in ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7")
+        normalised = target.name in B_NETS
         arrays = (make_normalisation(convention) if normalised else {}) | name_layers(arrays)
     return _write(path, arrays, keras=program.keras)
 

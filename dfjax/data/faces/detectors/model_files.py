@@ -1,12 +1,12 @@
 """Finds the model files of face detectors, and opens them with OpenCV's dnn."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 
 from dfjax.errors import UsageError, first_line
+from dfjax.import_paths import find_package
 
 
 def find_in_package(module: str, folder: str = "") -> Path | None:
@@ -16,9 +16,8 @@ def find_in_package(module: str, folder: str = "") -> Path | None:
         module: Name of the package's module.
         folder: Folder within it.
     """
-    spec = importlib.util.find_spec(module)
-    places = spec.submodule_search_locations if spec else None
-    return Path(places[0], folder) if places else None
+    places = find_package(module)
+    return places[0] / folder if places else None
 
 
 def find_files(folder: Path | None, names: Sequence[str], remedy: str) -> tuple[Path, ...]:
