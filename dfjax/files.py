@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dfjax.errors import FileError, UsageError
 from dfjax.json_files import read_json
@@ -142,6 +142,19 @@ def record_settings(
     write_json(path, settings)
 
 
+def open_lock(path: Path) -> BinaryIO:
+    """Returns a lock file, which is created if it does not exist and else stays as it is.
+
+    A file of this name may come with a folder of somebody else: a symbolic link is not followed,
+    and a named pipe does not block.
+
+    Raises:
+        OSError: The file cannot be opened, or is a symbolic link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return open(os.open(path, flags, 0o666), "rb", buffering=0)
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Locks a folder by the file `.NAME.lock` beside it; the lock ends with the block or process.
@@ -151,7 +164,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with open_lock(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The previous owner may have removed the file between our opening and locking it.

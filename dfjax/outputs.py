@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dfjax.errors import UsageError
+from dfjax.errors import FileError, UsageError
 
 AnyPath = str | os.PathLike[str]
 
@@ -90,6 +90,36 @@ def check_folder(folder: Path, *, inputs: Iterable[AnyPath], owner: Path) -> Non
         real = parents.setdefault(parent, os.path.realpath(parent))
         if real == place or real.startswith(place + os.sep):
             raise UsageError(f"{path} is an input, and {folder} is written; write elsewhere")
+
+
+def check_inside(path: AnyPath, folder: AnyPath) -> None:
+    """Checks that no symbolic link makes a path below a folder lead out of it.
+
+    A folder that is filled further may come from somebody else, and what its links lead to must not
+    be changed.
+
+    Args:
+        path: File or folder that is about to be written or emptied; it need not exist.
+        folder: Folder that it is written to, which may itself be reached by links.
+
+    Raises:
+        FileError: `path` leads elsewhere.
+    """
+    place, real = os.path.realpath(folder), os.path.realpath(path)
+    if real != place and not real.startswith(place.rstrip(os.sep) + os.sep):
+        raise FileError(
+            f"{path} leads out of {folder} through a symbolic link, and nothing is written there; "
+            "replace the link, or write elsewhere"
+        )
+
+
+def check_links(folder: Path) -> None:
+    """Checks every symbolic link below a folder; see `check_inside`."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(parent, name)
+            if os.path.islink(path):
+                check_inside(path, folder)
 
 
 def mark_folder(folder: Path) -> None:

@@ -11,7 +11,10 @@ from typing import NamedTuple
 from dfjax.errors import FileError
 from dfjax.files import check_regular
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SETTING = re.compile(r"""["']?sep=([,;|\t])["']?[,;|\s]*""")
+"""Line before the names of the columns by which Excel is told the delimiter."""
+
 BLOCK = 2**22
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -30,12 +33,14 @@ class TextFormat(NamedTuple):
     Attributes:
         encoding: Name of the encoding in Python.
         delimiter: Character between the columns.
+        skip: Number of lines before that with the names of the columns, 1 or 0.
         columns: Names of the columns as they are written.
         note: Sentence about an encoding or delimiter that is not the usual one, or "".
     """
 
     encoding: str
     delimiter: str
+    skip: int
     columns: list[str]
     note: str
 
@@ -44,7 +49,8 @@ def find_format(path: str | os.PathLike[str]) -> TextFormat:
     """Returns the encoding, the delimiter and the columns of a table.
 
     The encoding is UTF-8 or UTF-16 and, where the bytes are neither, Latin-1, in which all bytes
-    are characters. The delimiter is the commonest of `DELIMITERS` in the first line.
+    are characters. The delimiter is that of a line `sep=;`, as Excel writes it, or the commonest
+    of `DELIMITERS` in the first line.
 
     Args:
         path: Table with one line per row and the names of the columns in the first line.
@@ -60,15 +66,18 @@ def find_format(path: str | os.PathLike[str]) -> TextFormat:
             lines = file.read(LONGEST_HEADER).splitlines()
     except (OSError, UnicodeError) as error:
         raise FileError(f"{path} cannot be read: {error}") from error
-    header = next((line for line in lines if line.strip()), "")
+    setting = SETTING.fullmatch(lines[0]) if lines else None
+    header = next((line for line in lines[1 if setting else 0 :] if line.strip()), "")
     if not header:
         raise FileError(f"{path} is not a table: it is empty")
-    delimiter = max(DELIMITERS, key=lambda mark: len(_split(header, mark)))
+    commonest = max(DELIMITERS, key=lambda mark: len(_split(header, mark)))
+    delimiter = setting[1] if setting else commonest
     parts = [f"delimited by {DELIMITERS[delimiter]}"] if delimiter != "," else []
     if encoding not in ("utf-8", "utf-8-sig"):
         parts.insert(0, "Latin-1, as it is not UTF-8" if encoding == "latin-1" else "UTF-16")
     note = f"{path.name} was read as {', '.join(parts)}" if parts else ""
-    return TextFormat(encoding, delimiter, _split(header, delimiter), note)
+    columns = _split(header, delimiter)
+    return TextFormat(encoding, delimiter, 1 if setting else 0, columns, note)
 
 
 def _find_encoding(path: Path) -> str:

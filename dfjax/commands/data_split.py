@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         options["stratify"] = [name.strip() for name in args.stratify.split(",") if name.strip()]
     report = split_index(args.index, args.out, **options, command=command_line())
     print_notes(report.notes)
-    print(report.table.to_string())
+    print(report.describe())
     for unit, origin, goal in report.moved:
         print_line(f"moved {origin} -> {goal}: {unit} and what belongs to it")
     print_line(f"{args.out}: {report.videos} videos, {report.changed} in another split than before")

@@ -21,8 +21,7 @@ Where faces were detected, face_share in predictions.parquet is the share of a c
 face; videos below eval.min_face_share of the config, which `predict` refuses, are flagged.
 
 The score of a video is the mean fake_prob of its clips. The 95 % intervals are from 1,000 resamples
-of groups of videos (group, origin_id or identities of the index), or of single videos without them;
-above 100,000 videos from fewer, whose number is in `protocol` of metrics.json.
+of groups of videos (group, origin_id or identities of the index), or of single videos without them.
 Exit code 1: there is a flag of severity `error`, such as an identity that is also in training.
 """
 

@@ -6,24 +6,22 @@ uses its part of it, so that data shared by tables, such as the reals, are sorte
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, Integer
 
 from dfjax.evaluation.class_scores import ClassScores, Figures, Scores, SortedScores, Weights
 from dfjax.evaluation.statistics import Classes, LabelArray, compute_statistics
 
 Mask = Bool[np.ndarray, "N"]
+Counts = Integer[np.ndarray, "R N"]
 
 PERCENTILES = (2.5, 97.5)
 FEWEST = 0.5
 """Smallest share of resamples in which a metric must be defined to have an interval."""
 CELLS = 500_000
 """Number of counts that are drawn at a time (4 MB), which limits the memory in use."""
-
-MOST_WEIGHTS, FEWEST_RESAMPLES = 100_000_000, 100
-"""Largest number of videos times resamples, and the resamples that are drawn in any case. The
-intervals of very many videos are narrow, and more resamples would take minutes."""
 
 
 class Tables:
@@ -39,8 +37,8 @@ class Tables:
         """
         self._classes: dict[bytes, tuple[Int[np.ndarray, "M"], SortedScores]] = {}
         self._tables = []
-        # Weights are put in this order once; those of every class are then read in ascending order.
         self._by_score = by_score = np.argsort(-scores, kind="stable")
+        self._columns: tuple[Any, list[Int[np.ndarray, "M"]]] | None = None
         scores, labels = scores[by_score], labels[by_score]
         for mask in masks:
             keys = []
@@ -53,7 +51,7 @@ class Tables:
             self._tables.append(keys)
 
     def weigh(
-        self, weights: Weights | None = None, clusters: Int[np.ndarray, "V"] | None = None
+        self, weights: Counts | Weights | None = None, clusters: Int[np.ndarray, "V"] | None = None
     ) -> list[Classes]:
         """Returns the tables under R weightings of all videos.
 
@@ -61,18 +59,19 @@ class Tables:
             weights: Weight of each cluster, one row per weighting; None for one row of ones.
             clusters: Number of the cluster of each video; None if each is a cluster of its own.
         """
-        order = self._by_score if clusters is None else clusters[self._by_score]
-        weights = np.ones((1, len(order))) if weights is None else np.take(weights, order, axis=1)
+        weights = np.ones((1, len(self._by_score))) if weights is None else weights
         built = {
-            key: ClassScores(scores, np.take(weights, places, axis=1))
-            for key, (places, scores) in self._classes.items()
+            key: ClassScores(scores, np.take(weights, columns, axis=1).astype(np.float64))
+            for (key, (_, scores)), columns in zip(self._classes.items(), self._find(clusters))
         }
         return [Classes(built[fakes], built[reals]) for fakes, reals in self._tables]
 
-
-def limit_resamples(resamples: int, videos: int) -> int:
-    """Returns the number of resamples that are drawn of very many videos; see `MOST_WEIGHTS`."""
-    return min(resamples, max(FEWEST_RESAMPLES, MOST_WEIGHTS // max(videos, 1)))
+    def _find(self, clusters: Int[np.ndarray, "V"] | None) -> list[Int[np.ndarray, "M"]]:
+        """Returns the columns of weights of each class; those of the last call are kept."""
+        if self._columns is None or self._columns[0] is not clusters:
+            order = self._by_score if clusters is None else clusters[self._by_score]
+            self._columns = clusters, [order[places] for places, _ in self._classes.values()]
+        return self._columns[1]
 
 
 def draw_statistics(
@@ -109,10 +108,10 @@ def compute_intervals(drawn: dict[str, Figures]) -> dict[str, list[float] | None
     return intervals
 
 
-def resample(
-    n: int, resamples: int, *, seed: int, cells: int = CELLS
-) -> Iterator[Float[np.ndarray, "R N"]]:
+def resample(n: int, resamples: int, *, seed: int, cells: int = CELLS) -> Iterator[Counts]:
     """Yields blocks of rows with the number of times that each cluster is drawn in a resample.
+
+    The counts have the smallest integer type that holds them, since memory limits the speed.
 
     Args:
         n: Number of clusters, and of draws in each resample.
@@ -124,5 +123,7 @@ def resample(
     step = max(1, cells // max(n, 1))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
-        drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        drawn = rng.integers(0, n, (rows, n))
+        drawn += n * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+        yield counts.astype(np.min_scalar_type(counts.max(initial=0)))

@@ -16,12 +16,7 @@ from jaxtyping import Bool
 
 from dfjax.evaluation import statistics
 from dfjax.evaluation.aggregation import AGGREGATIONS, VideoScores, score_videos
-from dfjax.evaluation.bootstrap import (
-    Tables,
-    compute_intervals,
-    draw_statistics,
-    limit_resamples,
-)
+from dfjax.evaluation.bootstrap import Tables, compute_intervals, draw_statistics
 from dfjax.evaluation.class_scores import Figures
 from dfjax.evaluation.clusters import Clusters, find_clusters
 
@@ -42,8 +37,7 @@ def compute(predictions: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int 
 
     Args:
         predictions: Table with the columns `predictions.COLUMNS`.
-        resamples: Number of bootstrap resamples for the 95 % intervals, which is reduced for very
-            many videos (`bootstrap.limit_resamples`); 0 gives no intervals.
+        resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
     """
     scores = score_videos(predictions)
@@ -70,8 +64,7 @@ def compute_tables(
         clusters: Clusters that are resampled; None for those that the rows define
             (`find_clusters`).
         intervals: Names of the tables with intervals; None for all of them.
-        resamples: Number of bootstrap resamples for the 95 % intervals, which is reduced for very
-            many videos (`bootstrap.limit_resamples`); 0 gives no intervals.
+        resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
     """
     videos, masks = scores.videos, list(tables.values())
@@ -96,7 +89,6 @@ def compute_tables(
             if intervals is None
             else Tables(videos["fake_prob"].to_numpy(), labels, [tables[n] for n in chosen])
         )
-        resamples = limit_resamples(resamples, len(videos))
         drawn = draw_statistics(part, number, resamples=resamples, seed=seed)
         for name, values in zip(chosen, drawn):
             measured[name] |= compute_intervals(values)

@@ -23,6 +23,7 @@ from dfjax.errors import UsageError
 from dfjax.evaluation import clusters
 from dfjax.evaluation.aggregation import UNITS, VIDEO
 from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.evaluation.flags.methods import UNKNOWN, compare_methods
 from dfjax.evaluation.table_files import TableFile, read_table_file
 from dfjax.files import atomic_path
 from dfjax.json_files import parse_json
@@ -51,7 +52,6 @@ KNOWN = (*COLUMNS, "frame", "clip", *clusters.COLUMNS)
 LOGIT_TOLERANCE = 0.01
 """Largest difference between fake_prob and the probability of its logit; rounding is below it."""
 
-UNKNOWN = "unknown"  # data set of a table without one
 CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
 
@@ -168,12 +168,7 @@ def normalise(table: pd.DataFrame, name: str, index: pd.DataFrame | None) -> lis
     table["label"] = _labels(table["label"], name)
     flags = _fill_scores(table, name)
     _fill_names(table, index)
-    real_fakes = (table["label"] == dfjax.FAKE) & (table["method"] == "real")
-    if real_fakes.any():
-        message = f"{name}: {real_fakes.sum()} rows are labelled fake but their method is 'real'"
-        ids = table.loc[real_fakes, "video_id"]
-        flags.append(make_flag("method_conflicts", "error", message, ids))
-    return flags + _fill_units(table, name)
+    return flags + compare_methods(table, name) + _fill_units(table, name)
 
 
 def _labels(column: pd.Series, name: str) -> pd.Series:
@@ -188,8 +183,14 @@ def _labels(column: pd.Series, name: str) -> pd.Series:
 def _fill_scores(table: pd.DataFrame, name: str) -> list[Flag]:
     for column in {"fake_prob", "logit"} & set(table.columns):
         numbers = pd.to_numeric(table[column], errors="coerce")
-        if (numbers.isna() & table[column].notna()).any():
-            raise UsageError(f"{name}: the column {column} has values that are not numbers")
+        wrong = table[column][numbers.isna() & table[column].notna()]
+        if len(wrong):
+            first = str(wrong.iloc[0])
+            hint = "; divide percentages by 100" if first.strip().endswith("%") else ""
+            raise UsageError(
+                f"{name}: the column {column} has values that are not numbers, such as "
+                f"{first:.40}{hint}"
+            )
         table[column] = numbers.astype("float64")
     if "fake_prob" not in table:
         table["fake_prob"] = expit(table["logit"])
@@ -199,7 +200,7 @@ def _fill_scores(table: pd.DataFrame, name: str) -> list[Flag]:
     if len(outside):
         percent = table["fake_prob"].min() >= 0 and table["fake_prob"].max() <= 100
         hint = "divide percentages by 100" if percent else "logits belong in the column 'logit'"
-        raise UsageError(f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:g}; {hint}")
+        raise UsageError(f"{name}: fake_prob must lie in [0, 1], not {outside.iloc[0]:.9g}; {hint}")
     if "logit" not in table:
         with np.errstate(divide="ignore"):
             table["logit"] = logit(table["fake_prob"])

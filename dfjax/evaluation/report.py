@@ -13,7 +13,6 @@ from dfjax import FAKE, REAL
 from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VideoScores, score_videos
-from dfjax.evaluation.bootstrap import limit_resamples
 from dfjax.evaluation.clusters import Clusters, describe_clusters, find_clusters
 from dfjax.evaluation.cuts import OVERALL, WITH_INTERVALS, cut_tables, find_heldout, take_section
 from dfjax.evaluation.flags import Flag
@@ -107,7 +106,7 @@ def make_metrics(
         ),
         "n": count(scores, context.unreadable),
         "frames_per_video": _count_frames(context.find_rows(predictions)),
-        "protocol": _protocol(context, limit_resamples(resamples, len(scores.videos)), clusters),
+        "protocol": _protocol(context, resamples, clusters),
         "resampled": clusters.kind,
         "clusters": clusters.count,
         "split": context.split or "+".join(sorted(set(predictions["split"]))),

@@ -26,7 +26,7 @@ def list_parts(result: dict[str, Any]) -> list[Table | Text]:
     Args:
         result: Content of `metrics.json`.
     """
-    heading = describe_videos(result)
+    heading = Text(one_line(describe_videos(result)), style="table.title")
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
     for name in ("", *COLUMNS.values(), INTERVAL):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)

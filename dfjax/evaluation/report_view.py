@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dfjax.console import one_line
 from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.report_html import draw_report
@@ -46,7 +47,7 @@ class Report:
     def __repr__(self) -> str:
         """Returns the metrics and flags as a table of plain text."""
         rows = [["", *COLUMNS.values(), INTERVAL]]
-        rows += [[name, *format_row(metrics)] for name, metrics in list_rows(self.metrics)]
+        rows += [[one_line(name), *format_row(m)] for name, m in list_rows(self.metrics)]
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [f"Report: {describe_videos(self.metrics)}"]
         for name, *cells in rows:
@@ -55,7 +56,8 @@ class Report:
         drawn = describe_clusters(self.metrics["resampled"], self.metrics["clusters"])
         lines.append(f"95 % intervals from resamples of {drawn}")
         lines += [f"{flag['severity']} {flag['code']}: {flag['message']}" for flag in self.flags]
-        return "\n".join(lines + ([f"written to {self.out}"] if self.out else []))
+        lines += [f"written to {self.out}"] if self.out else []
+        return "\n".join(map(one_line, lines))
 
     def _repr_html_(self) -> str:
         return draw_report(self.metrics, self.predictions, self.out)

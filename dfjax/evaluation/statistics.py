@@ -87,9 +87,11 @@ class RocSteps:
 
 def auc(curve: RocSteps) -> Figures:
     """Returns the area under the ROC curve, in which ties count one half."""
-    below = 2.0 * curve.reals[:, None] - curve.false_before - curve.false_after
-    pairs = np.einsum("rg,rg->r", curve.gained, below) / 2.0
-    return _ratio(pairs, curve.fakes * curve.reals)
+    before = np.einsum("rg,rg->r", curve.gained, curve.false_before)
+    tied = curve.false_after is not curve.false_before
+    after = np.einsum("rg,rg->r", curve.gained, curve.false_after) if tied else before
+    pairs = curve.fakes * curve.reals  # exact: weights are counts, and their products below 2^53
+    return _ratio(pairs - (before + after) / 2.0, pairs)
 
 
 def average_precision(curve: RocSteps) -> Figures:
@@ -97,8 +99,9 @@ def average_precision(curve: RocSteps) -> Figures:
 
     It is undefined without reals, where it would always be 1.
     """
-    found = curve.true + curve.false_after
-    precision = curve.true / np.where(found > 0, found, 1.0)
+    precision = curve.true + curve.false_after
+    np.maximum(precision, np.finfo(np.float64).tiny, out=precision)  # 0 where nothing is found yet
+    np.divide(curve.true, precision, out=precision)
     area = _ratio(np.einsum("rg,rg->r", curve.gained, precision), curve.fakes)
     return np.where(curve.reals > 0, area, np.nan)
 
@@ -107,14 +110,21 @@ def eer(curve: RocSteps) -> Figures:
     """Returns the equal error rate, the FPR at which the interpolated ROC curve has FPR = FNR."""
     if not curve.gained.size:
         return np.full(len(curve.fakes), np.nan)
-    fakes, reals = curve.fakes[:, None], curve.reals[:, None]
-    # (FPR + TPR - 1) times both totals after each step: exact for counts, and non-decreasing.
-    after = curve.false_after * fakes + (curve.true - fakes) * reals
-    row, step = np.arange(len(after)), np.argmax(after >= 0, axis=1)
+    # (FPR + TPR - 1) times both totals after each step is exact for counts, and non-decreasing. The
+    # first step at which it is not negative is found by bisection.
+    row = np.arange(len(curve.fakes))
+    step, high = np.zeros_like(row), np.full_like(row, curve.gained.shape[1] - 1)
+    while (step < high).any():
+        middle = (step + high) // 2
+        missed = curve.fakes - curve.true[row, middle]
+        negative = curve.false_after[row, middle] * curve.fakes < missed * curve.reals
+        step, high = np.where(negative, middle + 1, step), np.where(negative, high, middle)
+    after = curve.false_after[row, step] * curve.fakes
+    after -= (curve.fakes - curve.true[row, step]) * curve.reals
     missed = curve.fakes - curve.true[row, step] + curve.gained[row, step]  # before the step
     false = curve.false_before[row, step]
     before = false * curve.fakes - missed * curve.reals
-    share = _ratio(-before, after[row, step] - before)
+    share = _ratio(-before, after - before)
     crossed = _ratio(false + share * (curve.false_after[row, step] - false), curve.reals)
     # If the curve crosses on the horizontal part before the step, FPR = FNR = share missed.
     rate = np.where(before >= 0, _ratio(missed, curve.fakes), crossed)

@@ -14,6 +14,12 @@ from dfjax.text_tables import find_format, match_columns
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 
+MISSING = (
+    *("", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NaN", "nan", "-NaN", "-nan"),
+    *("null", "NULL", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+"""Cells without a value, as other programs write them."""
+
 Kind = pa.DataType
 
 
@@ -74,11 +80,15 @@ def _read_text(path: Path, known: Sequence[str], text: Sequence[str]) -> TableFi
                 path,
                 sep=form.delimiter,
                 encoding=form.encoding,
+                skiprows=form.skip,
                 header=0,
                 names=names,
                 index_col=False,  # otherwise the first column of longer rows becomes an index
                 dtype=dict.fromkeys(text, str),
                 skipinitialspace=True,
+                # A video may be called NA or null, which are missing values elsewhere.
+                na_values={name: [""] if name == "video_id" else MISSING for name in names},
+                keep_default_na=False,
             )
     except pd.errors.ParserWarning as error:
         raise FileError(f"{path}: its rows have more fields than its header") from error

@@ -15,9 +15,9 @@ from ml_collections import ConfigDict
 
 from dfjax import config as configs
 from dfjax.errors import RunError, UsageError, is_full_disk
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, open_lock
 from dfjax.json_files import read_json
-from dfjax.outputs import check_outputs
+from dfjax.outputs import check_links, check_outputs
 
 PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -119,13 +119,15 @@ def locked(workdir: Path) -> Iterator[None]:
     """Locks the workdir, so that no other process can train in it.
 
     Raises:
-        UsageError: Another process has locked it, or it cannot be written.
+        UsageError: Another process has locked it, it cannot be written, or a link in it leads out
+            of it.
         RunError: The folder was removed while the block was running.
     """
     path, is_new = workdir / ".lock", not workdir.exists()
+    check_links(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
+        lock = open_lock(path)
     except OSError as error:
         if is_full_disk(error):
             raise

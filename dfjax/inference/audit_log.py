@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dfjax
 from dfjax.console import say
-from dfjax.errors import is_full_disk
+from dfjax.errors import UsageError, is_full_disk
 from dfjax.files import hash_file
 from dfjax.inference.verdict import Verdict
 from dfjax.outputs import check_outputs
@@ -51,6 +51,8 @@ def check_folder(folder: Path, inputs: Sequence[Path]) -> None:
         UsageError: One of them would.
     """
     check_outputs([folder / LOG, *name_pictures(folder, inputs).values()], inputs=inputs)
+    if (folder / LOG).is_symlink():  # lines are appended, where others are replaced
+        raise UsageError(f"{folder / LOG} is a symbolic link; write elsewhere, or remove it first")
 
 
 class AuditLog:

@@ -13,6 +13,7 @@ from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.report_view import Report
 from dfjax.inference.tables import evaluate_tables
+from dfjax.outputs import check_inside
 
 if TYPE_CHECKING:
     from dfjax.inference.detector import Detector
@@ -77,7 +78,10 @@ def evaluate(
     scorer = load_ensemble(
         source, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
-    folder = Path(out) if out else scorer.members[0].workdir / "eval" / split
+    workdir = scorer.members[0].workdir
+    folder = Path(out) if out else workdir / "eval" / split
+    if not out:
+        check_inside(folder, workdir)
     return evaluate_ensemble(scorer, split=split, index=_path(index), out=folder)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dfjax.console import StatusLine, make_console
+from dfjax.console import StatusLine, make_console, one_line
 from dfjax.training.stopping import EarlyStop
 
 
@@ -77,4 +77,4 @@ class Display:
     def say(self, message: str) -> None:
         """Prints one line above the bar."""
         self.line.clear()
-        self.console.print(message, markup=False)
+        self.console.print(one_line(message), markup=False)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dfjax.errors import FileError, UsageError, first_line
 from dfjax.files import open_regular
 from dfjax.weights.keras_file import HDF5_MAGIC, KERAS_MEMBER, read_h5, read_keras
-from dfjax.weights.limits import check_size
+from dfjax.weights.limits import BROKEN_ZIP, check_size
+from dfjax.weights.safetensors_file import BROKEN
 from dfjax.weights.torch_file import read_torch
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -63,7 +63,7 @@ def _read_zip(path: Path) -> ForeignFile:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info.file_size for info in archive.infolist()}
-    except (zipfile.BadZipFile, OSError) as error:
+    except BROKEN_ZIP as error:
         raise FileError(f"{path} is damaged: {first_line(error)}") from error
     check_size(sum(members.values()), str(path))
     if KERAS_MEMBER in members:
@@ -77,13 +77,13 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+    except BROKEN_ZIP as error:
         raise FileError(f"{path} is not a readable .npz file: {first_line(error)}") from error
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         return load_file(str(path))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except BROKEN as error:
         reason = first_line(error)
         raise FileError(f"{path} is not a readable safetensors file: {reason}") from error

@@ -17,11 +17,11 @@ import numpy as np
 
 from dfjax.errors import FileError, first_line
 from dfjax.json_files import parse_json
-from dfjax.weights.limits import check_size
+from dfjax.weights.limits import BROKEN_ZIP, check_size
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 KERAS_MEMBER = "model.weights.h5"
-BROKEN = (OSError, KeyError, ValueError, RuntimeError, TypeError, UnicodeDecodeError)
+BROKEN = (OSError, LookupError, ValueError, RuntimeError, TypeError, MemoryError, OverflowError)
 WEIGHTS = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "separable_conv2d": ("depthwise_kernel", "pointwise_kernel", "bias"),
@@ -52,7 +52,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(KERAS_MEMBER)
             config = archive.read("config.json").decode()
-    except (zipfile.BadZipFile, KeyError, OSError, UnicodeDecodeError) as error:
+    except BROKEN_ZIP as error:
         raise FileError(f"{path} is not a readable Keras file: {first_line(error)}") from error
     names = _layer_names(parse_json(config, CONFIG, name=f"config.json in {path}"))
     return _read(io.BytesIO(content), str(path), names)

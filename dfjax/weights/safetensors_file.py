@@ -16,10 +16,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from dfjax.errors import FileError, UsageError
+from dfjax.errors import FileError, UsageError, first_line
+from dfjax.files import open_regular
 from dfjax.json_files import parse_json
 
 COLLECTIONS = ("params", "batch_stats")
+
+BROKEN = (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError)
+"""What safetensors raises on damaged files, and on numbers that NumPy does not have."""
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -89,11 +93,13 @@ def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
         UsageError: The file does not exist, is not a safetensors file, or has other collections.
     """
     try:
+        open_regular(path).close()  # opening a named pipe would wait for a writer
         arrays, header = load_file(str(path)), read_header(path)
     except FileNotFoundError as error:
         raise UsageError(f"the file {path} does not exist") from error
-    except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path} is not a readable safetensors file: {error}") from error
+    except BROKEN as error:
+        reason = first_line(error)
+        raise UsageError(f"{path} is not a readable safetensors file: {reason}") from error
     foreign = sorted({key.partition(".")[0] for key in arrays} - set(COLLECTIONS))
     if foreign:
         raise UsageError(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from dfjax.evaluation import bootstrap
+from dfjax.evaluation import bootstrap, metrics
 from dfjax.evaluation.class_scores import ClassScores, SortedScores
 from dfjax.evaluation.report import make_metrics
 
@@ -49,9 +49,26 @@ def test_each_table_takes_its_part_of_the_same_resamples():
             assert found["brier"][row] == pytest.approx(brier, abs=1e-9)
 
 
-def test_fewer_resamples_are_drawn_of_very_many_videos():
-    limits = [bootstrap.limit_resamples(1000, n) for n in (0, 100_000, 200_000, 5_000_000)]
-    assert limits == [1000, 1000, 500, 100] and bootstrap.limit_resamples(50, 5_000_000) == 50
+@pytest.mark.slow
+def test_all_resamples_are_drawn_of_very_many_videos(monkeypatch):
+    """They are drawn a few at a time, so that a million videos take a minute and no memory."""
+    drawn = []
+    draw = bootstrap.draw_statistics
+    monkeypatch.setattr(
+        metrics, "draw_statistics",
+        lambda *args, resamples, seed: drawn.append(resamples) or draw(*args, resamples=2, seed=0),
+    )  # fmt: skip
+    scores, labels, _ = videos(150_000, 1)
+    ids = pd.Series(np.arange(150_000)).astype(str)
+    table = pd.DataFrame(
+        {"dataset": "d", "video_id": ids, "unit": "video", "position": 0, "face": 0,
+         "label": labels, "method": np.where(labels, "m", "real"), "fake_prob": scores,
+         "split": "test"}
+    )  # fmt: skip
+    assert "1,000 resamples of 150,000 videos" in make_metrics(table)["protocol"]
+    assert drawn == [1000]
+    blocks = [block.shape for block in bootstrap.resample(150_000, 7, seed=0)]
+    assert blocks == [(3, 150_000), (3, 150_000), (1, 150_000)]
 
 
 def test_what_does_not_depend_on_weights_is_computed_once_for_all_blocks(monkeypatch):

@@ -6,8 +6,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from dfjax.evaluation.report import Context, make_metrics
+from dfjax.evaluation.report_table import list_parts
 from dfjax.evaluation.report_view import Report
 
 
@@ -70,3 +72,16 @@ def test_one_class_or_no_predictions_have_no_curve():
     assert "<svg" not in Report(result, rows)._repr_html_()
     assert "<svg" not in Report(result)._repr_html_()
     assert "–" in repr(Report(result))
+
+
+def test_names_forge_no_lines_and_no_colours(capsys):
+    """Names are data: neither control characters nor the markup of the table counts."""
+    odd = np.where(np.arange(20) % 2, "\x1b[31mred\nReport: all well [/bold]", "real")
+    rows = table(20, method=odd, split="[/x]\x1b[1m")
+    rows.loc[1, "fake_prob"] = np.nan
+    report = Report(make_metrics(rows, resamples=20), rows)
+    parts = list_parts(report.metrics)
+    Console(force_terminal=False, width=200).print(*parts, sep="\n")
+    for text in (repr(report), capsys.readouterr().out):
+        assert "\x1b" not in text and text.count("\nReport: all well") == 0
+        assert "[/x]\\x1b[1m" in text

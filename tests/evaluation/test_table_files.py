@@ -38,6 +38,14 @@ def test_delimiters_encodings_and_headers(tmp_path, encoding, delimiter, header)
     assert ("semicolons" in said, "tabs" in said) == (delimiter == ";", delimiter == "\t")
 
 
+@pytest.mark.parametrize("first", ["sep={0}\n", '"sep={0}"\r\n', "sep={0}{0}{0}\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_the_delimiter_that_is_written_for_excel(tmp_path, first, delimiter):
+    data = first.format(delimiter) + (TEXT + ROWS).replace(",", delimiter)
+    table = read(tmp_path, data.encode("utf-8-sig")).predictions
+    assert table["video_id"].tolist() == ["003", "007"] and table["note"].tolist()[0] == "Müller"
+
+
 def test_decimal_commas_between_semicolons(tmp_path):
     found = read(tmp_path, b"video_id;label;fake_prob;logit\na;0;0,25;\nb;1;0,75;\nc;1;1;\n")
     assert found.predictions["fake_prob"].tolist() == [0.25, 0.75, 1.0]
@@ -48,6 +56,10 @@ def test_decimal_commas_between_semicolons(tmp_path):
     [
         (b"video_id,label,fake_prob,Label\na,1,0.5,0\n", "has 2 columns called label; keep one"),
         (b"video_id,label,fake_prob\na,1,87\nb,0,3\n", "not 87; divide percentages by 100"),
+        (
+            b"video_id,label,fake_prob\na,1,87 %\nb,0,3 %\n",
+            "such as 87 %; divide percentages by 100",
+        ),
         (b"video_id,label,fake_prob\na,1,7\nb,0,-3\n", "logits belong in the column"),
         (b"video_id,label,fake_prob\na,1,0.5,7\n", "more fields than its header"),
         (b"video_id,label,fake_prob\na,1,0.5\nb,1,0.5,7,8\n", "not a table of text: "),
@@ -72,6 +84,22 @@ def test_scores_and_methods_that_contradict_each_other_are_flagged(tmp_path):
     assert flags["method_conflicts"]["ids"] == ["c"]
     assert {flag["severity"] for flag in flags.values()} == {"error"}
     assert not read(tmp_path, text.replace(b"-2", b"2.2").replace(b"c,1,real", b"c,1,swap")).flags
+
+
+def test_methods_of_both_classes_are_flagged(tmp_path):
+    text = b"video_id,label,method,fake_prob\na,0,swap,0.5\nb,1,swap,0.9\nc,1, Real,0.9\nd,1,,0.9\n"
+    flags = read(tmp_path, text).flags
+    assert [(f["code"], f["severity"], f["ids"]) for f in flags] == [
+        ("method_conflicts", "error", ["c"]), ("method_conflicts", "warning", ["a"]),
+    ]  # fmt: skip
+
+
+def test_a_video_may_be_called_like_a_missing_value(tmp_path):
+    table = read(tmp_path, b"video_id,label,fake_prob,method\nNA,0,.5,\nnull,1,.5,NA\n").predictions
+    assert table["video_id"].tolist() == ["NA", "null"]
+    assert table["method"].tolist() == ["real", "unknown"]
+    with pytest.raises(UsageError, match="1 rows have no video_id"):
+        read(tmp_path, b"video_id,label,fake_prob\n,0,.5\nb,1,.5\n")
 
 
 def parquet(tmp_path, metadata=None, **columns):
@@ -118,14 +146,14 @@ def test_readable_columns_of_other_types(tmp_path):
     found = parquet(
         tmp_path, video_id=[b"a", b"b"], fake_prob=[decimal.Decimal("0.25"), decimal.Decimal("1")],
         dataset=dataset, split=[1, None], boxes=[[1], [2]], raw=[b"\xff", None], note=["n", None],
-        method=pa.nulls(2),
+        method=pa.nulls(2), pairs=pa.array([[("a", "b")], []], pa.map_(pa.string(), pa.string())),
     )  # fmt: skip
     table = found.predictions
     assert table["video_id"].tolist() == ["a", "b"] and table["dataset"].tolist() == ["x", "y"]
     assert table["fake_prob"].tolist() == [0.25, 1.0] and table["split"].tolist() == ["1", "none"]
     assert "note" in table and not {"boxes", "raw"} & set(table)
     (flag,) = found.flags
-    assert flag["code"] == "read_as" and flag["message"].endswith("left out: boxes, raw")
+    assert flag["code"] == "read_as" and flag["message"].endswith("left out: boxes, raw, pairs")
 
 
 def test_a_table_in_memory_may_hold_categories_and_numbers():

@@ -206,3 +206,32 @@ def test_verbs_there_and_back(tmp_path, capsys):
     assert main(["weights", "export", "--to", "timm", ours, *name, back]) == 2
     assert main(["weights", "export", "--to", "keras", ours, "--model", "b0", "--out", back]) == 2
     assert main(["weights", "import", "--from", "x", back, *name, ours]) == 2
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("member", ["model.weights.h5", "a.npy"])
+def test_damaged_members_of_zip_files_are_one_line(tmp_path, method, member):
+    with zipfile.ZipFile(tmp_path / "w", "w", method) as archive:
+        archive.writestr(member, np.random.default_rng(0).bytes(4000))
+        archive.writestr("config.json" if "h5" in member else "b.npy", "{}")
+    data = bytearray((tmp_path / "w").read_bytes())
+    damaged = {"flipped": data.copy(), "unknown": data.copy(), "encrypted": data.copy()}
+    damaged["flipped"][60:90] = bytes(30)
+    for place in (8, data.index(b"PK\1\2") + 10):  # compression of the member, in both headers
+        damaged["unknown"][place : place + 2] = b"\x63\0"
+    for place in (6, data.index(b"PK\1\2") + 8):
+        damaged["encrypted"][place] |= 1
+    for changed in damaged.values():
+        (tmp_path / "w").write_bytes(changed)
+        with pytest.raises(FileError, match="is not a readable") as error:
+            read_foreign(tmp_path / "w")
+        assert "\n" not in str(error.value)
+
+
+def test_more_weights_than_a_layer_has_are_one_line(tmp_path):
+    """Keras 3 numbers the weights of a layer."""
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        for name in ("0", "1", "7"):
+            file[f"layers/dense/vars/{name}"] = ONE
+    with pytest.raises(FileError, match="is not a readable Keras file"):
+        read_foreign(tmp_path / "w.h5")

@@ -1,3 +1,6 @@
+import json
+import os
+
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -88,3 +91,15 @@ def test_what_is_not_ours_is_one_clear_line(tmp_path):
 def test_an_array_with_others_below_it_is_refused(keys):
     with pytest.raises(UsageError, match="itself an array|others lie below it"):
         unflatten({key: np.zeros(1, np.float32) for key in keys})
+
+
+def test_a_pipe_does_not_block_and_numbers_unknown_to_numpy_are_one_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    header = {"params.a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}
+    text = json.dumps(header).encode()
+    data = len(text).to_bytes(8, "little") + text + b"12"
+    (tmp_path / "f8.safetensors").write_bytes(data)
+    for name in ("pipe", "f8"):
+        with pytest.raises(UsageError, match="is not a readable safetensors file") as error:
+            load_safetensors(tmp_path / f"{name}.safetensors")
+        assert "\n" not in str(error.value)

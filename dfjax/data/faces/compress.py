@@ -27,7 +27,7 @@ from dfjax.data.index.source import list_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path, remove_partial
 from dfjax.json_files import read_mark
-from dfjax.outputs import check_folder, check_outputs, mark_folder
+from dfjax.outputs import check_folder, check_inside, check_outputs, mark_folder
 
 CLOCK = Fraction(1, 90_000)  # time base: exact for 24, 25, 30 and 60 frames per second
 PRESET = "medium"
@@ -173,6 +173,7 @@ def compress_record(out: str, crf: int, task: Fields) -> Fields:
     fields = read_mark(mark, MARK) if target.is_file() else None
     if fields and fields.pop("made_from") == made_from:
         return fields
+    check_inside(target.parent, out)
     mark.unlink(missing_ok=True)
     remove_partial(target)
     compress_video(source, target, crf=crf)

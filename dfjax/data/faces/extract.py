@@ -30,6 +30,7 @@ from dfjax.data.index.source import Source, find_source, iterate_source, probe_s
 from dfjax.data.index.video_ids import names_folder
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
+from dfjax.outputs import check_inside
 
 BUFFER_BYTES = 256 * 2**20  # per worker; holds 32 frames of 1920x1080
 
@@ -108,7 +109,7 @@ def extract_record(out: str, settings: ExtractionSettings, task: Fields) -> list
 
     Raises:
         InputError: The video cannot be read, has changed since it was indexed, or has no crop that
-            reaches the quality thresholds.
+            reaches the quality thresholds, or a link leads out of `out`.
     """
     source = find_source(task)
     info = probe_source(source)
@@ -133,6 +134,7 @@ def extract_record(out: str, settings: ExtractionSettings, task: Fields) -> list
         fields["frames_dir"] = place.relative_to(out).as_posix()
         if settings.faces == "all":
             fields |= {"face": number, "video_id": _face_id(task["video_id"], number)}
+    check_inside(folder, out)
     _save(folder, crops, rows, quality=settings.jpeg_quality, every=settings.faces == "all")
     return rows
 
@@ -276,7 +278,10 @@ def _save(
         stale.unlink(missing_ok=True)
     number = 1
     while every and (stale := _face_folder(folder, number)).is_dir():
-        shutil.rmtree(stale)
+        if stale.is_symlink():
+            stale.unlink()
+        else:
+            shutil.rmtree(stale)
         number += 1
     for number, (images, fields) in enumerate(zip(crops, rows)):
         place = _face_folder(folder, number)

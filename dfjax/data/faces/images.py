@@ -4,7 +4,9 @@ Images are checked before they are decoded: only the formats in `FORMATS` are re
 `MAX_PIXELS`.
 """
 
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -21,6 +23,12 @@ from dfjax.errors import InputError
 MAX_PIXELS = 64 * 1024 * 1024  # per frame: twice those of 8K; 192 MiB decoded
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP")
 ANIMATED = ("GIF", "WEBP", "AVIF")  # decoded by Pillow, the others by OpenCV
+
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, LookupError, TypeError),
+    *(struct.error, zlib.error, MemoryError, OverflowError, AttributeError),
+)
+"""What Pillow raises on damaged files, which depends on the format."""
 
 Frame = UInt8[np.ndarray, "H W 3"]
 
@@ -96,6 +104,7 @@ def _open_image(file: BufferedReader) -> Iterator[PIL.Image.Image]:
     file.seek(0)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the readers of formats say of damage
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
             opened = PIL.Image.open(file, formats=FORMATS)  # reads the header only
         with opened as image:
@@ -103,5 +112,5 @@ def _open_image(file: BufferedReader) -> Iterator[PIL.Image.Image]:
             yield image
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise InputError(f"the image has more than the {MAX_PIXELS} pixels allowed") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except DAMAGE as error:
         raise InputError("not an image, or damaged") from error

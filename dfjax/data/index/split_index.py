@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dfjax.console import one_line
 from dfjax.data.faces.recipe import make_metadata, read_crop_recipe
 from dfjax.data.index import splits
 from dfjax.data.index.complete_splits import complete_splits
@@ -44,6 +45,10 @@ class SplitReport:
     changed: int
     moved: list[Move]
     notes: list[str]
+
+    def describe(self) -> str:
+        """Returns the numbers of videos as a table of plain text."""
+        return self.table.rename(index=one_line).to_string()
 
     def to_json(self) -> dict[str, Any]:
         """Returns the counts as `dfjax data split --json` prints them."""

@@ -26,7 +26,7 @@ from dfjax.data.store.pack_builder import frame_paths
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
-from dfjax.outputs import MARK, check_folder, mark_folder
+from dfjax.outputs import MARK, check_folder, check_inside, mark_folder
 
 RGB = "datasets/rgb"
 TABLES = "preprocessing/dataset_json"
@@ -145,6 +145,7 @@ def _write_video(row: Any, folder: Path, out: Path) -> tuple[list[str], list[str
         place = find_frame_folder(row.video_id, row.dataset)
     except InputError as error:
         return [], [f"its video_id cannot name a folder: {error}"]
+    check_inside(out / place, out)
     (out / place).mkdir(parents=True, exist_ok=True)
     frames, errors = [], []
     for index, file in zip(row.frame_indices, frame_paths(folder, row)):
@@ -153,6 +154,7 @@ def _write_video(row: Any, folder: Path, out: Path) -> tuple[list[str], list[str
             errors.append(f"{file.name}: missing or damaged")
             continue
         target = place / f"{index:03d}.png"
+        (out / target).unlink(missing_ok=True)  # it may be a link
         cv2.imencode(".png", image)[1].tofile(out / target)
         frames.append(f"./{target}")
     return frames, errors

@@ -17,8 +17,15 @@ from jaxtyping import Float
 from dfjax.data.faces.recipe import CropRecipe, make_metadata, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog
 from dfjax.data.index.records import write_index
-from dfjax.data.store.feature_pack import RECORD, ROW, SHARD, is_feature_pack, shard_name
-from dfjax.data.store.pack_reader import MANIFEST, read_manifest
+from dfjax.data.store.feature_pack import (
+    PARAMETERS,
+    RECORD,
+    ROW,
+    SHARD,
+    is_feature_pack,
+    shard_name,
+)
+from dfjax.data.store.pack_reader import MANIFEST, check_replaceable, read_manifest
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path, hash_file
 from dfjax.json_files import read_json, read_mark
@@ -30,6 +37,9 @@ has 20 MB with 1280 half-precision features per frame."""
 NOTES, PLAN = "notes", "plan.txt"
 """Folder of the notes, which the complete pack does not have, and the file in it with the hash of
 the plan."""
+
+FEATURE_FILES = ("features-*.npy", PARAMETERS)
+"""Files of feature packs only, as patterns."""
 
 NOTE = {"rows": {str: int}, "errors": {str: str}}
 """Schema of a note: where the features of each row begin, and why others have none."""
@@ -81,7 +91,7 @@ def is_finished(out: Path, plan_sha256: str, *, fresh: bool) -> bool:
 
     Raises:
         UsageError: `out` is a feature pack of another plan and `fresh` is False, or it is another
-            folder that is not empty.
+            folder that is not empty, or has files that are not of the pack.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -93,6 +103,8 @@ def is_finished(out: Path, plan_sha256: str, *, fresh: bool) -> bool:
             f"{out} holds features of other crops or of another backbone; choose another folder, "
             "or set fresh to replace them"
         )
+    if fresh:
+        check_replaceable(out, FEATURE_FILES)
     return same and not fresh
 
 

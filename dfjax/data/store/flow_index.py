@@ -32,7 +32,7 @@ from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path, read_bytes
 from dfjax.json_files import read_mark
-from dfjax.outputs import check_folder, check_outputs, mark_folder
+from dfjax.outputs import check_folder, check_inside, check_outputs, mark_folder
 
 MARK_FILE = "flow.json"  # in the folder of a video's flow; marks it as complete
 STRIDE = 3  # data.stride of most configs
@@ -64,13 +64,15 @@ class FlowTask(NamedTuple):
         video_id: Id of the video.
         frames: Source frame numbers of its crops.
         crops: Paths of its crops.
-        target: Folder to write its flow to.
+        out: Folder of the index with flow.
+        target: Folder in it to write the video's flow to.
         flo: Folder of its `.flo` files, or None to compute the flow.
     """
 
     video_id: str
     frames: list[int]
     crops: list[str]
+    out: str
     target: str
     flo: str | None
 
@@ -179,6 +181,7 @@ def make_tasks(
                 video_id=row.video_id,
                 frames=list(row.frame_indices) if extracted else [],
                 crops=[str(path) for path in frame_paths(folder, row)] if extracted else [],
+                out=str(out),
                 target=str(out / "flow" / inside),
                 flo=str(flo_root / inside) if flo_root else None,
             )
@@ -205,6 +208,7 @@ def make_flow(stride: int, task: FlowTask) -> list[int]:
     mark = target / MARK_FILE
     if read_mark(mark) == source:
         return starts
+    check_inside(target, task.out)
     target.mkdir(parents=True, exist_ok=True)
     for stale in (mark, *target.glob("*.png")):
         stale.unlink(missing_ok=True)

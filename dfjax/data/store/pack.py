@@ -33,7 +33,14 @@ from dfjax.data.index.error_log import ErrorLog, read_errors
 from dfjax.data.index.records import read_index, write_index
 from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
 from dfjax.data.store.pack_builder import count_records, frame_paths, write_records
-from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
+from dfjax.data.store.pack_reader import (
+    MANIFEST,
+    PACK_FILES,
+    Pack,
+    check_replaceable,
+    open_pack,
+    read_manifest,
+)
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path, hash_file, lock_folder, write_json
 
@@ -192,6 +199,7 @@ def _is_finished(
     if not (out / MANIFEST).is_file():
         raise UsageError(f"{out} holds other files; choose an empty folder")
     if fresh:
+        check_replaceable(out, PACK_FILES)
         return False
     if read_manifest(out)["source_sha256"] == source:
         recorded = read_crop_recipe(out)
@@ -202,6 +210,7 @@ def _is_finished(
             f"{out} is a pack of another index or of other crops; choose another folder, or "
             "set fresh to replace it"
         )
+    check_replaceable(out, PACK_FILES)
     return False
 
 

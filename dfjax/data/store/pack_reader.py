@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import fnmatch
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,15 @@ from dfjax.json_files import read_json
 
 MANIFEST = "checksums.json"
 MAX_CROP_SIZE = 2**13
+COMMON_FILES = (
+    *("index.parquet", "features.json", "crop_recipe.json", "errors.jsonl", MANIFEST),
+    ".*.partial*",
+)
+"""Files of packs and of feature packs, as patterns."""
+
+PACK_FILES = ("dataset_info.json", "*.labels.txt", f"{FaceClips.name}-*.array_record-*")
+"""Files of packs only, as patterns."""
+
 MANIFEST_SCHEMA = {"crop_size": int, "files": {str: str}, "source_sha256": str}
 
 
@@ -141,6 +151,25 @@ def open_pack(path: str | os.PathLike[str]) -> Pack:
         raise UsageError(f"{path} holds features, not crops: set data.features={path}")
     check_places(index, ["pack_row"], path)
     return Pack(path, index, int(manifest["crop_size"]))
+
+
+def check_replaceable(folder: Path, patterns: Sequence[str]) -> None:
+    """Checks that a pack that is to be replaced holds no files but its own.
+
+    Args:
+        folder: Folder of a pack or of a feature pack.
+        patterns: Names of its files besides `COMMON_FILES`, as of `fnmatch`.
+
+    Raises:
+        UsageError: Another file or a folder is there.
+    """
+    known = (*COMMON_FILES, *patterns)
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or not any(fnmatch.fnmatch(path.name, name) for name in known):
+            raise UsageError(
+                f"{folder} holds {path.name}, which is not of the pack and would be deleted with "
+                "it: move it away, or choose another folder"
+            )
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

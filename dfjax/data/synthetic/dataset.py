@@ -21,7 +21,7 @@ from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
 from dfjax.data.synthetic.render import FPS, Canvas, render
 from dfjax.errors import RunError, UsageError
 from dfjax.files import record_settings
-from dfjax.outputs import check_folder, check_outputs
+from dfjax.outputs import check_folder, check_inside, check_outputs
 
 LOOK = 2  # version of the rendering; increased when pixels change, to keep versions apart
 
@@ -103,6 +103,7 @@ def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers
 def _write_crops(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: int) -> None:
     """Writes the crops of one video into its folder, which appears only when it is complete."""
     folder = _folder(out, plan)
+    check_inside(folder, out)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -16,6 +16,7 @@ from dfjax.data.synthetic.dataset import generate
 from dfjax.data.synthetic.plan import VideoPlan, make_plan
 from dfjax.data.synthetic.render import write_video
 from dfjax.errors import UsageError
+from dfjax.outputs import check_folder
 
 EVERY = 4  # step between the frames in which the face detector must find a face
 
@@ -80,6 +81,8 @@ def synthesise(
     """
     if samples < 0:
         raise UsageError(f"samples must not be negative, not {samples}")
+    if samples:
+        check_folder(Path(out, "videos"), inputs=(), owner=Path(out, "synthetic.json"))
     index, drawn = generate(
         out, videos=videos, identities=identities, frames=frames, size=size, seed=seed,
         workers=workers, command=command,

@@ -403,3 +403,19 @@ def test_absurd_video_sizes(tmp_path, make_video, monkeypatch):
     path = make_video(tmp_path / "a.mp4")
     monkeypatch.setattr(images, "MAX_PIXELS", 1000)
     refused(path, "64x48 is more than the 1000 pixels allowed")
+
+
+def test_a_damaged_frame_of_an_animation_is_an_input_error(tmp_path):
+    """Pillow raises a `RuntimeError` for AVIF."""
+    rng = np.random.default_rng(0)
+    first, *others = (
+        PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in range(4)
+    )
+    path = tmp_path / "a.avif"
+    first.save(path, save_all=True, append_images=others)
+    data = bytearray(path.read_bytes())
+    place = int(0.9 * len(data))
+    data[place : place + 60] = bytes(60)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not an image, or damaged"):
+        read_frames(path, range(4))

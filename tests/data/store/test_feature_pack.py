@@ -146,6 +146,10 @@ def test_what_is_there_is_reused_or_refused(made, tmp_path):
     assert not feature_writer.is_finished(tmp_path / "new", "plan", fresh=False)
     with pytest.raises(UsageError, match="fresh"):
         feature_writer.is_finished(made, "other", fresh=False)
+    (made / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds notes.txt, which is not of the pack"):
+        feature_writer.is_finished(made, "other", fresh=True)
+    (made / "notes.txt").unlink()
     with pytest.raises(UsageError, match="holds other files"):
         feature_writer.is_finished(tmp_path / "crops", "plan", fresh=False)
 

@@ -239,6 +239,21 @@ def test_other_files_are_never_replaced(tmp_path):
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("option", [{"fresh": True}, {"replace": True}])
+def test_files_that_were_put_into_a_pack_are_never_deleted_with_it(tmp_path, option):
+    write_crops(tmp_path, lengths={"a": 2})
+    out = tmp_path / "pack"
+    pack(tmp_path / "index.parquet", out)
+    write_crops(tmp_path, lengths={"a": 2, "b": 1})
+    for name in ("notes.txt", "split.parquet"):
+        (out / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"holds {name}, which is not of the pack"):
+            pack(tmp_path / "index.parquet", out, **option)
+        assert (out / name).read_text() == "mine"
+        (out / name).unlink()
+    assert pack(tmp_path / "index.parquet", out, **option).videos == 2
+
+
 def test_what_is_no_pack_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no pack at"):
         open_pack(tmp_path / "missing")

@@ -67,7 +67,7 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     lines = io.StringIO(file.read_text(form.encoding, errors="replace"), newline="")
     reader = csv.DictReader(lines, names, delimiter=form.delimiter, skipinitialspace=True)
     bases = (root.resolve(), root.absolute())
-    for number, entry in itertools.islice(_entries(reader), 1, None):  # after the header
+    for number, entry in itertools.islice(_entries(reader), form.skip + 1, None):
         where = str(entry.get("path") or "")
         try:
             rows.append(_make_row(bases, entry, dataset or file.stem))
