@@ -18,12 +18,15 @@ MARK = ".dfjax"
 """Name of the empty file in a folder that dfjax fills over several calls."""
 
 COMMENT = "<!-- dfjax -->"
-"""Comment at the start of our HTML pages and SVG drawings."""
+"""Comment at the start of our pages of HTML and Markdown, and of SVG drawings."""
 
 SOFTWARE = {"Software": "dfjax"}
 """Metadata of our PNG files."""
 
-BESIDE = ("metrics.json", "predictions.jsonl", "audit.json", "history.csv", "table.json")
+BESIDE = (
+    *("metrics.json", "predictions.jsonl", "audit.json", "history.csv", "table.json"),
+    "comparison.json",
+)
 
 HEAD = 2**16  # bytes that are read to recognise a file
 MOST_JSON = 2**26  # bytes of a JSON file that is read to recognise it
@@ -36,12 +39,16 @@ JSON_KEYS = (
     {"input", "status", "checkpoint_sha256"},  # predictions.jsonl
     {"step", "epoch", "split"},  # metrics.jsonl
     {"title", "rows"},  # table.json of an ablation
+    {"comparison", "left_out", "resampled"},  # comparison.json
     {"dataset", "identities", "look"},  # synthetic.json
 )
 """Keys of our JSON objects and JSON lines: one of these sets is in each."""
 
-CSV_HEADERS = (b"rank,video_id,dataset,", b"row,change,seed", b"epoch,step,")
-"""First columns of our CSV files: a ranking, a table of runs, the history of a run."""
+CSV_HEADERS = (
+    *(b"rank,video_id,dataset,", b"row,change,seed", b"epoch,step,"),
+    b"a,b,value_a,value_b,",
+)
+"""First columns of our CSV files: a ranking, a table and the history of runs, a comparison."""
 
 
 def check_outputs(outputs: Iterable[AnyPath], *, inputs: Iterable[AnyPath] = ()) -> None:
@@ -209,6 +216,7 @@ def _has_our_keys(text: bytes) -> bool:
 RECOGNISERS: dict[str, Callable[[Path], bool]] = {
     ".png": _is_our_picture,
     ".html": _is_our_page,
+    ".md": _is_our_page,
     ".svg": _is_our_page,
     ".csv": _is_our_text_table,
     ".parquet": _is_our_table,

@@ -6,10 +6,22 @@
   dfjax evaluate --predictions scores.csv --out results
 
 Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and
-curves.png (of the run) to --out, by default WORKDIR/eval/SPLIT. A table of predictions needs the
-columns video_id, label (1 = fake) and fake_prob or logit; without --out no file is written.
+curves.png (of the run) to --out, by default WORKDIR/eval/SPLIT. Without --out no file is written
+for predictions. A table of them needs the columns video_id, label (1 = fake) and fake_prob or
+logit; --map names columns that are called otherwise, --scale says what scores are, and --scores is
+the pattern of the columns of several detectors, which are evaluated and compared. Score files of
+dfwb and JSON of DeepfakeBench (its lists of frames together with scores) are read too.
+
+  dfjax evaluate --predictions scores.csv --map video_id=clip_name,fake_prob=p --scale percent
+  dfjax evaluate --predictions wide.csv --scores 'prob_*' --out results
+
 --index is the index of the data to score (of a pack, or of crops, which are packed first); with
 --predictions it gives the identities, so that people who are also in the training data are found.
+
+--protocol deepfakebench-compat gives the numbers of that benchmark's conventions instead, which are
+flagged (`dfjax why` explains the difference); --first-frames 32 is its number of frames. Where a
+table has rows of split val, or with --threshold-from, accuracy_at_val is at the threshold that is
+best there.
 
 --mc-dropout, --ensemble and --flip score every clip several times: predictions.parquet then has the
 columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (how well
@@ -27,6 +39,7 @@ Exit code 1: there is a flag of severity `error`, such as an identity that is al
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from dfjax.commands.detector_options import (
     add_detector_source,
@@ -34,6 +47,7 @@ from dfjax.commands.detector_options import (
     read_scoring_options,
 )
 from dfjax.commands.main import add_import, add_json, finish
+from dfjax.commands.table_options import add_number_options, add_table_options, read_options
 from dfjax.console import make_result_console
 from dfjax.errors import UsageError
 
@@ -48,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=Path, metavar="FILE", help="other data than the run's")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
+    add_table_options(parser)
+    add_number_options(parser)
     add_scoring_options(parser)
     add_import(parser)
     add_json(parser)
@@ -58,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
     scoring = read_scoring_options(args)
     if args.predictions and any(scoring.values()):
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
-    from dfjax.evaluation.report_table import list_parts
+    options = read_options(args)
+    if args.scores:
+        return _run_detectors(args, options)
     from dfjax.inference.evaluate import evaluate
 
     report = evaluate(
@@ -69,12 +87,33 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
         checkpoint=args.checkpoint,
         **scoring,
+        **options,
     )
-    table, *lines = list_parts(report.metrics)
+    _print(report.metrics, report.out)
+    errors = [flag for flag in report.flags if flag["severity"] == "error"]
+    return finish(args, report.metrics, found=errors)
+
+
+def _run_detectors(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    """Evaluates the detectors of a wide table, and returns the exit code."""
+    from dfjax.evaluation.report_table import list_detectors
+    from dfjax.inference.tables import evaluate_detectors, make_options
+
+    made = make_options(args.split, args.index, **options)
+    result = evaluate_detectors(args.predictions, args.scores, made, out=args.out)
+    make_result_console().print(list_detectors(result.reports))
+    if args.out:
+        print(f"written to {args.out}: a folder for each detector, comparison.md")
+    errors = [f for r in result.reports.values() for f in r.flags if f["severity"] == "error"]
+    return finish(args, result.describe(), found=errors)
+
+
+def _print(metrics: dict[str, Any], out: Path | None) -> None:
+    from dfjax.evaluation.report_table import list_parts
+
+    table, *lines = list_parts(metrics)
     console = make_result_console()
     console.print(table)
     console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
-    if report.out:
-        print(f"written to {report.out}")
-    errors = [flag for flag in report.flags if flag["severity"] == "error"]
-    return finish(args, report.metrics, found=errors)
+    if out:
+        print(f"written to {out}")

@@ -29,6 +29,8 @@ from dfjax.import_paths import allow_import
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
     "evaluate": "score a trained model or foreign predictions: tables, plots, flags",
+    "compare": "paired differences between detectors on the same videos",
+    "why": "the gap between two numbers of one table, by cause",
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
     "data": "index, extract, pack and synthesise face clips",

@@ -11,12 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy.special import expit, logit
 
 from dfjax.errors import unknown
 
 VIDEO = ["dataset", "video_id"]
 KEY = [*VIDEO, "unit", "position", "face"]
 UNITS = ("video", "clip", "frame")  # coarsest first; finer rows of the same video are not used
+
+MOST_LOGIT = 30.0  # of a probability that is 1 - 1e-13; infinite logits have no mean
+LOGIT_TOLERANCE = 0.01
+"""Largest difference between fake_prob and the probability of its logit; rounding is below it."""
 
 Values = Float[np.ndarray, "V"]
 
@@ -47,12 +52,14 @@ class SortedRows(NamedTuple):
         video: Number of the video of each row, ascending.
         position: Frame index or clip start of each row.
         probs: P(fake) of each row.
+        logits: Its logit, between -`MOST_LOGIT` and `MOST_LOGIT`.
     """
 
     place: Int[np.ndarray, "N"]
     video: Int[np.ndarray, "N"]
     position: Int[np.ndarray, "N"]
     probs: Float[np.ndarray, "N"]
+    logits: Float[np.ndarray, "N"]
 
 
 def clean(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +122,23 @@ def _sort(table: pd.DataFrame, video: Int[np.ndarray, "N"]) -> SortedRows:
     position, face = (table[name].to_numpy(np.int64)[kept] for name in ("position", "face"))
     order = np.lexsort((face, position, video[kept]))
     place = kept[order]
-    return SortedRows(place, video[place], position[order], table["fake_prob"].to_numpy()[place])
+    probs = table["fake_prob"].to_numpy(np.float64)[place]
+    written = table["logit"].to_numpy(np.float64)[place] if "logit" in table else None
+    return SortedRows(place, video[place], position[order], probs, _find_logits(probs, written))
+
+
+def _find_logits(
+    probs: Float[np.ndarray, "N"], written: Float[np.ndarray, "N"] | None
+) -> Float[np.ndarray, "N"]:
+    """Returns the logits of a table where they are those of its probabilities, else computed ones.
+
+    Logits that are written tell probabilities apart that are rounded to 1.
+    """
+    with np.errstate(divide="ignore"):
+        logits = logit(probs)
+    if written is not None:
+        logits = np.where(np.abs(expit(written) - probs) <= LOGIT_TOLERANCE, written, logits)
+    return np.clip(logits, -MOST_LOGIT, MOST_LOGIT)
 
 
 def _describe(videos: pd.DataFrame, rows: pd.DataFrame, ordered: SortedRows) -> pd.DataFrame:
@@ -135,6 +158,11 @@ def _starts(*columns: Int[np.ndarray, "N"]) -> Int[np.ndarray, "G"]:
 
 def _mean(rows: SortedRows) -> Values:
     return pd.Series(rows.probs).groupby(rows.video).mean().to_numpy()
+
+
+def _mean_logit(rows: SortedRows) -> Values:
+    """Probability of the mean logit (Bonettini et al. 2020)."""
+    return expit(pd.Series(rows.logits).groupby(rows.video).mean().to_numpy())
 
 
 def _median(rows: SortedRows) -> Values:
@@ -173,6 +201,7 @@ def _confident(rows: SortedRows) -> Values:
 
 AGGREGATIONS: dict[str, Callable[[SortedRows], Values]] = {
     "mean": _mean,
+    "mean_logit": _mean_logit,
     "median": _median,
     "max": _max,
     "face_max": _face_max,

@@ -60,19 +60,42 @@ def find_clusters(scores: VideoScores, index: pd.DataFrame | None = None) -> Clu
             index.
     """
     videos = scores.videos
-    first = np.zeros(len(videos), np.int64)
-    first[scores.video[::-1]] = np.arange(len(scores.video))[::-1]
     known = _find_index_rows(videos, index)
     for kind in COLUMNS:
-        names = pd.Series(None, videos.index, dtype="object")
-        if kind in scores.rows:
-            names = pd.Series(scores.rows[kind].to_numpy(object)[first], videos.index)
-        if known is not None and _source(kind) in known:
-            names = known[_source(kind)].map(_get_name).astype("object").fillna(names)
+        names = _name_videos(scores, kind, known)
         number = _number(names)
         if 1 < len(np.unique(number)) < len(videos):
             return Clusters(kind, names.where(names.notna(), None), number)
     return Clusters(VIDEOS, pd.Series(None, videos.index, dtype="object"), np.arange(len(videos)))
+
+
+def find_identities(scores: VideoScores, index: pd.DataFrame | None = None) -> pd.Series:
+    """Returns the person shown in each video, or None, by the rules of `find_clusters`.
+
+    Args:
+        scores: Videos; their rows may have the column `identity`.
+        index: Index of the videos, or None.
+    """
+    return _name_videos(scores, "identity", _find_index_rows(scores.videos, index))
+
+
+def _name_videos(scores: VideoScores, kind: str, known: pd.DataFrame | None) -> pd.Series:
+    """Returns the name of the cluster of each video, of one kind.
+
+    Args:
+        scores: Videos; their rows may have the column `kind`.
+        kind: One of `COLUMNS`.
+        known: Index row of each video, or None.
+    """
+    videos = scores.videos
+    names = pd.Series(None, videos.index, dtype="object")
+    if kind in scores.rows:
+        first = np.zeros(len(videos), np.int64)
+        first[scores.video[::-1]] = np.arange(len(scores.video))[::-1]
+        names = pd.Series(scores.rows[kind].to_numpy(object)[first], videos.index)
+    if known is not None and _source(kind) in known:
+        names = known[_source(kind)].map(_get_name).astype("object").fillna(names)
+    return names
 
 
 def describe_clusters(kind: str, count: int) -> str:

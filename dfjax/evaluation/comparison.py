@@ -19,13 +19,16 @@ import pandas as pd
 
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.bootstrap import PERCENTILES, Tables, draw_statistics
+from dfjax.evaluation.aggregation import VIDEO
+from dfjax.evaluation.bootstrap import PERCENTILES, Tables, resample
 from dfjax.evaluation.class_scores import Figures
 from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.metrics import RESAMPLES
 from dfjax.evaluation.paired_scores import PairedScores, Source, pair_scores
-from dfjax.evaluation.statistics import compute_statistics, split_classes
+from dfjax.evaluation.significance import correct_holm, delong_p_value
+from dfjax.evaluation.statistics import RocSteps, auc, compute_statistics, split_classes
 
+AUC = "video_auc"
 CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
 
 
@@ -35,10 +38,11 @@ class Comparison:
 
     Attributes:
         table: One row per pair of detectors: `a b` (names), their values `value_a value_b`,
-            `difference` (a minus b) with the bounds `low high` of its 95 % interval, and `p_value`.
-            The p-values are not corrected for the number of pairs.
+            `difference` (a minus b) with the bounds `low high` of its 95 % interval, and `p_value`;
+            for the AUC also `p_delong`, DeLong's p-value for independent videos. `p_value_holm` and
+            `p_delong_holm` are corrected for the number of pairs.
         metric: Name of the metric, as in `metrics.json`.
-        videos: Number of videos that all detectors scored.
+        videos: Number of videos that all detectors scored, or the largest of a pair.
         left_out: Number of videos of each detector that some other detector did not score.
         resampled: Kind of the clusters: `group`, `origin_id`, `identity` or `video`.
         clusters: Number of clusters.
@@ -54,12 +58,12 @@ class Comparison:
     def __repr__(self) -> str:
         """Returns the table, and how it was computed, as plain text."""
         shown = self.table.to_string(index=False, float_format="{:.3f}".format)
-        return "\n".join([f"{self.metric} of {self.videos} videos", shown, *self._notes()])
+        return "\n".join([f"{self.metric} of {self.videos} videos", shown, *self.notes])
 
     def _repr_html_(self) -> str:
         heads = "".join(f'<th style="{CELL}">{name}</th>' for name in self.table)
         lines = "".join(map(_draw_row, self.table.itertuples(index=False)))
-        notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self._notes())
+        notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self.notes)
         return (
             '<div style="font-size:13px;line-height:1.5">'
             f"<div><b>{self.metric} of {self.videos} videos</b></div>"
@@ -67,11 +71,13 @@ class Comparison:
             f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>{notes}</div>"
         )
 
-    def _notes(self) -> list[str]:
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about how the differences were computed."""
         drawn = describe_clusters(self.resampled, self.clusters)
         notes = [f"difference: a minus b; 95 % intervals from paired resamples of {drawn}"]
         if len(self.table) > 1:
-            notes.append(f"the p-values are not corrected for {len(self.table)} comparisons")
+            notes.append(f"columns ending in _holm are corrected for {len(self.table)} comparisons")
         for name, n in self.left_out.items():
             if n:
                 notes.append(f"{n} videos of {name} are left out: another detector has no score")
@@ -92,6 +98,7 @@ def compare(
     Only videos with a score of every detector are used. The p-value is two-sided: twice the share
     of resamples whose difference is zero or has the other sign (one resample is added to both
     counts), at most 1. It is consistent with the interval and at least 2 / (`resamples` + 1).
+    DeLong's test assumes that videos are independent, which videos of one cluster are not.
 
     Args:
         sources: For each detector a file or table of predictions, a report, or a workdir whose
@@ -110,22 +117,93 @@ def compare(
     """
     known = read_index(Path(index)) if index is not None else None
     paired = pair_scores(sources, split=split, index=known, names=names)
+    rows = _compare_pairs(paired, metric, resamples, seed)
+    return _summarise([paired], rows, metric, dict(zip(paired.names, paired.left_out)))
+
+
+def compare_scores(
+    predictions: Sequence[pd.DataFrame],
+    names: Sequence[str],
+    *,
+    metric: str = "video_auc",
+    index: pd.DataFrame | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Returns the differences between detectors that need not have scored the same videos.
+
+    If some did not, every pair is compared on the videos that both scored; a pair without such
+    videos, or with those of one class only, has no difference.
+
+    Args:
+        predictions: Predictions of each detector.
+        names: Names of the detectors.
+        metric: Name of a metric that has intervals.
+        index: Index of the videos, or None.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+    """
+    videos = [set(map(tuple, one[VIDEO].drop_duplicates().to_numpy())) for one in predictions]
+    common = set.intersection(*videos)
+    left_out = {name: len(one) - len(common) for name, one in zip(names, videos)}
+    places = range(len(names))
+    together = [tuple(places)] if not any(left_out.values()) else itertools.combinations(places, 2)
+    found: list[PairedScores] = []
+    rows: list[dict[str, object]] = []
+    for group in together:
+        chosen = [names[one] for one in group]
+        if not set.intersection(*(videos[one] for one in group)):
+            rows.append(dict(zip("ab", chosen)))
+            continue
+        paired = pair_scores(
+            [predictions[one] for one in group], split="", index=index, names=chosen
+        )
+        found.append(paired)
+        if len(set(paired.labels.tolist())) < 2:
+            rows.append(dict(zip("ab", chosen)))
+        else:
+            rows += _compare_pairs(paired, metric, resamples, seed)
+    if not found:
+        raise UsageError(f"no two of {', '.join(names)} scored the same videos")
+    return _summarise(found, rows, metric, left_out)
+
+
+def _summarise(
+    found: Sequence[PairedScores],
+    rows: list[dict[str, object]],
+    metric: str,
+    left_out: dict[str, int],
+) -> Comparison:
+    table = pd.DataFrame(rows)
+    for name in ("p_value", "p_delong"):
+        if name in table:
+            table[f"{name}_holm"] = correct_holm(table[name].to_numpy(np.float64))
+    most = max(found, key=lambda paired: len(paired.labels))
+    return Comparison(
+        table=table,
+        metric=metric,
+        videos=len(most.labels),
+        left_out=left_out,
+        resampled=most.clusters.kind,
+        clusters=most.clusters.count,
+    )
+
+
+def _compare_pairs(
+    paired: PairedScores, metric: str, resamples: int, seed: int
+) -> list[dict[str, object]]:
+    """Returns a row for each pair of detectors, before any correction."""
     values = [_measure(probs, paired.labels, metric) for probs in paired.probs]
     drawn = _draw(paired, metric, resamples, seed)
-    rows = [
-        {"a": paired.names[a], "b": paired.names[b], "value_a": values[a], "value_b": values[b]}
-        | {"difference": values[a] - values[b]}
-        | _test_difference(drawn[a] - drawn[b])
-        for a, b in itertools.combinations(range(len(values)), 2)
-    ]
-    return Comparison(
-        table=pd.DataFrame(rows),
-        metric=metric,
-        videos=len(paired.labels),
-        left_out=dict(zip(paired.names, paired.left_out)),
-        resampled=paired.clusters.kind,
-        clusters=paired.clusters.count,
-    )
+    rows = []
+    for a, b in itertools.combinations(range(len(values)), 2):
+        row: dict[str, object] = {"a": paired.names[a], "b": paired.names[b]}
+        row |= {"value_a": values[a], "value_b": values[b], "difference": values[a] - values[b]}
+        row |= _test_difference(drawn[a] - drawn[b])
+        if metric == AUC:
+            row["p_delong"] = delong_p_value(paired.probs[[a, b]], paired.labels)
+        rows.append(row)
+    return rows
 
 
 def _measure(probs: np.ndarray, labels: np.ndarray, metric: str) -> float:
@@ -142,13 +220,16 @@ def _measure(probs: np.ndarray, labels: np.ndarray, metric: str) -> float:
 def _draw(paired: PairedScores, metric: str, resamples: int, seed: int) -> list[Figures]:
     """Returns the metric of every detector in every resample, which is the same for all of them."""
     everything = [np.ones(len(paired.labels), bool)]
-    drawn = []
-    for probs in paired.probs:
-        tables = Tables(probs, paired.labels, everything)
-        # The draws depend on the seed and the number of clusters only.
-        (figures,) = draw_statistics(tables, paired.clusters.number, resamples=resamples, seed=seed)
-        drawn.append(figures[metric])
-    return drawn
+    tables = [Tables(probs, paired.labels, everything) for probs in paired.probs]
+    clusters = paired.clusters.number
+    parts: list[list[Figures]] = [[] for _ in tables]
+    for counts in resample(paired.clusters.count, resamples, seed=seed):
+        for part, table in zip(parts, tables):
+            (classes,) = table.weigh(counts, clusters)
+            # The AUC alone is several times as fast as all statistics.
+            alone = metric == AUC
+            part.append(auc(RocSteps(classes)) if alone else compute_statistics(classes)[metric])
+    return [np.concatenate(part) for part in parts]
 
 
 def _test_difference(drawn: Figures) -> dict[str, float]:

@@ -61,6 +61,21 @@ def cut_tables(
     return cuts
 
 
+def cut_identities(identities: pd.Series, heldout: pd.Series) -> Cuts:
+    """Returns the tables of `by_identity`, of the `SHOWN` persons with the most videos.
+
+    Args:
+        identities: Person shown in each video, or None.
+        heldout: Mask of the fakes that are left out (`find_heldout`).
+    """
+    number, persons = pd.factorize(identities)
+    kept = ~heldout.to_numpy()
+    sizes = np.bincount(number[(number >= 0) & kept], minlength=len(persons))
+    largest = np.argsort(-sizes, kind="stable")[:SHOWN]
+    names = sorted((str(persons[one]), one) for one in largest if sizes[one])
+    return {("by_identity", name): (number == one) & kept for name, one in names}
+
+
 def count_measured(videos: int) -> int:
     """Returns the largest number of data sets, and of manipulations, that have tables."""
     return max(SHOWN, min(MEASURED, CELLS // max(videos, 1)))

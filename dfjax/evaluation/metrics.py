@@ -19,13 +19,13 @@ from dfjax.evaluation.aggregation import AGGREGATIONS, VideoScores, score_videos
 from dfjax.evaluation.bootstrap import Tables, compute_intervals, draw_statistics
 from dfjax.evaluation.class_scores import Figures
 from dfjax.evaluation.clusters import Clusters, find_clusters
+from dfjax.evaluation.named_metrics import Frozen, measure_verdicts, name_metrics
 
 Value = float | list[float] | None
 Metrics = dict[str, Value]
 Key = TypeVar("Key", bound=Hashable)
 
 RESAMPLES = 1000
-FPR_LIMITS = {"tpr_at_fpr_01": 0.01, "tpr_at_fpr_10": 0.10}
 VARIANTS = [how for how in AGGREGATIONS if how != "mean"]
 
 
@@ -53,6 +53,7 @@ def compute_tables(
     intervals: Collection[Key] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    frozen: Frozen | None = None,
 ) -> dict[Key, Metrics]:
     """Returns the metrics of several subsets of the same videos, by name.
 
@@ -66,16 +67,23 @@ def compute_tables(
         intervals: Names of the tables with intervals; None for all of them.
         resamples: Number of bootstrap resamples for the 95 % intervals; 0 gives no intervals.
         seed: Seed of the resampling.
+        frozen: Threshold that was chosen on other videos, or None.
     """
     videos, masks = scores.videos, list(tables.values())
     labels = videos["label"].to_numpy(np.int64)
-    cut = Tables(videos["fake_prob"].to_numpy(), labels, masks)
+    cut_scores = videos["fake_prob"].to_numpy(np.float64)
+    cut = Tables(cut_scores, labels, masks)
     found: list[Metrics] = [{} for _ in masks]
     for unit in ("frame", "clip"):
         for metrics, auc in zip(found, _unit_aucs(scores, masks, unit)):
             metrics[f"{unit}_auc"] = auc
-    for metrics, table in zip(found, cut.weigh()):
-        metrics |= _numbers(statistics.compute_statistics(table)) | _numbers(_variants(table))
+    ascending = np.lexsort((labels, cut_scores))
+    for metrics, table, mask in zip(found, cut.weigh(), masks):
+        places = ascending[mask[ascending]]
+        verdicts = measure_verdicts(cut_scores[places], labels[places], frozen)
+        metrics |= _numbers(statistics.compute_statistics(table))
+        named = name_metrics(table) | verdicts
+        metrics |= {name: _number(value) for name, value in named.items()}
     for how in VARIANTS:
         aggregated = Tables(videos[f"fake_prob_{how}"].to_numpy(), labels, masks)
         for metrics, table in zip(found, aggregated.weigh()):
@@ -132,15 +140,6 @@ def _unit_aucs(
     labels = rows["label"].to_numpy(np.int64)
     tables = Tables(rows["fake_prob"].to_numpy(np.float64), labels, [mask[video] for mask in masks])
     return [_auc(table) for table in tables.weigh()]
-
-
-def _variants(table: statistics.Classes) -> dict[str, Figures]:
-    """Returns metrics by other conventions of published tables, which their names state."""
-    curve = statistics.RocSteps(table)
-    of_reals = statistics.RocSteps(table.swap())  # reals are found by low scores
-    both = statistics.average_precision(curve) + statistics.average_precision(of_reals)
-    limits = {name: statistics.tpr_at_fpr(curve, limit) for name, limit in FPR_LIMITS.items()}
-    return {"eer_nearest": statistics.eer_nearest(table), "map_ovr": both / 2, **limits}
 
 
 def _auc(table: statistics.Classes) -> float | None:

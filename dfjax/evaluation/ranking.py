@@ -14,7 +14,9 @@ from rich.table import Table
 from dfjax.console import one_line
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.aggregation import KEY, VIDEO, coarsest
-from dfjax.evaluation.predictions import normalise, read_file
+from dfjax.evaluation.column_names import TableForm
+from dfjax.evaluation.normalisation import normalise
+from dfjax.evaluation.predictions import read_sources
 from dfjax.evaluation.uncertainty import MEASURES
 from dfjax.files import atomic_path
 from dfjax.json_files import parse_json
@@ -81,7 +83,8 @@ def read_unlabelled(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".jsonl":
         table = _read_lines(path)
     else:
-        table = read_file(path).table
+        ((read, _),) = read_sources([path], TableForm())
+        table = read.table
     if "label" not in table:
         table["label"] = np.nan
     words = table["label"].astype("object")

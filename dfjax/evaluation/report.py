@@ -7,17 +7,32 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dfjax import FAKE, REAL
 from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VideoScores, score_videos
-from dfjax.evaluation.clusters import Clusters, describe_clusters, find_clusters
-from dfjax.evaluation.cuts import OVERALL, WITH_INTERVALS, cut_tables, find_heldout, take_section
+from dfjax.evaluation.clusters import (
+    Clusters,
+    describe_clusters,
+    find_clusters,
+    find_identities,
+)
+from dfjax.evaluation.cuts import (
+    OVERALL,
+    WITH_INTERVALS,
+    Cuts,
+    cut_identities,
+    cut_tables,
+    find_heldout,
+    take_section,
+)
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.method_guesses import measure_methods
 from dfjax.evaluation.metrics import Metrics
+from dfjax.evaluation.named_metrics import Frozen, recall_at_fpr
 from dfjax.evaluation.uncertainty import compute_uncertainty
 
 SEVERITIES = ("error", "warning", "info")
@@ -46,6 +61,7 @@ class Context:
         flags: Flags from reading the table or auditing the training data.
         accepted: Values that occur in several splits of the training data and were accepted for
             training, by column of the index.
+        frozen: Threshold that was chosen on other videos, or None.
     """
 
     heldout_methods: Sequence[str] = ()
@@ -57,6 +73,7 @@ class Context:
     unreadable: int = 0
     flags: Sequence[Flag] = ()
     accepted: Mapping[str, Set[str]] = field(default_factory=dict)
+    frozen: Frozen | None = None
 
     def find_rows(self, predictions: pd.DataFrame) -> pd.DataFrame | None:
         """Returns the index rows of the videos in `predictions`, or None without an index."""
@@ -71,10 +88,12 @@ def make_metrics(
 ) -> dict[str, Any]:
     """Returns the content of `metrics.json`.
 
-    `overall`, `by_dataset`, `by_method` and `macro` (the unweighted mean over `by_method`) leave
-    out the manipulations held back from training, which are in `unseen_methods`. The metrics of a
-    manipulation include all real videos of its data set. With several draws of each score there is
-    a block `uncertainty` (`uncertainty.compute_uncertainty`).
+    `overall`, `by_dataset`, `by_method`, `macro` and `macro_datasets` (unweighted means) leave out
+    the manipulations held back from training, which are in `unseen_methods`. The metrics of a
+    manipulation include all real videos of its data set. Where the persons shown are known, those
+    of each are in `by_identity`. `recall_at_fpr` has the recall of each manipulation at fixed FPRs
+    of all reals. With several draws of each score there is a block `uncertainty`
+    (`uncertainty.compute_uncertainty`).
 
     Args:
         predictions: Table with the columns `predictions.COLUMNS`.
@@ -87,18 +106,28 @@ def make_metrics(
     clusters = find_clusters(scores, context.index)
     intervals = None if len(cuts) <= WITH_INTERVALS + 1 else [OVERALL]
     measured = metrics.compute_tables(
-        scores, cuts, clusters=clusters, intervals=intervals, resamples=resamples
+        scores,
+        cuts,
+        clusters=clusters,
+        intervals=intervals,
+        resamples=resamples,
+        frozen=context.frozen,
     )
-    by_method = take_section(measured, "by_method")
+    by_method, by_dataset = (take_section(measured, one) for one in ("by_method", "by_dataset"))
     seen = predictions[~find_heldout(predictions, context.heldout_methods)]
     uncertainty = compute_uncertainty(seen)
     methods = measure_methods(seen)
+    persons = _measure_identities(scores, context)
     return {
         "overall": measured[OVERALL],
-        "by_dataset": take_section(measured, "by_dataset"),
+        "by_dataset": by_dataset,
         "by_method": by_method,
         "macro": metrics.macro_mean(list(by_method.values())),
+        "macro_datasets": metrics.macro_mean(list(by_dataset.values())),
         "unseen_methods": take_section(measured, "unseen_methods"),
+        **({"by_identity": persons} if persons else {}),
+        "recall_at_fpr": _recall_at_fpr(scores, cuts),
+        **({"val_threshold": context.frozen._asdict()} if context.frozen else {}),
         **({"uncertainty": uncertainty} if uncertainty else {}),
         **({"guessed_methods": methods} if methods else {}),
         "flags": find_flags(
@@ -113,6 +142,24 @@ def make_metrics(
         "checkpoint": context.checkpoint,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _measure_identities(scores: VideoScores, context: Context) -> dict[str, Metrics]:
+    """Returns the metrics of the videos of each person, without intervals."""
+    held = find_heldout(scores.videos, context.heldout_methods)
+    cuts = cut_identities(find_identities(scores, context.index), held)
+    if not cuts:
+        return {}
+    measured = metrics.compute_tables(scores, cuts, resamples=0, frozen=context.frozen)
+    return take_section(measured, "by_identity")
+
+
+def _recall_at_fpr(scores: VideoScores, cuts: Cuts) -> dict[str, dict[str, object]]:
+    videos = scores.videos
+    methods = take_section(cuts, "by_method") | take_section(cuts, "unseen_methods")
+    return recall_at_fpr(
+        videos["fake_prob"].to_numpy(np.float64), videos["label"].to_numpy(np.int64), methods
+    )
 
 
 def find_flags(

@@ -1,5 +1,6 @@
 """An evaluation as one compact table, a line on its intervals, and its flags, for a terminal."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
@@ -16,6 +17,7 @@ from dfjax.evaluation.report_rows import (
     format_row,
     list_rows,
 )
+from dfjax.evaluation.report_view import Report
 
 COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 
@@ -43,3 +45,16 @@ def list_parts(result: dict[str, Any]) -> list[Table | Text]:
         severity, message = flag["severity"], one_line(flag["message"])
         lines.append(Text.assemble((severity, COLOURS[severity]), f" {flag['code']}: {message}"))
     return [table, *lines]
+
+
+def list_detectors(reports: Mapping[str, Report]) -> Table:
+    """Returns a table with a row for each detector: its overall metrics, videos and flags."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "videos", *COLUMNS.values(), INTERVAL, "flags"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name, report in reports.items():
+        codes = [flag["code"] for flag in report.flags if flag["severity"] != "info"]
+        cells = format_row(report.metrics["overall"])
+        videos = str(report.metrics["n"]["videos"])
+        table.add_row(Text(one_line(name)), videos, *cells, " ".join(dict.fromkeys(codes)))
+    return table

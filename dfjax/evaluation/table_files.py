@@ -9,8 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from dfjax.errors import FileError, UsageError, first_line
+from dfjax.evaluation.column_names import TableForm
+from dfjax.evaluation.flags import Flag
 from dfjax.parquet_files import read_parquet
-from dfjax.text_tables import find_format, match_columns
+from dfjax.text_tables import find_format
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 
@@ -30,31 +32,44 @@ class TableFile(NamedTuple):
         table: Table, in which known columns have their usual names.
         metadata: Metadata of a Parquet file.
         notes: Sentences about how the file was read.
+        flags: Flags for rows that were left out.
     """
 
     table: pd.DataFrame
     metadata: dict[bytes, bytes]
     notes: list[str]
+    flags: Sequence[Flag] = ()
 
 
-def read_table_file(path: Path, known: Sequence[str], text: Sequence[str]) -> TableFile:
+def read_table_file(
+    path: Path,
+    known: Sequence[str],
+    text: Sequence[str],
+    form: TableForm | None = None,
+    *,
+    scores: bool = True,
+) -> TableFile:
     """Returns the table in a CSV or Parquet file.
 
     Args:
         path: File; its suffix is one of `TEXT_SUFFIXES`, or it is Parquet.
         known: Names of the columns that the caller knows (see `match_columns`).
         text: Those of them that hold text, such as the video "003", which is not the number 3.
+        form: How the table is to be read; None for the usual form.
+        scores: Whether a column of scores is looked for.
 
     Raises:
         UsageError: The file is missing or has another format, or a known column holds lists.
     """
     if not path.is_file():
         raise UsageError(f"no predictions file {path}")
+    form = form or TableForm()
     if path.suffix.lower() in TEXT_SUFFIXES:
-        return _read_text(path, known, text)
+        return _read_text(path, known, text, form, scores)
     table = read_parquet(path)
     metadata = dict(table.schema.metadata or {})
-    table = table.rename_columns(match_columns(table.column_names, known, name=str(path)))
+    named = form.name_columns(table.column_names, known, name=str(path), scores=scores)
+    table = table.rename_columns(named.names)
     left_out: list[str] = []
     for place, field in reversed(list(enumerate(table.schema))):
         if _is_plain(field.type):
@@ -66,21 +81,28 @@ def read_table_file(path: Path, known: Sequence[str], text: Sequence[str]) -> Ta
             left_out.insert(0, field.name)
         else:
             table = table.set_column(place, field.name, _convert(table[place], field, path))
-    notes = [f"columns of {path.name} without plain values are left out: {', '.join(left_out)}"]
+    notes = list(named.notes)
+    if left_out:
+        notes.append(
+            f"columns of {path.name} without plain values are left out: {', '.join(left_out)}"
+        )
     plain = table.replace_schema_metadata(None)  # metadata for pandas may say anything
-    return TableFile(plain.to_pandas(), metadata, notes if left_out else [])
+    return TableFile(plain.to_pandas(), metadata, notes)
 
 
-def _read_text(path: Path, known: Sequence[str], text: Sequence[str]) -> TableFile:
-    form = find_format(path)
-    names = _number_repeated(match_columns(form.columns, known, name=str(path)))
+def _read_text(
+    path: Path, known: Sequence[str], text: Sequence[str], form: TableForm, scores: bool
+) -> TableFile:
+    written = find_format(path)
+    named = form.name_columns(written.columns, known, name=str(path), scores=scores)
+    names = _number_repeated(named.names)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             table = pd.read_csv(
                 path,
-                sep=form.delimiter,
-                encoding=form.encoding,
-                skiprows=form.skip,
+                sep=written.delimiter,
+                encoding=written.encoding,
+                skiprows=written.skip,
                 header=0,
                 names=names,
                 index_col=False,  # otherwise the first column of longer rows becomes an index
@@ -96,13 +118,13 @@ def _read_text(path: Path, known: Sequence[str], text: Sequence[str]) -> TableFi
         raise FileError(f"{path} is not a table of text: {first_line(error):.200}") from error
     for name in ("fake_prob", "logit"):  # with semicolons, numbers may have a decimal comma
         if (
-            form.delimiter != ","
+            written.delimiter != ","
             and name in table
             and not pd.api.types.is_numeric_dtype(table[name])
         ):
             numbers = table[name].astype("string").str.replace(",", ".", regex=False)
             table[name] = numbers.astype("object")
-    return TableFile(table, {}, [form.note] if form.note else [])
+    return TableFile(table, {}, [*([written.note] if written.note else []), *named.notes])
 
 
 def _number_repeated(names: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from dfjax.data.store.pack import open_pack, pack
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.benchmark_protocol import Numbers
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.plots import plot_curves
 from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
@@ -35,7 +36,14 @@ EXAMPLES = 24
 """Number of videos in the contact sheet."""
 
 
-def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out: Path) -> Report:
+def evaluate_ensemble(
+    ensemble: Ensemble,
+    *,
+    split: str,
+    index: Path | None,
+    out: Path,
+    numbers: Numbers | None = None,
+) -> Report:
     """Evaluates an ensemble, writes the results to a folder and returns them.
 
     Args:
@@ -43,6 +51,7 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
         split: Split whose videos are evaluated.
         index: Index or pack of the data; None for the data of the first member's run.
         out: Folder for the results.
+        numbers: Protocol of the numbers; None for the strict one.
 
     Raises:
         UsageError: The data do not exist, or the split has no videos.
@@ -67,7 +76,7 @@ def evaluate_ensemble(ensemble: Ensemble, *, split: str, index: Path | None, out
     )
     few = _flag_few_faces(predictions, config.eval.min_face_share)
     context = _make_context(ensemble, data, training, split, few)
-    result = make_metrics(predictions, context)
+    result = (numbers or Numbers()).apply(make_metrics(predictions, context), predictions)
     title = make_title(config.name, split, data.index["dataset"].iloc[rows])
     write_results(out, predictions, result, context, title)
     crops = data.open_crops() if isinstance(data, FeaturePack) else data

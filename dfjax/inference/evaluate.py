@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
 from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.report_view import Report
-from dfjax.inference.tables import evaluate_tables
+from dfjax.inference.tables import Reading, evaluate_tables, make_options
 from dfjax.outputs import check_inside
 
 if TYPE_CHECKING:
     from dfjax.inference.detector import Detector
 
-TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt")
+TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".json")
 """Suffixes of prediction files; paths with other suffixes are workdirs."""
 
 AnyPath = str | os.PathLike[str]
@@ -36,6 +36,7 @@ def evaluate(
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
+    **reading: Unpack[Reading],
 ) -> Report:
     """Evaluates a detector, or predictions, and returns the report.
 
@@ -47,26 +48,26 @@ def evaluate(
         index: For a detector, the data to evaluate it on: a pack, its index, or an index of crops,
             which are packed first; None for the data of the run. For predictions, the index with
             the identities and groups of the videos; None for no index.
-        out: Folder for the results. None means `eval/SPLIT` in the workdir for a detector; for
-            predictions nothing is written.
+        out: Folder for the results. None: `eval/SPLIT` in the workdir, or none for predictions.
         checkpoint: `best` or `last`, where `source` is a workdir.
-        ensemble: Workdirs of further members of an ensemble, or `best` and `last` for checkpoints
-            of the first.
-        model: Name of the config of a safetensors file whose header does not have the config.
+        ensemble: Workdirs of further members, or `best` and `last` for checkpoints of the first.
+        model: Config of a safetensors file whose header does not have one.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
+        **reading: How numbers are computed, and predictions are read (see `Reading`).
 
     Raises:
         UsageError: A workdir, checkpoint, file or split does not exist, or the split has no videos.
     """
+    options = make_options(split, _path(index), **reading)
     tables = _find_tables(source)
     if tables:
         if ensemble or passes or flip:
             raise UsageError("ensemble, passes and flip need a workdir, not predictions")
-        return evaluate_tables(
-            tables, split=split, index=_path(index), out=Path(out) if out else None
-        )
+        return evaluate_tables(tables, options, out=_path(out))
+    if reading.get("columns") or reading.get("scale"):
+        raise UsageError("columns and scale describe files of predictions, not a detector")
     assert not isinstance(source, pd.DataFrame | Sequence) or isinstance(source, str)
     split = split or "test"
     if split not in SPLITS:
@@ -78,11 +79,16 @@ def evaluate(
     scorer = load_ensemble(
         source, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
-    workdir = scorer.members[0].workdir
-    folder = Path(out) if out else workdir / "eval" / split
-    if not out:
-        check_inside(folder, workdir)
-    return evaluate_ensemble(scorer, split=split, index=_path(index), out=folder)
+    folder = _path(out) or _find_folder(scorer.members[0].workdir, split)
+    return evaluate_ensemble(
+        scorer, split=split, index=_path(index), out=folder, numbers=options.numbers
+    )
+
+
+def _find_folder(workdir: Path, split: str) -> Path:
+    folder = workdir / "eval" / split
+    check_inside(folder, workdir)
+    return folder
 
 
 def _path(path: AnyPath | None) -> Path | None:

@@ -1,65 +1,223 @@
 """Evaluation of prediction tables of any detector."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError, first_line
-from dfjax.evaluation.predictions import read_predictions
+from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.benchmark_protocol import Numbers
+from dfjax.evaluation.column_names import TableForm
+from dfjax.evaluation.comparison import Comparison, compare_scores
+from dfjax.evaluation.comparison_files import (
+    COMPARISON_FILES,
+    describe_comparison,
+    write_comparison,
+)
+from dfjax.evaluation.named_metrics import Frozen, freeze_threshold
+from dfjax.evaluation.predictions import ReadResult, read_predictions
+from dfjax.evaluation.protocol_names import STRICT
 from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
 from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.unscored import count_unscored
+from dfjax.evaluation.wide_tables import read_detectors
 from dfjax.outputs import check_outputs
+
+Tables = Sequence[Path | pd.DataFrame]
+AnyPath = str | os.PathLike[str]
+
+VALIDATION = "val"
+"""Split on which thresholds are chosen."""
+
+
+class Reading(TypedDict, total=False):
+    """Keyword arguments about numbers and tables; all may be absent.
+
+    Attributes:
+        protocol: `strict` or `deepfakebench-compat` (`benchmark_protocol`).
+        first_frames: Number of frames of each video that the benchmark's protocol uses.
+        threshold_from: Predictions of the validation split, whose best threshold is applied; None
+            for the rows of split `val` in the same table, if there are any.
+        columns: Columns of prediction files by the names of predictions, such as
+            `{"video_id": "filename"}`; others are found by their usual names.
+        scale: Scale of the scores in prediction files: `prob`, `logit` or `percent`.
+    """
+
+    protocol: str
+    first_frames: int | None
+    threshold_from: AnyPath | None
+    columns: Mapping[str, str]
+    scale: str | None
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How tables are evaluated.
+
+    Attributes:
+        split: Split whose rows are evaluated; None for all rows.
+        index: Index with the identities and groups of the videos, or None.
+        form: How tables of other programs are to be read.
+        numbers: Protocol of the numbers.
+        threshold_from: Predictions of the validation split, or None.
+    """
+
+    split: str | None = None
+    index: Path | None = None
+    form: TableForm = field(default_factory=TableForm)
+    numbers: Numbers = field(default_factory=Numbers)
+    threshold_from: Path | None = None
+
+
+def make_options(split: str | None, index: Path | None, **reading: Unpack[Reading]) -> TableOptions:
+    """Returns options of `TableOptions` from keyword arguments.
+
+    Raises:
+        UsageError: A protocol or scale is unknown.
+    """
+    frozen = reading.get("threshold_from")
+    return TableOptions(
+        split=split,
+        index=index,
+        form=TableForm(reading.get("columns") or {}, reading.get("scale")),
+        numbers=Numbers(reading.get("protocol", STRICT), reading.get("first_frames")),
+        threshold_from=Path(frozen) if frozen else None,
+    )
+
+
+@dataclass(frozen=True)
+class DetectorReports:
+    """The evaluations of several detectors on the same videos.
+
+    Attributes:
+        reports: Report of each detector, by its name.
+        comparison: Differences between all pairs of detectors; None for one detector.
+    """
+
+    reports: dict[str, Report]
+    comparison: Comparison | None
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the metrics of each detector and the comparison, as one object for JSON."""
+        metrics = {name: report.metrics for name, report in self.reports.items()}
+        compared = describe_comparison(self.comparison) if self.comparison else {}
+        return {"detectors": metrics, **compared}
 
 
 def evaluate_tables(
-    tables: Sequence[Path | pd.DataFrame],
-    *,
-    split: str | None = None,
-    index: Path | None = None,
-    out: Path | None = None,
+    tables: Tables, options: TableOptions | None = None, *, out: Path | None = None
 ) -> Report:
     """Evaluates predictions, joined with an index if one is given, and returns the report.
 
     Args:
-        tables: Predictions as Parquet or CSV files, or as tables, which are not changed.
-        split: Split whose rows are evaluated; None for all rows.
-        index: Index with the identities and groups of the videos.
+        tables: Predictions in files (see `read_predictions`), or as tables, which are not changed.
+        options: How they are evaluated; None for all rows, without an index.
         out: Folder for `metrics.json`, `predictions.parquet` and the plots; None for no files.
 
     Raises:
         UsageError: A file cannot be read, no prediction belongs to the split, or none has a score.
     """
+    options = options or TableOptions()
     if out:
-        files = [table for table in tables if isinstance(table, Path)]
-        check_outputs(
-            (out / name for name in RESULT_FILES), inputs=[*files, *([index] if index else [])]
-        )
-    known = read_index(index) if index else None
-    read = read_predictions(tables, known)
-    predictions = read.predictions
-    if split:
-        predictions = predictions[predictions["split"] == split].reset_index(drop=True)
-        if not len(predictions):
-            found = ", ".join(sorted(set(read.predictions["split"])))
-            raise UsageError(f"no prediction has split {split!r}; their splits are: {found}")
+        _check_out(tables, options, (out / name for name in RESULT_FILES))
+    known = read_index(options.index) if options.index else None
+    return _evaluate(read_predictions(tables, known, options.form), known, options, out)
+
+
+def evaluate_detectors(
+    tables: Tables, pattern: str, options: TableOptions | None = None, *, out: Path | None = None
+) -> DetectorReports:
+    """Evaluates every detector of a wide table, and compares all of them.
+
+    Args:
+        tables: Predictions with one column of scores per detector.
+        pattern: Pattern of these columns, such as `prob_*`.
+        options: How they are evaluated; None for all rows, without an index.
+        out: Folder for a folder of results per detector, and for `comparison.*`; None for no files.
+
+    Raises:
+        UsageError: As `evaluate_tables`, or no column matches the pattern.
+    """
+    options = options or TableOptions()
+    known = read_index(options.index) if options.index else None
+    read = read_detectors(tables, pattern, known, options.form)
+    if out:
+        files = [out / name / file for name in read for file in RESULT_FILES]
+        _check_out(tables, options, [*files, *(out / name for name in COMPARISON_FILES)])
+    reports = {
+        name: _evaluate(one, known, options, out / name if out else None)
+        for name, one in read.items()
+    }
+    comparison = None
+    if len(reports) > 1:
+        predictions = [_take_split(one.predictions, options.split) for one in read.values()]
+        comparison = compare_scores(predictions, list(read), index=known)
+        if out:
+            write_comparison(comparison, out)
+    return DetectorReports(reports, comparison)
+
+
+def _evaluate(
+    read: ReadResult, known: pd.DataFrame | None, options: TableOptions, out: Path | None
+) -> Report:
+    predictions = _take_split(read.predictions, options.split)
     _check_scored(predictions)
     context = Context(
+        frozen=_freeze(read, options),
         heldout_methods=read.heldout_methods,
         index=known,
         train_index=known[known["split"] == "train"] if known is not None else None,
         checkpoint=read.checkpoint,
-        split=split,
+        split=options.split,
+        unreadable=count_unscored(read.flags),
         flags=read.flags,
     )
-    result = make_metrics(predictions, context)
+    result = options.numbers.apply(make_metrics(predictions, context), predictions)
     if out:
         from dfjax.evaluation.result_files import write_results  # matplotlib takes a second
 
         write_results(out, predictions, result, context, title="")
     return Report(result, predictions, out)
+
+
+def _freeze(read: ReadResult, options: TableOptions) -> Frozen | None:
+    """Returns the threshold of the validation predictions, or of the val rows of a table."""
+    if options.threshold_from:
+        form = options.form
+        chosen = read_predictions([options.threshold_from], form=form).predictions
+        source = str(options.threshold_from)
+    else:
+        chosen, source = read.predictions, f"{VALIDATION} rows of the table"
+        chosen = chosen[chosen["split"] == VALIDATION]
+        if options.split == VALIDATION or not len(chosen):
+            return None
+        if options.split is None and len(chosen) == len(read.predictions):
+            return None
+    videos = aggregate(clean(chosen))
+    return freeze_threshold(
+        videos["fake_prob"].to_numpy(np.float64), videos["label"].to_numpy(np.int64), source
+    )
+
+
+def _take_split(predictions: pd.DataFrame, split: str | None) -> pd.DataFrame:
+    if not split:
+        return predictions
+    rows = predictions[predictions["split"] == split].reset_index(drop=True)
+    if not len(rows):
+        found = ", ".join(sorted(set(predictions["split"])))
+        raise UsageError(f"no prediction has split {split!r}; their splits are: {found}")
+    return rows
+
+
+def _check_out(tables: Tables, options: TableOptions, outputs: Iterable[Path]) -> None:
+    files = [table for table in tables if isinstance(table, Path)]
+    check_outputs(outputs, inputs=[*files, *([options.index] if options.index else [])])
 
 
 def _check_scored(predictions: pd.DataFrame) -> None:

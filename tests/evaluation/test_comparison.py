@@ -95,7 +95,7 @@ def test_workdirs_files_and_reports_are_read(tmp_path):
     assert found.table[["a", "b"]].to_numpy().tolist() == [
         ["other", "run"], ["other", "table 3"], ["run", "table 3"],
     ]  # fmt: skip
-    assert "not corrected for 3 comparisons" in repr(found)
+    assert "corrected for 3 comparisons" in repr(found)
     root = ET.fromstring(found._repr_html_())
     assert len(list(root.iter("tr"))) == 4 and "ap of 200 videos" in "".join(root.itertext())
     with pytest.raises(UsageError, match="run has no predictions of split 'val'"):

@@ -97,6 +97,21 @@ def list_deepfakebench(root: Path, *, out: Path, table: str | None = None) -> Li
     return Listing(listed, notes, _once(problems))
 
 
+def list_frames(file: Path) -> Iterator[tuple[dict[str, Any], str, list[str]]]:
+    """Yields the fields of the record, the split and the frames of each usable video of a file.
+
+    Args:
+        file: JSON file of DeepfakeBench.
+    """
+    for entry in _read_entries(file, []):
+        frames = entry.content["frames"]
+        if isinstance(frames, list):
+            try:
+                yield _describe(entry), entry.split, [str(frame) for frame in frames]
+            except (InputError, ValueError):
+                continue
+
+
 def _find_tables(root: Path, table: str | None) -> list[Path]:
     if table is not None:
         given = Path(table)

@@ -1,0 +1,49 @@
+"""Files of a comparison of detectors: JSON, Markdown and CSV."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dfjax.evaluation.comparison import Comparison
+from dfjax.files import atomic_path, write_json, write_text
+from dfjax.outputs import COMMENT
+
+COMPARISON_FILES = ("comparison.json", "comparison.md", "comparison.csv")
+
+
+def describe_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Returns a comparison as one object for JSON: its pairs, and how they were compared."""
+    return {
+        "comparison": comparison.table.to_dict(orient="records"),
+        "metric": comparison.metric,
+        "videos": comparison.videos,
+        "left_out": comparison.left_out,
+        "resampled": comparison.resampled,
+        "clusters": comparison.clusters,
+    }
+
+
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Writes `COMPARISON_FILES` to a folder."""
+    write_json(out / COMPARISON_FILES[0], describe_comparison(comparison))
+    lines = [COMMENT, f"# {comparison.metric} of {comparison.videos} videos", ""]
+    lines += [format_markdown(comparison.table), "", *(f"{note}." for note in comparison.notes)]
+    write_text(out / COMPARISON_FILES[1], "\n".join(lines) + "\n")
+    with atomic_path(out / COMPARISON_FILES[2]) as partial:
+        comparison.table.to_csv(partial, index=False)
+
+
+def format_markdown(table: pd.DataFrame) -> str:
+    """Returns a table as Markdown, with four decimal places and a dash for missing numbers."""
+    rows = [list(map(str, table)), ["---"] * len(table.columns)]
+    for row in table.itertuples(index=False):
+        rows.append([_format(value) for value in row])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _format(value: object) -> str:
+    if value is None or value != value:  # NaN
+        return "–"
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|")

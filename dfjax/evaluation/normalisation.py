@@ -1,0 +1,249 @@
+"""Gives tables of predictions of any program the columns of predictions (`COLUMNS`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+from scipy.special import expit, logit
+
+import dfjax
+from dfjax.errors import UsageError
+from dfjax.evaluation import clusters, decisions
+from dfjax.evaluation.aggregation import LOGIT_TOLERANCE, UNITS, VIDEO
+from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.evaluation.flags.methods import UNKNOWN as UNKNOWN
+from dfjax.evaluation.flags.methods import compare_methods
+
+COMPRESSION = "compression"
+
+COLUMNS: dict[str, str] = {
+    "dataset": "object",
+    "video_id": "object",
+    "unit": "object",
+    "position": "int32",
+    "face": "int32",
+    "label": "int8",
+    "method": "object",
+    "logit": "float64",
+    "fake_prob": "float64",
+    "split": "object",
+}
+REAL_WORDS = "0 0.0 false real original genuine authentic pristine bonafide bona-fide".split()
+FAKE_WORDS = "1 1.0 true fake deepfake manipulated synthetic forged spoof".split()
+LABEL_WORDS = {
+    **dict.fromkeys(REAL_WORDS, dfjax.REAL),
+    **dict.fromkeys(FAKE_WORDS, dfjax.FAKE),
+}
+TEXT = ("dataset", "video_id", "unit", "method", "split", COMPRESSION, *clusters.COLUMNS)
+KNOWN = (*COLUMNS, "frame", "clip", decisions.COLUMN, COMPRESSION, *clusters.COLUMNS)
+"""Columns whose names may be written otherwise (see `match_columns`)."""
+
+
+def normalise(
+    table: pd.DataFrame, name: str, index: pd.DataFrame | None, scale: str | None = None
+) -> list[Flag]:
+    """Adds the missing `COLUMNS` to `table` in place, and returns flags for assumptions.
+
+    Args:
+        table: Predictions as they were read, with the usual names of columns.
+        name: Name of the file, for messages.
+        index: Index of the videos, or None.
+        scale: Scale of the scores (see `TableForm`).
+
+    Raises:
+        UsageError: The table is invalid; see `read_predictions`.
+    """
+    missing = [column for column in ("video_id", "label") if column not in table]
+    if "fake_prob" not in table and "logit" not in table:
+        missing.append("fake_prob (or logit)")
+    if missing:
+        raise UsageError(f"{name} lacks the column {', '.join(missing)}")
+    if not len(table):
+        raise UsageError(f"{name} has no rows")
+    nameless = int(table["video_id"].isna().sum())
+    if nameless:
+        where = describe_rows(table["video_id"].isna())
+        raise UsageError(f"{name}: {nameless} rows have no video_id ({where})")
+    for column in set(TEXT) & set(table.columns):
+        if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "empty"):
+            table[column] = table[column].map(str, na_action="ignore").astype("object")
+    table["label"] = _labels(table["label"], name)
+    flags = _fill_scores(table, name, scale)
+    _fill_names(table, index)
+    flags += _check_decisions(table, name)
+    return flags + compare_methods(table, name) + _fill_units(table, name)
+
+
+def _labels(column: pd.Series, name: str) -> pd.Series:
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    labels = [LABEL_WORDS.get(str(value).strip().lower()) for value in values]
+    wrong = sorted(str(value) for value, label in zip(values, labels) if label is None)[:3]
+    if wrong:
+        bad = np.array([label is None for label in labels])[codes]
+        raise UsageError(
+            f"{name}: label must be 0 (real) or 1 (fake), not {', '.join(wrong)} "
+            f"({describe_rows(bad)})"
+        )
+    return pd.Series(np.array(labels, np.int8)[codes], column.index)
+
+
+def describe_rows(mask: Bool[np.ndarray, "N"] | pd.Series) -> str:
+    """Returns the numbers of the first rows of a mask in words; the first row of a table is 1."""
+    rows = np.flatnonzero(np.asarray(mask)) + 1
+    first = ", ".join(map(str, rows[:3]))
+    more = f" and {len(rows) - 3:,} more" if len(rows) > 3 else ""
+    return f"row{'s' if len(rows) > 1 else ''} {first}{more}"
+
+
+def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:
+    for column in {"fake_prob", "logit"} & set(table.columns):
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        wrong = numbers.isna() & table[column].notna()
+        if wrong.any():
+            first = str(table[column][wrong].iloc[0])
+            hint = "; divide percentages by 100" if first.strip().endswith("%") else ""
+            raise UsageError(
+                f"{name}: the column {column} has values that are not numbers, such as "
+                f"{first:.40}{hint} ({describe_rows(wrong)})"
+            )
+        table[column] = numbers.astype("float64")
+    flags = _apply_scale(table, name, scale)
+    if "fake_prob" not in table:
+        flags += _doubt_logits(table, name, scale)
+        table["fake_prob"] = expit(table["logit"])
+    elif "logit" in table:
+        table["fake_prob"] = table["fake_prob"].fillna(expit(table["logit"]))
+    _check_range(table["fake_prob"], name)
+    if "logit" not in table:
+        with np.errstate(divide="ignore"):
+            table["logit"] = logit(table["fake_prob"])
+    apart = (expit(table["logit"]) - table["fake_prob"]).abs() > LOGIT_TOLERANCE
+    if apart.any():
+        message = (
+            f"{name}: in {apart.sum()} rows the logit is not that of fake_prob; fake_prob is "
+            f"evaluated ({describe_rows(apart)})"
+        )
+        flags.append(make_flag("logit_conflicts", "error", message, table.loc[apart, "video_id"]))
+    return flags
+
+
+def _apply_scale(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:
+    """Replaces scores on another scale, which the caller has named, by logits or probabilities."""
+    if scale is None or "fake_prob" not in table:
+        return []
+    scores = table["fake_prob"]
+    if scale == "logit":
+        if "logit" in table:
+            raise UsageError(f"{name} has a column logit: the scale of fake_prob is not 'logit'")
+        table["logit"] = table.pop("fake_prob")
+    elif scale == "percent":
+        outside = (scores < 0) | (scores > 100)
+        if outside.any():
+            where = describe_rows(outside)
+            raise UsageError(f"{name}: percentages must lie in [0, 100] ({where})")
+        table["fake_prob"] = scores / 100
+        if scores.max() <= 1 and len(table) > 1:
+            message = f"{name}: all scores are at most 1 %: they may be probabilities"
+            return [make_flag("scale_doubtful", "error", message)]
+    return []
+
+
+def _doubt_logits(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:
+    if len(table) < 10 or not table["logit"].between(0, 1).all():
+        return []
+    message = f"{name}: all logits lie in [0, 1], as probabilities do"
+    return [make_flag("scale_doubtful", "error" if scale else "warning", message)]
+
+
+def _check_range(probs: pd.Series, name: str) -> None:
+    outside = (probs < 0) | (probs > 1)
+    if not outside.any():
+        return
+    percent = probs.min() >= 0 and probs.max() <= 100
+    hint = "divide percentages by 100" if percent else "logits belong in the column 'logit'"
+    scale = "percent" if percent else "logit"
+    raise UsageError(
+        f"{name}: fake_prob must lie in [0, 1], not {probs[outside].iloc[0]:.9g}; {hint}, or give "
+        f"the scale '{scale}' ({describe_rows(outside)})"
+    )
+
+
+def _check_decisions(table: pd.DataFrame, name: str) -> list[Flag]:
+    """Returns the flag of the decisions in the table, if it has any."""
+    if decisions.COLUMN not in table:
+        return []
+    words = table[decisions.COLUMN]
+    called = words.map(lambda word: LABEL_WORDS.get(str(word).strip().lower()))
+    unread = words.notna() & called.isna()
+    if unread.any():
+        message = f"{name}: the column of decisions has other values than real and fake"
+        return [make_flag("decisions_unread", "info", message)]
+    known = called.notna() & np.isfinite(table["fake_prob"])
+    if not known.any():
+        return []
+    fake = called[known].to_numpy(np.float64) == dfjax.FAKE
+    return [decisions.check_decisions(table[known], fake, name)]
+
+
+def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:
+    """Fills missing data sets, methods and splits from the index or with default values."""
+    reals = pd.Series(np.where(table["label"] == dfjax.REAL, "real", "unknown"), table.index)
+    fallback: Mapping[str, Any] = {"dataset": UNKNOWN, "method": reals, "split": "none"}
+    for column, words in fallback.items():
+        if column in table:
+            values = table[column].where(table[column].notna() & (table[column] != ""))
+        else:
+            values = pd.Series(None, index=table.index, dtype="object")
+        if index is not None:
+            values = values.fillna(table["video_id"].map(index.set_index("video_id")[column]))
+        table[column] = values.fillna(words).astype("object")
+
+
+def _fill_units(table: pd.DataFrame, name: str) -> list[Flag]:
+    flags = []
+    _take_unit(table, name)
+    positions = (
+        pd.to_numeric(table["position"], errors="coerce")
+        if "position" in table
+        else pd.Series(np.nan, index=table.index)
+    )
+    unnumbered = positions.isna() & (table["unit"] != "video")
+    if unnumbered.any():
+        ids = sorted(set(table.loc[unnumbered, "video_id"]))
+        message = f"{name}: {int(unnumbered.sum())} rows have no position; numbered in file order"
+        flags.append(make_flag("no_position", "warning", message, ids))
+        order = table[unnumbered].groupby([*VIDEO, "unit"]).cumcount()
+        positions = positions.fillna(order.astype("float64"))
+    table["position"] = _whole(positions.fillna(0), "position", name)
+    table["face"] = _whole(table["face"].fillna(0), "face", name) if "face" in table else 0
+    table["face"] = table["face"].astype("int32")
+    return flags
+
+
+def _whole(column: pd.Series, what: str, name: str) -> pd.Series:
+    """Returns the column as int32, without rounding or overflow, which would repeat keys."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = column[~((numbers % 1 == 0) & (numbers.abs() < 2**31))]
+    if len(wrong):
+        raise UsageError(f"{name}: {what} must be a whole number below 2^31, not {wrong.iloc[0]}")
+    return numbers.astype("int32")
+
+
+def _take_unit(table: pd.DataFrame, name: str) -> None:
+    """Sets `unit` (and `position`, from a column `frame` or `clip`)."""
+    if "unit" not in table:
+        named = next((unit for unit in ("frame", "clip") if unit in table), None)
+        if named:
+            table["position"] = table.pop(named)
+            table["unit"] = named
+        else:
+            # A single row per video is the score of the video; several rows are frames.
+            table["unit"] = "frame" if table.duplicated(VIDEO).any() else "video"
+    wrong = sorted({str(unit) for unit in table["unit"].unique()} - set(UNITS))
+    if wrong:
+        raise UsageError(f"{name}: unit must be one of {', '.join(UNITS)}, not {wrong[0]}")
+    table["unit"] = table["unit"].astype("object")

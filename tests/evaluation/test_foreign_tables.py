@@ -1,0 +1,244 @@
+"""Tables of other programs: names of columns, scales, wide tables, benchmarks, decisions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfjax.commands.main import main
+from dfjax.errors import UsageError
+from dfjax.evaluation.column_names import TableForm, parse_columns
+from dfjax.evaluation.decisions import explain
+from dfjax.evaluation.deepfakebench_scores import write_scores
+from dfjax.evaluation.dfwb_scores import find_meta, write_dfwb
+from dfjax.evaluation.predictions import read_predictions
+from dfjax.evaluation.wide_tables import find_detectors, read_detectors
+
+
+def read(tmp_path, text, columns=None, scale=None, name="scores.csv"):
+    (tmp_path / name).write_text(text)
+    return read_predictions([tmp_path / name], form=TableForm(columns or {}, scale))
+
+
+def said(found, code="read_as"):
+    return " ".join(flag["message"] for flag in found.flags if flag["code"] == code)
+
+
+@pytest.mark.parametrize(
+    ("header", "note"),
+    [
+        ("filename,label,score", "video_id=filename, fake_prob=score; the scores were read as"),
+        ("video_name,true_label,avg_prob_fake", "video_id=video_name, label=true_label, fake_prob"),
+        ("id,target,pred", "video_id=id, label=target, fake_prob=pred; the scores"),
+    ],
+)
+def test_unmistakable_columns_are_guessed_and_said(tmp_path, header, note):
+    found = read(tmp_path, f"{header}\n007.mp4,REAL,0.25\n008.mp4,FAKE,0.75\n")
+    assert found.predictions["video_id"].tolist() == ["007.mp4", "008.mp4"]
+    assert found.predictions["label"].tolist() == [0, 1]
+    assert found.predictions["fake_prob"].tolist() == [0.25, 0.75]
+    assert note in said(found)
+
+
+def test_named_columns_win_and_those_they_replace_are_kept(tmp_path):
+    text = "file,label,truth,p,q\n003,x,1,0.75,0.5\n004,y,0,0.25,0.5\n"
+    found = read(tmp_path, text, {"label": "truth", "fake_prob": "p"})
+    table = found.predictions
+    assert table["video_id"].tolist() == ["003", "004"] and table["label"].tolist() == [1, 0]
+    assert table["label (as written)"].tolist() == ["x", "y"]
+    assert "label=truth, fake_prob=p" in said(found) and "video_id=file" in said(found)
+
+
+def test_columns_that_could_be_several_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="fake_prob may be any of the columns score, prob; name"):
+        read(tmp_path, "video_id,label,score,prob\na,1,0.5,0.5\n")
+    with pytest.raises(UsageError, match="unknown column of .*'nothing'"):
+        read(tmp_path, "video_id,label,score\na,1,0.5\n", {"fake_prob": "nothing"})
+    assert parse_columns("video_id=a, label = b") == {"video_id": "a", "label": "b"}
+    for text in ("video_id", "a=", "label=a,label=b"):
+        with pytest.raises(UsageError, match="columns are named as"):
+            parse_columns(text)
+
+
+def test_the_scale_is_never_guessed(tmp_path):
+    header = "video_id,label,score\n"
+    with pytest.raises(UsageError, match=r"not -2; .* or give the scale 'logit' \(rows 1, 2\)"):
+        read(tmp_path, header + "a,0,-2\nb,1,2\n")
+    with pytest.raises(UsageError, match=r"give the scale 'percent' \(row 2\)"):
+        read(tmp_path, header + "a,0,1\nb,1,90\n")
+    logits = read(tmp_path, header + "a,0,-2\nb,1,2\n", scale="logit").predictions
+    np.testing.assert_allclose(logits["fake_prob"], 1 / (1 + np.exp([2.0, -2.0])), rtol=1e-15)
+    percent = read(tmp_path, header + "a,0,1\nb,1,90\n", scale="percent")
+    assert percent.predictions["fake_prob"].tolist() == [0.01, 0.9]
+    doubtful = read(tmp_path, header + "a,0,0.1\nb,1,0.9\n", scale="percent")
+    assert "at most 1 %" in said(doubtful, "scale_doubtful")
+    rows = "".join(f"v{n},{n % 2},{n / 20}\n" for n in range(20))
+    assert "all logits lie in" in said(
+        read(tmp_path, "video_id,label,logit\n" + rows), "scale_doubtful"
+    )
+    with pytest.raises(UsageError, match="unknown scale 'odds'"):
+        TableForm(scale="odds")
+
+
+def test_errors_name_the_rows(tmp_path):
+    with pytest.raises(UsageError, match=r"not maybe \(rows 2, 3\)"):
+        read(tmp_path, "video_id,label,fake_prob\na,1,1\nb,maybe,1\nc,maybe,0\n")
+    with pytest.raises(UsageError, match=r"not numbers, such as high \(row 2\)"):
+        read(tmp_path, "video_id,label,fake_prob\na,1,1\nb,1,high\n")
+
+
+def test_decisions_of_one_threshold_name_it(tmp_path):
+    text = "video_name,true_label,avg_prob_fake,video_pred_by_avg\n"
+    rows = "a,FAKE,0.9,FAKE\nb,REAL,0.6,REAL\nc,FAKE,0.7,FAKE\nd,REAL,0.1,REAL\n"
+    assert "between 0.6 and 0.7; the metrics use 0.5" in said(
+        read(tmp_path, text + rows), "decision_threshold"
+    )
+    wrong = read(tmp_path, text + rows + "e,FAKE,0.95,REAL\n")
+    (flag,) = [f for f in wrong.flags if f["code"] == "decisions_unexplained"]
+    assert flag["ids"] == ["e"] and "1 of 5 differ" in flag["message"]
+
+
+def test_the_best_threshold_by_hand():
+    low, high, wrong = explain(np.array([0.9, 0.8, 0.8, 0.2]), np.array([True, True, False, False]))
+    assert (low, high) == (0.8, 0.9) and wrong.tolist() == [False, True, False, False]
+    low, high, wrong = explain(np.array([0.1, 0.2]), np.array([True, True]))
+    assert (low, high) == (-np.inf, 0.1) and not wrong.any()
+
+
+WIDE = (
+    "id,modality,label,generator,prob_sbi,prob_effort\n"
+    "a,image,fake,g1,0.9,0.8\nb,image,real,,0.2,\nc,image,fake,g2,0.6,0.4\nd,image,real,,0.1,0.5\n"
+)
+
+
+def test_a_wide_table_gives_each_detector_its_rows(tmp_path):
+    (tmp_path / "wide.csv").write_text(WIDE)
+    found = read_detectors([tmp_path / "wide.csv"], "prob_*")
+    assert list(found) == ["sbi", "effort"]
+    assert found["sbi"].predictions["fake_prob"].tolist() == [0.9, 0.2, 0.6, 0.1]
+    effort = found["effort"]
+    assert effort.predictions["video_id"].tolist() == ["a", "c", "d"]
+    (flag,) = [f for f in effort.flags if f["code"] == "no_score"]
+    assert flag["ids"] == ["b"] and "1 of 4 rows" in flag["message"]
+    assert effort.predictions["method"].tolist() == ["g1", "g2", "real"]
+    assert "prob_sbi" not in effort.predictions
+
+
+def test_names_of_detectors():
+    assert [one.name for one in find_detectors(["a_p", "b_p", "p"], "*_p")] == ["a", "b"]
+    with pytest.raises(UsageError, match="no column matches x_"):
+        find_detectors(["a"], "x_*")
+    with pytest.raises(UsageError, match="same name twice"):
+        find_detectors(["p_a/b", "p_a b"], "p_*")
+
+
+def test_a_wide_table_is_evaluated_and_compared(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    scores = {f"prob_{name}": np.clip(rng.normal(0.3 + gap * labels, 0.2), 0, 1).round(4)
+              for name, gap in (("good", 0.4), ("bad", 0.05))}  # fmt: skip
+    table = pd.DataFrame({"id": [f"v{n}" for n in range(60)], "label": labels, **scores})
+    table.loc[3, "prob_bad"] = np.nan
+    table.to_csv(tmp_path / "wide.csv", index=False)
+    out = tmp_path / "out"
+    arguments = ["evaluate", "--predictions", str(tmp_path / "wide.csv"), "--scores", "prob_*"]
+    assert main([*arguments, "--out", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(printed["detectors"]) == {"good", "bad"}
+    assert printed["detectors"]["bad"]["n"]["unreadable"] == 1
+    assert json.loads((out / "good" / "metrics.json").read_text()) == printed["detectors"]["good"]
+    (row,) = json.loads((out / "comparison.json").read_text())["comparison"]
+    assert (row["a"], row["b"]) == ("good", "bad") and row["difference"] > 0.2
+    assert row["p_value"] == row["p_value_holm"] < 0.01 and row["p_delong"] < 0.01
+    assert "| good | bad |" in (out / "comparison.md").read_text()
+    assert main([*arguments, "--out", str(out)]) == 0  # its own files are replaced
+
+
+def test_dfwb_files_are_written_and_read(tmp_path):
+    text = "video_id,dataset,label,method,fake_prob\na,d,1,x,0.75\nb,d,0,real,0.25\nc,d,1,x,\n"
+    predictions = read(tmp_path, text).predictions
+    path = tmp_path / "mine.scores.csv"
+    write_dfwb(predictions, path, detector="mine")
+    meta = json.loads(find_meta(path).read_text())
+    assert meta["coverage"] == {"expected": 3, "ok": 2, "missing": 1, "error": 0}
+    assert pd.read_csv(path)["status"].tolist() == ["ok", "ok", "missing"]
+    again = read_predictions([path])
+    assert again.checkpoint == "import:mine"
+    assert again.predictions["video_id"].tolist() == ["a", "b"]
+    assert again.predictions["fake_prob"].tolist() == [0.75, 0.25]
+    assert [f["ids"] for f in again.flags if f["code"] == "no_score"] == [["c"]]
+    path.write_text(path.read_text() + "e,e,,1,0.5,ok,x\n")
+    assert "coverage_differs" in [f["code"] for f in read_predictions([path]).flags]
+
+
+def test_one_key_in_two_compressions_is_two_videos(tmp_path):
+    path = tmp_path / "m.scores.csv"
+    predictions = read(tmp_path, "video_id,label,fake_prob\na,1,0.75\n").predictions
+    write_dfwb(predictions, path, detector="m")
+    header = "dataset,key,compression,label,score,status\n"
+    path.write_text(header + "d,003,c23,1,0.75,ok\nd,003,c40,1,0.5,ok\n")
+    meta = json.loads(find_meta(path).read_text())
+    meta["coverage"] |= {"expected": 2, "ok": 2}
+    find_meta(path).write_text(json.dumps(meta))
+    read_again = read_predictions([path])
+    assert read_again.predictions["video_id"].tolist() == ["003@c23", "003@c40"]
+    assert "coverage_differs" not in [f["code"] for f in read_again.flags]
+
+
+LISTING = {
+    "FaceForensics++": {
+        "FF-DF": {
+            "test": {
+                "c23": {
+                    "000_003": {
+                        "label": "FF-DF",
+                        "frames": [f"a\\Deepfakes\\000_003\\{n:03d}.png" for n in (0, 10)],
+                    }
+                }
+            }
+        },
+        "FF-real": {
+            "test": {"c23": {"000": {"label": "FF-real", "frames": ["./rgb/y/000/000.png"]}}}
+        },
+    }
+}
+
+
+def test_scores_of_images_are_joined_with_lists_of_the_benchmark(tmp_path):
+    (tmp_path / "FF.json").write_text(json.dumps(LISTING))
+    scores = {
+        "img_names": ["/data/rgb/y/000/000.png"]
+        + [f"a/Deepfakes/000_003/{n}.png" for n in ("000", "010")],
+        "pred": [0.25, 0.75, 1.0],
+        "label": [0, 1, 1],
+    }  # fmt: skip
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    table = read_predictions([tmp_path / "scores.json", tmp_path / "FF.json"]).predictions
+    assert (
+        table["video_id"].tolist() == ["ffpp/youtube/c23/000"] + ["ffpp/Deepfakes/c23/000_003"] * 2
+    )
+    assert table["method"].tolist() == ["real", "Deepfakes", "Deepfakes"]
+    assert table["position"].tolist() == [0, 0, 1] and set(table["unit"]) == {"frame"}
+    scores["label"] = [1, 1, 1]
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(UsageError, match="1 images have another label"):
+        read_predictions([tmp_path / "scores.json", tmp_path / "FF.json"])
+    with pytest.raises(UsageError, match="lists videos but has no scores"):
+        read_predictions([tmp_path / "FF.json"])
+
+
+def test_scores_of_images_alone_are_grouped_by_their_whole_folder(tmp_path):
+    text = "img_path,label,score\nDF/000_003/001.png,1,0.5\nFS/000_003/001.png,1,0.75\n"
+    found = read(tmp_path, text)
+    assert found.predictions["video_id"].tolist() == ["DF/000_003", "FS/000_003"]
+    assert found.predictions["position"].tolist() == [1, 1] and "the folder" in said(found)
+
+
+def test_scores_for_the_benchmark_come_back(tmp_path):
+    text = "video_id,dataset,label,fake_prob,frame\na,d,1,0.75,3\na,d,1,0.5,4\nb,d,0,0.25,0\n"
+    before = read(tmp_path, text).predictions
+    write_scores(before, tmp_path / "dfb.json")
+    after = read_predictions([tmp_path / "dfb.json"]).predictions
+    for column in ("dataset", "video_id", "position", "label", "fake_prob"):
+        assert after[column].tolist() == before[column].tolist()
