@@ -7,6 +7,7 @@ from dfjax.weights.origins.efficientnet_pytorch import EFFICIENTNET_PYTORCH
 from dfjax.weights.origins.keras import KERAS_APPLICATIONS
 from dfjax.weights.origins.timm import TIMM
 from dfjax.weights.origins.torchvision import TORCHVISION
+from dfjax.weights.origins.transformers import TRANSFORMERS
 
 DFJAX = "dfjax"
 """Our own names, which need no key map."""
@@ -14,6 +15,7 @@ DFJAX = "dfjax"
 ORIGINS = {
     "timm": TIMM,
     "torchvision": TORCHVISION,
+    "transformers": TRANSFORMERS,
     "efficientnet_pytorch": EFFICIENTNET_PYTORCH,
     "keras": KERAS_APPLICATIONS,
     "deepfakebench": DEEPFAKEBENCH,
