@@ -5,8 +5,7 @@ of its origin: padding, constants of batch normalisation, and the mean and stand
 input images. A file of `dfjax export` has the config of its detector instead.
 """
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +22,10 @@ from dfjax.models.frame_features import BACKBONE
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Variables
 from dfjax.weights.convention import find_convention
-from dfjax.weights.merge import merge
-from dfjax.weights.safetensors_file import load_safetensors
+from dfjax.weights.safetensors_file import load_safetensors, read_header
 
 HEADER = {"model?": str, "config?": {str: object}}
 """Schema of the entries of the header that are read here."""
-
-SHOWN = 4  # paths of parameters in a message
 
 
 class TrainedSettings(NamedTuple):
@@ -53,7 +49,7 @@ class BackboneFile(NamedTuple):
 
     Attributes:
         variables: Variables of the backbone.
-        convention: Convention of its origin; None if the header does not tell it.
+        convention: Settings that they were trained with; None if the header does not tell them.
     """
 
     variables: Variables
@@ -71,22 +67,45 @@ def read_backbone(path: str | Path, wanted: BackbonePart) -> BackboneFile:
         UsageError: The file cannot be read, or its header names another architecture or several.
     """
     variables, header = load_safetensors(path)
+    part, settings = _read_settings(header, wanted, path)
+    part = part or next((k for k in (wanted.part, BACKBONE) if k in variables["params"]), None)
+    if part:
+        variables = {name: tree.get(part, {}) for name, tree in variables.items()}
+    return BackboneFile(variables, settings)
+
+
+def read_settings(path: str | Path, wanted: BackbonePart) -> TrainedSettings | None:
+    """Returns the settings in the header of a backbone's file; None if it does not tell them.
+
+    The arrays of the file are not read.
+
+    Args:
+        path: Safetensors file.
+        wanted: Backbone that the file is for.
+
+    Raises:
+        UsageError: The file cannot be read, or its header names another architecture or several.
+    """
+    return _read_settings(read_header(path), wanted, path)[1]
+
+
+def _read_settings(
+    header: Mapping[str, Any], wanted: BackbonePart, path: str | Path
+) -> tuple[str | None, TrainedSettings | None]:
+    """Returns the part of the detector that a file contains, and the settings of the backbone."""
     check_value(header, HEADER, name=f"the header of {path}")
-    part, convention = None, None
+    part, settings = None, None
     if "config" in header:
-        part, convention = _find_in_detector(header["config"], wanted, path)
+        part, settings = _find_in_detector(header["config"], wanted, path)
     else:
         named = header.get("model", wanted.name)
         if named in BACKBONES and wanted.name in BACKBONES and named != wanted.name:
             raise UsageError(f"{path} has the parameters of {named}, not of {wanted.name}")
-        part = next((key for key in (wanted.part, BACKBONE) if key in variables["params"]), None)
-    if part:
-        variables = {name: tree.get(part, {}) for name, tree in variables.items()}
-    return BackboneFile(variables, read_convention(header, path) or convention)
+    return part, read_convention(header, path) or settings
 
 
 def _find_in_detector(
-    saved: dict[str, Any], wanted: BackbonePart, path: str | Path
+    saved: Mapping[str, Any], wanted: BackbonePart, path: str | Path
 ) -> tuple[str, TrainedSettings]:
     """Returns the part of a detector that is the wanted backbone, and its convention."""
     config = from_dict(saved, name=f"the config in {path}")
@@ -133,33 +152,3 @@ def apply_convention(config: ConfigDict, convention: TrainedSettings) -> None:
             options[key] = value
     config.preprocess.update({"mean": convention.mean, "std": convention.std})
     check_ranges(config)
-
-
-def check_complete(own: Variables, found: Variables, *, source: str) -> None:
-    """Checks that a file has exactly the parameters of a backbone.
-
-    Args:
-        own: Variables of the backbone, as arrays or shapes.
-        found: Variables in the file.
-        source: Name of the file and the backbone, for messages.
-
-    Raises:
-        UsageError: A parameter is missing, unexpected, or has another shape. The message lists
-            both sides with the nearest names.
-    """
-    merged = merge(own, found, source=source)
-    if not (merged.kept or merged.left_out):
-        return
-    missing, unexpected = (_list(merged.kept, merged.left_out), _list(merged.left_out, merged.kept))
-    raise UsageError(f"{source}: missing {missing}; unexpected {unexpected}")
-
-
-def _list(paths: Sequence[str], others: Sequence[str]) -> str:
-    if not paths:
-        return "nothing"
-    shown = []
-    for path in paths[:SHOWN]:
-        near = difflib.get_close_matches(path, others, n=1)
-        shown.append(f"{path} (nearest: {near[0]})" if near else path)
-    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return ", ".join(shown) + more

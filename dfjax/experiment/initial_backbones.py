@@ -3,10 +3,11 @@
 `init.backbone=W.safetensors` is the file of the model's backbone. A model with several has a key
 per stream, such as `init.hq` and `init.lq`. When a run starts, options of the model that are `auto`
 take the convention of the file (padding, constants of batch normalisation), and the config in the
-workdir has the resulting values. A setting that contradicts the file is an error.
+workdir has the resulting values. A setting that contradicts the file is an error. The hashes of the
+files are recorded in the workdir.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,15 +16,25 @@ from ml_collections import ConfigDict
 
 from dfjax.config import model_options
 from dfjax.errors import UsageError, unknown
-from dfjax.experiment.backbone_files import TrainedSettings, check_complete, read_backbone
+from dfjax.experiment.backbone_files import TrainedSettings, read_backbone, read_settings
+from dfjax.files import hash_file, write_json
+from dfjax.json_files import read_mark
 from dfjax.models.backbones import find_backbone
 from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.entry import BackbonePart
 from dfjax.models.registry import find_backbones, find_entry
 from dfjax.shapes import Variables
+from dfjax.weights.mismatch import check_keys
+from dfjax.weights.safetensors_file import read_header
+from dfjax.weights.target import flat_shapes
 
 ALL = "backbone"
 """Key of `init` that is for every stream."""
+
+RECORD = "initial_files.json"
+"""Name of the file in a workdir with the paths and hashes of the files that a run started from."""
+
+RECORD_SCHEMA = {str: {"path": str, "sha256": str, "source?": str, "licence?": str}}
 
 
 class InitialFile(NamedTuple):
@@ -80,7 +91,7 @@ def use_conventions(config: ConfigDict) -> None:
     """
     options = model_options(config)
     for file in find_files(config):
-        convention = read_backbone(file.path, file.part).convention
+        convention = read_settings(file.path, file.part)
         if convention is None:
             continue
         if file.part.padding_key in options:
@@ -156,7 +167,45 @@ def load_backbones(files: Sequence[InitialFile], own: Mapping[str, Variables]) -
     for file in files:
         found = read_backbone(file.path, file.part).variables
         inside = {name: tree.get(file.part.part, {}) for name, tree in own.items()}
-        check_complete(inside, found, source=f"{file.key}={file.path}")
+        check_keys(
+            flat_shapes(found),
+            flat_shapes(inside),
+            source=f"{file.key}={file.path}",
+            network=f"the backbone {file.part.name}",
+        )
         for name in own:
             loaded[name][file.part.part] = found[name]
     return loaded
+
+
+def follow_files(
+    files: Sequence[InitialFile], workdir: Path, say: Callable[[str], None], *, resumed: bool
+) -> None:
+    """Records the files that a new run starts from, or says which have changed since.
+
+    Args:
+        files: Result of `find_files`.
+        workdir: Workdir of the run.
+        say: Function that prints one line.
+        resumed: Whether the run continues from a checkpoint.
+    """
+    if not files:
+        return
+    if not resumed:
+        write_json(workdir / RECORD, {file.key: _describe(file.path) for file in files})
+        return
+    recorded = read_mark(workdir / RECORD, RECORD_SCHEMA) or {}
+    for file in files:
+        before = recorded.get(file.key, {}).get("sha256")
+        if before and file.path.is_file() and (now := hash_file(file.path)) != before:
+            say(
+                f"warning: {file.key}={file.path} has changed since the run started from it (its "
+                f"SHA-256 was {before} and is {now}); the run continues from its checkpoint"
+            )
+
+
+def _describe(path: Path) -> dict[str, str]:
+    """Returns the entry of a file in the record, with its source and licence if they are known."""
+    header = read_header(path)
+    known = {key: header[key] for key in ("source", "licence") if isinstance(header.get(key), str)}
+    return {"path": str(path), "sha256": hash_file(path)} | known

@@ -21,7 +21,7 @@ from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import check_data
 from dfjax.experiment.data_summary import summarise_data
 from dfjax.experiment.history import show_epoch
-from dfjax.experiment.initial_backbones import find_files
+from dfjax.experiment.initial_backbones import find_files, follow_files
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
@@ -193,8 +193,9 @@ def _make_trainer(
     monitors = {"stop": stop, "plateau": plateau}
     init_from = config.train.init_from.replace("{workdir}", str(workdir))
     frozen = () if config.train.freeze_random else config.optimizer.freeze
-    files = find_files(config)
+    files, resumed = find_files(config), checkpoints.latest_step("last") is not None
     state, run = start(parts, checkpoints, display.say, monitors, init_from, files, frozen)
+    follow_files(files, workdir, display.say, resumed=resumed)
     for line in summarise_data(pack.index, rows, config):
         display.say(line)
     _say_where(display, int(state.step), run)

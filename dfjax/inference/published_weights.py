@@ -35,7 +35,9 @@ def fetch(
     """Returns published weights, which are downloaded unless they are there already.
 
     A backbone is imported to a safetensors file of ours, from which a config can start
-    (`init.backbone`). Other files are stored as they are.
+    (`init.backbone`). Its header has the licence (`licence`), the package or repository with its
+    version (`source`) and the hash of the published file (`source_sha256`). Other files are stored
+    as they are.
 
     Args:
         name: Name in `PUBLISHED`, or an address `https://…`.
@@ -63,5 +65,13 @@ def fetch(
         file, padding = find_on_hub(published), published.padding
     path = path or user_cache("weights") / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = import_weights(file.path, published.origin, name, path, padding=padding)
+    done = import_weights(
+        file.path,
+        published.origin,
+        name,
+        path,
+        source=file.source,
+        licence=published.licence,
+        padding=padding,
+    )
     return FetchedWeights(path, file.source, file.sha256, published.licence, done.notes)

@@ -20,8 +20,9 @@ from dfjax.models import ModelFns
 from dfjax.models.frame_features import split_off
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
-from dfjax.weights.merge import merge
+from dfjax.weights.mismatch import check_keys
 from dfjax.weights.safetensors_file import load_safetensors
+from dfjax.weights.target import flat_shapes
 
 EXPORT = {
     "model?": str,
@@ -154,9 +155,5 @@ def check_shapes(
         UsageError: A path or a shape differs.
     """
     wanted = jax.eval_shape(model.init, jax.random.key(0), inputs)
-    merged = merge(wanted, variables, source=str(source))
-    if wrong := merged.kept + merged.left_out:
-        raise UsageError(
-            f"the checkpoint of {source} does not fit its config: {len(wrong)} parameters are only "
-            f"in one of them, such as {wrong[0]}"
-        )
+    network = "the model in its config"
+    check_keys(flat_shapes(variables), flat_shapes(wanted), source=str(source), network=network)

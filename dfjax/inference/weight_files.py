@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import dfjax
 from dfjax.config import config_names, from_dict
 from dfjax.errors import UsageError, unknown
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, hash_file
 from dfjax.inference.weight_networks import (
     DetectorNetwork,
     apply_weights,
@@ -28,6 +28,7 @@ from dfjax.weights.origin import Network
 from dfjax.weights.registry import DFJAX, ORIGINS, find_origin
 from dfjax.weights.safetensors_file import (
     flatten,
+    is_safetensors,
     load_safetensors,
     read_header,
     save_safetensors,
@@ -75,6 +76,9 @@ def import_weights(
     origin: str,
     model: str,
     out: str | os.PathLike[str],
+    *,
+    source: str = "",
+    licence: str = "",
     **options: Any,
 ) -> Imported:
     """Converts the weights file of another program to a safetensors file of ours.
@@ -84,6 +88,9 @@ def import_weights(
         origin: Name of the program, a key of `ORIGINS`, or `dfjax` for our own names.
         model: Name of a backbone or of a config.
         out: File to write.
+        source: Address, or package or repository with its version, that the file was fetched from.
+            It is recorded in the header, as is the hash of the file; by default its name is.
+        licence: Licence of the weights, for the header.
         options: Options of `dfjax.weights.load`.
 
     Raises:
@@ -105,7 +112,9 @@ def import_weights(
         "model": model if detector else weights.network,
         "kind": "detector" if detector else "backbone",
         "convention": weights.convention.to_dict(),
-    }
+        "source": source or Path(path).name,
+        "source_sha256": hash_file(path),
+    } | ({"licence": licence} if licence else {})
     if detector:
         header["config"], changes = apply_weights(detector, weights)
         variables, notes = fill_new(detector, weights), notes + changes
@@ -121,7 +130,7 @@ def _own_convention(
     path: str | os.PathLike[str], weights: Weights, detector: DetectorNetwork | None
 ) -> Convention:
     """Returns the convention of a file with our names: its header's, or that of the network."""
-    header = read_header(path)
+    header = read_header(path) if is_safetensors(path) else {}
     if convention := find_convention(header, str(path)):
         return convention
     if "config" in header and detector:

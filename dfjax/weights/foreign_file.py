@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dfjax.errors import FileError, UsageError, first_line
 from dfjax.files import open_regular
 from dfjax.weights.keras_file import HDF5_MAGIC, KERAS_MEMBER, read_h5, read_keras
-from dfjax.weights.limits import BROKEN_ZIP, check_size
-from dfjax.weights.safetensors_file import BROKEN
+from dfjax.weights.limits import DAMAGED, check_size
+from dfjax.weights.safetensors_file import read_arrays
 from dfjax.weights.torch_file import read_torch
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -55,20 +54,22 @@ def read_foreign(path: str | os.PathLike[str]) -> ForeignFile:
     if magic.startswith(ZIP_MAGIC):
         return _read_zip(path)
     if magic[8:] == b"{":
-        return ForeignFile("safetensors", _read_safetensors(path))
+        return ForeignFile("safetensors", read_arrays(path))
     return ForeignFile("torch", read_torch(path))
 
 
 def _read_zip(path: Path) -> ForeignFile:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info.file_size for info in archive.infolist()}
-    except BROKEN_ZIP as error:
+            members = archive.infolist()
+    except DAMAGED as error:
         raise FileError(f"{path} is damaged: {first_line(error)}") from error
-    check_size(sum(members.values()), str(path))
-    if KERAS_MEMBER in members:
+    unpacked = sum(member.file_size for member in members)
+    check_size(unpacked, str(path), stored=path.stat().st_size)
+    names = {member.filename for member in members}
+    if KERAS_MEMBER in names:
         return ForeignFile("keras", read_keras(path))
-    if members and all(name.endswith(".npy") for name in members):
+    if names and all(name.endswith(".npy") for name in names):
         return ForeignFile("npz", _read_npz(path))
     return ForeignFile("torch", read_torch(path))
 
@@ -77,13 +78,5 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except BROKEN_ZIP as error:
+    except DAMAGED as error:
         raise FileError(f"{path} is not a readable .npz file: {first_line(error)}") from error
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return load_file(str(path))
-    except BROKEN as error:
-        reason = first_line(error)
-        raise FileError(f"{path} is not a readable safetensors file: {reason}") from error

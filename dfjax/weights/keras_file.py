@@ -17,11 +17,10 @@ import numpy as np
 
 from dfjax.errors import FileError, first_line
 from dfjax.json_files import parse_json
-from dfjax.weights.limits import BROKEN_ZIP, check_size
+from dfjax.weights.limits import DAMAGED, check_size
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 KERAS_MEMBER = "model.weights.h5"
-BROKEN = (OSError, LookupError, ValueError, RuntimeError, TypeError, MemoryError, OverflowError)
 WEIGHTS = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "separable_conv2d": ("depthwise_kernel", "pointwise_kernel", "bias"),
@@ -39,7 +38,7 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     Raises:
         FileError: The file is damaged or was not written by Keras.
     """
-    return _read(path, str(path), {})
+    return _read(path, path, {})
 
 
 def read_keras(path: Path) -> dict[str, np.ndarray]:
@@ -52,10 +51,10 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(KERAS_MEMBER)
             config = archive.read("config.json").decode()
-    except BROKEN_ZIP as error:
+    except DAMAGED as error:
         raise FileError(f"{path} is not a readable Keras file: {first_line(error)}") from error
     names = _layer_names(parse_json(config, CONFIG, name=f"config.json in {path}"))
-    return _read(io.BytesIO(content), str(path), names)
+    return _read(io.BytesIO(content), path, names)
 
 
 def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -76,9 +75,16 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 group.create_dataset(key, data=arrays[key])
 
 
-def _read(source: Any, name: str, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+def _read(source: Any, path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Returns the arrays of an HDF5 file.
+
+    Args:
+        source: The file, or its content.
+        path: Path of the file, or of the archive that contains it.
+        names: Names of the layers by those of their folders, where the file does not have them.
+    """
     found: dict[str, np.ndarray] = {}
-    size = 0
+    name, size, stored = str(path), 0, path.stat().st_size
     try:
         with h5py.File(source, "r") as file:
             root = file["model_weights"] if "model_weights" in file else file
@@ -87,13 +93,13 @@ def _read(source: Any, name: str, names: Mapping[str, str]) -> dict[str, np.ndar
                 if data.external or data.is_virtual:
                     raise FileError(f"{name} refers to other files, which are not read")
                 size += data.size * data.dtype.itemsize
-                check_size(size, name)
+                check_size(size, name, stored=stored)
                 if data.dtype.kind not in "fiu":
                     raise FileError(f"{key} of {name} is {data.dtype}; weights are numbers")
                 found[key] = np.asarray(data[()])
     except FileError:
         raise
-    except BROKEN as error:
+    except DAMAGED as error:
         raise FileError(f"{name} is not a readable Keras file: {first_line(error)}") from error
     if not found:
         raise FileError(f"{name} has no weights of Keras: neither `layer_names` nor `vars`")
@@ -131,7 +137,7 @@ def _old_layout(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _new_layout(root: Any, names: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    folders = [path for path in _folders(root, "") if path.split("/")[0] == "layers"]
+    folders = [path for path in _folders(root, "", set()) if path.split("/")[0] == "layers"]
     for path in folders:
         group, own = _child(root, path), path.split("/")[-2]
         name = group.attrs.get("name") or names.get(own, own)
@@ -141,16 +147,24 @@ def _new_layout(root: Any, names: Mapping[str, str]) -> Iterator[tuple[str, Any]
             yield f"{name}/{weights[int(index)]}", _child(group, index)
 
 
-def _folders(group: Any, prefix: str, depth: int = 0) -> Iterator[str]:
-    """Yields the paths of the groups called `vars` that are not empty."""
-    if depth > 12:
-        return
+def _folders(group: Any, prefix: str, seen: set[int]) -> Iterator[str]:
+    """Yields the paths of the groups called `vars` that are not empty.
+
+    Args:
+        group: Group to search.
+        prefix: Its path with a slash at the end, or an empty text.
+        seen: Addresses of the groups that were searched before, since a group may contain itself.
+    """
     for key in group:
         child = _child(group, key)
         if isinstance(child, h5py.Group):
+            address = h5py.h5o.get_info(child.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
             if key == "vars" and len(child):
                 yield f"{prefix}{key}"
-            yield from _folders(child, f"{prefix}{key}/", depth + 1)
+            yield from _folders(child, f"{prefix}{key}/", seen)
 
 
 def _layer_names(config: Mapping[str, Any]) -> dict[str, str]:

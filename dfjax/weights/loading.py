@@ -15,6 +15,7 @@ from dfjax.weights.entries import Entries, find_weights
 from dfjax.weights.fit import HEAD, Fit, best_fit, recognise
 from dfjax.weights.foreign_file import read_foreign
 from dfjax.weights.key_map import KeyMap, make_identity
+from dfjax.weights.mismatch import list_keys
 from dfjax.weights.origin import Origin
 from dfjax.weights.origins.keras import number_layers, read_normalisation
 from dfjax.weights.registry import DFJAX, find_origin
@@ -22,6 +23,7 @@ from dfjax.weights.safetensors_file import unflatten
 from dfjax.weights.target import Target, backbone_target, own_convention
 
 CLASSES = ("fake", "real")
+HINT = "with new_head the layers above the backbone are initialised instead of read"
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ def load(
 ) -> Weights:
     """Returns the weights in a file of another program, under our names and in our layout.
 
-    Every key of the file is used exactly once, but for counters and, in a backbone, the original
-    classifier.
+    Every key of the file is used exactly once, but for counters and, for a backbone, the original
+    classifier, which is left out. A detector needs the layers above its backbone too, and they are
+    initialised only where `new_head` asks for it.
 
     Args:
         path: Weights file; its format is recognised by its content.
@@ -73,7 +76,8 @@ def load(
         mean: Mean of RGB values in [0, 1], where it is not the program's usual one.
         std: Standard deviation, likewise.
         size: Side of the images, likewise.
-        new_head: Whether the layers above the backbone are not read.
+        new_head: Whether the layers above the backbone are left out of the result and of the
+            check of the keys.
         positive: Class that the output of the file scores, `fake` or `real`. For `real` the last
             layer is negated, or its two classes are swapped. None is the program's usual one.
         ignore: Beginnings of keys of the file that are left out.
@@ -93,10 +97,8 @@ def load(
     convention = _with_input(convention, arrays, given, keras=program.keras)
     key_map = _without_head(fit.key_map, target) if new_head else fit.key_map
     _check_mapped(key_map, program)
-    bare = new_head or not any(key.startswith(HEAD) for key in target.shapes)
-    left_out = (*ignore, *(key_map.classifier if bare else ()))
-    found = to_ours(arrays, key_map, source=source, leave_out=left_out)
-    found |= {key: np.zeros(target.shapes[key], np.float32) for key in key_map.zeros}
+    left_out = (*ignore, *_find_unread(fit.key_map, key_map, target))
+    found = _convert(arrays, key_map, target, source, left_out)
     if fit.network.positive_real if real is None else real:
         found = negate_head(found)
         notes += ("the output of the file scores real faces: the last layer is negated",)
@@ -109,7 +111,7 @@ def _load_own(path: str | os.PathLike[str], target: Target, entry: str | None) -
     """Returns the weights in a file with our own names and layout."""
     source = os.fspath(path)
     arrays, notes = find_weights(read_foreign(path).content, source=source, entry=entry)
-    found = to_ours(arrays, make_identity(target.shapes), source=source)
+    found = to_ours(arrays, make_identity(target.shapes), source=source, network=target.name)
     convention = replace(own_convention(target.name, {}), origin=DFJAX)
     return Weights(unflatten(found), convention, target.name, notes)
 
@@ -194,12 +196,35 @@ def _without_head(key_map: KeyMap, target: Target) -> KeyMap:
     return replace(key_map, entries=entries, unmapped=())
 
 
+def _convert(
+    arrays: Arrays, key_map: KeyMap, target: Target, source: str, left_out: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Returns our parameters by path; those that the program does not have are zero."""
+    has_head = any(entry.ours.startswith(HEAD) for entry in key_map.entries)
+    hint = HINT if target.prefix and has_head else ""
+    found = to_ours(
+        arrays, key_map, source=source, network=target.name, leave_out=left_out, hint=hint
+    )
+    return found | {key: np.zeros(target.shapes[key], np.float32) for key in key_map.zeros}
+
+
+def _find_unread(whole: KeyMap, key_map: KeyMap, target: Target) -> tuple[str, ...]:
+    """Returns the beginnings of the keys that the network has no place for.
+
+    Args:
+        whole: Key map of the whole network.
+        key_map: Key map of what is read, the network or its backbone.
+        target: Network.
+    """
+    above = {e.theirs for e in whole.entries} - {e.theirs for e in key_map.entries}
+    has_head = not above and any(key.startswith(HEAD) for key in target.shapes)
+    return (*above, *(() if has_head else whole.classifier))
+
+
 def _check_mapped(key_map: KeyMap, program: Origin) -> None:
     if key_map.unmapped:
-        shown = ", ".join(key_map.unmapped[:4])
         raise UsageError(
-            f"{program.name} has no {shown}, which this detector has: with new_head the layers "
-            "above the backbone are initialised instead of read"
+            f"{program.name} has no {list_keys(key_map.unmapped)}, which this detector has: {HINT}"
         )
 
 
@@ -207,7 +232,9 @@ def _describe(fit: Fit, arrays: Arrays, left_out: Sequence[str]) -> tuple[str, .
     notes = [f"the names are those of {fit.wrapper.name}"] if fit.wrapper.name else []
     dropped = [key for key in arrays if key.startswith(tuple(left_out))] if left_out else []
     if dropped:
-        notes.append(f"{len(dropped)} keys are left out: {', '.join(dropped[:4])}")
+        classifier = set(fit.key_map.classifier) & set(left_out)
+        why = " (a backbone has no classifier)" if classifier else ""
+        notes.append(f"{len(dropped)} keys are left out: {list_keys(dropped)}{why}")
     counters = sum(key in arrays for key in fit.key_map.counters)
     if counters:
         notes.append(f"counters of batches, which are not needed: {counters}")

@@ -6,6 +6,7 @@ public format. Reading such a file executes no code from it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from dfjax.errors import FileError, UsageError, first_line
 from dfjax.files import open_regular
 from dfjax.json_files import parse_json
+from dfjax.weights.limits import DAMAGED
+from dfjax.weights.mismatch import check_finite
 
 COLLECTIONS = ("params", "batch_stats")
-
-BROKEN = (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError)
-"""What safetensors raises on damaged files, and on numbers that NumPy does not have."""
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -53,7 +53,7 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     The result has both collections, `params` and `batch_stats`, even if one is empty.
 
     Raises:
-        UsageError: A key is both an array and the beginning of another key.
+        FileError: A key is both an array and the beginning of another key.
     """
     tree: dict[str, Any] = {collection: {} for collection in COLLECTIONS}
     for key, array in arrays.items():
@@ -62,9 +62,9 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         for name in path:
             node = node.setdefault(name, {})
             if not isinstance(node, dict):
-                raise UsageError(f"{key} lies below {name}, which is itself an array")
+                raise FileError(f"{key} lies below {name}, which is itself an array")
         if node.setdefault(leaf, array) is not array:
-            raise UsageError(f"{key} is an array, and others lie below it")
+            raise FileError(f"{key} is an array, and others lie below it")
     return tree
 
 
@@ -90,32 +90,57 @@ def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
     Entries of the header that are not JSON, as other programs write them, are returned as texts.
 
     Raises:
-        UsageError: The file does not exist, is not a safetensors file, or has other collections.
+        UsageError: The file does not exist, is not a safetensors file, has other collections, or
+            has values that are not finite.
     """
-    try:
-        open_regular(path).close()  # opening a named pipe would wait for a writer
-        arrays, header = load_file(str(path)), read_header(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"the file {path} does not exist") from error
-    except BROKEN as error:
-        reason = first_line(error)
-        raise UsageError(f"{path} is not a readable safetensors file: {reason}") from error
+    arrays, header = read_arrays(path), read_header(path)
     foreign = sorted({key.partition(".")[0] for key in arrays} - set(COLLECTIONS))
     if foreign:
-        raise UsageError(
+        raise FileError(
             f"{path} holds {', '.join(foreign)}; dfjax files hold {' and '.join(COLLECTIONS)}"
         )
+    check_finite(arrays, source=str(path))
     return unflatten(arrays), header
 
 
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Returns the arrays of a safetensors file by key.
+
+    Raises:
+        UsageError: The file does not exist or is not a safetensors file.
+    """
+    with _explained(path):
+        return load_file(str(path))
+
+
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns the metadata of a safetensors file, or nothing of a file of another format."""
-    with open(path, "rb") as file:
-        if file.read(9)[8:] != b"{":
-            return {}
-    with safe_open(str(path), framework="numpy") as file:
+    """Returns the metadata of a safetensors file without reading its arrays.
+
+    Raises:
+        UsageError: The file does not exist or is not a safetensors file.
+    """
+    with _explained(path), safe_open(str(path), framework="numpy") as file:
         header = file.metadata() or {}
     return {key: _parse_entry(value) for key, value in header.items()}
+
+
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a file begins like a safetensors file: a length, then JSON."""
+    with open_regular(path) as file:
+        return file.read(9)[8:] == b"{"
+
+
+@contextlib.contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raises what the library raises as an error that names the file."""
+    try:
+        open_regular(path).close()  # opening a named pipe would wait for a writer
+        yield
+    except FileNotFoundError as error:
+        raise UsageError(f"the file {path} does not exist") from error
+    except DAMAGED as error:
+        reason = first_line(error)
+        raise FileError(f"{path} is not a readable safetensors file: {reason}") from error
 
 
 def _parse_entry(text: str) -> Any:

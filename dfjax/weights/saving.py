@@ -15,6 +15,7 @@ from dfjax.weights.conversion import Arrays, to_theirs
 from dfjax.weights.fit import usual_fit
 from dfjax.weights.keras_file import write_h5
 from dfjax.weights.loading import is_real, negate_head
+from dfjax.weights.mismatch import check_keys
 from dfjax.weights.origin import B_NETS
 from dfjax.weights.origins.keras import make_normalisation, name_layers
 from dfjax.weights.registry import DFJAX, find_origin
@@ -51,7 +52,8 @@ def save(
     real = is_real(positive)
     target = backbone_target(model) if isinstance(model, str) else model
     path, flat = Path(path), flatten(variables)
-    check_complete(flat, target, source="the weights")
+    shapes = {key: value.shape for key, value in flat.items()}
+    check_keys(shapes, target.shapes, source="the given variables", network=target.name)
     if origin == DFJAX:
         return _write(path, flat, keras=False)
     program = find_origin(origin)
@@ -73,22 +75,6 @@ def _write(path: Path, arrays: dict[str, np.ndarray], *, keras: bool) -> dict[st
     return arrays
 
 
-def check_complete(flat: Arrays, target: Target, *, source: str) -> None:
-    """Checks that arrays are exactly the parameters of a network.
-
-    Raises:
-        UsageError: One is missing or left over, or has another shape.
-    """
-    wrong = [key for key, shape in target.shapes.items() if key not in flat]
-    wrong += [key for key in flat if key not in target.shapes]
-    wrong += [k for k, s in target.shapes.items() if k in flat and flat[k].shape != tuple(s)]
-    if wrong:
-        raise UsageError(
-            f"{source} and {target.name} differ in {len(wrong)} parameters: "
-            f"{', '.join(wrong[:4])}; both must have the same options"
-        )
-
-
 def find_writer(path: Path, *, keras: bool) -> Callable[[Path, Arrays], None]:
     """Returns the function that writes arrays to a file of this suffix.
 
@@ -106,7 +92,7 @@ def find_writer(path: Path, *, keras: bool) -> Callable[[Path, Arrays], None]:
 
 
 def _write_safetensors(path: Path, arrays: Arrays) -> None:
-    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, {"format": "pt"})
+    save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, path, {"format": "pt"})
 
 
 def _write_npz(path: Path, arrays: Arrays) -> None:

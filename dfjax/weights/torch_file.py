@@ -1,6 +1,5 @@
 """Reads and writes state dicts of torch, without unpickling anything but tensors."""
 
-import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +8,7 @@ from typing import Any
 import numpy as np
 
 from dfjax.errors import FileError, UsageError, first_line
-from dfjax.weights.limits import check_size
-
-DAMAGED = (
-    *(RuntimeError, ValueError, EOFError, OSError, LookupError, AttributeError, TypeError),
-    *(struct.error, AssertionError, MemoryError, OverflowError),
-)
-"""What torch raises on files that are truncated or of another kind."""
+from dfjax.weights.limits import DAMAGED, check_size
 
 
 def read_torch(path: Path) -> dict[str, Any]:
@@ -30,6 +23,9 @@ def read_torch(path: Path) -> dict[str, Any]:
     torch = _import_torch(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, Mapping):
+            raise FileError(f"{path} holds a {type(content).__name__}, not a state dict")
+        return _to_numpy(torch, content, str(path))
     except torch.serialization.pickle.UnpicklingError as error:
         raise FileError(
             f"{path} is not a torch file of tensors; nothing in it was executed. A checkpoint with "
@@ -38,9 +34,6 @@ def read_torch(path: Path) -> dict[str, Any]:
         ) from error
     except DAMAGED as error:
         raise FileError(f"{path} is not a readable torch file: {first_line(error)}") from error
-    if not isinstance(content, Mapping):
-        raise FileError(f"{path} holds a {type(content).__name__}, not a state dict")
-    return _to_numpy(torch, content, str(path))
 
 
 def write_torch(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

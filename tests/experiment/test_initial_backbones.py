@@ -1,5 +1,8 @@
 """The keys `init.*`: conventions of files, strict loading, phases, resuming and frozen parts."""
 
+import hashlib
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +15,7 @@ from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.builders import example_inputs, make_model
 from dfjax.experiment.initial_backbones import (
     find_files,
+    follow_files,
     keep_conventions,
     load_backbones,
     use_conventions,
@@ -132,8 +136,11 @@ def test_every_key_is_used_exactly_once(files, tmp_path):
     variables["params"]["stem_conv2"] = variables["params"].pop("stem_conv")
     write(tmp_path / "lq.safetensors", "b0", padding="static", bn=ENP, variables=variables)
     config = dual(files, **{"init.lq": tmp_path / "lq.safetensors"})
-    missing = r"missing params/stem_conv/kernel \(nearest: params/stem_conv2/kernel\); unexpected"
-    with pytest.raises(UsageError, match=missing):
+    message = (
+        r"init.lq=.*lq.safetensors are not those of the backbone b0: 1 key is missing: "
+        r"params.stem_conv.kernel \(near params.stem_conv2.kernel\); 1 key is not expected: "
+    )
+    with pytest.raises(UsageError, match=message):
         load_backbones(find_files(config), shapes_of(config))
 
 
@@ -148,6 +155,29 @@ def test_a_run_resumes_with_its_conventions_when_the_file_is_gone(files, tmp_pat
     kept.unlink()
     (again,) = plan_run(config, tmp_path / "run")
     workdirs.check(tmp_path / "run", again.config)
+
+
+def test_the_files_of_a_run_are_recorded_and_a_change_is_said(files, tmp_path):
+    path = write(tmp_path / "lq.safetensors", "b0", padding="static", bn=ENP, licence="MIT")
+    config = dual(files, **{"init.lq": path})
+    initial, said = find_files(config), []
+    for resumed in (False, True):
+        follow_files(initial, tmp_path, said.append, resumed=resumed)
+    record = json.loads((tmp_path / "initial_files.json").read_text())
+    assert set(record) == {"init.hq", "init.lq"} and not said
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["init.lq"] == {"path": str(path), "sha256": before, "licence": "MIT"}
+    write(path, "b0", seed=5, padding="static", bn=ENP)
+    follow_files(initial, tmp_path, said.append, resumed=True)
+    now = hashlib.sha256(path.read_bytes()).hexdigest()
+    (line,) = said
+    assert f"init.lq={path} has changed" in line and f"was {before} and is {now}" in line
+    assert json.loads((tmp_path / "initial_files.json").read_text()) == record
+    path.unlink()  # a run resumes without its files
+    follow_files(initial, tmp_path, said.append, resumed=True)
+    (tmp_path / "initial_files.json").write_text("{")
+    follow_files(initial, tmp_path, said.append, resumed=True)
+    assert len(said) == 1
 
 
 def test_an_earlier_default_is_kept_in_an_old_workdir():
@@ -200,6 +230,9 @@ def test_phases_start_from_the_file_once_and_the_frozen_backbone_is_that_of_it(t
     saved = workdirs.load(tmp_path / "run")
     assert not saved.init.backbone and saved.train.init_from
     assert workdirs.load(tmp_path / "run" / "phase1").init.backbone == str(path)
+    record = json.loads((tmp_path / "run" / "phase1" / "initial_files.json").read_text())
+    assert record["init.backbone"]["path"] == str(path)
+    assert not (tmp_path / "run" / "initial_files.json").exists()
     capsys.readouterr()
     trace_runs(*TracedRun(tmp_path / "run", saved))
     assert f"the data that {path} was trained on are not checked" in capsys.readouterr().err

@@ -14,7 +14,12 @@ from dfjax.commands.main import main
 
 pytestmark = pytest.mark.weights
 
-FILES = {"meso4": "Meso4_DF.h5", "mesoinception4": "MesoInception_DF.h5"}
+FILES = {  # trained on Deepfakes (DF) and on Face2Face (F2F)
+    "Meso4_DF.h5": "meso4",
+    "Meso4_F2F.h5": "meso4",
+    "MesoInception_DF.h5": "mesoinception4",
+    "MesoInception_F2F.h5": "mesoinception4",
+}
 
 
 def read(path):
@@ -79,14 +84,19 @@ def published_real_prob(path, frames):
     return 1 / (1 + np.exp(-x[:, 0]))
 
 
-@pytest.fixture(scope="module", params=FILES)
+def mark(file):
+    """Marks half of the files, which have the networks of the others, as slow."""
+    return pytest.param(file, marks=[pytest.mark.slow] if "F2F" in file else [])
+
+
+@pytest.fixture(scope="module", params=map(mark, FILES))
 def imported(request, tmp_path_factory, weights):
     """Name of the model, its published file and the imported file."""
-    out = tmp_path_factory.mktemp("imported") / f"{request.param}.safetensors"
-    source = weights / FILES[request.param]
-    arguments = ["--from", "keras", str(source), "--model", request.param, "--out", str(out)]
+    name, source = FILES[request.param], weights / request.param
+    out = tmp_path_factory.mktemp("imported") / f"{name}.safetensors"
+    arguments = ["--from", "keras", str(source), "--model", name, "--out", str(out)]
     assert main(["weights", "import", *arguments]) == 0
-    return request.param, source, out
+    return name, source, out
 
 
 def test_it_computes_what_the_published_file_does(imported):

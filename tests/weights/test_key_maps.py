@@ -12,11 +12,13 @@ import pytest
 from dfjax.errors import UsageError
 from dfjax.models.backbones import BACKBONES
 from dfjax.weights.convention import Convention
-from dfjax.weights.conversion import MismatchError, to_ours, to_theirs
+from dfjax.weights.conversion import to_ours, to_theirs
 from dfjax.weights.fit import usual_fit
+from dfjax.weights.foreign_file import read_foreign
 from dfjax.weights.key_map import make_key_map
 from dfjax.weights.key_table import TORCH, Table
 from dfjax.weights.loading import load
+from dfjax.weights.mismatch import MismatchError
 from dfjax.weights.registry import ORIGINS
 from dfjax.weights.safetensors_file import flatten, unflatten
 from dfjax.weights.saving import save
@@ -26,7 +28,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "keys.json").read_text()
 """SHA-256 of `KEY SHAPE` lines of the state dicts without classifier, by program and network.
 
 Of timm 1.0.31 (`tf_efficientnet_…`, `legacy_xception`), torchvision 0.28.0, efficientnet_pytorch
-0.7.1 and efficientnet_lite_pytorch 0.1.0.
+0.7.1, efficientnet_lite_pytorch 0.1.0 and transformers 5.24.0.
 """
 
 NETWORKS = [(o, n) for o, origin in ORIGINS.items() for n in origin.networks]
@@ -93,7 +95,9 @@ def test_import_of_an_export_is_bitwise(origin, name, tmp_path):
     convention = next(iter(network.conventions.values()))
     for suffix in FORMATS[ORIGINS[origin].keras]:
         path = tmp_path / f"w{suffix}"
-        save(path, unflatten(flat), origin, target, convention)
+        theirs = save(path, unflatten(flat), origin, target, convention)
+        content = read_foreign(path).content  # counters are scalars in torch's state dicts
+        assert {k: v.shape for k, v in content.items()} == {k: v.shape for k, v in theirs.items()}
         weights = load(path, origin, target, padding=convention.padding)
         loaded = flatten(weights.variables)
         assert loaded.keys() == flat.keys() and not weights.new

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from dfjax.errors import UsageError
-from dfjax.weights.safetensors_file import flatten, load_safetensors, save_safetensors, unflatten
+from dfjax.errors import FileError, UsageError
+from dfjax.weights.safetensors_file import (
+    flatten,
+    is_safetensors,
+    load_safetensors,
+    read_header,
+    save_safetensors,
+    unflatten,
+)
 
 
 @pytest.fixture
@@ -19,7 +26,7 @@ def variables():
             "stem": {"conv": {"kernel": rng.normal(size=(3, 3, 2, 4)).astype(np.float32)}},
             "head": {
                 "kernel": jnp.asarray(rng.normal(size=(4, 1)), jnp.bfloat16),
-                "bias": np.float32([np.nan, -0.0, np.inf]),
+                "bias": np.float32([1e-45, -0.0, 3e38]),
             },
         },
         "batch_stats": {"stem": {"mean": np.zeros(4, np.float32), "n": np.int32(7)}},
@@ -103,3 +110,24 @@ def test_a_pipe_does_not_block_and_numbers_unknown_to_numpy_are_one_line(tmp_pat
         with pytest.raises(UsageError, match="is not a readable safetensors file") as error:
             load_safetensors(tmp_path / f"{name}.safetensors")
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value, tmp_path):
+    kernel = jnp.asarray([1.0, value], jnp.bfloat16)
+    save_safetensors(tmp_path / "w", {"params": {"kernel": kernel}}, metadata={})
+    with pytest.raises(FileError, match=r"not finite in params\.kernel"):
+        load_safetensors(tmp_path / "w")
+
+
+def test_the_header_is_read_without_the_arrays(tmp_path):
+    save_safetensors(tmp_path / "w", {"params": {"x": np.zeros(2)}}, metadata={"model": "b0"})
+    assert is_safetensors(tmp_path / "w") and read_header(tmp_path / "w") == {"model": "b0"}
+    (tmp_path / "text").write_text("hello")
+    assert not is_safetensors(tmp_path / "text")
+    with pytest.raises(FileError, match="not a readable safetensors file"):
+        read_header(tmp_path / "text")
+    with pytest.raises(UsageError, match="absent does not exist"):
+        read_header(tmp_path / "absent")
+    with pytest.raises(FileError, match="not a readable safetensors file"):
+        read_header(tmp_path)
