@@ -31,6 +31,7 @@ VERBS = {
     "evaluate": "score a trained model or foreign predictions: tables, plots, flags",
     "compare": "paired differences between detectors on the same videos",
     "why": "the gap between two numbers of one table, by cause",
+    "reproduce": "recompute a metrics.json, and name what differs",
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
     "data": "index, extract, pack and synthesise face clips",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dfjax import FAKE, REAL
 from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
 from dfjax.evaluation.aggregation import VideoScores, score_videos
+from dfjax.evaluation.benchmark_protocol import Numbers
 from dfjax.evaluation.clusters import (
     Clusters,
     describe_clusters,
@@ -62,6 +64,8 @@ class Context:
         accepted: Values that occur in several splits of the training data and were accepted for
             training, by column of the index.
         frozen: Threshold that was chosen on other videos, or None.
+        numbers: Protocol of the numbers.
+        files: Files and folders that the predictions depend on, by name, for the record of inputs.
     """
 
     heldout_methods: Sequence[str] = ()
@@ -74,6 +78,21 @@ class Context:
     flags: Sequence[Flag] = ()
     accepted: Mapping[str, Set[str]] = field(default_factory=dict)
     frozen: Frozen | None = None
+    numbers: Numbers = field(default_factory=Numbers)
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings that the numbers depend on, as JSON represents them."""
+        return {
+            "split": self.split,
+            "checkpoint": self.checkpoint,
+            "heldout_methods": list(self.heldout_methods),
+            "unreadable": self.unreadable,
+            "frozen": self.frozen._asdict() if self.frozen else None,
+            "protocol": self.numbers.protocol,
+            "first_frames": self.numbers.first_frames,
+        }
 
     def find_rows(self, predictions: pd.DataFrame) -> pd.DataFrame | None:
         """Returns the index rows of the videos in `predictions`, or None without an index."""
@@ -118,7 +137,7 @@ def make_metrics(
     uncertainty = compute_uncertainty(seen)
     methods = measure_methods(seen)
     persons = _measure_identities(scores, context)
-    return {
+    result = {
         "overall": measured[OVERALL],
         "by_dataset": by_dataset,
         "by_method": by_method,
@@ -142,6 +161,7 @@ def make_metrics(
         "checkpoint": context.checkpoint,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+    return context.numbers.apply(result, predictions)
 
 
 def _measure_identities(scores: VideoScores, context: Context) -> dict[str, Metrics]:

@@ -8,6 +8,7 @@ import pandas as pd
 from dfjax.evaluation.aggregation import score_videos
 from dfjax.evaluation.clusters import find_clusters, name_clusters
 from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
+from dfjax.evaluation.input_record import PREDICTIONS, record_inputs
 from dfjax.evaluation.plots import plot_roc
 from dfjax.evaluation.predictions import write_predictions
 from dfjax.evaluation.report import Context
@@ -20,8 +21,9 @@ def write_results(
 ) -> None:
     """Writes `predictions.parquet`, `metrics.json` and `roc.png`.
 
-    With several draws of each score `uncertainty.png` is written too. The predictions are written
-    with a column that names the clusters of the bootstrap.
+    The record of inputs is added to the result (`input_record`). With several draws of each score
+    `uncertainty.png` is written too. The predictions are written with a column that names the
+    clusters of the bootstrap.
 
     Args:
         out: Folder of the files.
@@ -44,4 +46,6 @@ def write_results(
     if "uncertainty" in result:
         seen = predictions[~find_heldout(predictions, context.heldout_methods)]
         plot_uncertainty(seen, out / "uncertainty.png", title=title)
+    files = {PREDICTIONS: out / "predictions.parquet", **context.files}
+    record_inputs(out, result, files, context.settings)
     write_json(out / "metrics.json", result)

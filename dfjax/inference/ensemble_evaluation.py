@@ -1,6 +1,7 @@
 """Evaluation of detectors on one split: scores, metrics and result files."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,10 @@ def evaluate_ensemble(
         face_shares=_has_searched_faces(data),
     )
     few = _flag_few_faces(predictions, config.eval.min_face_share)
-    context = _make_context(ensemble, data, training, split, few)
-    result = (numbers or Numbers()).apply(make_metrics(predictions, context), predictions)
+    context = replace(
+        _make_context(ensemble, data, training, split, few), numbers=numbers or Numbers()
+    )
+    result = make_metrics(predictions, context)
     title = make_title(config.name, split, data.index["dataset"].iloc[rows])
     write_results(out, predictions, result, context, title)
     crops = data.open_crops() if isinstance(data, FeaturePack) else data
@@ -110,7 +113,20 @@ def _make_context(
         unreadable=count_unreadable(data),
         flags=[*_read_accepted(ensemble), *_compare_crops(ensemble, data), *few_faces],
         accepted=list_accepted_links(workdir, training.index) if training else {},
+        files=_list_files(ensemble, data),
     )
+
+
+def _list_files(ensemble: Ensemble, data: FrameStore) -> dict[str, Path]:
+    """Returns the files that the scores depend on, by the names in the record of inputs."""
+    files = {"index": find_index(data.path)}
+    for number, member in enumerate(ensemble.members, 1):
+        suffix = f" {number}" if number > 1 else ""
+        files[f"config{suffix}"] = member.workdir / "config.json"
+        step = member.workdir / "checkpoints" / member.checkpoint / "variables"
+        exported = member.workdir.with_name(f"{member.workdir.name}.safetensors")
+        files[f"checkpoint{suffix}"] = step if step.is_dir() else exported
+    return {name: path for name, path in files.items() if path.exists()}
 
 
 def open_index(index: Path, out: Path) -> FrameStore:

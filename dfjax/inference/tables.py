@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from dfjax.data.index.records import read_index
+from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import UsageError, first_line
 from dfjax.evaluation.aggregation import aggregate, clean
 from dfjax.evaluation.benchmark_protocol import Numbers
@@ -127,7 +127,8 @@ def evaluate_tables(
     if out:
         _check_out(tables, options, (out / name for name in RESULT_FILES))
     known = read_index(options.index) if options.index else None
-    return _evaluate(read_predictions(tables, known, options.form), known, options, out)
+    read = read_predictions(tables, known, options.form)
+    return _evaluate(read, known, options, _list_files(tables, options), out)
 
 
 def evaluate_detectors(
@@ -150,8 +151,9 @@ def evaluate_detectors(
     if out:
         files = [out / name / file for name in read for file in RESULT_FILES]
         _check_out(tables, options, [*files, *(out / name for name in COMPARISON_FILES)])
+    sources = _list_files(tables, options)
     reports = {
-        name: _evaluate(one, known, options, out / name if out else None)
+        name: _evaluate(one, known, options, sources, out / name if out else None)
         for name, one in read.items()
     }
     comparison = None
@@ -164,7 +166,11 @@ def evaluate_detectors(
 
 
 def _evaluate(
-    read: ReadResult, known: pd.DataFrame | None, options: TableOptions, out: Path | None
+    read: ReadResult,
+    known: pd.DataFrame | None,
+    options: TableOptions,
+    files: dict[str, Path],
+    out: Path | None,
 ) -> Report:
     predictions = _take_split(read.predictions, options.split)
     _check_scored(predictions)
@@ -177,8 +183,10 @@ def _evaluate(
         split=options.split,
         unreadable=count_unscored(read.flags),
         flags=read.flags,
+        numbers=options.numbers,
+        files=files,
     )
-    result = options.numbers.apply(make_metrics(predictions, context), predictions)
+    result = make_metrics(predictions, context)
     if out:
         from dfjax.evaluation.result_files import write_results  # matplotlib takes a second
 
@@ -216,8 +224,15 @@ def _take_split(predictions: pd.DataFrame, split: str | None) -> pd.DataFrame:
 
 
 def _check_out(tables: Tables, options: TableOptions, outputs: Iterable[Path]) -> None:
-    files = [table for table in tables if isinstance(table, Path)]
-    check_outputs(outputs, inputs=[*files, *([options.index] if options.index else [])])
+    check_outputs(outputs, inputs=_list_files(tables, options).values())
+
+
+def _list_files(tables: Tables, options: TableOptions) -> dict[str, Path]:
+    """Returns the files that are read, by the names in the record of inputs."""
+    paths = [table for table in tables if isinstance(table, Path)]
+    files = {f"source {number}": path for number, path in enumerate(paths, 1)}
+    files |= {"index": find_index(options.index)} if options.index else {}
+    return files | ({"threshold": options.threshold_from} if options.threshold_from else {})
 
 
 def _check_scored(predictions: pd.DataFrame) -> None:

@@ -1,0 +1,85 @@
+"""The record in `metrics.json` of what its numbers depend on: files, settings and code.
+
+It is the entry `inputs`: `{"files": {name: {"path", "sha256"}}, "settings", "code", "sha256"}`.
+Paths are relative to the folder of `metrics.json`, so that a folder with all of them may be moved.
+The last hash is that of the rest of `metrics.json`, whose every change it shows.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dfjax
+from dfjax.files import finite, hash_file
+
+INPUTS = "inputs"
+PREDICTIONS = "predictions"
+"""Name of the file of predictions beside `metrics.json`."""
+
+RECORD = {
+    "files": {str: {"path": str, "sha256": str}},
+    "settings": {str: object},
+    "code": {"version": str, "sha256": str},
+    "sha256": str,
+}
+"""Schema of a record."""
+
+
+def record_inputs(
+    out: Path, result: dict[str, Any], files: Mapping[str, Path], settings: Mapping[str, Any]
+) -> None:
+    """Adds the record to the content of `metrics.json`.
+
+    Args:
+        out: Folder of `metrics.json`.
+        result: Content of `metrics.json`, which is changed.
+        files: Files and folders that the numbers depend on, by name.
+        settings: Settings that the numbers depend on, which can be represented in JSON.
+    """
+    entries = {
+        name: {"path": os.path.relpath(path, out), "sha256": hash_path(path)}
+        for name, path in files.items()
+    }
+    code = {"version": dfjax.__version__, "sha256": hash_code()}
+    record = {"files": entries, "settings": finite(dict(settings)), "code": code}
+    result[INPUTS] = json.loads(json.dumps(record))
+    result[INPUTS]["sha256"] = hash_content(result)
+
+
+def hash_content(result: Mapping[str, Any]) -> str:
+    """Returns the hash of the content of `metrics.json` without the hash itself."""
+    record = {name: value for name, value in result[INPUTS].items() if name != "sha256"}
+    content = finite({**result, INPUTS: record})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def hash_path(path: Path) -> str:
+    """Returns the SHA-256 of a file, or one of the names and contents of the files in a folder.
+
+    That of the folder `variables` of a checkpoint is its hash in audit logs.
+    """
+    if not path.is_dir():
+        return hash_file(path)
+    digest = hashlib.sha256()
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        digest.update(str(file.relative_to(path)).encode())
+        with file.open("rb") as opened:
+            while block := opened.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@functools.cache
+def hash_code() -> str:
+    """Returns the hash of the source of this package, which computes the numbers."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
