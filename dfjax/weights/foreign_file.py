@@ -77,6 +77,10 @@ def _read_zip(path: Path) -> ForeignFile:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except DAMAGED as error:
         raise FileError(f"{path} is not a readable .npz file: {first_line(error)}") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a member without the header of NumPy
+            raise FileError(f"{path} is not a readable .npz file: {name} is not an array")
+    return arrays

@@ -156,7 +156,7 @@ def _check_recognised(
     if any(entry.theirs in arrays for entry in fit.key_map.entries):
         return
     found, wanted = next(iter(arrays)), fit.key_map.entries[0].theirs
-    others = recognise(arrays)
+    others = recognise([*arrays, *number_layers(arrays)])
     hint = f"; its keys are those of {' or '.join(others)}" if others else ""
     raise UsageError(
         f"{source} has no key of {target.name} in the names of {program.name}: it has {found} …, "
