@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import expit, logit
 
 from dfjax.errors import unknown
@@ -64,14 +64,37 @@ class SortedRows(NamedTuple):
 
 def clean(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows with a finite score, without repeated keys (the first row is kept)."""
-    finite = predictions[np.isfinite(predictions["fake_prob"])]
-    return finite.drop_duplicates(KEY, keep="first")
+    return _clean(predictions)[0]
+
+
+def _clean(
+    predictions: pd.DataFrame,
+) -> tuple[pd.DataFrame, Int[np.ndarray, "N"], pd.DataFrame]:
+    """Returns the rows of `clean`, the video number of each, and the ids of a number."""
+    rows = predictions[np.isfinite(predictions["fake_prob"])]
+    video, videos = number_videos(rows)
+    first = ~find_repeated(rows, video)
+    return (rows, video, videos) if first.all() else (rows[first], video[first], videos)
+
+
+def find_repeated(
+    table: pd.DataFrame, video: Int[np.ndarray, "N"] | None = None
+) -> Bool[np.ndarray, "N"]:
+    """Returns a mask of the rows that repeat the key of an earlier row.
+
+    Args:
+        table: Table with the columns `KEY`.
+        video: Number of the video of each row, where it is known (`number_videos`).
+    """
+    video = number_videos(table)[0] if video is None else video
+    unit = pd.factorize(table["unit"])[0]
+    columns = {"video": video, "unit": unit} | {name: table[name] for name in KEY[3:]}
+    return pd.DataFrame(columns).duplicated().to_numpy()
 
 
 def score_videos(predictions: pd.DataFrame) -> VideoScores:
     """Returns the scores of all videos of a table, in every aggregation."""
-    rows = clean(predictions)
-    video, videos = number_videos(rows)
+    rows, video, videos = _clean(predictions)
     ordered = _sort(rows, video)
     videos = _describe(videos, rows, ordered)
     for how, function in AGGREGATIONS.items():
@@ -115,7 +138,8 @@ def number_videos(table: pd.DataFrame) -> tuple[Int[np.ndarray, "N"], pd.DataFra
 
 
 def _sort(table: pd.DataFrame, video: Int[np.ndarray, "N"]) -> SortedRows:
-    rank = table["unit"].map({unit: i for i, unit in enumerate(UNITS)}).to_numpy(np.int64)
+    codes, units = pd.factorize(table["unit"])
+    rank = np.array([UNITS.index(unit) for unit in units], np.int64)[codes]
     lowest = np.full(video.max(initial=-1) + 1, len(UNITS))
     np.minimum.at(lowest, video, rank)
     kept = np.flatnonzero(rank == lowest[video])

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int, Integer
 from dfjax.evaluation.class_scores import ClassScores, Figures, Scores, SortedScores, Weights
 from dfjax.evaluation.statistics import Classes, LabelArray, compute_statistics
 
-Mask = Bool[np.ndarray, "N"]
+Mask = Bool[np.ndarray, "V"]
 Counts = Integer[np.ndarray, "R N"]
 
 PERCENTILES = (2.5, 97.5)
@@ -27,23 +27,33 @@ CELLS = 500_000
 class Tables:
     """Subsets of the same videos; tables with the same fakes or reals share their `ClassScores`."""
 
-    def __init__(self, scores: Scores, labels: LabelArray, masks: Sequence[Mask]) -> None:
+    def __init__(
+        self,
+        scores: Scores,
+        labels: LabelArray,
+        masks: Sequence[Mask],
+        video: Int[np.ndarray, "N"] | None = None,
+    ) -> None:
         """Finds the distinct classes of the tables.
 
         Args:
             scores: P(fake) of each video.
             labels: Label of each video.
             masks: Mask of the videos of each table.
+            video: Number of the video that each score and label is of, where they are of frames or
+                clips; None where they are of videos.
         """
         self._classes: dict[bytes, tuple[Int[np.ndarray, "M"], SortedScores]] = {}
         self._tables = []
         self._by_score = by_score = np.argsort(-scores, kind="stable")
         self._columns: tuple[Any, list[Int[np.ndarray, "M"]]] | None = None
         scores, labels = scores[by_score], labels[by_score]
+        ordered, classes = by_score if video is None else video[by_score], (1, 0)
+        of_label = {label: labels == label for label in classes}
         for mask in masks:
-            keys = []
-            for label in (1, 0):
-                places = np.flatnonzero(mask[by_score] & (labels == label))
+            keys, inside = [], mask[ordered]
+            for label in classes:
+                places = np.flatnonzero(inside & of_label[label])
                 key = bytes([label]) + places.tobytes()
                 if key not in self._classes:
                     self._classes[key] = (places, SortedScores(scores[places], label=label))

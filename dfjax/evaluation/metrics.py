@@ -138,7 +138,7 @@ def _unit_aucs(
         return [None] * len(masks)
     rows, video = scores.rows[chosen], scores.video[chosen]
     labels = rows["label"].to_numpy(np.int64)
-    tables = Tables(rows["fake_prob"].to_numpy(np.float64), labels, [mask[video] for mask in masks])
+    tables = Tables(rows["fake_prob"].to_numpy(np.float64), labels, masks, video)
     return [_auc(table) for table in tables.weigh()]
 
 

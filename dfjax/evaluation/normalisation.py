@@ -195,12 +195,13 @@ def _fill_names(table: pd.DataFrame, index: pd.DataFrame | None) -> None:
     fallback: Mapping[str, Any] = {"dataset": UNKNOWN, "method": reals, "split": "none"}
     for column, words in fallback.items():
         if column in table:
-            values = table[column].where(table[column].notna() & (table[column] != ""))
+            empty = table[column].isna() | (table[column] == "")
+            values = table[column].where(~empty) if empty.any() else table[column]
         else:
             values = pd.Series(None, index=table.index, dtype="object")
-        if index is not None:
+        if values.isna().any() and index is not None:
             values = values.fillna(table["video_id"].map(index.set_index("video_id")[column]))
-        table[column] = values.fillna(words).astype("object")
+        table[column] = (values.fillna(words) if values.isna().any() else values).astype("object")
 
 
 def _fill_units(table: pd.DataFrame, name: str) -> list[Flag]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 import dfjax
 from dfjax.errors import UsageError
 from dfjax.evaluation import deepfakebench_scores, dfwb_scores
-from dfjax.evaluation.aggregation import VIDEO
+from dfjax.evaluation.aggregation import VIDEO, number_videos
 from dfjax.evaluation.column_names import TableForm
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.normalisation import COLUMNS as COLUMNS
@@ -181,11 +182,12 @@ def read_file(
 
 
 def _check_labels_agree(predictions: pd.DataFrame) -> None:
-    counts = predictions.groupby(VIDEO)["label"].nunique()
-    both = counts[counts > 1]
+    video, videos = number_videos(predictions)
+    found = np.zeros((len(videos), 2), bool)
+    found[video, predictions["label"]] = True
+    both = videos[VIDEO][found.all(axis=1)]
     if len(both):
-        video = "/".join(both.index[0])
         raise UsageError(
-            f"{len(both)} videos have both labels, first {video}: make video_id unique,"
-            " or name each video's dataset"
+            f"{len(both)} videos have both labels, first {'/'.join(both.iloc[0])}: make video_id "
+            "unique, or name each video's dataset"
         )

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dfjax.evaluation.aggregation import KEY, VIDEO
+from dfjax.evaluation.aggregation import find_repeated, number_videos
 from dfjax.evaluation.clusters import VIDEOS, describe_clusters
 from dfjax.evaluation.constancy import describe_constant_scores, describe_constant_verdicts
 from dfjax.evaluation.cuts import SHOWN, WITH_INTERVALS, count_groups, count_measured
@@ -26,7 +26,7 @@ def non_finite(evidence: Evidence) -> Flag | None:
 
 def duplicate_keys(evidence: Evidence) -> Flag | None:
     """Flags repeated keys (dataset, video_id, unit, position, face); the first row is used."""
-    bad = evidence.predictions[evidence.predictions.duplicated(KEY)]
+    bad = evidence.predictions[find_repeated(evidence.predictions)]
     if not len(bad):
         return None
     message = f"{len(bad)} rows repeat the key of an earlier row and are left out"
@@ -35,8 +35,10 @@ def duplicate_keys(evidence: Evidence) -> Flag | None:
 
 def one_id_many_methods(evidence: Evidence) -> Flag | None:
     """Flags ids that videos of several manipulations share, whose scores would be averaged."""
-    counts = evidence.predictions.groupby(VIDEO)["method"].nunique()
-    ids = counts[counts > 1].index.get_level_values("video_id")
+    video, videos = number_videos(evidence.predictions)
+    methods = pd.factorize(evidence.predictions["method"])[0]
+    pairs = pd.DataFrame({"video": video, "method": methods}).drop_duplicates()
+    ids = videos["video_id"][np.bincount(pairs["video"], minlength=len(videos)) > 1]
     if not len(ids):
         return None
     message = f"{len(ids)} video ids have rows of several manipulations, whose scores are averaged"
