@@ -157,6 +157,15 @@ def find_table(name: str) -> Path:
     return _find_file("ablation table", name, _config_files("ablations"))
 
 
+def find_protocol(name: str) -> Path:
+    """Returns the file of an evaluation protocol, given by its path or name.
+
+    Raises:
+        UsageError: The file or name does not exist; the message lists the names.
+    """
+    return _find_file("protocol", name, _config_files("protocols"))
+
+
 def _find_file(kind: str, name: str, files: Iterable[Path]) -> Path:
     named = {path.stem: path for path in files}
     path = Path(name)

@@ -20,6 +20,9 @@ MARK = ".dfjax"
 COMMENT = "<!-- dfjax -->"
 """Comment at the start of our pages of HTML and Markdown, and of SVG drawings."""
 
+TEX_COMMENT = "% dfjax:"
+"""Comment at the start of our LaTeX files."""
+
 SOFTWARE = {"Software": "dfjax"}
 """Metadata of our PNG files."""
 
@@ -46,9 +49,10 @@ JSON_KEYS = (
 
 CSV_HEADERS = (
     *(b"rank,video_id,dataset,", b"row,change,seed", b"epoch,step,"),
-    b"a,b,value_a,value_b,",
+    *(b"a,b,value_a,value_b,", b"detector \\ test set,"),
 )
-"""First columns of our CSV files: a ranking, a table and the history of runs, a comparison."""
+"""First columns of our CSV files: a ranking, a table and the history of runs, a comparison, and the
+table of a protocol."""
 
 
 def check_outputs(outputs: Iterable[AnyPath], *, inputs: Iterable[AnyPath] = ()) -> None:
@@ -173,6 +177,10 @@ def _is_beside_ours(path: Path) -> bool:
     return any(is_ours(path.with_name(name)) for name in BESIDE)
 
 
+def _is_our_latex(path: Path) -> bool:
+    return _head(path).startswith(TEX_COMMENT.encode())
+
+
 def _is_our_text_table(path: Path) -> bool:
     return _head(path).startswith(CSV_HEADERS)
 
@@ -217,6 +225,7 @@ RECOGNISERS: dict[str, Callable[[Path], bool]] = {
     ".png": _is_our_picture,
     ".html": _is_our_page,
     ".md": _is_our_page,
+    ".tex": _is_our_latex,
     ".svg": _is_our_page,
     ".csv": _is_our_text_table,
     ".parquet": _is_our_table,

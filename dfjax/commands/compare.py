@@ -3,10 +3,10 @@
   dfjax compare runs/first runs/second
   dfjax compare xception.csv runs/first --metric ap --out comparison
 
-A detector is given by its predictions (as for `dfjax evaluate --predictions`), or by a workdir that
-was evaluated. Only videos that all of them scored are used. The interval and the first p-value are
-from 1,000 paired resamples of groups of videos, p_delong is from DeLong's test of AUCs, and columns
-ending in _holm are corrected for the number of pairs. --out writes comparison.json, .md and .csv.
+A detector is given by its predictions, as `evaluate` reads them, or by an evaluated workdir.
+Only videos that all of them scored are used. The interval and the first p-value are from 1,000
+paired resamples of groups of videos, p_delong is from DeLong's test of AUCs, and columns ending in
+_holm are corrected for the number of pairs. --out writes comparison.json, .md and .csv.
 """
 
 import argparse

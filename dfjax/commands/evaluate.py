@@ -64,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
     add_table_options(parser)
     add_number_options(parser)
+    parser.add_argument(
+        "--threshold-from", metavar="FILE", help="validation predictions that fix a threshold"
+    )
     add_scoring_options(parser)
     add_import(parser)
     add_json(parser)

@@ -32,6 +32,7 @@ VERBS = {
     "compare": "paired differences between detectors on the same videos",
     "why": "the gap between two numbers of one table, by cause",
     "reproduce": "recompute a metrics.json, and name what differs",
+    "protocol": "the table of a protocol: detectors by test sets",
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
     "data": "index, extract, pack and synthesise face clips",
@@ -45,7 +46,8 @@ VERBS = {
 LONGEST = 1500  # characters of a line, which may quote what a file holds
 
 PREFIX = "--config."  # of an override on the command line
-COMPUTING = ("train", "ablate", "evaluate", "predict", "bench")  # they fill memory step by step
+COMPUTING = ("train", "ablate", "evaluate", "protocol", "predict", "bench")
+"""Verbs that fill memory step by step."""
 
 
 class Parser(argparse.ArgumentParser):

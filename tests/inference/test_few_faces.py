@@ -8,6 +8,7 @@ import dfjax
 from dfjax.config import load_config
 from dfjax.data.faces.recipe import CropRecipe, make_metadata
 from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.evaluation.reproduction import reproduce
 from dfjax.inference.detector import Detector
 
 SIZE, FRAMES = 8, 4
@@ -55,6 +56,7 @@ def write_crops(folder, detector):
 def test_videos_with_too_few_faces_are_flagged(tmp_path, detector):
     index = write_crops(tmp_path, detector)
     report = dfjax.evaluate(make_detector(tmp_path), index=index, out=tmp_path / "out")
+    assert reproduce(tmp_path / "out").differences == []
     found = {flag["code"]: flag for flag in report.flags}.get("few_faces")
     if detector == "none":  # no face was searched for
         assert found is None and "face_share" not in report.predictions

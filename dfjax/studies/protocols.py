@@ -1,0 +1,213 @@
+"""Runs a protocol: one or several detectors on several test sets, and the table of the results.
+
+A protocol is a file in `configs/protocols/` that defines `get_protocol()`, which returns a dict:
+
+- `title`: title of the table.
+- `columns`: the test sets by name, each a dict with `dataset` and possibly `methods` (tested
+  against all reals of the data set) and `compression`.
+- `metric` (optional): name of the metric, `video_auc` if it is absent.
+- `diagonal` (optional): True if each detector is tested on the column of its own name only.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dfjax import FAKE, REAL
+from dfjax.config import find_protocol
+from dfjax.data.index.records import find_index, read_index
+from dfjax.errors import UsageError, unknown
+from dfjax.evaluation.aggregation import clean
+from dfjax.evaluation.benchmark_protocol import Numbers
+from dfjax.evaluation.column_names import TableForm
+from dfjax.evaluation.metrics import RESAMPLES
+from dfjax.evaluation.normalisation import COMPRESSION
+from dfjax.evaluation.predictions import read_predictions
+from dfjax.evaluation.protocol_table import (
+    TABLE_FILES,
+    Cell,
+    ProtocolTable,
+    Selection,
+    measure_cell,
+    write_table,
+)
+from dfjax.evaluation.report import Context
+from dfjax.inference.evaluate import TABLE_SUFFIXES, evaluate
+from dfjax.outputs import check_outputs
+from dfjax.studies.ablation_table import name_folder
+
+KEYS = ("title", "columns", "metric", "diagonal")
+SELECTION = ("dataset", "methods", "compression")
+
+
+class Protocol(NamedTuple):
+    """A checked protocol.
+
+    Attributes:
+        title: Title of the table.
+        columns: Test sets by name.
+        metric: Name of the metric, as in `metrics.json`.
+        diagonal: Whether each detector is tested on the column of its own name only.
+    """
+
+    title: str
+    columns: dict[str, Selection]
+    metric: str
+    diagonal: bool
+
+
+class ProtocolResult(NamedTuple):
+    """The table of a protocol, and what is missing in it.
+
+    Attributes:
+        table: Table.
+        missing: Sentences about test sets without videos.
+    """
+
+    table: ProtocolTable
+    missing: list[str]
+
+
+def load_protocol(spec: str) -> Protocol:
+    """Returns the protocol in a file, or of a name in `configs/protocols/`.
+
+    Raises:
+        UsageError: The protocol does not exist, or a key of it is unknown or missing.
+    """
+    path = find_protocol(spec)
+    content = runpy.run_path(str(path))["get_protocol"]()
+    for key in content:
+        if key not in KEYS:
+            raise unknown(f"key of {path.name}", key, KEYS)
+    if not content.get("columns"):
+        raise UsageError(f"{path.name} has no columns")
+    for selection in content["columns"].values():
+        for key in selection:
+            if key not in SELECTION:
+                raise unknown(f"selection in {path.name}", key, SELECTION)
+    columns = {name: Selection(**selection) for name, selection in content["columns"].items()}
+    metric, diagonal = content.get("metric", "video_auc"), content.get("diagonal", False)
+    return Protocol(content["title"], columns, metric, diagonal)
+
+
+def run_protocol(
+    spec: str,
+    detectors: Mapping[str, str | Path],
+    *,
+    data: Mapping[str, str | Path] | None = None,
+    out: Path | None = None,
+    metric: str = "",
+    numbers: Numbers | None = None,
+    form: TableForm | None = None,
+    resamples: int = RESAMPLES,
+) -> ProtocolResult:
+    """Evaluates detectors on the test sets of a protocol, and writes the table.
+
+    Args:
+        spec: Name or file of the protocol.
+        detectors: For each row of the table a workdir, a safetensors file, or predictions.
+        data: Indexes or packs of the test sets, by any names, which workdirs are evaluated on; none
+            for the data of each run.
+        out: Folder for the table, and for the evaluations of workdirs, which need it.
+        metric: Name of the metric; empty for that of the protocol.
+        numbers: Protocol of the numbers; None for the strict one.
+        form: How files of predictions are to be read.
+        resamples: Number of bootstrap resamples for the intervals.
+
+    Raises:
+        UsageError: The protocol does not exist, no test set has videos, or a detector cannot be
+            evaluated.
+    """
+    protocol, numbers = load_protocol(spec), numbers or Numbers()
+    if out:
+        check_outputs(out / name for name in TABLE_FILES)
+    if protocol.diagonal and (others := sorted(set(detectors) - set(protocol.columns))):
+        raise unknown("column of a detector", others[0], protocol.columns)
+    metric = metric or protocol.metric
+    cells: list[Cell] = []
+    missing: dict[str, None] = {}
+    for row, source in detectors.items():
+        predictions = _score(row, Path(source), data or {}, out, form)
+        for column, test_set in protocol.columns.items():
+            if protocol.diagonal and column != row:
+                continue
+            chosen = predictions[test_set.find(predictions)].reset_index(drop=True)
+            labels = set(clean(chosen)["label"])
+            if labels != {REAL, FAKE}:
+                lacks = "videos" if not labels else "reals" if REAL not in labels else "fakes"
+                missing[f"{row} has no {lacks} of {column}"] = None
+                continue
+            cells.append(
+                measure_cell(
+                    "left out" if protocol.diagonal else row, column, chosen,
+                    Context(numbers=numbers), metric=metric, resamples=resamples,
+                )
+            )  # fmt: skip
+    if not cells:
+        wanted = ", ".join(dict.fromkeys(one.dataset for one in protocol.columns.values()))
+        raise UsageError(f"no predictions are of the data sets of {spec}: {wanted}")
+    if all(cell.value is None for cell in cells):
+        raise UsageError(f"no test set has the metric {metric}")
+    described = f"{numbers.protocol}, first {numbers.first_frames} frames"
+    table = ProtocolTable(
+        title=protocol.title,
+        metric=metric,
+        protocol=described if numbers.first_frames else numbers.protocol,
+        columns=tuple(protocol.columns),
+        cells=tuple(cells),
+    )
+    if out:
+        write_table(table, out, [f"{note}." for note in missing])
+    return ProtocolResult(table, list(missing))
+
+
+def _score(
+    row: str,
+    source: Path,
+    data: Mapping[str, str | Path],
+    out: Path | None,
+    form: TableForm | None,
+) -> pd.DataFrame:
+    """Returns the test predictions of a detector on all data, with compressions where known."""
+    if source.suffix.lower() in TABLE_SUFFIXES:
+        rows = read_predictions([source], form=form).predictions
+        test = rows[rows["split"] == "test"]
+        return (test if len(test) else rows).reset_index(drop=True)
+    if out is None:
+        raise UsageError("evaluating a workdir needs a folder for the results (out)")
+    parts = []
+    for name, index in data.items() or [("own", None)]:
+        folder = out / name_folder(row) / name_folder(name)
+        report = evaluate(source, split="test", index=index, out=folder)
+        assert report.predictions is not None
+        parts.append(_add_compressions(report.predictions, index))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _add_compressions(predictions: pd.DataFrame, index: str | Path | None) -> pd.DataFrame:
+    if index is None:
+        return predictions
+    known = read_index(find_index(index)).set_index("video_id")[COMPRESSION]
+    if known.isna().all():
+        return predictions
+    return predictions.assign(**{COMPRESSION: predictions["video_id"].map(known)})
+
+
+def parse_named(items: Sequence[str], what: str) -> dict[str, str]:
+    """Returns the values of `NAME=VALUE` by name.
+
+    Raises:
+        UsageError: A name or a value is missing, or a name occurs twice.
+    """
+    found: dict[str, Any] = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        if not name or not value or name in found:
+            raise UsageError(f"{what} are given as NAME=PATH with distinct names, not {item}")
+        found[name] = value
+    return found
