@@ -18,7 +18,7 @@ from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.models.summary import count
 from dfjax.models.unet import UNet
-from dfjax.ops.lowering import resolve
+from dfjax.ops.lowering import Lowering, resolve
 
 LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
 
@@ -77,9 +77,13 @@ class Task(NamedTuple):
     forward: Callable[..., tuple[Array, Any]]
 
 
+def _lowering(settings: BenchSettings) -> Lowering:
+    return resolve(settings.lowering, batch_on_every_axis=True)  # one device
+
+
 def frame_classifier(settings: BenchSettings) -> Task:
     """Returns the workload of an EfficientNet with dropout and a linear layer on images."""
-    compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
+    compute = Compute(precision.compute_dtype(settings.dtype), _lowering(settings))
     network = EfficientNet(settings.workload, compute=compute)
     keep = 1 - scaling(settings.workload).dropout
     images = jax.ShapeDtypeStruct((settings.batch, settings.size, settings.size, 3), jnp.float32)
@@ -111,7 +115,7 @@ def frame_classifier(settings: BenchSettings) -> Task:
 
 def conv_lstm(settings: BenchSettings) -> Task:
     """Returns the workload of one ConvLSTM layer on the maps of clips."""
-    compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
+    compute = Compute(precision.compute_dtype(settings.dtype), _lowering(settings))
     layer = ConvLSTM(LSTM_FEATURES, compute=compute)
     shape = (settings.batch, settings.frames, LSTM_SIDE, LSTM_SIDE, LSTM_INPUT)
 
@@ -130,7 +134,7 @@ def dual_stream(settings: BenchSettings) -> Task:
     options = {"lq_size": settings.size // 2}
     model = build(
         "dual_stream",
-        lowering=settings.lowering,
+        lowering=_lowering(settings),
         dtype=precision.compute_dtype(settings.dtype),
         **options,
     )
@@ -146,7 +150,7 @@ def dual_stream(settings: BenchSettings) -> Task:
 
 def unet(settings: BenchSettings) -> Task:
     """Returns the workload of the U-Net on single frames, with the mean of the output as logit."""
-    compute = Compute(precision.compute_dtype(settings.dtype), resolve(settings.lowering))
+    compute = Compute(precision.compute_dtype(settings.dtype), _lowering(settings))
     network = UNet(compute=compute)
     shape = (settings.batch, 1, settings.size, settings.size, 3)
 

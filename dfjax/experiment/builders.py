@@ -18,14 +18,23 @@ from dfjax.data.transforms.self_blend import self_blend
 from dfjax.import_paths import is_import_path
 from dfjax.models import ModelFns, build
 from dfjax.models.registry import input_extras, input_streams, register_custom
+from dfjax.ops.lowering import resolve
 from dfjax.shapes import Preprocess
+from dfjax.training.sharding import AXES, BATCH_AXES
 
 
-def make_model(config: ConfigDict) -> ModelFns:
-    """Returns the model that `config.model` names, built with the options of its section."""
+def make_model(config: ConfigDict, *, platform: str = "") -> ModelFns:
+    """Returns the model that `config.model` names, built with the options of its section.
+
+    Args:
+        config: Config of the run.
+        platform: Platform that the model is to run on, such as `tpu`; empty for that of this
+            process.
+    """
     dtype = precision.compute_dtype(config.precision)
     options = model_options(config).to_dict()
-    return build(config.model.name, lowering=config.lowering, dtype=dtype, **options)
+    lowering = resolve(config.lowering, batch_on_every_axis=BATCH_AXES == AXES, platform=platform)
+    return build(config.model.name, lowering=lowering, dtype=dtype, **options)
 
 
 def use_model(config: ConfigDict, module: Any) -> ConfigDict:

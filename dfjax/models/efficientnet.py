@@ -7,7 +7,6 @@ stage are not scaled.
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import jax
 from flax import linen as nn
@@ -16,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from dfjax.errors import unknown
 from dfjax.models.layers import NO_PADDING, TF_BN, BatchNorm, BNConstants, Compute, Conv
 from dfjax.models.mbconv import FusedMBConv, MBConv, Stage
+from dfjax.ops.activations import Activation, lower_activation
 from dfjax.ops.padding import pad_amounts
 
 STAGES = (  # of B0, table 1 of the paper
@@ -64,7 +64,7 @@ class Scaling:
     stem: int = 32
     stages: tuple[Stage, ...] = STAGES
     bn: BNConstants = TF_BN
-    activation: Callable[[Array], Array] = jax.nn.silu
+    activation: Activation = jax.nn.silu
     squeeze: bool = True
     scale_ends: bool = True
 
@@ -168,6 +168,7 @@ class EfficientNet(nn.Module):
         width = scale.width * self.width
         ends = width if scale.scale_ends else self.width  # factor of stem and top
         bn = scale.bn if self.bn is None else self.bn
+        activation = lower_activation(scale.activation, self.compute.lowering)
         native = scale.size
         pad = NO_PADDING
         if self.padding != "dfb_stem_valid":
@@ -175,7 +176,7 @@ class EfficientNet(nn.Module):
         x = Conv(
             scaled_channels(scale.stem, ends), 3, 2, pad, compute=self.compute, name="stem_conv"
         )(images)
-        x = BatchNorm(bn, scale.activation, name="stem_bn")(x, mask, train=train)
+        x = BatchNorm(bn, activation, name="stem_bn")(x, mask, train=train)
         maps = {"stem": x}
         native = -(-native // 2)
         for block in self.blocks():
@@ -189,7 +190,7 @@ class EfficientNet(nn.Module):
                 pad,
                 block.drop_path,
                 bn,
-                scale.activation,
+                activation,
                 scale.squeeze,
                 self.compute,
                 name=f"stage{block.number}_block{block.position}",
@@ -197,7 +198,7 @@ class EfficientNet(nn.Module):
             maps[f"stage{block.number}"] = x
             native = -(-native // block.stride)
         x = Conv(scaled_channels(TOP, ends), compute=self.compute, name="top_conv")(x)
-        maps["top"] = BatchNorm(bn, scale.activation, name="top_bn")(x, mask, train=train)
+        maps["top"] = BatchNorm(bn, activation, name="top_bn")(x, mask, train=train)
         return maps
 
     @nn.nowrap

@@ -12,7 +12,7 @@ from dfjax.models.backbones import make_backbone
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.models.model_fns import ModelFns
-from dfjax.ops.lowering import resolve
+from dfjax.ops.lowering import Lowering, resolve
 from dfjax.shapes import Inputs, Logits, Variables
 
 BACKBONE, STREAM = "backbone", "rgb"
@@ -39,7 +39,7 @@ def build_backbone(
     one_block: bool = False,
     padding: str = "auto",
     bn: str = "auto",
-    lowering: str = "auto",
+    lowering: str | Lowering = "auto",
     dtype: DTypeLike = jnp.float32,
 ) -> FeatureFns:
     """Returns the backbone `name` as pure functions.
@@ -50,7 +50,7 @@ def build_backbone(
         one_block: Whether each stage has a single block.
         padding: Padding rule of `dfjax.ops.padding`; `auto` is the architecture's own.
         bn: Constants of batch normalisation (see `bn_constants`); `auto` is the architecture's own.
-        lowering: `auto`, `native` or `matmul`. It is resolved by this call.
+        lowering: `auto`, `native` or `matmul`, resolved by this call, or a resolved lowering.
         dtype: Dtype of the activations. Parameters and features are float32.
 
     Raises:

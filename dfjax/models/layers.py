@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ from jaxtyping import Array, Bool, Float
 
 from dfjax.models.initializers import HE_IN, HE_OUT, LECUN
 from dfjax.ops import conv as conv_ops
+from dfjax.ops.activations import Activation, lower_activation
+from dfjax.ops.batch_norm import batch_norm, normalise
 from dfjax.ops.depthwise import depthwise_conv
 from dfjax.ops.lowering import NATIVE, Lowering
 from dfjax.ops.padding import Padding
@@ -57,19 +59,16 @@ TORCH_BN = BNConstants(epsilon=1e-5, momentum=0.9, unbiased=True)
 class BatchNorm(nn.Module):
     """Batch normalisation with one-pass statistics in float32 (Ioffe and Szegedy, 2015).
 
-    The one-pass variance E[x²] - E[x]² reads the map once, the two-pass variance twice. Under `jit`
-    on a sharded batch, the statistics are those of the global batch.
-
-    The backward pass recomputes the normalised map and the activation, which takes less time than
-    writing and reading the four maps (difference, sigmoid, …) that would be saved otherwise.
+    Under `jit` on a sharded batch, the statistics are those of the global batch. The backward pass
+    recomputes the normalised map and the activation (see `dfjax.ops.batch_norm`).
 
     Attributes:
         constants: Epsilon, decay and bias correction.
-        activation: Function applied to the normalised map, or None.
+        activation: Function applied to every value of the normalised map, or None.
     """
 
     constants: BNConstants = TF_BN
-    activation: Callable[[Array], Array] | None = None
+    activation: Activation | None = None
 
     @nn.compact
     def __call__(
@@ -91,37 +90,16 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
         var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
-        centre, spread = mean.value, var.value
-        if train:
-            centre, spread, count = _batch_statistics(x, mask)
-            if not self.is_initializing():
-                decay = self.constants.momentum
-                correction = count / jnp.maximum(count - 1, 1) if self.constants.unbiased else 1.0
-                mean.value = decay * mean.value + (1 - decay) * centre
-                var.value = decay * var.value + (1 - decay) * spread * correction
-        factor = scale * jax.lax.rsqrt(spread + self.constants.epsilon)
-        return jax.checkpoint(self._normalise)(x, centre, factor, bias)
-
-    @nn.nowrap
-    def _normalise(self, x: Array, centre: Array, factor: Array, bias: Array) -> Array:
-        y = (x.astype(jnp.float32) - centre) * factor + bias
-        return (self.activation(y) if self.activation else y).astype(x.dtype)
-
-
-def _batch_statistics(x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
-    """Returns the mean, the variance and the number of values per channel."""
-    x = x.astype(jnp.float32)
-    axes = tuple(range(x.ndim - 1))
-    cells = x.size // (x.shape[0] * x.shape[-1])
-    if mask is None:
-        count = jnp.float32(x.shape[0] * cells)
-        total, squares = jnp.sum(x, axes), jnp.sum(x * x, axes)
-    else:
-        weight = mask.astype(jnp.float32).reshape(-1, *[1] * (x.ndim - 1))
-        count = jnp.maximum(jnp.sum(weight), 1) * cells  # a batch without valid samples: 0, not NaN
-        total, squares = jnp.sum(weight * x, axes), jnp.sum(weight * x * x, axes)
-    mean = total / count
-    return mean, jnp.maximum(squares / count - mean * mean, 0), count
+        how: Any = {"epsilon": self.constants.epsilon, "activation": self.activation}
+        if not train:
+            return normalise(x, mean.value, var.value, scale, bias, **how)
+        y, centre, spread, count = batch_norm(x, scale, bias, mask, **how)
+        if not self.is_initializing():
+            decay = self.constants.momentum
+            correction = count / jnp.maximum(count - 1, 1) if self.constants.unbiased else 1.0
+            mean.value = decay * mean.value + (1 - decay) * centre
+            var.value = decay * var.value + (1 - decay) * spread * correction
+        return y
 
 
 class Conv(nn.Module):
@@ -211,9 +189,8 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         """Returns `x` with every channel multiplied by its gate in (0, 1)."""
         gate = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True)
-        gate = jax.nn.silu(
-            Conv(self.reduced, use_bias=True, compute=self.compute, name="reduce")(gate)
-        )
+        gate = Conv(self.reduced, use_bias=True, compute=self.compute, name="reduce")(gate)
+        gate = lower_activation(jax.nn.silu, self.compute.lowering)(gate)
         gate = Conv(x.shape[-1], use_bias=True, compute=self.compute, name="expand")(gate)
         return x * jax.nn.sigmoid(gate)
 

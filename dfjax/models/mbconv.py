@@ -1,7 +1,6 @@
 """EfficientNet's inverted residual blocks, with a depthwise or a dense convolution."""
 
 import dataclasses
-from collections.abc import Callable
 
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
@@ -15,6 +14,7 @@ from dfjax.models.layers import (
     DropPath,
     SqueezeExcite,
 )
+from dfjax.ops.activations import Activation
 from dfjax.ops.padding import Padding
 
 
@@ -60,7 +60,7 @@ class MBConv(nn.Module):
     padding: Padding
     drop_path: float
     bn: BNConstants
-    activation: Callable[[Array], Array]
+    activation: Activation
     squeeze: bool
     compute: Compute
 
@@ -105,7 +105,7 @@ class FusedMBConv(nn.Module):
     padding: Padding
     drop_path: float
     bn: BNConstants
-    activation: Callable[[Array], Array]
+    activation: Activation
     squeeze: bool
     compute: Compute
 

@@ -14,7 +14,7 @@ from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
 from dfjax.models.options import instantiate
 from dfjax.models.registry import find_entry, full_options
-from dfjax.ops.lowering import resolve
+from dfjax.ops.lowering import Lowering, resolve
 from dfjax.shapes import Apply, Init, Inputs, Logits, Variables
 
 COLLECTIONS = ("params", "batch_stats")
@@ -34,13 +34,17 @@ class ModelFns(NamedTuple):
 
 
 def build(
-    name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
+    name: str,
+    *,
+    lowering: str | Lowering = "auto",
+    dtype: DTypeLike = jnp.float32,
+    **options: object,
 ) -> ModelFns:
     """Returns the model `name` as pure functions.
 
     Args:
         name: Key of `MODELS`, or the import path of a Linen class (see `custom`).
-        lowering: `auto`, `native` or `matmul`. `auto` is resolved by this call.
+        lowering: `auto`, `native` or `matmul`, resolved by this call, or a resolved lowering.
         dtype: Dtype of the activations. Parameters, statistics and logits are float32.
         options: Options of the model; missing ones have their defaults.
 
@@ -73,7 +77,11 @@ def build(
 
 
 def make_module(
-    name: str, *, lowering: str = "auto", dtype: DTypeLike = jnp.float32, **options: object
+    name: str,
+    *,
+    lowering: str | Lowering = "auto",
+    dtype: DTypeLike = jnp.float32,
+    **options: object,
 ) -> nn.Module:
     """Returns the Linen module of a model; the arguments are those of `build`.
 

@@ -16,7 +16,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from dfjax.errors import UsageError
 
 AXES = ("data", "fsdp", "tensor")
-BATCH_SPEC = PartitionSpec(AXES)
+BATCH_AXES = AXES
+"""Axes that split the batch. If one did not, gradients of native depthwise convolutions would be
+wrong (see `dfjax.ops.lowering`)."""
+
+BATCH_SPEC = PartitionSpec(BATCH_AXES)
 LARGE = 2**20  # elements; a parameter of this size must be named by a rule
 
 

@@ -13,6 +13,7 @@ from dfjax.losses.objective import make_objective
 from dfjax.losses.registry import make_loss
 from dfjax.models import build
 from dfjax.models.registry import find_sharding_rules
+from dfjax.ops.lowering import NATIVE
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn
 from dfjax.training.optimizers import make_tx
@@ -49,7 +50,7 @@ def make_batch(config):
 def plan(config, shape, dtype):
     """Shapes, shardings and parts of a run on a mesh of that shape."""
     options = config.model.dual_stream.to_dict()
-    model = build("dual_stream", lowering="native", dtype=dtype, **options)
+    model = build("dual_stream", lowering=NATIVE, dtype=dtype, **options)
     preprocess = builders.make_config_preprocess(config)
     mesh = sharding.make_mesh(*shape, devices=jax.devices()[: int(np.prod(shape))])
     init = make_init_state(model.init, preprocess, make_tx("adam", optax.constant_schedule(1e-3)))

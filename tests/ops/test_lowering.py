@@ -145,6 +145,10 @@ def test_depthwise_of_a_known_map():
 
 def test_resolve():
     assert resolve("native") == TAPS  # the tests have eight devices
+    assert resolve("native", batch_on_every_axis=True) == NATIVE
+    on_tpu = resolve("auto", batch_on_every_axis=True, platform="tpu")
+    assert on_tpu == Lowering(matmul=False, tanh_silu=True) == resolve(on_tpu)
+    assert resolve("native", batch_on_every_axis=True, platform="tpu") == NATIVE
     assert resolve("matmul") == MATMUL  # shardable: no scan over the batch
     assert resolve("auto").matmul == (jax.default_backend() == "cpu")
     with pytest.raises(UsageError, match="native"):

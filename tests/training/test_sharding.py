@@ -5,6 +5,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from dfjax.errors import UsageError
+from dfjax.ops.depthwise import depthwise_conv
+from dfjax.ops.lowering import NATIVE, resolve
 from dfjax.training import sharding
 
 
@@ -67,3 +69,29 @@ def test_put_batch_splits_over_all_axes():
     assert batch["clip"].sharding.spec == sharding.BATCH_SPEC
     assert batch["clip"].addressable_shards[0].data.shape == (1, 2)
     np.testing.assert_array_equal(batch["clip"], np.arange(16.0).reshape(8, 2))
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (4, 2, 1), (2, 2, 2), (1, 8, 1)], ids=str)
+def test_native_depthwise_gradients_of_a_split_batch_are_those_of_one_device(shape):
+    on_mesh = mesh(*shape)
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(16, 6, 6, 8)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(3, 3, 1, 8)), jnp.float32)
+    lowering = resolve("native", batch_on_every_axis=sharding.BATCH_AXES == sharding.AXES)
+    assert (
+        lowering == NATIVE
+    )  # the form whose gradient is wrong if an axis does not split the batch
+    split = jax.sharding.NamedSharding(on_mesh, P(None, None, None, ("fsdp", "tensor")))
+
+    def gradient(kernel, batch, shardings):
+        def loss(kernel):
+            pad, stride = ((1, 1), (1, 1)), 2
+            y = depthwise_conv(batch["x"], kernel, stride=stride, padding=pad, lowering=lowering)
+            return jnp.sum(y**2)
+
+        return sharding.split_like(jax.grad(loss)(sharding.gather(kernel, shardings)), shardings)
+
+    expected = jax.jit(gradient, static_argnums=2)(kernel, {"x": x}, None)
+    batch = sharding.put_batch({"x": np.asarray(x)}, on_mesh)
+    found = jax.jit(lambda k, b: gradient(k, b, split))(jax.device_put(kernel, split), batch)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
