@@ -1,12 +1,13 @@
 """The parts of a run: model, loss, optimiser, schedule, mesh, shardings and step."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import optax
+import pandas as pd
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
@@ -76,25 +77,53 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
     run_data.check_validation(pack, rows["val"], config.early_stop.metric)
     mesh = make_config_mesh(config)
     steps = batches_per_epoch(pack, rows["train"], builders.make_epoch_options(config))
-    plan = _make_plan(config, steps)
+    return assemble_parts(
+        config, mesh, pack.index, rows["train"], steps_per_epoch=steps, crop_size=pack.crop_size
+    )
+
+
+def assemble_parts(
+    config: ConfigDict,
+    mesh: Mesh,
+    index: pd.DataFrame,
+    rows: np.ndarray,
+    *,
+    steps_per_epoch: int,
+    crop_size: int,
+) -> Parts:
+    """Returns the parts of a run on `mesh`, whose devices may be those of another machine.
+
+    Args:
+        config: Config of the run.
+        mesh: Device mesh.
+        index: Index of the data.
+        rows: Positions of the training videos in the index.
+        steps_per_epoch: Number of batches per epoch.
+        crop_size: Side of the crops in pixels.
+
+    Raises:
+        UsageError: A name is unknown, or the loss reads what the model does not return.
+    """
+    plan = _make_plan(config, steps_per_epoch)
     optimizer = config.optimizer.to_dict()
     schedule = make_schedule(
         **config.schedule,
         learning_rate=optimizer.pop("learning_rate"),
-        total_steps=steps * plan.epochs,
+        total_steps=steps_per_epoch * plan.epochs,
     )
     tx = make_tx(schedule=schedule, **optimizer)
-    model, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
-    objective = make_config_loss(config, pack.index, rows["train"])
-    check_outputs(config, model, objective, pack.crop_size)
+    model = builders.make_model(config, platform=mesh.devices.flat[0].platform)
+    preprocess = builders.make_config_preprocess(config)
+    objective = make_config_loss(config, index, rows)
+    check_outputs(config, model, objective, crop_size)
     init = make_init_state(
         model.init,
         preprocess,
         tx,
         ema=config.train.ema_decay > 0,
-        videos=len(pack) if config.data.hard_mining else 0,
+        videos=len(index) if config.data.hard_mining else 0,
     )
-    example = builders.example_batch(config, 1, pack.crop_size)
+    example = builders.example_batch(config, 1, crop_size)
     root_rng = jax.random.key(config.seed)
     shapes = jax.eval_shape(init, root_rng, example)
     return Parts(
@@ -125,13 +154,17 @@ def _make_plan(config: ConfigDict, steps_per_epoch: int) -> Plan:
     )
 
 
-def make_config_mesh(config: ConfigDict) -> Mesh:
+def make_config_mesh(config: ConfigDict, devices: Sequence[jax.Device] = ()) -> Mesh:
     """Returns the mesh of `config.mesh`, over which the batches of the config divide.
+
+    Args:
+        config: Config of the run.
+        devices: Devices of the mesh; empty for all of this process.
 
     Raises:
         UsageError: There are not that many devices, or a batch does not divide.
     """
-    mesh = sharding.make_mesh(**config.mesh)
+    mesh = sharding.make_mesh(**config.mesh, devices=devices)
     sharding.check_batch(config.eval.batch_size, mesh, "eval.batch_size")
     sharding.check_batch(
         config.train.batch_size,

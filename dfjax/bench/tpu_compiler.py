@@ -1,0 +1,76 @@
+"""Compiles programs for TPUs that this machine does not have, and reads the compiler's figures.
+
+The package `libtpu` (the extra `tpu-compiler`) holds the compiler that runs on a TPU host. It
+compiles on any x86 machine for a topology that is only described.
+"""
+
+import math
+import os
+import re
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import topologies
+
+from dfjax.errors import UsageError
+
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+
+
+class ProgramFigures(NamedTuple):
+    """What the compiler says about a program, per chip.
+
+    Attributes:
+        flops: Floating-point operations; the body of a loop counts once.
+        bytes_accessed: Bytes that operations read and write, in HBM and in VMEM, with padding.
+        cycles: Sum of the estimated cycles of all operations; the body of a loop counts once.
+            It ranks programs, but is no prediction of their time.
+        argument_bytes: Bytes of the arguments.
+        temp_bytes: Bytes of temporaries in HBM.
+    """
+
+    flops: float
+    bytes_accessed: float
+    cycles: int
+    argument_bytes: int
+    temp_bytes: int
+
+
+def describe_chips(topology: str) -> list[jax.Device]:
+    """Returns the devices of a TPU topology, which need not exist, for a `Mesh` or a sharding.
+
+    Args:
+        topology: Name of the chip and shape, such as `v5e:2x4` or `v5p:2x2x1`. With one chip, such
+            as `v5e:1x1`, the host has only that chip.
+
+    Raises:
+        UsageError: The package libtpu is not installed, or it does not know the topology.
+    """
+    shape = [int(n) for n in re.findall(r"\d+", topology.partition(":")[2])]
+    options = {"chips_per_host_bounds": (1, 1, 1)} if math.prod(shape) == 1 else {}
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # several processes may compile
+    try:
+        found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **options)
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"no TPU topology {topology}: {error}; names are such as v5e:2x4, and the compiler "
+            "comes with pip install 'dfjax[tpu-compiler]'"
+        ) from None
+    return list(found.devices)
+
+
+def read_figures(compiled: Any) -> ProgramFigures:
+    """Returns the compiler's figures of a compiled program.
+
+    Args:
+        compiled: Result of `jax.jit(function).lower(…).compile()` with shardings on the devices of
+            `describe_chips`.
+    """
+    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    return ProgramFigures(
+        flops=cost["flops"],
+        bytes_accessed=cost["bytes accessed"],
+        cycles=sum(int(number) for number in _CYCLES.findall(compiled.as_text())),
+        argument_bytes=memory.argument_size_in_bytes,
+        temp_bytes=memory.temp_size_in_bytes,
+    )
