@@ -43,6 +43,7 @@ JSON_KEYS = (
     {"step", "epoch", "split"},  # metrics.jsonl
     {"title", "rows"},  # table.json of an ablation
     {"comparison", "left_out", "resampled"},  # comparison.json
+    {"dfjax_scores"},  # scores for DeepfakeBench
     {"dataset", "identities", "look"},  # synthetic.json
 )
 """Keys of our JSON objects and JSON lines: one of these sets is in each."""
@@ -50,9 +51,10 @@ JSON_KEYS = (
 CSV_HEADERS = (
     *(b"rank,video_id,dataset,", b"row,change,seed", b"epoch,step,"),
     *(b"a,b,value_a,value_b,", b"detector \\ test set,"),
+    b"dataset,key,compression,label,score,status,method\n",
 )
-"""First columns of our CSV files: a ranking, a table and the history of runs, a comparison, and the
-table of a protocol."""
+"""First columns of our CSV files: a ranking, a table and the history of runs, a comparison, the
+table of a protocol, and scores for dfwb."""
 
 
 def check_outputs(outputs: Iterable[AnyPath], *, inputs: Iterable[AnyPath] = ()) -> None:

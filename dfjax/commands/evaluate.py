@@ -10,7 +10,8 @@ curves.png (of the run) to --out, by default WORKDIR/eval/SPLIT. Without --out n
 for predictions. A table of them needs the columns video_id, label (1 = fake) and fake_prob or
 logit; --map names columns that are called otherwise, --scale says what scores are, and --scores is
 the pattern of the columns of several detectors, which are evaluated and compared. Score files of
-dfwb and JSON of DeepfakeBench (its lists of frames together with scores) are read too.
+dfwb and JSON of DeepfakeBench (its lists of frames together with scores) are read, and written by
+--write dfwb or --write deepfakebench.
 
   dfjax evaluate --predictions scores.csv --map video_id=clip_name,fake_prob=p --scale percent
   dfjax evaluate --predictions wide.csv --scores 'prob_*' --out results
@@ -39,7 +40,7 @@ Exit code 1: there is a flag of severity `error`, such as an identity that is al
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfjax.commands.detector_options import (
     add_detector_source,
@@ -50,6 +51,10 @@ from dfjax.commands.main import add_import, add_json, finish
 from dfjax.commands.table_options import add_number_options, add_table_options, read_options
 from dfjax.console import make_result_console
 from dfjax.errors import UsageError
+from dfjax.evaluation.protocol_names import FORMATS
+
+if TYPE_CHECKING:
+    from dfjax.evaluation.report_view import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_number_options(parser)
     parser.add_argument(
         "--threshold-from", metavar="FILE", help="validation predictions that fix a threshold"
+    )
+    parser.add_argument(
+        "--write", choices=FORMATS, metavar="FORMAT", help="scores for dfwb or deepfakebench too"
     )
     add_scoring_options(parser)
     add_import(parser)
@@ -93,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         **options,
     )
     _print(report.metrics, report.out)
+    _write([report], args.write)
     errors = [flag for flag in report.flags if flag["severity"] == "error"]
     return finish(args, report.metrics, found=errors)
 
@@ -105,10 +114,23 @@ def _run_detectors(args: argparse.Namespace, options: dict[str, Any]) -> int:
     made = make_options(args.split, args.index, **options)
     result = evaluate_detectors(args.predictions, args.scores, made, out=args.out)
     make_result_console().print(list_detectors(result.reports))
+    _write(list(result.reports.values()), args.write)
     if args.out:
         print(f"written to {args.out}: a folder for each detector, comparison.md")
     errors = [f for r in result.reports.values() for f in r.flags if f["severity"] == "error"]
     return finish(args, result.describe(), found=errors)
+
+
+def _write(reports: "list[Report]", format_name: str | None) -> None:
+    """Writes the predictions of reports in the format of another program."""
+    if format_name is None:
+        return
+    from dfjax.evaluation.score_formats import write_as
+
+    for report in reports:
+        if report.out is None or report.predictions is None:
+            raise UsageError("--write needs --out")
+        print(f"written to {write_as(report.predictions, format_name, report.out)}")
 
 
 def _print(metrics: dict[str, Any], out: Path | None) -> None:

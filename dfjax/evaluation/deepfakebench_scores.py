@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+import dfjax
 from dfjax.data.index.adapters.deepfakebench import list_frames
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import KEY
@@ -25,6 +26,7 @@ from dfjax.json_files import check_value, read_json
 
 IMAGE = "image"
 IMAGE_NAMES = ("image", "image_path", "img_path", "img_name", "img_names", "frame_path")
+MARK = "dfjax_scores"  # key of the version in files that `write_scores` wrote
 PATHS, SCORES = ("img_names", "image"), "pred"
 LIST = {"pred": [(float, None)], "label?": [int]}
 FIELDS = ("dataset", "video_id", "label", "method", "compression")
@@ -54,6 +56,7 @@ def read_scores(path: Path, content: Mapping[str, Any]) -> TableFile:
         UsageError: The lists have different lengths.
     """
     nested = SCORES not in content
+    content = {name: lists for name, lists in content.items() if name != MARK}
     parts = []
     for name, lists in content.items() if nested else [("", content)]:
         check_value(lists, LIST, name=f"{path}: {name}" if nested else str(path))
@@ -139,7 +142,7 @@ def write_scores(predictions: pd.DataFrame, path: Path) -> None:
         path: JSON file to write.
     """
     rows = predictions.drop_duplicates(KEY).sort_values(KEY)
-    lists = {}
+    lists: dict[str, Any] = {MARK: dfjax.__version__}
     for dataset, part in rows.groupby("dataset"):
         frames = zip(part["video_id"], part["position"])
         lists[str(dataset)] = {

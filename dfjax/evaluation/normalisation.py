@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 from scipy.special import expit, logit
 
 import dfjax
 from dfjax.errors import UsageError
 from dfjax.evaluation import clusters, decisions
 from dfjax.evaluation.aggregation import LOGIT_TOLERANCE, UNITS, VIDEO
-from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.evaluation.flags import Flag, describe_rows, make_flag
 from dfjax.evaluation.flags.methods import UNKNOWN as UNKNOWN
 from dfjax.evaluation.flags.methods import compare_methods
 
@@ -89,14 +88,6 @@ def _labels(column: pd.Series, name: str) -> pd.Series:
             f"({describe_rows(bad)})"
         )
     return pd.Series(np.array(labels, np.int8)[codes], column.index)
-
-
-def describe_rows(mask: Bool[np.ndarray, "N"] | pd.Series) -> str:
-    """Returns the numbers of the first rows of a mask in words; the first row of a table is 1."""
-    rows = np.flatnonzero(np.asarray(mask)) + 1
-    first = ", ".join(map(str, rows[:3]))
-    more = f" and {len(rows) - 3:,} more" if len(rows) > 3 else ""
-    return f"row{'s' if len(rows) > 1 else ''} {first}{more}"
 
 
 def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import dfjax
 from dfjax.commands.main import main
 from dfjax.errors import UsageError
 from dfjax.evaluation.column_names import TableForm, parse_columns
@@ -242,3 +243,30 @@ def test_scores_for_the_benchmark_come_back(tmp_path):
     after = read_predictions([tmp_path / "dfb.json"]).predictions
     for column in ("dataset", "video_id", "position", "label", "fake_prob"):
         assert after[column].tolist() == before[column].tolist()
+
+
+def test_the_verb_writes_the_formats_of_others(tmp_path, capsys):
+    text = "video_id,dataset,label,fake_prob,frame\na,d,1,0.75,3\na,d,1,0.5,4\nb,d,0,0.25,0\n"
+    (tmp_path / "s.csv").write_text(text)
+    out = tmp_path / "mine"
+    arguments = ["evaluate", "--predictions", str(tmp_path / "s.csv"), "--write"]
+    files = {"dfwb": "predictions.scores.csv", "deepfakebench": "deepfakebench_scores.json"}
+    for name, file in files.items():
+        for _ in range(2):  # its own files are replaced
+            assert main([*arguments, name, "--out", str(out)]) == 0
+        assert f"written to {out / file}" in capsys.readouterr().out
+        again = read_predictions([out / file])
+        assert set(again.predictions["video_id"]) == {"a", "b"}
+    assert read_predictions([out / "predictions.scores.csv"]).checkpoint == "import:mine"
+    assert main([*arguments, "dfwb"]) == 2 and "--write needs --out" in capsys.readouterr().err
+
+
+def test_rows_that_repeat_or_lack_scores_are_named(tmp_path):
+    text = "video_id,label,fake_prob,frame\na,1,0.75,0\na,1,0.5,0\nb,0,0.25,0\nb,0,,1\n"
+    (tmp_path / "s.csv").write_text(text)
+    flags = {flag["code"]: flag["message"] for flag in dfjax.evaluate(tmp_path / "s.csv").flags}
+    assert flags["duplicate_keys"].endswith("are left out (row 2)")
+    assert flags["non_finite"].endswith("(row 4)")
+    rows = "".join(f"v{n},{n % 2},{n % 3 % 2}\n" for n in range(20))
+    (tmp_path / "t.csv").write_text("video_id,label,fake_prob\n" + rows)
+    assert "decisions_only" in {flag["code"] for flag in dfjax.evaluate(tmp_path / "t.csv").flags}

@@ -8,9 +8,9 @@ pooled under one id, swapped labels. `warning` is for metrics that are right but
 from collections.abc import Callable
 
 from dfjax.evaluation.flags import leaks, scores
-from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
+from dfjax.evaluation.flags.evidence import Evidence, Flag, describe_rows, make_flag
 
-__all__ = ["RULES", "Evidence", "Flag", "check", "make_flag"]
+__all__ = ["RULES", "Evidence", "Flag", "check", "describe_rows", "make_flag"]
 
 
 def check(evidence: Evidence) -> list[Flag]:
@@ -26,6 +26,7 @@ RULES: tuple[Callable[[Evidence], Flag | None], ...] = (
     scores.many_groups,
     scores.class_missing,
     scores.constant,
+    scores.decisions_only,
     scores.inverted,
     scores.accuracy_without_ranking,
     scores.precision_is_prior,

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from dfjax.evaluation.clusters import Clusters
 
@@ -49,3 +51,11 @@ class Evidence:
 def make_flag(code: str, severity: str, message: str, ids: Iterable[str] = ()) -> Flag:
     """Returns a flag with sorted, distinct ids."""
     return Flag(code=code, severity=severity, message=message, ids=sorted(set(ids)))
+
+
+def describe_rows(mask: Bool[np.ndarray, "N"] | pd.Series) -> str:
+    """Returns the numbers of the first rows of a mask in words; the first row of a table is 1."""
+    rows = np.flatnonzero(np.asarray(mask)) + 1
+    first = ", ".join(map(str, rows[:3]))
+    more = f" and {len(rows) - 3:,} more" if len(rows) > 3 else ""
+    return f"row{'s' if len(rows) > 1 else ''} {first}{more}"

@@ -7,9 +7,9 @@ from dfjax.evaluation.aggregation import find_repeated, number_videos
 from dfjax.evaluation.clusters import VIDEOS, describe_clusters
 from dfjax.evaluation.constancy import describe_constant_scores, describe_constant_verdicts
 from dfjax.evaluation.cuts import SHOWN, WITH_INTERVALS, count_groups, count_measured
-from dfjax.evaluation.flags.evidence import Evidence, Flag, make_flag
+from dfjax.evaluation.flags.evidence import Evidence, Flag, describe_rows, make_flag
 
-INVERTED = 0.35  # video AUC below which a weak detector is no explanation
+INVERTED = 0.4  # video AUC below which a weak detector is no explanation
 CHANCE = 1.645  # standard errors: one-sided 95 % quantile of the normal distribution
 FEW_CLUSTERS = 10  # with fewer clusters, percentile intervals are known to be too narrow
 FEW, ENOUGH = 10, 20  # videos: no rules of accuracy or precision below FEW, strict below ENOUGH
@@ -17,19 +17,24 @@ FEW, ENOUGH = 10, 20  # videos: no rules of accuracy or precision below FEW, str
 
 def non_finite(evidence: Evidence) -> Flag | None:
     """Flags scores that are NaN or infinite; these rows are left out of every metric."""
-    bad = evidence.predictions[~np.isfinite(evidence.predictions["fake_prob"])]
+    wrong = ~np.isfinite(evidence.predictions["fake_prob"])
+    bad = evidence.predictions[wrong]
     if not len(bad):
         return None
-    message = f"{len(bad)} rows have no finite score and are left out"
+    message = f"{len(bad)} rows have no finite score and are left out ({describe_rows(wrong)})"
     return make_flag("non_finite", "error", message, bad["video_id"])
 
 
 def duplicate_keys(evidence: Evidence) -> Flag | None:
     """Flags repeated keys (dataset, video_id, unit, position, face); the first row is used."""
-    bad = evidence.predictions[find_repeated(evidence.predictions)]
+    repeated = np.asarray(find_repeated(evidence.predictions))
+    bad = evidence.predictions[repeated]
     if not len(bad):
         return None
-    message = f"{len(bad)} rows repeat the key of an earlier row and are left out"
+    message = (
+        f"{len(bad)} rows repeat the key of an earlier row and are left out "
+        f"({describe_rows(repeated)})"
+    )
     return make_flag("duplicate_keys", "error", message, bad["video_id"])
 
 
@@ -85,8 +90,17 @@ def constant(evidence: Evidence) -> Flag | None:
     return make_flag("constant_predictions", "warning", message)
 
 
+def decisions_only(evidence: Evidence) -> Flag | None:
+    """Flags videos whose scores are all 0 or 1, which are decisions rather than scores."""
+    scores = evidence.videos["fake_prob"]
+    if len(scores) < FEW or not scores.isin((0.0, 1.0)).all():
+        return None
+    message = "all scores are 0 or 1: they are decisions, and AUC, AP and EER are of one threshold"
+    return make_flag("decisions_only", "warning", message)
+
+
 def inverted(evidence: Evidence) -> Flag | None:
-    """Flags an AUC below 0.35 that is also 1.645 standard errors (Mann-Whitney) below 0.5."""
+    """Flags an AUC below 0.4 that is also 1.645 standard errors (Mann-Whitney) below 0.5."""
     auc = evidence.metrics.get("video_auc")
     if not isinstance(auc, float):
         return None
