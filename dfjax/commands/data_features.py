@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", type=Path, metavar="DIR", help="of a detector, instead")
     parser.add_argument("--checkpoint", default="best", help="of --workdir: best (default) or last")
     parser.add_argument("--batch-size", type=int, default=64, help="frames at a time (64)")
-    parser.add_argument("--dtype", default="float16", help="float16 (default) or float32")
+    dtypes = ("float16", "float32")
+    parser.add_argument("--dtype", default="float16", choices=dtypes, help="of features (float16)")
     parser.add_argument("--workers", type=int, help="threads (one per core)")
     parser.add_argument(
         "--fresh", action="store_true", help="replace features that are already in --out"

@@ -24,6 +24,7 @@ def test_training_reports_the_contract(capsys):
     assert result["items_per_s"] == pytest.approx(1 / result["median_s"])
 
 
+@pytest.mark.slow
 def test_an_item_of_a_frame_workload_is_an_image(capsys):
     result = bench(capsys, "b0", "--batch", "2", "--size", "32", "--lowering", "native")
     assert result["params"] == 4_007_548 + 1280

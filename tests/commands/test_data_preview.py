@@ -24,6 +24,7 @@ def as_options(items):
     return [f"--config.{item}" for item in items]
 
 
+@pytest.mark.slow
 def test_a_sheet_without_data(tmp_path, capsys):
     out = tmp_path / "sheet.png"
     arguments = ["--config", "dual_stream:smoke", "--out", str(out), "--clips", "4", "--json"]

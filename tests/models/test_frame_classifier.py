@@ -95,7 +95,7 @@ def frozen():
     return make_step(FROZEN)
 
 
-@pytest.mark.parametrize("which", ["fine_tuned", "frozen"])
+@pytest.mark.parametrize("which", ["fine_tuned", pytest.param("frozen", marks=pytest.mark.slow)])
 def test_a_frame_outside_the_mask_changes_nothing_in_training(which, inputs, request):
     _, _, step = request.getfixturevalue(which)
     changed = jnp.where(MASK[..., None, None, None], inputs["rgb"], jnp.nan)

@@ -66,7 +66,7 @@ def find_cut(**options):
     batch = make_batch() | {"mask": jnp.ones((B, T), bool)}
     batch["clip"] = jnp.broadcast_to(batch["clip"][:, :1], batch["clip"].shape)
     batch["flow"] = batch["clip"][:, 1:, ..., :2] + jnp.arange(B)[:, None, None, None, None]
-    mixed = make(cutmix=1.0, **options)(batch, RNG)
+    mixed = jax.jit(make(cutmix=1.0, **options))(batch, RNG)
     return batch, mixed, partner_parts(mixed).any(axis=0)
 
 
@@ -116,7 +116,7 @@ def test_both_kinds_and_both_neighbours_come_as_often_and_some_clips_stay():
         "mask": jnp.ones((n, 1), bool),
         "label": jnp.zeros(n, jnp.int8),
     }
-    mixed = make(mixup=1.0, cutmix=1.0, probability=0.8)(batch, RNG)
+    mixed = jax.jit(make(mixup=1.0, cutmix=1.0, probability=0.8))(batch, RNG)
     change = np.asarray(batch["clip"] - mixed["clip"])[2:, 0, :, :, 0].reshape(n - 2, -1)
     flat = np.ptp(change, axis=1) < 1e-4
     mixup = flat & (change[:, 0] > 0)

@@ -40,6 +40,7 @@ def make_batch():
     }
 
 
+@jax.jit
 def draws_of(batch):
     keys = jax.vmap(lambda video: jax.random.fold_in(RNG, video))(batch["video_index"])
     return jax.vmap(lambda key: _draw(key, S, S))(keys)
@@ -56,7 +57,7 @@ def blended(batch):
 
 
 def test_outside_the_mask_a_fake_is_the_view_of_the_real_beside_it(batch, blended):
-    part = make_blend_mask(batch, draws_of(batch)[1])
+    part = jax.jit(make_blend_mask)(batch, draws_of(batch)[1])
     real, fake = blended["clip"][::2], blended["clip"][1::2]
     outside = np.asarray(part[1::2] == 0)
     assert 0.3 < outside.mean() < 0.95
