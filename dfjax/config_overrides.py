@@ -79,15 +79,25 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
 
 
 def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:
+    given = ConfigDict()  # the keys of `texts` only: absl writes all defaults as YAML, which is slow
     for key in texts:
         section, _, leaf = key.rpartition(".")
-        node = find_section(config, section)
+        node, part = find_section(config, section), given
+        for name in filter(None, section.split(".")):
+            part[name] = part.get(name, ConfigDict())
+            part = part[name]
         if node[leaf] is None:  # a required option of a custom model: its type is unknown
             node[leaf] = config_dict.placeholder(object)
+            part[leaf] = config_dict.placeholder(object)
+        else:
+            part[leaf] = node[leaf]
     arguments = [f"--config.{key}={_quote_words(key, text)}" for key, text in texts.items()]
     parsed = flags.FlagValues()
-    config_flags.DEFINE_config_dict("config", config, flag_values=parsed, sys_argv=arguments)
+    config_flags.DEFINE_config_dict("config", given, flag_values=parsed, sys_argv=arguments)
     parsed(["dfjax", *arguments])
+    for key in texts:
+        section, _, leaf = key.rpartition(".")
+        _set(config, key, find_section(given, section)[leaf])
 
 
 def _set(config: ConfigDict, key: str, value: Any) -> None:

@@ -92,6 +92,7 @@ def test_without_a_comparison_no_peer_starts(turns):
     assert not {"torch", "torch_plain", "ratio", "ratio_plain"} & set(row)
 
 
+@pytest.mark.slow
 def test_all_readings_are_the_workloads_in_both_modes(turns):
     sizes = {"frames": 2, "size": 32, "dtype": "float32", "lowering": "auto"}
     rows = list(speed.measure_all(**sizes, steps=1))
