@@ -17,8 +17,6 @@ from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, BNConstants, Compute
 from dfjax.models.summary import count
 from dfjax.ops.lowering import NATIVE, Lowering
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 def shapes(network, size=32):
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)

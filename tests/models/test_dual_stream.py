@@ -11,8 +11,6 @@ from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
 from dfjax.models.summary import count
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 SMALL = {
     "flow": True,
     "hq": "resnet18",

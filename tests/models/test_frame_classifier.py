@@ -10,8 +10,6 @@ from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
 from dfjax.models.summary import count
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 CONFIGS = {
     "efficientnet_b4": (18_468_682, 126_224),
     "efficientnet_b4_linear": (17_552_202, 125_200),

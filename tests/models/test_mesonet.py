@@ -10,8 +10,6 @@ from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
 from dfjax.models.summary import count
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 MASK = jnp.array([[True, True], [True, False]])
 COUNTS = {"meso4": (27_977, 96), "mesoinception4": (28_615, 110)}
 """Trainable parameters and running statistics, those of the published files."""

@@ -10,8 +10,6 @@ from dfjax.models.summary import count
 from dfjax.models.unet import UNet
 from dfjax.ops.lowering import MATMUL, NATIVE
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 CLIP = jax.random.normal(jax.random.key(0), (2, 2, 6, 9, 3))  # a side that is odd
 
 
