@@ -79,7 +79,7 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
 
 
 def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:
-    given = ConfigDict()  # the keys of `texts` only: absl writes all defaults as YAML, which is slow
+    given = ConfigDict()  # only the keys of `texts`: absl writes all defaults as YAML, slowly
     for key in texts:
         section, _, leaf = key.rpartition(".")
         node, part = find_section(config, section), given
