@@ -129,30 +129,19 @@ def run_protocol(
     if protocol.diagonal and (others := sorted(set(detectors) - set(protocol.columns))):
         raise unknown("column of a detector", others[0], protocol.columns)
     metric = metric or protocol.metric
+    context = Context(numbers=numbers)
     cells: list[Cell] = []
-    missing: dict[str, None] = {}
+    missing: list[str] = []
     for row, source in detectors.items():
         predictions = _score(row, Path(source), data or {}, out, form)
-        for column, test_set in protocol.columns.items():
-            if protocol.diagonal and column != row:
-                continue
-            chosen = predictions[test_set.find(predictions)].reset_index(drop=True)
-            labels = set(clean(chosen)["label"])
-            if labels != {REAL, FAKE}:
-                lacks = "videos" if not labels else "reals" if REAL not in labels else "fakes"
-                missing[f"{row} has no {lacks} of {column}"] = None
-                continue
-            cells.append(
-                measure_cell(
-                    "left out" if protocol.diagonal else row, column, chosen,
-                    Context(numbers=numbers), metric=metric, resamples=resamples,
-                )
-            )  # fmt: skip
-    if not cells:
-        wanted = ", ".join(dict.fromkeys(one.dataset for one in protocol.columns.values()))
-        raise UsageError(f"no predictions are of the data sets of {spec}: {wanted}")
-    if all(cell.value is None for cell in cells):
-        raise UsageError(f"no test set has the metric {metric}")
+        chosen, lacking = _choose(protocol, row, predictions)
+        name = "left out" if protocol.diagonal else row
+        cells += [
+            measure_cell(name, column, rows, context, metric=metric, resamples=resamples)
+            for column, rows in chosen.items()
+        ]
+        missing += lacking
+    _check_cells(cells, protocol, spec, metric)
     described = f"{numbers.protocol}, first {numbers.first_frames} frames"
     table = ProtocolTable(
         title=protocol.title,
@@ -163,7 +152,34 @@ def run_protocol(
     )
     if out:
         write_table(table, out, [f"{note}." for note in missing])
-    return ProtocolResult(table, list(missing))
+    return ProtocolResult(table, missing)
+
+
+def _check_cells(cells: Sequence[Cell], protocol: Protocol, spec: str, metric: str) -> None:
+    if not cells:
+        wanted = ", ".join(dict.fromkeys(one.dataset for one in protocol.columns.values()))
+        raise UsageError(f"no predictions are of the data sets of {spec}: {wanted}")
+    if all(cell.value is None for cell in cells):
+        raise UsageError(f"no test set has the metric {metric}")
+
+
+def _choose(
+    protocol: Protocol, row: str, predictions: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Returns the predictions on each test set with both classes, and what the others lack."""
+    chosen: dict[str, pd.DataFrame] = {}
+    lacking = []
+    for column, selection in protocol.columns.items():
+        if protocol.diagonal and column != row:
+            continue
+        rows = predictions[selection.find(predictions)].reset_index(drop=True)
+        labels = set(clean(rows)["label"])
+        if labels == {REAL, FAKE}:
+            chosen[column] = rows
+        else:
+            lacks = "videos" if not labels else "reals" if REAL not in labels else "fakes"
+            lacking.append(f"{row} has no {lacks} of {column}")
+    return chosen, lacking
 
 
 def _score(
