@@ -2,11 +2,13 @@
 
 import codecs
 import csv
+import io
+import itertools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dfjax.errors import FileError
 from dfjax.files import check_regular
@@ -78,6 +80,32 @@ def find_format(path: str | os.PathLike[str]) -> TextFormat:
     note = f"{path.name} was read as {', '.join(parts)}" if parts else ""
     columns = _split(header, delimiter)
     return TextFormat(encoding, delimiter, 1 if setting else 0, columns, note)
+
+
+def read_rows(
+    path: str | os.PathLike[str], form: TextFormat, names: Sequence[str]
+) -> Iterator[tuple[int, dict[Any, Any]]]:
+    """Yields the number of the last line of each row, and its cells by the names of the columns.
+
+    A row with too few cells has None for the others; those that are too many are listed under None.
+
+    Args:
+        path: Table.
+        form: How it is written (`find_format`).
+        names: Names of the columns.
+
+    Raises:
+        FileError: A cell exceeds the maximum length, as after a quotation mark without its end.
+    """
+    text = Path(path).read_text(form.encoding, errors="replace")
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), names, delimiter=form.delimiter, skipinitialspace=True
+    )
+    try:
+        for row in itertools.islice(reader, form.skip + 1, None):  # after the names of the columns
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise FileError(f"{path} is damaged at line {reader.line_num}: {error}") from error
 
 
 def _find_encoding(path: Path) -> str:

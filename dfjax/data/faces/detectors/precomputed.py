@@ -7,7 +7,6 @@ list of boxes. CSV: one face per line with the columns `video` (or `video_id`), 
 `path` in the index; FRAME counts from 0. Keys are compared but never opened as files.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,9 +19,14 @@ from dfjax.data.faces.detectors.base import Detections, FaceDetector
 from dfjax.data.faces.images import Frame
 from dfjax.errors import InputError, UsageError
 from dfjax.json_files import read_json
+from dfjax.text_tables import find_format, match_columns, read_rows
 
 LANDMARK_MARGIN = 0.5  # added on each side of the five landmarks, relative to their extent
 FIVE_OF_68 = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
+
+POINTS = [f"l{axis}{k}" for k in range(5) for axis in "xy"]
+COLUMNS = ("video", "video_id", "frame", "x0", "y0", "x1", "y1", *POINTS, "score")
+"""Columns of a CSV file."""
 
 Table = dict[str, dict[str, Any]]
 
@@ -132,10 +136,11 @@ def _key(frame: str) -> str:
 
 
 def _read_csv(path: Path) -> Table:
+    form = find_format(path)
+    names = match_columns(form.columns, COLUMNS, name=str(path))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            faces = list(_csv_faces(csv.DictReader(file)))
-    except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
+        faces = list(_csv_faces(row for _, row in read_rows(path, form, names)))
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise UsageError(
             f"{path} is not a table of faces: {type(error).__name__} {error}"
         ) from error
@@ -153,7 +158,7 @@ def _csv_faces(lines: Iterator[dict[str, str]]) -> Iterator[tuple[str, str, dict
         if line.get("x0"):
             face["boxes"] = [float(line[name]) for name in ("x0", "y0", "x1", "y1")]
         if line.get("lx0"):
-            face["landmarks"] = [float(line[f"l{axis}{k}"]) for k in range(5) for axis in "xy"]
+            face["landmarks"] = [float(line[name]) for name in POINTS]
         if line.get("score"):
             face["scores"] = float(line["score"])
         video = line["video_id"] if "video_id" in line else line["video"]

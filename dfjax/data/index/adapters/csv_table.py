@@ -1,12 +1,8 @@
 """Reads a CSV file that lists videos: `path,label` and optional further columns."""
 
-import csv
 import errno
-import io
-import itertools
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +21,7 @@ from dfjax.data.index.adapters.listing import (
 from dfjax.data.index.error_log import count_reasons
 from dfjax.data.index.records import make_record
 from dfjax.errors import InputError, UsageError
-from dfjax.text_tables import find_format, match_columns
+from dfjax.text_tables import find_format, match_columns, read_rows
 
 LABELS = {"0": REAL, "real": REAL, "1": FAKE, "fake": FAKE}
 SPLITS = {
@@ -64,10 +60,8 @@ def list_csv(root: Path, *, table: str | None = None, dataset: str | None = None
     if not {"path", "label"} <= set(names):
         shown = ", ".join(names)[:200]
         raise UsageError(f"{file} needs the columns path and label; it has {shown}")
-    lines = io.StringIO(file.read_text(form.encoding, errors="replace"), newline="")
-    reader = csv.DictReader(lines, names, delimiter=form.delimiter, skipinitialspace=True)
     bases = (root.resolve(), root.absolute())
-    for number, entry in itertools.islice(_entries(reader), form.skip + 1, None):
+    for number, entry in read_rows(file, form, names):
         where = str(entry.get("path") or "")
         try:
             rows.append(_make_row(bases, entry, dataset or file.stem))
@@ -100,19 +94,6 @@ def _find_table(root: Path, table: str | None) -> Path:
     if not files[0].is_file():
         raise UsageError(f"the table {files[0]} does not exist")
     return files[0]
-
-
-def _entries(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[Any, Any]]]:
-    """Yields line numbers and rows.
-
-    Raises:
-        UsageError: A field exceeds the maximum length, as after a quotation mark without its end.
-    """
-    try:
-        for entry in reader:
-            yield reader.line_num, entry
-    except csv.Error as error:
-        raise UsageError(f"the table is damaged at line {reader.line_num}: {error}") from error
 
 
 def _make_row(bases: tuple[Path, Path], entry: dict[str, Any], dataset: str) -> Row:

@@ -5,13 +5,11 @@ folder and the `original` of each fake. `test/labels.csv` and `validation/labels
 columns `filename,label`, where 1 is fake. Videos may also lie in a subfolder `videos/`.
 """
 
-import csv
-import io
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from dfjax import FAKE, REAL
-from dfjax.data.index.adapters.foreign import read_json, read_text, safe_path
+from dfjax.data.index.adapters.foreign import read_json, safe_path
 from dfjax.data.index.adapters.listing import (
     ABSENT,
     REFUSED,
@@ -25,6 +23,7 @@ from dfjax.data.index.adapters.listing import (
 from dfjax.data.index.adapters.walk import file_key, find_files, find_media
 from dfjax.data.index.records import make_record
 from dfjax.errors import InputError, UsageError
+from dfjax.text_tables import find_format, match_columns, read_rows
 
 DATASET = "dfdc"
 LABELS = {"real": REAL, "fake": FAKE, "0": REAL, "1": FAKE}
@@ -83,10 +82,12 @@ def _read_list(file: Path) -> list[tuple[object, str, object]]:
         entries = read_json(file).items()
         known = [(name, value if isinstance(value, dict) else {}) for name, value in entries]
         return [(n, str(v.get("label")).casefold(), v.get("original")) for n, v in known]
-    reader = csv.DictReader(io.StringIO(read_text(file)))
-    if not {"filename", "label"} <= set(reader.fieldnames or ()):
+    form = find_format(file)
+    names = match_columns(form.columns, ("filename", "label"), name=str(file))
+    if not {"filename", "label"} <= set(names):
         raise UsageError(f"{file} needs the columns filename and label")
-    return [(row["filename"], str(row["label"]).strip().casefold(), None) for row in reader]
+    rows = read_rows(file, form, names)
+    return [(row["filename"], str(row["label"]).strip().casefold(), None) for _, row in rows]
 
 
 def _make_row(path: str, label: str, original: object, files: dict[str, str]) -> Row:

@@ -85,3 +85,24 @@ def test_the_preview_names_actors_and_sets(tmp_path, touch, kinds):
     (root / "dataset.json").unlink()
     with pytest.raises(UsageError, match="dataset.json is missing"):
         list_dfdcp(root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"Filename;Label\r\na.mp4;1\r\nb.mp4;0\r\n",
+        "sep=,\nfilename,label\na.mp4,1\nb.mp4,0\n".encode("utf-16"),
+        b"filename,label\na.mp4,1\nb.mp4,0\n" + b"c" * 200_000 + b",1\n",
+    ],
+)
+def test_labels_in_other_dialects_and_a_cell_that_is_too_long(tmp_path, text):
+    (tmp_path / "test").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "test" / name).touch()
+    (tmp_path / "test" / "labels.csv").write_bytes(text)
+    if len(text) > 1000:
+        with pytest.raises(UsageError, match="labels.csv is damaged at line 3: field larger"):
+            list_dfdc(tmp_path)
+        return
+    labels = {row["path"]: row["label"] for row in list_dfdc(tmp_path).rows}
+    assert labels == {"test/a.mp4": 1, "test/b.mp4": 0}
