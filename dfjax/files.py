@@ -181,8 +181,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    """Returns the SHA-256 of a regular file (see `open_regular`), in hexadecimal."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -157,3 +157,35 @@ def match_columns(columns: Iterable[str], known: Sequence[str], *, name: str) ->
 
 def _key(column: object) -> str:
     return re.sub(r"[\s_-]+", "_", str(column).strip().casefold())
+
+
+def check_numbers(path: str | os.PathLike[str], needed: Sequence[str], *, remedy: str) -> None:
+    """Checks that a CSV file of ours, such as the history of a run, holds numbers only.
+
+    Args:
+        path: CSV file. Cells may be empty, True or False.
+        needed: Columns that it must have.
+        remedy: What to do about a damaged file, for the error message.
+
+    Raises:
+        FileError: The file is of another kind, or damaged.
+    """
+    check_regular(path)
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            names, *rows = csv.reader(file, strict=True)
+    except (OSError, ValueError, csv.Error) as error:
+        raise FileError(f"{path} is damaged: {error}; {remedy}") from error
+    missing = [name for name in needed if names.count(name) != 1]
+    if missing:
+        raise FileError(f"{path} is damaged: it has no column {missing[0]}; {remedy}")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names) or not all(map(_is_number, row)):
+            raise FileError(f"{path} is damaged at line {number}; {remedy}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return cell in ("", "True", "False") or abs(float(cell)) >= 0 or cell == "nan"
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from dfjax.errors import InputError
 from dfjax.evaluation.figure_style import FAKE_COLOUR, INK, OTHERS, QUIET, REAL_COLOUR, figure
 from dfjax.evaluation.metrics import Metrics, roc
+from dfjax.text_tables import check_numbers
 
 
 def plot_roc(
@@ -101,8 +102,9 @@ def plot_curves(
         metrics: Names of the validation metrics that are drawn beside the losses.
 
     Raises:
-        InputError: The file has no rows yet.
+        InputError: The file has no rows yet, or is damaged.
     """
+    check_numbers(history, ["epoch"], remedy="remove it: no run depends on this log")
     table = pd.read_csv(history)
     if not len(table):
         raise InputError(f"{history} has no epoch yet")

@@ -50,7 +50,7 @@ def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
             the seconds of each epoch.
         metric: Monitored metric.
     """
-    best = max((n for n, row in enumerate(rows) if row["best"] == "1"), default=-1)
+    best = max((n for n, row in enumerate(rows) if row.get("best") == "1"), default=-1)
     columns = dict(COLUMNS)
     if (monitored := f"val_{metric}") not in columns:
         columns[monitored] = (f"val {metric}", "{:.4f}")
@@ -62,8 +62,8 @@ def make_history_table(rows: Sequence[Mapping[str, str]], metric: str) -> Table:
     for number, row in enumerate(rows):
         if number < first and number != best:
             continue
-        before = float(rows[number - 1]["seconds"]) if number else 0.0
-        row = {**row, "seconds": str(float(row["seconds"]) - before)}
+        before = _read_seconds(rows[number - 1]) if number else 0.0
+        row = {**row, "seconds": str(_read_seconds(row) - before)}
         cells = [_write(row.get(name, ""), form) for name, (_, form) in columns.items()]
         is_best = number == best
         table.add_row(*cells, "best" if is_best else "", style="bold" if is_best else None)
@@ -83,6 +83,10 @@ def show_epoch(workdir: Path, say: Callable[[str], None]) -> None:
     message = find_early_perfect(history)
     if message and not find_early_perfect(history.iloc[:-1]) and len(history) <= 2:
         say(f"warning: {message}")
+
+
+def _read_seconds(row: Mapping[str, str]) -> float:
+    return float(row.get("seconds") or 0)  # a history of another version may lack them
 
 
 def _write(text: str, form: str) -> str:

@@ -8,11 +8,15 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from dfjax.files import atomic_path
+from dfjax.files import atomic_path, check_regular
 from dfjax.json_files import parse_json
+from dfjax.text_tables import check_numbers
 
 ROW = {"step": int, "epoch?": int}
 """Schema of a row of `metrics.jsonl`, as far as a resumed run reads it."""
+
+
+REMEDY = "remove that line or the file: it is a log and no run depends on it"
 
 
 class MetricWriter:
@@ -84,19 +88,24 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
+    check_regular(path)
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     complete = enumerate(lines[:-1], 1)  # text after the last newline is a line cut short by a kill
-    remedy = "remove that line or the file: it is a log and no run depends on it"
     return [
-        parse_json(line, ROW, name=f"line {number} of {path}", remedy=remedy)
+        parse_json(line, ROW, name=f"line {number} of {path}", remedy=REMEDY)
         for number, line in complete
     ]
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of `history.csv`, one per epoch, as text."""
+    """Returns the rows of `history.csv`, one per epoch, as text.
+
+    Raises:
+        FileError: It is damaged.
+    """
     if not path.exists():
         return []
+    check_numbers(path, ("epoch", "step"), remedy=REMEDY)
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

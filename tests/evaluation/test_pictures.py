@@ -45,6 +45,9 @@ def test_curves_mark_the_last_best_epoch_and_live_with_missing_columns(tmp_path)
     history.write_text("epoch,train_loss\n")
     with pytest.raises(InputError, match="no epoch"):
         plot_curves(history, tmp_path / "curves.png")
+    history.write_text("epoch,train_loss\n1,one\n")
+    with pytest.raises(InputError, match="damaged at line 2"):
+        plot_curves(history, tmp_path / "curves.png")
 
 
 def test_examples_are_quantiles_of_both_classes():

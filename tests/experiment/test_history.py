@@ -51,6 +51,11 @@ def test_a_long_run_shows_its_end_and_its_best_epoch(tmp_path):
     assert cells[:2] == ["3", str(101 - SHOWN)]
 
 
+def test_a_history_without_seconds_and_best_is_shown(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,step,train_loss\n1,4,0.7\n2,8,0.6\n")
+    assert printed(tmp_path, "loss")[1][:2] == ["1", "0.7000"]
+
+
 def test_a_run_that_saw_no_epoch_prints_nothing(tmp_path):
     assert printed(tmp_path, "loss") == []
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -75,3 +76,34 @@ def test_a_damaged_row_is_one_line_that_says_what_to_do(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n' + line + "\n")
     with pytest.raises(UsageError, match="line 2 of .* is damaged: .*remove that line"):
         read_jsonl(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("", "not enough values"),
+        ("epoch,seconds\n", "no column step"),
+        ("epoch,step,epoch\n", "no column epoch"),
+        ("epoch,step,seconds,best\n1,2,3.5,1\n2,x,4,0\n", "line 3"),
+        ("epoch,step,seconds,best\n1,2,3.5\n", "line 2"),
+        ('epoch,step,seconds,best\n1,2,3,"0\n', "unexpected end of data"),
+        ("epoch,step,seconds,best\n1,2,3,\0\n", "line"),
+    ],
+)
+def test_a_damaged_history_is_one_line_that_says_what_to_do(tmp_path, text, where):
+    """It may come with a workdir of somebody else; training and evaluation read it."""
+    path = tmp_path / "history.csv"
+    assert read_history(path) == []
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"history.csv is damaged.*{where}.*remove") as error:
+        read_history(path)
+    assert "\n" not in str(error.value)
+    path.write_text("epoch,step,seconds,best,val_loss\n1,2,3.5,True,\n2,4,7.5,0,nan\n")
+    assert [row["step"] for row in read_history(path)] == ["2", "4"]
+
+
+def test_logs_that_are_pipes_do_not_block(tmp_path):
+    for name, read in (("history.csv", read_history), ("metrics.jsonl", read_jsonl)):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(UsageError, match=f"{name} is not a file"):
+            read(tmp_path / name)

@@ -13,6 +13,7 @@ from dfjax.data.faces.media_files import FRAME_SUFFIXES
 from dfjax.data.faces.video import VideoInfo, iterate_frames, probe
 from dfjax.data.index.adapters.frame_folders import describe_frames
 from dfjax.errors import InputError
+from dfjax.files import open_regular
 
 SOURCE = ("root", "path", "frames_dir", "frame_indices", "frame_names")
 """Columns of the index that determine the files of a video."""
@@ -93,7 +94,7 @@ def hash_files(files: Sequence[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while block := file.read(2**20):
                 digest.update(block)
     return digest.hexdigest()

@@ -24,7 +24,8 @@ from dfjax.data.faces.crop_files import CropFiles
 from dfjax.data.index.records import read_index
 from dfjax.data.store.frame_store import FrameStore, check_places
 from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifest
-from dfjax.errors import UsageError
+from dfjax.errors import UsageError, first_line
+from dfjax.files import open_regular
 from dfjax.json_files import check_value, read_json
 
 RECORD, PARAMETERS = "features.json", "backbone.safetensors"
@@ -34,6 +35,7 @@ RECORD_SCHEMA = {
     **{"preprocess": {"size": int, "mean": [float], "std": [float]}, "source?": str},
 }
 """Schema of `features.json`."""
+DTYPES = (np.float16, np.float32)
 REMEDY = "compute the features anew (`dfjax data features`, fresh)"
 
 
@@ -93,9 +95,12 @@ class FeaturePack(FrameStore):
         if shard not in self._shards:
             path = self.path / shard_name(shard)
             try:
+                open_regular(path).close()  # opening a named pipe would wait for a writer
                 matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise self._damaged(path.name, str(error).splitlines()[0]) from error
+            except (OSError, ValueError, EOFError, TypeError, OverflowError) as error:
+                raise self._damaged(path.name, first_line(error)) from error
+            if not isinstance(matrix, np.ndarray) or matrix.dtype not in DTYPES:
+                raise self._damaged(path.name, "it is no matrix of float16 or float32")
             if matrix.ndim != 2 or matrix.shape[1] != self.width:
                 raise self._damaged(path.name, f"its shape is {matrix.shape}")
             self._shards[shard] = matrix

@@ -101,7 +101,8 @@ def find_shards(folder: Path, name: str, split: str) -> list[Path]:
     start = f"{name}-{split}.array_record-"
     pattern = re.compile(rf"{re.escape(start)}(\d+)(?:-of-(\d+))?")
     matches = [(pattern.fullmatch(file.name), file) for file in folder.iterdir()]
-    found = sorted((int(match[1]), match[2], file) for match, file in matches if match)
+    regular = [(match, file) for match, file in matches if match and file.is_file()]
+    found = sorted((int(match[1]), match[2], file) for match, file in regular)
     numbers, counts = [number for number, *_ in found], {count for _, count, _ in found}
     whole = numbers == list(range(len(found))) and counts <= {None, f"{len(found):05d}"}
     if not found or not whole or len(counts) > 1:

@@ -1,6 +1,7 @@
 """Tests stored features: reading in any order, resuming, and damaged files."""
 
 import json
+import os
 import pickle
 import shutil
 
@@ -173,7 +174,10 @@ def test_videos_without_usable_features_are_left_out_and_listed(tmp_path, small_
     assert len(open_features(write_features(tmp_path, dtype="float32"))) == 4
 
 
-@pytest.mark.parametrize("damage", ["cut", "garbled", "pickled", "gone", "nan", "narrow"])
+@pytest.mark.parametrize(
+    "damage",
+    ["cut", "garbled", "pickled", "gone", "nan", "narrow", "zip", "complex", "pipe", "empty"],
+)
 def test_a_damaged_file_is_named(made, damage):
     path = made / "features-00001.npy"
     if damage == "cut":
@@ -188,6 +192,16 @@ def test_a_damaged_file_is_named(made, damage):
         np.save(path, np.full((7, WIDTH), np.nan, np.float16))
     elif damage == "narrow":
         np.save(path, np.zeros((7, WIDTH - 1), np.float16))
+    elif damage == "zip":
+        with path.open("wb") as file:
+            np.savez(file, np.zeros((7, WIDTH), np.float16))
+    elif damage == "complex":
+        np.save(path, np.zeros((7, WIDTH), np.complex64))
+    elif damage == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    elif damage == "empty":
+        path.write_bytes(b"")
     features = open_features(made)
     features.read(0, [0])  # another file
     with pytest.raises(UsageError, match=r"features-00001\.npy is damaged"):

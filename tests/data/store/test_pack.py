@@ -422,3 +422,15 @@ def test_a_crop_that_is_a_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(crop)
     (error,) = pack(index, tmp_path / "out").errors
     assert error["error"] == "000002.jpg: not a regular file"
+
+
+def test_files_of_a_pack_that_are_pipes_are_damaged(tmp_path):
+    pack(write_crops(tmp_path, lengths={"b": 3}), tmp_path / "pack")
+    (shard,) = (tmp_path / "pack").glob("*.array_record-*")
+    for path in (shard, tmp_path / "pack" / "dataset_info.json"):
+        path.unlink()
+        os.mkfifo(path)
+    found = {entry["path"]: entry["error"] for entry in verify_pack(tmp_path / "pack").damaged}
+    assert found == {shard.name: "not a regular file", "dataset_info.json": "not a regular file"}
+    with pytest.raises(UsageError, match="lacks files"):
+        open_pack(tmp_path / "pack").read(0, [0])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfjax.errors import InputError
+from dfjax.files import open_regular
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 META = struct.Struct("<II16xI44x4xHHQQQQQQQ")
@@ -45,7 +46,7 @@ class LmdbFile:
         """
         file = path / "data.mdb" if path.is_dir() else path
         try:
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 self._data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise InputError(f"{file} cannot be read: {error}") from error

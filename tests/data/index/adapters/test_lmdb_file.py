@@ -1,5 +1,6 @@
 """The LMDB reader against files of the LMDB library, whole, cut off and with flipped bytes."""
 
+import os
 import random
 
 import lmdb
@@ -69,3 +70,9 @@ def test_flipped_bytes_never_read_beyond_the_end(written, tmp_path):
         except InputError:
             errors += 1
     assert errors
+
+
+def test_a_pipe_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "data.mdb")
+    with pytest.raises(InputError, match="cannot be read: .*not a regular file"):
+        LmdbFile(tmp_path)
