@@ -47,6 +47,9 @@ def make_model(name, size):
         ("b0", 224),
         ("b0", 256),
         ("b0", 380),
+        ("b1", 112),
+        ("b2", 112),
+        ("b3", 112),
         ("b4", 224),
         ("b4", 380),
         ("v2s", 131),
@@ -66,25 +69,6 @@ def test_equals_keras(name, size):
         logits = jnp.mean(maps, axis=(1, 2)) @ kernel + bias
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
     assert_same_statistics(stats, model, name)
-
-
-@pytest.mark.parametrize("name", ["b1", "b2", "b3"])
-def test_evaluation_equals_keras(name):
-    from keras_networks import our_variables
-
-    model, (kernel, bias), images = make_model(name, 64)
-    variables = our_variables(model, name)
-    network = EfficientNet(name, compute=Compute(lowering=resolve("auto")))
-    maps = jax.jit(lambda v, x: network.apply(v, x, train=False)["top"])(variables, images)
-    logits = jnp.mean(maps, axis=(1, 2)) @ kernel + bias
-    weights = [
-        [v.value for v in vs] for vs in (model.trainable_variables, model.non_trainable_variables)
-    ]
-    expected, _ = jax.jit(lambda a, b, x: model.stateless_call(a, b, x, training=False))(
-        *weights, KINDS[name][1] * images
-    )
-    assert np.std(expected) > 1e-2  # the comparison is of something
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
 
 
 def test_keras_loads_our_export(tmp_path):
