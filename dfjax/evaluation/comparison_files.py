@@ -1,5 +1,6 @@
 """Files of a comparison of detectors: JSON, Markdown and CSV."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,18 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def write_comparison(comparison: Comparison, out: Path) -> None:
-    """Writes `COMPARISON_FILES` to a folder."""
-    write_json(out / COMPARISON_FILES[0], describe_comparison(comparison))
+def write_comparison(
+    comparison: Comparison, out: Path, chosen: Mapping[str, Any] | None = None
+) -> None:
+    """Writes `COMPARISON_FILES` to a folder.
+
+    Args:
+        comparison: Differences between detectors.
+        out: Folder of the files.
+        chosen: Detectors chosen as checkpoints are (`choose_checkpoints`), or None.
+    """
+    more = {"chosen": dict(chosen)} if chosen else {}
+    write_json(out / COMPARISON_FILES[0], describe_comparison(comparison) | more)
     lines = [COMMENT, f"# {comparison.metric} of {comparison.videos} videos", ""]
     lines += [format_markdown(comparison.table), "", *(f"{note}." for note in comparison.notes)]
     write_text(out / COMPARISON_FILES[1], "\n".join(lines) + "\n")

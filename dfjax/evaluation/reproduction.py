@@ -28,6 +28,7 @@ from dfjax.json_files import check_value, read_json
 
 TOLERANCE = 1e-9
 """Largest difference of a number, absolute or relative: versions of NumPy add in other orders."""
+VARIABLES = "variables"  # the folder of a checkpoint that is hashed
 NOT_COMPARED = ("generated", "flags", INPUTS)
 """Entries that depend on the time, or on the training run."""
 OF_INDEX = ("frames_per_video", "by_identity")
@@ -114,10 +115,14 @@ def reproduce(path: Path) -> Reproduction:
 
 
 def _hash(path: Path) -> str:
+    """Returns the hash of a file, or of the variables of a checkpoint, or what is the matter.
+
+    Other folders and devices are not read, which a record of somebody else could name.
+    """
+    if not path.is_file() and not (path.is_dir() and path.name == VARIABLES):
+        return "missing"
     try:
         return hash_path(path)
-    except FileNotFoundError:
-        return "missing"
     except OSError as error:
         return f"unreadable: {error.strerror}"
 

@@ -13,6 +13,7 @@ from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import UsageError, first_line
 from dfjax.evaluation.aggregation import aggregate, clean
 from dfjax.evaluation.benchmark_protocol import Numbers
+from dfjax.evaluation.checkpoint_choice import choose_checkpoints
 from dfjax.evaluation.column_names import TableForm
 from dfjax.evaluation.comparison import Comparison, compare_scores
 from dfjax.evaluation.comparison_files import (
@@ -98,16 +99,18 @@ class DetectorReports:
     Attributes:
         reports: Report of each detector, by its name.
         comparison: Differences between all pairs of detectors; None for one detector.
+        chosen: Detectors chosen as checkpoints are (`choose_checkpoints`), or empty.
     """
 
     reports: dict[str, Report]
     comparison: Comparison | None
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> dict[str, Any]:
         """Returns the metrics of each detector and the comparison, as one object for JSON."""
         metrics = {name: report.metrics for name, report in self.reports.items()}
         compared = describe_comparison(self.comparison) if self.comparison else {}
-        return {"detectors": metrics, **compared}
+        return {"detectors": metrics, **compared, "chosen": self.chosen}
 
 
 def evaluate_tables(
@@ -156,13 +159,18 @@ def evaluate_detectors(
         name: _evaluate(one, known, options, sources, out / name if out else None)
         for name, one in read.items()
     }
-    comparison = None
+    comparison, chosen = None, dict[str, Any]()
     if len(reports) > 1:
         predictions = [_take_split(one.predictions, options.split) for one in read.values()]
         comparison = compare_scores(predictions, list(read), index=known)
+        chosen = choose_checkpoints(
+            {name: report.metrics for name, report in reports.items()},
+            {name: one.predictions for name, one in read.items()},
+            options.numbers.protocol,
+        )
         if out:
-            write_comparison(comparison, out)
-    return DetectorReports(reports, comparison)
+            write_comparison(comparison, out, chosen)
+    return DetectorReports(reports, comparison, chosen)
 
 
 def _evaluate(

@@ -135,6 +135,27 @@ def test_the_checkpoint_is_chosen_on_the_test_set():
     assert scored.measure(Convention(chosen="test")) == 1.0  # b
 
 
+def test_a_table_of_checkpoints_is_reported_by_the_best_on_the_test_set(tmp_path, capsys):
+    rows = pd.DataFrame(
+        {"video_id": [f"v{n}" for n in range(8)], "label": [0, 1] * 4, "frame": 0}
+        | {"split": ["val"] * 4 + ["test"] * 4, "p_a": [0.1, 0.9] * 2 + [0.8, 0.2, 0.1, 0.9]}
+        | {"p_b": [0.9, 0.1, 0.1, 0.9] + [0.1, 0.9] * 2}
+    )
+    rows.to_csv(tmp_path / "epochs.csv", index=False)
+    arguments = ["evaluate", "--predictions", str(tmp_path / "epochs.csv"), "--scores", "p_*"]
+    found = {}
+    for protocol in ("strict", COMPAT):
+        main([*arguments, "--split", "test", "--protocol", protocol, "--json"])
+        found[protocol] = json.loads(capsys.readouterr().out.splitlines()[-1])["chosen"]
+    # a is best on validation and has 3/4 on the test set; b has 1 there.
+    assert found["strict"] == {
+        "on": "val", "by_dataset": {"unknown": {"checkpoint": "a", "value": 0.75}},
+    }  # fmt: skip
+    assert found[COMPAT] == {
+        "on": "test", "by_dataset": {"unknown": {"checkpoint": "b", "value": 1.0}},
+    }  # fmt: skip
+
+
 def test_the_verb_writes_the_protocol(tmp_path, capsys):
     faces(4).to_csv(tmp_path / "s.csv", index=False)
     arguments = ["evaluate", "--predictions", str(tmp_path / "s.csv"), "--json"]
