@@ -146,26 +146,37 @@ def compare_scores(
     videos = [set(map(tuple, one[VIDEO].drop_duplicates().to_numpy())) for one in predictions]
     common = set.intersection(*videos)
     left_out = {name: len(one) - len(common) for name, one in zip(names, videos)}
-    places = range(len(names))
-    together = [tuple(places)] if not any(left_out.values()) else itertools.combinations(places, 2)
+    groups: dict[frozenset[tuple[str, ...]], list[int]] = {}
+    for place, one in enumerate(videos):
+        groups.setdefault(frozenset(one), []).append(place)
     found: list[PairedScores] = []
-    rows: list[dict[str, object]] = []
-    for group in together:
-        chosen = [names[one] for one in group]
-        if not set.intersection(*(videos[one] for one in group)):
-            rows.append(dict(zip("ab", chosen)))
+    rows: dict[tuple[int, int], dict[str, object]] = {}
+    # Detectors of the same videos are drawn together, and those of two such groups for their pairs.
+    for first, second in itertools.combinations_with_replacement(groups.values(), 2):
+        members = first if first is second else [*first, *second]
+        pairs = [
+            (a, b)
+            for a, b in itertools.combinations(sorted(members), 2)
+            if first is second or (a in first) != (b in first)
+        ]
+        if not pairs:
             continue
-        paired = pair_scores(
-            [predictions[one] for one in group], split="", index=index, names=chosen
-        )
-        found.append(paired)
-        if len(set(paired.labels.tolist())) < 2:
-            rows.append(dict(zip("ab", chosen)))
-        else:
-            rows += _compare_pairs(paired, metric, resamples, seed)
+        chosen = [names[place] for place in members]
+        empty: dict[tuple[int, int], dict[str, object]] = {
+            (a, b): {"a": names[a], "b": names[b]} for a, b in pairs
+        }
+        if set.intersection(*(videos[place] for place in members)):
+            tables = [predictions[place] for place in members]
+            paired = pair_scores(tables, split="", index=index, names=chosen)
+            found.append(paired)
+            if len(set(paired.labels.tolist())) == 2:
+                at = [(members.index(a), members.index(b)) for a, b in pairs]
+                compared = _compare_pairs(paired, metric, resamples, seed, at)
+                empty = dict(zip(pairs, compared))
+        rows |= empty
     if not found:
         raise UsageError(f"no two of {', '.join(names)} scored the same videos")
-    return _summarise(found, rows, metric, left_out)
+    return _summarise(found, [rows[pair] for pair in sorted(rows)], metric, left_out)
 
 
 def _summarise(
@@ -190,13 +201,17 @@ def _summarise(
 
 
 def _compare_pairs(
-    paired: PairedScores, metric: str, resamples: int, seed: int
+    paired: PairedScores,
+    metric: str,
+    resamples: int,
+    seed: int,
+    pairs: Sequence[tuple[int, int]] | None = None,
 ) -> list[dict[str, object]]:
-    """Returns a row for each pair of detectors, before any correction."""
+    """Returns a row for each of some pairs of detectors, or of all, before any correction."""
     values = [_measure(probs, paired.labels, metric) for probs in paired.probs]
     drawn = _draw(paired, metric, resamples, seed)
     rows = []
-    for a, b in itertools.combinations(range(len(values)), 2):
+    for a, b in pairs or itertools.combinations(range(len(values)), 2):
         row: dict[str, object] = {"a": paired.names[a], "b": paired.names[b]}
         row |= {"value_a": values[a], "value_b": values[b], "difference": values[a] - values[b]}
         row |= _test_difference(drawn[a] - drawn[b])

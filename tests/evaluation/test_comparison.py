@@ -1,5 +1,6 @@
 """Tests paired differences: joined by id, computed by hand, and narrower than unpaired ones."""
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.evaluation import metrics
-from dfjax.evaluation.comparison import compare
-from dfjax.evaluation.predictions import write_predictions
+from dfjax.evaluation.comparison import compare, compare_scores
+from dfjax.evaluation.predictions import read_predictions, write_predictions
 from dfjax.evaluation.report_view import Report
 
 
@@ -80,6 +81,22 @@ def test_videos_are_joined_by_id_and_others_are_counted():
     assert found.videos == 180 and found.left_out == {"one": 20, "two": 0}
     assert found.table["value_b"][0] == compare(a[:180], b[:180]).table["value_b"][0]
     assert "20 videos of one are left out" in repr(found)
+
+
+def test_detectors_without_some_scores_are_compared_on_what_each_pair_has():
+    a, b = detectors()
+    tables = [a, b[20:], b, a[20:].assign(video_id="x" + a["video_id"][20:])]
+    tables = [read_predictions([one]).predictions for one in tables]
+    found = compare_scores(tables, ["a", "b20", "b", "other"], resamples=200)
+    rows = found.table.set_index(["a", "b"])
+    assert list(rows.index) == list(itertools.combinations(["a", "b20", "b", "other"], 2))
+    for pair, alone in {("a", "b"): (a, b), ("a", "b20"): (a, b[20:])}.items():
+        expected = compare(*alone, resamples=200).table.iloc[0]
+        for name in ("difference", "low", "high", "p_value", "p_delong"):
+            assert rows.loc[pair, name] == expected[name]
+    assert rows.loc[("b20", "b"), "difference"] == 0.0
+    assert rows.loc[("a", "other")].isna().all()
+    assert (rows["p_value_holm"].dropna() >= rows["p_value"].dropna()).all()
 
 
 def test_workdirs_files_and_reports_are_read(tmp_path):
