@@ -36,6 +36,9 @@ from dfjax.weights.safetensors_file import (
 from dfjax.weights.saving import save
 from dfjax.weights.target import Target, backbone_target, own_convention
 
+SOURCE_KEYS = ("source", "source_sha256", "licence")
+"""Entries of the header that tell where weights are from."""
+
 
 class Imported(NamedTuple):
     """The result of `import_weights`.
@@ -114,7 +117,10 @@ def import_weights(
         "convention": weights.convention.to_dict(),
         "source": source or Path(path).name,
         "source_sha256": hash_file(path),
-    } | ({"licence": licence} if licence else {})
+    }
+    header |= {"licence": licence} if licence else {}
+    if origin == DFJAX:  # the weights are still those that the file was made of
+        header |= {key: value for key, value in _own_header(path).items() if key in SOURCE_KEYS}
     if detector:
         header["config"], changes = apply_weights(detector, weights)
         variables, notes = fill_new(detector, weights), notes + changes
@@ -126,11 +132,16 @@ def import_weights(
     return Imported(out, header["model"], header["kind"], tensors, header["convention"], notes)
 
 
+def _own_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the header of a file with our names; formats without a header have an empty one."""
+    return read_header(path) if is_safetensors(path) else {}
+
+
 def _own_convention(
     path: str | os.PathLike[str], weights: Weights, detector: DetectorNetwork | None
 ) -> Convention:
     """Returns the convention of a file with our names: its header's, or that of the network."""
-    header = read_header(path) if is_safetensors(path) else {}
+    header = _own_header(path)
     if convention := find_convention(header, str(path)):
         return convention
     if "config" in header and detector:

@@ -259,6 +259,10 @@ def test_a_fetched_backbone_carries_its_source_and_licence(cache, tmp_path, monk
     digest = hashlib.sha256((folder / "w.npz").read_bytes()).hexdigest()
     assert (header["licence"], header["source"]) == ("Apache-2.0", "canary-model 1.5")
     assert header["source_sha256"] == told["sha256"] == digest
+    again = tmp_path / "again.safetensors"
+    arguments = ["--from", "dfjax", str(cache / "lite0.safetensors"), "--model", "lite0"]
+    assert main(["weights", "import", *arguments, "--out", str(again)]) == 0
+    assert read_header(again) == header
     arguments = ["--from", "efficientnet_pytorch", str(folder / "w.npz"), "--model", "lite0"]
     out = str(tmp_path / "by_hand.safetensors")  # what the user names has no licence that we know
     assert main(["weights", "import", *arguments, "--out", out]) == 0
