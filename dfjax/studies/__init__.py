@@ -1,1 +1,1 @@
-"""Studies that compare several runs: cross-validation and ablations."""
+"""Studies that compare several runs: cross-validation, ablations and protocols."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,13 @@ import pytest
 
 from dfjax.commands.main import main
 from dfjax.config import find_protocol
+from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.benchmark_protocol import Numbers
+from dfjax.evaluation.predictions import read_predictions
 from dfjax.evaluation.protocol_names import COMPAT
 from dfjax.evaluation.protocol_table import Cell, ProtocolTable, Selection, find_compressions
+from dfjax.evaluation.report_view import Report
 from dfjax.studies.protocols import load_protocol, run_protocol
 
 PROTOCOLS = sorted(path.stem for path in find_protocol("cross_dataset").parent.glob("*.py"))
@@ -128,3 +132,35 @@ def test_names_are_text_in_latex():
         "t", "ap", "strict", ("a_b", "50%"), (Cell("x & y", "a_b", 0.5, None, 2),)
     )
     assert "x \\& y & 0.5000 & -- & 0.5000 \\\\" in table.latex and "a\\_b & 50\\%" in table.latex
+
+
+def test_a_workdir_is_evaluated_on_every_index(tmp_path, monkeypatch):
+    calls = []
+    for rate, gap in (("c23", 3), ("c40", 1)):
+        scores = ffpp(tmp_path / f"{rate}.csv", {"DF": gap}, rates=(rate,))
+        rows = read_predictions([scores]).predictions
+        # The ids of these videos do not tell the compression; the index does.
+        rows["video_id"] = rate[1:] + rows["video_id"].str.replace(f"/{rate}/", "/")
+        rows.to_parquet(tmp_path / f"{rate}.parquet")
+        records = [
+            make_record(video_id=row.video_id, dataset="ffpp", label=row.label, method=row.method,
+                        split="test", compression=rate)
+            for row in rows.itertuples()
+        ]  # fmt: skip
+        write_index(make_index(records), tmp_path / rate / "index.parquet", command="test")
+
+    def evaluate(source, *, split, index, out):
+        calls.append((source.name, split, out.relative_to(tmp_path).as_posix()))
+        return Report({}, pd.read_parquet(tmp_path / f"{Path(index).name}.parquet"), out)
+
+    monkeypatch.setattr("dfjax.studies.protocols.evaluate", evaluate)
+    data = {rate: tmp_path / rate for rate in ("c23", "c40")}
+    result = run_protocol(
+        "compression", {"Mine 1": tmp_path / "run"}, data=data, out=tmp_path / "o", resamples=0
+    )
+    assert calls == [("run", "test", "o/mine_1/c23"), ("run", "test", "o/mine_1/c40")]
+    (row,) = result.table.to_frame().to_dict("records")
+    assert (row["c23"], row["c40"]) == (auc(3), auc(1)) and np.isnan(row["raw"])
+    assert result.missing == ["Mine 1 has no videos of raw"]
+    with pytest.raises(UsageError, match="needs a folder for the results"):
+        run_protocol("compression", {"mine": tmp_path / "run"}, data=data)
