@@ -92,7 +92,7 @@ RANGES: dict[str, Check] = {
     "crops.min_quality": each(pair(text, number(-1e9, 1e9), "(('sharpness', 20.0),)")),
     "preprocess.size": PIXELS,
     "preprocess.mean": each(number(-1000, 1000), 3),
-    "preprocess.std": each(number(0, 1000, above=True), 3),
+    "preprocess.std": each(number(1e-6, 1000), 3),
     "augment.preset": choice(*PRESETS),
     "augment.crop": OPERATION,
     "augment.rotate": OPERATION,

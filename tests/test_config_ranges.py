@@ -86,7 +86,7 @@ def test_values_of_another_kind_are_refused_by_name(key):
         ("augment.one_of=(0.5, 3)", "augment.one_of must be a text, not 3"),
         ("optimizer.freeze=('(',)", r"optimizer.freeze: '\(' is no regular expression"),
         ("preprocess.std=(0.2, 0.2)", "preprocess.std must have 3 values, not 2"),
-        ("preprocess.std=(0.0, 0.2, 0.2)", "preprocess.std must be above 0"),
+        ("preprocess.std=(0.0, 0.2, 0.2)", "preprocess.std must be at least 1e-06"),
         ("data.fold=6/5", "data.fold is N/K with N from 1 to K"),
         ("train.ema_decay=1.0", "train.ema_decay must be below 1"),
         ("phases=None", "phases must be a tuple with a tuple"),

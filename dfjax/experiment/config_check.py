@@ -16,11 +16,13 @@ from dfjax.experiment.builders import (
     model_extras,
     score_unit,
 )
+from dfjax.import_paths import is_import_path
 from dfjax.losses.objective import make_objective
 from dfjax.losses.registry import make_loss
 from dfjax.losses.weighting import make_class_weights
 from dfjax.models.registry import full_options
 from dfjax.training.profiling import read_steps
+from dfjax.training.schedules import make_schedule
 
 LARGEST_BATCH = 10**12
 """Bytes of pixels in a batch, over all processes, that no run can want."""
@@ -54,7 +56,13 @@ def check_config(config: ConfigDict) -> None:
     synthetic = config.data.synthetic
     if synthetic.videos and not (config.data.path or config.data.features):
         make_plan(synthetic.videos, synthetic.identities, config.seed)
+        if config.data.crop_size not in (0, synthetic.size):
+            raise UsageError(
+                f"data.crop_size is {config.data.crop_size}, but the synthetic crops have "
+                f"{synthetic.size} px; leave the key out to use the size of the data"
+            )
     read_steps(config.profile)
+    make_schedule(learning_rate=1.0, total_steps=1, **config.schedule)
     _check_loss(config)
     _check_changes(config)
     _check_monitors(config)
@@ -137,6 +145,11 @@ def _check_loss(config: ConfigDict) -> None:
             f"{loss.name} does not train: set embedding=0"
         )
     head = options.get("method_classes", 0)
+    if loss.method and not head and not is_import_path(name):
+        raise UsageError(
+            "loss.method needs a model with a method head: frame_classifier has one with "
+            "method_classes, the number of methods of training and one for real"
+        )
     if head and not loss.method:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "

@@ -36,11 +36,20 @@ def test_every_config_passes(variant):
         ("loss.class_weights=balance", "loss.class_weights must be none, balanced or"),
         ("loss.name=supcon", "early_stop.metric=loss"),
         ("profile=5", "profile='5' is not START:STOP"),
+        ("schedule.name=restarts", "needs schedule.period"),
+        ("loss.method=1", "loss.method needs a model with a method head"),
+        ("preprocess.std=(1e-320,1,1)", "preprocess.std must be at least 1e-06"),
+        ("data.sampling=duration:1e308", "needs seconds"),
     ],
 )
 def test_what_cannot_be_is_named(override, message):
     with pytest.raises(UsageError, match=message):
         check_config(load_config("dual_stream", [override]))
+
+
+def test_crops_of_another_size_than_those_to_be_drawn_are_refused_before_that():
+    with pytest.raises(UsageError, match="data.crop_size is 77, but the synthetic crops have 64"):
+        check_config(load_config("dual_stream:smoke", ["data.crop_size=77"]))
 
 
 def test_what_can_be_monitored_are_numbers_of_the_validation():

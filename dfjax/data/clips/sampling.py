@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int32
 
 from dfjax.errors import UsageError, unknown
 
+LONGEST = 86_400.0  # seconds of a clip: a day
 SAMPLING = ("stride", "even", "duration:SECONDS")
 PAD = ("end", "random", "centre")
 PADDING = -1
@@ -98,7 +99,7 @@ def _seconds(sampling: Sampling) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if name != "duration" or not (math.isfinite(seconds) and seconds > 0):
+    if name != "duration" or not 0 < seconds <= LONGEST:
         raise UsageError(f"data.sampling={sampling.kind} needs seconds, for example duration:4")
     return seconds
 
