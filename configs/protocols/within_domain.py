@@ -14,14 +14,12 @@ from typing import Any
 def get_protocol() -> dict[str, Any]:
     """Returns the columns of the table: compressions, then manipulations."""
     c23 = {"dataset": "ffpp", "compression": "c23"}
+    four = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     return {
         "title": "Within-domain, trained on FaceForensics++ c23",
         "columns": {
-            "FF++ c23": {
-                **c23,
-                "methods": ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"),
-            },
-            "FF++ c40": {"dataset": "ffpp", "compression": "c40"},
+            "FF++ c23": {**c23, "methods": four},
+            "FF++ c40": {"dataset": "ffpp", "compression": "c40", "methods": four},
             "DF": {**c23, "methods": ("Deepfakes",)},
             "F2F": {**c23, "methods": ("Face2Face",)},
             "FS": {**c23, "methods": ("FaceSwap",)},

@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions and any(scoring.values()):
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
     options = read_options(args)
+    if args.write and args.predictions and not args.out:
+        raise UsageError("--write needs --out")
     if args.scores:
         return _run_detectors(args, options)
     from dfjax.inference.evaluate import evaluate
@@ -116,7 +118,8 @@ def _run_detectors(args: argparse.Namespace, options: dict[str, Any]) -> int:
     make_result_console().print(list_detectors(result.reports))
     _write(list(result.reports.values()), args.write)
     if args.out:
-        print(f"written to {args.out}: a folder for each detector, comparison.md")
+        compared = ", comparison.md" if result.comparison else ""
+        print(f"written to {args.out}: a folder for each detector{compared}")
     errors = [f for r in result.reports.values() for f in r.flags if f["severity"] == "error"]
     return finish(args, result.describe(), found=errors)
 
@@ -128,8 +131,7 @@ def _write(reports: "list[Report]", format_name: str | None) -> None:
     from dfjax.evaluation.score_formats import write_as
 
     for report in reports:
-        if report.out is None or report.predictions is None:
-            raise UsageError("--write needs --out")
+        assert report.out is not None and report.predictions is not None
         print(f"written to {write_as(report.predictions, format_name, report.out)}")
 
 

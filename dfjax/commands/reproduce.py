@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     result = reproduce(args.metrics)
     for one in result.differences:
         print_line(f"{one.what}: {one.recorded} was recorded, now {one.found}")
-    count = len(result.differences) or "nothing"
-    print_line(f"{result.files} files, {result.numbers} values compared: {count} differs")
+    count = len(result.differences)
+    said = f"{count} differ" if count > 1 else "1 differs" if count else "nothing differs"
+    print_line(f"{result.files} files, {result.numbers} values compared: {said}")
     return finish(args, result.describe(), found=result.differences)

@@ -48,6 +48,6 @@ def run(args: argparse.Namespace) -> int:
     )
     numbers = ((gap.a, gap.value_a), (gap.b, gap.value_b))
     lines = [f"{describe_convention(one)}: {value:.6f}" for one, value in numbers]
-    lines += [f"gap: {gap.gap:+.6f}", "", format_markdown(gap.to_frame())]
+    lines += [f"gap: {gap.gap:+.6f}", *gap.notes, "", format_markdown(gap.to_frame())]
     make_result_console().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
     return finish(args, gap.describe())

@@ -74,8 +74,8 @@ def apply_benchmark_protocol(
 ) -> dict[str, Any]:
     """Returns the content of `metrics.json` with the numbers of DeepfakeBench's conventions.
 
-    `macro` is the mean over data sets, and `strict` has the numbers of `overall` by the strict
-    protocol under the same names.
+    `macro` and `macro_datasets` are the mean over data sets, and `strict` has the numbers of
+    `overall` by the strict protocol under the same names.
 
     Args:
         strict: Content by the strict protocol.
@@ -99,12 +99,14 @@ def apply_benchmark_protocol(
             sections[section][name] = _measure(scored.restrict(mask), unit, first)
     overall = _measure(scored, unit, first)
     shared = {name: strict["overall"].get(name) for name in overall}
+    macro = macro_mean(list(sections["by_dataset"].values()))
     used = f"; the first {first} frames of each video" if first else ""
     return {
         **strict,
         **sections,
         "overall": overall,
-        "macro": macro_mean(list(sections["by_dataset"].values())),
+        "macro": macro,
+        "macro_datasets": macro,
         "strict": shared,
         "flags": [*strict["flags"], *_flag_differences(predictions, scored, unit, first)],
         "protocol": DESCRIPTION + used,

@@ -40,7 +40,8 @@ class Comparison:
         table: One row per pair of detectors: `a b` (names), their values `value_a value_b`,
             `difference` (a minus b) with the bounds `low high` of its 95 % interval, and `p_value`;
             for the AUC also `p_delong`, DeLong's p-value for independent videos. `p_value_holm` and
-            `p_delong_holm` are corrected for the number of pairs.
+            `p_delong_holm` are corrected for the number of pairs. If the pairs have different
+            videos, `videos` is their number.
         metric: Name of the metric, as in `metrics.json`.
         videos: Number of videos that all detectors scored, or the largest of a pair.
         left_out: Number of videos of each detector that some other detector did not score.
@@ -58,7 +59,7 @@ class Comparison:
     def __repr__(self) -> str:
         """Returns the table, and how it was computed, as plain text."""
         shown = self.table.to_string(index=False, float_format="{:.3f}".format)
-        return "\n".join([f"{self.metric} of {self.videos} videos", shown, *self.notes])
+        return "\n".join([self.heading, shown, *self.notes])
 
     def _repr_html_(self) -> str:
         heads = "".join(f'<th style="{CELL}">{name}</th>' for name in self.table)
@@ -66,10 +67,16 @@ class Comparison:
         notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self.notes)
         return (
             '<div style="font-size:13px;line-height:1.5">'
-            f"<div><b>{self.metric} of {self.videos} videos</b></div>"
+            f"<div><b>{self.heading}</b></div>"
             '<table style="border-collapse:collapse;font-size:inherit">'
             f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>{notes}</div>"
         )
+
+    @property
+    def heading(self) -> str:
+        """The metric and the number of videos in words."""
+        most = "at most " if "videos" in self.table else ""
+        return f"{self.metric} of {most}{self.videos} videos"
 
     @property
     def notes(self) -> list[str]:
@@ -78,6 +85,8 @@ class Comparison:
         notes = [f"difference: a minus b; 95 % intervals from paired resamples of {drawn}"]
         if len(self.table) > 1:
             notes.append(f"columns ending in _holm are corrected for {len(self.table)} comparisons")
+        if "videos" in self.table:
+            return [*notes, "every pair is compared on the videos that both scored"]
         for name, n in self.left_out.items():
             if n:
                 notes.append(f"{n} videos of {name} are left out: another detector has no score")
@@ -162,18 +171,20 @@ def compare_scores(
         if not pairs:
             continue
         chosen = [names[place] for place in members]
-        empty: dict[tuple[int, int], dict[str, object]] = {
-            (a, b): {"a": names[a], "b": names[b]} for a, b in pairs
+        shared = set.intersection(*(videos[place] for place in members))
+        number = {"videos": len(shared)} if len(groups) > 1 else {}
+        named: dict[tuple[int, int], dict[str, object]] = {
+            (a, b): {"a": names[a], "b": names[b], **number} for a, b in pairs
         }
-        if set.intersection(*(videos[place] for place in members)):
+        if shared:
             tables = [predictions[place] for place in members]
             paired = pair_scores(tables, split="", index=index, names=chosen)
             found.append(paired)
             if len(set(paired.labels.tolist())) == 2:
                 at = [(members.index(a), members.index(b)) for a, b in pairs]
                 compared = _compare_pairs(paired, metric, resamples, seed, at)
-                empty = dict(zip(pairs, compared))
-        rows |= empty
+                named = {pair: named[pair] | row for pair, row in zip(pairs, compared)}
+        rows |= named
     if not found:
         raise UsageError(f"no two of {', '.join(names)} scored the same videos")
     return _summarise(found, [rows[pair] for pair in sorted(rows)], metric, left_out)

@@ -37,7 +37,7 @@ def write_comparison(
     """
     more = {"chosen": dict(chosen)} if chosen else {}
     write_json(out / COMPARISON_FILES[0], describe_comparison(comparison) | more)
-    lines = [COMMENT, f"# {comparison.metric} of {comparison.videos} videos", ""]
+    lines = [COMMENT, f"# {comparison.heading}", ""]
     lines += [format_markdown(comparison.table), "", *(f"{note}." for note in comparison.notes)]
     write_text(out / COMPARISON_FILES[1], "\n".join(lines) + "\n")
     with atomic_path(out / COMPARISON_FILES[2]) as partial:

@@ -23,6 +23,7 @@ from dfjax.evaluation.statistics import RocSteps, split_classes
 METRICS = ("auc", "ap", "eer", "accuracy")
 UNITS = ("video", "frame")
 FAILED = ("drop", "half", "first")
+POOLED = {"": True, "yes": True, "no": False}
 CHOICES: dict[str, tuple[Any, ...]] = {
     "metric": METRICS,
     "unit": UNITS,
@@ -45,7 +46,7 @@ class Convention:
         failed: What a row without a score counts as: `drop` leaves it out, `half` gives it 0.5, and
             `first` gives it the score and the label of the first row of its data set.
         eer: `interp` (FPR = FNR on the interpolated ROC curve) or `nearest` (FPR at the threshold
-            where they are closest).
+            where they are closest, see `statistics.eer_nearest`).
         chosen: Split whose video AUC (`val`), or whose metric itself (`test`), a checkpoint is
             chosen by; of no effect with one column of scores.
     """
@@ -71,7 +72,7 @@ def parse_convention(text: str) -> Convention:
     """Returns the convention of a text such as `video_eer:pooled,first=32,eer=nearest`.
 
     Args:
-        text: `UNIT_METRIC`, and after a colon the other choices; `pooled` needs no value.
+        text: `UNIT_METRIC`, and after a colon the other choices; `pooled` is `pooled=yes`.
 
     Raises:
         UsageError: A choice is unknown.
@@ -85,7 +86,9 @@ def parse_convention(text: str) -> Convention:
         if name not in known:
             raise unknown("choice", name, known)
         if name == "pooled":
-            choices[name] = value != "no"
+            if value not in POOLED:
+                raise unknown("value of pooled", value, [one for one in POOLED if one])
+            choices[name] = POOLED[value]
         elif name == "first":
             if not value.isdigit():
                 raise UsageError(f"first needs a number of frames, as first=32, not {part}")
@@ -166,11 +169,14 @@ class Scored:
             return self._measure(self.columns[0], convention, self.selected)
         if convention.chosen == "test":
             found = [self._measure(one, convention, self.selected) for one in self.columns]
-            return min(found) if convention.metric == "eer" else max(found)
+            known = [value for value in found if np.isfinite(value)] or [np.nan]
+            return min(known) if convention.metric == "eer" else max(known)
         if not self.validation.any():
             raise UsageError("no row of split val says which checkpoint is the best")
         by = replace(convention, metric="auc", unit="video", pooled=False)
         values = [self._measure(one, by, self.validation) for one in self.columns]
+        if not np.isfinite(values).any():
+            return float("nan")
         best = self.columns[int(np.nanargmax(values))]
         return self._measure(best, convention, self.selected)
 

@@ -19,6 +19,7 @@ import dfjax
 from dfjax.data.index.adapters.deepfakebench import list_frames
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import KEY
+from dfjax.evaluation.normalisation import read_labels
 from dfjax.evaluation.table_files import TableFile
 from dfjax.evaluation.unscored import leave_out
 from dfjax.files import write_json
@@ -121,8 +122,8 @@ def join_images(read: TableFile, images: pd.DataFrame | None, name: str) -> Tabl
         severity="error",
     )  # fmt: skip
     if "label" in table:
-        given = table.loc[known.to_numpy(), "label"].reset_index(drop=True)
-        differ = given.astype(str) != kept["label"].astype(str)
+        given = read_labels(table.loc[known.to_numpy(), "label"].reset_index(drop=True), name)
+        differ = given != kept["label"]
         if differ.any():
             raise UsageError(
                 f"{name}: {differ.sum()} images have another label than in the list, for example "

@@ -59,6 +59,7 @@ class Gap:
         value_a: First number.
         value_b: Second number.
         causes: Causes, the largest share first.
+        notes: Sentences about how the conventions were found.
     """
 
     a: Convention
@@ -66,6 +67,7 @@ class Gap:
     value_a: float
     value_b: float
     causes: list[Cause]
+    notes: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float:
@@ -79,6 +81,7 @@ class Gap:
             "b": {"convention": describe_convention(self.b), "value": self.value_b},
             "gap": self.gap,
             "causes": [cause.__dict__ for cause in self.causes],
+            "notes": list(self.notes),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -170,8 +173,11 @@ def find_conventions(scored: Scored, value: float, digits: int) -> list[Conventi
                 continue
             if abs(scored.measure(convention) - value) <= 0.5 * 10**-digits + 1e-12:
                 found.append(convention)
+    return sorted(found, key=count_choices)
+
+
+def count_choices(convention: Convention) -> int:
+    """Returns the number of choices of a convention that are not those of the strict protocol."""
     default = Convention()
     names = [one.name for one in fields(Convention)]
-    return sorted(
-        found, key=lambda c: sum(getattr(c, name) != getattr(default, name) for name in names)
-    )
+    return sum(getattr(convention, name) != getattr(default, name) for name in names)

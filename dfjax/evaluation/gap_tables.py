@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,14 @@ from scipy.special import expit
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.column_names import TableForm
-from dfjax.evaluation.conventions import Convention, Scored, parse_convention
-from dfjax.evaluation.gap import Gap, explain_gap, find_conventions
+from dfjax.evaluation.conventions import (
+    Convention,
+    Scored,
+    describe_convention,
+    parse_convention,
+)
+from dfjax.evaluation.gap import Gap, count_choices, explain_gap, find_conventions
+from dfjax.evaluation.normalisation import read_numbers
 from dfjax.evaluation.predictions import NamedTable, Sources, combine, read_sources
 from dfjax.evaluation.table_files import TableFile
 from dfjax.evaluation.wide_tables import SCORES, find_detectors
@@ -47,7 +54,8 @@ def explain_numbers(
             read.
     """
     scored = read_scored(sources, scores, split, index, form or TableForm())
-    return explain_gap(scored, _find(a, scored), _find(b, scored))
+    (first, note_a), (second, note_b) = _find(a, scored), _find(b, scored)
+    return replace(explain_gap(scored, first, second), notes=(*note_a, *note_b))
 
 
 def read_scored(
@@ -78,7 +86,7 @@ def _keep_checkpoints(table: NamedTable, columns: tuple[str, ...], scale: str | 
     for column in columns:
         if column not in kept:
             raise UsageError(f"{name} lacks the column {column}")
-        kept[column] = _to_probability(pd.to_numeric(kept[column], errors="coerce"), scale)
+        kept[column] = _to_probability(read_numbers(kept, column, name), scale)
         if not kept[column].dropna().between(0, 1).all():
             raise UsageError(
                 f"{name}: the values of {column} are not probabilities: give the scale"
@@ -93,15 +101,21 @@ def _to_probability(values: pd.Series, scale: str | None) -> pd.Series:
     return values / 100 if scale == "percent" else values
 
 
-def _find(text: str, scored: Scored) -> Convention:
+def _find(text: str, scored: Scored) -> tuple[Convention, list[str]]:
+    """Returns the convention of a text, or one that gives a number, and a note about others."""
     try:
         value = float(text)
     except ValueError:
-        return parse_convention(text)
+        return parse_convention(text), []
     digits = len(text.partition(".")[2])
     found = find_conventions(scored, value, digits)
     if not found:
         raise UsageError(
             f"no convention gives {text} for this table; the numbers may be of other predictions"
         )
-    return found[0]
+    least = count_choices(found[0])
+    others = [describe_convention(one) for one in found[1:] if count_choices(one) == least]
+    if not others:
+        return found[0], []
+    chosen = describe_convention(found[0])
+    return found[0], [f"{text} was read as {chosen}; these give it too: {'; '.join(others)}"]

@@ -41,7 +41,8 @@ class Frozen(NamedTuple):
 def name_metrics(table: statistics.Classes) -> dict[str, float]:
     """Returns the metrics that need the order of scores only.
 
-    `eer_nearest` is the FPR at the threshold where FPR and FNR are closest (DeepfakeBench),
+    `eer_nearest` is the FPR at the corner of the ROC curve where FPR and FNR are closest (as in
+    DeepfakeBench),
     `map_ovr` the mean of the average precisions of fakes and of reals (GenD), `tpr_at_fpr_05` the
     TPR at an FPR of at most 5 %.
 
@@ -173,11 +174,16 @@ def _accuracy_at_eer(scores: Scores, labels: Labels) -> float:
 
 
 def _ece_equal_mass(scores: Scores, labels: Labels) -> float:
-    """Returns the ECE in bins of equally many videos, whose sizes differ by one at most."""
+    """Returns the ECE in bins of equally many videos, whose sizes differ by one at most.
+
+    Where a bin ends between equal scores, both parts have the same share of fakes.
+    """
     if not len(scores):
         return float("nan")
     edges = np.linspace(0, len(scores), min(ECE_BINS, len(scores)) + 1).round().astype(int)
-    excess = np.add.reduceat(scores - labels, edges[:-1])
+    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    shares = np.bincount(place, labels) / sizes
+    excess = np.add.reduceat(scores - shares[place], edges[:-1])
     return float(np.abs(excess).sum() / len(scores))
 
 

@@ -70,14 +70,23 @@ def normalise(
     for column in set(TEXT) & set(table.columns):
         if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "empty"):
             table[column] = table[column].map(str, na_action="ignore").astype("object")
-    table["label"] = _labels(table["label"], name)
+    table["label"] = read_labels(table["label"], name)
     flags = _fill_scores(table, name, scale)
     _fill_names(table, index)
     flags += _check_decisions(table, name)
     return flags + compare_methods(table, name) + _fill_units(table, name)
 
 
-def _labels(column: pd.Series, name: str) -> pd.Series:
+def read_labels(column: pd.Series, name: str) -> pd.Series:
+    """Returns labels of any spelling as numbers.
+
+    Args:
+        column: Labels as they were read.
+        name: Name of the file, for messages.
+
+    Raises:
+        UsageError: A label is neither real nor fake.
+    """
     codes, values = pd.factorize(column, use_na_sentinel=False)
     labels = [LABEL_WORDS.get(str(value).strip().lower()) for value in values]
     wrong = sorted(str(value) for value, label in zip(values, labels) if label is None)[:3]
@@ -92,16 +101,7 @@ def _labels(column: pd.Series, name: str) -> pd.Series:
 
 def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:
     for column in {"fake_prob", "logit"} & set(table.columns):
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        wrong = numbers.isna() & table[column].notna()
-        if wrong.any():
-            first = str(table[column][wrong].iloc[0])
-            hint = "; divide percentages by 100" if first.strip().endswith("%") else ""
-            raise UsageError(
-                f"{name}: the column {column} has values that are not numbers, such as "
-                f"{first:.40}{hint} ({describe_rows(wrong)})"
-            )
-        table[column] = numbers.astype("float64")
+        table[column] = read_numbers(table, column, name)
     flags = _apply_scale(table, name, scale)
     if "fake_prob" not in table:
         flags += _doubt_logits(table, name, scale)
@@ -120,6 +120,29 @@ def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag
         )
         flags.append(make_flag("logit_conflicts", "error", message, table.loc[apart, "video_id"]))
     return flags
+
+
+def read_numbers(table: pd.DataFrame, column: str, name: str) -> pd.Series:
+    """Returns a column of scores as float64; missing values stay missing.
+
+    Args:
+        table: Predictions as they were read.
+        column: Name of the column.
+        name: Name of the file, for messages.
+
+    Raises:
+        UsageError: A value is not a number.
+    """
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    wrong = numbers.isna() & table[column].notna()
+    if wrong.any():
+        first = str(table[column][wrong].iloc[0])
+        hint = "; divide percentages by 100" if first.strip().endswith("%") else ""
+        raise UsageError(
+            f"{name}: the column {column} has values that are not numbers, such as "
+            f"{first:.40}{hint} ({describe_rows(wrong)})"
+        )
+    return numbers.astype("float64")
 
 
 def _apply_scale(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:

@@ -42,7 +42,8 @@ def write_results(
     videos = scores.videos
     cuts = cut_tables(predictions, videos, context.heldout_methods)
     unseen = {name: videos[cut] for name, cut in take_section(cuts, "unseen_methods").items()}
-    plot_roc(videos[cuts[OVERALL]], result["overall"], out / "roc.png", unseen=unseen, title=title)
+    drawn = result.get("strict", result["overall"])  # the curve is that of the strict protocol
+    plot_roc(videos[cuts[OVERALL]], drawn, out / "roc.png", unseen=unseen, title=title)
     if "uncertainty" in result:
         seen = predictions[~find_heldout(predictions, context.heldout_methods)]
         plot_uncertainty(seen, out / "uncertainty.png", title=title)

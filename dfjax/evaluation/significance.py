@@ -47,7 +47,7 @@ def delong_p_value(scores: Float[np.ndarray, "2 V"], labels: Int[np.ndarray, "V"
 
 
 def correct_holm(p_values: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
-    """Returns p-values that are corrected for their number (Holm, 1979); NaNs stay and count not.
+    """Returns p-values that are corrected for their number (Holm, 1979); NaNs are not counted.
 
     The k-th smallest of N is multiplied by N - k + 1, is at least as large as the one before it,
     and at most 1.

@@ -140,20 +140,35 @@ def tpr_at_fpr(curve: RocSteps, limit: float) -> Figures:
 
 def rates(table: Classes) -> tuple[Float[np.ndarray, "R P"], Float[np.ndarray, "R P"]]:
     """Returns false- and true-positive rates at every distinct score, from (0, 0) to (1, 1)."""
-    fakes, reals = table
-    thresholds = np.union1d(fakes.sorted.distinct, reals.sorted.distinct)[::-1]
-    found = []
-    for one in (reals, fakes):
-        places = np.r_[0, one.sorted.find(thresholds, ties=True)]
-        total = np.where(one.total > 0, one.total, np.nan)
-        found.append(one.above[:, places] / total[:, None])
-    return found[0], found[1]
+    return _divide(table, *_weigh_above(table))
+
+
+def _weigh_above(table: Classes) -> tuple[Float[np.ndarray, "R P"], Float[np.ndarray, "R P"]]:
+    """Returns the weight of reals and of fakes from every distinct score on, beginning with 0."""
+    thresholds = np.union1d(*(one.sorted.distinct for one in table))[::-1]
+    true, false = (one.above[:, np.r_[0, one.sorted.find(thresholds, ties=True)]] for one in table)
+    return false, true
+
+
+def _divide(
+    table: Classes, false: Float[np.ndarray, "R P"], true: Float[np.ndarray, "R P"]
+) -> tuple[Float[np.ndarray, "R P"], Float[np.ndarray, "R P"]]:
+    """Returns weights of reals and fakes as shares of their totals; NaN where a class is absent."""
+    fakes, reals = (np.where(one.total > 0, one.total, np.nan)[:, None] for one in table)
+    return false / reals, true / fakes
 
 
 def eer_nearest(table: Classes) -> Figures:
-    """Returns the FPR at the threshold where FPR and FNR are closest, without interpolation."""
-    fpr, tpr = rates(table)
+    """Returns the FPR at the corner of the ROC curve where FPR and FNR are closest.
+
+    It is not interpolated, and points between two equal steps of the curve are not considered: the
+    benchmarks that use this rule call scikit-learn's `roc_curve`, which leaves them out.
+    """
+    false, true = _weigh_above(table)
+    fpr, tpr = _divide(table, false, true)
     gap = np.abs(1.0 - tpr - fpr)
+    straight = (np.diff(false[:, 1:], 2) == 0) & (np.diff(true[:, 1:], 2) == 0)
+    gap[:, 2:-1][straight] = np.inf
     nearest = np.argmin(np.where(np.isnan(gap), np.inf, gap), axis=1)
     return np.where(np.isnan(gap[:, 0]), np.nan, fpr[np.arange(len(gap)), nearest])
 

@@ -66,8 +66,8 @@ def evaluate(
         if ensemble or passes or flip:
             raise UsageError("ensemble, passes and flip need a workdir, not predictions")
         return evaluate_tables(tables, options, out=_path(out))
-    if reading.get("columns") or reading.get("scale"):
-        raise UsageError("columns and scale describe files of predictions, not a detector")
+    if any(reading.get(name) for name in ("columns", "scale", "threshold_from")):
+        raise UsageError("columns, scale and threshold_from go with predictions, not a detector")
     assert not isinstance(source, pd.DataFrame | Sequence) or isinstance(source, str)
     split = split or "test"
     if split not in SPLITS:

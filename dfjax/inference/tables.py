@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import UsageError, first_line
-from dfjax.evaluation.aggregation import aggregate, clean
+from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
 from dfjax.evaluation.benchmark_protocol import Numbers
 from dfjax.evaluation.checkpoint_choice import choose_checkpoints
 from dfjax.evaluation.column_names import TableForm
@@ -21,6 +21,7 @@ from dfjax.evaluation.comparison_files import (
     describe_comparison,
     write_comparison,
 )
+from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.named_metrics import Frozen, freeze_threshold
 from dfjax.evaluation.predictions import ReadResult, read_predictions
 from dfjax.evaluation.protocol_names import STRICT
@@ -146,9 +147,14 @@ def evaluate_detectors(
         out: Folder for a folder of results per detector, and for `comparison.*`; None for no files.
 
     Raises:
-        UsageError: As `evaluate_tables`, or no column matches the pattern.
+        UsageError: As `evaluate_tables`, no column matches the pattern, or a threshold of one
+            detector would be applied to all.
     """
     options = options or TableOptions()
+    if options.threshold_from:
+        raise UsageError(
+            "threshold_from is of one detector; with several, give rows of split val in the table"
+        )
     known = read_index(options.index) if options.index else None
     read = read_detectors(tables, pattern, known, options.form)
     if out:
@@ -182,15 +188,16 @@ def _evaluate(
 ) -> Report:
     predictions = _take_split(read.predictions, options.split)
     _check_scored(predictions)
+    frozen, doubts = _freeze(read, options, predictions)
     context = Context(
-        frozen=_freeze(read, options),
+        frozen=frozen,
         heldout_methods=read.heldout_methods,
         index=known,
         train_index=known[known["split"] == "train"] if known is not None else None,
         checkpoint=read.checkpoint,
         split=options.split,
         unreadable=count_unscored(read.flags),
-        flags=read.flags,
+        flags=[*read.flags, *doubts],
         numbers=options.numbers,
         files=files,
     )
@@ -202,8 +209,14 @@ def _evaluate(
     return Report(result, predictions, out)
 
 
-def _freeze(read: ReadResult, options: TableOptions) -> Frozen | None:
-    """Returns the threshold of the validation predictions, or of the val rows of a table."""
+def _freeze(
+    read: ReadResult, options: TableOptions, evaluated: pd.DataFrame
+) -> tuple[Frozen | None, list[Flag]]:
+    """Returns the threshold of the validation predictions, or of the val rows of a table.
+
+    The flags say if no threshold can be chosen, or if the evaluated videos include those that it
+    was chosen on.
+    """
     if options.threshold_from:
         form = options.form
         chosen = read_predictions([options.threshold_from], form=form).predictions
@@ -212,13 +225,24 @@ def _freeze(read: ReadResult, options: TableOptions) -> Frozen | None:
         chosen, source = read.predictions, f"{VALIDATION} rows of the table"
         chosen = chosen[chosen["split"] == VALIDATION]
         if options.split == VALIDATION or not len(chosen):
-            return None
+            return None, []
         if options.split is None and len(chosen) == len(read.predictions):
-            return None
+            return None, []
     videos = aggregate(clean(chosen))
-    return freeze_threshold(
+    frozen = freeze_threshold(
         videos["fake_prob"].to_numpy(np.float64), videos["label"].to_numpy(np.int64), source
     )
+    if frozen is None:
+        message = f"no threshold is chosen on {source}: it has scores of one class at most"
+        return None, [make_flag("no_threshold", "warning", message)]
+    shared = evaluated[VIDEO].drop_duplicates().merge(videos[VIDEO], on=VIDEO)
+    if not len(shared):
+        return frozen, []
+    message = (
+        f"{len(shared)} evaluated videos are also those that the threshold was chosen on "
+        f"({source}): accuracy_at_val is optimistic; evaluate another split"
+    )
+    return frozen, [make_flag("threshold_on_evaluated", "warning", message, shared["video_id"])]
 
 
 def _take_split(predictions: pd.DataFrame, split: str | None) -> pd.DataFrame:

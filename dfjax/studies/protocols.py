@@ -80,16 +80,22 @@ def load_protocol(spec: str) -> Protocol:
         UsageError: The protocol does not exist, or a key of it is unknown or missing.
     """
     path = find_protocol(spec)
-    content = runpy.run_path(str(path))["get_protocol"]()
+    defined = runpy.run_path(str(path))
+    if "get_protocol" not in defined:
+        raise UsageError(f"{path.name} does not define get_protocol()")
+    content = defined["get_protocol"]()
     for key in content:
         if key not in KEYS:
             raise unknown(f"key of {path.name}", key, KEYS)
-    if not content.get("columns"):
-        raise UsageError(f"{path.name} has no columns")
-    for selection in content["columns"].values():
+    for key in ("title", "columns"):
+        if not content.get(key):
+            raise UsageError(f"{path.name} has no {key}")
+    for name, selection in content["columns"].items():
         for key in selection:
             if key not in SELECTION:
                 raise unknown(f"selection in {path.name}", key, SELECTION)
+        if "dataset" not in selection:
+            raise UsageError(f"the column {name} of {path.name} has no dataset")
     columns = {name: Selection(**selection) for name, selection in content["columns"].items()}
     metric, diagonal = content.get("metric", "video_auc"), content.get("diagonal", False)
     return Protocol(content["title"], columns, metric, diagonal)
@@ -199,9 +205,10 @@ def _score(
     parts = []
     for name, index in data.items() or [("own", None)]:
         folder = out / name_folder(row) / name_folder(name)
-        report = evaluate(source, split="test", index=index, out=folder)
-        assert report.predictions is not None
-        parts.append(_add_compressions(report.predictions, index))
+        evaluate(source, split="test", index=index, out=folder)
+        # The file names the clusters that are resampled, as the index gives them.
+        rows = read_predictions([folder / "predictions.parquet"]).predictions
+        parts.append(_add_compressions(rows, index))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -12,6 +12,7 @@ from dfjax.commands.main import main
 from dfjax.errors import UsageError
 from dfjax.evaluation.conventions import Convention, Scored
 from dfjax.evaluation.protocol_names import COMPAT
+from dfjax.inference.tables import TableOptions, evaluate_detectors
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
@@ -116,7 +117,7 @@ def test_the_eer_accuracy_and_ap_are_those_of_frames():
     table = frames(videos)
     _, compat, _, _ = both(table)
     labels, scores = table["label"], table["fake_prob"]
-    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
+    fpr, tpr, _ = sk.roc_curve(labels, scores)  # as the benchmark calls it
     assert compat["eer"] == pytest.approx(fpr[np.argmin(np.abs(1 - tpr - fpr))], abs=1e-9)
     assert compat["ap"] == pytest.approx(sk.average_precision_score(labels, scores), abs=1e-9)
     assert compat["accuracy"] == pytest.approx(sk.accuracy_score(labels, scores > 0.5), abs=1e-9)
@@ -172,6 +173,32 @@ def test_the_verb_writes_the_protocol(tmp_path, capsys):
         dfjax.evaluate(tmp_path / "s.csv", first_frames=8)
     with pytest.raises(UsageError, match="unknown protocol 'dfb'"):
         dfjax.evaluate(tmp_path / "s.csv", protocol="dfb")
+
+
+def test_numbers_that_pooling_makes_undefined_are_written(tmp_path):
+    table = frames([("A/1", "x", [0.9]), ("B/1", "real", [0.1])])
+    got = dfjax.evaluate(table, protocol=COMPAT, out=tmp_path / "o").metrics
+    assert got["overall"]["video_auc"] is None and got["strict"]["video_auc"] == 1.0
+    assert got["macro_datasets"] == got["macro"] and (tmp_path / "o" / "roc.png").is_file()
+
+
+def test_thresholds_that_say_little_are_flagged(tmp_path):
+    val = frames([("d/f8", "x", [0.4]), ("d/r8", "real", [0.2])]).assign(split="val")
+    test = frames([("d/f0", "x", [0.9]), ("d/r0", "real", [0.35])]).assign(split="test")
+    mixed = pd.concat([test, val], ignore_index=True)
+    for split, expected in ((None, ["d/f8", "d/r8"]), ("test", [])):
+        flags = dfjax.evaluate(mixed, split=split).flags
+        ids = [flag["ids"] for flag in flags if flag["code"] == "threshold_on_evaluated"]
+        assert ids == ([expected] if expected else [])
+    val.iloc[:1].to_csv(tmp_path / "fakes.csv", index=False)
+    found = dfjax.evaluate(test, threshold_from=tmp_path / "fakes.csv")
+    assert "no_threshold" in {flag["code"] for flag in found.flags}
+    assert found.metrics["overall"]["accuracy_at_val"] is None
+    with pytest.raises(UsageError, match="threshold_from go with predictions"):
+        dfjax.evaluate(tmp_path / "run", threshold_from=tmp_path / "fakes.csv")
+    options = TableOptions(threshold_from=tmp_path / "fakes.csv")
+    with pytest.raises(UsageError, match="threshold_from is of one detector"):
+        evaluate_detectors([test], "fake_*", options)
 
 
 def test_a_threshold_frozen_on_validation(tmp_path):

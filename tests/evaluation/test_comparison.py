@@ -95,7 +95,9 @@ def test_detectors_without_some_scores_are_compared_on_what_each_pair_has():
         for name in ("difference", "low", "high", "p_value", "p_delong"):
             assert rows.loc[pair, name] == expected[name]
     assert rows.loc[("b20", "b"), "difference"] == 0.0
-    assert rows.loc[("a", "other")].isna().all()
+    assert rows.loc[("a", "other")].drop("videos").isna().all()
+    assert rows["videos"].tolist() == [180, 200, 0, 180, 0, 0]
+    assert "of at most 200 videos" in repr(found) and "left out" not in repr(found)
     assert (rows["p_value_holm"].dropna() >= rows["p_value"].dropna()).all()
 
 

@@ -227,6 +227,12 @@ def test_scores_of_images_are_joined_with_lists_of_the_benchmark(tmp_path):
         read_predictions([tmp_path / "scores.json", tmp_path / "FF.json"])
     with pytest.raises(UsageError, match="lists videos but has no scores"):
         read_predictions([tmp_path / "FF.json"])
+    unlisted = {name: [*values, values[-1]] for name, values in scores.items()}
+    unlisted |= {"img_names": [*scores["img_names"], "a/other/0.png"], "label": [0, 1, 1, 1]}
+    (tmp_path / "scores.json").write_text(json.dumps(unlisted))
+    found = read_predictions([tmp_path / "scores.json", tmp_path / "FF.json"])
+    assert len(found.predictions) == 3
+    assert "not_listed" in {flag["code"] for flag in found.flags}
 
 
 def test_scores_of_images_alone_are_grouped_by_their_whole_folder(tmp_path):

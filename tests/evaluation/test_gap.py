@@ -73,6 +73,24 @@ def test_the_choice_of_the_checkpoint():
     assert [(c.name, c.share) for c in gap.causes] == [("chosen", 0.25)]
 
 
+def test_checkpoints_without_a_number_are_not_chosen():
+    rows = table(*((f"v{n}", n % 2, [0.0]) for n in range(4))).assign(
+        a=np.nan, b=[0.1, 0.9, 0.2, 0.8]
+    )
+    fakes = np.array([False, True, False, True])
+    scored = Scored(rows, ("a", "b"), validation=fakes)
+    assert scored.measure(Convention(chosen="test")) == 1.0
+    assert np.isnan(scored.measure(Convention(chosen="val")))  # one class cannot be ranked
+    with pytest.raises(UsageError, match="is undefined: a class is missing"):
+        explain_gap(scored, Convention(), Convention(chosen="test"))
+
+
+def test_scores_of_checkpoints_must_be_numbers():
+    rows = table(("f", 1, [0.9]), ("r", 0, [0.1])).assign(a=["0,9", "0,1"], b=[0.9, 0.1])
+    with pytest.raises(UsageError, match="column a has values that are not numbers"):
+        explain_numbers("video_auc", "frame_auc", [rows], scores="[ab]")
+
+
 def independent():
     """Two data sets' worth of causes that do not meet: pooling in one folder, frames in another."""
     return table(
@@ -128,6 +146,7 @@ def test_conventions_are_written_and_read():
         ("video_auc:first=x", "first needs a number"),
         ("video_auc:failed", "failed needs a value"),
         ("video_auc:first=0", "first must be at least 1"),
+        ("video_auc:pooled=false", "unknown value of pooled 'false'"),
     ):
         with pytest.raises(UsageError, match=message):
             parse_convention(text)
@@ -139,6 +158,9 @@ def test_published_numbers_are_found(tmp_path):
     assert Convention(pooled=True) in found and Convention() not in found
     gap = explain_numbers("0.500", "1.000", [rows.assign(frame=0).drop(columns="position")])
     assert gap.a == Convention() and gap.value_b == 1.0
+    assert not gap.notes
+    several = explain_numbers("video_auc", "0.0", [PLANTED["first"][0]])
+    assert several.notes == ("0.0 was read as video_auc:first=1; these give it too: video_eer",)
     with pytest.raises(UsageError, match="no convention gives 0.123"):
         explain_numbers("0.123", "video_auc", [rows])
 

@@ -69,6 +69,12 @@ def test_ece_of_bins_of_equal_mass_by_hand():
     assert got["confidence_below_90"] == 1.0 and got["confidence_above_99"] == 0.0
 
 
+def test_equal_scores_on_both_sides_of_an_edge_have_the_same_share_of_fakes():
+    scores, labels = np.full(40, 0.5), np.repeat([0, 1], 20)
+    assert measure_verdicts(scores, labels, None)["ece_equal_mass"] == 0.0
+    assert measure_verdicts(scores, labels[::-1], None)["ece_equal_mass"] == 0.0
+
+
 def test_confidence_counts_both_ends():
     scores = np.array([0.001, 0.05, 0.5, 0.95, 0.999])
     got = measure_verdicts(scores, np.array([0, 0, 1, 1, 1]), None)

@@ -111,10 +111,17 @@ def test_what_cannot_be_run_is_one_clear_line(tmp_path):
     with pytest.raises(UsageError, match="unknown protocol 'cross_data'"):
         run_protocol("cross_data", {"mine": scores})
     mine = tmp_path / "mine.py"
-    for columns, message in (("{}", "no columns"), ("{'a': {'data': 'd'}}", "unknown selection")):
+    for columns, message in (
+        ("{}", "no columns"),
+        ("{'a': {'data': 'd'}}", "unknown selection"),
+        ("{'a': {'compression': 'c23'}}", "column a of mine.py has no dataset"),
+    ):
         mine.write_text(f"def get_protocol():\n    return {{'title': 't', 'columns': {columns}}}\n")
         with pytest.raises(UsageError, match=message):
             load_protocol(str(mine))
+    mine.write_text("title = 't'\n")
+    with pytest.raises(UsageError, match="does not define get_protocol"):
+        load_protocol(str(mine))
 
 
 def test_compressions_are_in_a_column_or_in_ids():
@@ -151,7 +158,10 @@ def test_a_workdir_is_evaluated_on_every_index(tmp_path, monkeypatch):
 
     def evaluate(source, *, split, index, out):
         calls.append((source.name, split, out.relative_to(tmp_path).as_posix()))
-        return Report({}, pd.read_parquet(tmp_path / f"{Path(index).name}.parquet"), out)
+        out.mkdir(parents=True)
+        rows = pd.read_parquet(tmp_path / f"{Path(index).name}.parquet")
+        rows.assign(group=rows["video_id"].str[-3:]).to_parquet(out / "predictions.parquet")
+        return Report({}, rows, out)  # without the column that names the clusters
 
     monkeypatch.setattr("dfjax.studies.protocols.evaluate", evaluate)
     data = {rate: tmp_path / rate for rate in ("c23", "c40")}
