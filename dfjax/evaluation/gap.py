@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from dfjax.errors import UsageError
-from dfjax.evaluation.conventions import Convention, Scored, describe_convention
+from dfjax.evaluation.conventions import FAILED, Convention, Scored, describe_convention
 
+FIRST = (32, 8, 4, 1)
+"""Numbers of first frames that benchmarks use."""
 CAUSES = {
     "metric": "another metric",
     "unit": "frames or videos",
@@ -145,7 +147,8 @@ def _shapley(values: dict[frozenset[str], float], name: str, names: list[str]) -
 def find_conventions(scored: Scored, value: float, digits: int) -> list[Convention]:
     """Returns the conventions whose number, rounded, is the given one; the nearest to strict first.
 
-    The first frames are tried in the numbers that benchmarks use: 32, 8, 4 and 1.
+    Choices that change nothing in this table, such as the first 8 frames of shorter videos, are not
+    tried.
 
     Args:
         scored: Rows of the table.
@@ -155,12 +158,15 @@ def find_conventions(scored: Scored, value: float, digits: int) -> list[Conventi
     choices: tuple[str, ...] = ("val",)
     if len(scored.columns) > 1:
         choices = ("val", "test") if scored.validation.any() else ("test",)
+    frames = int(scored.place.max(initial=0)) + 1  # of the longest video
+    pooled = len(np.unique(scored.folder)) < len(np.unique(scored.video))
+    failed = any(not np.isfinite(scores).all() for scores in scored.scores.values())
     grid: dict[str, tuple[Any, ...]] = {
         "metric": ("auc",),
-        "unit": ("video", "frame"),
-        "first": (None, 32, 8, 4, 1),
-        "pooled": (False, True),
-        "failed": ("drop", "half", "first"),
+        "unit": ("video", "frame") if frames > 1 else ("video",),
+        "first": (None, *(number for number in FIRST if number < frames)),
+        "pooled": (False, True) if pooled else (False,),
+        "failed": FAILED if failed else FAILED[:1],
         "chosen": choices,
     }
     grids = [grid, {**grid, "metric": ("eer",), "eer": ("interp", "nearest")}]

@@ -156,6 +156,8 @@ def test_published_numbers_are_found(tmp_path):
     rows = PLANTED["pooled"][0]
     found = find_conventions(Scored(rows), 1.0, 3)
     assert Convention(pooled=True) in found and Convention() not in found
+    # One frame for each video, and no missing score: other choices would change nothing.
+    assert {(one.unit, one.first, one.failed) for one in found} == {("video", None, "drop")}
     gap = explain_numbers("0.500", "1.000", [rows.assign(frame=0).drop(columns="position")])
     assert gap.a == Convention() and gap.value_b == 1.0
     assert not gap.notes
