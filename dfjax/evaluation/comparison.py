@@ -200,6 +200,10 @@ def _summarise(
     for name in ("p_value", "p_delong"):
         if name in table:
             table[f"{name}_holm"] = correct_holm(table[name].to_numpy(np.float64))
+    if "videos" in table:
+        table["videos"] = table.pop(
+            "videos"
+        )  # last: `outputs` knows our files by the first columns
     most = max(found, key=lambda paired: len(paired.labels))
     return Comparison(
         table=table,
