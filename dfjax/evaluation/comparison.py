@@ -201,9 +201,8 @@ def _summarise(
         if name in table:
             table[f"{name}_holm"] = correct_holm(table[name].to_numpy(np.float64))
     if "videos" in table:
-        table["videos"] = table.pop(
-            "videos"
-        )  # last: `outputs` knows our files by the first columns
+        # The last column: `outputs` knows our files by their first ones.
+        table["videos"] = table.pop("videos")
     most = max(found, key=lambda paired: len(paired.labels))
     return Comparison(
         table=table,
