@@ -87,7 +87,8 @@ def _read(source: Any, path: Path, names: Mapping[str, str]) -> dict[str, np.nda
     name, size, stored = str(path), 0, path.stat().st_size
     try:
         with h5py.File(source, "r") as file:
-            root = file["model_weights"] if "model_weights" in file else file
+            saved_whole = file.get("model_weights", getlink=True) is not None
+            root = _child(file, "model_weights") if saved_whole else file
             old = "layer_names" in root.attrs or "layer_names0" in root.attrs
             for key, data in _old_layout(root) if old else _new_layout(root, names):
                 if data.external or data.is_virtual:

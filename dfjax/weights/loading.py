@@ -97,7 +97,7 @@ def load(
     convention = _with_input(convention, arrays, given, keras=program.keras)
     key_map = _without_head(fit.key_map, target) if new_head else fit.key_map
     _check_mapped(key_map, program)
-    left_out = (*ignore, *_find_unread(fit.key_map, key_map, target))
+    left_out = (*ignore, *_find_unread(fit.key_map, key_map))
     found = _convert(arrays, key_map, target, source, left_out)
     if fit.network.positive_real if real is None else real:
         found = negate_head(found)
@@ -208,16 +208,15 @@ def _convert(
     return found | {key: np.zeros(target.shapes[key], np.float32) for key in key_map.zeros}
 
 
-def _find_unread(whole: KeyMap, key_map: KeyMap, target: Target) -> tuple[str, ...]:
+def _find_unread(whole: KeyMap, key_map: KeyMap) -> tuple[str, ...]:
     """Returns the beginnings of the keys that the network has no place for.
 
     Args:
         whole: Key map of the whole network.
         key_map: Key map of what is read, the network or its backbone.
-        target: Network.
     """
     above = {e.theirs for e in whole.entries} - {e.theirs for e in key_map.entries}
-    has_head = not above and any(key.startswith(HEAD) for key in target.shapes)
+    has_head = any(entry.ours.startswith(HEAD) for entry in key_map.entries)
     return (*above, *(() if has_head else whole.classifier))
 
 

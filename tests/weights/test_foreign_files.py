@@ -177,8 +177,12 @@ def test_links_and_sizes(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "link.h5", "w") as file:
         file.attrs["layer_names"] = [b"a"]
         file["a"] = h5py.ExternalLink("/etc/hostname", "/")
-    with pytest.raises(FileError, match="is a link"):
-        read_foreign(tmp_path / "link.h5")
+    write_h5(tmp_path / "other.h5", {"a/kernel": ONE})
+    with h5py.File(tmp_path / "root.h5", "w") as file:
+        file["model_weights"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/")
+    for name in ("link.h5", "root.h5"):
+        with pytest.raises(FileError, match="is a link"):
+            read_foreign(tmp_path / name)
     np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(100_000, np.float32))
     monkeypatch.setattr(limits, "MAX_BYTES", 50_000)
     with pytest.raises(FileError, match="at most"):
@@ -201,6 +205,19 @@ def test_a_head_is_new_only_when_asked(resnet, tmp_path):
     assert "2 keys are left out: fc.weight, fc.bias" in " ".join(weights.notes)
     kernel = weights.variables["params"]["backbone"]["stem_conv"]["kernel"]
     np.testing.assert_array_equal(kernel, resnet[1]["params.stem_conv.kernel"])
+
+
+def test_a_new_head_replaces_a_classifier_of_several_layers(tmp_path):
+    """The head of a detector has no counterpart in the classifier of VGG16."""
+    options = {"backbone": "vgg16", "width": 0.125, "one_block": True, "hidden": ()}
+    target = detector_target("frame_classifier", options | {"dropout": ()}, size=64)
+    entries = usual_fit(ORIGINS["torchvision"], target).key_map.entries
+    arrays = {entry.theirs: np.ones(entry.their_shape(), np.float32) for entry in entries}
+    np.savez(tmp_path / "w.npz", **arrays, **{"classifier.0.weight": ONE, "classifier.6.bias": ONE})
+    weights = load(tmp_path / "w.npz", "torchvision", target, new_head=True)
+    assert weights.new == ("params.logits.bias", "params.logits.kernel")
+    left_out = "2 keys are left out: classifier.0.weight, classifier.6.bias"
+    assert left_out in " ".join(weights.notes)
 
 
 def test_verbs_there_and_back(tmp_path, capsys):
