@@ -61,6 +61,9 @@ def normalise(
 ) -> Float[Array, "n *map c"]:
     """Returns `x` normalised by given statistics and activated, in its own dtype.
 
+    The backward pass, where statistics are frozen in training, keeps `x` only. It recomputes by
+    `jax.checkpoint`, which can also be differentiated forwards.
+
     Args:
         x: Feature maps or vectors, channels last.
         mean: Mean of each channel.
@@ -70,6 +73,19 @@ def normalise(
         epsilon: Value added to the variance.
         activation: Function applied to the result, or None.
     """
+    apply = jax.checkpoint(functools.partial(_normalise, epsilon, activation))
+    return apply(x, mean, var, scale, bias)
+
+
+def _normalise(
+    epsilon: float,
+    activation: Activation | None,
+    x: Array,
+    mean: Array,
+    var: Array,
+    scale: Array,
+    bias: Array,
+) -> Array:
     y = (_widen(x) - mean) * (scale * jax.lax.rsqrt(var + epsilon)) + bias
     return (activation(y) if activation else y).astype(x.dtype)
 
@@ -90,8 +106,7 @@ def _by_batch(
     axes = tuple(range(x.ndim - 1))
     mean = jnp.sum(weighted, axes) / count
     var = jnp.maximum(jnp.sum(weighted * wide, axes) / count - mean * mean, 0)
-    y = normalise(x, mean, var, scale, bias, epsilon=epsilon, activation=activation)
-    return y, mean, var
+    return _normalise(epsilon, activation, x, mean, var, scale, bias), mean, var
 
 
 def _forward(

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import linen as nn
 
 from dfjax.models.initializers import HE_IN, HE_OUT, one_draw
@@ -49,13 +50,14 @@ def test_batch_norm_equals_linen_forward_and_backward():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), stats, dict(expected))
 
 
-def test_activation_is_that_of_the_normalised_map_and_is_not_kept_for_the_gradient():
+@pytest.mark.parametrize("train", [True, False], ids=["train", "frozen statistics"])
+def test_activation_is_that_of_the_normalised_map_and_is_not_kept_for_the_gradient(train):
     x = 2 + jax.random.normal(jax.random.key(0), (4, 3, 5, 6))
     fused, plain = BatchNorm(TF_BN, jax.nn.silu), BatchNorm(TF_BN)
     variables = plain.init(jax.random.key(0), x, train=False)
 
     def run(norm, x):
-        return norm.apply(variables, x, train=True, mutable=["batch_stats"])[0]
+        return norm.apply(variables, x, train=train, mutable=["batch_stats"])[0]
 
     expected, expected_pull = jax.vjp(lambda x: jax.nn.silu(run(plain, x)), x)
     actual, pull = jax.vjp(lambda x: run(fused, x), x)
