@@ -8,13 +8,16 @@
 Writes predictions.parquet, metrics.json, roc.png, sheet.png (clips with their scores) and
 curves.png (of the run) to --out, by default WORKDIR/eval/SPLIT. Without --out no file is written
 for predictions. A table of them needs the columns video_id, label (1 = fake) and fake_prob or
-logit; --map names columns that are called otherwise, --scale says what scores are, and --scores is
-the pattern of the columns of several detectors, which are evaluated and compared. Score files of
+logit; --columns names columns that are called otherwise, --scale says what scores are, and --scores
+is the pattern of the columns of several detectors, which are evaluated and compared. Score files of
 dfwb and JSON of DeepfakeBench (its lists of frames together with scores) are read, and written by
 --write dfwb or --write deepfakebench.
 
-  dfjax evaluate --predictions scores.csv --map video_id=clip_name,fake_prob=p --scale percent
+  dfjax evaluate --predictions scores.csv --columns video_id=clip_name,fake_prob=p --scale percent
   dfjax evaluate --predictions wide.csv --scores 'prob_*' --out results
+
+Of a table with several splits the rows of split test are evaluated, which a line says; thresholds
+and checkpoints are chosen on those of val. --split all evaluates all rows.
 
 --index is the index of the data to score (of a pack, or of crops, which are packed first); with
 --predictions it gives the identities, so that people who are also in the training data are found.
@@ -63,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--predictions", type=Path, nargs="+", metavar="FILE", help="tables, .parquet or .csv"
     )
-    parser.add_argument("--split", help="train, val, test or none (default: test)")
+    parser.add_argument("--split", help="train, val, test; all rows of tables: all (test)")
     parser.add_argument("--index", type=Path, metavar="FILE", help="other data than the run's")
     parser.add_argument("--checkpoint", default="best", help="best (default) or last")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
@@ -85,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     scoring = read_scoring_options(args)
     if args.predictions and any(scoring.values()):
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
+    if args.write and args.predictions and not args.out:
+        raise UsageError("--write needs --out")
     options = read_options(args)
     if args.write and args.predictions and not args.out:
         raise UsageError("--write needs --out")
@@ -110,12 +115,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_detectors(args: argparse.Namespace, options: dict[str, Any]) -> int:
     """Evaluates the detectors of a wide table, and returns the exit code."""
-    from dfjax.evaluation.report_table import list_detectors
+    from dfjax.evaluation.report_table import draw_flag, list_detectors
     from dfjax.inference.tables import evaluate_detectors, make_options
 
     made = make_options(args.split, args.index, **options)
     result = evaluate_detectors(args.predictions, args.scores, made, out=args.out)
-    make_result_console().print(list_detectors(result.reports))
+    console = make_result_console()
+    console.print(list_detectors(result.reports))
+    flags = {f["message"]: f for report in result.reports.values() for f in report.flags}
+    console.print(*map(draw_flag, flags.values()), sep="\n", soft_wrap=True, highlight=False)
     _write(list(result.reports.values()), args.write)
     if args.out:
         compared = ", comparison.md" if result.comparison else ""

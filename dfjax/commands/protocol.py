@@ -5,9 +5,10 @@
 
 A protocol is a file in configs/protocols/: within_domain, cross_dataset, cross_manipulation,
 compression, leave_one_method_out, or one of yours. A detector is a workdir, a weights file or a
-file of predictions; workdirs are evaluated on the test split of each pack of --data (of the run's
-data without it). --out gets table.md, table.csv, table.tex and table.json, with intervals.
-Exit code 1: a test set has no videos, and its cells are empty.
+file of predictions; its columns dataset, method and compression say what a row is of. Workdirs are
+evaluated on the test split of each pack of --data (of the run's data without it). --out gets
+table.md, table.csv, table.tex and table.json; .md and .json have intervals and numbers of videos.
+Exit code 1: a test set has no videos, or no detector, and its cells are empty.
 """
 
 import argparse

@@ -5,7 +5,9 @@
 
 Every metrics.json of `dfjax evaluate` has the hashes of the files that its numbers depend on
 (predictions, index, checkpoint, config), the settings and the code. A file that changed or is
-missing, another version of the code, and every number that is not computed again are listed.
+missing, another version of the code, and numbers that are not computed again are listed. The
+numbers are computed again from predictions.parquet beside the file, not from the tables it was made
+of, whose hashes are compared.
 Exit code 1: something differs.
 """
 
@@ -13,6 +15,9 @@ import argparse
 from pathlib import Path
 
 from dfjax.commands.main import add_json, finish, print_line
+
+SHOWN = 12
+"""Number of differences that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +31,11 @@ def run(args: argparse.Namespace) -> int:
     from dfjax.evaluation.reproduction import reproduce
 
     result = reproduce(args.metrics)
-    for one in result.differences:
+    for one in result.differences[:SHOWN]:
         print_line(f"{one.what}: {one.recorded} was recorded, now {one.found}")
     count = len(result.differences)
+    if count > SHOWN:
+        print_line(f"and {count - SHOWN} more, which --json lists")
     said = f"{count} differ" if count > 1 else "1 differs" if count else "nothing differs"
     print_line(f"{result.files} files, {result.numbers} values compared: {said}")
     return finish(args, result.describe(), found=result.differences)

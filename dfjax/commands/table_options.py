@@ -9,9 +9,11 @@ from dfjax.evaluation.protocol_names import PROTOCOLS, STRICT
 
 
 def add_table_options(parser: argparse.ArgumentParser, *, scores: bool = True) -> None:
-    """Adds `--map`, `--scale` and, with `scores`, `--scores`."""
+    """Adds `--columns` (or `--map`), `--scale` and, with `scores`, `--scores`."""
     parser.add_argument(
-        "--map", metavar="NAME=COLUMN,…", help="columns of the tables, as video_id=filename"
+        *("--columns", "--map"),
+        metavar="NAME=COLUMN,…",
+        help="columns of the tables, as video_id=filename",
     )
     parser.add_argument("--scale", choices=SCALES, help="scale of the scores (prob)")
     if scores:
@@ -20,7 +22,7 @@ def add_table_options(parser: argparse.ArgumentParser, *, scores: bool = True) -
 
 def read_table_form(args: argparse.Namespace) -> TableForm:
     """Returns how tables are to be read."""
-    return TableForm(parse_columns(args.map) if args.map else {}, args.scale)
+    return TableForm(parse_columns(args.columns) if args.columns else {}, args.scale)
 
 
 def add_number_options(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +34,13 @@ def add_number_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the keyword arguments `Reading` of an evaluation.
+    """Returns the keyword arguments of `dfjax.evaluate` about tables and numbers.
 
     Raises:
         UsageError: Options of tables are given without tables.
     """
-    if not args.predictions and (args.map or args.scale or args.scores or args.threshold_from):
-        raise UsageError("--map, --scale, --scores and --threshold-from go with --predictions")
+    if not args.predictions and (args.columns or args.scale or args.scores or args.threshold_from):
+        raise UsageError("--columns, --scale, --scores and --threshold-from go with --predictions")
     form = read_table_form(args)
     return {
         "protocol": args.protocol,

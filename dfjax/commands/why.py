@@ -9,7 +9,7 @@ A number is named by UNIT_METRIC (video or frame; auc, ap, eer or accuracy) and,
 choices: first=N (first N frames of each video), pooled (videos of one folder name are one),
 failed=drop|half|first (rows without a score), eer=interp|nearest, chosen=val|test (checkpoint). Or
 it is the number itself, as published: the conventions that give it are then searched. The shares
-are Shapley values, which add up to the gap.
+are Shapley values, which add up to the gap; "alone" is the change of A if only this one changes.
 """
 
 import argparse

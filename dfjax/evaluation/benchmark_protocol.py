@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.aggregation import VIDEO
+from dfjax.evaluation.aggregation import UNITS, VIDEO
 from dfjax.evaluation.class_scores import THRESHOLD
 from dfjax.evaluation.conventions import METRICS, Convention, Scored
 from dfjax.evaluation.flags import Flag, make_flag
@@ -31,7 +31,13 @@ from dfjax.evaluation.protocol_names import COMPAT, PROTOCOLS, STRICT
 
 DESCRIPTION = (
     "deepfakebench-compat: accuracy, AP and EER of frames or clips, EER not interpolated; videos "
-    "of one folder name are pooled; unreadable frames count as the first frame"
+    "of one folder name are pooled; unreadable frames count as the first frame; no intervals. "
+    "recall_at_fpr, by_identity and uncertainty are by the strict protocol"
+)
+UNDEFINED = (
+    "the video AUC is undefined: frames without a score have the label of the first row of their "
+    "data set, and the label of a video is the integer part of the mean of its frames, so that one "
+    "class has no video left; the strict protocol leaves such frames out"
 )
 
 
@@ -69,6 +75,20 @@ class Numbers:
         return apply_benchmark_protocol(strict, predictions, first=self.first_frames)
 
 
+def select_rows(predictions: pd.DataFrame, first: int | None) -> tuple[pd.DataFrame, str]:
+    """Returns the rows that AP and EER are computed of (`label fake_prob`), and their unit.
+
+    Args:
+        predictions: Rows in the order in which they were scored.
+        first: Number of frames of each video that are used; None for all.
+    """
+    scored = Scored(predictions)
+    convention = Convention(unit="frame", failed="first", first=first)
+    scores, labels = scored.select("fake_prob", convention, scored.selected)
+    unit = "clip" if (predictions["unit"] == "clip").any() else "frame"
+    return pd.DataFrame({"label": labels, "fake_prob": scores}), unit
+
+
 def apply_benchmark_protocol(
     strict: Mapping[str, Any], predictions: pd.DataFrame, *, first: int | None = None
 ) -> dict[str, Any]:
@@ -100,6 +120,14 @@ def apply_benchmark_protocol(
     overall = _measure(scored, unit, first)
     shared = {name: strict["overall"].get(name) for name in overall}
     macro = macro_mean(list(sections["by_dataset"].values()))
+    failed = ~np.isfinite(predictions["fake_prob"].to_numpy())
+    kept = ~failed & ((scored.place < first) if first else True)
+    counts = {f"{one}s": int((kept & (predictions["unit"] == one)).sum()) for one in UNITS[1:]}
+    # These rows are not left out here: another flag says what they count as.
+    flags = [flag for flag in strict["flags"] if flag["code"] != "non_finite"]
+    flags += _flag_differences(predictions, scored, unit, first)
+    if failed.any() and overall["video_auc"] is None and shared["video_auc"] is not None:
+        flags.append(make_flag("auc_undefined", "error", UNDEFINED))
     used = f"; the first {first} frames of each video" if first else ""
     return {
         **strict,
@@ -108,7 +136,8 @@ def apply_benchmark_protocol(
         "macro": macro,
         "macro_datasets": macro,
         "strict": shared,
-        "flags": [*strict["flags"], *_flag_differences(predictions, scored, unit, first)],
+        "flags": flags,
+        "n": {**strict["n"], **counts},
         "protocol": DESCRIPTION + used,
     }
 
@@ -155,9 +184,12 @@ def _flag_differences(
         found.append(make_flag("clips_as_videos", "warning", message))
     failed = ~np.isfinite(predictions["fake_prob"].to_numpy())
     if failed.any():
-        message = f"{failed.sum()} rows without a score count as the first row of their data set"
+        message = (
+            f"{failed.sum()} rows without a score count with the score and the label of the first "
+            "row of their data set"
+        )
         ids = predictions["video_id"][failed]
-        found.append(make_flag("failed_as_first", "warning", message, ids))
+        found.append(make_flag("failed_as_first", "error", message, ids))
     left = int((scored.place >= first).sum()) if first else 0
     if left:
         message = f"{left:,} frames after the first {first} of each video are left out"

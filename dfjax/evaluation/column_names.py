@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ GUESSES: dict[str, tuple[str, ...]] = {
 has none of those before."""
 
 REQUIRED = ("video_id", "label", "fake_prob")
+EXTRA = ("entropy", "mutual_information", "fake_prob_sd", "face_share", "error")
+"""Further columns that evaluations use."""
 SCALES = ("prob", "logit", "percent")
 
 
@@ -56,10 +59,12 @@ class TableForm:
             `GUESSES`.
         scale: Scale of the scores: `prob`, `logit` or `percent`. None for probabilities; scores
             outside [0, 1] are then an error.
+        kept: Pattern of the columns that keep their names, or "".
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     scale: str | None = None
+    kept: str = ""
 
     def __post_init__(self) -> None:
         """Checks the scale."""
@@ -82,7 +87,10 @@ class TableForm:
                 several columns may be the id, the label or the score.
         """
         written = [str(column).strip() for column in columns]
-        known = [*known, *(one for one in self.columns if one not in known)]
+        known = [*known, *EXTRA]
+        for column in self.columns:
+            if column not in known:
+                raise unknown("column of predictions", column, known)
         found = self._rename(written, known, name)
         notes = [_describe(name, self.columns)] if self.columns else []
         guessed: dict[str, str] = {}
@@ -91,7 +99,8 @@ class TableForm:
                 continue
             if column == "frame" and {"clip", "position", "unit"} & set(found):
                 continue
-            place = _guess(column, found, name)
+            free = ["" if self._keeps(one) else one for one in found]
+            place = _guess(column, free, name)
             if place is not None:
                 guessed[column] = found[place]
                 found[place] = column
@@ -116,7 +125,12 @@ class TableForm:
             f"{one} (as written)" if at not in places and _key(one) in taken else one
             for at, one in enumerate(written)
         ]
-        return match_columns([places.get(at, one) for at, one in enumerate(rest)], known, name=name)
+        named = [places.get(at, one) for at, one in enumerate(rest)]
+        matched = match_columns(named, known, name=name)
+        return [one if self._keeps(one) else other for one, other in zip(named, matched)]
+
+    def _keeps(self, column: str) -> bool:
+        return bool(self.kept) and fnmatch.fnmatchcase(column, self.kept)
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -23,13 +23,21 @@ from dfjax.evaluation.aggregation import VIDEO
 from dfjax.evaluation.bootstrap import PERCENTILES, Tables, resample
 from dfjax.evaluation.class_scores import Figures
 from dfjax.evaluation.clusters import describe_clusters
+from dfjax.evaluation.column_names import TableForm
 from dfjax.evaluation.metrics import RESAMPLES
 from dfjax.evaluation.paired_scores import PairedScores, Source, pair_scores
 from dfjax.evaluation.significance import correct_holm, delong_p_value
+from dfjax.evaluation.split_choice import ALL
 from dfjax.evaluation.statistics import RocSteps, auc, compute_statistics, split_classes
 
 AUC = "video_auc"
+FEW_CLUSTERS = 10
 CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
+
+
+def format_p(value: float) -> str:
+    """Returns a p-value with three decimal places, or `<0.001`."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +66,10 @@ class Comparison:
 
     def __repr__(self) -> str:
         """Returns the table, and how it was computed, as plain text."""
-        shown = self.table.to_string(index=False, float_format="{:.3f}".format)
+        tests = [name for name in self.table if str(name).startswith("p_")]
+        shown = self.table.to_string(
+            index=False, float_format="{:.3f}".format, formatters=dict.fromkeys(tests, format_p)
+        )
         return "\n".join([self.heading, shown, *self.notes])
 
     def _repr_html_(self) -> str:
@@ -83,6 +94,8 @@ class Comparison:
         """Sentences about how the differences were computed."""
         drawn = describe_clusters(self.resampled, self.clusters)
         notes = [f"difference: a minus b; 95 % intervals from paired resamples of {drawn}"]
+        if self.clusters < FEW_CLUSTERS:
+            notes.append(f"only {drawn}: intervals and p-values say nothing")
         if len(self.table) > 1:
             notes.append(f"columns ending in _holm are corrected for {len(self.table)} comparisons")
         if "videos" in self.table:
@@ -101,6 +114,8 @@ def compare(
     names: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+    scale: str | None = None,
 ) -> Comparison:
     """Returns the paired differences of a metric between two or more detectors.
 
@@ -112,20 +127,23 @@ def compare(
     Args:
         sources: For each detector a file or table of predictions, a report, or a workdir whose
             `eval/SPLIT/predictions.parquet` exists.
-        split: Split of the workdirs.
+        split: Split of the workdirs, and of tables with several splits; `all` for all rows.
         metric: Name of a metric that has intervals, for example `video_auc`, `ap` or `log_loss`.
         index: Index with the groups, recordings and identities of the videos; None to use the
             columns of the predictions.
         names: Names of the detectors; None for the names of the workdirs and files.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resampling.
+        columns: Columns of files and tables by the names of predictions.
+        scale: Scale of their scores: `prob`, `logit` or `percent`.
 
     Raises:
         UsageError: The sources cannot be joined (`pair_scores`), or the metric is unknown or
             undefined on these videos.
     """
     known = read_index(Path(index)) if index is not None else None
-    paired = pair_scores(sources, split=split, index=known, names=names)
+    form = TableForm(columns or {}, scale)
+    paired = pair_scores(sources, split=split, index=known, names=names, form=form)
     rows = _compare_pairs(paired, metric, resamples, seed)
     return _summarise([paired], rows, metric, dict(zip(paired.names, paired.left_out)))
 
@@ -178,7 +196,7 @@ def compare_scores(
         }
         if shared:
             tables = [predictions[place] for place in members]
-            paired = pair_scores(tables, split="", index=index, names=chosen)
+            paired = pair_scores(tables, split=ALL, index=index, names=chosen)
             found.append(paired)
             if len(set(paired.labels.tolist())) == 2:
                 at = [(members.index(a), members.index(b)) for a, b in pairs]

@@ -34,6 +34,9 @@ def check_decisions(table: pd.DataFrame, called_fake: Bool[np.ndarray, "N"], nam
         scores, called = table["fake_prob"].to_numpy(np.float64), called_fake
         ids = table["video_id"].to_numpy()
     low, high, wrong = explain(scores, called)
+    if wrong.any() and not explain(scores, ~called)[2].any():
+        message = f"{name}: its decisions are inverted: low scores are called fake, high ones real"
+        return make_flag("decisions_inverted", "error", message)
     if wrong.any():
         message = (
             f"{name}: no single threshold explains the decisions: at the best one, "

@@ -19,6 +19,7 @@ import dfjax
 from dfjax.data.index.adapters.deepfakebench import list_frames
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import KEY
+from dfjax.evaluation.image_ids import number_images
 from dfjax.evaluation.normalisation import read_labels
 from dfjax.evaluation.table_files import TableFile
 from dfjax.evaluation.unscored import leave_out
@@ -109,7 +110,7 @@ def join_images(read: TableFile, images: pd.DataFrame | None, name: str) -> Tabl
     if images is None:
         folders = paths.map(lambda path: str(PurePosixPath(path).parent))
         note = f"{name}: the folder of an image was read as the video, its name as the frame"
-        table["video_id"], table["frame"] = folders, _number(paths, folders)
+        table["video_id"], table["frame"] = folders, number_images(paths, folders)
         return TableFile(table, read.metadata, [*read.notes, note])
     rest = table.drop(columns=[n for n in (*FIELDS, "frame", "split") if n in table])
     joined = rest.merge(images, on=IMAGE, how="left")
@@ -166,11 +167,3 @@ def read_json_table(path: Path) -> TableFile | None:
 
 def _shorten(path: str) -> str:
     return ANCHOR.sub("", path.replace("\\", "/")).removeprefix("./")
-
-
-def _number(paths: pd.Series, folders: pd.Series) -> pd.Series:
-    """Returns the number at the end of each image's name, or its place in its folder."""
-    found = paths.str.extract(r"(\d{1,9})\.\w+$")[0]
-    if found.notna().all():
-        return found.astype("int64")
-    return paths.groupby(folders).cumcount()

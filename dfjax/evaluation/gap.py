@@ -89,11 +89,18 @@ class Gap:
     def to_frame(self) -> pd.DataFrame:
         """Returns the causes as a table: `cause a b share alone`."""
         rows = [
-            {"cause": CAUSES[one.name], "a": str(one.a), "b": str(one.b)}
+            {"cause": CAUSES[one.name], "a": _word(one.a), "b": _word(one.b)}
             | {"share": one.share, "alone": one.alone}
             for one in self.causes
         ]
         return pd.DataFrame(rows, columns=["cause", "a", "b", "share", "alone"])
+
+
+def _word(value: Any) -> str:
+    """Returns the value of a convention for a table."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "all" if value is None else str(value)
 
 
 def explain_gap(scored: Scored, a: Convention, b: Convention) -> Gap:

@@ -62,7 +62,7 @@ def read_scored(
     sources: Sources, scores: str, split: str | None, index: Path | None, form: TableForm
 ) -> Scored:
     """Returns the rows of prediction files, prepared for conventions (see `explain_numbers`)."""
-    tables = read_sources(sources, form, scores=not scores)
+    tables = read_sources(sources, replace(form, kept=scores), scores=not scores)
     columns: tuple[str, ...] = ("fake_prob",)
     if scores:
         names = dict.fromkeys(str(name) for one in tables for name in one.file.table)
@@ -107,11 +107,20 @@ def _find(text: str, scored: Scored) -> tuple[Convention, list[str]]:
         value = float(text)
     except ValueError:
         return parse_convention(text), []
+    if not 0 <= value <= 1:
+        hint = f"; write {text} percent as {value / 100:g}" if 1 < value <= 100 else ""
+        raise UsageError(f"a number must lie in [0, 1], not {text}{hint}")
     digits = len(text.partition(".")[2])
     found = find_conventions(scored, value, digits)
     if not found:
+        near = find_conventions(scored, value, 0)
+        nearest = min(near, key=lambda one: abs(scored.measure(one) - value), default=None)
+        hint = ""
+        if nearest:
+            number = f"{scored.measure(nearest):.{digits + 1}f}"
+            hint = f"; the nearest is {number} ({describe_convention(nearest)})"
         raise UsageError(
-            f"no convention gives {text} for this table; the numbers may be of other predictions"
+            f"no convention gives {text} for this table{hint}; it may be of other predictions"
         )
     least = count_choices(found[0])
     others = [describe_convention(one) for one in found[1:] if count_choices(one) == least]

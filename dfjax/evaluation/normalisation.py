@@ -37,6 +37,8 @@ LABEL_WORDS = {
     **dict.fromkeys(REAL_WORDS, dfjax.REAL),
     **dict.fromkeys(FAKE_WORDS, dfjax.FAKE),
 }
+OTHER_LABELS = ("true_label", "ground_truth", "groundtruth", "gt", "y_true", "is_fake", "gt_label")
+"""Columns that can only be labels, beside the column `label`."""
 TEXT = ("dataset", "video_id", "unit", "method", "split", COMPRESSION, *clusters.COLUMNS)
 KNOWN = (*COLUMNS, "frame", "clip", decisions.COLUMN, COMPRESSION, *clusters.COLUMNS)
 """Columns whose names may be written otherwise (see `match_columns`)."""
@@ -60,7 +62,10 @@ def normalise(
     if "fake_prob" not in table and "logit" not in table:
         missing.append("fake_prob (or logit)")
     if missing:
-        raise UsageError(f"{name} lacks the column {', '.join(missing)}")
+        raise UsageError(
+            f"{name} lacks the column {', '.join(missing)}; it has {', '.join(map(str, table))}: "
+            "name columns by 'columns', or the columns of several detectors by 'scores'"
+        )
     if not len(table):
         raise UsageError(f"{name} has no rows")
     nameless = int(table["video_id"].isna().sum())
@@ -71,10 +76,27 @@ def normalise(
         if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "empty"):
             table[column] = table[column].map(str, na_action="ignore").astype("object")
     table["label"] = read_labels(table["label"], name)
-    flags = _fill_scores(table, name, scale)
+    flags = [*_compare_labels(table, name), *_fill_scores(table, name, scale)]
     _fill_names(table, index)
     flags += _check_decisions(table, name)
     return flags + compare_methods(table, name) + _fill_units(table, name)
+
+
+def check_rows(table: pd.DataFrame, name: str, scale: str | None) -> None:
+    """Checks the labels and scores of rows, of which some may have no score.
+
+    Args:
+        table: Predictions with the usual names of columns, which are not changed.
+        name: Name of the file, for messages.
+        scale: Scale of the scores (see `TableForm`).
+
+    Raises:
+        UsageError: A label or score is invalid.
+    """
+    if "label" in table:
+        read_labels(table["label"], name)
+    columns = [column for column in ("video_id", "fake_prob") if column in table]
+    _fill_scores(table[columns].copy(), name, scale)
 
 
 def read_labels(column: pd.Series, name: str) -> pd.Series:
@@ -97,6 +119,22 @@ def read_labels(column: pd.Series, name: str) -> pd.Series:
             f"({describe_rows(bad)})"
         )
     return pd.Series(np.array(labels, np.int8)[codes], column.index)
+
+
+def _compare_labels(table: pd.DataFrame, name: str) -> list[Flag]:
+    """Returns flags for further columns of labels that contradict the labels that are used."""
+    flags = []
+    for column in [one for one in table if str(one).casefold() in OTHER_LABELS]:
+        values = table[column].map(lambda value: LABEL_WORDS.get(str(value).strip().lower()))
+        differ = values.notna() & (values != table["label"])
+        if differ.any():
+            message = (
+                f"{name}: {differ.sum()} rows of {column} contradict label, which is used "
+                f"({describe_rows(differ)})"
+            )
+            ids = table.loc[differ, "video_id"]
+            flags.append(make_flag("labels_contradict", "error", message, ids))
+    return flags
 
 
 def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:
@@ -256,8 +294,11 @@ def _take_unit(table: pd.DataFrame, name: str) -> None:
             table["position"] = table.pop(named)
             table["unit"] = named
         else:
-            # A single row per video is the score of the video; several rows are frames.
-            table["unit"] = "frame" if table.duplicated(VIDEO).any() else "video"
+            # Several rows per video are frames; if most videos have one row, others repeat theirs.
+            single = int((~table.duplicated(VIDEO, keep=False)).sum())
+            videos = int((~table.duplicated(VIDEO)).sum())
+            mostly = 2 * single >= videos and "position" not in table
+            table["unit"] = "video" if mostly or single == videos else "frame"
     wrong = sorted({str(unit) for unit in table["unit"].unique()} - set(UNITS))
     if wrong:
         raise UsageError(f"{name}: unit must be one of {', '.join(UNITS)}, not {wrong[0]}")

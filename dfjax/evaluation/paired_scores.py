@@ -15,8 +15,10 @@ from jaxtyping import Float, Int
 from dfjax.errors import UsageError
 from dfjax.evaluation.aggregation import VIDEO, VideoScores, score_videos
 from dfjax.evaluation.clusters import VIDEOS, Clusters, find_clusters
+from dfjax.evaluation.column_names import TableForm
 from dfjax.evaluation.predictions import UNKNOWN, read_predictions
 from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.split_choice import TEST, choose_split
 
 Source: TypeAlias = str | os.PathLike[str] | pd.DataFrame | Report
 """A prediction file or table, a workdir with an evaluation, or the report of an evaluation."""
@@ -48,6 +50,7 @@ def pair_scores(
     split: str,
     index: pd.DataFrame | None = None,
     names: Sequence[str] | None = None,
+    form: TableForm | None = None,
 ) -> PairedScores:
     """Returns the joined scores of several detectors.
 
@@ -55,9 +58,10 @@ def pair_scores(
 
     Args:
         sources: Predictions of each detector.
-        split: Split whose predictions are read from workdirs.
+        split: Split whose predictions are read from workdirs, and from tables with several splits.
         index: Index of the videos, or None.
         names: Names of the detectors; None for the names of the workdirs and files.
+        form: How files and tables of other programs are to be read; None for the usual form.
 
     Raises:
         UsageError: There are fewer than two sources, one cannot be read, names are not distinct,
@@ -68,7 +72,7 @@ def pair_scores(
     found = list(names or _name(sources))
     if len(set(found)) < len(sources) or len(found) > len(sources):
         raise UsageError(f"{len(sources)} detectors need {len(sources)} distinct names: {found}")
-    tables = [read_predictions([_locate(one, split)], index).predictions for one in sources]
+    tables = [_read(one, split, index, form) for one in sources]
     scores = [score_videos(table) for table in _name_datasets(tables)]
     places = _join(scores, found)
     labels = _take(scores, places, "label").astype(np.int64)
@@ -99,6 +103,21 @@ def _join(scores: list[VideoScores], names: list[str]) -> list[Places]:
 def _take(scores: list[VideoScores], places: list[Places], column: str) -> np.ndarray:
     """Returns a column of the common videos, one row per detector."""
     return np.array([one.videos[column].to_numpy()[at] for one, at in zip(scores, places)])
+
+
+def _read(
+    source: Source, split: str, index: pd.DataFrame | None, form: TableForm | None
+) -> pd.DataFrame:
+    """Returns the predictions of a source; of a table with several splits those of one."""
+    place = _locate(source, split)
+    if isinstance(source, Report) or not (
+        isinstance(source, pd.DataFrame) or place == Path(source)
+    ):
+        form = None  # our own predictions
+    predictions = read_predictions([place], index, form).predictions
+    if isinstance(source, Report) or predictions["split"].nunique() < 2:
+        return predictions
+    return choose_split(predictions, None if split == TEST else split).rows
 
 
 def _locate(source: Source, split: str) -> Path | pd.DataFrame:

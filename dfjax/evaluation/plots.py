@@ -24,33 +24,39 @@ def plot_roc(
     *,
     unseen: Mapping[str, pd.DataFrame] | None = None,
     title: str = "",
+    unit: str = "video",
 ) -> None:
-    """Draws the video-level ROC curve and a histogram of video scores side by side.
+    """Draws the ROC curve and a histogram of the scores of videos side by side.
 
     Args:
-        videos: One row per video, those that `metrics` were computed from.
+        videos: One row per video (or `unit`), those that `metrics` were computed from.
         metrics: Metrics that give the AUC, its interval and the EER.
         path: PNG file to write.
         unseen: Videos of manipulations held back from training, by method; each has a thin curve.
         title: Title of the picture, for example `dual_stream · test · synthetic data`.
+        unit: What a row is: `video`, `clip` or `frame`.
     """
     with figure(path, 2, size=(10.0, 4.6)) as (drawn, axes):
-        _draw_roc(axes[0], videos, metrics, unseen or {})
-        _draw_scores(axes[1], videos)
+        _draw_roc(axes[0], videos, metrics, unseen or {}, unit)
+        _draw_scores(axes[1], videos, unit)
         if title:
             drawn.suptitle(title, x=0.01, ha="left", color=QUIET, fontsize=11)
 
 
 def _draw_roc(
-    axes: Axes, videos: pd.DataFrame, metrics: Metrics, unseen: Mapping[str, pd.DataFrame]
+    axes: Axes,
+    videos: pd.DataFrame,
+    metrics: Metrics,
+    unseen: Mapping[str, pd.DataFrame],
+    unit: str,
 ) -> None:
-    axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 4)))
     curve = roc(videos)
     if curve is None:
-        axes.text(0.5, 0.55, "one class only: no ROC curve", ha="center", color=INK)
+        axes.text(0.5, 0.5, "one class only: no ROC curve", ha="center", color=INK)
     else:
+        axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=(0, (4, 4)))
         axes.fill_between(*curve, color=FAKE_COLOUR, alpha=0.08, lw=0)
-        axes.plot(*curve, color=FAKE_COLOUR, label=_auc_label(metrics))
+        axes.plot(*curve, color=FAKE_COLOUR, label=_auc_label(metrics, unit))
     eer = metrics.get("eer")
     if isinstance(eer, float):
         axes.plot([eer], [1 - eer], "o", color=INK, ms=6, zorder=3, label=f"EER {eer:.3f}")
@@ -59,21 +65,21 @@ def _draw_roc(
         if of_method is not None:
             area = float(np.trapezoid(of_method[1], of_method[0]))
             axes.plot(*of_method, color=colour, lw=1.4, label=f"unseen: {method} {area:.3f}")
-    axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title="ROC, videos")
+    axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title=f"ROC, {unit}s")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", fontsize=10)
 
 
-def _auc_label(metrics: Metrics) -> str:
-    label = f"AUC {metrics['video_auc']:.3f}"
-    interval = metrics.get("video_auc_ci")
+def _auc_label(metrics: Metrics, unit: str) -> str:
+    label = f"AUC {metrics[f'{unit}_auc']:.3f}"
+    interval = metrics.get(f"{unit}_auc_ci")
     if isinstance(interval, list):
         label += f"  [{interval[0]:.3f}, {interval[1]:.3f}]"
     return label
 
 
-def _draw_scores(axes: Axes, videos: pd.DataFrame) -> None:
+def _draw_scores(axes: Axes, videos: pd.DataFrame, unit: str) -> None:
     bins = [i / 25 for i in range(26)]
     for label, name, colour in ((0, "real", REAL_COLOUR), (1, "fake", FAKE_COLOUR)):
         scores = videos.loc[videos["label"] == label, "fake_prob"]
@@ -82,7 +88,7 @@ def _draw_scores(axes: Axes, videos: pd.DataFrame) -> None:
             axes.hist(scores, bins, color=colour, alpha=0.30, lw=0)
             axes.hist(scores, bins, color=colour, histtype="step", lw=1.6, label=text)
     axes.axvline(0.5, color=QUIET, lw=1, ls=(0, (4, 4)))
-    axes.set(xlabel="P(fake) of a video", ylabel="videos", title="Scores", xlim=(0, 1))
+    axes.set(xlabel=f"P(fake) of a {unit}", ylabel=f"{unit}s", title="Scores", xlim=(0, 1))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     # The legend is above the axes, where it hides no bars.
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2, fontsize=10)

@@ -23,6 +23,7 @@ from dfjax.evaluation import deepfakebench_scores, dfwb_scores
 from dfjax.evaluation.aggregation import VIDEO, number_videos
 from dfjax.evaluation.column_names import TableForm
 from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.evaluation.image_ids import read_image_ids
 from dfjax.evaluation.normalisation import COLUMNS as COLUMNS
 from dfjax.evaluation.normalisation import KNOWN, TEXT, normalise
 from dfjax.evaluation.normalisation import UNKNOWN as UNKNOWN
@@ -109,7 +110,7 @@ def read_sources(sources: Sources, form: TableForm, *, scores: bool = True) -> l
 def _join_images(read: NamedTable, images: pd.DataFrame | None) -> NamedTable:
     column = deepfakebench_scores.find_image_column(read.file.table.columns)
     if column is None or (images is None and "video_id" in read.file.table):
-        return read
+        return NamedTable(read_image_ids(read.file, read.name), read.name)
     return NamedTable(deepfakebench_scores.join_images(read.file, images, read.name), read.name)
 
 

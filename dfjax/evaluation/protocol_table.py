@@ -119,6 +119,16 @@ class ProtocolTable:
         return format_markdown(self.to_frame())
 
     @property
+    def details(self) -> str:
+        """The number, the 95 % interval and the videos of every cell, as Markdown."""
+        rows = [
+            {"detector": cell.row, "test set": cell.column, self.metric: cell.value}
+            | {"95 %": "–".join(f"{x:.4f}" for x in cell.interval or []), "videos": cell.videos}
+            for cell in self.cells
+        ]
+        return format_markdown(pd.DataFrame(rows))
+
+    @property
     def latex(self) -> str:
         """The table in LaTeX, with the rules of the package booktabs."""
         frame = self.to_frame()
@@ -176,6 +186,7 @@ def write_table(table: ProtocolTable, out: Path, notes: Sequence[str] = ()) -> N
     write_json(out / TABLE_FILES[0], table.describe())
     heading = f"# {table.title}: {table.metric}"
     text = [COMMENT, heading, "", table.markdown, "", f"Protocol: {table.protocol}.", *notes]
+    text += ["", table.details]
     write_text(out / TABLE_FILES[1], "\n".join(text) + "\n")
     with atomic_path(out / TABLE_FILES[2]) as partial:
         table.to_frame().to_csv(partial, index=False)

@@ -15,10 +15,16 @@ import pandas as pd
 
 from dfjax import REAL
 from dfjax.evaluation.aggregation import aggregate, clean
-from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.metrics import Metrics, roc
-from dfjax.evaluation.report_rows import COLUMNS, INTERVAL, describe_videos, format_row, list_rows
+from dfjax.evaluation.report_rows import (
+    COLUMNS,
+    INTERVAL,
+    describe_intervals,
+    describe_videos,
+    format_row,
+    list_rows,
+)
 
 # Readable on white and on black.
 COLOURS = {"error": "#D93A34", "warning": "#C27000", "info": "#2B85BF"}
@@ -39,11 +45,10 @@ def draw_report(
         predictions: Predictions for the ROC curve; None for no curve.
         out: Folder of the result files, which is named below the table.
     """
-    drawn = describe_clusters(result["resampled"], result["clusters"])
-    notes = [f"95 % intervals from resamples of {drawn}"]
+    notes = [describe_intervals(result)]
     notes += [f"checkpoint {result['checkpoint']}"] if result["checkpoint"] else []
     notes += [str(out)] if out else []
-    curve = "" if predictions is None else draw_roc(predictions, result)
+    curve = "" if predictions is None or "strict" in result else draw_roc(predictions, result)
     return (
         '<div style="font-size:13px;line-height:1.5">'
         f"<div><b>{escape(describe_videos(result))}</b></div>"

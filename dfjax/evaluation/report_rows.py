@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.cuts import SHOWN
 from dfjax.evaluation.metrics import Metrics
+from dfjax.evaluation.protocol_names import COMPAT
 
 COLUMNS = {
     "video_auc": "AUC",
@@ -54,6 +56,22 @@ def describe_videos(result: dict[str, Any]) -> str:
     """Returns the numbers of evaluated videos by class, and the split, as text."""
     n = result["n"]
     return f"{n['videos']} videos ({n['real']} real, {n['fake']} fake) · split {result['split']}"
+
+
+def describe_intervals(result: dict[str, Any]) -> str:
+    """Returns what the intervals are from, or what the numbers of the benchmark's protocol are of.
+
+    Args:
+        result: Content of `metrics.json`.
+    """
+    if "strict" in result:
+        unit = "clips" if result["n"]["clips"] else "frames"
+        return (
+            f"{COMPAT}: AUC of videos; AP, EER and acc of single {unit}; macro is the mean over "
+            "data sets; no intervals"
+        )
+    drawn = describe_clusters(result["resampled"], result["clusters"])
+    return f"95 % intervals from resamples of {drawn}"
 
 
 def describe_uncertainty(block: dict[str, Any]) -> str:

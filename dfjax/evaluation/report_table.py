@@ -8,10 +8,11 @@ from rich.text import Text
 
 from dfjax.console import one_line
 from dfjax.data.index.frame_counts import describe_frames
-from dfjax.evaluation.clusters import describe_clusters
+from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.report_rows import (
     COLUMNS,
     INTERVAL,
+    describe_intervals,
     describe_uncertainty,
     describe_videos,
     format_row,
@@ -34,17 +35,19 @@ def list_parts(result: dict[str, Any]) -> list[Table | Text]:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for name, metrics in list_rows(result):
         table.add_row(Text(one_line(name)), *format_row(metrics))
-    drawn = describe_clusters(result["resampled"], result["clusters"])
-    lines = [Text(f"95 % intervals from resamples of {drawn}")]
+    lines = [Text(describe_intervals(result))]
     frames = result["frames_per_video"]
     if frames and frames["ratio"]:
         lines.append(Text(f"frames per video: {describe_frames(frames)}"))
     if "uncertainty" in result:
         lines.append(Text(describe_uncertainty(result["uncertainty"])))
-    for flag in result["flags"]:
-        severity, message = flag["severity"], one_line(flag["message"])
-        lines.append(Text.assemble((severity, COLOURS[severity]), f" {flag['code']}: {message}"))
-    return [table, *lines]
+    return [table, *lines, *map(draw_flag, result["flags"])]
+
+
+def draw_flag(flag: Flag) -> Text:
+    """Returns the line of a flag: its severity, its code and its message."""
+    severity, message = flag["severity"], one_line(flag["message"])
+    return Text.assemble((severity, COLOURS[severity]), f" {flag['code']}: {message}")
 
 
 def list_detectors(reports: Mapping[str, Report]) -> Table:

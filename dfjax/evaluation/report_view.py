@@ -9,10 +9,16 @@ from typing import Any
 import pandas as pd
 
 from dfjax.console import one_line
-from dfjax.evaluation.clusters import describe_clusters
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.report_html import draw_report
-from dfjax.evaluation.report_rows import COLUMNS, INTERVAL, describe_videos, format_row, list_rows
+from dfjax.evaluation.report_rows import (
+    COLUMNS,
+    INTERVAL,
+    describe_intervals,
+    describe_videos,
+    format_row,
+    list_rows,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,8 +59,7 @@ class Report:
         for name, *cells in rows:
             numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:])]
             lines.append("  ".join([name.ljust(widths[0]), *numbers]).rstrip())
-        drawn = describe_clusters(self.metrics["resampled"], self.metrics["clusters"])
-        lines.append(f"95 % intervals from resamples of {drawn}")
+        lines.append(describe_intervals(self.metrics))
         lines += [f"{flag['severity']} {flag['code']}: {flag['message']}" for flag in self.flags]
         lines += [f"written to {self.out}"] if self.out else []
         return "\n".join(map(one_line, lines))

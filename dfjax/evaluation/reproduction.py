@@ -80,6 +80,11 @@ def reproduce(path: Path) -> Reproduction:
         UsageError: The file cannot be read, or has no record of its inputs.
     """
     path = path / "metrics.json" if path.is_dir() else path
+    if not path.exists() and (several := sorted(path.parent.glob("*/metrics.json"))):
+        listed = ", ".join(str(one.parent) for one in several[:8])
+        raise UsageError(
+            f"{path.parent} has the results of several detectors: name one of {listed}"
+        )
     recorded = read_json(path, {str: object})
     if INPUTS not in recorded:
         raise UsageError(f"{path} has no record of its inputs: evaluate the predictions again")

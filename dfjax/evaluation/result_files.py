@@ -6,11 +6,13 @@ from typing import Any
 import pandas as pd
 
 from dfjax.evaluation.aggregation import score_videos
+from dfjax.evaluation.benchmark_protocol import select_rows
 from dfjax.evaluation.clusters import find_clusters, name_clusters
 from dfjax.evaluation.cuts import OVERALL, cut_tables, find_heldout, take_section
 from dfjax.evaluation.input_record import PREDICTIONS, record_inputs
 from dfjax.evaluation.plots import plot_roc
 from dfjax.evaluation.predictions import write_predictions
+from dfjax.evaluation.protocol_names import COMPAT
 from dfjax.evaluation.report import Context
 from dfjax.evaluation.uncertainty_plot import plot_uncertainty
 from dfjax.files import write_json
@@ -42,8 +44,11 @@ def write_results(
     videos = scores.videos
     cuts = cut_tables(predictions, videos, context.heldout_methods)
     unseen = {name: videos[cut] for name, cut in take_section(cuts, "unseen_methods").items()}
-    drawn = result.get("strict", result["overall"])  # the curve is that of the strict protocol
-    plot_roc(videos[cuts[OVERALL]], drawn, out / "roc.png", unseen=unseen, title=title)
+    shown, unit = videos[cuts[OVERALL]], "video"
+    if context.numbers.protocol == COMPAT:  # AP and EER are of single frames
+        shown, unit = select_rows(predictions, context.numbers.first_frames)
+        unseen = {}
+    plot_roc(shown, result["overall"], out / "roc.png", unseen=unseen, title=title, unit=unit)
     if "uncertainty" in result:
         seen = predictions[~find_heldout(predictions, context.heldout_methods)]
         plot_uncertainty(seen, out / "uncertainty.png", title=title)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfjax.errors import UsageError
 from dfjax.evaluation.column_names import TableForm
+from dfjax.evaluation.normalisation import check_rows
 from dfjax.evaluation.predictions import NamedTable, ReadResult, Sources, combine, read_sources
 from dfjax.evaluation.table_files import TableFile
 from dfjax.evaluation.unscored import leave_out
@@ -45,7 +47,7 @@ def read_detectors(
     Raises:
         UsageError: No column matches, a detector has no score, or a table cannot be read.
     """
-    form = form or TableForm()
+    form = replace(form or TableForm(), kept=pattern)
     tables = read_sources(sources, form, scores=False)
     columns = [str(name) for table in tables for name in table.file.table]
     detectors = find_detectors(list(dict.fromkeys(columns)), pattern)
@@ -87,6 +89,7 @@ def _read_one(
         dropped = [*others, *(one for one in SCORES if one != detector.column)]
         alone = read.table.drop(columns=dropped, errors="ignore")
         alone = alone.rename(columns={detector.column: "fake_prob"})
+        check_rows(alone, name, form.scale)  # names rows as they are in the file
         kept, flags = leave_out(alone, alone["fake_prob"].notna(), f"{name}, {detector.column}")
         if len(kept):
             read = TableFile(kept, read.metadata, read.notes, [*read.flags, *flags])

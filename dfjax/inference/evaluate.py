@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
+from dfjax.evaluation.protocol_names import STRICT
 from dfjax.evaluation.report_view import Report
-from dfjax.inference.tables import Reading, evaluate_tables, make_options
+from dfjax.inference.tables import TableOptions, evaluate_tables, make_options
 from dfjax.outputs import check_inside
 
 if TYPE_CHECKING:
@@ -36,18 +37,20 @@ def evaluate(
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
-    **reading: Unpack[Reading],
+    protocol: str = STRICT,
+    first_frames: int | None = None,
+    threshold_from: AnyPath | None = None,
+    columns: Mapping[str, str] | None = None,
+    scale: str | None = None,
 ) -> Report:
     """Evaluates a detector, or predictions, and returns the report.
 
     Args:
-        source: Workdir of a training run, a safetensors file, a detector from `dfjax.load`, one or
-            more prediction files, or a table of predictions.
-        split: Split whose videos are evaluated. None means `test` for a detector, and all rows for
-            predictions.
-        index: For a detector, the data to evaluate it on: a pack, its index, or an index of crops,
-            which are packed first; None for the data of the run. For predictions, the index with
-            the identities and groups of the videos; None for no index.
+        source: Workdir, safetensors file, detector from `dfjax.load`, prediction files, or a table.
+        split: Split whose videos are evaluated; None for `test`. Of predictions `all` means all
+            rows, as None does where they do not tell splits apart.
+        index: For a detector, the data to evaluate it on, a pack, its index, or an index of crops;
+            None for the data of the run. For predictions, an index with identities and groups.
         out: Folder for the results. None: `eval/SPLIT` in the workdir, or none for predictions.
         checkpoint: `best` or `last`, where `source` is a workdir.
         ensemble: Workdirs of further members, or `best` and `last` for checkpoints of the first.
@@ -55,33 +58,47 @@ def evaluate(
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
-        **reading: How numbers are computed, and predictions are read (see `Reading`).
+        protocol: `strict` or `deepfakebench-compat` (`benchmark_protocol`).
+        first_frames: Number of frames of each video that the benchmark's protocol uses.
+        threshold_from: Predictions of the validation split, whose best threshold is applied; None
+            for the rows of split `val` in the same table.
+        columns: Columns of prediction files, as `{"video_id": "filename"}`, or those guessed.
+        scale: Scale of the scores in prediction files: `prob`, `logit` or `percent`.
 
     Raises:
         UsageError: A workdir, checkpoint, file or split does not exist, or the split has no videos.
     """
-    options = make_options(split, _path(index), **reading)
-    tables = _find_tables(source)
-    if tables:
+    numbers = (protocol, first_frames, threshold_from)
+    options = make_options(split, _path(index), *numbers, columns=columns, scale=scale)
+    if tables := _find_tables(source):
         if ensemble or passes or flip:
             raise UsageError("ensemble, passes and flip need a workdir, not predictions")
         return evaluate_tables(tables, options, out=_path(out))
-    if any(reading.get(name) for name in ("columns", "scale", "threshold_from")):
+    if columns or scale or threshold_from:
         raise UsageError("columns, scale and threshold_from go with predictions, not a detector")
-    assert not isinstance(source, pd.DataFrame | Sequence) or isinstance(source, str)
-    split = split or "test"
+    scoring = {"ensemble": ensemble, "model": model, "passes": passes, "flip": flip, "seed": seed}
+    return _evaluate_detector(source, checkpoint, scoring, options, _path(out))
+
+
+def _evaluate_detector(
+    source: Any,
+    checkpoint: str,
+    scoring: Mapping[str, Any],
+    options: TableOptions,
+    out: Path | None,
+) -> Report:
+    """Evaluates a detector with the keyword arguments `scoring` of `load_ensemble`."""
+    split = options.split or "test"
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     # Not imported above: evaluating predictions needs no JAX, which takes seconds to import.
     from dfjax.inference.ensemble import load_ensemble
     from dfjax.inference.ensemble_evaluation import evaluate_ensemble
 
-    scorer = load_ensemble(
-        source, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
-    )
-    folder = _path(out) or _find_folder(scorer.members[0].workdir, split)
+    scorer = load_ensemble(source, checkpoint, **scoring)
+    folder = out or _find_folder(scorer.members[0].workdir, split)
     return evaluate_ensemble(
-        scorer, split=split, index=_path(index), out=folder, numbers=options.numbers
+        scorer, split=split, index=options.index, out=folder, numbers=options.numbers
     )
 
 

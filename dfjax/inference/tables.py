@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from dfjax.evaluation.predictions import ReadResult, read_predictions
 from dfjax.evaluation.protocol_names import STRICT
 from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
 from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.split_choice import VALIDATION, choose_split
 from dfjax.evaluation.unscored import count_unscored
 from dfjax.evaluation.wide_tables import read_detectors
 from dfjax.outputs import check_outputs
@@ -34,36 +35,13 @@ from dfjax.outputs import check_outputs
 Tables = Sequence[Path | pd.DataFrame]
 AnyPath = str | os.PathLike[str]
 
-VALIDATION = "val"
-"""Split on which thresholds are chosen."""
-
-
-class Reading(TypedDict, total=False):
-    """Keyword arguments about numbers and tables; all may be absent.
-
-    Attributes:
-        protocol: `strict` or `deepfakebench-compat` (`benchmark_protocol`).
-        first_frames: Number of frames of each video that the benchmark's protocol uses.
-        threshold_from: Predictions of the validation split, whose best threshold is applied; None
-            for the rows of split `val` in the same table, if there are any.
-        columns: Columns of prediction files by the names of predictions, such as
-            `{"video_id": "filename"}`; others are found by their usual names.
-        scale: Scale of the scores in prediction files: `prob`, `logit` or `percent`.
-    """
-
-    protocol: str
-    first_frames: int | None
-    threshold_from: AnyPath | None
-    columns: Mapping[str, str]
-    scale: str | None
-
 
 @dataclass(frozen=True)
 class TableOptions:
     """How tables are evaluated.
 
     Attributes:
-        split: Split whose rows are evaluated; None for all rows.
+        split: Split whose rows are evaluated, or `all`; None for `test` (see `choose_split`).
         index: Index with the identities and groups of the videos, or None.
         form: How tables of other programs are to be read.
         numbers: Protocol of the numbers.
@@ -77,19 +55,27 @@ class TableOptions:
     threshold_from: Path | None = None
 
 
-def make_options(split: str | None, index: Path | None, **reading: Unpack[Reading]) -> TableOptions:
-    """Returns options of `TableOptions` from keyword arguments.
+def make_options(
+    split: str | None,
+    index: Path | None,
+    protocol: str = STRICT,
+    first_frames: int | None = None,
+    threshold_from: AnyPath | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    scale: str | None = None,
+) -> TableOptions:
+    """Returns options of `TableOptions` from keyword arguments of `dfjax.evaluate`.
 
     Raises:
         UsageError: A protocol or scale is unknown.
     """
-    frozen = reading.get("threshold_from")
     return TableOptions(
         split=split,
         index=index,
-        form=TableForm(reading.get("columns") or {}, reading.get("scale")),
-        numbers=Numbers(reading.get("protocol", STRICT), reading.get("first_frames")),
-        threshold_from=Path(frozen) if frozen else None,
+        form=TableForm(columns or {}, scale),
+        numbers=Numbers(protocol, first_frames),
+        threshold_from=Path(threshold_from) if threshold_from else None,
     )
 
 
@@ -121,7 +107,7 @@ def evaluate_tables(
 
     Args:
         tables: Predictions in files (see `read_predictions`), or as tables, which are not changed.
-        options: How they are evaluated; None for all rows, without an index.
+        options: How they are evaluated; None for the defaults, without an index.
         out: Folder for `metrics.json`, `predictions.parquet` and the plots; None for no files.
 
     Raises:
@@ -143,7 +129,7 @@ def evaluate_detectors(
     Args:
         tables: Predictions with one column of scores per detector.
         pattern: Pattern of these columns, such as `prob_*`.
-        options: How they are evaluated; None for all rows, without an index.
+        options: How they are evaluated; None for the defaults, without an index.
         out: Folder for a folder of results per detector, and for `comparison.*`; None for no files.
 
     Raises:
@@ -167,7 +153,7 @@ def evaluate_detectors(
     }
     comparison, chosen = None, dict[str, Any]()
     if len(reports) > 1:
-        predictions = [_take_split(one.predictions, options.split) for one in read.values()]
+        predictions = [choose_split(one.predictions, options.split).rows for one in read.values()]
         comparison = compare_scores(predictions, list(read), index=known)
         chosen = choose_checkpoints(
             {name: report.metrics for name, report in reports.items()},
@@ -186,18 +172,18 @@ def _evaluate(
     files: dict[str, Path],
     out: Path | None,
 ) -> Report:
-    predictions = _take_split(read.predictions, options.split)
+    predictions, split, notes = choose_split(read.predictions, options.split)
     _check_scored(predictions)
-    frozen, doubts = _freeze(read, options, predictions)
+    frozen, doubts = _freeze(read, options, split, predictions)
     context = Context(
         frozen=frozen,
         heldout_methods=read.heldout_methods,
         index=known,
         train_index=known[known["split"] == "train"] if known is not None else None,
         checkpoint=read.checkpoint,
-        split=options.split,
+        split=split,
         unreadable=count_unscored(read.flags),
-        flags=[*read.flags, *doubts],
+        flags=[*read.flags, *notes, *doubts],
         numbers=options.numbers,
         files=files,
     )
@@ -210,12 +196,18 @@ def _evaluate(
 
 
 def _freeze(
-    read: ReadResult, options: TableOptions, evaluated: pd.DataFrame
+    read: ReadResult, options: TableOptions, split: str | None, evaluated: pd.DataFrame
 ) -> tuple[Frozen | None, list[Flag]]:
     """Returns the threshold of the validation predictions, or of the val rows of a table.
 
     The flags say if no threshold can be chosen, or if the evaluated videos include those that it
     was chosen on.
+
+    Args:
+        read: All rows of the tables.
+        options: How they are evaluated.
+        split: Split that is evaluated; None for all rows.
+        evaluated: Its rows.
     """
     if options.threshold_from:
         form = options.form
@@ -224,9 +216,9 @@ def _freeze(
     else:
         chosen, source = read.predictions, f"{VALIDATION} rows of the table"
         chosen = chosen[chosen["split"] == VALIDATION]
-        if options.split == VALIDATION or not len(chosen):
+        if split == VALIDATION or not len(chosen):
             return None, []
-        if options.split is None and len(chosen) == len(read.predictions):
+        if split is None and len(chosen) == len(read.predictions):
             return None, []
     videos = aggregate(clean(chosen))
     frozen = freeze_threshold(
@@ -243,16 +235,6 @@ def _freeze(
         f"({source}): accuracy_at_val is optimistic; evaluate another split"
     )
     return frozen, [make_flag("threshold_on_evaluated", "warning", message, shared["video_id"])]
-
-
-def _take_split(predictions: pd.DataFrame, split: str | None) -> pd.DataFrame:
-    if not split:
-        return predictions
-    rows = predictions[predictions["split"] == split].reset_index(drop=True)
-    if not len(rows):
-        found = ", ".join(sorted(set(predictions["split"])))
-        raise UsageError(f"no prediction has split {split!r}; their splits are: {found}")
-    return rows
 
 
 def _check_out(tables: Tables, options: TableOptions, outputs: Iterable[Path]) -> None:

@@ -137,7 +137,7 @@ def run_protocol(
     metric = metric or protocol.metric
     context = Context(numbers=numbers)
     cells: list[Cell] = []
-    missing: list[str] = []
+    missing = _list_unused(protocol, detectors)
     for row, source in detectors.items():
         predictions = _score(row, Path(source), data or {}, out, form)
         chosen, lacking = _choose(protocol, row, predictions)
@@ -163,10 +163,32 @@ def run_protocol(
 
 def _check_cells(cells: Sequence[Cell], protocol: Protocol, spec: str, metric: str) -> None:
     if not cells:
-        wanted = ", ".join(dict.fromkeys(one.dataset for one in protocol.columns.values()))
-        raise UsageError(f"no predictions are of the data sets of {spec}: {wanted}")
+        raise UsageError(
+            f"no predictions are of the data sets of {spec}: {_describe_columns(protocol)}"
+        )
     if all(cell.value is None for cell in cells):
         raise UsageError(f"no test set has the metric {metric}")
+
+
+def _list_unused(protocol: Protocol, detectors: Mapping[str, str | Path]) -> list[str]:
+    """Returns a sentence for each test set that no detector is for."""
+    unused = [name for name in protocol.columns if protocol.diagonal and name not in detectors]
+    return [f"no detector is for {name}" for name in unused]
+
+
+def _describe_columns(protocol: Protocol) -> str:
+    """Returns the columns of predictions that the test sets are found by, with their values."""
+    chosen = protocol.columns.values()
+    values = {
+        "dataset": [one.dataset for one in chosen],
+        COMPRESSION: [one.compression for one in chosen if one.compression],
+        "method": [name for one in chosen for name in one.methods],
+    }
+    parts = [
+        f"{name} ({', '.join(dict.fromkeys(named))})" for name, named in values.items() if named
+    ]
+    wanted = ", ".join(dict.fromkeys(values["dataset"]))
+    return f"{wanted}; test sets are found by the columns {', '.join(parts)}"
 
 
 def _choose(

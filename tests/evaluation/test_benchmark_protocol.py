@@ -10,6 +10,7 @@ from sklearn import metrics as sk
 import dfjax
 from dfjax.commands.main import main
 from dfjax.errors import UsageError
+from dfjax.evaluation import result_files
 from dfjax.evaluation.conventions import Convention, Scored
 from dfjax.evaluation.protocol_names import COMPAT
 from dfjax.inference.tables import TableOptions, evaluate_detectors
@@ -94,7 +95,40 @@ def test_a_frame_that_failed_has_the_score_and_label_of_the_first_one():
     strict, compat, codes, strict_codes = both(table)
     # The failed frame counts as a real with 0.9: of three reals one is below 0.6.
     assert strict["frame_auc"] == 0.5 and compat["frame_auc"] == pytest.approx(1 / 3)
-    assert "failed_as_first" in codes - strict_codes and "non_finite" in strict_codes
+    assert "failed_as_first" in codes - strict_codes and "non_finite" in strict_codes - codes
+
+
+def test_an_auc_that_failed_frames_leave_undefined_is_explained():
+    scores = {"d/r0": [0.2, 0.3], "d/f0": [0.9, np.nan], "d/f1": [np.nan, 0.8]}
+    table = frames([(name, "x" if "f" in name else "real", rows) for name, rows in scores.items()])
+    strict, compat, codes, strict_codes = both(table)
+    assert strict["video_auc"] == 1.0 and compat["video_auc"] is None
+    assert "auc_undefined" in codes - strict_codes
+
+
+def test_the_figure_and_the_words_are_of_the_frames_that_are_used(tmp_path, monkeypatch):
+    table = frames([("d/f0", "x", [0.9, 0.3]), ("d/r0", "real", [0.4, 0.6])])
+    drawn = []
+    monkeypatch.setattr(
+        result_files, "plot_roc", lambda *args, **named: drawn.append((args, named))
+    )
+    report = dfjax.evaluate(table, protocol=COMPAT, first_frames=1, out=tmp_path)
+    ((rows, metrics, *_), named), found = drawn[0], report.metrics
+    assert named["unit"] == "frame" and rows["fake_prob"].tolist() == [0.9, 0.4]
+    assert sk.roc_auc_score(rows["label"], rows["fake_prob"]) == metrics["frame_auc"]
+    assert found["n"]["frames"] == 2
+    assert "AP, EER and acc of single frames; macro is the mean over data sets" in repr(report)
+    assert "95 % intervals" not in repr(report) + report._repr_html_()
+
+
+def test_the_means_are_over_data_sets():
+    table = faces(8)
+    table["dataset"] = np.where(table["method"].isin(METHODS[:2]), "one", "two")
+    reals = table[table["label"] == 0].assign(dataset="one")
+    found = dfjax.evaluate(pd.concat([table, reals]), protocol=COMPAT).metrics
+    for name, parts in (("macro", "by_dataset"), ("macro_datasets", "by_dataset")):
+        values = [part["video_auc"] for part in found[parts].values()]
+        assert len(values) > 1 and found[name]["video_auc"] == pytest.approx(np.mean(values))
 
 
 def test_accuracies_of_classes_assume_sorted_labels():
@@ -186,7 +220,7 @@ def test_thresholds_that_say_little_are_flagged(tmp_path):
     val = frames([("d/f8", "x", [0.4]), ("d/r8", "real", [0.2])]).assign(split="val")
     test = frames([("d/f0", "x", [0.9]), ("d/r0", "real", [0.35])]).assign(split="test")
     mixed = pd.concat([test, val], ignore_index=True)
-    for split, expected in ((None, ["d/f8", "d/r8"]), ("test", [])):
+    for split, expected in (("all", ["d/f8", "d/r8"]), ("test", [])):
         flags = dfjax.evaluate(mixed, split=split).flags
         ids = [flag["ids"] for flag in flags if flag["code"] == "threshold_on_evaluated"]
         assert ids == ([expected] if expected else [])

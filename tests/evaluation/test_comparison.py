@@ -9,7 +9,7 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.evaluation import metrics
-from dfjax.evaluation.comparison import compare, compare_scores
+from dfjax.evaluation.comparison import compare, compare_scores, format_p
 from dfjax.evaluation.predictions import read_predictions, write_predictions
 from dfjax.evaluation.report_view import Report
 
@@ -141,3 +141,10 @@ def test_what_cannot_be_compared_is_one_clear_line(change, options, message):
         compare(a, change(b), **options)
     with pytest.raises(UsageError, match="at least two"):
         compare(a)
+
+
+def test_small_p_values_and_few_videos_are_said():
+    assert (format_p(2e-5), format_p(0.04)) == ("<0.001", "0.040")
+    two = pd.DataFrame({"video_id": ["a", "b"], "label": [0, 1], "fake_prob": [0.1, 0.9]})
+    compared = compare(two, two.assign(fake_prob=0.5), names=["x", "y"], resamples=20)
+    assert "only 2 videos: intervals and p-values say nothing" in repr(compared)

@@ -111,7 +111,7 @@ def test_inverted_predictions():
     rows = good()
     assert "inverted_predictions" in codes(rows.assign(fake_prob=1 - rows.fake_prob))
     few = table([0, 1], [0.9, 0.1])  # AUC 0, but of two videos
-    assert codes(few) == []
+    assert codes(few) == ["few_videos"]
     assert codes(table([0, 0, 0, 1, 1, 1], [0.9, 0.8, 0.7, 0.3, 0.2, 0.1])) == [
         "inverted_predictions"
     ]
@@ -209,3 +209,14 @@ def test_near_perfect_validation_in_the_first_epochs():
     assert codes(good(), history=early) == ["early_perfect_validation"]
     unknown = pd.DataFrame({"epoch": [1], "val_video_auc": [np.nan]})
     assert codes(good(), history=unknown) == []
+
+
+def test_verdicts_that_are_constant_are_not_called_scores():
+    high = good().assign(fake_prob=lambda t: 0.5 + t.fake_prob / 2)
+    (flag,) = [f for f in flags.check(evidence(high)) if f["code"] == "constant_predictions"]
+    assert "verdicts at 0.5 are (nearly) constant, although scores differ" in flag["message"]
+
+
+def test_a_class_of_one_video_is_too_little():
+    assert "few_videos" in codes(table([0, 1], [0.1, 0.9]))
+    assert "few_videos" not in codes(table([0, 1] * 3, [0.1, 0.9] * 3))

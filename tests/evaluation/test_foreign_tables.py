@@ -276,3 +276,64 @@ def test_rows_that_repeat_or_lack_scores_are_named(tmp_path):
     rows = "".join(f"v{n},{n % 2},{n % 3 % 2}\n" for n in range(20))
     (tmp_path / "t.csv").write_text("video_id,label,fake_prob\n" + rows)
     assert "decisions_only" in {flag["code"] for flag in dfjax.evaluate(tmp_path / "t.csv").flags}
+
+
+def test_a_column_that_predictions_do_not_have_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="unknown column of predictions 'foo'"):
+        read(tmp_path, "video_id,label,score\na,1,0.5\n", {"foo": "score"})
+    with pytest.raises(
+        UsageError, match=r"fake_prob \(or logit\); it has video_id, label, p_a: .*'scor"
+    ):
+        read(tmp_path, "video_id,label,p_a\na,1,0.5\n")
+
+
+def test_patterns_match_columns_as_they_are_written(tmp_path):
+    text = "id,label,generator,pred_a,pred_label\nv,0,real,0.5,0.25\nw,1,x,0.75,1\n"
+    (tmp_path / "wide.csv").write_text(text)
+    assert list(read_detectors([tmp_path / "wide.csv"], "pred_*")) == ["a", "label"]
+    with pytest.raises(
+        UsageError, match="the columns are: video_id, label, method, pred_a, verdict"
+    ):
+        read_detectors([tmp_path / "wide.csv"], "zzz*")
+
+
+def test_rows_are_numbered_before_empty_cells_are_left_out(tmp_path):
+    (tmp_path / "wide.csv").write_text("id,label,p_a\nv,0,\nw,1,0.5\nx,1,7\n")
+    with pytest.raises(UsageError, match=r"not 7; .*\(row 3\)"):
+        read_detectors([tmp_path / "wide.csv"], "p_*")
+
+
+def test_a_comparison_reads_tables_of_others_too(tmp_path, capsys):
+    rows = "".join(f"v{n},{n % 2},{40 + 20 * (n % 2) + n}\n" for n in range(12))
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("id,label,p\n" + rows)
+    files = [str(tmp_path / f"{name}.csv") for name in "ab"]
+    assert main(["compare", *files, "--map", "fake_prob=p", "--scale", "percent"]) == 0
+    assert "12 videos" in capsys.readouterr().out
+
+
+def test_write_without_a_folder_is_refused_before_anything_is_read(capsys):
+    assert main(["evaluate", "--predictions", "nothing.csv", "--write", "dfwb"]) == 2
+    assert "--write needs --out" in capsys.readouterr().err
+
+
+def test_flags_of_wide_tables_are_printed_in_full(tmp_path, capsys):
+    (tmp_path / "wide.csv").write_text(WIDE)
+    main(["evaluate", "--predictions", str(tmp_path / "wide.csv"), "--scores", "prob_*"])
+    printed = capsys.readouterr().out
+    assert "columns were read as video_id=id, method=generator" in printed
+    assert "warning no_score: " in printed and "1 of 4 rows have no score" in printed
+
+
+def test_two_columns_of_labels_that_contradict_are_an_error(tmp_path):
+    text = "video_id,label,true_label,score\na,0,REAL,0.1\nb,1,REAL,0.9\n"
+    (flag,) = [f for f in read(tmp_path, text).flags if f["code"] == "labels_contradict"]
+    assert flag["severity"] == "error" and flag["ids"] == ["b"] and "(row 2)" in flag["message"]
+    same = read(tmp_path, text.replace("b,1,REAL", "b,1,FAKE")).flags
+    assert not [f for f in same if f["code"] == "labels_contradict"]
+
+
+def test_inverted_decisions_are_named(tmp_path):
+    text = "video_id,label,score,verdict\na,0,0.1,fake\nb,1,0.9,real\nc,1,0.8,real\n"
+    (flag,) = [f for f in read(tmp_path, text).flags if f["code"].startswith("decision")]
+    assert flag["code"] == "decisions_inverted" and flag["severity"] == "error"

@@ -163,8 +163,12 @@ def test_published_numbers_are_found(tmp_path):
     assert not gap.notes
     several = explain_numbers("video_auc", "0.0", [PLANTED["first"][0]])
     assert several.notes == ("0.0 was read as video_auc:first=1; these give it too: video_eer",)
-    with pytest.raises(UsageError, match="no convention gives 0.123"):
-        explain_numbers("0.123", "video_auc", [rows])
+    with pytest.raises(
+        UsageError, match=r"no convention gives 0.423 .* nearest is 0.5000 \(video_"
+    ):
+        explain_numbers("0.423", "video_auc", [rows])
+    with pytest.raises(UsageError, match=r"in \[0, 1\], not 89.4; write 89.4 percent as 0.894"):
+        explain_numbers("89.4", "video_auc", [rows])
 
 
 def test_the_verb_explains_a_file(tmp_path, capsys):
@@ -175,7 +179,7 @@ def test_the_verb_explains_a_file(tmp_path, capsys):
     printed = json.loads(lines[-1])
     assert printed["gap"] == 0.5 and printed["causes"][0]["name"] == "pooled"
     assert "gap: +0.500000" in lines
-    assert "| videos pooled by folder name | False | True | 0.5000 | 0.5000 |" in lines
+    assert "| videos pooled by folder name | no | yes | 0.5000 | 0.5000 |" in lines
     assert main(["why", "video_auc", "clip_auc", "--predictions", str(tmp_path / "s.csv")]) == 2
 
 

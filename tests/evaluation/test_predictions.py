@@ -32,9 +32,9 @@ def test_clip_column_and_logits(tmp_path):
 
 
 def test_rows_without_positions_number_themselves_and_say_so(tmp_path):
-    text = "video_id,label,fake_prob\na,1,0.9\nb,0,0.2\na,1,0.8\n"
+    text = "video_id,label,fake_prob\na,1,0.9\nb,0,0.2\na,1,0.8\nb,0,0.3\n"
     table, flags, *_ = read(tmp_path, text)
-    assert table["position"].tolist() == [0, 0, 1] and set(table["unit"]) == {"frame"}
+    assert table["position"].tolist() == [0, 0, 1, 1] and set(table["unit"]) == {"frame"}
     assert [f["code"] for f in flags] == ["no_position"] and flags[0]["ids"] == ["a", "b"]
     assert metrics.compute(table)["video_auc"] == 1.0
 

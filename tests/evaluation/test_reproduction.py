@@ -116,3 +116,11 @@ def test_metrics_of_before_have_no_record(copy):
     path.write_text(json.dumps({k: v for k, v in content.items() if k != "inputs"}))
     with pytest.raises(UsageError, match="no record of its inputs"):
         reproduce(path)
+
+
+def test_the_folder_of_several_detectors_names_them(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"results of several detectors: name one of .*/a, .*/b"):
+        reproduce(tmp_path)

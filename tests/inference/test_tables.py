@@ -9,6 +9,7 @@ import pytest
 import dfjax
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
+from dfjax.inference.tables import evaluate_detectors
 
 
 @pytest.fixture
@@ -73,3 +74,39 @@ def test_predictions_are_measured_without_loading_jax(table, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_unknown_keywords_are_refused(table):
+    for wrong in ({"protcol": "strict"}, {"first_frame": 8}, {"foo": 1}):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(wrong))}'"):
+            dfjax.evaluate(table, **wrong)
+
+
+def test_the_test_split_is_evaluated_unless_all_rows_are_asked_for(table):
+    both = pd.concat([table.assign(split="test"), table.assign(split="val", fake_prob=0.5)])
+    both["video_id"] = both["split"] + "/" + both["video_id"]
+    report, everything = dfjax.evaluate(both), dfjax.evaluate(both, split="all")
+    assert (
+        report.metrics["overall"]["video_auc"]
+        == dfjax.evaluate(table).metrics["overall"]["video_auc"]
+    )
+    assert (report.metrics["n"]["videos"], report.metrics["split"]) == (12, "test")
+    (said,) = [f["message"] for f in report.flags if f["code"] == "split_chosen"]
+    assert said.startswith("the 12 rows of split 'test' are evaluated") and "(val 12)" in said
+    assert everything.metrics["n"]["videos"] == 24 and "val_threshold" in report.metrics
+    assert "threshold_on_evaluated" in [flag["code"] for flag in everything.flags]
+    with pytest.raises(UsageError, match="the splits train, val and none is 'test': name the spl"):
+        dfjax.evaluate(both.replace({"split": {"test": "train"}}))
+    compared = dfjax.compare(both, both.assign(fake_prob=0.5), names=["a", "b"], resamples=10)
+    assert compared.videos == 12
+
+
+def test_checkpoints_are_ranked_without_test_rows(table):
+    test, val = table.assign(split="test"), table.assign(split="val")
+    val["video_id"] = "v" + val["video_id"]
+    wide = pd.concat([test, val], ignore_index=True)
+    wide["p_good_on_test"] = wide["fake_prob"].where(wide["split"] == "val", wide["label"])
+    wide["p_good_on_val"] = wide["fake_prob"].where(wide["split"] == "test", wide["label"])
+    found = evaluate_detectors([wide.drop(columns="fake_prob")], "p_*")
+    assert found.chosen["by_dataset"]["unknown"]["checkpoint"] == "good_on_val"
+    assert {one.metrics["n"]["videos"] for one in found.reports.values()} == {12}

@@ -85,6 +85,16 @@ def test_leave_one_out_takes_each_detector_for_its_own_method(tmp_path):
     expected = [auc(gap) for gap in (1, 2, 3, 4)]
     assert [row[name] for name in METHODS] == pytest.approx(expected)
     assert row["mean"] == pytest.approx(np.mean(expected)) and not result.missing
+    two = {name: sources[name] for name in ("DF", "F2F")}
+    lacking = run_protocol("leave_one_method_out", two, out=tmp_path / "two", resamples=20)
+    assert lacking.missing == ["no detector is for FS", "no detector is for NT"]
+    (written,) = [
+        line
+        for line in (tmp_path / "two" / "table.md").read_text().splitlines()
+        if "| DF |" in line
+    ][-1:]
+    (cell, *_) = lacking.table.cells
+    assert f"{cell.interval[0]:.4f}–{cell.interval[1]:.4f} | 16 |" in written
     with pytest.raises(UsageError, match="unknown column of a detector 'other'"):
         run_protocol("leave_one_method_out", {"other": sources["DF"]})
 
@@ -104,6 +114,10 @@ def test_rows_of_several_detectors_and_the_benchmark_protocol(tmp_path):
 
 def test_what_cannot_be_run_is_one_clear_line(tmp_path):
     scores = ffpp(tmp_path / "s.csv", {"DF": 2})
+    with pytest.raises(UsageError, match=r"columns dataset \(ffpp\), compression \(c23\)"):
+        x = pd.read_csv(ffpp(tmp_path / "y.csv", {"DF": 1}))
+        x.assign(video_id=range(len(x))).to_csv(tmp_path / "y.csv", index=False)
+        run_protocol("within_domain", {"mine": tmp_path / "y.csv"})
     with pytest.raises(UsageError, match="no predictions are of the data sets of cross_dataset"):
         run_protocol("cross_dataset", {"mine": ffpp(tmp_path / "x.csv", {"DF": 1}, dataset="x")})
     with pytest.raises(UsageError, match="no test set has the metric nothing"):

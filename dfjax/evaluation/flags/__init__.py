@@ -25,6 +25,7 @@ RULES: tuple[Callable[[Evidence], Flag | None], ...] = (
     scores.one_id_many_methods,
     scores.many_groups,
     scores.class_missing,
+    scores.few_videos,
     scores.constant,
     scores.decisions_only,
     scores.inverted,

@@ -5,7 +5,7 @@ import pandas as pd
 
 from dfjax.evaluation.aggregation import find_repeated, number_videos
 from dfjax.evaluation.clusters import VIDEOS, describe_clusters
-from dfjax.evaluation.constancy import describe_constant_scores, describe_constant_verdicts
+from dfjax.evaluation.constancy import NAMES, describe_constant_scores, describe_constant_verdicts
 from dfjax.evaluation.cuts import SHOWN, WITH_INTERVALS, count_groups, count_measured
 from dfjax.evaluation.flags.evidence import Evidence, Flag, describe_rows, make_flag
 
@@ -81,12 +81,12 @@ def constant(evidence: Evidence) -> Flag | None:
     The severity is `warning` because the AUC is still right, although accuracy, F1 and recall are
     uninformative. Verdicts are only checked with 10 videos or more.
     """
-    found = describe_constant_scores(evidence.videos)
-    if not found and len(evidence.videos) >= FEW:
-        found = describe_constant_verdicts(evidence.videos)
-    if not found:
+    if found := describe_constant_scores(evidence.videos):
+        message = f"{found}: the detector is (nearly) constant"
+        return make_flag("constant_predictions", "warning", message)
+    if len(evidence.videos) < FEW or not (found := describe_constant_verdicts(evidence.videos)):
         return None
-    message = f"{found}: the detector is (nearly) constant"
+    message = f"{found}: verdicts at 0.5 are (nearly) constant, although scores differ"
     return make_flag("constant_predictions", "warning", message)
 
 
@@ -150,6 +150,16 @@ def precision_is_prior(evidence: Evidence) -> Flag | None:
         "uninformative, or the scores belong to other rows"
     )
     return make_flag("precision_is_prior", "warning", message)
+
+
+def few_videos(evidence: Evidence) -> Flag | None:
+    """Flags a class with one video, of which AUC and its interval say next to nothing."""
+    counts = evidence.videos["label"].value_counts()
+    if len(counts) < 2 or counts.min() > 1:
+        return None
+    name = NAMES[int(counts.idxmin())]
+    message = f"only one of {counts.sum()} videos is {name}: AUC and its interval say nothing"
+    return make_flag("few_videos", "warning", message)
 
 
 def few_clusters(evidence: Evidence) -> Flag | None:
