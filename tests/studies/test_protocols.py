@@ -94,7 +94,7 @@ def test_leave_one_out_takes_each_detector_for_its_own_method(tmp_path):
         if "| DF |" in line
     ][-1:]
     (cell, *_) = lacking.table.cells
-    assert f"{cell.interval[0]:.4f}–{cell.interval[1]:.4f} | 16 |" in written
+    assert f"{cell.interval[0]:.4f}–{cell.interval[1]:.4f} | 32 |" in written
     with pytest.raises(UsageError, match="unknown column of a detector 'other'"):
         run_protocol("leave_one_method_out", {"other": sources["DF"]})
 
@@ -114,7 +114,7 @@ def test_rows_of_several_detectors_and_the_benchmark_protocol(tmp_path):
 
 def test_what_cannot_be_run_is_one_clear_line(tmp_path):
     scores = ffpp(tmp_path / "s.csv", {"DF": 2})
-    with pytest.raises(UsageError, match=r"columns dataset \(ffpp\), compression \(c23\)"):
+    with pytest.raises(UsageError, match=r"columns dataset \(ffpp\), compression \(c23, c40\)"):
         x = pd.read_csv(ffpp(tmp_path / "y.csv", {"DF": 1}))
         x.assign(video_id=range(len(x))).to_csv(tmp_path / "y.csv", index=False)
         run_protocol("within_domain", {"mine": tmp_path / "y.csv"})
