@@ -14,6 +14,7 @@ from dfjax.errors import UsageError
 from dfjax.evaluation import clusters, decisions
 from dfjax.evaluation.aggregation import LOGIT_TOLERANCE, UNITS, VIDEO
 from dfjax.evaluation.flags import Flag, describe_rows, make_flag
+from dfjax.evaluation.flags.labels import compare_labels
 from dfjax.evaluation.flags.methods import UNKNOWN as UNKNOWN
 from dfjax.evaluation.flags.methods import compare_methods
 
@@ -37,8 +38,6 @@ LABEL_WORDS = {
     **dict.fromkeys(REAL_WORDS, dfjax.REAL),
     **dict.fromkeys(FAKE_WORDS, dfjax.FAKE),
 }
-OTHER_LABELS = ("true_label", "ground_truth", "groundtruth", "gt", "y_true", "is_fake", "gt_label")
-"""Columns that can only be labels, beside the column `label`."""
 TEXT = ("dataset", "video_id", "unit", "method", "split", COMPRESSION, *clusters.COLUMNS)
 KNOWN = (*COLUMNS, "frame", "clip", decisions.COLUMN, COMPRESSION, *clusters.COLUMNS)
 """Columns whose names may be written otherwise (see `match_columns`)."""
@@ -76,7 +75,7 @@ def normalise(
         if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "empty"):
             table[column] = table[column].map(str, na_action="ignore").astype("object")
     table["label"] = read_labels(table["label"], name)
-    flags = [*_compare_labels(table, name), *_fill_scores(table, name, scale)]
+    flags = [*compare_labels(table, name, LABEL_WORDS), *_fill_scores(table, name, scale)]
     _fill_names(table, index)
     flags += _check_decisions(table, name)
     return flags + compare_methods(table, name) + _fill_units(table, name)
@@ -119,22 +118,6 @@ def read_labels(column: pd.Series, name: str) -> pd.Series:
             f"({describe_rows(bad)})"
         )
     return pd.Series(np.array(labels, np.int8)[codes], column.index)
-
-
-def _compare_labels(table: pd.DataFrame, name: str) -> list[Flag]:
-    """Returns flags for further columns of labels that contradict the labels that are used."""
-    flags = []
-    for column in [one for one in table if str(one).casefold() in OTHER_LABELS]:
-        values = table[column].map(lambda value: LABEL_WORDS.get(str(value).strip().lower()))
-        differ = values.notna() & (values != table["label"])
-        if differ.any():
-            message = (
-                f"{name}: {differ.sum()} rows of {column} contradict label, which is used "
-                f"({describe_rows(differ)})"
-            )
-            ids = table.loc[differ, "video_id"]
-            flags.append(make_flag("labels_contradict", "error", message, ids))
-    return flags
 
 
 def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag]:
