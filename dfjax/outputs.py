@@ -41,15 +41,18 @@ JSON_KEYS = (
     {"video_id", "path", "stage", "error"},  # errors.jsonl and unmatched.jsonl
     {"input", "status", "checkpoint_sha256"},  # predictions.jsonl
     {"step", "epoch", "split"},  # metrics.jsonl
-    {"title", "rows"},  # table.json of an ablation
+    {"title", "rows[].row", "rows[].change", "rows[].video_auc_each"},  # table.json of an ablation
+    {"title", "metric", "protocol", "columns", "rows"},  # table.json of a protocol
     {"comparison", "left_out", "resampled"},  # comparison.json
     {"dfjax_scores"},  # scores for DeepfakeBench
     {"dataset", "identities", "look"},  # synthetic.json
 )
-"""Keys of our JSON objects and JSON lines: one of these sets is in each."""
+"""Keys of our JSON objects and JSON lines: one of these sets is in each. `rows[].` precedes keys of
+the first object in the array `rows`."""
 
+HISTORY = b"epoch,step,train_loss,train_accuracy,"
 CSV_HEADERS = (
-    *(b"rank,video_id,dataset,", b"row,change,seed", b"epoch,step,"),
+    *(b"rank,video_id,dataset,", b"row,change,seed", HISTORY),
     *(b"a,b,value_a,value_b,", b"detector \\ test set,"),
     b"dataset,key,compression,label,score,status,method\n",
 )
@@ -220,7 +223,13 @@ def _has_our_keys(text: bytes) -> bool:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict) and any(keys <= value.keys() for keys in JSON_KEYS)
+    if not isinstance(value, dict):
+        return False
+    rows = value.get("rows")
+    first = rows[0] if isinstance(rows, list) and rows else None
+    inside = first if isinstance(first, dict) else ()
+    found = {*value, *(f"rows[].{key}" for key in inside)}
+    return any(keys <= found for keys in JSON_KEYS)
 
 
 RECOGNISERS: dict[str, Callable[[Path], bool]] = {

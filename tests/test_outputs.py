@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -13,11 +14,14 @@ import dfjax
 from dfjax.commands.main import main
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
+from dfjax.evaluation.ablation_report import summarise_rows, write_report
 from dfjax.evaluation.figure_style import canvas
 from dfjax.evaluation.predictions import write_predictions
+from dfjax.evaluation.protocol_table import ProtocolTable
 from dfjax.experiment import workdir
 from dfjax.files import write_json
 from dfjax.outputs import check_folder, check_outputs, is_ours, mark_folder
+from dfjax.training.metric_writer import MetricWriter
 from dfjax.weights.safetensors_file import save_safetensors
 
 PICTURE = cv2.imencode(".png", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
@@ -63,6 +67,27 @@ def test_files_of_ours_are_recognised_and_others_are_not(tmp_path):
             check_outputs([path])
     with pytest.raises(UsageError, match="is a folder"):
         check_outputs([ours])
+
+
+def test_tables_of_ours_are_told_from_those_that_only_have_similar_names(tmp_path):
+    lines = pd.DataFrame([{"row": "a", "change": "", "seed": 0, "error": "failed"}])
+    with mock.patch("dfjax.evaluation.ablation_report.plot_rows"):
+        write_report(tmp_path, lines, summarise_rows(lines), "Mine")
+    write_json(tmp_path / "protocol.json", ProtocolTable("t", "auc", "strict", (), ()).describe())
+    writer = MetricWriter(tmp_path, step=0, tensorboard=False)
+    row = {"epoch": 1, "step": 2, "train_loss": 0.5, "train_accuracy": 0.5, "val_loss": 0.5}
+    writer.write_epoch(row)
+    writer.close()
+    for name in ("table.json", "table.csv", "protocol.json", "history.csv"):
+        assert is_ours(tmp_path / name), name
+    for name, text in {
+        "a.json": '{"title": "My list", "rows": []}',
+        "b.json": '{"title": "My list", "rows": [{"row": "a", "change": "more"}]}',
+        "c.json": '{"title": "My list", "rows": 3, "columns": ["a"]}',
+        "d.csv": "epoch,step,loss\n1,2,3\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        assert not is_ours(tmp_path / name), name
 
 
 def test_an_input_is_refused_by_whatever_name(tmp_path):

@@ -24,6 +24,8 @@ from dfjax.outputs import check_outputs
 
 LINE = {"input": str, "fake_prob?": (float, None)}
 """Schema of a line of `predictions.jsonl`, as far as a ranking reads it."""
+START = b'{"input": '
+"""Start of these lines."""
 
 UNLABELLED = -1
 """Label of a video that has none."""
@@ -148,12 +150,17 @@ def _read_lines(path: Path) -> pd.DataFrame:
     lines = [
         parse_json(line, LINE, name=str(path), remedy="it is no output of `dfjax predict`")
         for line in path.read_bytes().splitlines()
-        if line.strip()
+        if line.strip() and not _is_cut(line)
     ]
     named = [{"video_id": n["input"], **n} for n in lines if n.get("fake_prob") is not None]
     names = ["video_id", "fake_prob", *MEASURES]
     table = pd.DataFrame(named, columns=names).dropna(axis=1, how="all")
     return table.drop_duplicates("video_id", keep="last").reset_index(drop=True)
+
+
+def _is_cut(line: bytes) -> bool:
+    """Returns whether a line is the beginning of one that a killed process was writing."""
+    return line[: len(START)] == START[: len(line)] and not line.rstrip().endswith(b"}")
 
 
 def _aggregate(table: pd.DataFrame) -> pd.DataFrame:

@@ -93,8 +93,7 @@ class AuditLog:
             "version": dfjax.__version__,
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        _append(self.path, json.dumps(line))
         if verdict.status != "ok":
             return
         try:
@@ -103,6 +102,15 @@ class AuditLog:
             if is_full_disk(error):
                 raise
             say(f"note: the picture of {verdict.input} is not written: {error.strerror}")
+
+
+def _append(path: Path, line: str) -> None:
+    """Appends a line, below one that a kill or a full disk has cut short."""
+    with path.open("ab+") as file:
+        if size := file.seek(0, os.SEEK_END):
+            file.seek(size - 1)
+        before = file.read(1)
+        file.write((b"\n" if before not in (b"", b"\n") else b"") + line.encode() + b"\n")
 
 
 def compute_sha256(path: Path) -> str | None:

@@ -28,7 +28,7 @@ BATCH_SIZE = 32  # upper limit of the default batch size
 MOST_CLIPS = 100  # upper limit of the default number of clips, since an input may be a long film
 
 BACKLOG_BYTES = 256 * 2**20
-"""Size of the clips that may wait for those of an earlier input; beyond it no input is begun."""
+"""Size of the clips and pictures that may wait for an earlier input; beyond it none is begun."""
 
 Entry = tuple[str, Prepared | Unusable | str]
 """Name of an input, and its clips or the reason why there are none."""
@@ -186,20 +186,31 @@ def _read_in_order(
     tasks = [str(path) for path in paths]
     function = functools.partial(prepare_input, settings)
     waiting: dict[int, Prepared | Unusable | str] = {}
-    following = 0
+    following, held = 0, 0
 
     def may_start() -> bool:
-        held = sum(v.clips.nbytes for v in waiting.values() if isinstance(v, Prepared))
         return held < BACKLOG_BYTES
 
     outcomes = run_tasks(
         function, tasks, workers=workers, time_limit=time_limit, may_start=may_start
     )
     for outcome in outcomes:
-        waiting[outcome.position] = outcome.value if outcome.error is None else outcome.error
+        read = outcome.value if outcome.error is None else outcome.error
+        waiting[outcome.position] = read
+        held += _count_bytes(read)
         while following in waiting:
-            yield tasks[following], waiting.pop(following)
+            read = waiting.pop(following)
+            held -= _count_bytes(read)
+            yield tasks[following], read
             following += 1
+
+
+def _count_bytes(read: Prepared | Unusable | str) -> int:
+    """Returns the memory of the clips of an input, and of the frames that are kept for a figure."""
+    if not isinstance(read, Prepared):
+        return 0
+    pictures = read.origin.pictures
+    return read.clips.nbytes + sum(f.nbytes for f in (pictures.frames if pictures else ()))
 
 
 def score_entries(

@@ -48,9 +48,10 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, *, keep: int = 2, read_only: bool = False) -> None:
         self.root = workdir.resolve() / "checkpoints"
+        self.keep = max(1, keep)
         with quiet_orbax():
             self.managers = {
-                "last": _manager(self.root / "last", max(1, keep), read_only),
+                "last": _manager(self.root / "last", self.keep, read_only),
                 "best": _manager(self.root / "best", 1, read_only),
             }
 
@@ -136,7 +137,9 @@ class Checkpoints:
             damaged.mkdir(exist_ok=True)
             shutil.rmtree(target, ignore_errors=True)
             shutil.move(self.root / "last" / str(step), target)
-        self.managers["last"].reload()
+        with quiet_orbax():
+            self.managers["last"].close()
+            self.managers["last"] = _manager(self.root / "last", self.keep, read_only=False)
         return target
 
     def restore_variables(
@@ -231,6 +234,7 @@ def _manager(root: Path, keep: int, read_only: bool) -> ocp.CheckpointManager:
         enable_async_checkpointing=False,
         cleanup_tmp_directories=not read_only,
         temporary_path_class=ChecksummedPath,
+        lightweight_initialize=True,  # opens no file of a step, which may be damaged
     )
     # Without named handlers, Orbax cannot read the shapes of a step that another process wrote.
     handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in ITEMS}

@@ -51,9 +51,15 @@ def verify_checksums(folder: Path) -> bool:
     """Returns whether a step has checksums; those of earlier versions have none.
 
     Raises:
-        ValueError: A file is missing or has other bytes than were written.
+        ValueError: A file is missing, has other bytes than were written, or is not a regular file,
+            which could block whoever reads it; or the step is a link.
         FileError: The checksums themselves are damaged.
     """
+    if folder.is_symlink():
+        raise ValueError("it is a symbolic link, which is not followed")
+    for path in folder.rglob("*"):
+        if not path.is_dir() and not path.is_file():
+            raise ValueError(f"{path.relative_to(folder)} is not a regular file")
     if not (folder / CHECKSUMS).exists():
         return False
     expected = read_json(folder / CHECKSUMS, SCHEMA)["sha256"]

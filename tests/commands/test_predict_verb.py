@@ -1,5 +1,6 @@
 """Tests `dfjax predict`: valid and invalid inputs, audit lines, independent scores."""
 
+import dataclasses
 import json
 import os
 import time
@@ -23,6 +24,7 @@ from dfjax.inference import predict as predict_run
 from dfjax.inference.audit_log import AuditLog, compute_sha256
 from dfjax.inference.media import (
     ClipOrigin,
+    Pictures,
     PredictionSettings,
     Prepared,
     Sightings,
@@ -30,6 +32,7 @@ from dfjax.inference.media import (
     find_inputs,
 )
 from dfjax.inference.score_inputs import make_batch, score_entries
+from dfjax.inference.verdict import Verdict
 
 T = 3
 
@@ -266,6 +269,27 @@ def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(monkeypatch):
     assert 3 <= before.index(0) <= 5_000_000 / size + 2
 
 
+def test_pictures_that_wait_are_counted_too(monkeypatch):
+    one = prepared(10)
+    frames = [np.zeros((1000, 1000, 3), np.uint8)] * 2  # large pictures of small clips
+    pictures = Pictures(frames, np.zeros((2, 4), np.float32), np.ones(2, bool), [0, 1])
+    one = one._replace(origin=dataclasses.replace(one.origin, pictures=pictures))
+    allowed = []
+
+    def run(function, tasks, *, may_start, **options):
+        for position in (1, 2, 0, 3):
+            yield Outcome(position, one, None)
+            allowed.append(may_start())
+
+    monkeypatch.setattr(score_inputs, "run_tasks", run)
+    monkeypatch.setattr(score_inputs, "BACKLOG_BYTES", 10_000_000)
+    paths = [Path(name) for name in "abcd"]
+    settings = PredictionSettings(Sampling(T, "stride", 2), 0, 0, ExtractionSettings())
+    entries = score_inputs._read_in_order(settings, paths, workers=1, time_limit=1.0)
+    assert [name for name, _ in entries] == list("abcd")
+    assert allowed == [True, False, True, True]
+
+
 def test_too_few_frames_with_a_face_are_no_verdict(tmp_path, capsys, detector, monkeypatch):
     """A face in 4 of 10 frames is refused, in 5 of 10 scored; the share is in every result."""
     path, out = video(tmp_path / "a.avi", [90] * 10), tmp_path / "out"
@@ -393,6 +417,20 @@ def test_a_pipe_that_is_named_is_an_input_that_cannot_be_read(tmp_path, capsys, 
     os.mkfifo(tmp_path / "p.mp4")
     code, (result,), _ = predict(capsys, tmp_path / "p.mp4")
     assert code == 1 and result["error"] == "is not a regular file"
+
+
+def test_a_log_goes_on_below_a_line_that_was_cut_short(tmp_path):
+    """As a kill in the middle of a line leaves it."""
+    log = AuditLog(tmp_path, [tmp_path / "a.mp4"], "best/7", "c" * 64)
+    verdict = Verdict(str(tmp_path / "a.mp4"), "error", error="empty file")
+    log.write(verdict)
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole + whole[:50])
+    log.write(verdict)
+    log.write(verdict)
+    first, cut, *others = log.path.read_text().splitlines()
+    assert cut == first[:50] and len(others) == 2
+    assert {json.loads(line)["input"] for line in (first, *others)} == {verdict.input}
 
 
 def test_equal_names_get_pictures_of_their_own(tmp_path):

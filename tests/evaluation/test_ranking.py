@@ -73,7 +73,9 @@ def test_what_predict_wrote_is_read_by_its_inputs(tmp_path, capsys):
         {"input": "c.mp4", "fake_prob": None, "error": "no face"},
         {"input": "a.mp4", "fake_prob": 0.8, "mutual_information": 0.3},
     ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    texts = [json.dumps(line) + "\n" for line in lines]
+    texts.insert(2, texts[2][:20] + "\n")  # a killed process was writing it
+    path.write_text("".join(texts))
     out = tmp_path / "rank.csv"
     arguments = ["--by", "uncertainty", "--predictions", str(path), "--out", str(out)]
     assert main(["data", "rank", *arguments, "--top", "1", "--json"]) == 0

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -174,6 +175,52 @@ def test_a_step_of_an_earlier_version_is_loaded_and_that_is_said(workdir):
     (workdir / "checkpoints/best/6" / CHECKSUMS).unlink()
     step, said = load(workdir)
     assert step == 6 and "best/6 has no checksums" in said[0] and len(said) == 1
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("name", ["data", "_CHECKPOINT_METADATA", "metrics/metrics"])
+def test_a_pipe_in_place_of_a_file_of_a_step_does_not_block(workdir, name, listed):
+    """Without checksums, or with some that do not list it, nothing else would say so."""
+    for step in ("last/6", "best/6"):
+        folder = workdir / "checkpoints" / step
+        path = next((folder / "variables").rglob("d/*")) if name == "data" else folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        (folder / CHECKSUMS).write_text('{"sha256": {}}')
+        if not listed:
+            (folder / CHECKSUMS).unlink()
+    assert load(workdir, "last")[0] == 3
+    with pytest.raises(UsageError, match="best/6: .*is not a regular file.* is damaged") as error:
+        load(workdir)
+    assert "\n" not in str(error.value)
+    found, said = resume(workdir)
+    assert found == 3 and "last/6 is damaged" in said[0] and "is not a regular file" in said[0]
+
+
+@pytest.mark.parametrize("what", ["file", "gone", "link", "folder", "time", "metrics"])
+def test_a_step_that_cannot_even_be_listed_costs_only_itself(workdir, what):
+    step = workdir / "checkpoints/last/6"
+    (step / CHECKSUMS).unlink()
+    if what == "time":  # the time of the step in its metadata is none
+        (step / "_CHECKPOINT_METADATA").write_text('{"commit_timestamp_nsecs": 1%s}' % ("0" * 30))
+        (step / "variables/_METADATA").write_text("[")
+    elif what == "metrics":
+        (step / "metrics").mkdir()
+        (step / "metrics/metrics").write_text("{")
+        (step / "variables/_METADATA").write_text("[")
+    else:
+        shutil.rmtree(step)
+        if what == "file":
+            step.write_text("x")
+        elif what in ("link", "gone"):
+            step.symlink_to({"link": "/etc", "gone": "nowhere"}[what])
+        else:
+            step.mkdir()
+    assert load(workdir) == (6, [])
+    assert load(workdir, "last")[0] == 3
+    assert resume(workdir)[0] == 3
+    assert resume(workdir) == (3, [])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": {"../x": 3}}', '{"sha256": '])
