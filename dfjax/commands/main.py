@@ -37,7 +37,7 @@ VERBS = {
     "predict": "fake probability of videos, images and folders",
     "data": "index, extract, pack and synthesise face clips",
     "models": "parameters, input and FLOPs of every config",
-    "weights": "published weights, fetched and verified",
+    "weights": "weights of other programs in and out; published ones by name",
     "export": "trained parameters in other formats",
     "bench": "speed and memory of the workloads, beside a PyTorch peer",
     "doctor": "versions, devices, codecs, detectors, free disk",

@@ -55,6 +55,7 @@ def test_input_races_png_files_and_watches_memory(capsys):
     assert result["growth_percent"] == pytest.approx(growth)
 
 
+@pytest.mark.slow
 def test_all_prints_a_line_per_reading_and_one_object(capsys, monkeypatch):
     from dfjax.bench import speed
     from dfjax.bench.workloads import Program

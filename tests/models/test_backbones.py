@@ -169,6 +169,7 @@ def test_a_masked_image_changes_nothing_and_every_parameter_learns(name):
         assert np.abs(grad).max() > 0, path
 
 
+@pytest.mark.slow
 def test_lowerings_agree_on_a_whole_network():
     lowering = Lowering(matmul=True, batch_scan=True)
     for actual, expected in zip(

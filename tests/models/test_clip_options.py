@@ -76,7 +76,7 @@ def make_step(options, inputs):
     return step
 
 
-SLOW = ("gate, two pathways", "ConvLSTM")
+SLOW = ("gate, two pathways", "ConvLSTM", "pyramid, scales, frequencies")
 
 
 @pytest.mark.parametrize(

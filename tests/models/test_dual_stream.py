@@ -145,6 +145,7 @@ def test_evaluation_needs_no_randomness_and_keeps_the_statistics(small):
     jax.tree.map(np.testing.assert_array_equal, stats, variables["batch_stats"])
 
 
+@pytest.mark.slow
 def test_the_same_function_in_other_forms(small):
     _, variables, inputs, _ = small
     forms = [{}, {"lowering": "matmul"}, {"remat": True}, {"dtype": jnp.bfloat16}]
