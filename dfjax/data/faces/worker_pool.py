@@ -114,6 +114,16 @@ def _wait(pool: list["_Worker"]) -> None:
     wait([w.connection for w in pool], timeout=max(0.0, min(nearest - now, 1.0)))
 
 
+@contextlib.contextmanager
+def _block(number: signal.Signals) -> Iterator[None]:
+    """Blocks a signal in this thread; a process that is started meanwhile never receives it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One worker process and its current task. The process is restarted if it is lost."""
 
@@ -130,11 +140,12 @@ class _Worker:
             # The kernel would also kill the worker when the thread that started it ends.
             by_kernel=threading.current_thread() is threading.main_thread(),
         )
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-        )
+        with _block(signal.SIGINT):  # Ctrl-C reaches the whole group, and this process handles it
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
         theirs.close()  # the pipe then ends when the process dies
         with contextlib.suppress(BrokenPipeError):  # the process died, which `poll` reports
             self.connection.send(self.function)
@@ -189,7 +200,6 @@ def serve(descriptor: int, *, parent: int, by_kernel: bool) -> None:
         by_kernel: Whether the kernel is also asked to kill this process with its parent.
     """
     _end_with_parent(descriptor, parent, by_kernel=by_kernel)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     cv2.setNumThreads(1)  # one process per core
     connection = Connection(descriptor)
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -27,6 +28,19 @@ def act(task):
         time.sleep(task)
         return task
     return task.upper()
+
+
+def test_an_interrupt_of_the_group_does_not_reach_a_worker_that_is_starting(monkeypatch):
+    start = subprocess.Popen
+
+    def start_and_interrupt(*args, **kwargs):
+        process = start(*args, **kwargs)
+        os.kill(process.pid, signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start_and_interrupt)
+    assert [one.value for one in run_tasks(act, ["a"], workers=1, time_limit=60.0)] == ["A"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_every_task_has_its_outcome():
