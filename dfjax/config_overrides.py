@@ -79,18 +79,16 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
 
 
 def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:
-    given = ConfigDict()  # only the keys of `texts`: absl writes all defaults as YAML, slowly
+    defaults: dict[str, Any] = {}  # of `texts` only: absl writes all of them as YAML, slowly
     for key in texts:
-        section, _, leaf = key.rpartition(".")
-        node, part = find_section(config, section), given
-        for name in filter(None, section.split(".")):
-            part[name] = part.get(name, ConfigDict())
-            part = part[name]
+        *sections, leaf = key.split(".")
+        node, part = find_section(config, ".".join(sections)), defaults
         if node[leaf] is None:  # a required option of a custom model: its type is unknown
             node[leaf] = config_dict.placeholder(object)
-            part[leaf] = config_dict.placeholder(object)
-        else:
-            part[leaf] = node[leaf]
+        for name in sections:
+            part = part.setdefault(name, {})
+        part[leaf] = config_dict.placeholder(object) if node[leaf] is None else node[leaf]
+    given = ConfigDict(defaults)
     arguments = [f"--config.{key}={_quote_words(key, text)}" for key, text in texts.items()]
     parsed = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", given, flag_values=parsed, sys_argv=arguments)

@@ -186,6 +186,17 @@ def hash_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_folder(folder: Path) -> str:
+    """Returns the SHA-256 of the names and contents of all files below a folder, in hexadecimal."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(file.relative_to(folder)).encode())
+        with file.open("rb") as opened:
+            while block := opened.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def check_regular(path: str | os.PathLike[str]) -> None:
     """Checks that a path is a file, since opening a named pipe would wait for a writer.
 

@@ -147,15 +147,16 @@ def match_columns(columns: Iterable[str], known: Sequence[str], *, name: str) ->
     Raises:
         FileError: Two columns have one known name.
     """
-    by_key = {_key(column): column for column in known}
-    found = [by_key.get(_key(column), str(column).strip()) for column in columns]
+    by_key = {column_key(column): column for column in known}
+    found = [by_key.get(column_key(column), str(column).strip()) for column in columns]
     twice = [column for column in known if found.count(column) > 1]
     if twice:
         raise FileError(f"{name} has {found.count(twice[0])} columns called {twice[0]}; keep one")
     return found
 
 
-def _key(column: object) -> str:
+def column_key(column: object) -> str:
+    """Returns the form in which names of columns are compared: `Video-ID` is `video_id`."""
     return re.sub(r"[\s_-]+", "_", str(column).strip().casefold())
 
 

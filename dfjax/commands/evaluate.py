@@ -91,8 +91,6 @@ def run(args: argparse.Namespace) -> int:
     if args.write and args.predictions and not args.out:
         raise UsageError("--write needs --out")
     options = read_options(args)
-    if args.write and args.predictions and not args.out:
-        raise UsageError("--write needs --out")
     if args.scores:
         return _run_detectors(args, options)
     from dfjax.inference.evaluate import evaluate

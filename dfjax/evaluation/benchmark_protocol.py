@@ -85,8 +85,7 @@ def select_rows(predictions: pd.DataFrame, first: int | None) -> tuple[pd.DataFr
     scored = Scored(predictions)
     convention = Convention(unit="frame", failed="first", first=first)
     scores, labels = scored.select("fake_prob", convention, scored.selected)
-    unit = "clip" if (predictions["unit"] == "clip").any() else "frame"
-    return pd.DataFrame({"label": labels, "fake_prob": scores}), unit
+    return pd.DataFrame({"label": labels, "fake_prob": scores}), _find_unit(predictions)
 
 
 def apply_benchmark_protocol(
@@ -102,8 +101,7 @@ def apply_benchmark_protocol(
         predictions: Rows in the order in which they were scored.
         first: Number of frames of each video that are used; None for all.
     """
-    unit = "clip" if (predictions["unit"] == "clip").any() else "frame"
-    scored = Scored(predictions)
+    unit, scored = _find_unit(predictions), Scored(predictions)
     method, dataset = predictions["method"].to_numpy(), predictions["dataset"].to_numpy()
     real = predictions["label"].to_numpy() == 0
     sections: dict[str, dict[str, Metrics]] = {}
@@ -140,6 +138,10 @@ def apply_benchmark_protocol(
         "n": {**strict["n"], **counts},
         "protocol": DESCRIPTION + used,
     }
+
+
+def _find_unit(predictions: pd.DataFrame) -> str:
+    return "clip" if (predictions["unit"] == "clip").any() else "frame"
 
 
 def _measure(scored: Scored, unit: str, first: int | None) -> Metrics:

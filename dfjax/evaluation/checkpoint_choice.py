@@ -14,10 +14,10 @@ import pandas as pd
 from dfjax.evaluation.aggregation import aggregate, clean
 from dfjax.evaluation.conventions import measure
 from dfjax.evaluation.protocol_names import COMPAT, STRICT
+from dfjax.evaluation.split_choice import TEST, VALIDATION
 
 METRICS = {STRICT: ("video_auc",), COMPAT: ("frame_auc", "clip_auc")}
 """Metrics that checkpoints are chosen by; the first one that is defined."""
-VALIDATION = "val"
 
 
 def choose_checkpoints(
@@ -53,7 +53,7 @@ def choose_checkpoints(
         for dataset, name in chosen.items()
         if name is not None
     }
-    return {"on": "test" if protocol == COMPAT else VALIDATION, "by_dataset": found}
+    return {"on": TEST if protocol == COMPAT else VALIDATION, "by_dataset": found}
 
 
 def _find(result: Mapping[str, Any], dataset: str, protocol: str) -> float | None:

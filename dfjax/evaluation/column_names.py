@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dfjax.errors import UsageError, unknown
-from dfjax.text_tables import match_columns
+from dfjax.text_tables import column_key, match_columns
 
 GUESSES: dict[str, tuple[str, ...]] = {
     "video_id": (
@@ -115,14 +114,15 @@ class TableForm:
         places = {}
         for column, given in self.columns.items():
             same = [at for at, one in enumerate(written) if one == given]
-            same = same or [at for at, one in enumerate(written) if _key(one) == _key(given)]
+            key = column_key(given)
+            same = same or [at for at, one in enumerate(written) if column_key(one) == key]
             if len(same) != 1:
                 raise unknown(f"column of {name}", given, written)
             places[same[0]] = column
         # A column whose name another one was given keeps its values under another name.
-        taken = {_key(column) for column in self.columns}
+        taken = {column_key(column) for column in self.columns}
         rest = [
-            f"{one} (as written)" if at not in places and _key(one) in taken else one
+            f"{one} (as written)" if at not in places and column_key(one) in taken else one
             for at, one in enumerate(written)
         ]
         named = [places.get(at, one) for at, one in enumerate(rest)]
@@ -151,7 +151,7 @@ def parse_columns(text: str) -> dict[str, str]:
 def _guess(column: str, found: Sequence[str], name: str) -> int | None:
     """Returns the place of the one column that can only be `column`, or None."""
     for names in GUESSES[column]:
-        places = [at for at, one in enumerate(found) if _key(one) in names.split()]
+        places = [at for at, one in enumerate(found) if column_key(one) in names.split()]
         if len(places) == 1:
             return places[0]
         if places and column in REQUIRED:
@@ -168,7 +168,3 @@ def _guess(column: str, found: Sequence[str], name: str) -> int | None:
 def _describe(name: str, columns: Mapping[str, str]) -> str:
     pairs = ", ".join(f"{column}={given}" for column, given in columns.items())
     return f"{name}: columns were read as {pairs}"
-
-
-def _key(column: str) -> str:
-    return re.sub(r"[\s_-]+", "_", column.strip().casefold())

@@ -21,10 +21,9 @@ from dfjax.evaluation.conventions import (
 from dfjax.evaluation.gap import Gap, count_choices, explain_gap, find_conventions
 from dfjax.evaluation.normalisation import read_numbers
 from dfjax.evaluation.predictions import NamedTable, Sources, combine, read_sources
+from dfjax.evaluation.split_choice import TEST, VALIDATION
 from dfjax.evaluation.table_files import TableFile
 from dfjax.evaluation.wide_tables import SCORES, find_detectors
-
-VALIDATION, TEST = "val", "test"
 
 
 def explain_numbers(

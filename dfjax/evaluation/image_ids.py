@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dfjax.evaluation.flags import Flag, make_flag
-from dfjax.evaluation.normalisation import LABEL_WORDS
+from dfjax.evaluation.label_words import LABEL_WORDS, find_label
 from dfjax.evaluation.table_files import TableFile
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -71,7 +71,7 @@ def _are_classes(folders: pd.Series, codes: np.ndarray, table: pd.DataFrame) -> 
         return True
     if "label" not in table:
         return False
-    labels = table["label"].map(lambda value: LABEL_WORDS.get(str(value).strip().lower()))
+    labels = table["label"].map(find_label)
     return bool((labels.groupby(folders.to_numpy()[codes]).nunique() > 1).any())
 
 

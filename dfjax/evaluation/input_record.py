@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dfjax
-from dfjax.files import finite, hash_file
+from dfjax.files import finite, hash_file, hash_folder
 
 INPUTS = "inputs"
 PREDICTIONS = "predictions"
@@ -60,19 +60,11 @@ def hash_content(result: Mapping[str, Any]) -> str:
 
 
 def hash_path(path: Path) -> str:
-    """Returns the SHA-256 of a file, or one of the names and contents of the files in a folder.
+    """Returns the SHA-256 of a file or folder.
 
     That of the folder `variables` of a checkpoint is its hash in audit logs.
     """
-    if not path.is_dir():
-        return hash_file(path)
-    digest = hashlib.sha256()
-    for file in sorted(one for one in path.rglob("*") if one.is_file()):
-        digest.update(str(file.relative_to(path)).encode())
-        with file.open("rb") as opened:
-            while block := opened.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
+    return hash_folder(path) if path.is_dir() else hash_file(path)
 
 
 @functools.cache

@@ -92,11 +92,7 @@ def compute_tables(
     chosen = [name for name in tables if intervals is None or name in intervals]
     if resamples and len(videos) and chosen:
         number = (clusters or find_clusters(scores)).number
-        part = (
-            cut
-            if intervals is None
-            else Tables(videos["fake_prob"].to_numpy(), labels, [tables[n] for n in chosen])
-        )
+        part = cut if intervals is None else Tables(cut_scores, labels, [tables[n] for n in chosen])
         drawn = draw_statistics(part, number, resamples=resamples, seed=seed)
         for name, values in zip(chosen, drawn):
             measured[name] |= compute_intervals(values)

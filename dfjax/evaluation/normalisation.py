@@ -17,6 +17,7 @@ from dfjax.evaluation.flags import Flag, describe_rows, make_flag
 from dfjax.evaluation.flags.labels import compare_labels
 from dfjax.evaluation.flags.methods import UNKNOWN as UNKNOWN
 from dfjax.evaluation.flags.methods import compare_methods
+from dfjax.evaluation.label_words import find_label
 
 COMPRESSION = "compression"
 
@@ -31,12 +32,6 @@ COLUMNS: dict[str, str] = {
     "logit": "float64",
     "fake_prob": "float64",
     "split": "object",
-}
-REAL_WORDS = "0 0.0 false real original genuine authentic pristine bonafide bona-fide".split()
-FAKE_WORDS = "1 1.0 true fake deepfake manipulated synthetic forged spoof".split()
-LABEL_WORDS = {
-    **dict.fromkeys(REAL_WORDS, dfjax.REAL),
-    **dict.fromkeys(FAKE_WORDS, dfjax.FAKE),
 }
 TEXT = ("dataset", "video_id", "unit", "method", "split", COMPRESSION, *clusters.COLUMNS)
 KNOWN = (*COLUMNS, "frame", "clip", decisions.COLUMN, COMPRESSION, *clusters.COLUMNS)
@@ -75,7 +70,7 @@ def normalise(
         if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "empty"):
             table[column] = table[column].map(str, na_action="ignore").astype("object")
     table["label"] = read_labels(table["label"], name)
-    flags = [*compare_labels(table, name, LABEL_WORDS), *_fill_scores(table, name, scale)]
+    flags = [*compare_labels(table, name), *_fill_scores(table, name, scale)]
     _fill_names(table, index)
     flags += _check_decisions(table, name)
     return flags + compare_methods(table, name) + _fill_units(table, name)
@@ -109,7 +104,7 @@ def read_labels(column: pd.Series, name: str) -> pd.Series:
         UsageError: A label is neither real nor fake.
     """
     codes, values = pd.factorize(column, use_na_sentinel=False)
-    labels = [LABEL_WORDS.get(str(value).strip().lower()) for value in values]
+    labels = [find_label(value) for value in values]
     wrong = sorted(str(value) for value, label in zip(values, labels) if label is None)[:3]
     if wrong:
         bad = np.array([label is None for label in labels])[codes]
@@ -212,7 +207,7 @@ def _check_decisions(table: pd.DataFrame, name: str) -> list[Flag]:
     if decisions.COLUMN not in table:
         return []
     words = table[decisions.COLUMN]
-    called = words.map(lambda word: LABEL_WORDS.get(str(word).strip().lower()))
+    called = words.map(find_label)
     unread = words.notna() & called.isna()
     if unread.any():
         message = f"{name}: the column of decisions has other values than real and fake"

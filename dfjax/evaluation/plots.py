@@ -94,6 +94,16 @@ def _draw_scores(axes: Axes, videos: pd.DataFrame, unit: str) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=2, fontsize=10)
 
 
+def read_history(history: str | os.PathLike[str]) -> pd.DataFrame:
+    """Returns the table `history.csv` of a run, one row per epoch.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    check_numbers(history, ["epoch"], remedy="remove it: no run depends on this log")
+    return pd.read_csv(history)
+
+
 def plot_curves(
     history: str | os.PathLike[str],
     path: str | os.PathLike[str] | None = None,
@@ -110,8 +120,7 @@ def plot_curves(
     Raises:
         InputError: The file has no rows yet, or is damaged.
     """
-    check_numbers(history, ["epoch"], remedy="remove it: no run depends on this log")
-    table = pd.read_csv(history)
+    table = read_history(history)
     if not len(table):
         raise InputError(f"{history} has no epoch yet")
     best = _best_epoch(table)

@@ -1,7 +1,7 @@
 """Evaluation of prediction tables of any detector."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,12 @@ def evaluate_tables(
         UsageError: A file cannot be read, no prediction belongs to the split, or none has a score.
     """
     options = options or TableOptions()
+    files = _list_files(tables, options)
     if out:
-        _check_out(tables, options, (out / name for name in RESULT_FILES))
+        check_outputs((out / name for name in RESULT_FILES), inputs=files.values())
     known = read_index(options.index) if options.index else None
     read = read_predictions(tables, known, options.form)
-    return _evaluate(read, known, options, _list_files(tables, options), out)
+    return _evaluate(read, known, options, files, out)
 
 
 def evaluate_detectors(
@@ -143,18 +144,19 @@ def evaluate_detectors(
         )
     known = read_index(options.index) if options.index else None
     read = read_detectors(tables, pattern, known, options.form)
+    files = _list_files(tables, options)
     if out:
-        files = [out / name / file for name in read for file in RESULT_FILES]
-        _check_out(tables, options, [*files, *(out / name for name in COMPARISON_FILES)])
-    sources = _list_files(tables, options)
+        results = [out / name / file for name in read for file in RESULT_FILES]
+        results += [out / name for name in COMPARISON_FILES]
+        check_outputs(results, inputs=files.values())
     reports = {
-        name: _evaluate(one, known, options, sources, out / name if out else None)
+        name: _evaluate(one, known, options, files, out / name if out else None)
         for name, one in read.items()
     }
     comparison, chosen = None, dict[str, Any]()
     if len(reports) > 1:
-        predictions = [choose_split(one.predictions, options.split).rows for one in read.values()]
-        comparison = compare_scores(predictions, list(read), index=known)
+        predictions = [one.predictions for one in reports.values() if one.predictions is not None]
+        comparison = compare_scores(predictions, list(reports), index=known)
         chosen = choose_checkpoints(
             {name: report.metrics for name, report in reports.items()},
             {name: one.predictions for name, one in read.items()},
@@ -235,10 +237,6 @@ def _freeze(
         f"({source}): accuracy_at_val is optimistic; evaluate another split"
     )
     return frozen, [make_flag("threshold_on_evaluated", "warning", message, shared["video_id"])]
-
-
-def _check_out(tables: Tables, options: TableOptions, outputs: Iterable[Path]) -> None:
-    check_outputs(outputs, inputs=_list_files(tables, options).values())
 
 
 def _list_files(tables: Tables, options: TableOptions) -> dict[str, Path]:

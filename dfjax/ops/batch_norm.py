@@ -110,16 +110,10 @@ def _by_batch(
 
 
 def _forward(
-    epsilon: float,
-    activation: Activation | None,
-    x: Array,
-    scale: Array,
-    bias: Array,
-    weight: Array | None,
-    count: Array,
+    epsilon: float, activation: Activation | None, *inputs: Any
 ) -> tuple[tuple[Array, Array, Array], tuple[Any, ...]]:
-    y, mean, var = _by_batch(epsilon, activation, x, scale, bias, weight, count)
-    return (y, mean, var), (x, scale, bias, weight, count, mean, var)
+    y, mean, var = _by_batch(epsilon, activation, *inputs)
+    return (y, mean, var), (*inputs, mean, var)
 
 
 def _backward(

@@ -6,7 +6,6 @@ always starts from `last`.
 """
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import orbax.checkpoint as ocp
 
 from dfjax.console import say
 from dfjax.errors import RunError, UsageError, first_line, is_full_disk
+from dfjax.files import hash_folder
 from dfjax.json_files import read_json
 from dfjax.shapes import Variables
 from dfjax.training.orbax_reports import quiet_orbax
@@ -210,12 +210,7 @@ class Checkpoints:
 
     def sha256(self, kind: str, step: int) -> str:
         """Returns a hash of the files with the variables of one step, for audit logs."""
-        digest = hashlib.sha256()
-        folder = self.root / kind / str(step) / "variables"
-        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-            digest.update(str(file.relative_to(folder)).encode())
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+        return hash_folder(self.root / kind / str(step) / "variables")
 
     def close(self) -> None:
         """Waits for pending writes and ends the threads of the checkpoint managers."""

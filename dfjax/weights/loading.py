@@ -200,8 +200,7 @@ def _convert(
     arrays: Arrays, key_map: KeyMap, target: Target, source: str, left_out: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Returns our parameters by path; those that the program does not have are zero."""
-    has_head = any(entry.ours.startswith(HEAD) for entry in key_map.entries)
-    hint = HINT if target.prefix and has_head else ""
+    hint = HINT if target.prefix and _has_head(key_map) else ""
     found = to_ours(
         arrays, key_map, source=source, network=target.name, leave_out=left_out, hint=hint
     )
@@ -216,8 +215,11 @@ def _find_unread(whole: KeyMap, key_map: KeyMap) -> tuple[str, ...]:
         key_map: Key map of what is read, the network or its backbone.
     """
     above = {e.theirs for e in whole.entries} - {e.theirs for e in key_map.entries}
-    has_head = any(entry.ours.startswith(HEAD) for entry in key_map.entries)
-    return (*above, *(() if has_head else whole.classifier))
+    return (*above, *(() if _has_head(key_map) else whole.classifier))
+
+
+def _has_head(key_map: KeyMap) -> bool:
+    return any(entry.ours.startswith(HEAD) for entry in key_map.entries)
 
 
 def _check_mapped(key_map: KeyMap, program: Origin) -> None:

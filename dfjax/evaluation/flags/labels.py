@@ -1,26 +1,24 @@
 """Rule on columns of labels beside the one that is used."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from dfjax.evaluation.flags.evidence import Flag, describe_rows, make_flag
+from dfjax.evaluation.label_words import find_label
 
 OTHER_LABELS = ("true_label", "ground_truth", "groundtruth", "gt", "y_true", "is_fake", "gt_label")
 """Columns that can only be labels, beside the column `label`."""
 
 
-def compare_labels(table: pd.DataFrame, name: str, words: Mapping[str, int]) -> list[Flag]:
+def compare_labels(table: pd.DataFrame, name: str) -> list[Flag]:
     """Returns flags for further columns of labels that contradict the labels that are used.
 
     Args:
         table: Predictions with the column `label` as numbers.
         name: Name of the file, for messages.
-        words: Label of each word in lower case.
     """
     flags = []
     for column in [one for one in table if str(one).casefold() in OTHER_LABELS]:
-        values = table[column].map(lambda value: words.get(str(value).strip().lower()))
+        values = table[column].map(find_label)
         differ = values.notna() & (values != table["label"])
         if differ.any():
             message = (
