@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import example_serializer
 
 from dfjax.console import track
 from dfjax.data.store.flow_files import has_flow, read_flow_bytes
@@ -64,6 +65,17 @@ def frame_paths(folder: Path, row: Any) -> list[Path]:
 class _Info(tfds.core.DatasetInfo):
     def initialize_from_bucket(self) -> None:
         """Does nothing. TFDS would leave an empty temporary folder behind for each pack."""
+
+
+class _Serializer(example_serializer.ExampleSerializer):
+    """Serialises a record to the same bytes in every process.
+
+    The features of a `tf.train.Example` are a map, whose order is otherwise random per process.
+    """
+
+    def serialize_example(self, example: Any) -> bytes:
+        """Returns the serialised `tf.train.Example`, with its features sorted by name."""
+        return self.get_tf_example(example).SerializeToString(deterministic=True)
 
 
 class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -142,6 +154,7 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path) -> None:
     # `download_and_prepare()` would hold each split in memory to sort it, and above 1 GB would sort
     # on disk, which needs TensorFlow. These records are in order already and are streamed.
     writer = tfds.core.SequentialWriter(builder.info, RECORDS_PER_SHARD, file_format="array_record")
+    writer._serializer = _Serializer(builder.info.features.get_serialized_info())
     try:
         for split, examples in builder._split_generators(None).items():
             writer.initialize_splits([split])
