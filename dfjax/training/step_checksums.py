@@ -15,6 +15,7 @@ from dfjax.json_files import read_json
 
 CHECKSUMS = "checksums.json"
 SCHEMA = {"sha256": {str: str}}
+UNLISTED = (CHECKSUMS, "commit_success.txt")  # Orbax writes the second after the renaming
 THREADS = 4
 
 
@@ -51,8 +52,9 @@ def verify_checksums(folder: Path) -> bool:
     """Returns whether a step has checksums; those of earlier versions have none.
 
     Raises:
-        ValueError: A file is missing, has other bytes than were written, or is not a regular file,
-            which could block whoever reads it; or the step is a link.
+        ValueError: A file is missing, has other bytes than were written, was added, or is not a
+            regular file, which could block whoever reads it; or the step is a link. Hidden files
+            of the operating system may be added.
         FileError: The checksums themselves are damaged.
     """
     if folder.is_symlink():
@@ -63,6 +65,10 @@ def verify_checksums(folder: Path) -> bool:
     if not (folder / CHECKSUMS).exists():
         return False
     expected = read_json(folder / CHECKSUMS, SCHEMA)["sha256"]
+    for path in folder.rglob("[!.]*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in expected and name not in UNLISTED:
+            raise ValueError(f"{name} is not among the files that were written")
     files = [folder / name for name in expected]
     for name, path in zip(expected, files):
         if not path.is_file():

@@ -138,6 +138,15 @@ def test_checksums_cover_every_file_of_a_step(workdir, damage):
             (step / name).write_bytes(content)
 
 
+def test_a_file_that_was_put_into_a_step_is_damage(workdir):
+    step = workdir / "checkpoints/last/6"
+    (step / ".DS_Store").write_bytes(b"")
+    assert verify_checksums(step)
+    (step / CHECKSUMS).write_text('{"sha256": {}}')
+    with pytest.raises(ValueError, match="is not among the files that were written"):
+        verify_checksums(step)
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(workdir, damage):
     DAMAGES[damage](data_file(workdir / "checkpoints/last/6"))
