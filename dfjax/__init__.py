@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from dfjax.config import load_config as load_config
-    from dfjax.evaluation.comparison import compare as compare
+    from dfjax.evaluation.comparison.detectors import compare as compare
     from dfjax.experiment.prepare import prepare as prepare
     from dfjax.experiment.train import train as train
     from dfjax.inference.detector import load as load
@@ -30,7 +30,7 @@ FAKE = 1
 REAL = 0
 
 INTERFACE = {
-    "compare": "dfjax.evaluation.comparison",
+    "compare": "dfjax.evaluation.comparison.detectors",
     "evaluate": "dfjax.inference.evaluate",
     "export": "dfjax.inference.export",
     "load": "dfjax.inference.detector",

@@ -137,6 +137,19 @@ def test_who_imports_what(name):
         }
 
 
+EVALUATION = "videos statistics metrics flags tables scoring conventions figures report comparison"
+"""Folders of `dfjax/evaluation`, each of which may import those before it."""
+
+
+@pytest.mark.parametrize("folder", EVALUATION.split())
+def test_evaluation_goes_from_tables_to_reports(folder):
+    order = EVALUATION.split()
+    files = (ROOT / "dfjax/evaluation" / folder).glob("*.py")
+    found = {module for path in files for module in imports(PARSED[path])}
+    others = {m.split(".")[2] for m in found if m.startswith("dfjax.evaluation.")}
+    assert others <= set(order[: order.index(folder) + 1])
+
+
 READS_CONFIGS = (
     r"dfjax/(config|config_overrides|config_ranges|variants)\.py"
     r"|dfjax/(experiment|inference|studies)/"

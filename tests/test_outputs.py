@@ -14,10 +14,10 @@ import dfjax
 from dfjax.commands.main import main
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
-from dfjax.evaluation.ablation_report import summarise_rows, write_report
-from dfjax.evaluation.figure_style import canvas
-from dfjax.evaluation.predictions import write_predictions
-from dfjax.evaluation.protocol_table import ProtocolTable
+from dfjax.evaluation.figures.ablation_report import summarise_rows, write_report
+from dfjax.evaluation.figures.style import canvas
+from dfjax.evaluation.report.protocol_table import ProtocolTable
+from dfjax.evaluation.tables.predictions import write_predictions
 from dfjax.experiment import workdir
 from dfjax.files import write_json
 from dfjax.outputs import check_folder, check_outputs, is_ours, mark_folder
@@ -71,7 +71,7 @@ def test_files_of_ours_are_recognised_and_others_are_not(tmp_path):
 
 def test_tables_of_ours_are_told_from_those_that_only_have_similar_names(tmp_path):
     lines = pd.DataFrame([{"row": "a", "change": "", "seed": 0, "error": "failed"}])
-    with mock.patch("dfjax.evaluation.ablation_report.plot_rows"):
+    with mock.patch("dfjax.evaluation.figures.ablation_report.plot_rows"):
         write_report(tmp_path, lines, summarise_rows(lines), "Mine")
     write_json(tmp_path / "protocol.json", ProtocolTable("t", "auc", "strict", (), ()).describe())
     writer = MetricWriter(tmp_path, step=0, tensorboard=False)

@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compares, prints the table and returns the exit code."""
-    from dfjax.evaluation.comparison import compare
-    from dfjax.evaluation.comparison_files import (
+    from dfjax.evaluation.comparison.comparison_files import (
         COMPARISON_FILES,
         describe_comparison,
         write_comparison,
     )
+    from dfjax.evaluation.comparison.detectors import compare
     from dfjax.outputs import check_outputs
 
     if args.out:

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ranks, writes the table and prints its first videos."""
-    from dfjax.evaluation.ranking import make_table, rank_videos
+    from dfjax.evaluation.report.ranking import make_table, rank_videos
 
     videos, left_out = rank_videos(args.predictions, args.by, top=args.top, out=args.out)
     make_result_console().print(

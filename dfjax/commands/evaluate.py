@@ -54,10 +54,10 @@ from dfjax.commands.main import add_import, add_json, finish
 from dfjax.commands.table_options import add_number_options, add_table_options, read_options
 from dfjax.console import make_result_console
 from dfjax.errors import UsageError
-from dfjax.evaluation.protocol_names import FORMATS
+from dfjax.evaluation.tables.column_names import FORMATS
 
 if TYPE_CHECKING:
-    from dfjax.evaluation.report_view import Report
+    from dfjax.evaluation.report.view import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_detectors(args: argparse.Namespace, options: dict[str, Any]) -> int:
     """Evaluates the detectors of a wide table, and returns the exit code."""
-    from dfjax.evaluation.report_table import draw_flag, list_detectors
+    from dfjax.evaluation.report.table import draw_flag, list_detectors
     from dfjax.inference.tables import evaluate_detectors, make_options
 
     made = make_options(args.split, args.index, **options)
@@ -134,7 +134,7 @@ def _write(reports: "list[Report]", format_name: str | None) -> None:
     """Writes the predictions of reports in the format of another program."""
     if format_name is None:
         return
-    from dfjax.evaluation.score_formats import write_as
+    from dfjax.evaluation.tables.score_formats import write_as
 
     for report in reports:
         assert report.out is not None and report.predictions is not None
@@ -142,7 +142,7 @@ def _write(reports: "list[Report]", format_name: str | None) -> None:
 
 
 def _print(metrics: dict[str, Any], out: Path | None) -> None:
-    from dfjax.evaluation.report_table import list_parts
+    from dfjax.evaluation.report.table import list_parts
 
     table, *lines = list_parts(metrics)
     console = make_result_console()

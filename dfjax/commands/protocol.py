@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates, prints the table and returns the exit code."""
-    from dfjax.evaluation.benchmark_protocol import Numbers
+    from dfjax.evaluation.conventions.benchmark_protocol import Numbers
     from dfjax.studies.protocols import parse_named, run_protocol
 
     result = run_protocol(

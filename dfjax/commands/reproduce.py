@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Recomputes, prints what differs and returns the exit code."""
-    from dfjax.evaluation.reproduction import reproduce
+    from dfjax.evaluation.report.reproduction import reproduce
 
     result = reproduce(args.metrics)
     for one in result.differences[:SHOWN]:

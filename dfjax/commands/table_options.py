@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 from dfjax.errors import UsageError
-from dfjax.evaluation.column_names import SCALES, TableForm, parse_columns
-from dfjax.evaluation.protocol_names import PROTOCOLS, STRICT
+from dfjax.evaluation.conventions.protocol_names import PROTOCOLS, STRICT
+from dfjax.evaluation.tables.column_names import SCALES, TableForm, parse_columns
 
 
 def add_table_options(parser: argparse.ArgumentParser, *, scores: bool = True) -> None:

@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explains the gap, prints the table and returns the exit code."""
-    from dfjax.evaluation.comparison_files import format_markdown
-    from dfjax.evaluation.conventions import describe_convention
-    from dfjax.evaluation.gap_tables import explain_numbers
+    from dfjax.evaluation.conventions.convention import describe_convention
+    from dfjax.evaluation.conventions.gap_tables import explain_numbers
+    from dfjax.evaluation.report.markdown import format_markdown
 
     gap = explain_numbers(
         args.a,

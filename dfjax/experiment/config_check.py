@@ -9,7 +9,7 @@ from dfjax.data.clips.sampling import check_sampling
 from dfjax.data.synthetic.plan import make_plan
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
-from dfjax.evaluation.predictions import COLUMNS
+from dfjax.evaluation.tables.predictions import COLUMNS
 from dfjax.experiment.builders import (
     make_config_preprocess,
     make_sampling,

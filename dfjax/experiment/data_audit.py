@@ -7,7 +7,7 @@ from typing import Any
 
 from dfjax.console import one_line
 from dfjax.data.index.audit import audit, check_accepted, refused, to_json
-from dfjax.evaluation.audit_page import write_reports
+from dfjax.evaluation.figures.audit_page import write_reports
 from dfjax.files import finite
 from dfjax.json_files import read_json
 from dfjax.outputs import check_outputs

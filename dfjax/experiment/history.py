@@ -7,8 +7,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from dfjax.evaluation.figures.plots import plot_curves
 from dfjax.evaluation.flags.leaks import find_early_perfect
-from dfjax.evaluation.plots import plot_curves
 from dfjax.training.metric_writer import read_history
 
 WIDE = 140  # characters

@@ -16,7 +16,7 @@ from dfjax.data.clips.pipeline import make_train_batches
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.transforms.augment_presets import choose_augmentation
 from dfjax.errors import UsageError
-from dfjax.evaluation.preview_sheet import PreviewRow, PreviewSection, draw_preview
+from dfjax.evaluation.figures.preview_sheet import PreviewRow, PreviewSection, draw_preview
 from dfjax.experiment import builders, run_data
 from dfjax.experiment.config_check import check_config
 from dfjax.experiment.preview_rows import (

@@ -22,7 +22,7 @@ from dfjax.data.transforms.augment_operations import (
 from dfjax.data.transforms.augment_presets import Augmentation
 from dfjax.data.transforms.mixing import make_mix
 from dfjax.data.transforms.self_blend import self_blend
-from dfjax.evaluation.preview_sheet import PreviewRow, PreviewTile
+from dfjax.evaluation.figures.preview_sheet import PreviewRow, PreviewTile
 from dfjax.rngs import make_rng
 from dfjax.shapes import HostBatch
 

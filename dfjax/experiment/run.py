@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dfjax.evaluation.figure_style import enable_notebook_display, encode_figure
-from dfjax.evaluation.plots import plot_curves
+from dfjax.evaluation.figures.plots import plot_curves
+from dfjax.evaluation.figures.style import enable_notebook_display, encode_figure
 
 HISTORY = "history.csv"
 

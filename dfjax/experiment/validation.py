@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.evaluation import metrics
-from dfjax.evaluation.aggregation import aggregate, clean
-from dfjax.evaluation.constancy import describe_constant, has_constant_scores
-from dfjax.evaluation.score_table import tabulate
-from dfjax.evaluation.scoring import LOSS_KEYS, Scorer, make_predict_step
+from dfjax.evaluation.flags.constancy import describe_constant, has_constant_scores
+from dfjax.evaluation.scoring.score_table import tabulate
+from dfjax.evaluation.scoring.scorer import LOSS_KEYS, Scorer, make_predict_step
+from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment.builders import score_unit
 from dfjax.experiment.objective import list_methods, make_config_loss
 from dfjax.experiment.run_data import eval_batches

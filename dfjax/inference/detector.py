@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring import Scorer, Scores, make_predict_step
+from dfjax.evaluation.scoring.scorer import Scorer, Scores, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.inference.frames import read_array

@@ -14,8 +14,8 @@ from dfjax.data.faces.recipe import list_differences
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
-from dfjax.evaluation.draws import has_dropout, make_draw_step
-from dfjax.evaluation.scoring import Scorer, Scores
+from dfjax.evaluation.scoring.draws import has_dropout, make_draw_step
+from dfjax.evaluation.scoring.scorer import Scorer, Scores
 from dfjax.experiment import builders
 from dfjax.experiment.run_data import find_recipe
 from dfjax.experiment.stored_features import check_backbone

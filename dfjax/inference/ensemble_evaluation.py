@@ -16,15 +16,15 @@ from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.store.pack import open_pack, pack
 from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError
-from dfjax.evaluation.aggregation import aggregate, clean
-from dfjax.evaluation.benchmark_protocol import Numbers
+from dfjax.evaluation.conventions.benchmark_protocol import Numbers
+from dfjax.evaluation.figures.plots import plot_curves, read_history
+from dfjax.evaluation.figures.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
 from dfjax.evaluation.flags import Flag, make_flag
-from dfjax.evaluation.plots import plot_curves, read_history
-from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
-from dfjax.evaluation.report_view import Report
-from dfjax.evaluation.result_files import write_results
-from dfjax.evaluation.score_table import tabulate
-from dfjax.evaluation.sheets import SHOWN_FRAMES, Tile, choose_examples, draw_sheet
+from dfjax.evaluation.report.metrics_json import RESULT_FILES, Context, make_metrics
+from dfjax.evaluation.report.result_files import write_results
+from dfjax.evaluation.report.view import Report
+from dfjax.evaluation.scoring.score_table import tabulate
+from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment import builders, run_data
 from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.experiment.run import HISTORY

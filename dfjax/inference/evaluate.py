@@ -11,8 +11,8 @@ import pandas as pd
 
 from dfjax.data.index.records import SPLITS
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.protocol_names import STRICT
-from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.conventions.protocol_names import STRICT
+from dfjax.evaluation.report.view import Report
 from dfjax.inference.tables import TableOptions, evaluate_tables, make_options
 from dfjax.outputs import check_inside
 

@@ -16,7 +16,7 @@ from dfjax.data.faces.settings import Override, check_settings, follow_recipe
 from dfjax.data.faces.worker_pool import check_limits, run_tasks
 from dfjax.data.store.flow import compute_clip_flow
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring import Scores
+from dfjax.evaluation.scoring.scorer import Scores
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.frames import check_frames, prepare_clip, prepare_frames

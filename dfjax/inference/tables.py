@@ -11,25 +11,25 @@ import pandas as pd
 
 from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import UsageError, first_line
-from dfjax.evaluation.aggregation import VIDEO, aggregate, clean
-from dfjax.evaluation.benchmark_protocol import Numbers
-from dfjax.evaluation.checkpoint_choice import choose_checkpoints
-from dfjax.evaluation.column_names import TableForm
-from dfjax.evaluation.comparison import Comparison, compare_scores
-from dfjax.evaluation.comparison_files import (
+from dfjax.evaluation.comparison.comparison_files import (
     COMPARISON_FILES,
     describe_comparison,
     write_comparison,
 )
+from dfjax.evaluation.comparison.detectors import Comparison, compare_scores
+from dfjax.evaluation.conventions.benchmark_protocol import Numbers
+from dfjax.evaluation.conventions.checkpoint_choice import choose_checkpoints
+from dfjax.evaluation.conventions.protocol_names import STRICT
 from dfjax.evaluation.flags import Flag, make_flag
-from dfjax.evaluation.named_metrics import Frozen, freeze_threshold
-from dfjax.evaluation.predictions import ReadResult, read_predictions
-from dfjax.evaluation.protocol_names import STRICT
-from dfjax.evaluation.report import RESULT_FILES, Context, make_metrics
-from dfjax.evaluation.report_view import Report
-from dfjax.evaluation.split_choice import VALIDATION, choose_split
-from dfjax.evaluation.unscored import count_unscored
-from dfjax.evaluation.wide_tables import read_detectors
+from dfjax.evaluation.metrics.named_metrics import Frozen, freeze_threshold
+from dfjax.evaluation.report.metrics_json import RESULT_FILES, Context, make_metrics
+from dfjax.evaluation.report.view import Report
+from dfjax.evaluation.tables.column_names import TableForm
+from dfjax.evaluation.tables.predictions import ReadResult, read_predictions
+from dfjax.evaluation.tables.split_choice import VALIDATION, choose_split
+from dfjax.evaluation.tables.unscored import count_unscored
+from dfjax.evaluation.tables.wide_tables import read_detectors
+from dfjax.evaluation.videos.aggregation import VIDEO, aggregate, clean
 from dfjax.outputs import check_outputs
 
 Tables = Sequence[Path | pd.DataFrame]
@@ -191,7 +191,7 @@ def _evaluate(
     )
     result = make_metrics(predictions, context)
     if out:
-        from dfjax.evaluation.result_files import write_results  # matplotlib takes a second
+        from dfjax.evaluation.report.result_files import write_results  # matplotlib takes a second
 
         write_results(out, predictions, result, context, title="")
     return Report(result, predictions, out)

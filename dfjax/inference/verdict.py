@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from dfjax.console import one_line
 from dfjax.errors import InputError
-from dfjax.evaluation.figure_style import enable_notebook_display, encode_figure
-from dfjax.evaluation.sheets import Strip, draw_strip
+from dfjax.evaluation.figures.sheets import Strip, draw_strip
+from dfjax.evaluation.figures.style import enable_notebook_display, encode_figure
 from dfjax.inference.media import ClipOrigin, Prepared, Unusable, take_pictures
 
 THRESHOLD = 0.5

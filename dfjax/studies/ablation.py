@@ -18,7 +18,7 @@ from dfjax.console import say
 from dfjax.data.index.records import find_index, read_index
 from dfjax.data.index.splits import split_by_round
 from dfjax.errors import RunError, UsageError
-from dfjax.evaluation.ablation_report import make_markdown, summarise_rows, write_report
+from dfjax.evaluation.figures.ablation_report import make_markdown, summarise_rows, write_report
 from dfjax.experiment import workdir as workdirs
 from dfjax.studies.ablation_table import Row, Table, load_table, name_folder
 from dfjax.studies.run_series import (

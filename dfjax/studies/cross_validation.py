@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from dfjax.config import override
 from dfjax.console import say
 from dfjax.errors import UsageError
-from dfjax.evaluation.predictions import read_predictions, write_predictions
+from dfjax.evaluation.tables.predictions import read_predictions, write_predictions
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.phases import plan_run
 from dfjax.files import finite, write_text

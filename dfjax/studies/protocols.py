@@ -22,13 +22,10 @@ from dfjax import FAKE, REAL
 from dfjax.config import find_protocol
 from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.aggregation import clean
-from dfjax.evaluation.benchmark_protocol import Numbers
-from dfjax.evaluation.column_names import TableForm
+from dfjax.evaluation.conventions.benchmark_protocol import Numbers
 from dfjax.evaluation.metrics import RESAMPLES
-from dfjax.evaluation.normalisation import COMPRESSION
-from dfjax.evaluation.predictions import read_predictions
-from dfjax.evaluation.protocol_table import (
+from dfjax.evaluation.report.metrics_json import Context
+from dfjax.evaluation.report.protocol_table import (
     TABLE_FILES,
     Cell,
     ProtocolTable,
@@ -36,7 +33,10 @@ from dfjax.evaluation.protocol_table import (
     measure_cell,
     write_table,
 )
-from dfjax.evaluation.report import Context
+from dfjax.evaluation.tables.column_names import TableForm
+from dfjax.evaluation.tables.normalisation import COMPRESSION
+from dfjax.evaluation.tables.predictions import read_predictions
+from dfjax.evaluation.videos.aggregation import clean
 from dfjax.inference.evaluate import TABLE_SUFFIXES, evaluate
 from dfjax.outputs import check_outputs
 from dfjax.studies.ablation_table import name_folder

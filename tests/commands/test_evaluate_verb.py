@@ -7,7 +7,7 @@ import pytest
 
 from dfjax.commands.main import main
 from dfjax.data.index.records import make_index, make_record, write_index
-from dfjax.evaluation.predictions import read_predictions, write_predictions
+from dfjax.evaluation.tables.predictions import read_predictions, write_predictions
 
 FAKES = {"d/f0": 0.9, "d/f1": 0.7, "d/f2": 0.4}
 REALS = {"d/r0": 0.1, "d/r1": 0.3, "d/r2": 0.6}

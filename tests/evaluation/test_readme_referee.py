@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.evaluation.dfwb_scores import write_dfwb
-from dfjax.evaluation.predictions import read_predictions
+from dfjax.evaluation.tables.dfwb_scores import write_dfwb
+from dfjax.evaluation.tables.predictions import read_predictions
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 

@@ -8,7 +8,7 @@ import dfjax
 from dfjax.config import load_config
 from dfjax.data.faces.recipe import CropRecipe, make_metadata
 from dfjax.data.index.records import make_index, make_record, write_index
-from dfjax.evaluation.reproduction import reproduce
+from dfjax.evaluation.report.reproduction import reproduce
 from dfjax.inference.detector import Detector
 
 SIZE, FRAMES = 8, 4

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from dfjax.config import config_names, load_config
-from dfjax.evaluation.scoring import LOSS_KEYS, Scorer, make_predict_step
+from dfjax.evaluation.scoring.scorer import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.experiment import builders
 from dfjax.experiment.objective import list_methods, make_config_loss
 from dfjax.experiment.parts import sharding_rules

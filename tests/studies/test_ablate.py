@@ -14,8 +14,8 @@ from dfjax.commands.main import main
 from dfjax.config import find_table, load_config
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import RunError, UsageError
-from dfjax.evaluation.ablation_report import make_markdown, summarise_rows, write_report
-from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.figures.ablation_report import make_markdown, summarise_rows, write_report
+from dfjax.evaluation.report.view import Report
 from dfjax.experiment import builders
 from dfjax.studies import run_series
 from dfjax.studies.ablation import ablate, run_table, share_data

@@ -12,11 +12,11 @@ from dfjax.commands.main import main
 from dfjax.config import find_protocol
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
-from dfjax.evaluation.benchmark_protocol import Numbers
-from dfjax.evaluation.predictions import read_predictions
-from dfjax.evaluation.protocol_names import COMPAT
-from dfjax.evaluation.protocol_table import Cell, ProtocolTable, Selection, find_compressions
-from dfjax.evaluation.report_view import Report
+from dfjax.evaluation.conventions.benchmark_protocol import Numbers
+from dfjax.evaluation.conventions.protocol_names import COMPAT
+from dfjax.evaluation.report.protocol_table import Cell, ProtocolTable, Selection, find_compressions
+from dfjax.evaluation.report.view import Report
+from dfjax.evaluation.tables.predictions import read_predictions
 from dfjax.studies.protocols import load_protocol, run_protocol
 
 PROTOCOLS = sorted(path.stem for path in find_protocol("cross_dataset").parent.glob("*.py"))

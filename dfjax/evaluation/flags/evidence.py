@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from dfjax.evaluation.clusters import Clusters
+from dfjax.evaluation.videos.clusters import Clusters
 
 
 class Flag(TypedDict):

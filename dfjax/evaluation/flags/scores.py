@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from dfjax.evaluation.aggregation import find_repeated, number_videos
-from dfjax.evaluation.clusters import VIDEOS, describe_clusters
-from dfjax.evaluation.constancy import NAMES, describe_constant_scores, describe_constant_verdicts
-from dfjax.evaluation.cuts import SHOWN, WITH_INTERVALS, count_groups, count_measured
+from dfjax.evaluation.flags.constancy import (
+    NAMES,
+    describe_constant_scores,
+    describe_constant_verdicts,
+)
 from dfjax.evaluation.flags.evidence import Evidence, Flag, describe_rows, make_flag
+from dfjax.evaluation.videos.aggregation import find_repeated, number_videos
+from dfjax.evaluation.videos.clusters import VIDEOS, describe_clusters
+from dfjax.evaluation.videos.cuts import SHOWN, WITH_INTERVALS, count_groups, count_measured
 
 INVERTED = 0.4  # video AUC below which a weak detector is no explanation
 CHANCE = 1.645  # standard errors: one-sided 95 % quantile of the normal distribution

@@ -1,0 +1,1 @@
+"""Contents and files of an evaluation: metrics.json, tables, and their reproduction."""

@@ -1,0 +1,1 @@
+"""A model's scores of clips, as a table of predictions."""

@@ -1,0 +1,159 @@
+"""Computes scores of clips on all devices.
+
+Validation, `evaluate`, `predict` and `Detector.predict` all use `Scorer`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+from scipy.special import expit, logit
+
+from dfjax.evaluation.metrics.method_guesses import PREFIX
+from dfjax.evaluation.metrics.uncertainty import summarise_draws
+from dfjax.shapes import Apply, Batch, HostBatch, Loss, Preprocess, Variables
+
+PredictStep = Callable[[Any, Mapping[str, Any]], dict[str, Array]]
+"""Pure function `step(variables, batch)` that returns `logit` f32[B], or `logits` f32[V,D,B] for V
+views of each clip and D draws of each view (`draws.make_draw_step`), and further columns f32[B]."""
+
+Scores = dict[str, Float[np.ndarray, "N"]]
+"""Columns of the clips of a batch: `logit fake_prob`, `uncertainty.MEASURES` with several draws,
+and others."""
+
+# Entries that are copied to the device; the others (labels, row numbers) stay on the host.
+DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
+LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
+
+
+def make_predict_step(
+    apply: Apply, preprocess: Preprocess, *, loss: Loss | None = None, methods: Sequence[str] = ()
+) -> PredictStep:
+    """Returns `step(variables, batch) -> {"logit": f32[B]}`, the forward pass in test mode.
+
+    Args:
+        apply: Forward pass of the model.
+        preprocess: Preprocessing of the model.
+        loss: Loss of each clip, which the step then also returns as `loss` f32[B]; the batch then
+            needs `LOSS_KEYS`.
+        methods: Names of the classes of the method head; the step also returns the probability of
+            each, `method_prob:NAME` f32[B].
+    """
+
+    def step(variables: Variables, batch: Batch) -> dict[str, Float[Array, "B"]]:
+        inputs = preprocess(batch, None, train=False)  # evaluation uses no random numbers
+        logits, outputs, _ = apply(variables, inputs, train=False, rngs=None)
+        scores = {"logit": logits.astype(jnp.float32)}
+        if methods:
+            probs = jax.nn.softmax(outputs["method_logits"].astype(jnp.float32))
+            scores |= {PREFIX + name: probs[:, place] for place, name in enumerate(methods)}
+        return scores if loss is None else scores | {"loss": loss(logits, outputs, batch)}
+
+    return step
+
+
+def make_local_mesh() -> Mesh:
+    """Returns a mesh of all devices of this process with one axis, `data`."""
+    devices = jax.local_devices()
+    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+class Scorer:
+    """Scores batches of clips, which are divided over the devices; parameters are replicated.
+
+    A batch that does not divide evenly is padded with copies of its last clip, whose scores are
+    dropped. Parameters that are sharded, as in training, are gathered once per call.
+
+    Args:
+        steps: Prediction steps, one per detector; the scores of several are averaged
+            (`read_scores`).
+        mesh: Mesh whose axes all divide the batch; None for the devices of this process. On a mesh
+            of several processes every process must pass the same batches.
+        keys: Entries of a batch that the steps read.
+    """
+
+    def __init__(
+        self, *steps: PredictStep, mesh: Mesh | None = None, keys: Sequence[str] = DEVICE_KEYS
+    ) -> None:
+        self.mesh = mesh or make_local_mesh()
+        self.keys = tuple(keys)
+        self._copied = NamedSharding(self.mesh, PartitionSpec())
+        self._divided = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names))
+        self._steps = [jax.jit(step, out_shardings=self._copied) for step in steps]
+
+    def __call__(
+        self,
+        variables: Sequence[Variables],
+        batches: Iterable[HostBatch],
+        *,
+        batch_size: int = 0,
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        """Yields every batch with its scores; a batch is scored while the next one is read.
+
+        Args:
+            variables: Parameters and batch statistics of each detector.
+            batches: Batches of clips on the host.
+            batch_size: Number of clips that smaller batches are padded to, so that one compiled
+                program scores all batches.
+        """
+        variables = [self.put_variables(each) for each in variables]
+        pending: tuple[HostBatch, list[Any]] | None = None
+        for batch in batches:
+            on_device = self.put_batch(batch, batch_size)
+            # Returns before the scores are computed.
+            results = [step(v, on_device) for step, v in zip(self._steps, variables, strict=True)]
+            if pending:
+                yield pending[0], _read(*pending)
+            pending = batch, results
+        if pending:
+            yield pending[0], _read(*pending)
+
+    def put_variables(self, variables: Variables) -> Variables:
+        """Returns the variables with a copy of each array on every device."""
+        return jax.device_put(variables, self._copied)
+
+    def put_batch(self, batch: HostBatch, batch_size: int = 0) -> dict[str, Array]:
+        """Returns the entries of a batch that the steps read, divided over the devices.
+
+        Args:
+            batch: Batch on the host.
+            batch_size: Number of clips that a smaller batch is padded to.
+        """
+        clips, devices = len(batch["mask"]), self.mesh.size
+        missing = -(-max(clips, batch_size) // devices) * devices - clips
+        return {key: self._put(key, batch[key], missing) for key in self.keys if key in batch}
+
+    def _put(self, key: str, values: np.ndarray, missing: int) -> Array:
+        if missing:
+            copies = np.repeat(values[-1:], missing, axis=0)
+            values = np.concatenate([values, np.zeros_like(copies) if key == "weight" else copies])
+        return jax.make_array_from_callback(values.shape, self._divided, lambda part: values[part])
+
+
+def _read(batch: HostBatch, results: Sequence[Mapping[str, Array]]) -> Scores:
+    """Returns the scores of a batch, without those of padding."""
+    scores = read_scores([jax.device_get(result) for result in results])
+    return {name: values[: len(batch["mask"])] for name, values in scores.items()}
+
+
+def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
+    """Returns the results of steps as columns: `logit fake_prob`, and MEASURES with several draws.
+
+    With several draws or mirror images, `logit` is the logit of the mean probability.
+
+    Args:
+        results: Result of each step. The results of several steps must have `logits`, of which
+            alone the scores are computed.
+    """
+    columns = {name: np.asarray(values, np.float64) for name, values in results[0].items()}
+    if "logits" not in columns:
+        return columns | {"fake_prob": expit(columns["logit"])}
+    logits = np.concatenate([np.asarray(r["logits"], np.float64) for r in results], axis=1)
+    draws = expit(logits).mean(axis=0)  # over a clip and its mirror image
+    scores = summarise_draws(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
+    with np.errstate(divide="ignore"):
+        return scores | {"logit": logit(scores["fake_prob"])}

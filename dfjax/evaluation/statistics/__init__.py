@@ -1,0 +1,1 @@
+"""Statistics of weighted scores: ROC curves, bootstrap intervals, tests of differences."""

@@ -1,0 +1,1 @@
+"""Tables of predictions, of any program, in and out: names of columns, labels, ids, scales."""

@@ -1,0 +1,1 @@
+"""Rows become videos: their scores, the clusters that are resampled, the subsets measured."""
