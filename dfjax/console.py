@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -97,3 +98,29 @@ def track(items: Iterable[Item], *, total: int | None, what: str) -> Iterator[It
             yield item
             line.write(f"{what} {number}" + (f"/{total}" if total else ""))
     line.clear()
+
+
+@contextmanager
+def show_elapsed(what: str) -> Iterator[Callable[[str, float], None]]:
+    """Yields `report(phase, seconds)`, which shows how long a task has taken so far.
+
+    Args:
+        what: Name of the task.
+    """
+    console, line = make_console(), StatusLine()
+    status = console.status(what) if console.is_terminal else None
+    if status:
+        status.start()
+
+    def report(phase: str, seconds: float) -> None:
+        text = one_line(f"{what}: {phase}, {seconds:.0f} s")
+        if status:
+            status.update(text)
+        line.write(text)
+
+    try:
+        yield report
+    finally:
+        if status:
+            status.stop()
+        line.clear()

@@ -45,3 +45,10 @@ def test_a_notebook_has_one_line_that_is_overwritten(monkeypatch, capsys, notebo
     assert shown == ["", "step 1", "", ""]
     assert list(console.track([1, 2], total=2, what="files")) == [1, 2]
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_the_time_of_a_task_is_shown_and_ends_with_it(monkeypatch, capsys):
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    with console.show_elapsed("plan of a\nb") as report:
+        report("compiling", 61.2)
+    assert capsys.readouterr().err == "plan of a\\nb: compiling, 61 s\n"

@@ -36,18 +36,23 @@ class ProgramFigures(NamedTuple):
     temp_bytes: int
 
 
-def describe_chips(topology: str) -> list[jax.Device]:
+def describe_chips(topology: str, *, slices: int = 1) -> list[jax.Device]:
     """Returns the devices of a TPU topology, which need not exist, for a `Mesh` or a sharding.
 
     Args:
         topology: Name of the chip and shape, such as `v5e:2x4` or `v5p:2x2x1`. With one chip, such
             as `v5e:1x1`, the host has only that chip.
+        slices: Number of slices of this shape, which a network connects.
 
     Raises:
         UsageError: The package libtpu is not installed, or it does not know the topology.
     """
     shape = [int(n) for n in re.findall(r"\d+", topology.partition(":")[2])]
-    options = {"chips_per_host_bounds": (1, 1, 1)} if math.prod(shape) == 1 else {}
+    options: dict[str, Any] = {}
+    if math.prod(shape) == 1:
+        options["chips_per_host_bounds"] = (1, 1, 1)
+    if slices > 1:
+        options["num_slices"] = slices
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # several processes may compile
     try:
         found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **options)

@@ -40,6 +40,7 @@ VERBS = {
     "weights": "weights of other programs in and out; published ones by name",
     "export": "trained parameters in other formats",
     "bench": "speed and memory of the workloads, beside a PyTorch peer",
+    "plan": "memory, work and time of a training step on TPUs and GPUs",
     "doctor": "versions, devices, codecs, detectors, free disk",
 }
 

@@ -1,8 +1,8 @@
-"""The training step of a config, lowered for devices that need not exist."""
+"""The training step of a config, traced and lowered for devices that need not exist."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,12 +11,89 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from dfjax import FAKE, REAL
+from dfjax.config import load_config
+from dfjax.config_overrides import Overrides
 from dfjax.experiment import builders
+from dfjax.experiment.config_check import check_config
 from dfjax.experiment.parts import Parts, assemble_parts, jit_train_step, make_config_mesh
-from dfjax.training.sharding import BATCH_SPEC
+from dfjax.training.sharding import AXES, BATCH_SPEC
 
 STEPS = 1000  # per epoch: only schedules depend on it
 _INDEX = pd.DataFrame({"label": [REAL, FAKE], "method": ["real", "fake"]})
+
+
+class TracedStep(NamedTuple):
+    """A traced training step and its sizes.
+
+    Attributes:
+        program: The traced step, which `.lower().compile()` compiles for its devices.
+        batch: Number of clips per step.
+        frames: Number of frames per clip that backbones read; 0 with stored features.
+        state_bytes: Bytes on each device of `params`, `optimizer`, `other` (statistics of batch
+            normalisation, averaged parameters) and `batch`, without padding.
+        statistics: Number of arrays of statistics of batch normalisation.
+    """
+
+    program: Any
+    batch: int
+    frames: int
+    state_bytes: dict[str, int]
+    statistics: int
+
+
+def trace_config_step(
+    spec: str,
+    overrides: Overrides,
+    devices: Sequence[jax.Device],
+    *,
+    mesh: tuple[int, int, int],
+    lowering: str = "",
+) -> TracedStep:
+    """Returns the training step of a config, traced for devices that need not exist.
+
+    Args:
+        spec: Name or file of the config, with variants.
+        overrides: Overrides of its keys.
+        devices: Devices of the mesh.
+        mesh: Sizes of the axes `data`, `fsdp` and `tensor`.
+        lowering: Lowering of convolutions; empty for that of the config.
+
+    Raises:
+        UsageError: A name or value is wrong, or the batch does not divide over the devices.
+    """
+    config = load_config(spec, overrides)
+    with config.unlocked():
+        config.mesh.update(dict(zip(AXES, mesh)))
+        config.eval.batch_size = len(devices)  # evaluation is no part of the step
+        config.lowering = lowering or config.lowering
+    check_config(config)
+    parts = describe_parts(config, devices)
+    return TracedStep(
+        program=trace_train_step(config, parts),
+        batch=config.train.batch_size,
+        frames=config.data.frames if "clip" in parts.example else 0,
+        state_bytes=_count_state(config, parts),
+        statistics=len(jax.tree.leaves(parts.shapes.batch_stats)),
+    )
+
+
+def _count_state(config: ConfigDict, parts: Parts) -> dict[str, int]:
+    def held(*names: str) -> int:
+        trees = [(getattr(parts.shapes, name), getattr(parts.shardings, name)) for name in names]
+        sizes = [
+            math.prod(at.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+            for shapes, shardings in trees
+            for leaf, at in zip(jax.tree.leaves(shapes), jax.tree.leaves(shardings))
+        ]
+        return sum(sizes)
+
+    batch = builders.example_batch(config, clips_per_chip(config, parts), config.preprocess.size)
+    return {
+        "params": held("params"),
+        "optimizer": held("opt_state"),
+        "other": held("batch_stats", "ema"),
+        "batch": sum(leaf.size * leaf.dtype.itemsize for leaf in batch.values()),
+    }
 
 
 def describe_parts(config: ConfigDict, devices: Sequence[jax.Device]) -> Parts:
@@ -44,13 +121,23 @@ def lower_train_step(config: ConfigDict, parts: Parts) -> Any:
         config: Config of the run.
         parts: Parts of the run, from `describe_parts`.
     """
+    return trace_train_step(config, parts).lower()
+
+
+def trace_train_step(config: ConfigDict, parts: Parts) -> Any:
+    """Returns the traced training step, which `.lower()` lowers for the devices of the mesh.
+
+    Args:
+        config: Config of the run.
+        parts: Parts of the run, from `describe_parts`.
+    """
     batch = builders.example_batch(config, config.train.batch_size, config.preprocess.size)
     split, whole = (NamedSharding(parts.mesh, spec) for spec in (BATCH_SPEC, PartitionSpec()))
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.tree.map(_place, parts.shapes, parts.shardings)
     batch = jax.tree.map(lambda leaf: _place(leaf, split), batch)
     step: Any = jit_train_step(config, parts)
-    return step.lower(state, batch, _place(key, whole))
+    return step.trace(state, batch, _place(key, whole))
 
 
 def _place(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

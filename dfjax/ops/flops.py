@@ -1,4 +1,4 @@
-"""Counts the floating-point operations of a function from its trace, without compiling it."""
+"""Counts the operations and bytes of a function from its trace, without compiling it."""
 
 import math
 from collections.abc import Callable
@@ -20,21 +20,48 @@ def count_flops(function: Callable[..., Any], *shapes: object) -> int:
             operations of other lowerings would be counted too.
         shapes: Arguments of the function, as arrays or `jax.ShapeDtypeStruct`.
     """
-    return _count(jax.make_jaxpr(function)(*shapes).jaxpr)
+    return _count(jax.make_jaxpr(function)(*shapes).jaxpr, _count_operations)
 
 
-def _count(jaxpr: core.Jaxpr) -> int:
+def count_moved_bytes(jaxpr: core.Jaxpr) -> int:
+    """Returns the bytes that a program moves if every element-wise operation is fused.
+
+    These are the operands and results of convolutions and matrix products, and the operands of
+    reductions. A compiler moves more.
+
+    Args:
+        jaxpr: Traced program.
+    """
+    return _count(jaxpr, _count_bytes)
+
+
+def _count(jaxpr: core.Jaxpr, cost: Callable[[core.JaxprEqn], int]) -> int:
     total = 0
     for equation in _needed(jaxpr):
-        name = equation.primitive.name
-        if name == "dot_general":
-            total += 2 * _size(equation) * _contracted(equation)
-        elif name == "conv_general_dilated":
-            total += 2 * _size(equation) * _receptive_field(equation)
-        else:
-            repeats = equation.params["length"] if name == "scan" else 1
-            total += repeats * sum(_count(inner) for inner in _inner(equation))
+        total += cost(equation)
+        repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
+        total += repeats * sum(_count(inner, cost) for inner in _inner(equation))
     return total
+
+
+def _count_operations(equation: core.JaxprEqn) -> int:
+    if equation.primitive.name == "dot_general":
+        return 2 * _size(equation) * _contracted(equation)
+    if equation.primitive.name == "conv_general_dilated":
+        return 2 * _size(equation) * _receptive_field(equation)
+    return 0
+
+
+def _count_bytes(equation: core.JaxprEqn) -> int:
+    name = equation.primitive.name
+    if name in ("dot_general", "conv_general_dilated"):
+        return sum(_bytes(value) for value in (*equation.invars, *equation.outvars))
+    return sum(map(_bytes, equation.invars)) if name.startswith("reduce_") else 0
+
+
+def _bytes(value: Any) -> int:
+    aval = value.aval
+    return aval.size * aval.dtype.itemsize if hasattr(aval, "size") else 0
 
 
 def _needed(jaxpr: core.Jaxpr) -> list[core.JaxprEqn]:

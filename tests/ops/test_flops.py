@@ -4,7 +4,7 @@ from jax import lax
 
 from dfjax.ops.conv import conv
 from dfjax.ops.depthwise import depthwise_conv
-from dfjax.ops.flops import count_flops
+from dfjax.ops.flops import count_flops, count_moved_bytes
 from dfjax.ops.lowering import NATIVE
 
 
@@ -41,3 +41,13 @@ def test_what_no_output_needs_is_not_counted():
     a, b = jnp.ones((3, 4)), jnp.ones((4, 5))
     assert count_flops(lambda a, b: both(a, b)[0], a, b) == 0
     assert count_flops(both, a, b) == 2 * 3 * 4 * 5
+
+
+def test_bytes_are_those_of_products_and_reductions():
+    def step(x, w):
+        y = jnp.tanh(x @ w) * 2  # element-wise operations are free
+        return jax.lax.scan(lambda c, _: (c, jnp.sum(y)), 0.0, None, length=3)[1]
+
+    x, w = jnp.ones((4, 5)), jnp.ones((5, 6), jnp.bfloat16)
+    jaxpr = jax.make_jaxpr(lambda x, w: step(x, w.astype(jnp.float32)))(x, w).jaxpr
+    assert count_moved_bytes(jaxpr) == 4 * (20 + 30 + 24) + 3 * 4 * 24
