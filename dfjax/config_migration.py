@@ -79,8 +79,17 @@ def _nest_loss_options(values: dict[str, Any]) -> None:
         loss[loss["name"]] = options | given
 
 
+def _name_remat_policies(values: dict[str, Any]) -> None:
+    """Replaces the earlier truth values of `remat` by the names of policies."""
+    model = values.get("model")
+    for section in model.values() if isinstance(model, dict) else ():
+        if isinstance(section, dict) and isinstance(section.get("remat"), bool):
+            section["remat"] = "all" if section["remat"] else "none"
+
+
 STEPS: tuple[Callable[[dict[str, Any]], None], ...] = (
     _rename_augment_preset,
     _write_out_earlier_deepfakebench,
     _nest_loss_options,
+    _name_remat_policies,
 )

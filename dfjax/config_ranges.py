@@ -219,7 +219,7 @@ MODEL_RANGES: dict[str, Check] = {
     "positions": text,
     "projection": OPTIONAL_WIDTH,
     "pyramid": OPTIONAL_WIDTH,
-    "remat": flag,
+    "remat": choice("none", "block", "all"),
     "scales": each(PIXELS),
     "self_attention": flag,
     "spatial_attention": flag,

@@ -54,6 +54,15 @@ def test_options_that_stood_beside_the_name_of_a_loss_go_to_its_section(name, op
     assert loss == {key: value for key, value in today.items() if key not in ("name", name)}
 
 
+def test_truth_values_of_remat_are_names_of_policies():
+    values = json.loads(to_json(base()))
+    values["model"]["dual_stream"]["remat"] = True
+    values["model"]["frame_classifier"]["remat"] = False
+    config = from_dict(values)
+    assert config.model.dual_stream.remat == "all"
+    assert config.model.frame_classifier.remat == "none"
+
+
 def test_todays_config_stays_as_it_is():
     values = json.loads(to_json(base()))
     assert migrate(values) == values

@@ -41,7 +41,8 @@ class ClipDetector(nn.Module):
         base_train: Whether the backbone is in training mode during training. Otherwise it uses its
             running statistics, which are not updated, and no stochastic depth. Its parameters are
             trained in either case, unless `optimizer.freeze` freezes them.
-        remat: Whether the backward pass recomputes the backbone instead of keeping its activations.
+        remat: What the backward pass recomputes instead of keeping it: none, block (all but the
+            outputs of blocks) or all (see `dfjax.models.remat`).
         pyramid: Number of channels of each level of a feature pyramid, whose means replace the mean
             over the last map; 0 for no pyramid.
         spatial_attention: Whether every cell of the last map is multiplied by a gate.
@@ -87,7 +88,7 @@ class ClipDetector(nn.Module):
     padding: str = "auto"
     bn: str = "auto"
     base_train: bool = True
-    remat: bool = False
+    remat: str = "none"
     pyramid: int = 0
     spatial_attention: bool = False
     scales: tuple[int, ...] = ()
@@ -224,7 +225,7 @@ class ClipDetector(nn.Module):
                 self.layers,
                 self.bidirectional,
                 self.temporal_dropout,
-                self.remat,
+                self.remat != "none",
                 self.compute,
                 name="conv_recurrent",
             )

@@ -47,8 +47,8 @@ class DualStream(nn.Module):
         bn: Constants of their batch normalisation (see `bn_constants`); `auto` is their own.
         lq_padding: Padding rule of the backbone of the stream `lq`; `auto` is `padding`.
         lq_bn: Constants of its batch normalisation; `auto` is `bn`.
-        remat: Whether the backward pass recomputes backbones and recurrent gates instead of keeping
-            their activations.
+        remat: What the backward pass recomputes instead of keeping it: none, block (all but the
+            outputs of blocks) or all (see `dfjax.models.remat`).
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0 for no head.
         compute: Dtype and lowering.
@@ -72,7 +72,7 @@ class DualStream(nn.Module):
     bn: str = AUTO
     lq_padding: str = AUTO
     lq_bn: str = AUTO
-    remat: bool = False
+    remat: str = "none"
     embedding: int = 0
     compute: Compute = Compute()
 
@@ -154,7 +154,7 @@ class DualStream(nn.Module):
         for number, features in enumerate(self.conv_lstm, 1):
             x = ConvLSTM(
                 self._scaled(features),
-                remat=self.remat,
+                remat=self.remat != "none",
                 compute=self.compute,
                 name=f"conv_lstm{number}",
             )(x, mask)

@@ -48,7 +48,8 @@ class FrameClassifier(nn.Module):
             is the logit.
         method_classes: Number of classes, including `real`, of a second output that classifies the
             manipulation and is trained by `loss.method`; 0 for none.
-        remat: Whether the backward pass recomputes the backbone instead of keeping its activations.
+        remat: What the backward pass recomputes instead of keeping it: none, block (all but the
+            outputs of blocks) or all (see `dfjax.models.remat`).
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0 for no head.
         compute: Dtype and lowering.
@@ -69,7 +70,7 @@ class FrameClassifier(nn.Module):
     norm: str = "torch"
     classes: int = 2
     method_classes: int = 0
-    remat: bool = False
+    remat: str = "none"
     embedding: int = 0
     compute: Compute = Compute()
 

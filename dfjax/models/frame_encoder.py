@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
+from dfjax.models.remat import recompute
+
 
 class Encoded(NamedTuple):
     """The encoded frames of a clip.
@@ -29,7 +31,7 @@ def encode_frames(
     *,
     train: bool,
     levels: int = 1,
-    remat: bool = False,
+    remat: str = "none",
 ) -> dict[str, Float[Array, "B T _ _ _"]]:
     """Returns the maps of every frame by the names of the backbone's endpoints.
 
@@ -41,7 +43,7 @@ def encode_frames(
         train: Whether the network runs in training mode.
         levels: Number of map sizes to return: the last map of each of the last `levels` sizes.
             With 1, only `top` is returned.
-        remat: Whether the backward pass recomputes the network instead of keeping its activations.
+        remat: What the backward pass recomputes (see `dfjax.models.remat`).
     """
     b, t, *image = clip.shape
     # Padding frames may hold anything, even NaN, which must not reach a sum.
@@ -50,7 +52,7 @@ def encode_frames(
     def run(network: nn.Module, frames: Array, valid: Array) -> dict[str, Array]:
         return _last_of_sizes(network(frames, valid, train=train), levels)
 
-    chosen = (nn.remat(run) if remat else run)(network, frames, mask.reshape(b * t))
+    chosen = recompute(run, remat)(network, frames, mask.reshape(b * t))
     return {name: maps.reshape(b, t, *maps.shape[1:]) for name, maps in chosen.items()}
 
 

@@ -14,6 +14,7 @@ from dfjax.models.layers import (
     DropPath,
     SqueezeExcite,
 )
+from dfjax.models.remat import mark_block
 from dfjax.ops.activations import Activation
 from dfjax.ops.padding import Padding
 
@@ -87,7 +88,7 @@ class MBConv(nn.Module):
         x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
         if self.stride == 1 and inputs == self.channels:
             x = DropPath(self.drop_path, name="drop_path")(x, train=train) + skip
-        return x
+        return mark_block(x, train=train)
 
 
 class FusedMBConv(nn.Module):
@@ -129,4 +130,4 @@ class FusedMBConv(nn.Module):
             x = BatchNorm(self.bn, name="project_bn")(x, mask, train=train)
         if self.stride == 1 and inputs == self.channels:
             x = DropPath(self.drop_path, name="drop_path")(x, train=train) + skip
-        return x
+        return mark_block(x, train=train)

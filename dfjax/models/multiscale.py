@@ -108,7 +108,7 @@ def encode_vectors(
     gate: SpatialAttention | None,
     pyramid: Pyramid | None,
     train: bool,
-    remat: bool,
+    remat: str,
 ) -> tuple[Float[Array, "B T D"], Float[Array, "B T h w c"]]:
     """Returns a feature vector for every frame, and the last feature maps.
 
@@ -121,7 +121,7 @@ def encode_vectors(
         gate: Spatial attention applied to the last maps, or None.
         pyramid: Feature pyramid that computes the vectors, or None.
         train: Whether the backbone runs in training mode.
-        remat: Whether the backward pass recomputes the backbone (see `encode_frames`).
+        remat: What the backward pass recomputes (see `dfjax.models.remat`).
     """
     levels = LEVELS if pyramid else 1
     maps = encode_frames(network, clip, mask, train=train, levels=levels, remat=remat)

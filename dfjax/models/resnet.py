@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 from dfjax.errors import unknown
 from dfjax.models.efficientnet import scaled_channels
 from dfjax.models.layers import TORCH_BN, BatchNorm, BNConstants, Compute, Conv, DropPath
+from dfjax.models.remat import mark_block
 from dfjax.ops.padding import Padding, pad_amounts
 from dfjax.ops.pool import max_pool
 
@@ -112,7 +113,7 @@ class ResidualBlock(nn.Module):
         if self.stride != 1 or x.shape[-1] != branch.shape[-1]:
             x = self._conv(x, branch.shape[-1], 1, self.stride, "shortcut_conv")
             x = BatchNorm(self.bn, name="shortcut_bn")(x, mask, train=train)
-        return jax.nn.relu(branch + x)
+        return mark_block(jax.nn.relu(branch + x), train=train)
 
     @nn.nowrap
     def _convolutions(self) -> list[tuple[int, int, int]]:

@@ -34,8 +34,8 @@ class TwoStream(nn.Module):
         drop_path: Stochastic depth rate of the backbone.
         padding: Padding rule of the backbone (see `dfjax.ops.padding`); `auto` is its own.
         bn: Constants of its batch normalisation (see `bn_constants`); `auto` is its own.
-        remat: Whether the backward pass recomputes backbone and recurrent gates instead of keeping
-            their activations.
+        remat: What the backward pass recomputes instead of keeping it: none, block (all but the
+            outputs of blocks) or all (see `dfjax.models.remat`).
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
             (2020); 0 for no head.
         compute: Dtype and lowering.
@@ -52,7 +52,7 @@ class TwoStream(nn.Module):
     drop_path: float = 0.0
     padding: str = "auto"
     bn: str = "auto"
-    remat: bool = False
+    remat: str = "none"
     embedding: int = 0
     compute: Compute = Compute()
 
@@ -112,7 +112,7 @@ class TwoStream(nn.Module):
         for number, features in enumerate(self.conv_lstm, 1):
             maps = ConvLSTM(
                 self._scaled(features),
-                remat=self.remat,
+                remat=self.remat != "none",
                 compute=self.compute,
                 name=f"{name}{number}",
             )(maps, mask)

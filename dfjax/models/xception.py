@@ -14,6 +14,7 @@ from dfjax.models.layers import (
     DepthwiseConv,
     DropPath,
 )
+from dfjax.models.remat import mark_block
 from dfjax.ops.padding import pad_amounts
 from dfjax.ops.pool import max_pool
 
@@ -88,7 +89,8 @@ class XceptionBlock(nn.Module):
             branch = max_pool(branch, window=3, padding=pad, lowering=self.compute.lowering)
             x = Conv(self.features[-1], 1, 2, compute=self.compute, name="shortcut_conv")(x)
             x = BatchNorm(self.bn, name="shortcut_bn")(x, mask, train=train)
-        return DropPath(self.drop_path, name="drop_path")(branch, train=train) + x
+        x = DropPath(self.drop_path, name="drop_path")(branch, train=train) + x
+        return mark_block(x, train=train)
 
 
 class Xception(nn.Module):

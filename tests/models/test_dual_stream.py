@@ -148,7 +148,7 @@ def test_evaluation_needs_no_randomness_and_keeps_the_statistics(small):
 @pytest.mark.slow
 def test_the_same_function_in_other_forms(small):
     _, variables, inputs, _ = small
-    forms = [{}, {"lowering": "matmul"}, {"remat": True}, {"dtype": jnp.bfloat16}]
+    forms = [{}, {"lowering": "matmul"}, {"remat": "all"}, {"dtype": jnp.bfloat16}]
     models = [build("dual_stream", **({"lowering": "native"} | SMALL | form)) for form in forms]
     expected, matmul, remat, bfloat16 = jax.jit(
         lambda v, x: [m.apply(v, x, train=False, rngs=None)[0] for m in models]

@@ -82,7 +82,7 @@ def test_without_dropout_there_is_no_spread_and_that_is_noticed(dropping, batch)
     assert has_dropout(dropping[0].apply, dropping[1], dropping[2])
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", ["none", "all"])
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 def test_recomputing_a_backbone_is_no_dropout(remat, rate):
     options = {

@@ -1,0 +1,44 @@
+"""What the backward pass recomputes instead of keeping it in memory (rematerialisation)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Float
+
+from dfjax.errors import unknown
+
+POLICIES = ("none", "block", "all")
+"""Names of policies: `none` keeps everything, `block` the outputs of blocks, `all` the input."""
+
+_BLOCK = "block_output"
+
+
+def mark_block(x: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n h w c"]:
+    """Returns the output of a block, which the policy `block` then keeps.
+
+    Args:
+        x: Maps.
+        train: Whether there may be a backward pass; otherwise `x` is not marked, for exports.
+    """
+    return checkpoint_name(x, _BLOCK) if train else x
+
+
+def recompute(run: Callable[..., Any], policy: str) -> Callable[..., Any]:
+    """Returns `run(module, *arrays)` with a backward pass that follows a policy.
+
+    Args:
+        run: Function of a module and arrays.
+        policy: Name in `POLICIES`.
+
+    Raises:
+        UsageError: The policy is unknown.
+    """
+    if policy not in POLICIES:
+        raise unknown("remat", policy, POLICIES)
+    if policy == "none":
+        return run
+    kept = jax.checkpoint_policies.save_only_these_names(_BLOCK) if policy == "block" else None
+    return nn.remat(run, policy=kept)
