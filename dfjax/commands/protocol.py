@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", default=[], metavar="NAME=INDEX", help="test data")
     parser.add_argument("--metric", default="", help="metric of metrics.json (video_auc)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    parser.add_argument("--split", help="split of files of predictions; all: all rows (test)")
     add_number_options(parser)
     add_table_options(parser, scores=False)
     add_json(parser)
@@ -44,11 +45,12 @@ def run(args: argparse.Namespace) -> int:
         metric=args.metric,
         numbers=Numbers(args.protocol, args.first_frames),
         form=read_table_form(args),
+        split=args.split,
     )
     make_result_console().print(
         result.table.markdown, soft_wrap=True, markup=False, highlight=False
     )
-    for note in result.missing:
+    for note in [*result.missing, *result.notes]:
         print_line(note, error=True)
     print_line(f"written to {args.out}: table.md table.csv table.tex table.json")
     return finish(args, result.table.describe(), found=result.missing)

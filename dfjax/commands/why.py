@@ -7,9 +7,11 @@
 
 A number is named by UNIT_METRIC (video or frame; auc, ap, eer or accuracy) and, after a colon, by
 choices: first=N (first N frames of each video), pooled (videos of one folder name are one),
-failed=drop|half|first (rows without a score), eer=interp|nearest, chosen=val|test (checkpoint). Or
-it is the number itself, as published: the conventions that give it are then searched. The shares
-are Shapley values, which add up to the gap; "alone" is the change of A if only this one changes.
+failed=drop|half|first (rows without a score), repeated=drop|keep (rows that repeat a key),
+eer=interp|nearest, half=fake|real (a score of exactly 0.5), chosen=val|test (checkpoint). Without
+choices it is the number of `evaluate`. Or it is the number itself, as published: the conventions
+that give it are then searched. The shares are Shapley values, which add up to the gap; "alone" is
+the change of A if only this one changes.
 """
 
 import argparse
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="convention of the first number, or the number")
     parser.add_argument("b", metavar="B", help="convention of the second number, or the number")
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--split", help="split of the numbers (test, if there is one)")
+    parser.add_argument("--split", help="split of the numbers; all: all rows (test)")
     parser.add_argument("--index", type=Path, metavar="FILE", help="index of the videos")
     add_table_options(parser)
     add_json(parser)

@@ -16,7 +16,8 @@ from dfjax.evaluation.comparison.comparison_files import (
     describe_comparison,
     write_comparison,
 )
-from dfjax.evaluation.comparison.detectors import Comparison, compare_scores
+from dfjax.evaluation.comparison.detectors import compare_scores
+from dfjax.evaluation.comparison.differences import Comparison
 from dfjax.evaluation.conventions.benchmark_protocol import Numbers
 from dfjax.evaluation.conventions.checkpoint_choice import choose_checkpoints
 from dfjax.evaluation.conventions.protocol_names import STRICT
@@ -156,11 +157,15 @@ def evaluate_detectors(
     comparison, chosen = None, dict[str, Any]()
     if len(reports) > 1:
         predictions = [one.predictions for one in reports.values() if one.predictions is not None]
-        comparison = compare_scores(predictions, list(reports), index=known)
+        held_back = next(iter(read.values())).heldout_methods
+        comparison = compare_scores(
+            predictions, list(reports), index=known, heldout_methods=held_back
+        )
         chosen = choose_checkpoints(
             {name: report.metrics for name, report in reports.items()},
             {name: one.predictions for name, one in read.items()},
             options.numbers.protocol,
+            held_back,
         )
         if out:
             write_comparison(comparison, out, chosen)

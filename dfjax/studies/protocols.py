@@ -12,7 +12,7 @@ A protocol is a file in `configs/protocols/` that defines `get_protocol()`, whic
 from __future__ import annotations
 
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,8 +35,10 @@ from dfjax.evaluation.report.protocol_table import (
 )
 from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.normalisation import COMPRESSION
-from dfjax.evaluation.tables.predictions import read_predictions
+from dfjax.evaluation.tables.predictions import read_heldout, read_predictions
+from dfjax.evaluation.tables.split_choice import TEST, choose_split
 from dfjax.evaluation.videos.aggregation import clean
+from dfjax.evaluation.videos.cuts import find_heldout
 from dfjax.inference.evaluate import TABLE_SUFFIXES, evaluate
 from dfjax.outputs import check_outputs
 from dfjax.studies.ablation_table import name_folder
@@ -67,10 +69,12 @@ class ProtocolResult(NamedTuple):
     Attributes:
         table: Table.
         missing: Sentences about test sets without videos.
+        notes: Sentences about the rows that the numbers are computed of.
     """
 
     table: ProtocolTable
     missing: list[str]
+    notes: list[str]
 
 
 def load_protocol(spec: str) -> Protocol:
@@ -110,9 +114,13 @@ def run_protocol(
     metric: str = "",
     numbers: Numbers | None = None,
     form: TableForm | None = None,
+    split: str | None = None,
     resamples: int = RESAMPLES,
 ) -> ProtocolResult:
     """Evaluates detectors on the test sets of a protocol, and writes the table.
+
+    A number is that of `overall` of an evaluation of these rows. Manipulations that were held back
+    from the training of any of the detectors are only in test sets that name them.
 
     Args:
         spec: Name or file of the protocol.
@@ -123,6 +131,7 @@ def run_protocol(
         metric: Name of the metric; empty for that of the protocol.
         numbers: Protocol of the numbers; None for the strict one.
         form: How files of predictions are to be read.
+        split: Split of files of predictions, or `all`; None for `test` (see `choose_split`).
         resamples: Number of bootstrap resamples for the intervals.
 
     Raises:
@@ -137,10 +146,14 @@ def run_protocol(
     metric = metric or protocol.metric
     context = Context(numbers=numbers)
     cells: list[Cell] = []
-    missing = _list_unused(protocol, detectors)
-    for row, source in detectors.items():
-        predictions = _score(row, Path(source), data or {}, out, form)
-        chosen, lacking = _choose(protocol, row, predictions)
+    missing, notes = _list_unused(protocol, detectors), list[str]()
+    files = {row: _score(row, Path(one), data or {}, out) for row, one in detectors.items()}
+    paths = [path for tables in files.values() for path in tables]
+    held_back = set[str]().union(*map(read_heldout, paths))
+    for row, tables in files.items():
+        predictions, said = _read(tables, form, split)
+        notes += [f"{row}: {note}" for note in said]
+        chosen, lacking = _choose(protocol, row, predictions, held_back)
         name = "left out" if protocol.diagonal else row
         cells += [
             measure_cell(name, column, rows, context, metric=metric, resamples=resamples)
@@ -157,8 +170,8 @@ def run_protocol(
         cells=tuple(cells),
     )
     if out:
-        write_table(table, out, [f"{note}." for note in missing])
-    return ProtocolResult(table, missing)
+        write_table(table, out, [f"{note}." for note in [*missing, *notes]])
+    return ProtocolResult(table, missing, notes)
 
 
 def _check_cells(cells: Sequence[Cell], protocol: Protocol, spec: str, metric: str) -> None:
@@ -192,7 +205,7 @@ def _describe_columns(protocol: Protocol) -> str:
 
 
 def _choose(
-    protocol: Protocol, row: str, predictions: pd.DataFrame
+    protocol: Protocol, row: str, predictions: pd.DataFrame, held_back: Collection[str]
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Returns the predictions on each test set with both classes, and what the others lack."""
     chosen: dict[str, pd.DataFrame] = {}
@@ -200,7 +213,10 @@ def _choose(
     for column, selection in protocol.columns.items():
         if protocol.diagonal and column != row:
             continue
-        rows = predictions[selection.find(predictions)].reset_index(drop=True)
+        mask = selection.find(predictions)
+        if not selection.methods:
+            mask &= ~find_heldout(predictions, list(held_back)).to_numpy()
+        rows = predictions[mask].reset_index(drop=True)
         labels = set(clean(rows)["label"])
         if labels == {REAL, FAKE}:
             chosen[column] = rows
@@ -211,27 +227,34 @@ def _choose(
 
 
 def _score(
-    row: str,
-    source: Path,
-    data: Mapping[str, str | Path],
-    out: Path | None,
-    form: TableForm | None,
-) -> pd.DataFrame:
-    """Returns the test predictions of a detector on all data, with compressions where known."""
+    row: str, source: Path, data: Mapping[str, str | Path], out: Path | None
+) -> dict[Path, str | Path | None]:
+    """Returns the files of predictions of a detector, with the index of each or None."""
     if source.suffix.lower() in TABLE_SUFFIXES:
-        rows = read_predictions([source], form=form).predictions
-        test = rows[rows["split"] == "test"]
-        return (test if len(test) else rows).reset_index(drop=True)
+        return {source: None}
     if out is None:
         raise UsageError("evaluating a workdir needs a folder for the results (out)")
-    parts = []
+    found: dict[Path, str | Path | None] = {}
     for name, index in data.items() or [("own", None)]:
         folder = out / name_folder(row) / name_folder(name)
-        evaluate(source, split="test", index=index, out=folder)
+        evaluate(source, split=TEST, index=index, out=folder)
         # The file names the clusters that are resampled, as the index gives them.
-        rows = read_predictions([folder / "predictions.parquet"]).predictions
+        found[folder / "predictions.parquet"] = index
+    return found
+
+
+def _read(
+    files: Mapping[Path, str | Path | None], form: TableForm | None, split: str | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Returns the predictions of a detector, with compressions where known, and notes on them."""
+    parts, notes = [], []
+    for path, index in files.items():
+        read = read_predictions([path], form=form)
+        rows, _, flags = choose_split(read.predictions, split)
+        notes += [one["message"] for one in read.flags if one["severity"] != "info"]
+        notes += [one["message"] for one in flags]
         parts.append(_add_compressions(rows, index))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True), notes
 
 
 def _add_compressions(predictions: pd.DataFrame, index: str | Path | None) -> pd.DataFrame:

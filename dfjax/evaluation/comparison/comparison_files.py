@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dfjax.evaluation.comparison.detectors import Comparison
+from dfjax.evaluation.comparison.differences import Comparison
 from dfjax.evaluation.report.markdown import format_markdown
 from dfjax.files import atomic_path, write_json, write_text
 from dfjax.outputs import COMMENT
@@ -21,6 +21,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "left_out": comparison.left_out,
         "resampled": comparison.resampled,
         "clusters": comparison.clusters,
+        "held_back": list(comparison.held_back),
     }
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,13 @@ import pandas as pd
 
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.comparison.paired_scores import PairedScores, Source, pair_scores
+from dfjax.evaluation.comparison.differences import Comparison
+from dfjax.evaluation.comparison.paired_scores import (
+    PairedScores,
+    Source,
+    leave_out_held_back,
+    pair_scores,
+)
 from dfjax.evaluation.metrics import RESAMPLES
 from dfjax.evaluation.statistics.bootstrap import PERCENTILES, Tables, resample
 from dfjax.evaluation.statistics.class_scores import Figures
@@ -28,82 +33,8 @@ from dfjax.evaluation.statistics.weighted import RocSteps, auc, compute_statisti
 from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.split_choice import ALL
 from dfjax.evaluation.videos.aggregation import VIDEO
-from dfjax.evaluation.videos.clusters import describe_clusters
 
 AUC = "video_auc"
-FEW_CLUSTERS = 10
-CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
-
-
-def format_p(value: float) -> str:
-    """Returns a p-value with three decimal places, or `<0.001`."""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-@dataclass(frozen=True, repr=False)
-class Comparison:
-    """Differences of a metric between detectors that scored the same videos.
-
-    Attributes:
-        table: One row per pair of detectors: `a b` (names), their values `value_a value_b`,
-            `difference` (a minus b) with the bounds `low high` of its 95 % interval, and `p_value`;
-            for the AUC also `p_delong`, DeLong's p-value for independent videos. `p_value_holm` and
-            `p_delong_holm` are corrected for the number of pairs. If the pairs have different
-            videos, `videos` is their number.
-        metric: Name of the metric, as in `metrics.json`.
-        videos: Number of videos that all detectors scored, or the largest of a pair.
-        left_out: Number of videos of each detector that some other detector did not score.
-        resampled: Kind of the clusters: `group`, `origin_id`, `identity` or `video`.
-        clusters: Number of clusters.
-    """
-
-    table: pd.DataFrame
-    metric: str
-    videos: int
-    left_out: dict[str, int]
-    resampled: str
-    clusters: int
-
-    def __repr__(self) -> str:
-        """Returns the table, and how it was computed, as plain text."""
-        tests = [name for name in self.table if str(name).startswith("p_")]
-        shown = self.table.to_string(
-            index=False, float_format="{:.3f}".format, formatters=dict.fromkeys(tests, format_p)
-        )
-        return "\n".join([self.heading, shown, *self.notes])
-
-    def _repr_html_(self) -> str:
-        heads = "".join(f'<th style="{CELL}">{name}</th>' for name in self.table)
-        lines = "".join(map(_draw_row, self.table.itertuples(index=False)))
-        notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self.notes)
-        return (
-            '<div style="font-size:13px;line-height:1.5">'
-            f"<div><b>{self.heading}</b></div>"
-            '<table style="border-collapse:collapse;font-size:inherit">'
-            f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>{notes}</div>"
-        )
-
-    @property
-    def heading(self) -> str:
-        """The metric and the number of videos in words."""
-        most = "at most " if "videos" in self.table else ""
-        return f"{self.metric} of {most}{self.videos} videos"
-
-    @property
-    def notes(self) -> list[str]:
-        """Sentences about how the differences were computed."""
-        drawn = describe_clusters(self.resampled, self.clusters)
-        notes = [f"difference: a minus b; 95 % intervals from paired resamples of {drawn}"]
-        if self.clusters < FEW_CLUSTERS:
-            notes.append(f"only {drawn}: intervals and p-values say nothing")
-        if len(self.table) > 1:
-            notes.append(f"columns ending in _holm are corrected for {len(self.table)} comparisons")
-        if "videos" in self.table:
-            return [*notes, "every pair is compared on the videos that both scored"]
-        for name, n in self.left_out.items():
-            if n:
-                notes.append(f"{n} videos of {name} are left out: another detector has no score")
-        return notes
 
 
 def compare(
@@ -154,6 +85,7 @@ def compare_scores(
     *,
     metric: str = "video_auc",
     index: pd.DataFrame | None = None,
+    heldout_methods: Collection[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -167,9 +99,11 @@ def compare_scores(
         names: Names of the detectors.
         metric: Name of a metric that has intervals.
         index: Index of the videos, or None.
+        heldout_methods: Manipulations held back from training, whose videos are left out.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resampling.
     """
+    predictions, held_back = leave_out_held_back(list(predictions), heldout_methods)
     videos = [set(map(tuple, one[VIDEO].drop_duplicates().to_numpy())) for one in predictions]
     common = set.intersection(*videos)
     left_out = {name: len(one) - len(common) for name, one in zip(names, videos)}
@@ -205,7 +139,8 @@ def compare_scores(
         rows |= named
     if not found:
         raise UsageError(f"no two of {', '.join(names)} scored the same videos")
-    return _summarise(found, [rows[pair] for pair in sorted(rows)], metric, left_out)
+    result = _summarise(found, [rows[pair] for pair in sorted(rows)], metric, left_out)
+    return replace(result, held_back=held_back)
 
 
 def _summarise(
@@ -229,6 +164,7 @@ def _summarise(
         left_out=left_out,
         resampled=most.clusters.kind,
         clusters=most.clusters.count,
+        held_back=most.held_back,
     )
 
 
@@ -285,8 +221,3 @@ def _test_difference(drawn: Figures) -> dict[str, float]:
     low, high = np.percentile(drawn, PERCENTILES)
     tail = int(min((drawn <= 0).sum(), (drawn >= 0).sum()))
     return {"low": low, "high": high, "p_value": min(1.0, 2.0 * (tail + 1) / (len(drawn) + 1))}
-
-
-def _draw_row(row: tuple[object, ...]) -> str:
-    cells = [f"{x:.3f}" if isinstance(x, float) else escape(str(x)) for x in row]
-    return "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in cells) + "</tr>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +19,7 @@ from dfjax.evaluation.tables.predictions import UNKNOWN, read_predictions
 from dfjax.evaluation.tables.split_choice import TEST, choose_split
 from dfjax.evaluation.videos.aggregation import VIDEO, VideoScores, score_videos
 from dfjax.evaluation.videos.clusters import VIDEOS, Clusters, find_clusters
+from dfjax.evaluation.videos.cuts import find_heldout
 
 Source: TypeAlias = str | os.PathLike[str] | pd.DataFrame | Report
 """A prediction file or table, a workdir with an evaluation, or the report of an evaluation."""
@@ -35,6 +36,7 @@ class PairedScores:
         labels: Label of each video.
         clusters: Clusters of dependent videos.
         left_out: Number of videos of each detector that some other detector did not score.
+        held_back: Manipulations that were held back from some training, whose videos are not here.
     """
 
     names: list[str]
@@ -42,6 +44,7 @@ class PairedScores:
     labels: Int[np.ndarray, "V"]
     clusters: Clusters
     left_out: list[int]
+    held_back: tuple[str, ...] = ()
 
 
 def pair_scores(
@@ -54,7 +57,8 @@ def pair_scores(
 ) -> PairedScores:
     """Returns the joined scores of several detectors.
 
-    A table without data sets is joined by `video_id` alone.
+    A table without data sets is joined by `video_id` alone. As in `overall` of an evaluation, there
+    are no videos of manipulations that the files say were held back from training.
 
     Args:
         sources: Predictions of each detector.
@@ -72,8 +76,10 @@ def pair_scores(
     found = list(names or _name(sources))
     if len(set(found)) < len(sources) or len(found) > len(sources):
         raise UsageError(f"{len(sources)} detectors need {len(sources)} distinct names: {found}")
-    tables = [_read(one, split, index, form) for one in sources]
-    scores = [score_videos(table) for table in _name_datasets(tables)]
+    read = [_read(one, split, index, form) for one in sources]
+    tables = _name_datasets([table for table, _ in read])
+    tables, held = leave_out_held_back(tables, {name for _, names in read for name in names})
+    scores = [score_videos(table) for table in tables]
     places = _join(scores, found)
     labels = _take(scores, places, "label").astype(np.int64)
     differ = np.flatnonzero((labels != labels[0]).any(axis=0))
@@ -86,7 +92,28 @@ def pair_scores(
         labels=labels[0],
         clusters=_find_clusters(scores, places, index),
         left_out=[len(one.videos) - len(at) for one, at in zip(scores, places)],
+        held_back=held,
     )
+
+
+def leave_out_held_back(
+    tables: list[pd.DataFrame], methods: Collection[str]
+) -> tuple[list[pd.DataFrame], tuple[str, ...]]:
+    """Returns the tables without the fakes of some manipulations, and those that they had.
+
+    A video is left out of all tables, also of those that do not name its manipulation.
+
+    Args:
+        tables: Predictions of each detector.
+        methods: Manipulations held back from the training of any detector.
+    """
+    if not methods:
+        return tables, ()
+    held = [table[find_heldout(table, list(methods))] for table in tables]
+    found = pd.concat([rows[[*VIDEO, "method"]] for rows in held]).drop_duplicates()
+    videos = pd.MultiIndex.from_frame(found[VIDEO])
+    kept = [table[~pd.MultiIndex.from_frame(table[VIDEO]).isin(videos)] for table in tables]
+    return kept, tuple(sorted(set(found["method"])))
 
 
 def _join(scores: list[VideoScores], names: list[str]) -> list[Places]:
@@ -107,17 +134,20 @@ def _take(scores: list[VideoScores], places: list[Places], column: str) -> np.nd
 
 def _read(
     source: Source, split: str, index: pd.DataFrame | None, form: TableForm | None
-) -> pd.DataFrame:
-    """Returns the predictions of a source; of a table with several splits those of one."""
+) -> tuple[pd.DataFrame, Sequence[str]]:
+    """Returns the predictions of a source, and the manipulations held back from its training.
+
+    Of a table with several splits the rows of one are returned.
+    """
     place = _locate(source, split)
     if isinstance(source, Report) or not (
         isinstance(source, pd.DataFrame) or place == Path(source)
     ):
         form = None  # our own predictions
-    predictions = read_predictions([place], index, form).predictions
-    if isinstance(source, Report) or predictions["split"].nunique() < 2:
-        return predictions
-    return choose_split(predictions, None if split == TEST else split).rows
+    predictions, _, _, held_back = read_predictions([place], index, form)
+    if isinstance(source, Report):
+        return predictions, source.metrics.get("heldout_methods", ())
+    return choose_split(predictions, None if split == TEST else split).rows, held_back
 
 
 def _locate(source: Source, split: str) -> Path | pd.DataFrame:

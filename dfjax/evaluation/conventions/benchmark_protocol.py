@@ -9,12 +9,13 @@ would call wrong, and is named in a flag where it has an effect.
 - A frame that could not be read counts with the score and the label of the first frame.
 - `acc_real` and `acc_fake` take the first rows for the reals, in whatever order the rows are.
 - Of the frames of a video the first N are used, where N is given.
+- A score of exactly 0.5 is called real; rows that repeat a key are counted.
 - Of several checkpoints the best on the test set is reported for each test set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,18 +23,28 @@ import numpy as np
 import pandas as pd
 
 from dfjax.errors import UsageError, unknown
-from dfjax.evaluation.conventions.convention import METRICS, Convention, Scored
+from dfjax.evaluation.conventions.convention import METRICS, Convention
 from dfjax.evaluation.conventions.protocol_names import COMPAT, PROTOCOLS, STRICT
+from dfjax.evaluation.conventions.scored_rows import Scored
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.metrics import Metrics, macro_mean
 from dfjax.evaluation.statistics.class_scores import THRESHOLD
-from dfjax.evaluation.videos.aggregation import UNITS, VIDEO
+from dfjax.evaluation.videos.aggregation import UNITS, VIDEO, find_repeated, number_videos
+from dfjax.evaluation.videos.cuts import OVERALL, Cuts, cut_tables, find_heldout, take_section
 
 DESCRIPTION = (
     "deepfakebench-compat: accuracy, AP and EER of frames or clips, EER not interpolated; videos "
-    "of one folder name are pooled; unreadable frames count as the first frame; no intervals. "
-    "recall_at_fpr, by_identity and uncertainty are by the strict protocol"
+    "of one folder name are pooled; unreadable frames count as the first frame; no intervals; what "
+    "the benchmark has no number for is left out (by_identity, recall_at_fpr, uncertainty)"
 )
+STRICT_ONLY = (
+    *("by_identity", "recall_at_fpr", "val_threshold", "uncertainty", "guessed_methods"),
+    *("resampled", "clusters"),
+)
+"""Entries of `metrics.json` that the benchmark has no numbers for."""
+FRAME = Convention(unit="frame", failed="first", eer="nearest", half="real", repeated="keep")
+VIDEO_AUC = replace(FRAME, unit="video", pooled=True)
+"""The benchmark's conventions for frames, and for videos."""
 UNDEFINED = (
     "the video AUC is undefined: frames without a score have the label of the first row of their "
     "data set, and the label of a video is the integer part of the mean of its frames, so that one "
@@ -63,33 +74,45 @@ class Numbers:
         if self.first_frames is not None and self.first_frames < 1:
             raise UsageError(f"first_frames must be at least 1, not {self.first_frames}")
 
-    def apply(self, strict: dict[str, Any], predictions: pd.DataFrame) -> dict[str, Any]:
+    def apply(
+        self, strict: dict[str, Any], predictions: pd.DataFrame, heldout_methods: Sequence[str]
+    ) -> dict[str, Any]:
         """Returns the content of `metrics.json` by this protocol.
 
         Args:
             strict: Content by the strict protocol.
             predictions: Rows in the order in which they were scored.
+            heldout_methods: Manipulations held back from training.
         """
         if self.protocol == STRICT:
             return strict | {"protocol": f"{STRICT}: {strict['protocol']}"}
-        return apply_benchmark_protocol(strict, predictions, first=self.first_frames)
+        return apply_benchmark_protocol(
+            strict, predictions, heldout_methods, first=self.first_frames
+        )
 
 
-def select_rows(predictions: pd.DataFrame, first: int | None) -> tuple[pd.DataFrame, str]:
+def select_rows(
+    predictions: pd.DataFrame, heldout_methods: Sequence[str], first: int | None
+) -> tuple[pd.DataFrame, str]:
     """Returns the rows that AP and EER are computed of (`label fake_prob`), and their unit.
 
     Args:
         predictions: Rows in the order in which they were scored.
+        heldout_methods: Manipulations held back from training, whose rows are left out.
         first: Number of frames of each video that are used; None for all.
     """
     scored = Scored(predictions)
-    convention = Convention(unit="frame", failed="first", first=first)
-    scores, labels = scored.select("fake_prob", convention, scored.selected)
+    seen = ~find_heldout(predictions, heldout_methods).to_numpy()
+    scores, labels = scored.select("fake_prob", replace(FRAME, first=first), seen)
     return pd.DataFrame({"label": labels, "fake_prob": scores}), _find_unit(predictions)
 
 
 def apply_benchmark_protocol(
-    strict: Mapping[str, Any], predictions: pd.DataFrame, *, first: int | None = None
+    strict: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    heldout_methods: Sequence[str] = (),
+    *,
+    first: int | None = None,
 ) -> dict[str, Any]:
     """Returns the content of `metrics.json` with the numbers of DeepfakeBench's conventions.
 
@@ -99,36 +122,31 @@ def apply_benchmark_protocol(
     Args:
         strict: Content by the strict protocol.
         predictions: Rows in the order in which they were scored.
+        heldout_methods: Manipulations held back from training.
         first: Number of frames of each video that are used; None for all.
     """
     unit, scored = _find_unit(predictions), Scored(predictions)
-    method, dataset = predictions["method"].to_numpy(), predictions["dataset"].to_numpy()
-    real = predictions["label"].to_numpy() == 0
-    sections: dict[str, dict[str, Metrics]] = {}
-    for section in ("by_dataset", "by_method", "unseen_methods"):
-        sections[section] = {}
-        for name in strict[section]:
-            if section == "by_dataset":
-                mask = dataset == name
-            else:
-                sources = set(dataset[method == name]) or {name.partition("/")[0]}
-                fakes = (method == name) | (method == name.rpartition("/")[2])
-                mask = np.isin(dataset, list(sources)) & (real | fakes)
-            sections[section][name] = _measure(scored.restrict(mask), unit, first)
-    overall = _measure(scored, unit, first)
+    cuts = _cut_rows(predictions, heldout_methods)
+    measured = {cut: _measure(scored.restrict(mask), unit, first) for cut, mask in cuts.items()}
+    overall = measured[OVERALL]
+    sections = {
+        section: {name: part[name] for name in strict[section] if name in part}
+        for section in ("by_dataset", "by_method", "unseen_methods")
+        for part in [take_section(measured, section)]
+    }
     shared = {name: strict["overall"].get(name) for name in overall}
     macro = macro_mean(list(sections["by_dataset"].values()))
     failed = ~np.isfinite(predictions["fake_prob"].to_numpy())
     kept = ~failed & ((scored.place < first) if first else True)
     counts = {f"{one}s": int((kept & (predictions["unit"] == one)).sum()) for one in UNITS[1:]}
     # These rows are not left out here: another flag says what they count as.
-    flags = [flag for flag in strict["flags"] if flag["code"] != "non_finite"]
+    flags = [one for one in strict["flags"] if one["code"] not in ("non_finite", "duplicate_keys")]
     flags += _flag_differences(predictions, scored, unit, first)
     if failed.any() and overall["video_auc"] is None and shared["video_auc"] is not None:
         flags.append(make_flag("auc_undefined", "error", UNDEFINED))
     used = f"; the first {first} frames of each video" if first else ""
     return {
-        **strict,
+        **{name: one for name, one in strict.items() if name not in STRICT_ONLY},
         **sections,
         "overall": overall,
         "macro": macro,
@@ -140,13 +158,24 @@ def apply_benchmark_protocol(
     }
 
 
+def _cut_rows(predictions: pd.DataFrame, heldout_methods: Sequence[str]) -> Cuts:
+    """Returns the rows of `overall` and of each section; rows without a score have a video too."""
+    video, videos = number_videos(predictions)
+    first = ~pd.Series(video).duplicated().to_numpy()
+    order = np.argsort(video[first])
+    known = predictions.loc[first, ["label", "method"]].iloc[order].reset_index(drop=True)
+    cuts = cut_tables(predictions, pd.concat([videos, known], axis=1), heldout_methods)
+    return {name: mask[video] for name, mask in cuts.items()}
+
+
 def _find_unit(predictions: pd.DataFrame) -> str:
-    return "clip" if (predictions["unit"] == "clip").any() else "frame"
+    """Returns the finest unit of a table; scores of videos count as those of frames."""
+    units = set(predictions["unit"])
+    return "clip" if "clip" in units and "frame" not in units else "frame"
 
 
 def _measure(scored: Scored, unit: str, first: int | None) -> Metrics:
-    frame = Convention(unit="frame", failed="first", eer="nearest", first=first)
-    video = Convention(failed="first", pooled=True, first=first)
+    frame, video = replace(FRAME, first=first), replace(VIDEO_AUC, first=first)
     rows = {name: scored.measure(replace(frame, metric=name)) for name in METRICS}
     found = {
         "frame_auc": rows["auc"] if unit == "frame" else np.nan,
@@ -192,6 +221,11 @@ def _flag_differences(
         )
         ids = predictions["video_id"][failed]
         found.append(make_flag("failed_as_first", "error", message, ids))
+    repeated = find_repeated(predictions)
+    if repeated.any():
+        message = f"{repeated.sum()} rows repeat the key of an earlier row, and are counted too"
+        ids = predictions["video_id"][repeated]
+        found.append(make_flag("duplicate_keys", "error", message, ids))
     left = int((scored.place >= first).sum()) if first else 0
     if left:
         message = f"{left:,} frames after the first {first} of each video are left out"

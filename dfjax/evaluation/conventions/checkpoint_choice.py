@@ -5,16 +5,17 @@ The best of several numbers on the test set is too high: it also contains their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dfjax.evaluation.conventions.convention import measure
 from dfjax.evaluation.conventions.protocol_names import COMPAT, STRICT
+from dfjax.evaluation.conventions.scored_rows import measure
 from dfjax.evaluation.tables.split_choice import TEST, VALIDATION
 from dfjax.evaluation.videos.aggregation import aggregate, clean
+from dfjax.evaluation.videos.cuts import find_heldout
 
 METRICS = {STRICT: ("video_auc",), COMPAT: ("frame_auc", "clip_auc")}
 """Metrics that checkpoints are chosen by; the first one that is defined."""
@@ -24,6 +25,7 @@ def choose_checkpoints(
     results: Mapping[str, Mapping[str, Any]],
     predictions: Mapping[str, pd.DataFrame],
     protocol: str,
+    heldout_methods: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Returns the chosen checkpoint of each data set and its number, `{"on", "by_dataset"}`.
 
@@ -35,6 +37,7 @@ def choose_checkpoints(
         results: Content of `metrics.json` of each checkpoint, by its name.
         predictions: All predictions of each checkpoint.
         protocol: One of `PROTOCOLS`.
+        heldout_methods: Manipulations held back from training, which choose no checkpoint.
     """
     datasets = dict.fromkeys(name for one in results.values() for name in one["by_dataset"])
     numbers = {
@@ -44,7 +47,8 @@ def choose_checkpoints(
     if protocol == COMPAT:
         chosen = {dataset: _best(values) for dataset, values in numbers.items()}
     else:
-        best = _best({name: _measure(table) for name, table in predictions.items()})
+        values = {name: _measure(one, heldout_methods) for name, one in predictions.items()}
+        best = _best(values)
         if best is None:
             return {}
         chosen = dict.fromkeys(datasets, best)
@@ -62,11 +66,12 @@ def _find(result: Mapping[str, Any], dataset: str, protocol: str) -> float | Non
     return next((value for value in values if value is not None), None)
 
 
-def _measure(predictions: pd.DataFrame) -> float | None:
+def _measure(predictions: pd.DataFrame, heldout_methods: Sequence[str]) -> float | None:
     """Returns the video AUC on the rows of the validation split, or None."""
-    videos = aggregate(clean(predictions[predictions["split"] == VALIDATION]))
+    rows = predictions[predictions["split"] == VALIDATION]
+    videos = aggregate(clean(rows[~find_heldout(rows, heldout_methods)]))
     scores, labels = videos["fake_prob"].to_numpy(np.float64), videos["label"].to_numpy(np.int64)
-    value = measure(scores, labels, "auc")
+    value = measure(scores, labels)
     return value if np.isfinite(value) else None
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from dfjax.errors import UsageError
-from dfjax.evaluation.conventions.convention import FAILED, Convention, Scored, describe_convention
+from dfjax.evaluation.conventions.convention import FAILED, Convention, describe_convention
+from dfjax.evaluation.conventions.scored_rows import Scored
 
 FIRST = (32, 8, 4, 1)
 """Numbers of first frames that benchmarks use."""
@@ -29,6 +30,8 @@ CAUSES = {
     "failed": "rows without a score",
     "eer": "rule of the EER",
     "chosen": "checkpoint chosen on",
+    "half": "a score of 0.5",
+    "repeated": "rows that repeat a key",
 }
 
 
@@ -175,9 +178,12 @@ def find_conventions(scored: Scored, value: float, digits: int) -> list[Conventi
         "pooled": (False, True) if pooled else (False,),
         "failed": FAILED if failed else FAILED[:1],
         "chosen": choices,
+        "repeated": ("drop", "keep") if scored.repeats else ("drop",),
     }
+    halves = frames > 1 or failed or any((one == 0.5).any() for one in scored.scores.values())
     grids = [grid, {**grid, "metric": ("eer",), "eer": ("interp", "nearest")}]
-    grids += [{**grid, "metric": ("ap", "accuracy")}]
+    grids += [{**grid, "metric": ("ap",)}]
+    grids += [{**grid, "metric": ("accuracy",), "half": ("fake", "real") if halves else ("fake",)}]
     found = []
     for one in grids:
         for choice in itertools.product(*one.values()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from scipy.special import expit
 
@@ -13,17 +12,18 @@ from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.conventions.convention import (
     Convention,
-    Scored,
     describe_convention,
     parse_convention,
 )
 from dfjax.evaluation.conventions.gap import Gap, count_choices, explain_gap, find_conventions
+from dfjax.evaluation.conventions.scored_rows import Scored
 from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.normalisation import read_numbers
 from dfjax.evaluation.tables.predictions import NamedTable, Sources, combine, read_sources
-from dfjax.evaluation.tables.split_choice import TEST, VALIDATION
+from dfjax.evaluation.tables.split_choice import VALIDATION, find_split
 from dfjax.evaluation.tables.table_files import TableFile
 from dfjax.evaluation.tables.wide_tables import SCORES, find_detectors
+from dfjax.evaluation.videos.cuts import find_heldout
 
 
 def explain_numbers(
@@ -44,7 +44,7 @@ def explain_numbers(
         b: Convention of the second number, or the number.
         sources: Files or tables with the predictions.
         scores: Pattern of the columns of several checkpoints; empty for one column of scores.
-        split: Split of the numbers; None for `test` if the table has this split, else all rows.
+        split: Split of the numbers, or `all`; None for `test` (see `choose_split`).
         index: Index of the videos, or None.
         form: How tables of other programs are to be read; None for the usual form.
 
@@ -52,15 +52,22 @@ def explain_numbers(
         UsageError: A convention is unknown, no convention gives a number, or the table cannot be
             read.
     """
-    scored = read_scored(sources, scores, split, index, form or TableForm())
+    scored, notes = read_scored(sources, scores, split, index, form or TableForm())
     (first, note_a), (second, note_b) = _find(a, scored), _find(b, scored)
-    return replace(explain_gap(scored, first, second), notes=(*note_a, *note_b))
+    gap = explain_gap(scored, first, second)
+    if len(scored.columns) > 1:
+        chosen = {describe_convention(one): scored.choose(one) for one in (gap.a, gap.b)}
+        notes += [f"{number} is of {column}" for number, column in chosen.items()]
+    return replace(gap, notes=(*dict.fromkeys([*note_a, *note_b, *notes]),))
 
 
 def read_scored(
     sources: Sources, scores: str, split: str | None, index: Path | None, form: TableForm
-) -> Scored:
-    """Returns the rows of prediction files, prepared for conventions (see `explain_numbers`)."""
+) -> tuple[Scored, list[str]]:
+    """Returns the rows of prediction files, prepared for conventions, and notes on their choice.
+
+    The rows are those that `overall` of `evaluate` is computed of (see `explain_numbers`).
+    """
     tables = read_sources(sources, replace(form, kept=scores), scores=not scores)
     columns: tuple[str, ...] = ("fake_prob",)
     if scores:
@@ -68,14 +75,19 @@ def read_scored(
         columns = tuple(one.column for one in find_detectors(list(names), scores))
         tables = [_keep_checkpoints(one, columns, form.scale) for one in tables]
     known = read_index(index) if index else None
-    predictions = combine(tables, known, None if scores else form.scale).predictions
-    splits = predictions["split"].to_numpy()
-    if split is None:
-        split = TEST if (splits == TEST).any() else None
-    selected = np.ones(len(splits), bool) if split is None else splits == split
-    if not selected.any():
-        raise UsageError(f"no prediction has split {split!r}")
-    return Scored(predictions, columns, selected=selected, validation=splits == VALIDATION)
+    predictions, flags, _, heldout = combine(tables, known, None if scores else form.scale)
+    held = find_heldout(predictions, heldout).to_numpy()
+    selected, _, chosen = find_split(predictions, split)
+    notes = [flag["message"] for flag in flags if flag["severity"] != "info"]
+    notes += [flag["message"] for flag in chosen]
+    if left := int((selected & held).sum()):
+        methods = ", ".join(heldout)
+        notes.append(f"{left:,} rows of {methods}, held back from training, are left out")
+    validation = (predictions["split"] == VALIDATION).to_numpy() & ~held
+    scored = Scored(predictions, columns, selected=selected & ~held, validation=validation)
+    if scored.repeats:
+        notes.append("some rows repeat the key of an earlier one")
+    return scored, notes
 
 
 def _keep_checkpoints(table: NamedTable, columns: tuple[str, ...], scale: str | None) -> NamedTable:

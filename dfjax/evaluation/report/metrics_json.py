@@ -146,6 +146,7 @@ def make_metrics(
         "unseen_methods": take_section(measured, "unseen_methods"),
         **({"by_identity": persons} if persons else {}),
         "recall_at_fpr": _recall_at_fpr(scores, cuts),
+        "heldout_methods": list(context.heldout_methods),
         **({"val_threshold": context.frozen._asdict()} if context.frozen else {}),
         **({"uncertainty": uncertainty} if uncertainty else {}),
         **({"guessed_methods": methods} if methods else {}),
@@ -161,7 +162,8 @@ def make_metrics(
         "checkpoint": context.checkpoint,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    return context.numbers.apply(result, predictions)
+    found = context.numbers.apply(result, predictions, context.heldout_methods)
+    return found | {"flags": _sort_flags(found["flags"])}
 
 
 def _measure_identities(scores: VideoScores, context: Context) -> dict[str, Metrics]:
@@ -208,7 +210,10 @@ def find_flags(
         history=context.history,
         accepted=context.accepted,
     )
-    found = [*context.flags, *flags.check(evidence)]
+    return _sort_flags([*context.flags, *flags.check(evidence)])
+
+
+def _sort_flags(found: Sequence[Flag]) -> list[Flag]:
     return sorted(found, key=lambda flag: SEVERITIES.index(flag["severity"]))
 
 

@@ -46,7 +46,9 @@ def write_results(
     unseen = {name: videos[cut] for name, cut in take_section(cuts, "unseen_methods").items()}
     shown, unit = videos[cuts[OVERALL]], "video"
     if context.numbers.protocol == COMPAT:  # AP and EER are of single frames
-        shown, unit = select_rows(predictions, context.numbers.first_frames)
+        shown, unit = select_rows(
+            predictions, context.heldout_methods, context.numbers.first_frames
+        )
         unseen = {}
     plot_roc(shown, result["overall"], out / "roc.png", unseen=unseen, title=title, unit=unit)
     if "uncertainty" in result:

@@ -8,7 +8,7 @@ by it, never by their order.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -30,6 +30,7 @@ from dfjax.evaluation.tables.table_files import TableFile, read_table_file
 from dfjax.evaluation.videos.aggregation import VIDEO, number_videos
 from dfjax.files import atomic_path
 from dfjax.json_files import parse_json
+from dfjax.parquet_files import read_parquet_metadata
 
 CHECKPOINT, HELDOUT = b"dfjax.checkpoint", b"dfjax.heldout_methods"
 
@@ -127,8 +128,7 @@ def combine(
     flags, checkpoints, heldout = list[Flag](), set(), set[str]()
     for read, name in tables:
         checkpoints.add(read.metadata.get(CHECKPOINT, b"").decode(errors="replace"))
-        methods = read.metadata.get(HELDOUT, b"[]")
-        heldout.update(parse_json(methods, [str], name=f"{HELDOUT.decode()} of {name}"))
+        heldout |= _find_heldout(read.metadata, name)
         flags += [make_flag("read_as", "info", note) for note in read.notes]
         flags += [*read.flags, *normalise(read.table, name, index, scale)]
     predictions = pd.concat([read.table for read, _ in tables], ignore_index=True)
@@ -137,6 +137,18 @@ def combine(
     others = [name for name in predictions.columns if name not in COLUMNS]
     checkpoint = ", ".join(sorted(filter(None, checkpoints))) or None
     return ReadResult(predictions[first + others], flags, checkpoint, tuple(sorted(heldout)))
+
+
+def read_heldout(path: Path) -> set[str]:
+    """Returns the manipulations that a file of predictions says were held back from training."""
+    if not path.is_file() or path.suffix.lower() != ".parquet":
+        return set()
+    return _find_heldout(read_parquet_metadata(path), path)
+
+
+def _find_heldout(metadata: Mapping[bytes, bytes], name: object) -> set[str]:
+    methods = metadata.get(HELDOUT, b"[]")
+    return set(parse_json(methods, [str], name=f"{HELDOUT.decode()} of {name}"))
 
 
 def write_predictions(

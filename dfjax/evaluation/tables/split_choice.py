@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from dfjax.errors import UsageError
 from dfjax.evaluation.flags import Flag, make_flag
@@ -29,6 +31,14 @@ class SplitRows(NamedTuple):
     flags: list[Flag]
 
 
+class SplitMask(NamedTuple):
+    """As `SplitRows`, with a mask of the rows."""
+
+    mask: Bool[np.ndarray, "N"]
+    split: str | None
+    flags: list[Flag]
+
+
 def choose_split(predictions: pd.DataFrame, split: str | None) -> SplitRows:
     """Returns the rows of a split; without one those of `test`, or all if there is one split only.
 
@@ -39,10 +49,17 @@ def choose_split(predictions: pd.DataFrame, split: str | None) -> SplitRows:
     Raises:
         UsageError: No row has the split, or there are several of which none is `test`.
     """
+    mask, chosen, flags = find_split(predictions, split)
+    rows = predictions if mask.all() else predictions[mask].reset_index(drop=True)
+    return SplitRows(rows, chosen, flags)
+
+
+def find_split(predictions: pd.DataFrame, split: str | None) -> SplitMask:
+    """Returns a mask of the rows of `choose_split`."""
     counts = predictions["split"].value_counts().sort_index()
     found = ", ".join(counts.index)
     if split == ALL or (split is None and len(counts) < 2 and TEST not in counts):
-        return SplitRows(predictions, None, [])
+        return SplitMask(np.ones(len(predictions), bool), None, [])
     if split is None and TEST not in counts:
         raise UsageError(
             f"the predictions have the splits {found} and none is {TEST!r}: name the split, or "
@@ -51,15 +68,13 @@ def choose_split(predictions: pd.DataFrame, split: str | None) -> SplitRows:
     chosen = split or TEST
     if chosen not in counts:
         raise UsageError(f"no prediction has split {split!r}; their splits are: {found}")
-    if len(counts) == 1:
-        return SplitRows(predictions, chosen, [])
-    rows = predictions[predictions["split"] == chosen].reset_index(drop=True)
-    if split:
-        return SplitRows(rows, chosen, [])
+    mask = (predictions["split"] == chosen).to_numpy()
+    if split or len(counts) == 1:
+        return SplitMask(mask, chosen, [])
     others = ", ".join(f"{name} {n:,}" for name, n in counts.items() if name != chosen)
     message = (
-        f"the {len(rows):,} rows of split {TEST!r} are evaluated, not those of other splits "
+        f"the {mask.sum():,} rows of split {TEST!r} are evaluated, not those of other splits "
         f"({others}); the split {ALL!r} is all rows"
     )
     severity = "warning" if UNKNOWN in counts else "info"
-    return SplitRows(rows, chosen, [make_flag("split_chosen", severity, message)])
+    return SplitMask(mask, chosen, [make_flag("split_chosen", severity, message)])

@@ -180,8 +180,18 @@ def _starts(*columns: Int[np.ndarray, "N"]) -> Int[np.ndarray, "G"]:
     return np.flatnonzero(new)
 
 
+def average(probs: Float[np.ndarray, "N"], video: Int[np.ndarray, "N"]) -> Values:
+    """Returns the mean score of each video.
+
+    Args:
+        probs: P(fake) of rows, sorted by video, position and face.
+        video: Number of the video of each row.
+    """
+    return pd.Series(probs).groupby(video).mean().to_numpy()
+
+
 def _mean(rows: SortedRows) -> Values:
-    return pd.Series(rows.probs).groupby(rows.video).mean().to_numpy()
+    return average(rows.probs, rows.video)
 
 
 def _mean_logit(rows: SortedRows) -> Values:

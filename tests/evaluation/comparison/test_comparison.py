@@ -9,7 +9,8 @@ import pytest
 
 from dfjax.errors import UsageError
 from dfjax.evaluation import metrics
-from dfjax.evaluation.comparison.detectors import compare, compare_scores, format_p
+from dfjax.evaluation.comparison.detectors import compare, compare_scores
+from dfjax.evaluation.comparison.differences import format_p
 from dfjax.evaluation.report.view import Report
 from dfjax.evaluation.tables.predictions import read_predictions, write_predictions
 

@@ -10,8 +10,9 @@ from sklearn import metrics as sk
 import dfjax
 from dfjax.commands.main import main
 from dfjax.errors import UsageError
-from dfjax.evaluation.conventions.convention import Convention, Scored
+from dfjax.evaluation.conventions.convention import Convention
 from dfjax.evaluation.conventions.protocol_names import COMPAT
+from dfjax.evaluation.conventions.scored_rows import Scored
 from dfjax.evaluation.report import result_files
 from dfjax.inference.tables import TableOptions, evaluate_detectors
 
@@ -160,7 +161,8 @@ def test_the_eer_accuracy_and_ap_are_those_of_frames():
 
 def test_the_checkpoint_is_chosen_on_the_test_set():
     rows = pd.DataFrame(
-        {"dataset": "d", "video_id": [f"v{n}" for n in range(8)], "position": 0}
+        {"dataset": "d", "video_id": [f"v{n}" for n in range(8)], "unit": "frame"}
+        | {"position": 0, "face": 0}
         | {"label": [0, 1] * 4, "a": [0.1, 0.9] * 2 + [0.8, 0.2, 0.1, 0.9]}
         | {"b": [0.9, 0.1, 0.1, 0.9] + [0.1, 0.9] * 2}
     )

@@ -10,22 +10,22 @@ from dfjax.commands.main import main
 from dfjax.errors import UsageError
 from dfjax.evaluation.conventions.convention import (
     Convention,
-    Scored,
     describe_convention,
     parse_convention,
 )
 from dfjax.evaluation.conventions.gap import explain_gap, find_conventions
 from dfjax.evaluation.conventions.gap_tables import explain_numbers
+from dfjax.evaluation.conventions.scored_rows import Scored
 
 
 def table(*videos, dataset="d"):
     """Frames of (video_id, label, scores)."""
     rows = [
-        (dataset, name, place, label, score)
+        (dataset, name, "frame", place, 0, label, score)
         for name, label, scores in videos
         for place, score in enumerate(scores)
     ]
-    columns = ["dataset", "video_id", "position", "label", "fake_prob"]
+    columns = ["dataset", "video_id", "unit", "position", "face", "label", "fake_prob"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -158,7 +158,7 @@ def test_published_numbers_are_found(tmp_path):
     assert Convention(pooled=True) in found and Convention() not in found
     # One frame for each video, and no missing score: other choices would change nothing.
     assert {(one.unit, one.first, one.failed) for one in found} == {("video", None, "drop")}
-    gap = explain_numbers("0.500", "1.000", [rows.assign(frame=0).drop(columns="position")])
+    gap = explain_numbers("0.500", "1.000", [rows])
     assert gap.a == Convention() and gap.value_b == 1.0
     assert not gap.notes
     several = explain_numbers("video_auc", "0.0", [PLANTED["first"][0]])

@@ -74,7 +74,7 @@ def test_counts_and_names():
     assert set(got) == {
         "overall", "by_dataset", "by_method", "macro", "unseen_methods", "flags", "n",
         "frames_per_video", "protocol", "resampled", "clusters", "split", "checkpoint",
-        "generated", "macro_datasets", "recall_at_fpr",
+        "generated", "macro_datasets", "recall_at_fpr", "heldout_methods",
     }  # fmt: skip
     assert json.loads(json.dumps(finite(got), allow_nan=False)) == got
 
