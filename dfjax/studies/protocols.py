@@ -148,27 +148,17 @@ def run_protocol(
     cells: list[Cell] = []
     missing, notes = _list_unused(protocol, detectors), list[str]()
     files = {row: _score(row, Path(one), data or {}, out) for row, one in detectors.items()}
-    paths = [path for tables in files.values() for path in tables]
-    held_back = set[str]().union(*map(read_heldout, paths))
+    held_back = {name for one in files.values() for path in one for name in read_heldout(path)}
     for row, tables in files.items():
         predictions, said = _read(tables, form, split)
-        notes += [f"{row}: {note}" for note in said]
         chosen, lacking = _choose(protocol, row, predictions, held_back)
-        name = "left out" if protocol.diagonal else row
-        cells += [
-            measure_cell(name, column, rows, context, metric=metric, resamples=resamples)
-            for column, rows in chosen.items()
-        ]
-        missing += lacking
+        name, options = "left out" if protocol.diagonal else row, (metric, resamples)
+        cells += [measure_cell(name, k, rows, context, *options) for k, rows in chosen.items()]
+        missing, notes = missing + lacking, notes + [f"{row}: {note}" for note in said]
     _check_cells(cells, protocol, spec, metric)
-    described = f"{numbers.protocol}, first {numbers.first_frames} frames"
-    table = ProtocolTable(
-        title=protocol.title,
-        metric=metric,
-        protocol=described if numbers.first_frames else numbers.protocol,
-        columns=tuple(protocol.columns),
-        cells=tuple(cells),
-    )
+    used = f", first {numbers.first_frames} frames" if numbers.first_frames else ""
+    described, columns = f"{numbers.protocol}{used}", tuple(protocol.columns)
+    table = ProtocolTable(protocol.title, metric, described, columns, tuple(cells))
     if out:
         write_table(table, out, [f"{note}." for note in [*missing, *notes]])
     return ProtocolResult(table, missing, notes)

@@ -115,11 +115,8 @@ def compare_scores(
     # Detectors of the same videos are drawn together, and those of two such groups for their pairs.
     for first, second in itertools.combinations_with_replacement(groups.values(), 2):
         members = first if first is second else [*first, *second]
-        pairs = [
-            (a, b)
-            for a, b in itertools.combinations(sorted(members), 2)
-            if first is second or (a in first) != (b in first)
-        ]
+        every = itertools.combinations(sorted(members), 2)
+        pairs = [(a, b) for a, b in every if first is second or (a in first) != (b in first)]
         if not pairs:
             continue
         chosen = [names[place] for place in members]

@@ -76,6 +76,11 @@ class Comparison:
         notes = [f"difference: a minus b; 95 % intervals from paired resamples of {drawn}"]
         if self.clusters < FEW_CLUSTERS:
             notes.append(f"only {drawn}: intervals and p-values say nothing")
+        if "p_delong" in self.table and self.table["p_delong"].isna().any():
+            notes.append(
+                "p_delong is undefined where a class has one video, or where the AUCs differ "
+                "without any variance"
+            )
         if len(self.table) > 1:
             notes.append(f"columns ending in _holm are corrected for {len(self.table)} comparisons")
         if self.held_back:

@@ -26,7 +26,7 @@ from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.conventions.convention import METRICS, Convention
 from dfjax.evaluation.conventions.protocol_names import COMPAT, PROTOCOLS, STRICT
 from dfjax.evaluation.conventions.scored_rows import Scored
-from dfjax.evaluation.flags import Flag, make_flag
+from dfjax.evaluation.flags import Flag, make_flag, sort_flags
 from dfjax.evaluation.metrics import Metrics, macro_mean
 from dfjax.evaluation.statistics.class_scores import THRESHOLD
 from dfjax.evaluation.videos.aggregation import UNITS, VIDEO, find_repeated, number_videos
@@ -152,7 +152,7 @@ def apply_benchmark_protocol(
         "macro": macro,
         "macro_datasets": macro,
         "strict": shared,
-        "flags": flags,
+        "flags": sort_flags(flags),
         "n": {**strict["n"], **counts},
         "protocol": DESCRIPTION + used,
     }

@@ -5,12 +5,19 @@ pooled under one id, swapped labels. `warning` is for metrics that are right but
 `info` for other facts that a reader should know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dfjax.evaluation.flags import leaks, scores
 from dfjax.evaluation.flags.evidence import Evidence, Flag, describe_rows, make_flag
 
-__all__ = ["RULES", "Evidence", "Flag", "check", "describe_rows", "make_flag"]
+__all__ = ["RULES", "Evidence", "Flag", "check", "describe_rows", "make_flag", "sort_flags"]
+
+SEVERITIES = ("error", "warning", "info")
+
+
+def sort_flags(flags: Iterable[Flag]) -> list[Flag]:
+    """Returns flags with errors first, then warnings; of one severity in their order."""
+    return sorted(flags, key=lambda flag: SEVERITIES.index(flag["severity"]))
 
 
 def check(evidence: Evidence) -> list[Flag]:

@@ -7,7 +7,6 @@ The last hash is that of the rest of `metrics.json`, whose every change it shows
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dfjax
+from dfjax.evaluation.report.code_hash import hash_code
 from dfjax.files import finite, hash_file, hash_folder
 
 INPUTS = "inputs"
@@ -65,13 +65,3 @@ def hash_path(path: Path) -> str:
     That of the folder `variables` of a checkpoint is its hash in audit logs.
     """
     return hash_folder(path) if path.is_dir() else hash_file(path)
-
-
-@functools.cache
-def hash_code() -> str:
-    """Returns the hash of the source of this package, which computes the numbers."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()

@@ -37,7 +37,6 @@ from dfjax.evaluation.videos.cuts import (
     take_section,
 )
 
-SEVERITIES = ("error", "warning", "info")
 VIDEO_SCORE = "the score of a video is the mean fake_prob of its clips or frames; threshold 0.5"
 
 
@@ -124,19 +123,20 @@ def make_metrics(
     cuts = cut_tables(predictions, scores.videos, context.heldout_methods)
     clusters = find_clusters(scores, context.index)
     intervals = None if len(cuts) <= WITH_INTERVALS + 1 else [OVERALL]
-    measured = metrics.compute_tables(
-        scores,
-        cuts,
-        clusters=clusters,
-        intervals=intervals,
-        resamples=resamples,
-        frozen=context.frozen,
-    )
+    options: dict[str, Any] = {
+        "intervals": intervals,
+        "resamples": resamples,
+        "frozen": context.frozen,
+    }
+    measured = metrics.compute_tables(scores, cuts, clusters=clusters, **options)
     by_method, by_dataset = (take_section(measured, one) for one in ("by_method", "by_dataset"))
     seen = predictions[~find_heldout(predictions, context.heldout_methods)]
-    uncertainty = compute_uncertainty(seen)
-    methods = measure_methods(seen)
-    persons = _measure_identities(scores, context)
+    some = {
+        "by_identity": _measure_identities(scores, context),
+        "val_threshold": context.frozen._asdict() if context.frozen else None,
+        "uncertainty": compute_uncertainty(seen),
+        "guessed_methods": measure_methods(seen),
+    }
     result = {
         "overall": measured[OVERALL],
         "by_dataset": by_dataset,
@@ -144,12 +144,9 @@ def make_metrics(
         "macro": metrics.macro_mean(list(by_method.values())),
         "macro_datasets": metrics.macro_mean(list(by_dataset.values())),
         "unseen_methods": take_section(measured, "unseen_methods"),
-        **({"by_identity": persons} if persons else {}),
         "recall_at_fpr": _recall_at_fpr(scores, cuts),
         "heldout_methods": list(context.heldout_methods),
-        **({"val_threshold": context.frozen._asdict()} if context.frozen else {}),
-        **({"uncertainty": uncertainty} if uncertainty else {}),
-        **({"guessed_methods": methods} if methods else {}),
+        **{name: block for name, block in some.items() if block},
         "flags": find_flags(
             predictions, scores.videos[cuts[OVERALL]], measured[OVERALL], clusters, context
         ),
@@ -162,8 +159,7 @@ def make_metrics(
         "checkpoint": context.checkpoint,
         "generated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    found = context.numbers.apply(result, predictions, context.heldout_methods)
-    return found | {"flags": _sort_flags(found["flags"])}
+    return context.numbers.apply(result, predictions, context.heldout_methods)
 
 
 def _measure_identities(scores: VideoScores, context: Context) -> dict[str, Metrics]:
@@ -210,11 +206,7 @@ def find_flags(
         history=context.history,
         accepted=context.accepted,
     )
-    return _sort_flags([*context.flags, *flags.check(evidence)])
-
-
-def _sort_flags(found: Sequence[Flag]) -> list[Flag]:
-    return sorted(found, key=lambda flag: SEVERITIES.index(flag["severity"]))
+    return flags.sort_flags([*context.flags, *flags.check(evidence)])
 
 
 def count(scores: VideoScores, unreadable: int) -> dict[str, int]:

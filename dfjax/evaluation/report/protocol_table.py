@@ -155,7 +155,6 @@ def measure_cell(
     column: str,
     chosen: pd.DataFrame,
     context: Context,
-    *,
     metric: str,
     resamples: int,
 ) -> Cell:

@@ -14,11 +14,11 @@ from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import InputError, UsageError
 from dfjax.evaluation.conventions.benchmark_protocol import Numbers
 from dfjax.evaluation.metrics.named_metrics import Frozen
+from dfjax.evaluation.report.code_hash import hash_code
 from dfjax.evaluation.report.input_record import (
     INPUTS,
     PREDICTIONS,
     RECORD,
-    hash_code,
     hash_content,
     hash_path,
 )

@@ -30,7 +30,10 @@ def delong_covariance(
 
 
 def delong_p_value(scores: Float[np.ndarray, "2 V"], labels: Int[np.ndarray, "V"]) -> float:
-    """Returns the two-sided p-value for equal AUCs of two detectors; NaN with too few videos.
+    """Returns the two-sided p-value for equal AUCs of two detectors.
+
+    It is 1 where the AUCs are equal and do not vary, as of equal detectors. It is NaN with fewer
+    than two videos of a class, and where the AUCs differ without any variance.
 
     Args:
         scores: P(fake) of both detectors for each video.
@@ -41,8 +44,8 @@ def delong_p_value(scores: Float[np.ndarray, "2 V"], labels: Int[np.ndarray, "V"
     aucs, covariance = delong_covariance(scores, labels)
     difference = float(aucs[0] - aucs[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1])
-    if variance <= 1e-18:  # the scores rank all pairs alike, or differ by the same pairs always
-        return 1.0 if abs(difference) < 1e-12 else 0.0
+    if variance <= 1e-18:  # every video adds the same to the difference
+        return 1.0 if abs(difference) < 1e-12 else float("nan")
     return float(2.0 * norm.sf(abs(difference) / np.sqrt(variance)))
 
 

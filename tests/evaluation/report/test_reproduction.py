@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from dfjax.commands.main import main
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import UsageError
 from dfjax.evaluation.report import input_record
+from dfjax.evaluation.report.code_hash import START, find_modules
 from dfjax.evaluation.report.reproduction import reproduce
 
 
@@ -96,6 +98,14 @@ def test_missing_files_and_other_code_are_named(copy, monkeypatch):
     os.remove(copy / "index.parquet")
     monkeypatch.setattr("dfjax.evaluation.report.reproduction.hash_code", lambda: "other")
     assert {"index (../index.parquet)", "code sha256"} <= names(copy)
+
+
+def test_the_code_is_what_the_numbers_are_computed_with():
+    found = find_modules(START)
+    parts = ("evaluation.tables.label_words", "evaluation.statistics.weighted", "errors", "files")
+    assert {f"dfjax.{name}" for name in (*parts, "text_tables", "data.index.records")} <= set(found)
+    assert not [name for name in found if name.split(".")[1:2] in (["commands"], ["models"])]
+    assert found["dfjax.evaluation.report.input_record"] == Path(input_record.__file__)
 
 
 def test_a_wide_table_and_the_benchmark_protocol_are_reproduced(copy):

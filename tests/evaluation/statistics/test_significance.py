@@ -35,6 +35,8 @@ def test_delong_of_equal_detectors_and_of_too_few_videos():
     scores = np.array([[0.1, 0.2, 0.3, 0.15], [0.2, 0.4, 0.6, 0.3]])
     assert delong_p_value(scores, labels) == 1.0
     assert np.isnan(delong_p_value(scores[:, 1:], labels[1:]))
+    # 1 against 0 for every pair: the difference has no variance, which is no proof of anything.
+    assert np.isnan(delong_p_value(np.array([[0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1]]), labels))
 
 
 def test_holm_by_hand():
