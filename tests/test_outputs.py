@@ -73,7 +73,7 @@ def test_tables_of_ours_are_told_from_those_that_only_have_similar_names(tmp_pat
     lines = pd.DataFrame([{"row": "a", "change": "", "seed": 0, "error": "failed"}])
     with mock.patch("dfjax.evaluation.figures.ablation_report.plot_rows"):
         write_report(tmp_path, lines, summarise_rows(lines), "Mine")
-    write_json(tmp_path / "protocol.json", ProtocolTable("t", "auc", "strict", (), ()).describe())
+    write_json(tmp_path / "protocol.json", ProtocolTable("t", "auc", "strict", (), ()).to_json())
     writer = MetricWriter(tmp_path, step=0, tensorboard=False)
     row = {"epoch": 1, "step": 2, "train_loss": 0.5, "train_accuracy": 0.5, "val_loss": 0.5}
     writer.write_epoch(row)

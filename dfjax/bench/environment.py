@@ -10,12 +10,14 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
 import dfjax
+from dfjax.results import Result
 
 MIN_DISK_GB = 2.0  # the demo's data, checkpoints and compilation cache
 MIN_MEMORY_GB = 4.0  # compiling the demo's step, and its data
@@ -40,6 +42,46 @@ class Check:
     ok: bool
     detail: str
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class MachineChecks(Result):
+    """Results of all checks of a machine.
+
+    Attributes:
+        checks: Results, by part of the machine in the order of `CHECKS`.
+    """
+
+    checks: list[Check]
+
+    @property
+    def findings(self) -> list[Check]:
+        """Checks that failed."""
+        return [check for check in self.checks if not check.ok]
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a check failed."""
+        return bool(self.findings)
+
+    def describe(self) -> list[str]:
+        """Returns the lines of every part, and one for each check that failed."""
+        passed = [check for check in self.checks if check.ok]
+        lines = []
+        for part in CHECKS:
+            lines += describe_part(part, [check for check in passed if check.part == part])
+        for check in self.findings:
+            lines.append(f"WRONG     {check.name}: {check.detail}. Remedy: {check.remedy}")
+        return [*lines, f"{len(passed)} of {len(self.checks)} checks passed"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the checks as `dfjax doctor --json` prints them."""
+        return {"ok": not self.findings, "checks": [asdict(check) for check in self.checks]}
+
+
+def check_machine() -> MachineChecks:
+    """Returns the results of all checks."""
+    return MachineChecks([check for look in CHECKS.values() for check in look()])
 
 
 def check_versions() -> Iterator[Check]:
@@ -157,8 +199,8 @@ def check_resources() -> Iterator[Check]:
     yield Check("resources", "disk", free >= MIN_DISK_GB, f"{free:.1f} GB free here", remedy)
 
 
-def describe_part(part: str, checks: Iterable[Check]) -> str:
-    """Returns the passed checks of a part of the machine, wrapped to 80 columns.
+def describe_part(part: str, checks: Iterable[Check]) -> list[str]:
+    """Returns the passed checks of a part of the machine, as lines of at most 80 columns.
 
     Args:
         part: Name in `CHECKS`.
@@ -170,7 +212,7 @@ def describe_part(part: str, checks: Iterable[Check]) -> str:
         if lines[-1] and len(lines[-1]) + len(text) > 66:
             lines.append("")
         lines[-1] += f" · {text}" if lines[-1] else text
-    return f"{part:<9} " + "\n          ".join(lines)
+    return [f"{head:<9} {line}" for head, line in zip([part, *[""] * len(lines)], lines)]
 
 
 def _memory_bytes() -> int:

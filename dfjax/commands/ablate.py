@@ -16,65 +16,33 @@ A table with `grid` is a sweep: every combination of its values is a row. --conf
 to all rows; the changes of a row override it.
 """
 
-import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.markdown import Markdown
-
-from dfjax.commands.main import add_accept, add_json, print_json
-from dfjax.errors import FINDING, OK, UsageError
+from dfjax.commands.main import Arguments, Parser, add_accept, show
+from dfjax.errors import UsageError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the arguments; `parse_args` collects the overrides, `--config.KEY=VALUE`."""
-    parser.add_argument(
-        "table", metavar="FILE|NAME[:VARIANT]", help="a table of configs/ablations/"
-    )
-    parser.add_argument(
-        "--workdir", type=Path, help="folder of the study (runs/ablate_NAME, _VARIANT)"
-    )
-    parser.add_argument("--seeds", type=int, default=1, help="runs per row (1)")
-    parser.add_argument(
-        "--pack", action="append", default=[], metavar="NAME=PACK", help="crops that a row needs"
-    )
+    add = parser.add_argument
+    add("table", metavar="FILE|NAME[:VARIANT]", help="a table of configs/ablations/")
+    add("--workdir", type=Path, help="folder of the study (runs/ablate_NAME, _VARIANT)")
+    add("--seeds", type=int, default=1, help="runs per row (1)")
+    add("--pack", action="append", default=[], metavar="NAME=PACK", help="crops that a row needs")
     add_accept(parser)
     parser.set_defaults(overrides=[])
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Trains the unfinished rows, prints the table and returns the exit code."""
-    from dfjax.commands.signals import exit_code, stop_on_signals
+    from dfjax.commands.signals import stop_on_signals
     from dfjax.studies.ablation import ablate, default_workdir  # takes seconds
-    from dfjax.training.interrupt import Stopped
 
     packs = dict(item.partition("=")[::2] for item in args.pack)
     if not all(packs.values()):
         raise UsageError(f"--pack takes NAME=PACK, not {args.pack}")
-    workdir = args.workdir or default_workdir(args.table)
-    try:
-        with stop_on_signals() as interrupt:
-            result = ablate(
-                args.table,
-                args.overrides,
-                workdir=workdir,
-                seeds=args.seeds,
-                packs=packs,
-                accept=args.accept,
-                interrupt=interrupt,
-            )
-    except Stopped as stopped:
-        if args.json:
-            print_json({"status": str(stopped), "workdir": str(workdir)})
-        else:
-            print(f"{stopped}: everything is saved, the same command resumes")
-        return exit_code(stopped.reason)
-    if args.json:
-        print_json({"title": result.title, "workdir": str(result.workdir), "rows": result.rows})
-    else:
-        Console().print(Markdown(result.markdown))
-        Console(soft_wrap=True).print(
-            f"written to {result.workdir}: table.md table.csv table.json table.png"
-        )
-    return FINDING if result.failed else OK
+    args.workdir = args.workdir or default_workdir(args.table)
+    options = args.select("workdir", "seeds", "accept")
+    with stop_on_signals() as interrupt:
+        result = ablate(args.table, args.overrides, **options, packs=packs, interrupt=interrupt)
+    return show(args, result, text=not args.json)

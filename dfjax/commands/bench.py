@@ -36,28 +36,24 @@ from rich.console import Console
 
 from dfjax import precision
 from dfjax.bench.measure import NAMES, SEVERAL, describe, measure
-from dfjax.commands.main import add_json, finish
+from dfjax.commands.main import Arguments, Parser, finish
 from dfjax.ops.lowering import LOWERINGS
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the arguments of the verb."""
-    parser.add_argument("workload", choices=NAMES)
-    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="faces: files and folders")
-    parser.add_argument("--mode", choices=["infer", "train"], help="(infer)")
-    parser.add_argument("--batch", type=_count, help="number of images or clips per step (2)")
-    parser.add_argument(
-        "--frames", type=_count, default=10, help="number of frames per clip or video (10)"
-    )
-    parser.add_argument("--size", type=_count, help="side of a frame in px (224; input: 256)")
-    parser.add_argument("--dtype", choices=sorted(precision.POLICIES), default="float32")
-    parser.add_argument("--lowering", choices=LOWERINGS, default="auto")
-    parser.add_argument("--steps", type=_count, default=5, help="number of timed turns (5)")
-    parser.add_argument(
-        "--clips", type=_count, default=2000, help="clips over which memory is measured (2000)"
-    )
-    parser.add_argument("--compare", choices=["torch"], help="run PyTorch too, print the ratios")
-    add_json(parser)
+    add = parser.add_argument
+    add("workload", choices=NAMES)
+    add("videos", nargs="*", metavar="VIDEO", help="faces: files and folders")
+    add("--mode", choices=["infer", "train"], help="(infer)")
+    add("--batch", type=_count, help="number of images or clips per step (2)")
+    add("--frames", type=_count, default=10, help="number of frames per clip or video (10)")
+    add("--size", type=_count, help="side of a frame in px (224; input: 256)")
+    add("--dtype", choices=sorted(precision.POLICIES), default="float32")
+    add("--lowering", choices=LOWERINGS, default="auto")
+    add("--steps", type=_count, default=5, help="number of timed turns (5)")
+    add("--clips", type=_count, default=2000, help="clips over which memory is measured (2000)")
+    add("--compare", choices=["torch"], help="run PyTorch too, print the ratios")
 
 
 def _count(text: str) -> int:
@@ -67,7 +63,7 @@ def _count(text: str) -> int:
     return number
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Measures, and prints a line per row, or one JSON object."""
     settings = {name: value for name, value in vars(args).items() if name != "json"}
     console = Console(soft_wrap=True, highlight=False, stderr=args.json)

@@ -15,10 +15,9 @@ import argparse
 import importlib
 import shlex
 import sys
-from collections.abc import Iterable
 from types import ModuleType
 
-from dfjax.commands.main import make_parser, print_line
+from dfjax.commands.main import Arguments, Parser, make_parser, print_line
 from dfjax.errors import unknown
 
 SUBVERBS = {
@@ -40,23 +39,36 @@ SUBVERBS = {
     "synth": "make a synthetic data set of animated faces, real and manipulated",
 }
 
+RESUMED = ("prepare", "extract", "flow", "compress", "features", "synth")
+"""Subverbs that continue where an interrupted call stopped."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+LIMITS = ("workers", "time_limit")
+"""Arguments of `add_limits`."""
+
+
+def add_arguments(parser: Parser) -> None:
     """Adds the subverb; what follows it is parsed by the subverb's own module."""
+    add = parser.add_argument
     table = "\n".join(f"  {name:<8} {what}" for name, what in SUBVERBS.items())
     parser.usage = f"{parser.prog} SUBVERB …"
     parser.epilog = f"subverbs:\n{table}"
-    parser.add_argument("subverb", metavar="SUBVERB", help="one of those below")
-    rest = parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    add("subverb", metavar="SUBVERB", help="one of those below")
+    rest = add("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     rest.required = False  # or the message of a bare `dfjax data` would ask for it
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Runs the subverb and returns its exit code."""
     if args.subverb not in SUBVERBS:
         raise unknown("subverb of data", args.subverb, SUBVERBS)
     module = load_subverb(args.subverb)
-    return module.run(make_parser(f"data {args.subverb}", module).parse_args(args.rest)) or 0
+    options = make_parser(f"data {args.subverb}", module).parse_args(args.rest)
+    try:
+        return module.run(options) or 0
+    except KeyboardInterrupt:
+        if args.subverb in RESUMED:
+            print_line("dfjax: what is finished is kept; the same command continues", error=True)
+        raise
 
 
 def load_subverb(name: str) -> ModuleType:
@@ -69,15 +81,14 @@ def command_line() -> str:
     return shlex.join(["dfjax", *sys.argv[1:]])
 
 
-def add_limits(parser: argparse.ArgumentParser, seconds: float, what: str) -> None:
+def add_limits(parser: Parser, seconds: float, what: str) -> None:
     """Adds `--workers` and `--time-limit`, which verbs that open many files have."""
-    parser.add_argument("--workers", type=int, help="processes (one per core)")
-    parser.add_argument(
-        "--time-limit", type=float, default=seconds, help=f"seconds a {what} ({seconds:g})"
-    )
+    add = parser.add_argument
+    add("--workers", type=int, help="processes (one per core)")
+    add("--time-limit", type=float, default=seconds, help=f"seconds a {what} ({seconds:g})")
 
 
-def add_ratios(parser: argparse.ArgumentParser, help: str) -> None:
+def add_ratios(parser: Parser, help: str) -> None:
     """Adds `--ratios` with three comma-separated shares."""
     parser.add_argument("--ratios", type=_ratios, metavar="TRAIN,VAL,TEST", help=help)
 
@@ -87,9 +98,3 @@ def _ratios(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError("three shares, not negative: train,val,test") from None
-
-
-def print_notes(notes: Iterable[str]) -> None:
-    """Prints sentences for the user on standard error."""
-    for note in notes:
-        print_line(f"note: {note}", error=True)

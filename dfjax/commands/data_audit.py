@@ -15,28 +15,25 @@ Writes audit.json and audit.html to --out. Exit code 1: an error was found that 
 repeated) does not name. `dfjax train` audits its data in the same way.
 """
 
-import argparse
-
-from dfjax.commands.data import add_limits
-from dfjax.commands.main import add_accept, add_json, finish
+from dfjax.commands.data import LIMITS, add_limits
+from dfjax.commands.main import Arguments, Parser, add_accept, finish
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data audit`."""
-    parser.add_argument("--index", required=True, help="of videos, crops or a pack")
-    parser.add_argument("--out", required=True, help="folder for the two reports")
+    add = parser.add_argument
+    add("--index", required=True, help="of videos, crops or a pack")
+    add("--out", required=True, help="folder for the two reports")
     add_accept(parser)
-    parser.add_argument("--deep", action="store_true", help="open every video file again")
+    add("--deep", action="store_true", help="open every video file again")
     add_limits(parser, 120.0, "file")
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Audits, prints the findings, and returns 1 when an error stands."""
     from dfjax.experiment.data_audit import audit_data, describe_audit, list_refused
 
-    limits = {"workers": args.workers, "time_limit": args.time_limit}
-    content = audit_data(args.index, args.out, accept=args.accept, deep=args.deep, **limits)
-    print(describe_audit(content))
+    content = audit_data(args.index, args.out, **args.select("accept", "deep", *LIMITS))
+    print("\n".join(describe_audit(content)))
     print(f"written to {args.out}: audit.json, audit.html")
     return finish(args, content, found=list_refused(content))

@@ -10,36 +10,22 @@ interrupted one. Videos that cannot be read are left out and listed in OUT/error
 code is then 1.
 """
 
-import argparse
-
-from dfjax.commands.data import add_limits, command_line
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.data import LIMITS, add_limits, command_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data compress`."""
-    parser.add_argument("--index", required=True, help="from `dfjax data index`")
-    parser.add_argument("--out", required=True, help="folder for the videos and the new index")
-    parser.add_argument("--crf", type=int, required=True, help="0 (lossless) to 51 (worst)")
+    add = parser.add_argument
+    add("--index", required=True, help="from `dfjax data index`")
+    add("--out", required=True, help="folder for the videos and the new index")
+    add("--crf", type=int, required=True, help="0 (lossless) to 51 (worst)")
     add_limits(parser, 3600.0, "video")
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Compresses what is missing and writes the index; returns 1 if videos were left out."""
     from dfjax.data.faces.compress import compress_index
 
-    report = compress_index(
-        args.index,
-        args.out,
-        crf=args.crf,
-        workers=args.workers,
-        time_limit=args.time_limit,
-        command=command_line(),
-    )
-    n, size, left_out = report.videos, report.bytes, report.unreadable
-    print_line(f"{args.out}: {n} videos at CRF {args.crf}, {size / 1e6:.1f} MB")
-    if left_out:
-        print_line(f"{left_out} videos could not be read and were left out: {report.errors}")
-    values = {"index": str(report.index), "videos": n, "bytes": size, "unreadable": left_out}
-    return finish(args, values, found=left_out)
+    options = {"crf": args.crf, **args.select(*LIMITS), "command": command_line()}
+    return show(args, compress_index(args.index, args.out, **options))

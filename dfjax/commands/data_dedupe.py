@@ -16,31 +16,21 @@ largest group is printed, with a note if it has more than 5 % of the videos. Onl
 changes. Exit code 1: the crops of some videos could not be read; they are listed and not joined.
 """
 
-import argparse
-
-from dfjax.commands.data import command_line, print_notes
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.data import command_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data dedupe`."""
-    parser.add_argument("--index", required=True, help="of crops or a pack")
-    parser.add_argument("--out", required=True, help="the index to write (Parquet)")
-    parser.add_argument(
-        "--similarity", type=float, metavar="X", help="least correlation of near duplicates (0.93)"
-    )
-    add_json(parser)
+    add = parser.add_argument
+    add("--index", required=True, help="of crops or a pack")
+    add("--out", required=True, help="the index to write (Parquet)")
+    add("--similarity", type=float, metavar="X", help="least correlation of near duplicates (0.93)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Writes the index and prints what was joined; returns 1 if crops could not be read."""
     from dfjax.data.index.dedupe import dedupe_index
 
     options = {} if args.similarity is None else {"similarity": args.similarity}
-    report = dedupe_index(args.index, args.out, **options, command=command_line())
-    print_notes(report.notes)
-    for line in report.describe():
-        print_line(line)
-    for video, error in report.unreadable.items():
-        print_line(f"dfjax: {video}: {error}", error=True)
-    return finish(args, report.to_json(), found=report.unreadable)
+    return show(args, dedupe_index(args.index, args.out, **options, command=command_line()))

@@ -27,24 +27,22 @@ out and listed in OUT/errors.jsonl; the exit code is then 1.
 import argparse
 from typing import Any
 
-from dfjax.commands.data import add_limits, command_line, print_notes
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.data import LIMITS, add_limits, command_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data extract`."""
-    parser.add_argument("--index", required=True, help="from `dfjax data index`")
-    parser.add_argument("--out", required=True, help="folder for crops and the new index")
+    add = parser.add_argument
+    add("--index", required=True, help="from `dfjax data index`")
+    add("--out", required=True, help="folder for crops and the new index")
     add_crop_options(parser)
     add_limits(parser, 600.0, "video")
-    parser.add_argument("--beam-runner", metavar="NAME", help="Apache Beam: DirectRunner, …")
-    parser.add_argument(
-        "--beam-options", default="", metavar="TEXT", help="its options: --beam-options=--a=b"
-    )
-    add_json(parser)
+    add("--beam-runner", metavar="NAME", help="Apache Beam: DirectRunner, …")
+    add("--beam-options", default="", metavar="TEXT", help="its options: --beam-options=--a=b")
 
 
-def add_crop_options(parser: argparse.ArgumentParser) -> None:
+def add_crop_options(parser: Parser) -> None:
     """Adds what `extract` and `prepare` share: how faces are found and cut."""
     add = parser.add_argument
     add("--detector", help="haar (default), yunet, mtcnn, blazeface, facemesh, precomputed, none")
@@ -71,15 +69,15 @@ def _threshold(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=NUMBER") from None
 
 
-def read_crop_options(args: argparse.Namespace) -> dict[str, Any]:
+def read_crop_options(args: Arguments) -> dict[str, Any]:
     """Returns the given options of `add_crop_options`, as fields of `ExtractionSettings`."""
     names = ("detector", "detector_model", "min_face", "faces", "size", "margin", "frames", "every")
-    values: dict[str, Any] = {name: getattr(args, name) for name in names}
+    values = args.select(*names)
     values |= {"align": args.align or None, "min_quality": tuple(sorted(args.min_quality)) or None}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Extracts what is missing and writes the index; returns 1 if videos had to be left out."""
     from dfjax.data.faces.extract_index import extract_index
     from dfjax.data.faces.settings import ExtractionSettings
@@ -88,21 +86,5 @@ def run(args: argparse.Namespace) -> int:
     if "every" in options:
         options["frames"] = None  # in place of the default
     settings = ExtractionSettings(**options)
-    try:
-        report = extract_index(
-            args.index,
-            args.out,
-            settings,
-            workers=args.workers,
-            time_limit=args.time_limit,
-            beam_runner=args.beam_runner,
-            beam_options=args.beam_options,
-            command=command_line(),
-        )
-    except KeyboardInterrupt:
-        print_line("dfjax: finished videos are kept; the same command continues", error=True)
-        raise
-    print_notes(report.notes)
-    for line in report.describe(settings.detector):
-        print_line(line)
-    return finish(args, report.to_json(), found=report.unreadable)
+    beam = args.select("beam_runner", "beam_options") | {"command": command_line()}
+    return show(args, extract_index(args.index, args.out, settings, **args.select(*LIMITS), **beam))

@@ -15,67 +15,50 @@ The same command continues where an interrupted one stopped. Videos that cannot 
 out, listed in OUT/errors.jsonl, and the exit code is then 1.
 """
 
-import argparse
 from pathlib import Path
 
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_import, add_json, finish, print_line
+from dfjax.commands.main import Arguments, Parser, add_import, show
 
-BACKBONE_OPTIONS = ("backbone", "weights", "size", "width", "one_block", "padding", "seed")
+BACKBONE_OPTIONS = (
+    *("backbone", "weights", "size", "width", "one_block", "padding", "seed"),
+    *("workdir", "checkpoint"),
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data features`."""
+    add = parser.add_argument
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", type=Path, metavar="PACK", help="of `dfjax data pack`")
     data.add_argument("--index", type=Path, help="index.parquet beside the extracted crops")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the features")
-    parser.add_argument("--backbone", metavar="NAME", help="b0 (default) to b7, resnet50, …")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="its safetensors")
-    parser.add_argument("--size", type=int, help="of its images, px (224)")
-    parser.add_argument("--width", type=float, help="multiplies its widths (1)")
-    parser.add_argument("--one-block", action="store_true", default=None, help="per stage: a toy")
-    parser.add_argument("--padding", help="flavour (auto: the architecture's own)")
-    parser.add_argument("--seed", type=int, help="of a backbone without weights (0)")
-    parser.add_argument("--workdir", type=Path, metavar="DIR", help="of a detector, instead")
-    parser.add_argument("--checkpoint", default="best", help="of --workdir: best (default) or last")
-    parser.add_argument("--batch-size", type=int, default=64, help="frames at a time (64)")
+    add("--out", type=Path, required=True, help="folder of the features")
+    add("--backbone", metavar="NAME", help="b0 (default) to b7, resnet50, …")
+    add("--weights", type=Path, metavar="FILE", help="its safetensors")
+    add("--size", type=int, help="of its images, px (224)")
+    add("--width", type=float, help="multiplies its widths (1)")
+    add("--one-block", action="store_true", default=None, help="per stage: a toy")
+    add("--padding", help="flavour (auto: the architecture's own)")
+    add("--seed", type=int, help="of a backbone without weights (0)")
+    add("--workdir", type=Path, metavar="DIR", help="of a detector, instead")
+    add("--checkpoint", default="best", help="of --workdir: best (default) or last")
+    add("--batch-size", type=int, default=64, help="frames at a time (64)")
     dtypes = ("float16", "float32")
-    parser.add_argument("--dtype", default="float16", choices=dtypes, help="of features (float16)")
-    parser.add_argument("--workers", type=int, help="threads (one per core)")
-    parser.add_argument(
-        "--fresh", action="store_true", help="replace features that are already in --out"
-    )
+    add("--dtype", default="float16", choices=dtypes, help="of features (float16)")
+    add("--workers", type=int, help="threads (one per core)")
+    add("--fresh", action="store_true", help="replace features that are already in --out")
     add_import(parser)
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Computes what is missing, says what there is, and returns 1 if videos were left out."""
     from dfjax.data.faces.crop_files import open_crop_files
     from dfjax.data.store.pack_reader import open_pack
     from dfjax.inference.feature_backbones import make_backbone
     from dfjax.inference.feature_extraction import extract_features
 
-    backbone = make_backbone(
-        workdir=args.workdir,
-        checkpoint=args.checkpoint,
-        **{name: getattr(args, name) for name in BACKBONE_OPTIONS},
-    )
-    done = extract_features(
-        open_pack(args.data) if args.data else open_crop_files(args.index),
-        backbone,
-        args.out,
-        source=args.data or args.index,
-        batch_size=args.batch_size,
-        dtype=args.dtype,
-        threads=args.workers,
-        fresh=args.fresh,
-        command=command_line(),
-    )
-    parameters = backbone.record["parameters"]
-    print_line(f"{done.describe()}, {parameters}")
-    if done.errors:
-        said = f"{len(done.errors)} videos or frames left out, see {args.out}/errors.jsonl"
-        print_line(f"dfjax: {said}", error=True)
-    return finish(args, done.to_json() | {"parameters": parameters}, found=done.errors)
+    crops = open_pack(args.data) if args.data else open_crop_files(args.index)
+    options = args.select("batch_size", "dtype", "fresh") | {"threads": args.workers}
+    options |= {"source": args.data or args.index, "command": command_line()}
+    backbone = make_backbone(**args.select(*BACKBONE_OPTIONS))
+    return show(args, extract_features(crops, backbone, args.out, **options))

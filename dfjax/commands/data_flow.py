@@ -13,38 +13,23 @@ is stored in steps of 1/16 pixel. The same command continues where an interrupte
 Videos without flow are left out and listed in OUT/errors.jsonl; the exit code is then 1.
 """
 
-import argparse
-
-from dfjax.commands.data import add_limits, command_line
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.data import LIMITS, add_limits, command_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data flow`."""
-    parser.add_argument("--index", required=True, help="index.parquet beside the extracted crops")
-    parser.add_argument("--out", required=True, help="folder for flow and the new index")
-    parser.add_argument("--stride", type=int, default=3, help="frames between the two (3)")
-    parser.add_argument("--flo-root", metavar="DIR", help="read VIDEO_ID/FRAME.flo instead")
+    add = parser.add_argument
+    add("--index", required=True, help="index.parquet beside the extracted crops")
+    add("--out", required=True, help="folder for flow and the new index")
+    add("--stride", type=int, default=3, help="frames between the two (3)")
+    add("--flo-root", metavar="DIR", help="read VIDEO_ID/FRAME.flo instead")
     add_limits(parser, 600.0, "video")
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Makes the flow that is missing and writes the index; returns 1 if videos were left out."""
     from dfjax.data.store.flow_index import write_flow
 
-    report = write_flow(
-        args.index,
-        args.out,
-        stride=args.stride,
-        flo_root=args.flo_root,
-        workers=args.workers,
-        time_limit=args.time_limit,
-        command=command_line(),
-    )
-    n, flows, left_out = report.videos, report.flows, report.left_out
-    print_line(f"{args.out}: {n} videos, {flows} flows over {args.stride} source frames")
-    if left_out:
-        print_line(f"{left_out} videos have no flow and were left out: {report.errors}", error=True)
-    values = {"index": str(report.index), "videos": n, "flows": flows, "left_out": left_out}
-    return finish(args, values, found=left_out)
+    options = args.select("stride", "flo_root", *LIMITS)
+    return show(args, write_flow(args.index, args.out, **options, command=command_line()))

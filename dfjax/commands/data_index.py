@@ -21,10 +21,8 @@ of FaceForensics++ that was not downloaded, a video in no list of splits) is cou
 unmatched.jsonl.
 """
 
-import argparse
-
-from dfjax.commands.data import add_limits, add_ratios, command_line, print_notes
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.data import LIMITS, add_limits, add_ratios, command_line
+from dfjax.commands.main import Arguments, Parser, show
 
 OPTIONS = (
     *("compression", "variant", "dataset", "ratios", "seed", "fake_pattern", "table"),
@@ -33,20 +31,18 @@ OPTIONS = (
 SPLITS = ("train", "val", "test", "none")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data index`."""
-    parser.add_argument("--root", required=True, help="folder of the data set, or its csv file")
-    parser.add_argument("--out", required=True, help="the index to write (Parquet)")
+    add = parser.add_argument
+    add("--root", required=True, help="folder of the data set, or its csv file")
+    add("--out", required=True, help="the index to write (Parquet)")
     add_adapter_options(parser)
-    parser.add_argument(
-        "--default-split", choices=SPLITS, default="none", help="of videos in no split (none)"
-    )
-    parser.add_argument("--no-probe", action="store_true", help="open no file, believe the names")
+    add("--default-split", choices=SPLITS, default="none", help="of videos in no split (none)")
+    add("--no-probe", action="store_false", dest="probe", help="open no file, believe the names")
     add_limits(parser, 120.0, "file")
-    add_json(parser)
 
 
-def add_adapter_options(parser: argparse.ArgumentParser) -> None:
+def add_adapter_options(parser: Parser) -> None:
     """Adds `--adapter` and the options of adapters, which `index` and `prepare` share."""
     add = parser.add_argument
     add("--adapter", required=True, help="one of those above, or your own MODULE:FUNCTION")
@@ -63,22 +59,10 @@ def add_adapter_options(parser: argparse.ArgumentParser) -> None:
     add("--table", help="csv: the file; deepfakebench: a JSON file or a folder")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Writes the index; returns 1 if files had to be left out."""
     from dfjax.data.index.build import build_index
 
-    report = build_index(
-        args.adapter,
-        args.root,
-        args.out,
-        default_split=args.default_split,
-        probe=not args.no_probe,
-        workers=args.workers,
-        time_limit=args.time_limit,
-        command=command_line(),
-        **{name: getattr(args, name) for name in OPTIONS},
-    )
-    print_notes(report.notes)
-    for line in report.describe():
-        print_line(line)
-    return finish(args, report.to_json(), found=report.left_out)
+    options = args.select(*OPTIONS, "default_split", "probe", *LIMITS)
+    options |= {"command": command_line()}
+    return show(args, build_index(args.adapter, args.root, args.out, **options))

@@ -10,26 +10,19 @@ is made relative to the folder of the new index. Extract faces first, then merge
 consist of crops.
 """
 
-import argparse
-
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data merge`."""
-    parser.add_argument("indexes", nargs="+", metavar="INDEX", help="two or more Parquet files")
-    parser.add_argument("--out", required=True, help="the index to write (Parquet)")
-    add_json(parser)
+    add = parser.add_argument
+    add("indexes", nargs="+", metavar="INDEX", help="two or more Parquet files")
+    add("--out", required=True, help="the index to write (Parquet)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Writes the merged index and prints its numbers of videos."""
     from dfjax.data.index.merge import merge_indexes
 
-    report = merge_indexes(args.indexes, args.out, command=command_line())
-    print_line(f"{args.out}: {report.videos} videos")
-    print_line(
-        "data sets: " + ", ".join(f"{name} {n}" for name, n in sorted(report.datasets.items()))
-    )
-    return finish(args, {"index": args.out, "videos": report.videos, "datasets": report.datasets})
+    return show(args, merge_indexes(args.indexes, args.out, command=command_line()))

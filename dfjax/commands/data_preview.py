@@ -12,33 +12,24 @@ over their ranges, and mixup, CutMix and self-blended fakes if the config uses t
 data.path a few synthetic videos are generated.
 """
 
-import argparse
 from pathlib import Path
 
-from dfjax.commands.main import add_json, finish
+from dfjax.commands.main import Arguments, Parser, add_config, show
 from dfjax.config import load_config
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data preview`."""
-    parser.add_argument(
-        "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
-    )
-    parser.add_argument("--out", default="sheet.png", metavar="PNG", help="(sheet.png)")
-    parser.add_argument("--clips", type=int, default=6, help="side by side, an even number (6)")
-    parser.set_defaults(overrides=[])
-    add_json(parser)
+    add = parser.add_argument
+    add_config(parser)
+    add("--out", default="sheet.png", metavar="PNG", help="(sheet.png)")
+    add("--clips", type=int, default=6, help="side by side, an even number (6)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Draws the sheet and prints where it is."""
-    from dfjax.data.transforms.augment_presets import choose_augmentation
     from dfjax.experiment.preview import preview  # takes seconds
 
     config = load_config(args.config, args.overrides)
     title = f"{Path(args.config).name}: what training sees"
-    preview(config, args.out, clips=args.clips, title=title)
-    print(f"wrote {args.out}")
-    operations, one_of = choose_augmentation(**config.augment)
-    drawn = {"operations": operations, "one_of": one_of}
-    return finish(args, {"out": args.out, "clips": args.clips} | drawn)
+    return show(args, preview(config, args.out, clips=args.clips, title=title))

@@ -18,40 +18,22 @@ Files are tables of `dfjax evaluate`, predictions.jsonl of `dfjax predict`, or a
 video_id and fake_prob (or logit). They are joined by id, and labels may be missing.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-from dfjax.commands.main import add_json, finish
-from dfjax.console import make_result_console
-
-SHOWN = 20  # rows on the screen
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data rank`."""
-    parser.add_argument("--by", required=True, help="uncertainty, confidence, loss or disagreement")
-    parser.add_argument(
-        "--predictions", type=Path, nargs="+", required=True, metavar="FILE", help="tables"
-    )
-    parser.add_argument("--top", type=int, metavar="N", help="number of videos (all)")
-    parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
-    add_json(parser)
+    add = parser.add_argument
+    add("--by", required=True, help="uncertainty, confidence, loss or disagreement")
+    add("--predictions", type=Path, nargs="+", required=True, metavar="FILE", help="tables")
+    add("--top", type=int, metavar="N", help="number of videos (all)")
+    add("--out", type=Path, required=True, help="CSV file to write")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Ranks, writes the table and prints its first videos."""
-    from dfjax.evaluation.report.ranking import make_table, rank_videos
+    from dfjax.evaluation.report.ranking import rank_videos
 
-    videos, left_out = rank_videos(args.predictions, args.by, top=args.top, out=args.out)
-    make_result_console().print(
-        make_table(videos.head(SHOWN), f"{len(videos)} videos by {args.by}")
-    )
-    if len(videos) > SHOWN:
-        print(f"… and {len(videos) - SHOWN} more")
-    if left_out:
-        print(f"dfjax: {left_out} videos have no {args.by}: left out", file=sys.stderr)
-    print(f"written to {args.out}")
-    rows = videos.astype(object).where(videos.notna(), None).to_dict("records")
-    summary = {"by": args.by, "out": str(args.out), "left_out": left_out}
-    return finish(args, summary | {"videos": rows})
+    return show(args, rank_videos(args.predictions, **args.select("by", "top", "out")))

@@ -20,39 +20,31 @@ unit, so the same videos have the same split. --folds writes the column `fold` (
 2/5 makes the splits of that round: its own fold is the test split, the next one is val.
 """
 
-import argparse
-
-from dfjax.commands.data import add_ratios, command_line, print_notes
-from dfjax.commands.main import add_json, finish, print_line
-
-OPTIONS = ("by", "ratios", "seed", "folds", "fold", "repair")
+from dfjax.commands.data import add_ratios, command_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data split`."""
-    parser.add_argument("--index", required=True, help="the index to split")
-    parser.add_argument("--out", required=True, help="the index to write (Parquet)")
-    parser.add_argument("--by", help="official, complete, group, identity or origin")
+    add = parser.add_argument
+    add("--index", required=True, help="the index to split")
+    add("--out", required=True, help="the index to write (Parquet)")
+    add("--by", help="official, complete, group, identity or origin")
     add_ratios(parser, "shares of the splits (0.8,0.1,0.1)")
-    parser.add_argument("--stratify", help="columns (label,method,dataset); '' for none")
-    parser.add_argument("--seed", type=int, help="another one gives another split (0)")
-    parser.add_argument("--folds", type=int, metavar="K", help="cross-validation: column `fold`")
-    parser.add_argument("--fold", metavar="N/K", help="splits of round N of an index with folds")
-    parser.add_argument("--repair", metavar="LINK", help="official: origin, identity or group")
-    add_json(parser)
+    add("--stratify", type=_names, help="columns (label,method,dataset); '' for none")
+    add("--seed", type=int, help="another one gives another split (0)")
+    add("--folds", type=int, metavar="K", help="cross-validation: column `fold`")
+    add("--fold", metavar="N/K", help="splits of round N of an index with folds")
+    add("--repair", metavar="LINK", help="official: origin, identity or group")
 
 
-def run(args: argparse.Namespace) -> int:
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def run(args: Arguments) -> int:
     """Writes the index with its new splits and says what is in them."""
     from dfjax.data.index.split_index import split_index
 
-    options = {name: getattr(args, name) for name in OPTIONS}
-    if args.stratify is not None:
-        options["stratify"] = [name.strip() for name in args.stratify.split(",") if name.strip()]
-    report = split_index(args.index, args.out, **options, command=command_line())
-    print_notes(report.notes)
-    print(report.describe())
-    for unit, origin, goal in report.moved:
-        print_line(f"moved {origin} -> {goal}: {unit} and what belongs to it")
-    print_line(f"{args.out}: {report.videos} videos, {report.changed} in another split than before")
-    return finish(args, report.to_json())
+    options = args.select("by", "ratios", "stratify", "seed", "folds", "fold", "repair")
+    return show(args, split_index(args.index, args.out, **options, command=command_line()))

@@ -9,33 +9,26 @@ Identities never cross the splits (train 60 %, val 10 %, test 30 %). The same se
 pixels; the same command continues where an interrupted one stopped.
 """
 
-import argparse
-
 from dfjax.commands.data import command_line
-from dfjax.commands.main import add_json, finish
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data synth`."""
-    parser.add_argument("--out", required=True, help="folder for crops/ and index.parquet")
-    parser.add_argument("--videos", type=int, default=1000, help="half real, half fake (1000)")
-    parser.add_argument("--identities", type=int, default=100, help="an even number (100)")
-    parser.add_argument("--frames", type=int, default=12, help="per video (12)")
-    parser.add_argument("--size", type=int, default=64, help="side of a face crop in px (64)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument(
-        "--mp4", type=int, default=0, metavar="K", help="also K videos of the test split as mp4"
-    )
-    add_json(parser)
+    add = parser.add_argument
+    add("--out", required=True, help="folder for crops/ and index.parquet")
+    add("--videos", type=int, default=1000, help="half real, half fake (1000)")
+    add("--identities", type=int, default=100, help="an even number (100)")
+    add("--frames", type=int, default=12, help="per video (12)")
+    add("--size", type=int, default=64, help="side of a face crop in px (64)")
+    add("--seed", type=int, default=0)
+    add("--workers", type=int, default=2, help="processes (2)")
+    add("--mp4", type=int, default=0, metavar="K", help="also K videos of the test split as mp4")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Draws what is missing, writes the index, and says what there is."""
     from dfjax.data.synthetic.samples import synthesise
 
-    names = ("videos", "identities", "frames", "size", "seed", "workers")
-    options = {name: getattr(args, name) for name in names}
-    report = synthesise(args.out, **options, samples=args.mp4, command=command_line())
-    print("\n".join(report.describe()))
-    return finish(args, report.to_json())
+    options = args.select("videos", "identities", "frames", "size", "seed", "workers")
+    return show(args, synthesise(args.out, **options, samples=args.mp4, command=command_line()))

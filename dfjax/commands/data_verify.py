@@ -8,28 +8,20 @@ the source videos are compared with their hashes, and every crop is decoded. Eac
 damaged, missing or does not belong there is named; the exit code is then 1.
 """
 
-import argparse
-
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax data verify`."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--pack", help="folder of a pack")
     what.add_argument("--index", help="an index; crops are looked for beside it")
     parser.add_argument("--workers", type=int, help="threads (one per core)")
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Checks everything, prints one line per bad file, and returns 1 if there is any."""
     from dfjax.data.store.verify import verify_index, verify_pack
 
     verify = verify_pack if args.pack else verify_index
-    report = verify(args.pack or args.index, threads=args.workers)
-    for entry in report.damaged:
-        print_line(f"dfjax: {entry['path']}: {entry['error']}", error=True)
-    bad = len(report.damaged)
-    print_line(f"{args.pack or args.index}: {report.checked} checked, {bad} damaged")
-    return finish(args, {"checked": report.checked, "damaged": report.damaged}, found=bad)
+    return show(args, verify(args.pack or args.index, threads=args.workers))

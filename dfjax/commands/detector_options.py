@@ -2,45 +2,29 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+from dfjax.commands.main import Parser
+
+SCORING = ("passes", "ensemble", "flip", "seed")
+"""Arguments of `add_scoring_options`, as `predict` and `evaluate` take them."""
 
 
-def add_detector_source(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+def add_detector_source(parser: Parser) -> argparse._MutuallyExclusiveGroup:
     """Adds `--workdir`, `--weights` and `--model`; returns the group that the first two are in."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--workdir", type=Path, metavar="DIR", help="folder of a training run")
-    source.add_argument(
-        "--weights", type=Path, metavar="FILE", help="safetensors file of a detector"
-    )
-    parser.add_argument(
-        "--model", default="", metavar="NAME", help="config of --weights, if its header has none"
-    )
+    add, config = source.add_argument, "config of --weights, if its header has none"
+    add("--workdir", type=Path, metavar="DIR", help="folder of a training run")
+    add("--weights", type=Path, metavar="FILE", help="safetensors file of a detector")
+    parser.add_argument("--model", default="", metavar="NAME", help=config)
     return source
 
 
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+def add_scoring_options(parser: Parser) -> None:
     """Adds `--mc-dropout`, `--ensemble`, `--flip` and `--seed`."""
-    group = parser.add_argument_group("uncertainty", "these options can be combined")
-    group.add_argument(
-        "--mc-dropout", type=int, metavar="N", help="mean and spread of N passes with dropout"
-    )
-    group.add_argument(
-        "--ensemble",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="WORKDIR",
-        help="further members: workdirs, or best and last of --workdir",
-    )
-    group.add_argument("--flip", action="store_true", help="mean of each clip and its mirror image")
-    group.add_argument("--seed", type=int, default=0, help="seed of --mc-dropout (0)")
-
-
-def read_scoring_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns the options as keyword arguments of `predict` and `evaluate`."""
-    return {
-        "passes": args.mc_dropout or 0,
-        "ensemble": tuple(args.ensemble),
-        "flip": args.flip,
-        "seed": args.seed,
-    }
+    add = parser.add_argument_group("uncertainty", "these options can be combined").add_argument
+    add("--mc-dropout", type=int, default=0, dest="passes", metavar="N",
+        help="mean and spread of N passes with dropout")  # fmt: skip
+    add("--ensemble", nargs="+", action="extend", default=[], metavar="WORKDIR",
+        help="further members: workdirs, or best and last of --workdir")  # fmt: skip
+    add("--flip", action="store_true", help="mean of each clip and its mirror image")
+    add("--seed", type=int, default=0, help="seed of --mc-dropout (0)")

@@ -8,28 +8,14 @@ Example:
   dfjax doctor --json | tail -n 1 | python -m json.tool
 """
 
-from __future__ import annotations
-
-import argparse
-from dataclasses import asdict
-
-from dfjax.bench.environment import CHECKS, describe_part
-from dfjax.commands.main import add_json, finish
+from dfjax.bench.environment import check_machine
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `dfjax doctor`."""
-    add_json(parser)
+def add_arguments(parser: Parser) -> None:
+    """Adds no options to `dfjax doctor`."""
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints every check and returns 1 if one of them failed, else 0."""
-    checks = [check for look in CHECKS.values() for check in look()]
-    findings = [check for check in checks if not check.ok]
-    for part in CHECKS:
-        print(describe_part(part, [check for check in checks if check.part == part and check.ok]))
-    for check in findings:
-        print(f"WRONG     {check.name}: {check.detail}. Remedy: {check.remedy}")
-    print(f"{len(checks) - len(findings)} of {len(checks)} checks passed")
-    listed = [asdict(check) for check in checks]
-    return finish(args, {"ok": not findings, "checks": listed}, found=findings)
+    return show(args, check_machine())

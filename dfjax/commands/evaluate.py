@@ -41,112 +41,50 @@ of groups of videos (group, origin_id or identities of the index), or of single 
 Exit code 1: there is a flag of severity `error`, such as an identity that is also in training.
 """
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dfjax.commands.detector_options import (
-    add_detector_source,
-    add_scoring_options,
-    read_scoring_options,
-)
-from dfjax.commands.main import add_import, add_json, finish
+from dfjax.commands.detector_options import SCORING, add_detector_source, add_scoring_options
+from dfjax.commands.main import Arguments, Parser, add_import, show
 from dfjax.commands.table_options import add_number_options, add_table_options, read_options
-from dfjax.console import make_result_console
 from dfjax.errors import UsageError
 from dfjax.evaluation.tables.column_names import FORMATS
 
-if TYPE_CHECKING:
-    from dfjax.evaluation.report.view import Report
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax evaluate`."""
+    add, tables = parser.add_argument, "tables, .parquet or .csv"
     source = add_detector_source(parser)
-    source.add_argument(
-        "--predictions", type=Path, nargs="+", metavar="FILE", help="tables, .parquet or .csv"
-    )
-    parser.add_argument("--split", help="train, val, test; all rows of tables: all (test)")
-    parser.add_argument("--index", type=Path, metavar="FILE", help="other data than the run's")
-    parser.add_argument("--checkpoint", default="best", help="best (default) or last")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
+    source.add_argument("--predictions", type=Path, nargs="+", metavar="FILE", help=tables)
+    add("--split", help="train, val, test; all rows of tables: all (test)")
+    add("--index", type=Path, metavar="FILE", help="other data than the run's")
+    add("--checkpoint", default="best", help="best (default) or last")
+    add("--out", type=Path, metavar="DIR", help="default: WORKDIR/eval/SPLIT")
     add_table_options(parser)
     add_number_options(parser)
-    parser.add_argument(
-        "--threshold-from", metavar="FILE", help="validation predictions that fix a threshold"
-    )
-    parser.add_argument(
-        "--write", choices=FORMATS, metavar="FORMAT", help="scores for dfwb or deepfakebench too"
-    )
+    add("--threshold-from", metavar="FILE", help="validation predictions that fix a threshold")
+    add("--write", choices=FORMATS, metavar="FORMAT", help="scores for dfwb or deepfakebench too")
     add_scoring_options(parser)
     add_import(parser)
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Evaluates and returns the exit code."""
-    scoring = read_scoring_options(args)
+    scoring = args.select(*SCORING)
     if args.predictions and any(scoring.values()):
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
     if args.write and args.predictions and not args.out:
         raise UsageError("--write needs --out")
-    options = read_options(args)
+    options = args.select("split", "index") | read_options(args)
     if args.scores:
-        return _run_detectors(args, options)
-    from dfjax.inference.evaluate import evaluate
+        from dfjax.inference.tables import evaluate_detectors, make_options
 
-    report = evaluate(
-        args.workdir or args.weights or args.predictions,
-        model=args.model,
-        split=args.split,
-        index=args.index,
-        out=args.out,
-        checkpoint=args.checkpoint,
-        **scoring,
-        **options,
-    )
-    _print(report.metrics, report.out)
-    _write([report], args.write)
-    errors = [flag for flag in report.flags if flag["severity"] == "error"]
-    return finish(args, report.metrics, found=errors)
+        made = make_options(**options)
+        report: Any = evaluate_detectors(args.predictions, args.scores, made, out=args.out)
+    else:
+        from dfjax.inference.evaluate import evaluate
 
-
-def _run_detectors(args: argparse.Namespace, options: dict[str, Any]) -> int:
-    """Evaluates the detectors of a wide table, and returns the exit code."""
-    from dfjax.evaluation.report.table import draw_flag, list_detectors
-    from dfjax.inference.tables import evaluate_detectors, make_options
-
-    made = make_options(args.split, args.index, **options)
-    result = evaluate_detectors(args.predictions, args.scores, made, out=args.out)
-    console = make_result_console()
-    console.print(list_detectors(result.reports))
-    flags = {f["message"]: f for report in result.reports.values() for f in report.flags}
-    console.print(*map(draw_flag, flags.values()), sep="\n", soft_wrap=True, highlight=False)
-    _write(list(result.reports.values()), args.write)
-    if args.out:
-        compared = ", comparison.md" if result.comparison else ""
-        print(f"written to {args.out}: a folder for each detector{compared}")
-    errors = [f for r in result.reports.values() for f in r.flags if f["severity"] == "error"]
-    return finish(args, result.describe(), found=errors)
-
-
-def _write(reports: "list[Report]", format_name: str | None) -> None:
-    """Writes the predictions of reports in the format of another program."""
-    if format_name is None:
-        return
-    from dfjax.evaluation.tables.score_formats import write_as
-
-    for report in reports:
-        assert report.out is not None and report.predictions is not None
-        print(f"written to {write_as(report.predictions, format_name, report.out)}")
-
-
-def _print(metrics: dict[str, Any], out: Path | None) -> None:
-    from dfjax.evaluation.report.table import list_parts
-
-    table, *lines = list_parts(metrics)
-    console = make_result_console()
-    console.print(table)
-    console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
-    if out:
-        print(f"written to {out}")
+        options |= args.select("model", "out", "checkpoint") | scoring
+        report = evaluate(args.workdir or args.weights or args.predictions, **options)
+    files = report.write_scores(args.write) if args.write else []
+    return show(args, report, *(f"written to {file}" for file in files))

@@ -8,32 +8,23 @@ Example:
   dfjax export --workdir runs/demo/workdir --to safetensors --out dual_stream.safetensors
 """
 
-import argparse
-
 from dfjax.commands.detector_options import add_detector_source
-from dfjax.commands.main import add_import, add_json, finish
+from dfjax.commands.main import Arguments, Parser, add_import, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax export`."""
+    add = parser.add_argument
     add_detector_source(parser)
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="safetensors")
-    parser.add_argument("--out", required=True, help="the file to write; replaced if it exists")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
+    add("--to", required=True, metavar="FORMAT", help="safetensors")
+    add("--out", required=True, help="the file to write; replaced if it exists")
+    add("--checkpoint", choices=("best", "last"), default="best")
     add_import(parser)
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Writes the file and prints where it is; returns 0."""
     from dfjax.inference.export import export
 
-    done = export(
-        args.workdir or args.weights,
-        args.to,
-        out=args.out,
-        checkpoint=args.checkpoint,
-        model=args.model,
-    )
-    print(f"{done.out}: {done.bytes / 1e6:.1f} MB, checkpoint {done.checkpoint}")
-    return finish(args, done._asdict() | {"out": str(done.out)})
+    options = args.select("out", "checkpoint", "model")
+    return show(args, export(args.workdir or args.weights, args.to, **options))

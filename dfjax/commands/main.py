@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from rich.text import Text
+
 import dfjax
-from dfjax.commands.signals import leave_imports_on_signals
-from dfjax.console import one_line
+from dfjax.commands.signals import exit_code, leave_imports_on_signals
+from dfjax.console import make_result_console, one_line
 from dfjax.errors import (
     FINDING,
     INTERRUPTED,
@@ -25,6 +27,8 @@ from dfjax.errors import (
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.import_paths import allow_import
+from dfjax.results import Result
+from dfjax.training.interrupt import Stopped
 
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
@@ -44,11 +48,17 @@ VERBS = {
     "doctor": "versions, devices, codecs, detectors, free disk",
 }
 
-LONGEST = 1500  # characters of a line, which may quote what a file holds
-
 PREFIX = "--config."  # of an override on the command line
 COMPUTING = ("train", "ablate", "evaluate", "protocol", "predict", "bench")
 """Verbs that fill memory step by step."""
+
+
+class Arguments(argparse.Namespace):
+    """The values of a verb's arguments, as attributes."""
+
+    def select(self, *names: str) -> dict[str, Any]:
+        """Returns some of the values as keyword arguments of a call."""
+        return {name: getattr(self, name) for name in names}
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,10 +68,10 @@ class Parser(argparse.ArgumentParser):
     """
 
     def parse_args(  # type: ignore[override]  # the overloads for namespaces of other types
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> argparse.Namespace:
+        self, args: Sequence[str] | None = None, namespace: Arguments | None = None
+    ) -> Arguments:
         """Returns the arguments; what argparse does not know is an error or an override."""
-        parsed, rest = self.parse_known_args(args, namespace)
+        parsed, rest = self.parse_known_args(args, namespace or Arguments())
         if hasattr(parsed, "overrides"):
             given = [item for item in rest if item.startswith(PREFIX)]
             parsed.overrides = [item.removeprefix(PREFIX) for item in given]
@@ -96,9 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if argv[0] not in VERBS:
             raise unknown("verb", argv[0], VERBS)
-        module = importlib.import_module(f"dfjax.commands.{argv[0]}")
-        parser = make_parser(argv[0], module)
-        return module.run(parser.parse_args(argv[1:])) or 0
+        return _run(argv[0], argv[1:])
     except UsageError as error:
         print_line(f"dfjax: {error}", error=True)
         return USAGE
@@ -121,8 +129,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _run(verb: str, argv: list[str]) -> int:
+    module = importlib.import_module(f"dfjax.commands.{verb}")
+    args = make_parser(verb, module).parse_args(argv)
+    try:
+        return module.run(args) or OK
+    except Stopped as stopped:
+        print_line(f"dfjax: {stopped}; the same command resumes", error=True)
+        outcome = {"status": str(stopped), "workdir": str(args.workdir)}
+        print_json(outcome, indent=None if args.json else 2)
+        return exit_code(stopped.reason)
+
+
 def make_parser(verb: str, module: Any) -> Parser:
-    """Returns the parser of `verb`: the module's docstring is the help, example included."""
+    """Returns the parser of `verb`: the module's docstring is the help, example included.
+
+    `--json` is added to it, unless the verb has subverbs, whose parsers have it.
+    """
     parser = Parser(
         prog=f"dfjax {verb}",
         description=module.__doc__,
@@ -130,32 +153,34 @@ def make_parser(verb: str, module: Any) -> Parser:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
+    if not hasattr(module, "SUBVERBS"):
+        add_json(parser)
     return parser
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Adds `--json`, which every verb has."""
-    parser.add_argument(
-        "--json", action="store_true", help="end standard output with one JSON object"
-    )
+def add_json(parser: Parser) -> None:
+    """Adds `--json`, which every verb and subverb has."""
+    help = "end standard output with one JSON object"
+    parser.add_argument("--json", action="store_true", help=help)
 
 
-def add_accept(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: Parser) -> None:
+    """Adds `--config`, and the overrides `--config.KEY=VALUE` that `parse_args` collects."""
+    metavar = "FILE|NAME[:VARIANT]"
+    parser.add_argument("--config", required=True, metavar=metavar, help="the experiment")
+    parser.set_defaults(overrides=[])
+
+
+def add_accept(parser: Parser) -> None:
     """Adds `--accept`, for verbs that audit data."""
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="an audit error to accept"
-    )
+    add, help = parser.add_argument, "an audit error to accept"
+    add("--accept", action="append", default=[], metavar="CODE", help=help)
 
 
-def add_import(parser: argparse.ArgumentParser) -> None:
+def add_import(parser: Parser) -> None:
     """Adds `--import`, for verbs that load a detector whose model may be the user's own."""
-    parser.add_argument(
-        "--import",
-        dest="module",
-        type=allow_import,
-        metavar="MODULE",
-        help="module that defines the detector's own model; its code is run",
-    )
+    add, help = parser.add_argument, "module that defines the detector's own model; its code is run"
+    add("--import", dest="module", type=allow_import, metavar="MODULE", help=help)
 
 
 def print_line(text: str, *, error: bool = False) -> None:
@@ -165,11 +190,32 @@ def print_line(text: str, *, error: bool = False) -> None:
         text: Line, which may hold names from files.
         error: Whether to print to standard error.
     """
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
     print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def finish(args: argparse.Namespace, value: Any, *, found: object = False) -> int:
+def show(args: Arguments, result: Result, *more: str, text: bool = True) -> int:
+    """Prints what a call did, and returns the exit code.
+
+    Args:
+        args: Arguments of the verb.
+        result: Its notes and errors go to standard error, its text to standard output.
+        more: Further lines for standard output.
+        text: Whether to print the text, and not only its notes, errors and JSON.
+    """
+    for note in result.list_notes():
+        print_line(f"note: {note}", error=True)
+    console = make_result_console()
+    for part in (*result.describe(), *more) if text else ():
+        if isinstance(part, str):
+            print_line(part)
+        else:
+            console.print(part, soft_wrap=isinstance(part, Text), highlight=False)
+    for error in result.list_errors():
+        print_line(f"dfjax: {error}", error=True)
+    return finish(args, result.to_json(), found=result.has_findings)
+
+
+def finish(args: Arguments, value: Any, *, found: object = False) -> int:
     """Prints `value` as JSON if `--json` asks for it, and returns the exit code.
 
     Args:
@@ -182,9 +228,9 @@ def finish(args: argparse.Namespace, value: Any, *, found: object = False) -> in
     return FINDING if found else OK
 
 
-def print_json(value: Any) -> None:
-    """Prints `value` as the one JSON line that ends standard output; NaN becomes null."""
-    print(json.dumps(finite(value)), flush=True)
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Prints `value` as JSON, on one line without `indent`; NaN becomes null."""
+    print(json.dumps(finite(value), indent=indent), flush=True)
 
 
 def _help() -> str:

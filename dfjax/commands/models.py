@@ -11,45 +11,34 @@ multiply-add. Non-trainable are running statistics and the parameters that optim
 a config with phases of training has a line for each.
 """
 
-import argparse
 from pathlib import Path
 
-from rich.console import Console
-
-from dfjax.commands.main import add_json, print_json
+from dfjax.commands.main import Arguments, Parser, print_line, show
 from dfjax.config import config_names, load_config
-from dfjax.errors import OK, UsageError
-from dfjax.experiment.model_size import compute_model_size, draw_model, make_tables
-from dfjax.files import write_text
-from dfjax.outputs import check_outputs
+from dfjax.errors import UsageError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the arguments of the verb."""
-    parser.add_argument("name", nargs="?", help="one config, NAME[:variant]; none: all of them")
-    parser.add_argument(
-        "--diagram", type=Path, metavar="F.svg", help="draw the config to this file"
-    )
+    add = parser.add_argument
+    add("name", nargs="?", help="one config, NAME[:variant]; none: all of them")
+    add("--diagram", type=Path, metavar="F.svg", help="draw the config to this file")
     parser.set_defaults(overrides=[])
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints the table, or the JSON object, and draws the diagram if asked to."""
+    from dfjax.experiment.model_size import compute_model_sizes, write_diagram
+
     if args.diagram and not args.name:
         raise UsageError("--diagram draws one config: dfjax models NAME --diagram F.svg")
     if args.overrides and not args.name:
         raise UsageError("--config.KEY=VALUE changes one config: dfjax models NAME --config.…")
     names = [args.name] if args.name else config_names()
     configs = {name: load_config(name, args.overrides) for name in names}
-    sizes = {name: compute_model_size(config) for name, config in configs.items()}
+    result = compute_model_sizes(configs)
     if args.diagram:
-        check_outputs([args.diagram])
-        summary = sizes[args.name].summary
-        write_text(args.diagram, draw_model(args.name, configs[args.name], summary))
-        Console(stderr=True).print(f"wrote {args.diagram}")
-    if args.json:
-        print_json({name: size.to_json() for name, size in sizes.items()})
-    else:
-        Console(soft_wrap=True, highlight=False).print(*make_tables(sizes), sep="\n")
-    return OK
+        summary = result.sizes[args.name].summary
+        write_diagram(args.diagram, args.name, configs[args.name], summary)
+        print_line(f"wrote {args.diagram}", error=True)
+    return show(args, result, text=not args.json)

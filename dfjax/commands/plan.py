@@ -13,22 +13,19 @@ The mesh is DATAxFSDPxTENSOR. Every axis splits the batch; the last two also spl
 The exit code is 1 if the step does not fit into the memory.
 """
 
-import argparse
-
-from dfjax.commands.main import add_json, finish
+from dfjax.commands.main import Arguments, Parser, add_config, finish
 from dfjax.console import make_result_console, show_elapsed
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax plan`."""
-    parser.add_argument("--config", required=True, metavar="NAME|FILE.py[:VARIANT]")
-    parser.add_argument("--chip", required=True, help="v4, v5e, v5p, v6e, a100, h100, h200 or l4")
-    parser.add_argument("--mesh", default="8x1x1", metavar="DATAxFSDPxTENSOR", help="(8x1x1)")
-    parser.set_defaults(overrides=[])
-    add_json(parser)
+    add = parser.add_argument
+    add_config(parser)
+    add("--chip", required=True, help="v4, v5e, v5p, v6e, a100, h100, h200 or l4")
+    add("--mesh", default="8x1x1", metavar="DATAxFSDPxTENSOR", help="(8x1x1)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Makes the plan, prints it and returns the exit code."""
     from dfjax.bench.plan import make_plan
     from dfjax.bench.plan_report import describe_plan

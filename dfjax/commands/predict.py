@@ -28,76 +28,60 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfjax.commands.detector_options import (
-    add_detector_source,
-    add_scoring_options,
-    read_scoring_options,
-)
-from dfjax.commands.main import add_import, add_json, finish, print_line
+from dfjax.commands.detector_options import SCORING, add_detector_source, add_scoring_options
+from dfjax.commands.main import Arguments, Parser, add_import, finish, print_line
 
 if TYPE_CHECKING:
     from dfjax.inference.verdict import Verdict
 
+OPTIONS = (
+    *("model", "out", "checkpoint", "batch_size", "clips", "workers", "time_limit"),
+    *("face_detector", "face_model", "margin", "align", "min_face_share"),
+)
+"""Arguments of the verb that are arguments of `dfjax.predict`."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax predict`."""
     add_detector_source(parser)
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
-    parser.add_argument("--batch-size", type=int, help="clips per batch (the config's, at most 32)")
-    parser.add_argument("--clips", type=int, help="clips per input, 0: cover it (as in evaluation)")
-    parser.add_argument("--checkpoint", default="best", help="best (default) or last")
-    parser.add_argument("--workers", type=int, help="processes that decode (one per core)")
-    parser.add_argument("--time-limit", type=float, default=600.0, help="seconds per input (600)")
-    faces = parser.add_argument_group("faces", "by default as the training crops were cut")
-    faces.add_argument("--detector", metavar="NAME", help="as in `dfjax data extract`")
-    faces.add_argument("--detector-model", type=Path, metavar="FILE", help="its file or folder")
-    faces.add_argument("--margin", type=float, help="side of the crop, in sides of the face")
-    faces.add_argument("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
-    faces.add_argument(
+    add = parser.add_argument
+    add("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
+    add("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
+    add("--batch-size", type=int, help="clips per batch (the config's, at most 32)")
+    add("--clips", type=int, help="clips per input, 0: cover it (as in evaluation)")
+    add("--checkpoint", default="best", help="best (default) or last")
+    add("--workers", type=int, help="processes that decode (one per core)")
+    add("--time-limit", type=float, default=600.0, help="seconds per input (600)")
+    add = parser.add_argument_group(
+        "faces", "by default as the training crops were cut"
+    ).add_argument
+    add("--detector", dest="face_detector", metavar="NAME", help="as in `dfjax data extract`")
+    add("--detector-model", dest="face_model", type=Path, metavar="FILE", help="its file or folder")
+    add("--margin", type=float, help="side of the crop, in sides of the face")
+    add("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
+    add(
         "--min-face-share", type=float, metavar="X",
         help="share of frames with a face below which an input is not scored (the config's, 0.5)",
     )  # fmt: skip
     add_scoring_options(parser)
     add_import(parser)
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Scores the inputs and returns the exit code."""
     from dfjax.inference.media import find_inputs
 
     inputs = find_inputs(args.inputs)  # before JAX is loaded
     from dfjax.inference.predict import predict
 
-    verdicts = predict(
-        args.workdir or args.weights,
-        inputs,
-        model=args.model,
-        out=args.out,
-        checkpoint=args.checkpoint,
-        batch_size=args.batch_size,
-        clips=args.clips,
-        face_detector=args.detector,
-        face_model=args.detector_model,
-        margin=args.margin,
-        align=args.align,
-        min_face_share=args.min_face_share,
-        workers=args.workers,
-        time_limit=args.time_limit,
-        on_verdict=functools.partial(_show, json=args.json),
-        **read_scoring_options(args),
-    )
-    failed = sum(verdict.status == "error" for verdict in verdicts)
-    if failed:
+    options = args.select(*OPTIONS, *SCORING)
+    show = functools.partial(_show, json=args.json)
+    verdicts = predict(args.workdir or args.weights, inputs, **options, on_verdict=show)
+    if failed := sum(verdict.status == "error" for verdict in verdicts):
         print_line(f"dfjax: {failed} of {len(verdicts)} inputs could not be scored", error=True)
-    faceless = sum(verdict.face_share == 0.0 for verdict in verdicts)
-    if faceless:
-        print_line(
-            f"note: no face was found in {faceless} of {len(verdicts)} inputs; --detector none is "
-            "meant for images and videos that are face crops already",
-            error=True,
-        )
+    if faceless := sum(verdict.face_share == 0.0 for verdict in verdicts):
+        note = f"note: no face was found in {faceless} of {len(verdicts)} inputs; --detector none"
+        print_line(f"{note} is meant for images and videos that are face crops already", error=True)
     if args.out:
         print_line(f"written to {args.out}", error=True)
     return finish(args, {"results": [verdict.to_dict() for verdict in verdicts]}, found=failed)

@@ -11,31 +11,18 @@ of, whose hashes are compared.
 Exit code 1: something differs.
 """
 
-import argparse
 from pathlib import Path
 
-from dfjax.commands.main import add_json, finish, print_line
-
-SHOWN = 12
-"""Number of differences that are printed."""
+from dfjax.commands.main import Arguments, Parser, show
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax reproduce`."""
     parser.add_argument("metrics", type=Path, metavar="metrics.json", help="the file or its folder")
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Recomputes, prints what differs and returns the exit code."""
     from dfjax.evaluation.report.reproduction import reproduce
 
-    result = reproduce(args.metrics)
-    for one in result.differences[:SHOWN]:
-        print_line(f"{one.what}: {one.recorded} was recorded, now {one.found}")
-    count = len(result.differences)
-    if count > SHOWN:
-        print_line(f"and {count - SHOWN} more, which --json lists")
-    said = f"{count} differ" if count > 1 else "1 differs" if count else "nothing differs"
-    print_line(f"{result.files} files, {result.numbers} values compared: {said}")
-    return finish(args, result.describe(), found=result.differences)
+    return show(args, reproduce(args.metrics))

@@ -1,39 +1,35 @@
 """Options of verbs that read predictions of other programs."""
 
-import argparse
 from typing import Any
 
+from dfjax.commands.main import Arguments, Parser
 from dfjax.errors import UsageError
 from dfjax.evaluation.conventions.protocol_names import PROTOCOLS, STRICT
 from dfjax.evaluation.tables.column_names import SCALES, TableForm, parse_columns
 
 
-def add_table_options(parser: argparse.ArgumentParser, *, scores: bool = True) -> None:
+def add_table_options(parser: Parser, *, scores: bool = True) -> None:
     """Adds `--columns` (or `--map`), `--scale` and, with `scores`, `--scores`."""
-    parser.add_argument(
-        *("--columns", "--map"),
-        metavar="NAME=COLUMN,…",
-        help="columns of the tables, as video_id=filename",
-    )
-    parser.add_argument("--scale", choices=SCALES, help="scale of the scores (prob)")
+    add, help = parser.add_argument, "columns of the tables, as video_id=filename"
+    add("--columns", "--map", type=parse_columns, metavar="NAME=COLUMN,…", default={}, help=help)
+    add("--scale", choices=SCALES, help="scale of the scores (prob)")
     if scores:
-        parser.add_argument("--scores", metavar="PATTERN", help="columns, as 'prob_*'")
+        add("--scores", default="", metavar="PATTERN", help="columns, as 'prob_*'")
 
 
-def read_table_form(args: argparse.Namespace) -> TableForm:
+def read_table_form(args: Arguments) -> TableForm:
     """Returns how tables are to be read."""
-    return TableForm(parse_columns(args.columns) if args.columns else {}, args.scale)
+    return TableForm(args.columns, args.scale)
 
 
-def add_number_options(parser: argparse.ArgumentParser) -> None:
+def add_number_options(parser: Parser) -> None:
     """Adds `--protocol` and `--first-frames`."""
-    parser.add_argument("--protocol", default=STRICT, help=f"{' or '.join(PROTOCOLS)} ({STRICT})")
-    parser.add_argument(
-        "--first-frames", type=int, metavar="N", help="frames of a video, as benchmarks use"
-    )
+    add, frames = parser.add_argument, "frames of a video, as benchmarks use"
+    add("--protocol", default=STRICT, help=f"{' or '.join(PROTOCOLS)} ({STRICT})")
+    add("--first-frames", type=int, metavar="N", help=frames)
 
 
-def read_options(args: argparse.Namespace) -> dict[str, Any]:
+def read_options(args: Arguments) -> dict[str, Any]:
     """Returns the keyword arguments of `dfjax.evaluate` about tables and numbers.
 
     Raises:
@@ -41,11 +37,5 @@ def read_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     if not args.predictions and (args.columns or args.scale or args.scores or args.threshold_from):
         raise UsageError("--columns, --scale, --scores and --threshold-from go with --predictions")
-    form = read_table_form(args)
-    return {
-        "protocol": args.protocol,
-        "first_frames": args.first_frames,
-        "threshold_from": args.threshold_from,
-        "columns": form.columns,
-        "scale": form.scale,
-    }
+    names = ("protocol", "first_frames", "threshold_from", "columns", "scale")
+    return args.select(*names)

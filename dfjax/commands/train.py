@@ -20,60 +20,43 @@ weights.
 Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops at once.
 """
 
-import argparse
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from dfjax.commands.main import add_accept, add_json, print_json
+from dfjax.commands.main import Arguments, Parser, add_accept, add_config, print_json
 from dfjax.config import load_config
 from dfjax.errors import OK
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the arguments; `parse_args` collects the overrides, `--config.KEY=VALUE`."""
-    parser.add_argument(
-        "--config", required=True, metavar="FILE|NAME[:VARIANT]", help="the experiment"
-    )
-    parser.add_argument("--workdir", required=True, type=Path, help="everything the run writes")
-    parser.add_argument("--fold", metavar="N/K|all/K", help="round N of cross-validation, or all")
+    add = parser.add_argument
+    add_config(parser)
+    add("--workdir", required=True, type=Path, help="everything the run writes")
+    add("--fold", metavar="N/K|all/K", help="round N of cross-validation, or all")
     add_accept(parser)
-    parser.set_defaults(overrides=[])
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Trains or resumes, and returns the exit code."""
+    from dfjax.commands.signals import stop_on_signals
+
     folds = re.fullmatch(r"all/(\d+)", args.fold or "")
     fold = [f"data.fold={args.fold}"] if args.fold and not folds else []
-    from dfjax.commands.signals import exit_code, stop_on_signals
-    from dfjax.training.interrupt import Stopped
-
-    outcome: dict[str, Any]
-    code = OK
     with stop_on_signals() as interrupt:
         config = load_config(args.config, [*args.overrides, *fold])
-        try:
-            if folds:
-                from dfjax.studies.cross_validation import train_folds  # takes seconds
+        options = {"accept": args.accept, "interrupt": interrupt}
+        if folds:
+            from dfjax.studies.cross_validation import train_folds  # takes seconds
 
-                outcome = train_folds(
-                    config, args.workdir, int(folds[1]), args.accept, interrupt=interrupt
-                )
-            else:
-                from dfjax.experiment.history import print_history
-                from dfjax.experiment.train import run_training
+            outcome = train_folds(config, args.workdir, int(folds[1]), **options)
+        else:
+            from dfjax.experiment.history import print_history
+            from dfjax.experiment.train import run_training
 
-                outcome = run_training(config, args.workdir, args.accept, interrupt=interrupt)
-                print_history(args.workdir, config.early_stop.metric, Console(stderr=True))
-        except Stopped as stopped:
-            outcome = {"status": str(stopped), "workdir": str(args.workdir)}
-            code = exit_code(stopped.reason)
-    if args.json:
-        print_json(outcome)
-    else:
-        print(json.dumps(outcome, indent=2))
-    return code
+            outcome = run_training(config, args.workdir, **options)
+            print_history(args.workdir, config.early_stop.metric, Console(stderr=True))
+    print_json(outcome, indent=None if args.json else 2)
+    return OK

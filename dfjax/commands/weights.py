@@ -20,41 +20,56 @@ Face Hub, both with weights of ImageNet; yunet is a face detector. Without --out
 the user's cache folder. Without network, the message says which file to put where.
 """
 
-import argparse
+from typing import Any
 
-from dfjax.commands.main import add_json, finish, print_line
+from dfjax.commands.main import Arguments, Parser, add_json, show
+
+SUBVERBS = {
+    "fetch": "weights by name or address",
+    "import": "--from FORMAT FILE",
+    "export": "--to FORMAT FILE",
+}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the subverbs with their arguments."""
-    subverbs = parser.add_subparsers(metavar="SUBVERB", required=True)
-    fetch = subverbs.add_parser("fetch", help="weights by name or address", allow_abbrev=False)
-    fetch.add_argument("name", metavar="NAME|URL", help="one of those above, or https://…")
-    fetch.add_argument("--out", metavar="FILE", help="file to write (in the cache folder)")
-    fetch.add_argument("--sha256", metavar="HASH", help="of the file at an address")
-    add_json(fetch)
-    fetch.set_defaults(call=_fetch)
-    for name, flag, call in (("import", "--from", _import), ("export", "--to", _export)):
-        verb = subverbs.add_parser(name, help=f"{flag} FORMAT FILE", allow_abbrev=False)
-        verb.add_argument(flag, dest="origin", metavar="FORMAT", required=True)
-        verb.add_argument("path", metavar="FILE")
-        verb.add_argument("--model", metavar="NAME", required=True, help="backbone or config")
-        verb.add_argument("--out", required=True, help="file to write; its suffix is the format")
-        verb.add_argument("--positive", help="class that the output of FILE scores: fake or real")
-        add_json(verb)
-        verb.set_defaults(call=call)
+    subparsers = parser.add_subparsers(metavar="SUBVERB", required=True, dest="subverb")
+    for name, what in SUBVERBS.items():
+        subparser = subparsers.add_parser(name, help=what, allow_abbrev=False)
+        if name == "fetch":
+            _add_fetch(subparser)
+        else:
+            _add_formats(subparser, what.split()[0])
         if name == "import":
-            _add_options(verb)
+            _add_import(subparser)
+        add_json(subparser)
 
 
-def _add_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--new-head", action="store_true", help="initialise the layers above")
-    verb.add_argument("--padding", help="same, symmetric, …, where a format has several")
+def _add_fetch(parser: Parser) -> None:
+    add = parser.add_argument
+    add("name", metavar="NAME|URL", help="one of those above, or https://…")
+    add("--out", metavar="FILE", help="file to write (in the cache folder)")
+    add("--sha256", metavar="HASH", help="of the file at an address")
+
+
+def _add_formats(parser: Parser, flag: str) -> None:
+    add = parser.add_argument
+    add(flag, dest="origin", metavar="FORMAT", required=True)
+    add("path", metavar="FILE")
+    add("--model", metavar="NAME", required=True, help="backbone or config")
+    add("--out", required=True, help="file to write; its suffix is the format")
+    add("--positive", help="class that the output of FILE scores: fake or real")
+
+
+def _add_import(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--new-head", action="store_true", help="initialise the layers above")
+    add("--padding", help="same, symmetric, …, where a format has several")
     for key in ("mean", "std"):
-        verb.add_argument(f"--{key}", type=_rgb, metavar="R,G,B", help="of the input, if unusual")
-    verb.add_argument("--size", type=int, help="side of the input in pixels, if unusual")
-    verb.add_argument("--entry", metavar="KEY", help="entry of FILE with the weights")
-    verb.add_argument("--ignore", action="append", default=[], metavar="PREFIX", help="of keys")
+        add(f"--{key}", type=_rgb, metavar="R,G,B", help="of the input, if unusual")
+    add("--size", type=int, help="side of the input in pixels, if unusual")
+    add("--entry", metavar="KEY", help="entry of FILE with the weights")
+    add("--ignore", action="append", default=[], metavar="PREFIX", help="of keys")
 
 
 def _rgb(text: str) -> tuple[float, ...]:
@@ -62,37 +77,11 @@ def _rgb(text: str) -> tuple[float, ...]:
     return red, green, blue
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Runs the subverb and returns its exit code."""
-    return args.call(args)
-
-
-def _fetch(args: argparse.Namespace) -> int:
     from dfjax.inference.published_weights import fetch
+    from dfjax.inference.weight_files import export_weights, import_weights
 
-    fetched = fetch(args.name, out=args.out, sha256=args.sha256)
-    print_line(f"{fetched.out}: from {fetched.source}, SHA-256 {fetched.sha256}")
-    print_line(f"licence: {fetched.licence or 'not known; see the page of the address'}")
-    return finish(args, fetched._asdict() | {"out": str(fetched.out)})
-
-
-def _import(args: argparse.Namespace) -> int:
-    from dfjax.inference.weight_files import import_weights
-
-    given = {key: value for key, value in vars(args).items() if key not in ("call", "json")}
-    done = import_weights(**given)
-    for note in done.notes:
-        print_line(f"- {note}")
-    print_line(f"{done.out}: {done.kind} {done.model}, {done.tensors} arrays")
-    return finish(args, done._asdict() | {"out": str(done.out)})
-
-
-def _export(args: argparse.Namespace) -> int:
-    from dfjax.inference.weight_files import export_weights
-
-    done = export_weights(args.path, args.origin, args.model, args.out, positive=args.positive)
-    c = done.convention
-    print_line(
-        f"{done.out}: {done.tensors} arrays; mean {c['mean']}, std {c['std']}, {c['size']} px"
-    )
-    return finish(args, done._asdict() | {"out": str(done.out)})
+    calls: dict[str, Any] = {"fetch": fetch, "import": import_weights, "export": export_weights}
+    given = {name: value for name, value in vars(args).items() if name not in ("subverb", "json")}
+    return show(args, calls[args.subverb](**given))

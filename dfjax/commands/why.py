@@ -14,42 +14,28 @@ that give it are then searched. The shares are Shapley values, which add up to t
 the change of A if only this one changes.
 """
 
-import argparse
 from pathlib import Path
 
-from dfjax.commands.main import add_json, finish
+from dfjax.commands.main import Arguments, Parser, show
 from dfjax.commands.table_options import add_table_options, read_table_form
-from dfjax.console import make_result_console
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax why`."""
-    parser.add_argument("a", metavar="A", help="convention of the first number, or the number")
-    parser.add_argument("b", metavar="B", help="convention of the second number, or the number")
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--split", help="split of the numbers; all: all rows (test)")
-    parser.add_argument("--index", type=Path, metavar="FILE", help="index of the videos")
+    add = parser.add_argument
+    add("a", metavar="A", help="convention of the first number, or the number")
+    add("b", metavar="B", help="convention of the second number, or the number")
+    add("--predictions", type=Path, nargs="+", required=True, metavar="FILE")
+    add("--split", help="split of the numbers; all: all rows (test)")
+    add("--index", type=Path, metavar="FILE", help="index of the videos")
     add_table_options(parser)
-    add_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Explains the gap, prints the table and returns the exit code."""
-    from dfjax.evaluation.conventions.convention import describe_convention
     from dfjax.evaluation.conventions.gap_tables import explain_numbers
     from dfjax.evaluation.report.markdown import format_markdown
 
-    gap = explain_numbers(
-        args.a,
-        args.b,
-        args.predictions,
-        scores=args.scores or "",
-        split=args.split,
-        index=args.index,
-        form=read_table_form(args),
-    )
-    numbers = ((gap.a, gap.value_a), (gap.b, gap.value_b))
-    lines = [f"{describe_convention(one)}: {value:.6f}" for one, value in numbers]
-    lines += [f"gap: {gap.gap:+.6f}", *gap.notes, "", format_markdown(gap.to_frame())]
-    make_result_console().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
-    return finish(args, gap.describe())
+    options = args.select("scores", "split", "index") | {"form": read_table_form(args)}
+    gap = explain_numbers(args.a, args.b, args.predictions, **options)
+    return show(args, gap, "", *format_markdown(gap.to_frame()).splitlines())

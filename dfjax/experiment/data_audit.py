@@ -69,8 +69,8 @@ def list_refused(content: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(finding) for finding in refused(content["findings"], content["accepted"])]
 
 
-def describe_audit(content: dict[str, Any]) -> str:
-    """Returns an `audit.json` as text: frame counts, the shortcut probe and every finding."""
+def describe_audit(content: dict[str, Any]) -> list[str]:
+    """Returns an `audit.json` as lines: frame counts, the shortcut probe and every finding."""
     n, frames, probe = content["n"], content["frames"], content["shortcut_probe"]
     lines = [f"{n['videos']} videos, {n['real']} real, {n['fake']} fake"]
     lines.append("frames per video        n      mean        sd")
@@ -86,4 +86,4 @@ def describe_audit(content: dict[str, Any]) -> str:
         accepted = " (accepted)" if finding["code"] in content["accepted"] else ""
         lines.append(f"{finding['severity']}: {finding['code']}{accepted}: {finding['message']}")
     lines += [] if content["findings"] else ["no findings"]
-    return "\n".join(map(one_line, lines))
+    return list(map(one_line, lines))

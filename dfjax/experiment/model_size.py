@@ -1,6 +1,7 @@
 """The size of the model of a config (parameters of each phase, input, FLOPs) and its diagram."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +11,13 @@ from rich.table import Table
 
 from dfjax.config import model_options
 from dfjax.experiment.phases import plan_phases
+from dfjax.files import write_text
 from dfjax.models.diagram import make_svg
 from dfjax.models.entry import Summary
 from dfjax.models.registry import full_options
 from dfjax.models.summary import compute_summary, count
+from dfjax.outputs import check_outputs
+from dfjax.results import Result
 from dfjax.training.optimizers import match_paths
 
 
@@ -53,6 +57,37 @@ class ModelSize(NamedTuple):
         return content
 
 
+@dataclass(frozen=True)
+class ModelSizes(Result):
+    """Sizes of the models of configs.
+
+    Attributes:
+        sizes: Size of each model, by the name of its config.
+    """
+
+    sizes: dict[str, ModelSize]
+
+    def describe(self) -> list[Table]:
+        """Returns a table of the sizes and, for a single model, a table of its parts."""
+        return make_tables(self.sizes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the sizes as `dfjax models --json` prints them."""
+        return {name: size.to_json() for name, size in self.sizes.items()}
+
+
+def compute_model_sizes(configs: Mapping[str, ConfigDict]) -> ModelSizes:
+    """Returns the sizes of the models of several configs.
+
+    Args:
+        configs: Configs by name.
+
+    Raises:
+        UsageError: As `compute_model_size`.
+    """
+    return ModelSizes({name: compute_model_size(config) for name, config in configs.items()})
+
+
 def compute_model_size(config: ConfigDict) -> ModelSize:
     """Returns the size of the model of `config`, for clips of the size in the config.
 
@@ -89,6 +124,16 @@ def draw_model(title: str, config: ConfigDict, summary: Summary) -> str:
     """
     options = full_options(config.model.name, model_options(config).to_dict())
     return make_svg(title, config.model.name, options, summary)
+
+
+def write_diagram(path: Path, title: str, config: ConfigDict, summary: Summary) -> None:
+    """Writes `draw_model` to a file.
+
+    Raises:
+        UsageError: The file exists and dfjax did not write it.
+    """
+    check_outputs([path])
+    write_text(path, draw_model(title, config, summary))
 
 
 def make_tables(sizes: Mapping[str, ModelSize]) -> list[Table]:

@@ -33,20 +33,27 @@ from dfjax.data.index.split_index import split_index
 from dfjax.data.store.flow_index import write_flow
 from dfjax.data.store.pack import pack
 from dfjax.errors import UsageError
-from dfjax.experiment.data_audit import audit_data, read_report
+from dfjax.experiment.data_audit import (
+    audit_data,
+    describe_audit,
+    list_refused,
+    read_report,
+)
 from dfjax.experiment.prepare_plan import PreparePlan, describe_plan, make_plan
 from dfjax.files import hash_file, lock_folder, write_json
 from dfjax.json_files import read_json
+from dfjax.results import Result
 
 ARGUMENTS_FILE = "prepare.json"
 COMMAND = "dfjax data prepare"  # recorded in the metadata of the indexes
+SHOWN = 20  # inputs left out that a description lists; all are in the files
 
 Limits = dict[str, Any]
 """Arguments `workers` and `time_limit` of the stages that open files."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareReport:
+class PrepareReport(Result):
     """The result of a preparation.
 
     Attributes:
@@ -65,10 +72,20 @@ class PrepareReport:
     left_out: list[dict[str, str]]
     audit: dict[str, Any]
 
-    def describe(self) -> str:
-        """Returns a line that counts videos and frames."""
+    @property
+    def has_findings(self) -> bool:
+        """Whether inputs were left out, or an audit error is not accepted."""
+        return bool(self.left_out or list_refused(self.audit))
+
+    def describe(self) -> list[str]:
+        """Returns the lines of the audit, and one that counts videos and frames."""
         size = self.crop_size
-        return f"{self.pack}: {self.videos} videos, {self.frames} frames of {size}x{size}"
+        counts = f"{self.videos} videos, {self.frames} frames of {size}x{size}"
+        return [*describe_audit(self.audit), f"{self.pack}: {counts}"]
+
+    def list_errors(self) -> list[str]:
+        """Returns a line for each of the first inputs that were left out."""
+        return [f"{entry['video_id']}: {entry['error']}" for entry in self.left_out[:SHOWN]]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the result as `dfjax data prepare --json` prints it."""
@@ -216,7 +233,7 @@ def _cut_faces(plan: PreparePlan, videos: Path, out: Path, limits: Limits) -> Pa
         say(f"note: {note}")
     again = f", {report.reused} of the videos reused" if report.reused else ""
     say(f"faces: {report.crops} crops of {report.videos} videos{again}")
-    for line in report.describe_faces(plan.settings.detector):
+    for line in report.describe_faces():
         say(f"faces: {line}")
     return target
 

@@ -1,9 +1,11 @@
 """The preview of a config: a picture of training clips before and after preprocessing."""
 
+import dataclasses
 import functools
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +32,7 @@ from dfjax.experiment.preview_rows import (
     to_bytes,
 )
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 from dfjax.rngs import make_rng
 from dfjax.shapes import HostBatch
 
@@ -38,7 +41,28 @@ DRAWS = 3  # rows of preprocessed clips
 VIDEOS, PEOPLE = 16, 8  # size of the synthetic set, if the config has no data.path
 
 
-def preview(config: ConfigDict, out: str | os.PathLike[str], *, clips: int, title: str) -> None:
+@dataclasses.dataclass(frozen=True)
+class Preview(Result):
+    """A picture of training clips that was written.
+
+    Attributes:
+        out: PNG file.
+        clips: Number of clips in a row.
+        operations: Names of the operations of augmentation.
+        one_of: Whether a clip gets one of them, not all.
+    """
+
+    out: Path
+    clips: int
+    operations: Any
+    one_of: Any
+
+    def describe(self) -> list[str]:
+        """Returns a line that names the file."""
+        return [f"wrote {self.out}"]
+
+
+def preview(config: ConfigDict, out: str | os.PathLike[str], *, clips: int, title: str) -> Preview:
     """Writes a sheet of the first training batch before and after preprocessing.
 
     Without `data.path` a few synthetic videos are generated.
@@ -72,6 +96,8 @@ def preview(config: ConfigDict, out: str | os.PathLike[str], *, clips: int, titl
     data, size = config.data.path or "synthetic faces", config.preprocess.size
     subtitle = f"{data}, crops of {pack.crop_size} px, model input {size} px"
     draw_preview(sections, out, title=title, subtitle=subtitle)
+    augmentation = choose_augmentation(**config.augment)
+    return Preview(Path(out), clips, augmentation.operations, augmentation.one_of)
 
 
 def load_batch(config: ConfigDict, pack: FrameStore) -> HostBatch:

@@ -1,17 +1,19 @@
 """Export of a trained detector to a file: `dfjax.export`."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import dfjax
 from dfjax.errors import unknown
 from dfjax.exporting.formats import FORMATS
 from dfjax.inference.detector import Detector, load
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 
-class Exported(NamedTuple):
+@dataclass(frozen=True)
+class Exported(Result):
     """The result of `export`.
 
     Attributes:
@@ -25,6 +27,10 @@ class Exported(NamedTuple):
     format: str
     bytes: int
     checkpoint: str
+
+    def describe(self) -> list[str]:
+        """Returns a line that names the file, its size and the checkpoint."""
+        return [f"{self.out}: {self.bytes / 1e6:.1f} MB, checkpoint {self.checkpoint}"]
 
 
 def export(

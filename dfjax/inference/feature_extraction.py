@@ -1,5 +1,6 @@
 """Computes features of face crops with a frozen backbone and stores them in shards."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -25,35 +26,44 @@ from dfjax.errors import InputError, UsageError, unknown
 from dfjax.experiment.frozen_backbone import FrozenBackbone, save_backbone
 from dfjax.files import lock_folder
 from dfjax.models.frame_features import STREAM
+from dfjax.results import Result
 from dfjax.shapes import HostBatch
 
 DTYPES = ("float16", "float32")
 
 
-class Extracted(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Extracted(Result):
     """The result of `extract_features`.
 
     Attributes:
         pack: Stored features.
         errors: Entries of `errors.jsonl`: videos and frames that were left out, with the reasons.
         reused: Whether the features had been computed by an earlier call.
+        parameters: Origin of the parameters of the backbone.
     """
 
     pack: FeaturePack
     errors: list[dict[str, str]]
     reused: bool
+    parameters: str
 
     @property
     def frames(self) -> int:
         """Number of frames that have features."""
         return int(self.pack.index["frame_indices"].map(len).sum())
 
-    def describe(self) -> str:
-        """Returns a line that counts videos, frames and features."""
-        return (
+    def describe(self) -> list[str]:
+        """Returns a line that counts videos, frames and features, and names the parameters."""
+        return [
             f"{'reused' if self.reused else 'computed'} {self.pack.path}: {len(self.pack)} videos, "
-            f"{self.frames} frames, {self.pack.width} numbers each"
-        )
+            f"{self.frames} frames, {self.pack.width} numbers each, {self.parameters}"
+        ]
+
+    def list_errors(self) -> list[str]:
+        """Returns a line that counts the videos and frames that were left out."""
+        n, log = len(self.errors), self.pack.path / "errors.jsonl"
+        return [f"{n} videos or frames left out, see {log}"] if n else []
 
     def to_json(self) -> dict[str, Any]:
         """Returns the counts as `dfjax data features --json` prints them."""
@@ -62,6 +72,7 @@ class Extracted(NamedTuple):
             "features": self.pack.width,
             "errors": len(self.errors),
             "reused": self.reused,
+            "parameters": self.parameters,
         }
 
 
@@ -115,7 +126,7 @@ def extract_features(
     with lock_folder(out):
         if feature_writer.is_finished(out, plan, fresh=fresh):
             add_recipe(out, read_crop_recipe(source))
-            return Extracted(open_features(out), read_errors(out), reused=True)
+            return Extracted(open_features(out), read_errors(out), True, parameters)
         folder = feature_writer.open_partial(out, plan)
         save_backbone(backbone, folder)
         rows = _extract_rows(crops, backbone, folder, batch_size, dtype, threads)
@@ -131,7 +142,7 @@ def extract_features(
             recipe=read_crop_recipe(source),
             command=command,
         )
-    return Extracted(open_features(out), read_errors(out), reused=False)
+    return Extracted(open_features(out), read_errors(out), False, parameters)
 
 
 def _check(batch_size: int, threads: int, dtype: str) -> None:

@@ -1,17 +1,19 @@
 """Fetches published weights by name: `dfjax weights fetch`."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from dfjax.errors import UsageError, unknown
 from dfjax.inference.weight_files import import_weights
+from dfjax.results import Result
 from dfjax.user_cache import user_cache
 from dfjax.weights.fetch import fetch_address, fetch_web_file, find_in_package, find_on_hub
 from dfjax.weights.published import PUBLISHED, PackageFile, WebFile
 
 
-class FetchedWeights(NamedTuple):
+@dataclass(frozen=True)
+class FetchedWeights(Result):
     """Weights that were fetched.
 
     Attributes:
@@ -27,6 +29,14 @@ class FetchedWeights(NamedTuple):
     sha256: str
     licence: str | None
     notes: tuple[str, ...] = ()
+
+    def describe(self) -> list[str]:
+        """Returns lines that name the file, where it is from, and its licence."""
+        licence = self.licence or "not known; see the page of the address"
+        return [
+            f"{self.out}: from {self.source}, SHA-256 {self.sha256}",
+            f"licence: {licence}",
+        ]
 
 
 def fetch(

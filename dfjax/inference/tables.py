@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import RenderableType
 
 from dfjax.data.index.records import find_index, read_index
 from dfjax.errors import UsageError, first_line
 from dfjax.evaluation.comparison.comparison_files import (
     COMPARISON_FILES,
-    describe_comparison,
     write_comparison,
 )
 from dfjax.evaluation.comparison.detectors import compare_scores
@@ -24,6 +24,7 @@ from dfjax.evaluation.conventions.protocol_names import STRICT
 from dfjax.evaluation.flags import Flag, make_flag
 from dfjax.evaluation.metrics.named_metrics import Frozen, freeze_threshold
 from dfjax.evaluation.report.metrics_json import RESULT_FILES, Context, make_metrics
+from dfjax.evaluation.report.table import draw_flag, list_detectors
 from dfjax.evaluation.report.view import Report
 from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.predictions import ReadResult, read_predictions
@@ -32,6 +33,7 @@ from dfjax.evaluation.tables.unscored import count_unscored
 from dfjax.evaluation.tables.wide_tables import read_detectors
 from dfjax.evaluation.videos.aggregation import VIDEO, aggregate, clean
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 Tables = Sequence[Path | pd.DataFrame]
 AnyPath = str | os.PathLike[str]
@@ -81,24 +83,49 @@ def make_options(
 
 
 @dataclass(frozen=True)
-class DetectorReports:
+class DetectorReports(Result):
     """The evaluations of several detectors on the same videos.
 
     Attributes:
         reports: Report of each detector, by its name.
         comparison: Differences between all pairs of detectors; None for one detector.
         chosen: Detectors chosen as checkpoints are (`choose_checkpoints`), or empty.
+        out: Folder with a folder of results per detector, or None.
     """
 
     reports: dict[str, Report]
     comparison: Comparison | None
     chosen: dict[str, Any] = field(default_factory=dict)
+    out: Path | None = None
 
-    def describe(self) -> dict[str, Any]:
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Content of `metrics.json` of each detector, by its name."""
+        return {name: report.metrics for name, report in self.reports.items()}
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a flag of a detector is an error."""
+        return any(report.has_findings for report in self.reports.values())
+
+    def describe(self) -> list[RenderableType]:
+        """Returns a table of the detectors, and lines with their flags, each of which is once."""
+        flags = {f["message"]: f for report in self.reports.values() for f in report.flags}
+        lines: list[RenderableType] = [list_detectors(self.metrics)]
+        lines += map(draw_flag, flags.values())
+        compared = ", comparison.md" if self.comparison else ""
+        written = f"written to {self.out}: a folder for each detector{compared}"
+        return [*lines, written] if self.out else lines
+
+    def to_json(self) -> dict[str, Any]:
         """Returns the metrics of each detector and the comparison, as one object for JSON."""
-        metrics = {name: report.metrics for name, report in self.reports.items()}
-        compared = describe_comparison(self.comparison) if self.comparison else {}
-        return {"detectors": metrics, **compared, "chosen": self.chosen}
+        compared = self.comparison.to_json() if self.comparison else {}
+        return {"detectors": self.metrics, **compared, "chosen": self.chosen}
+
+    def write_scores(self, format_name: str) -> list[Path]:
+        """Writes the predictions of each detector as `Report.write_scores` does."""
+        written = [report.write_scores(format_name) for report in self.reports.values()]
+        return [path for paths in written for path in paths]
 
 
 def evaluate_tables(
@@ -169,7 +196,7 @@ def evaluate_detectors(
         )
         if out:
             write_comparison(comparison, out, chosen)
-    return DetectorReports(reports, comparison, chosen)
+    return DetectorReports(reports, comparison, chosen, out)
 
 
 def _evaluate(

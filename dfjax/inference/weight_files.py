@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dfjax
 from dfjax.config import config_names, from_dict
@@ -22,6 +22,7 @@ from dfjax.inference.weight_networks import (
 )
 from dfjax.models.backbones import BACKBONES
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 from dfjax.weights.convention import Convention, find_convention
 from dfjax.weights.loading import Weights, load
 from dfjax.weights.origin import Network
@@ -40,7 +41,8 @@ SOURCE_KEYS = ("source", "source_sha256", "licence")
 """Entries of the header that tell where weights are from."""
 
 
-class Imported(NamedTuple):
+@dataclass(frozen=True)
+class Imported(Result):
     """The result of `import_weights`.
 
     Attributes:
@@ -59,8 +61,13 @@ class Imported(NamedTuple):
     convention: dict[str, Any]
     notes: tuple[str, ...]
 
+    def describe(self) -> list[str]:
+        """Returns a line that names the network and counts its arrays."""
+        return [f"{self.out}: {self.kind} {self.model}, {self.tensors} arrays"]
 
-class Exported(NamedTuple):
+
+@dataclass(frozen=True)
+class Exported(Result):
     """The result of `export_weights`.
 
     Attributes:
@@ -72,6 +79,12 @@ class Exported(NamedTuple):
     out: Path
     tensors: int
     convention: dict[str, Any]
+
+    def describe(self) -> list[str]:
+        """Returns a line that counts the arrays and says what the other program has to follow."""
+        c = self.convention
+        follow = f"mean {c['mean']}, std {c['std']}, {c['size']} px"
+        return [f"{self.out}: {self.tensors} arrays; {follow}"]
 
 
 def import_weights(

@@ -6,12 +6,15 @@ split, with the checkpoint that was best on the validation split.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
+from rich.console import RenderableType
+from rich.markdown import Markdown
 
 from dfjax.config import override
 from dfjax.console import say
@@ -20,6 +23,7 @@ from dfjax.data.index.splits import split_by_round
 from dfjax.errors import RunError, UsageError
 from dfjax.evaluation.figures.ablation_report import make_markdown, summarise_rows, write_report
 from dfjax.experiment import workdir as workdirs
+from dfjax.results import Result
 from dfjax.studies.ablation_table import Row, Table, load_table, name_folder
 from dfjax.studies.run_series import (
     Metrics,
@@ -35,7 +39,8 @@ from dfjax.training.metric_writer import read_jsonl
 Line = dict[str, Any]
 
 
-class Ablation(NamedTuple):
+@dataclass(frozen=True)
+class Ablation(Result):
     """The result of an ablation study.
 
     Attributes:
@@ -51,9 +56,18 @@ class Ablation(NamedTuple):
     markdown: str
 
     @property
-    def failed(self) -> bool:
+    def has_findings(self) -> bool:
         """Whether a row could not be trained or evaluated."""
         return any(row["errors"] for row in self.rows)
+
+    def describe(self) -> list[RenderableType]:
+        """Returns the table, and a line that names the files."""
+        files = f"written to {self.workdir}: table.md table.csv table.json table.png"
+        return [Markdown(self.markdown), files]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the rows as `dfjax ablate --json` prints them."""
+        return {"title": self.title, "workdir": str(self.workdir), "rows": self.rows}
 
 
 def default_workdir(spec: str) -> Path:

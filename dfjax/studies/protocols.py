@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ from dfjax.evaluation.videos.aggregation import clean
 from dfjax.evaluation.videos.cuts import find_heldout
 from dfjax.inference.evaluate import TABLE_SUFFIXES, evaluate
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 from dfjax.studies.ablation_table import name_folder
 
 KEYS = ("title", "columns", "metric", "diagonal")
@@ -63,18 +65,35 @@ class Protocol(NamedTuple):
     diagonal: bool
 
 
-class ProtocolResult(NamedTuple):
+@dataclass(frozen=True)
+class ProtocolResult(Result):
     """The table of a protocol, and what is missing in it.
 
     Attributes:
         table: Table.
         missing: Sentences about test sets without videos.
         notes: Sentences about the rows that the numbers are computed of.
+        out: Folder with the files of the table, or None.
     """
 
     table: ProtocolTable
     missing: list[str]
     notes: list[str]
+    out: Path | None
+
+    def describe(self) -> list[str]:
+        """Returns the lines of the table in Markdown, and one that names the files."""
+        lines = self.table.markdown.splitlines()
+        files = f"written to {self.out}: table.md table.csv table.tex table.json"
+        return [*lines, files] if self.out else lines
+
+    def list_errors(self) -> list[str]:
+        """Returns the sentences about test sets without videos."""
+        return self.missing
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the table as one object for JSON."""
+        return self.table.to_json()
 
 
 def load_protocol(spec: str) -> Protocol:
@@ -161,7 +180,7 @@ def run_protocol(
     table = ProtocolTable(protocol.title, metric, described, columns, tuple(cells))
     if out:
         write_table(table, out, [f"{note}." for note in [*missing, *notes]])
-    return ProtocolResult(table, missing, notes)
+    return ProtocolResult(table, missing, notes, out)
 
 
 def _check_cells(cells: Sequence[Cell], protocol: Protocol, spec: str, metric: str) -> None:

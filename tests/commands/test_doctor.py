@@ -6,7 +6,6 @@ from packaging.requirements import Requirement
 
 from dfjax.bench import environment as doctor_checks
 from dfjax.bench.environment import Check
-from dfjax.commands import doctor
 from dfjax.commands.main import main
 
 
@@ -27,7 +26,7 @@ def test_this_machine_passes_and_fits_one_screen(capsys):
 
 def test_a_finding_is_1_and_comes_with_a_remedy(capsys, monkeypatch):
     bad = Check("codecs", "h264", False, "no encoder", "pip install av")
-    monkeypatch.setattr(doctor, "CHECKS", {"codecs": lambda: iter([bad])})
+    monkeypatch.setattr(doctor_checks, "CHECKS", {"codecs": lambda: iter([bad])})
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "WRONG     h264: no encoder. Remedy: pip install av" in out

@@ -1,15 +1,21 @@
+import importlib
 import json
 import math
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.text import Text
 
 import dfjax
 from dfjax.commands import main as main_module
-from dfjax.commands.main import Parser, main, make_parser, print_json
+from dfjax.commands.data import SUBVERBS
+from dfjax.commands.main import Arguments, Parser, main, make_parser, print_json, show
 from dfjax.errors import UsageError
 from dfjax.files import finite
+from dfjax.results import Result
+from dfjax.training.interrupt import Stopped
 
 
 @pytest.mark.parametrize(
@@ -81,6 +87,52 @@ def test_errors_become_exit_codes(monkeypatch, capsys):
     assert capsys.readouterr().err == "dfjax: no such thing\ndfjax: interrupted\n"
     with pytest.raises(ZeroDivisionError):  # a fault of ours keeps its traceback
         run_stub(monkeypatch, raises(ZeroDivisionError()))
+
+
+class Copied(Result):
+    """A result with everything that a verb prints."""
+
+    notes = ("names are new",)
+
+    def __init__(self, out, lost):
+        self.out, self.lost = out, lost
+
+    def describe(self):
+        return [f"{self.out}: copied", Text("[b]as it is[/b] 1")]
+
+    def list_errors(self):
+        return [f"{name}: lost" for name in self.lost]
+
+
+def test_a_result_is_printed(capsys):
+    out = Path("a\nb")
+    assert show(Arguments(json=True), Copied(out, ["c"]), "more") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "note: names are new\ndfjax: c: lost\n"
+    *lines, last = captured.out.splitlines()
+    assert lines == ["a\\nb: copied", "[b]as it is[/b] 1", "more"]
+    assert json.loads(last) == {"out": "a\nb", "lost": ["c"]}
+    assert show(Arguments(json=False), Copied(out, [])) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_a_run_that_was_stopped(monkeypatch, capsys):
+    def run(args):
+        args.workdir = Path("runs/a")
+        raise Stopped("SIGTERM")
+
+    assert run_stub(monkeypatch, run) == 75
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"status": "stopped by SIGTERM", "workdir": "runs/a"}
+    assert captured.err == "dfjax: stopped by SIGTERM; the same command resumes\n"
+
+
+def test_every_parser_has_json():
+    for verb in (*main_module.VERBS, *(f"data {name}" for name in SUBVERBS)):
+        name = verb.replace(" ", "_")
+        parser = make_parser(verb, importlib.import_module(f"dfjax.commands.{name}"))
+        options = {flag for action in parser._actions for flag in action.option_strings}
+        assert ("--json" in options) == (verb not in ("data", "weights")), verb
 
 
 def test_a_reader_that_leaves_is_no_error(monkeypatch):

@@ -4,9 +4,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from dfjax.commands import models
 from dfjax.commands.main import main
 from dfjax.config import config_names, load_config
+from dfjax.experiment import model_size
 
 COUNTS = {
     "dual_stream": (58_458_311, 167_216),
@@ -36,10 +36,10 @@ def read_sizes(capsys):
 
 def test_json_has_the_contract(capsys, monkeypatch):
     """Sizes of two configs; the others, whose tracing takes a second each, are a small one's."""
-    traced, compute = ("dual_stream", "efficientnet_b4_380"), models.compute_model_size
+    traced, compute = ("dual_stream", "efficientnet_b4_380"), model_size.compute_model_size
     small = compute(load_config("resnet18:smoke"))
     monkeypatch.setattr(
-        models, "compute_model_size", lambda c: compute(c) if c.name in traced else small
+        model_size, "compute_model_size", lambda c: compute(c) if c.name in traced else small
     )
     result = read_sizes(capsys)
     for name in traced:

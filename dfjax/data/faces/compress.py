@@ -28,6 +28,7 @@ from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path, remove_partial
 from dfjax.json_files import read_mark
 from dfjax.outputs import check_folder, check_inside, check_outputs, mark_folder
+from dfjax.results import Result
 
 CLOCK = Fraction(1, 90_000)  # time base: exact for 24, 25, 30 and 60 frames per second
 PRESET = "medium"
@@ -41,11 +42,12 @@ _DROPPED = ("frames_dir", "frame_indices", "boxes", "landmarks", "face_found", "
 
 
 @dataclasses.dataclass(frozen=True)
-class CompressReport:
+class CompressReport(Result):
     """Summary of a re-encoded data set.
 
     Attributes:
         index: Index file.
+        crf: Constant rate factor of the videos.
         videos: Number of rows.
         bytes: Size of all videos in bytes.
         unreadable: Number of videos that were left out.
@@ -53,10 +55,23 @@ class CompressReport:
     """
 
     index: Path
+    crf: int
     videos: int
     bytes: int
     unreadable: int
     errors: Path
+
+    in_json = ("index", "videos", "bytes", "unreadable")
+
+    def describe(self) -> list[str]:
+        """Returns a line that counts the videos and their bytes."""
+        size = f"{self.bytes / 1e6:.1f} MB"
+        return [f"{self.index.parent}: {self.videos} videos at CRF {self.crf}, {size}"]
+
+    def list_errors(self) -> list[str]:
+        """Returns a line that counts the videos that were left out."""
+        n = self.unreadable
+        return [f"{n} videos could not be read and were left out: {self.errors}"] if n else []
 
 
 def compress_index(
@@ -114,7 +129,8 @@ def compress_index(
         )
     made = make_compressed_index(table, out, crf, results)
     write_index(made, target, command=command)
-    return CompressReport(target, len(made), int(made["bytes"].sum()), log.count, log.path)
+    size = int(made["bytes"].sum())
+    return CompressReport(target, crf, len(made), size, log.count, log.path)
 
 
 def compress_video(source: Path, target: Path, *, crf: int) -> None:

@@ -14,8 +14,8 @@ import pandas as pd
 from dfjax.console import track
 from dfjax.data.faces.beam_runner import check_beam, run_on_beam
 from dfjax.data.faces.detectors import hash_detector
-from dfjax.data.faces.detectors.availability import recommend_detector
 from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
+from dfjax.data.faces.extract_report import ExtractReport
 from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import ExtractionSettings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
@@ -32,66 +32,6 @@ TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
 """`run(function, tasks)` calls the function for each task in another process (`worker_pool`)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ExtractReport:
-    """Summary of an extraction.
-
-    Attributes:
-        index: Index file.
-        videos: Number of rows, one per video (or per face with `faces="all"`).
-        reused: Number of videos that an earlier call had extracted.
-        crops: Number of face crops.
-        faces_found: Number of crops with a face that was detected in that frame.
-        videos_without_face: Videos without a detected face, whose crops are centres of frames.
-        unreadable: Number of videos that were left out.
-        errors: File that lists these.
-        notes: Sentences for the user.
-    """
-
-    index: Path
-    videos: int
-    reused: int
-    crops: int
-    faces_found: int
-    videos_without_face: list[str]
-    unreadable: int
-    errors: Path
-    notes: list[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the counts as `dfjax data extract --json` prints them."""
-        names = ("videos", "reused", "crops", "faces_found", "videos_without_face", "unreadable")
-        return {"index": str(self.index)} | {name: getattr(self, name) for name in names}
-
-    def describe(self, detector: str) -> list[str]:
-        """Returns lines that count videos, crops and the faces that `detector` found."""
-        again = f", {self.reused} of them already there" if self.reused else ""
-        lines = [f"{self.index.parent}: {self.videos} videos{again}, {self.crops} crops"]
-        lines += self.describe_faces(detector)
-        if self.unreadable:
-            lines.append(
-                f"{self.unreadable} videos or images could not be read and were left out: "
-                f"{self.errors}"
-            )
-        return lines
-
-    def describe_faces(self, detector: str) -> list[str]:
-        """Returns lines that say in how many frames and videos `detector` found a face."""
-        if detector == "none":
-            return ["no face was looked for: crops are the squares in the middle of the frames"]
-        found = f"a face in {self.faces_found} of {self.crops} frames"
-        lines = [found + ("; the others are interpolated" if self.faces_found else "")]
-        better = recommend_detector(detector, 1 - self.faces_found / self.crops)
-        lines += [better] if better else []
-        if missed := self.videos_without_face:
-            lines.append(
-                f"no face in {len(missed)} videos or images (centre crops): "
-                f"{', '.join(missed[:10])}"
-            )
-            lines.append("the detector `none` is meant for videos and images that are face crops")
-        return lines
 
 
 class _Extraction(NamedTuple):
@@ -157,15 +97,16 @@ def extract_index(
     write_index(extracted, target, command=command, metadata=metadata)
     if not (out / SETTINGS_FILE).is_file():
         raise RunError(f"{out} was removed while it was written: run the same command again")
-    return _report(extracted, target, reused, log, notes)
+    return _report(extracted, target, settings.detector, reused, log, notes)
 
 
 def _report(
-    index: pd.DataFrame, path: Path, reused: int, log: ErrorLog, notes: list[str]
+    index: pd.DataFrame, path: Path, detector: str, reused: int, log: ErrorLog, notes: list[str]
 ) -> ExtractReport:
     found = [flag for flags in index["face_found"] for flag in flags]
     return ExtractReport(
         index=path,
+        detector=detector,
         videos=len(index),
         reused=reused,
         crops=len(found),

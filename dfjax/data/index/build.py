@@ -23,10 +23,11 @@ from dfjax.data.index.probing import has_clean_name, probe_rows
 from dfjax.data.index.records import SPLITS, make_index, write_index
 from dfjax.errors import UsageError, unknown
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 
 @dataclasses.dataclass(frozen=True)
-class IndexReport:
+class IndexReport(Result):
     """Summary of an index and of the inputs that were left out.
 
     Attributes:
@@ -54,6 +55,11 @@ class IndexReport:
     def real(self) -> int:
         """Number of real videos."""
         return self.methods.get("real", 0)
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether inputs were left out."""
+        return self.left_out > 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns the counts as `dfjax data index --json` prints them."""

@@ -17,6 +17,7 @@ from dfjax.data.index.records import find_index, read_index, write_index
 from dfjax.data.index.splits import PARTS, UNITS
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 SIMILAR = 0.93
 """Default correlation from which crops are joined. It is below that of the audit (0.95), because
@@ -35,7 +36,7 @@ class Pair(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DedupeReport:
+class DedupeReport(Result):
     """Summary of an index whose near duplicates are in one group.
 
     Attributes:
@@ -75,6 +76,10 @@ class DedupeReport:
             f"groups before, {after} after; the largest has {self.largest} videos "
             f"({self.largest / self.videos:.1%})",
         ]
+
+    def list_errors(self) -> list[str]:
+        """Returns a line for each video whose crops cannot be read."""
+        return [f"{video}: {error}" for video, error in self.unreadable.items()]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the summary as a JSON object."""

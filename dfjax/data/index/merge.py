@@ -16,10 +16,11 @@ from dfjax.data.faces.recipe import make_metadata, merge_recipes, read_crop_reci
 from dfjax.data.index.records import read_table, write_table
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 
 @dataclasses.dataclass(frozen=True)
-class MergeReport:
+class MergeReport(Result):
     """Summary of a merged index.
 
     Attributes:
@@ -31,6 +32,11 @@ class MergeReport:
     index: Path
     videos: int
     datasets: dict[str, int]
+
+    def describe(self) -> list[str]:
+        """Returns lines that count the videos of all and of each data set."""
+        counts = ", ".join(f"{name} {n}" for name, n in sorted(self.datasets.items()))
+        return [f"{self.index}: {self.videos} videos", f"data sets: {counts}"]
 
 
 def merge_indexes(

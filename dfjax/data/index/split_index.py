@@ -18,6 +18,7 @@ from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import read_index, write_index
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 LARGE_UNIT = 0.5  # share of the videos in one unit above which the ratios cannot be met
 
@@ -25,7 +26,7 @@ Move = tuple[str, str, str]  # name of the unit, old split, new split
 
 
 @dataclasses.dataclass(frozen=True)
-class SplitReport:
+class SplitReport(Result):
     """Summary of an index with new splits.
 
     Attributes:
@@ -46,9 +47,16 @@ class SplitReport:
     moved: list[Move]
     notes: list[str]
 
-    def describe(self) -> str:
-        """Returns the numbers of videos as a table of plain text."""
-        return self.table.rename(index=one_line).to_string()
+    def describe(self) -> list[str]:
+        """Returns the numbers of videos as a table of plain text, and what a repair has moved."""
+        return [
+            *self.table.rename(index=one_line).to_string().splitlines(),
+            *(
+                f"moved {old} -> {new}: {unit} and what belongs to it"
+                for unit, old, new in self.moved
+            ),
+            f"{self.index}: {self.videos} videos, {self.changed} in another split than before",
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the counts as `dfjax data split --json` prints them."""

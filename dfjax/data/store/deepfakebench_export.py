@@ -7,11 +7,12 @@ backslash to all other paths, which is a separator on Windows only. The entry of
 its row of the index under the key `dfjax`, which DeepfakeBench ignores.
 """
 
+import dataclasses
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 
@@ -27,6 +28,7 @@ from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path
 from dfjax.outputs import MARK, check_folder, check_inside, mark_folder
+from dfjax.results import Result
 
 RGB = "datasets/rgb"
 TABLES = "preprocessing/dataset_json"
@@ -37,10 +39,12 @@ THREADS = 4  # PNG encoding takes most of the time and releases the interpreter 
 Tables = dict[str, dict[str, dict[str, Any]]]
 
 
-class ExportReport(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ExportReport(Result):
     """Summary of an export.
 
     Attributes:
+        out: Folder that was written.
         videos: Number of videos with at least one exported frame.
         frames: Number of exported frames.
         tables: Names of the JSON files, without the suffix.
@@ -49,11 +53,25 @@ class ExportReport(NamedTuple):
             be exported.
     """
 
+    out: Path
     videos: int
     frames: int
     tables: list[str]
     labels: dict[str, int]
     errors: list[dict[str, str]]
+
+    def describe(self) -> list[str]:
+        """Returns lines that count videos and frames and name the JSON files and new labels."""
+        lines = [f"{self.out}: {self.videos} videos, {self.frames} frames"]
+        lines.append("JSON files: " + ", ".join(self.tables))
+        if self.labels:
+            labels = ", ".join(f"{name}: {label}" for name, label in self.labels.items())
+            lines.append(f"add to label_dict in training/config/train_config.yaml: {labels}")
+        return lines
+
+    def list_errors(self) -> list[str]:
+        """Returns a line for each frame or video that could not be exported."""
+        return [f"{error['video_id']}: {error['error']}" for error in self.errors]
 
 
 def export_deepfakebench(
@@ -107,6 +125,7 @@ def export_deepfakebench(
         for error in found
     ]
     return ExportReport(
+        out=out,
         videos=sum(bool(frames) for frames, _ in written),
         frames=sum(len(frames) for frames, _ in written),
         tables=sorted(tables),

@@ -28,6 +28,7 @@ from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import find_index, read_index, write_index
 from dfjax.data.store.flo_file import read_flo
 from dfjax.data.store.flow import Crop, compute_flow, encode_flow
+from dfjax.data.store.flow_report import FlowReport
 from dfjax.data.store.pack_builder import frame_paths
 from dfjax.errors import InputError, UsageError
 from dfjax.files import atomic_path, read_bytes
@@ -36,25 +37,6 @@ from dfjax.outputs import check_folder, check_inside, check_outputs, mark_folder
 
 MARK_FILE = "flow.json"  # in the folder of a video's flow; marks it as complete
 STRIDE = 3  # data.stride of most configs
-
-
-@dataclasses.dataclass(frozen=True)
-class FlowReport:
-    """Summary of the flow that was made.
-
-    Attributes:
-        index: Index file of the videos with flow.
-        videos: Number of videos with flow.
-        flows: Number of flow files.
-        left_out: Number of videos without flow.
-        errors: File that lists these.
-    """
-
-    index: Path
-    videos: int
-    flows: int
-    left_out: int
-    errors: Path
 
 
 class FlowTask(NamedTuple):
@@ -132,7 +114,8 @@ def write_flow(
     made = add_flow(rebase_frames(table, source.parent, out), out, tasks, done, stride)
     metadata = make_flow_metadata(read_crop_recipe(source), "flo" if flo_root else "dis")
     write_index(made, target, command=command, metadata=metadata)
-    return FlowReport(target, len(done), sum(map(len, done.values())), log.count, log.path)
+    flows = sum(map(len, done.values()))
+    return FlowReport(target, len(done), flows, stride, log.count, log.path)
 
 
 def make_flow_metadata(recipe: CropRecipe | None, method: str) -> dict[str, str]:

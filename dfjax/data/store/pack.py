@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,14 +43,17 @@ from dfjax.data.store.pack_reader import (
 )
 from dfjax.errors import UsageError
 from dfjax.files import atomic_path, hash_file, lock_folder, write_json
+from dfjax.results import Result
 
 __all__ = ["Pack", "PackReport", "open_pack", "pack"]
 
 
-class PackReport(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class PackReport(Result):
     """Summary of a pack.
 
     Attributes:
+        out: Folder of the pack.
         videos: Number of videos in the pack.
         frames: Number of crops in the pack.
         crop_size: Side of the crops in pixels.
@@ -58,11 +61,26 @@ class PackReport(NamedTuple):
         reused: Whether the pack already existed.
     """
 
+    out: Path
     videos: int
     frames: int
     crop_size: int
     errors: list[dict[str, str]]
     reused: bool
+
+    def describe(self) -> list[str]:
+        """Returns a line that counts videos and frames."""
+        verb, size = "reused" if self.reused else "packed", self.crop_size
+        return [f"{verb} {self.out}: {self.videos} videos, {self.frames} frames of {size}x{size}"]
+
+    def list_errors(self) -> list[str]:
+        """Returns a line that counts the frames and videos that were left out."""
+        log = self.out / "errors.jsonl"
+        return [f"{len(self.errors)} frames or videos left out, see {log}"] if self.errors else []
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as `dfjax data pack --json` prints them."""
+        return super().to_json() | {"errors": len(self.errors)}
 
 
 def pack(
@@ -223,6 +241,7 @@ def _write_manifest(folder: Path, source: str, crop_size: int) -> None:
 def _report(out: Path, *, reused: bool) -> PackReport:
     index = read_index(out / "index.parquet")
     return PackReport(
+        out=out,
         videos=len(index),
         frames=int(index["frame_indices"].map(len).sum()),
         crop_size=int(read_manifest(out)["crop_size"]),

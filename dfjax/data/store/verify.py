@@ -16,19 +16,32 @@ from dfjax.data.index.records import find_index, read_index
 from dfjax.data.index.source import find_source, hash_files
 from dfjax.data.store.pack_reader import MANIFEST, read_manifest
 from dfjax.errors import InputError, UsageError
+from dfjax.results import Result
 
 
 @dataclasses.dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(Result):
     """Result of a verification.
 
     Attributes:
+        path: Folder of the pack, or the index.
         checked: Number of checks, one per file or per video with crops.
         damaged: Entries `{"video_id", "path", "error"}` of damaged files.
     """
 
+    path: Path
     checked: int
     damaged: list[dict[str, str]]
+
+    in_json = ("checked", "damaged")
+
+    def describe(self) -> list[str]:
+        """Returns a line that counts the checks and the damaged files."""
+        return [f"{self.path}: {self.checked} checked, {len(self.damaged)} damaged"]
+
+    def list_errors(self) -> list[str]:
+        """Returns a line for each damaged file."""
+        return [f"{entry['path']}: {entry['error']}" for entry in self.damaged]
 
 
 class Check(NamedTuple):
@@ -58,7 +71,7 @@ def verify_pack(pack: str | os.PathLike[str], *, threads: int | None = None) -> 
     Raises:
         UsageError: The folder is not a complete pack, or `threads` is not positive.
     """
-    return _run(list_pack_checks(Path(pack)), threads)
+    return _run(Path(pack), list_pack_checks(Path(pack)), threads)
 
 
 def verify_index(path: str | os.PathLike[str], *, threads: int | None = None) -> VerifyReport:
@@ -77,10 +90,10 @@ def verify_index(path: str | os.PathLike[str], *, threads: int | None = None) ->
     index = find_index(path)
     if (index.parent / MANIFEST).is_file():
         return verify_pack(index.parent, threads=threads)
-    return _run(list_index_checks(read_index(index), index.parent), threads)
+    return _run(index, list_index_checks(read_index(index), index.parent), threads)
 
 
-def _run(work: list["Work"], threads: int | None) -> VerifyReport:
+def _run(path: Path, work: list["Work"], threads: int | None) -> VerifyReport:
     threads = (os.cpu_count() or 1) if threads is None else threads
     if threads < 1:
         raise UsageError(f"threads must be positive, not {threads}")
@@ -90,7 +103,7 @@ def _run(work: list["Work"], threads: int | None) -> VerifyReport:
         for path, video_id, errors in checks
         for error in errors
     ]
-    return VerifyReport(len(work), damaged)
+    return VerifyReport(path, len(work), damaged)
 
 
 def list_pack_checks(pack: Path) -> list[Work]:

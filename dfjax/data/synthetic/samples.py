@@ -17,12 +17,13 @@ from dfjax.data.synthetic.plan import VideoPlan, make_plan
 from dfjax.data.synthetic.render import write_video
 from dfjax.errors import UsageError
 from dfjax.outputs import check_folder
+from dfjax.results import Result
 
 EVERY = 4  # step between the frames in which the face detector must find a face
 
 
 @dataclasses.dataclass(frozen=True)
-class SynthReport:
+class SynthReport(Result):
     """What a synthetic data set holds.
 
     Attributes:

@@ -12,19 +12,6 @@ from dfjax.outputs import COMMENT
 COMPARISON_FILES = ("comparison.json", "comparison.md", "comparison.csv")
 
 
-def describe_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Returns a comparison as one object for JSON: its pairs, and how they were compared."""
-    return {
-        "comparison": comparison.table.to_dict(orient="records"),
-        "metric": comparison.metric,
-        "videos": comparison.videos,
-        "left_out": comparison.left_out,
-        "resampled": comparison.resampled,
-        "clusters": comparison.clusters,
-        "held_back": list(comparison.held_back),
-    }
-
-
 def write_comparison(
     comparison: Comparison, out: Path, chosen: Mapping[str, Any] | None = None
 ) -> None:
@@ -36,9 +23,9 @@ def write_comparison(
         chosen: Detectors chosen as checkpoints are (`choose_checkpoints`), or None.
     """
     more = {"chosen": dict(chosen)} if chosen else {}
-    write_json(out / COMPARISON_FILES[0], describe_comparison(comparison) | more)
+    write_json(out / COMPARISON_FILES[0], comparison.to_json() | more)
     lines = [COMMENT, f"# {comparison.heading}", ""]
-    lines += [format_markdown(comparison.table), "", *(f"{note}." for note in comparison.notes)]
+    lines += [format_markdown(comparison.table), "", *(f"{note}." for note in comparison.remarks)]
     write_text(out / COMPARISON_FILES[1], "\n".join(lines) + "\n")
     with atomic_path(out / COMPARISON_FILES[2]) as partial:
         comparison.table.to_csv(partial, index=False)

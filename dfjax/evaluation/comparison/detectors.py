@@ -18,6 +18,7 @@ import pandas as pd
 
 from dfjax.data.index.records import read_index
 from dfjax.errors import UsageError, unknown
+from dfjax.evaluation.comparison.comparison_files import COMPARISON_FILES, write_comparison
 from dfjax.evaluation.comparison.differences import Comparison
 from dfjax.evaluation.comparison.paired_scores import (
     PairedScores,
@@ -33,6 +34,7 @@ from dfjax.evaluation.statistics.weighted import RocSteps, auc, compute_statisti
 from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.split_choice import ALL
 from dfjax.evaluation.videos.aggregation import VIDEO
+from dfjax.outputs import check_outputs
 
 AUC = "video_auc"
 
@@ -47,6 +49,7 @@ def compare(
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
     scale: str | None = None,
+    out: str | os.PathLike[str] | None = None,
 ) -> Comparison:
     """Returns the paired differences of a metric between two or more detectors.
 
@@ -67,16 +70,23 @@ def compare(
         seed: Seed of the resampling.
         columns: Columns of files and tables by the names of predictions.
         scale: Scale of their scores: `prob`, `logit` or `percent`.
+        out: Folder for `comparison.json`, `.md` and `.csv`; None for no files.
 
     Raises:
-        UsageError: The sources cannot be joined (`pair_scores`), or the metric is unknown or
-            undefined on these videos.
+        UsageError: The sources cannot be joined (`pair_scores`), the metric is unknown or undefined
+            on these videos, or a file in `out` is not one of ours.
     """
+    if out is not None:
+        inputs = [source for source in sources if isinstance(source, str | os.PathLike)]
+        check_outputs((Path(out, name) for name in COMPARISON_FILES), inputs=inputs)
     known = read_index(Path(index)) if index is not None else None
     form = TableForm(columns or {}, scale)
     paired = pair_scores(sources, split=split, index=known, names=names, form=form)
     rows = _compare_pairs(paired, metric, resamples, seed)
-    return _summarise([paired], rows, metric, dict(zip(paired.names, paired.left_out)))
+    comparison = _summarise([paired], rows, metric, dict(zip(paired.names, paired.left_out)))
+    if out is not None:
+        write_comparison(comparison, Path(out))
+    return comparison
 
 
 def compare_scores(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import pandas as pd
 
 from dfjax.evaluation.videos.clusters import describe_clusters
+from dfjax.results import Result
 
 FEW_CLUSTERS = 10
 CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
@@ -19,7 +21,7 @@ def format_p(value: float) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(Result):
     """Differences of a metric between detectors that scored the same videos.
 
     Attributes:
@@ -44,18 +46,28 @@ class Comparison:
     clusters: int
     held_back: tuple[str, ...] = ()
 
+    in_json = ("metric", "videos", "left_out", "resampled", "clusters", "held_back")
+
     def __repr__(self) -> str:
         """Returns the table, and how it was computed, as plain text."""
         tests = [name for name in self.table if str(name).startswith("p_")]
         shown = self.table.to_string(
             index=False, float_format="{:.3f}".format, formatters=dict.fromkeys(tests, format_p)
         )
-        return "\n".join([self.heading, shown, *self.notes])
+        return "\n".join([self.heading, shown, *self.remarks])
+
+    def describe(self) -> list[str]:
+        """Returns the lines of the text."""
+        return repr(self).splitlines()
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the pairs, and how they were compared, as one object for JSON."""
+        return {"comparison": self.table.to_dict(orient="records")} | super().to_json()
 
     def _repr_html_(self) -> str:
         heads = "".join(f'<th style="{CELL}">{name}</th>' for name in self.table)
         lines = "".join(map(_draw_row, self.table.itertuples(index=False)))
-        notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self.notes)
+        notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self.remarks)
         return (
             '<div style="font-size:13px;line-height:1.5">'
             f"<div><b>{self.heading}</b></div>"
@@ -70,7 +82,7 @@ class Comparison:
         return f"{self.metric} of {most}{self.videos} videos"
 
     @property
-    def notes(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Sentences about how the differences were computed."""
         drawn = describe_clusters(self.resampled, self.clusters)
         notes = [f"difference: a minus b; 95 % intervals from paired resamples of {drawn}"]

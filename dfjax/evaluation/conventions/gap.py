@@ -19,6 +19,7 @@ import pandas as pd
 from dfjax.errors import UsageError
 from dfjax.evaluation.conventions.convention import FAILED, Convention, describe_convention
 from dfjax.evaluation.conventions.scored_rows import Scored
+from dfjax.results import Result
 
 FIRST = (32, 8, 4, 1)
 """Numbers of first frames that benchmarks use."""
@@ -55,7 +56,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Gap:
+class Gap(Result):
     """Two numbers of one table, and the causes of their difference.
 
     Attributes:
@@ -79,8 +80,14 @@ class Gap:
         """Second number minus the first."""
         return self.value_b - self.value_a
 
-    def describe(self) -> dict[str, Any]:
-        """Returns the gap as one object for JSON."""
+    def describe(self) -> list[str]:
+        """Returns lines with the two numbers and the gap."""
+        numbers = ((self.a, self.value_a), (self.b, self.value_b))
+        lines = [f"{describe_convention(one)}: {value:.6f}" for one, value in numbers]
+        return [*lines, f"gap: {self.gap:+.6f}"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the gap and its causes as `dfjax why --json` prints them."""
         return {
             "a": {"convention": describe_convention(self.a), "value": self.value_a},
             "b": {"convention": describe_convention(self.b), "value": self.value_b},

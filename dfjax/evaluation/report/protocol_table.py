@@ -103,7 +103,7 @@ class ProtocolTable:
         table[MEAN] = table[shared].mean(axis=1) if len(shared) else np.nan
         return table.rename_axis(CORNER).reset_index()
 
-    def describe(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Returns the table as one object for JSON."""
         return {
             "title": self.title,
@@ -182,7 +182,7 @@ def write_table(table: ProtocolTable, out: Path, notes: Sequence[str] = ()) -> N
         out: Folder of the files.
         notes: Sentences for the Markdown.
     """
-    write_json(out / TABLE_FILES[0], table.describe())
+    write_json(out / TABLE_FILES[0], table.to_json())
     heading = f"# {table.title}: {table.metric}"
     text = [COMMENT, heading, "", table.markdown, "", f"Protocol: {table.protocol}.", *notes]
     text += ["", table.details]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,27 +23,58 @@ from dfjax.evaluation.videos.aggregation import KEY, VIDEO, coarsest
 from dfjax.files import atomic_path
 from dfjax.json_files import parse_json
 from dfjax.outputs import check_outputs
+from dfjax.results import Result
 
 LINE = {"input": str, "fake_prob?": (float, None)}
 """Schema of a line of `predictions.jsonl`, as far as a ranking reads it."""
 START = b'{"input": '
 """Start of these lines."""
 
+SHOWN = 20
+"""Number of ranked videos that a description lists."""
+
 UNLABELLED = -1
 """Label of a video that has none."""
 
 
-class Ranking(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Ranking(Result):
     """Ranked videos.
 
     Attributes:
+        by: Name of the ranking.
         videos: One row per video, the highest value first: `rank video_id dataset label method
             fake_prob value files`. The label of an unlabelled video is missing.
         left_out: Number of videos for which the value is undefined.
+        out: CSV file of the ranked videos, or None.
     """
 
+    by: str
     videos: pd.DataFrame
     left_out: int
+    out: Path | None = None
+
+    @property
+    def has_findings(self) -> bool:
+        """False: a video without a value is not to be ranked."""
+        return False
+
+    def describe(self) -> list[RenderableType]:
+        """Returns a table of the first videos, and a line that names the file."""
+        title, more = f"{len(self.videos)} videos by {self.by}", len(self.videos) - SHOWN
+        lines: list[RenderableType] = [make_table(self.videos.head(SHOWN), title)]
+        lines += [f"… and {more} more"] if more > 0 else []
+        return [*lines, f"written to {self.out}"] if self.out else lines
+
+    def list_errors(self) -> list[str]:
+        """Returns a line that counts the videos that were left out."""
+        n = self.left_out
+        return [f"{n} videos have no {self.by}: left out"] if n else []
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the ranked videos as `dfjax data rank --json` prints them."""
+        rows = self.videos.astype(object).where(self.videos.notna(), None).to_dict("records")
+        return super().to_json() | {"videos": rows}
 
 
 def rank_videos(
@@ -66,7 +99,8 @@ def rank_videos(
     if by not in RANKINGS:
         raise unknown("ranking", by, RANKINGS)
     ranking = rank([read_unlabelled(path) for path in files], by)
-    ranking = ranking._replace(videos=ranking.videos.head(top) if top else ranking.videos)
+    videos = ranking.videos.head(top) if top else ranking.videos
+    ranking = dataclasses.replace(ranking, videos=videos, out=out)
     if out is not None:
         with atomic_path(out) as partial:
             ranking.videos.to_csv(partial, index=False)
@@ -141,7 +175,7 @@ def rank(tables: Sequence[pd.DataFrame], by: str) -> Ranking:
     ranked["label"] = ranked["label"].astype("Int8").replace(UNLABELLED, pd.NA)
     ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
     columns = ["rank", "video_id", "dataset", "label", "method", "fake_prob", "value", "files"]
-    return Ranking(ranked[columns].reset_index(drop=True), len(table) - len(ranked))
+    return Ranking(by, ranked[columns].reset_index(drop=True), len(table) - len(ranked))
 
 
 def _read_lines(path: Path) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,9 +26,12 @@ from dfjax.evaluation.report.input_record import (
 from dfjax.evaluation.report.metrics_json import Context, make_metrics
 from dfjax.evaluation.tables.predictions import read_predictions
 from dfjax.json_files import check_value, read_json
+from dfjax.results import Result
 
 TOLERANCE = 1e-9
 """Largest difference of a number, absolute or relative: versions of NumPy add in other orders."""
+SHOWN = 12
+"""Number of differences that a description lists."""
 VARIABLES = "variables"  # the folder of a checkpoint that is hashed
 NOT_COMPARED = ("generated", "flags", INPUTS)
 """Entries that depend on the time, or on the training run."""
@@ -49,7 +53,8 @@ class Difference(NamedTuple):
     found: Any
 
 
-class Reproduction(NamedTuple):
+@dataclass(frozen=True)
+class Reproduction(Result):
     """The result of recomputing a `metrics.json`.
 
     Attributes:
@@ -64,10 +69,26 @@ class Reproduction(NamedTuple):
     files: int
     numbers: int
 
-    def describe(self) -> dict[str, Any]:
-        """Returns the result as one object for JSON."""
-        differences = [one._asdict() for one in self.differences]
-        return {**self._asdict(), "path": str(self.path), "differences": differences}
+    @property
+    def has_findings(self) -> bool:
+        """Whether something differs."""
+        return bool(self.differences)
+
+    def describe(self) -> list[str]:
+        """Returns a line for each of the first differences, and one that counts all."""
+        lines = [
+            f"{one.what}: {one.recorded} was recorded, now {one.found}"
+            for one in self.differences[:SHOWN]
+        ]
+        count = len(self.differences)
+        if count > SHOWN:
+            lines.append(f"and {count - SHOWN} more")
+        said = f"{count} differ" if count > 1 else "1 differs" if count else "nothing differs"
+        return [*lines, f"{self.files} files, {self.numbers} values compared: {said}"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns all differences as `dfjax reproduce --json` prints them."""
+        return super().to_json() | {"differences": [one._asdict() for one in self.differences]}
 
 
 def reproduce(path: Path) -> Reproduction:

@@ -18,7 +18,6 @@ from dfjax.evaluation.report.rows import (
     format_row,
     list_rows,
 )
-from dfjax.evaluation.report.view import Report
 
 COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 
@@ -50,14 +49,18 @@ def draw_flag(flag: Flag) -> Text:
     return Text.assemble((severity, COLOURS[severity]), f" {flag['code']}: {message}")
 
 
-def list_detectors(reports: Mapping[str, Report]) -> Table:
-    """Returns a table with a row for each detector: its overall metrics, videos and flags."""
+def list_detectors(results: Mapping[str, dict[str, Any]]) -> Table:
+    """Returns a table with a row for each detector: its overall metrics, videos and flags.
+
+    Args:
+        results: Content of `metrics.json` of each detector, by its name.
+    """
     table = Table(box=None, pad_edge=False)
     for name in ("", "videos", *COLUMNS.values(), INTERVAL, "flags"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for name, report in reports.items():
-        codes = [flag["code"] for flag in report.flags if flag["severity"] != "info"]
-        cells = format_row(report.metrics["overall"])
-        videos = str(report.metrics["n"]["videos"])
+    for name, result in results.items():
+        codes = [flag["code"] for flag in result["flags"] if flag["severity"] != "info"]
+        cells = format_row(result["overall"])
+        videos = str(result["n"]["videos"])
         table.add_row(Text(one_line(name)), videos, *cells, " ".join(dict.fromkeys(codes)))
     return table

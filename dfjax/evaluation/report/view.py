@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import RenderableType
 
 from dfjax.console import one_line
 from dfjax.evaluation.flags import Flag
@@ -19,10 +20,13 @@ from dfjax.evaluation.report.rows import (
     format_row,
     list_rows,
 )
+from dfjax.evaluation.report.table import list_parts
+from dfjax.evaluation.tables.score_formats import write_as
+from dfjax.results import Result
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(Result):
     """The result of an evaluation; a notebook shows it as a table with the ROC curve and flags.
 
     Attributes:
@@ -40,6 +44,29 @@ class Report:
         """Problems that were found in the evaluation, errors first."""
         flags: list[Flag] = self.metrics["flags"]
         return flags
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether a flag is an error."""
+        return any(flag["severity"] == "error" for flag in self.flags)
+
+    def describe(self) -> list[RenderableType]:
+        """Returns the table of metrics and, as lines, their intervals and the flags."""
+        written = [f"written to {self.out}"] if self.out else []
+        return [*list_parts(self.metrics), *written]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of `metrics.json`."""
+        return self.metrics
+
+    def write_scores(self, format_name: str) -> list[Path]:
+        """Writes the predictions in a format of another program (`FORMATS`) to the same folder.
+
+        Raises:
+            UsageError: The file exists and dfjax did not write it.
+        """
+        assert self.out is not None and self.predictions is not None
+        return [write_as(self.predictions, format_name, self.out)]
 
     @property
     def table(self) -> pd.DataFrame:

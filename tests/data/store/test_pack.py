@@ -204,7 +204,7 @@ def test_missing_and_damaged_frames_are_left_out_and_listed(tmp_path):
     assert opened.index["video_id"].tolist() == ["set/a"]
     assert row["frame_indices"] == [0, 6] and row["quality"] == [0.0, 6.0]
     assert opened.read(0, [6]).shape == (1, 16, 16, 3)
-    assert pack(index, tmp_path / "out") == report._replace(reused=True)
+    assert pack(index, tmp_path / "out") == dataclasses.replace(report, reused=True)
 
 
 def test_mixed_crop_sizes_are_refused_and_nothing_is_left(tmp_path):
