@@ -56,4 +56,6 @@ step $out/alike/index.parquet data compress --index $out/split.parquet --out $ou
 crops $out/alike/index.parquet $out/alike/crops
 step $out/alike/pack/checksums.json data pack --index $out/alike/crops/index.parquet --out $out/alike/pack
 step $out/alike/audit/audit.json data audit --index $out/alike/pack --out $out/alike/audit
+step $out/lite0_imagenet/alike/metrics.json evaluate --workdir $out/lite0_imagenet \
+  --index $out/alike/pack --out $out/lite0_imagenet/alike
 detector lite0_alike $out/alike/pack "${loaded[@]}"
