@@ -146,6 +146,12 @@ def fold(key: str, value: Any) -> None:
         raise UsageError(f"{key} is N/K with N from 1 to K, such as 2/5, not {show(value)}")
 
 
+def devices(key: str, value: Any) -> None:
+    """Checks a group of devices: `global`, `local` or their number, a text."""
+    if not isinstance(value, str) or not re.fullmatch(r"global|local|[1-9][0-9]{0,5}", value):
+        raise _wrong(key, "global, local or a number of devices, as a text", value)
+
+
 def phases(key: str, value: Any) -> None:
     """Checks a tuple of tuples of overrides."""
     right = isinstance(value, tuple | list) and all(isinstance(v, tuple | list) for v in value)

@@ -119,6 +119,8 @@ TRAIN = {
     "epochs": 30,
     "log_every": 10,  # steps
     "ema_decay": 0.0,  # decay of averaged parameters, which evaluation then uses; 0: off
+    "batch_norm": "global",  # batch statistics of: global (all devices) | local (each) | 4 devices
+    "gradient_dtype": "auto",  # of the sum over devices: auto (XLA decides) | float32 | bfloat16
     "max_skipped": 10,  # consecutive non-finite steps after which the run fails
 }
 

@@ -84,6 +84,11 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
     )
 
 
+def divides_statistics(config: ConfigDict) -> bool:
+    """Returns whether each device computes the gradients of its part of the batch by itself."""
+    return config.train.batch_norm != "global" or config.train.gradient_dtype != "auto"
+
+
 def make_sampling(config: ConfigDict) -> Sampling:
     """Returns the rule by which the config samples clips for training."""
     d = config.data

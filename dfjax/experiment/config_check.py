@@ -11,6 +11,7 @@ from dfjax.errors import UsageError, unknown
 from dfjax.evaluation import metrics
 from dfjax.evaluation.tables.predictions import COLUMNS
 from dfjax.experiment.builders import (
+    divides_statistics,
     make_config_preprocess,
     make_sampling,
     model_extras,
@@ -168,6 +169,11 @@ def _check_changes(config: ConfigDict) -> None:
         )
     if data.flow and config.mix.mixup:
         raise UsageError("mix.mixup cannot mix optical flow: with data.flow, use mix.cutmix")
+    if divides_statistics(config) and (mixed or config.loss.name == "supcon"):
+        raise UsageError(
+            "mix and loss.name=supcon read the clips of all devices: set train.batch_norm=global "
+            "and train.gradient_dtype=auto"
+        )
     if data.shuffle_labels and data.self_blend:
         raise UsageError(
             "data.shuffle_labels cannot be combined with data.self_blend, whose labels are true"

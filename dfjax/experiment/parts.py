@@ -21,6 +21,7 @@ from dfjax.models.registry import find_sharding_rules
 from dfjax.shapes import Objective, Preprocess
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
+from dfjax.training.device_groups import check_groups, read_group, split_over_groups
 from dfjax.training.optimizers import make_tx
 from dfjax.training.run_state import Plan
 from dfjax.training.schedules import make_schedule
@@ -173,6 +174,13 @@ def make_config_mesh(config: ConfigDict, devices: Sequence[jax.Device] = ()) -> 
         parts=config.train.accumulate,
         pairs=keeps_pairs(config),
     )
+    if builders.divides_statistics(config):
+        check_groups(
+            read_group(config.train.batch_norm, mesh),
+            mesh,
+            clips=config.train.batch_size // (mesh.size * config.train.accumulate),
+            pairs=config.data.pairing != "none",
+        )
     return mesh
 
 
@@ -192,6 +200,11 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> TrainStep:
     compute_gradients = make_gradient_fn(
         parts.model.apply, parts.preprocess, parts.objective, freeze=config.optimizer.freeze
     )
+    if builders.divides_statistics(config):
+        dtype, group = config.train.gradient_dtype, read_group(config.train.batch_norm, parts.mesh)
+        compute_gradients = split_over_groups(
+            compute_gradients, parts.mesh, group=group, dtype=None if dtype == "auto" else dtype
+        )
     train_step = make_train_step(
         compute_gradients,
         parts.tx,

@@ -16,6 +16,9 @@ from jaxtyping import Array, Bool, Float
 
 from dfjax.ops.activations import Activation
 
+GROUP_AXIS = "statistics"
+"""Axis of a mesh whose devices have common statistics under `shard_map`."""
+
 
 def batch_norm(
     x: Float[Array, "n *map c"],
@@ -30,6 +33,8 @@ def batch_norm(
 
     The statistics are the mean, the biased variance and the number of values per channel, in
     float32. The one-pass variance E[x²] - E[x]² reads the map once, the two-pass variance twice.
+    Under `jit`, they are those of the whole batch, however it is sharded. Under `shard_map`, where
+    `x` is the part of one device, they are those of the devices along the axis `GROUP_AXIS`.
 
     Args:
         x: Feature maps or vectors, channels last.
@@ -41,10 +46,11 @@ def batch_norm(
     """
     cells = x.size // (x.shape[0] * x.shape[-1])
     if mask is None:
-        weight, count = None, jnp.float32(x.shape[0] * cells)
+        weight, count = None, _sum_over_group(jnp.float32(x.shape[0] * cells))
     else:
         weight = mask.astype(jnp.float32).reshape(-1, *[1] * (x.ndim - 1))
-        count = jnp.maximum(jnp.sum(weight), 1) * cells  # a batch without valid samples: 0, not NaN
+        valid = _sum_over_group(jnp.sum(weight))
+        count = jnp.maximum(valid, 1) * cells  # a batch without valid samples: 0, not NaN
     y, mean, var = _by_batch(epsilon, activation, x, scale, bias, weight, count)
     return y, mean, var, count
 
@@ -104,8 +110,9 @@ def _by_batch(
     wide = _widen(x)
     weighted = wide if weight is None else weight * wide
     axes = tuple(range(x.ndim - 1))
-    mean = jnp.sum(weighted, axes) / count
-    var = jnp.maximum(jnp.sum(weighted * wide, axes) / count - mean * mean, 0)
+    first, second = _sum_over_group((jnp.sum(weighted, axes), jnp.sum(weighted * wide, axes)))
+    mean = first / count
+    var = jnp.maximum(second / count - mean * mean, 0)
     return _normalise(epsilon, activation, x, mean, var, scale, bias), mean, var
 
 
@@ -134,15 +141,29 @@ def _backward(
     if activation:
         (slope,) = jax.vjp(activation, centred * (scale * inverse) + bias)[1](slope)
     bias_grad, scale_grad = jnp.sum(slope, axes), jnp.sum(slope * centred, axes) * inverse
-    # Every value that counts also shifts the mean, and the variance unless that was cut at 0.
-    mean_grad = mean_grad - scale * inverse * bias_grad
-    var_grad = jnp.where(var > 0, var_grad - scale * inverse**2 * scale_grad / 2, 0)
+    # Every value that counts also shifts the mean, and the variance unless that was cut at 0, on
+    # all devices of the group. The gradients of scale and bias are the parts of this device.
+    mean_grad, var_grad = _sum_over_group(
+        (mean_grad - scale * inverse * bias_grad, var_grad - scale * inverse**2 * scale_grad / 2)
+    )
+    var_grad = jnp.where(var > 0, var_grad, 0)
     shift = mean_grad / count + centred * (2 * var_grad / count)
     x_grad = slope * (scale * inverse) + (shift if weight is None else weight * shift)
     return x_grad.astype(x.dtype), scale_grad, bias_grad, None, None
 
 
 _by_batch.defvjp(_forward, _backward)
+
+
+def _sum_over_group(values: Any) -> Any:
+    """Returns the sums over the devices with common statistics, or `values` without such a group.
+
+    The group is an axis of the mesh of the `shard_map` that is being traced, if there is one.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if GROUP_AXIS not in mesh.manual_axes or mesh.shape[GROUP_AXIS] == 1:
+        return values
+    return jax.lax.psum(values, GROUP_AXIS)
 
 
 def _widen(x: Array) -> Array:
