@@ -121,7 +121,7 @@ def describe_assumptions(name: str, bounds: Bounds) -> list[str]:
     if chip.cores > 1:
         lines.append(f"The mesh counts cores; a chip has {chip.cores}, each with its share.")
     if chip.axes and not bounds.cycles:
-        lines.append("The clock of the chip is not published, so cycles bound nothing.")
+        lines.append("The clock is not published, so cycles bound nothing: the step takes longer.")
     return lines
 
 

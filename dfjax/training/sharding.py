@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dfjax.errors import UsageError
@@ -37,7 +38,8 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
         devices: Devices of the mesh; empty for all devices.
 
     Raises:
-        UsageError: The product of the sizes is not the number of devices.
+        UsageError: The product of the sizes is not the number of devices, or `data` does not divide
+            over the slices of the TPUs.
     """
     found = list(devices) or jax.devices()
     if data == -1:
@@ -47,7 +49,27 @@ def make_mesh(data: int, fsdp: int, tensor: int, devices: Sequence[jax.Device] =
             f"mesh data={data} fsdp={fsdp} tensor={tensor} needs {data * fsdp * tensor} devices, "
             f"but there are {len(found)}; set mesh.data=-1 to use all that the other axes leave"
         )
-    return jax.make_mesh((data, fsdp, tensor), AXES, axis_types=(AxisType.Auto,) * 3, devices=found)
+    shape, types = (data, fsdp, tensor), (AxisType.Auto,) * 3
+    slices = {getattr(device, "slice_index", 0) for device in found}
+    if len(slices) > 1:
+        return Mesh(_arrange_slices(shape, len(slices), found), AXES, axis_types=types)
+    if any(getattr(device, "core_on_chip", 0) for device in found):  # JAX wants one per chip
+        return Mesh(np.array(found).reshape(shape), AXES, axis_types=types)
+    return jax.make_mesh(shape, AXES, axis_types=types, devices=found)
+
+
+def _arrange_slices(
+    shape: tuple[int, int, int], slices: int, devices: Sequence[jax.Device]
+) -> np.ndarray:
+    """Returns the devices of several TPU slices, of which the axis `data` crosses the network."""
+    data, fsdp, tensor = shape
+    if data % slices:
+        raise UsageError(
+            f"mesh.data={data} does not divide over {slices} slices, which only the axis data can "
+            "cross"
+        )
+    inside = (data // slices, fsdp, tensor)
+    return mesh_utils.create_hybrid_device_mesh(inside, (slices, 1, 1), devices)
 
 
 def check_batch(

@@ -19,6 +19,7 @@ from dfjax.models.layers import TF_BN, Compute
 from dfjax.models.mbconv import MBConv, Stage
 from dfjax.ops.activations import lower_activation
 from dfjax.ops.lowering import resolve
+from dfjax.training.sharding import make_mesh
 
 pytestmark = [
     pytest.mark.tpu,
@@ -78,3 +79,16 @@ def test_a_tiny_training_step_moves_no_more_bytes():
 def test_an_unknown_topology_is_refused():
     with pytest.raises(UsageError, match="v5e:2x4"):
         describe_chips("v5e:3x5")
+
+
+def test_only_the_axis_data_crosses_slices():
+    devices = describe_chips("v5e:16x16", slices=2)
+    mesh = make_mesh(64, 8, 1, devices=devices)
+    halves = mesh.devices[:32], mesh.devices[32:]
+    assert [len({device.slice_index for device in half.flat}) for half in halves] == [1, 1]
+    with pytest.raises(UsageError, match="2 slices"):
+        make_mesh(1, 512, 1, devices=devices)
+
+
+def test_a_mesh_over_both_cores_of_a_chip():
+    assert make_mesh(4, 2, 1, devices=describe_chips("v4:2x2x1")).devices.shape == (4, 2, 1)
