@@ -169,7 +169,7 @@ def run_protocol(
     files = {row: _score(row, Path(one), data or {}, out) for row, one in detectors.items()}
     held_back = {name for one in files.values() for path in one for name in read_heldout(path)}
     for row, tables in files.items():
-        predictions, said = _read(tables, form, split)
+        predictions, said = _read(tables, Path(detectors[row]), form, split)
         chosen, lacking = _choose(protocol, row, predictions, held_back)
         name, options = "left out" if protocol.diagonal else row, (metric, resamples)
         cells += [measure_cell(name, k, rows, context, *options) for k, rows in chosen.items()]
@@ -253,13 +253,20 @@ def _score(
 
 
 def _read(
-    files: Mapping[Path, str | Path | None], form: TableForm | None, split: str | None
+    files: Mapping[Path, str | Path | None],
+    source: Path,
+    form: TableForm | None,
+    split: str | None,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Returns the predictions of a detector, with compressions where known, and notes on them."""
+    """Returns the predictions of a detector, with compressions where known, and notes on them.
+
+    `form` and `split` are of `source`, if it is a file of predictions; other files are our own.
+    """
     parts, notes = [], []
     for path, index in files.items():
-        read = read_predictions([path], form=form)
-        rows, _, flags = choose_split(read.predictions, split)
+        given = path == source
+        read = read_predictions([path], form=form if given else None)
+        rows, _, flags = choose_split(read.predictions, split if given else None)
         notes += [one["message"] for one in read.flags if one["severity"] != "info"]
         notes += [one["message"] for one in flags]
         parts.append(_add_compressions(rows, index))

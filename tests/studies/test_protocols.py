@@ -16,6 +16,7 @@ from dfjax.evaluation.conventions.benchmark_protocol import Numbers
 from dfjax.evaluation.conventions.protocol_names import COMPAT
 from dfjax.evaluation.report.protocol_table import Cell, ProtocolTable, Selection, find_compressions
 from dfjax.evaluation.report.view import Report
+from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.predictions import read_predictions
 from dfjax.studies.protocols import load_protocol, run_protocol
 
@@ -179,9 +180,11 @@ def test_a_workdir_is_evaluated_on_every_index(tmp_path, monkeypatch):
 
     monkeypatch.setattr("dfjax.studies.protocols.evaluate", evaluate)
     data = {rate: tmp_path / rate for rate in ("c23", "c40")}
-    result = run_protocol(
-        "compression", {"Mine 1": tmp_path / "run"}, data=data, out=tmp_path / "o", resamples=0
-    )
+    foreign = {"form": TableForm({"video_id": "clip"}, "percent"), "split": "val"}
+    result = run_protocol(  # how a foreign file is read does not concern our own
+        "compression", {"Mine 1": tmp_path / "run"}, data=data, out=tmp_path / "o", resamples=0,
+        **foreign,
+    )  # fmt: skip
     assert calls == [("run", "test", "o/mine_1/c23"), ("run", "test", "o/mine_1/c40")]
     (row,) = result.table.to_frame().to_dict("records")
     assert (row["c23"], row["c40"]) == (auc(3), auc(1)) and np.isnan(row["raw"])
