@@ -6,10 +6,10 @@ The instructions of a loop's body count as often as the loop runs.
 import dataclasses
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dfjax.bench.hlo_text import Instruction, Module
+from dfjax.bench.hlo_text import ArrayType, Instruction, Module
 
 COLLECTIVES = (
     *("all-reduce", "all-gather", "reduce-scatter"),
@@ -88,16 +88,28 @@ def measure_traffic(module: Module, devices: int) -> Traffic:
             total[1] += trips * size * (group if kind == "all-gather" else 1)
         if fused or instruction.opcode in FREE or instruction.opcode.endswith("-done"):
             continue
-        moved = [leaf for operand in operands for leaf in operand.types]
-        # An asynchronous operation returns its result, its operand and a context.
-        start = instruction.opcode.endswith("-start")
-        moved += instruction.types[:1] if start else instruction.types
+        read = [leaf for operand in operands for leaf in operand.types]
+        moved = [*read, *_results(instruction, len(read))]
         hbm += trips * sum(leaf.padded_bytes for leaf in moved if leaf.space == 0)
         plain += trips * sum(leaf.bytes for leaf in moved)
         padded += trips * sum(leaf.padded_bytes for leaf in moved)
     collectives = [Collective(*key, *total) for key, total in found.items()]
     collectives.sort(key=lambda one: -one.bytes)
     return Traffic(hbm, padded / plain if plain else 1.0, cycles, collectives)
+
+
+def _results(instruction: Instruction, operands: int) -> Sequence[ArrayType]:
+    """Returns the types of the results of an instruction with `operands` arrays as operands.
+
+    An asynchronous one also returns a context and its operands: after the result if it is a copy,
+    and otherwise before. A sum returns its results only.
+    """
+    types = instruction.types
+    if instruction.opcode == "copy-start":
+        return types[:1]
+    if instruction.opcode.endswith("-start") and len(types) > operands:
+        return types[operands:]
+    return types
 
 
 def _walk(

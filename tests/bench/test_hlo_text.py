@@ -115,6 +115,22 @@ def test_bytes_in_memory_leave_out_what_is_on_the_chip():
     assert traffic.padding_waste > 1
 
 
+@pytest.mark.parametrize(
+    "operation, moved",
+    [
+        ("((f32[8,128]), f32[2,128]{1,0:S(1)}, u32[]{:S(2)}) slice-start(%a)", 4096),
+        ("((f32[8,128]), f32[2,128], u32[]{:S(2)}) slice-start(%a)", 4096 + 1024),
+        ("(f32[8,128], f32[32,128]) all-gather-start(%a)", 5 * 4096),
+        ("f32[8,128] all-reduce-start(%a)", 2 * 4096),
+        ("(f32[8,128]{1,0:S(1)}, f32[8,128], u32[]{:S(2)}) copy-start(%a)", 4096),
+    ],
+)
+def test_an_asynchronous_operation_moves_its_operand_and_its_result(operation, moved):
+    entry = "ENTRY %main (a: f32[8,128]) -> f32[] {\n  %a = f32[8,128] parameter(0)\n"
+    module = parse_module(f"{entry}  %one = {operation}\n}}\n")
+    assert measure_traffic(module, 4).hbm_bytes == moved
+
+
 def test_a_loop_runs_as_often_as_the_compiler_says():
     known = PROGRAM.replace("body=%body", 'body=%body, "known_trip_count":{"n":"3"}')
     assert measure_traffic(parse_module(known), 4).collectives[0].count == 3
