@@ -4,10 +4,10 @@ The figures are those that the vendors publish. For TPUs they are those of Googl
 (cloud.google.com/tpu/docs/v4, v5e, v5p, v6e, read in November 2026): peak bf16 compute, HBM and
 interconnect per chip. "How to Scale Your Model" (jax-ml.github.io/scaling-book/tpus) gives one-way
 bandwidths per link, rings only on full axes of 16 chips (v5e, v6e) or on axes that are multiples of
-4 (v4, v5p), 25 GB/s per host between slices, and 1.5 GHz for v5e. The clocks of v4 and v5p follow
-from the peak and the eight 128 x 128 matrix units of a chip; that of v6e is not published. For GPUs
-they are those of NVIDIA's data sheets of H100 SXM, H200 SXM, A100 80 GB SXM and L4, dense bf16, and
-of the network of a DGX with one adapter per GPU.
+4 (v4, v5p), 25 GB/s per host between slices (100 for v6e), and 1.5 GHz for v5e. The clocks of v4
+and v5p follow from the peak and the eight 128 x 128 matrix units of a chip; that of v6e is not
+published. For GPUs they are those of NVIDIA's data sheets of H100 SXM, H200 SXM, A100 80 GB SXM and
+L4, dense bf16, and of the network of a DGX with one adapter per GPU.
 """
 
 import math
@@ -53,7 +53,7 @@ CHIPS = {
     "v4": Chip(275e12, 34.4e9, 1200e9, 45e9, 6.25e9, 4096, 3, 4, 2, 1.05e9),
     "v5e": Chip(197e12, 17.2e9, 819e9, 50e9, 3.125e9, 256, 2, 16, 1, 1.5e9),
     "v5p": Chip(459e12, 102e9, 2765e9, 100e9, 6.25e9, 8960, 3, 4, 1, 1.75e9),
-    "v6e": Chip(918e12, 34.4e9, 1638e9, 100e9, 3.125e9, 256, 2, 16),
+    "v6e": Chip(918e12, 34.4e9, 1638e9, 100e9, 12.5e9, 256, 2, 16),
     "a100": Chip(312e12, 80e9, 2039e9, 300e9, 25e9, 8),
     "h100": Chip(989e12, 80e9, 3350e9, 450e9, 50e9, 8),
     "h200": Chip(989e12, 141e9, 4800e9, 450e9, 50e9, 8),
@@ -139,5 +139,5 @@ def _describe_links(name: str, chips: int) -> tuple[float, int]:
 
 
 def _shape_of(name: str, chips: int) -> str:
-    shapes = FLAT if CHIPS[name].axes == 2 else CUBIC
+    shapes = {2: "2"} | (FLAT if CHIPS[name].axes == 2 else CUBIC)  # two chips have one link
     return shapes[min(n for n in shapes if n >= min(chips, max(shapes)))]

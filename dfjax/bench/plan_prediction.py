@@ -55,18 +55,29 @@ def predict_bounds(
         chips: Number of chips.
     """
     chip = CHIPS[name]
-    widest = max((one.group for one in collectives), default=1)
-    network = sum(
-        estimate_collective(
-            name, one.kind, one.count, one.bytes, chips if one.group == widest else one.group
-        )
-        for one in collectives
-    )
     return Bounds(
         compute=flops / (chip.flops / chip.cores),
         memory=hbm_bytes / (chip.hbm_bandwidth / chip.cores),
         cycles=cycles / chip.clock if chip.clock else 0.0,
-        network=network,
+        network=_time_collectives(name, collectives, chips),
+    )
+
+
+def _time_collectives(name: str, collectives: Sequence[Collective], chips: int) -> float:
+    """Returns the seconds of collectives if those of the largest group run on `chips` chips.
+
+    Smaller groups, of the axes `fsdp` and `tensor`, keep their size.
+    """
+    widest, cores = max((one.group for one in collectives), default=1), CHIPS[name].cores
+    return sum(
+        estimate_collective(
+            name,
+            one.kind,
+            one.count,
+            one.bytes,
+            chips if one.group == widest else min(chips, math.ceil(one.group / cores)),
+        )
+        for one in collectives
     )
 
 
@@ -86,10 +97,7 @@ def predict_scaling(
     alone = bounds._replace(network=0.0).step
     rows = []
     for chips in SCALES:
-        network = sum(
-            estimate_collective(name, one.kind, one.count, one.bytes, chips) for one in collectives
-        )
-        step = alone + network
+        step = alone + _time_collectives(name, collectives, chips)
         rows.append({"chips": chips, "step_s": step, "efficiency": alone / step if step else None})
     return rows
 
@@ -138,14 +146,16 @@ def check_lanes(batch: int, frames: int, devices: int) -> str | None:
     """
     clips = batch // devices
     held = clips * frames
-    used = held / (LANES * math.ceil(held / LANES))
-    if used >= WASTEFUL:
-        return None
+    used = _fill_lanes(held)
     best = max(1, LANES * max(1, round(held / LANES)) // frames)
-    if best == clips:
+    better = _fill_lanes(best * frames)
+    if used >= WASTEFUL or better <= used:
         return None
     return (
         f"{held} frames per device fill {used:.0%} of the {LANES} lanes; "
-        f"train.batch_size={best * devices} ({best * frames} frames) fills "
-        f"{best * frames / (LANES * math.ceil(best * frames / LANES)):.0%}"
+        f"train.batch_size={best * devices} ({best * frames} frames) fills {better:.0%}"
     )
+
+
+def _fill_lanes(frames: int) -> float:
+    return frames / (LANES * math.ceil(frames / LANES))

@@ -34,6 +34,19 @@ def test_an_axis_that_is_no_ring_carries_half():
     assert estimate_collective("v5e", "all-reduce", 1, 1e9, 8) == pytest.approx(ring)
 
 
+def test_two_chips_have_one_link():
+    expected = 2 * (1e9 / 2 / 50e9 + chips.HOP_S)
+    assert estimate_collective("v5e", "all-reduce", 1, 1e9, 2) == pytest.approx(expected)
+
+
+def test_small_groups_keep_their_size_when_the_mesh_grows():
+    wide, small = Collective("all-reduce", 8, 1, 10**6), Collective("all-gather", 4, 1, 10**9)
+    rows = predict_scaling("v5e", predict("v5e")[1], [wide, small])
+    added = rows[-1]["step_s"] - rows[0]["step_s"]
+    sums = [estimate_collective("v5e", "all-reduce", 1, 10**6, count) for count in (8, 1024)]
+    assert added == pytest.approx(sums[1] - sums[0])
+
+
 def test_slices_exchange_their_share_over_the_network():
     within = estimate_collective("v5e", "all-gather", 3, 1e9, 256)
     share = 1e9 / 256 * 3 / 4 / CHIPS["v5e"].network_bandwidth
@@ -81,3 +94,4 @@ def test_frames_that_leave_lanes_empty_are_named_with_a_better_batch():
     assert check_lanes(96, 10, 8) is None
     assert "train.batch_size=12 (120 frames)" in check_lanes(13, 10, 1)  # 130: two tiles
     assert check_lanes(1, 300, 1) is None  # a clip cannot be divided
+    assert check_lanes(2, 90, 1) is None  # one clip would fill no more
