@@ -179,6 +179,7 @@ WORKERS = (
     "dfjax/data/worker_pool.py",
     "dfjax/data/faces/worker_pool.py",
     "dfjax/data/clips/prefetch.py",
+    "dfjax/bench/plan_program.py",
 )
 """Modules whose functions run in worker processes, which have signal handlers of their own."""
 

@@ -31,7 +31,7 @@ CROWDED = 0.9
 REPLICATED = 0.25
 """Share of the memory that parameters and optimiser take above which `fsdp` is suggested."""
 
-COMPILED, LOWERED = "compiled for the chip", "a roofline of the program before compilation"
+COMPILED, TRACED = "compiled for the chip", "a roofline of the program before compilation"
 
 Report = Callable[[str, float], None]
 """`report(phase, seconds)`, called while a program is compiled."""
@@ -49,7 +49,7 @@ def make_plan(
 
     For TPUs they are those of the program that the TPU compiler makes, which may take minutes and
     gigabytes; figures of a known program come from the cache folder of the user. For GPUs they are
-    those of the lowered program.
+    counted in the traced program.
 
     Args:
         config: Name or file of the config, with variants.
@@ -101,7 +101,7 @@ def _run_child(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
     }
     # Programs for a TPU must not go to the cache of programs for this machine.
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    if not find_chip(request["chip"]).axes:  # the step is lowered for as many processors
+    if not find_chip(request["chip"]).axes:  # the step is traced for as many processors
         devices = math.prod(request["mesh"])
         environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     with tempfile.TemporaryFile("w+") as messages, tempfile.TemporaryFile("w+") as asked:
@@ -186,9 +186,7 @@ def summarize_plan(result: Mapping[str, Any], chip: str, mesh: Sequence[int]) ->
         "chips": devices // card.cores,
         "mesh": "x".join(map(str, mesh)),
         "batch": result["batch"],
-        "source": "compiled for the chip"
-        if compiled
-        else "a roofline of the program before compilation",
+        "source": COMPILED if compiled else TRACED,
         "fits": fits if compiled else None,
         "bytes_per_chip": {**state, "temp": figures["temp_bytes"], "total": figures["total_bytes"]},
         "hbm_per_chip": card.hbm_bytes / card.cores,

@@ -11,9 +11,12 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import os
 import re
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +30,7 @@ from dfjax.errors import UsageError, first_line
 from dfjax.experiment.step_program import TracedStep, trace_config_step
 from dfjax.files import write_json
 from dfjax.json_files import read_mark
-from dfjax.ops.flops import count_moved_bytes
+from dfjax.ops.flops import count_moved_bytes, count_operations, count_unfused_bytes
 from dfjax.user_cache import user_cache
 
 FORMAT = 1
@@ -63,10 +66,27 @@ class PlanRequest(NamedTuple):
 def main() -> None:
     """Reads the request and writes the result to standard output."""
     request = PlanRequest(**json.load(sys.stdin))
+    end_with_parent()
     try:
         _write(result=_plan(request))
     except UsageError as error:
         _write(usage=str(error))
+
+
+def end_with_parent(*, interval: float = 1.0) -> None:
+    """Makes this process end soon after its parent, also in the middle of a compilation.
+
+    Args:
+        interval: Seconds between two looks at the parent.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(interval)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write(**event: Any) -> None:
@@ -82,9 +102,10 @@ def _plan(request: PlanRequest) -> dict[str, Any]:
         shape, slices = find_slices(request.chip, devices // chip.cores)
         step = run(describe_chips(f"{request.chip}:{shape}", slices=slices))
         figures = _compile(step.program.lower(), f"{request.chip}:{shape}*{slices}", devices)
+        figures["flops"] += count_repeated_flops(step) / devices
     else:
         step = run(jax.devices(), lowering="native")
-        figures = _count(step, devices)
+        figures = _count(step, request.mesh)
     return {"config": request.config, "figures": figures} | {
         name: getattr(step, name) for name in ("batch", "frames", "state_bytes")
     }
@@ -132,23 +153,48 @@ def _read(compiled: Any, devices: int) -> dict[str, Any]:
     }
 
 
-def _count(step: TracedStep, devices: int) -> dict[str, Any]:
-    """Returns the figures on each of `devices` GPUs, of a program that is not compiled.
+def count_repeated_flops(step: TracedStep) -> int:
+    """Returns the operations of loops on all devices that XLA's cost analysis leaves out.
+
+    It counts the body of a loop once. `train.accumulate` and recurrent layers are loops.
+    """
+    program = step.program.jaxpr.jaxpr
+    return count_operations(program) - count_operations(program, loops=False)
+
+
+def _count(step: TracedStep, mesh: Sequence[int]) -> dict[str, Any]:
+    """Returns the figures on each GPU of a mesh, of a program that is not compiled.
 
     The bytes accessed are those before fusion, `hbm_bytes` those if every element-wise operation
-    were fused. The gradients are summed over the devices once, and the statistics of batch
-    normalisation twice, forwards and backwards.
+    were fused.
     """
-    cost = step.program.lower().cost_analysis()
-    size, count = step.state_bytes["params"], step.statistics
-    sums = [("all-reduce", devices, 1, size), ("all-reduce", devices, count, 0)]
+    program, devices = step.program.jaxpr.jaxpr, math.prod(mesh)
     return {
         **dict.fromkeys(FIGURES, None),
-        "flops": cost["flops"] / devices,
-        "bytes_accessed": cost["bytes accessed"] / devices,
-        "hbm_bytes": count_moved_bytes(step.program.jaxpr.jaxpr) / devices,
-        "collectives": to_rows([Collective(*one) for one in sums]) if devices > 1 else [],
+        "flops": count_operations(program) / devices,
+        "bytes_accessed": count_unfused_bytes(program) / devices,
+        "hbm_bytes": count_moved_bytes(program) / devices,
+        "collectives": to_rows(expect_collectives(step, mesh)),
     }
+
+
+def expect_collectives(step: TracedStep, mesh: Sequence[int]) -> list[Collective]:
+    """Returns the collectives of a step that is not compiled.
+
+    The gradients are summed over all devices once, and the statistics of batch normalisation twice,
+    forwards and backwards. Parameters that `fsdp` and `tensor` split are gathered once.
+    """
+    devices, parts = math.prod(mesh), math.prod(mesh[1:])
+    if devices == 1:
+        return []
+    missing = step.parameter_bytes - step.state_bytes["params"]
+    found = [
+        Collective("all-reduce", devices, 1, step.parameter_bytes),
+        Collective("all-reduce", devices, step.statistics, 0),
+    ]
+    if missing:
+        found.append(Collective("all-gather", parts, 1, missing * parts // (parts - 1)))
+    return found
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class TracedStep(NamedTuple):
         state_bytes: Bytes on each device of `params`, `optimizer`, `other` (statistics of batch
             normalisation, averaged parameters) and `batch`, without padding.
         statistics: Number of arrays of statistics of batch normalisation.
+        parameter_bytes: Bytes of the parameters of the model, which devices may hold in parts.
     """
 
     program: Any
@@ -39,6 +40,7 @@ class TracedStep(NamedTuple):
     frames: int
     state_bytes: dict[str, int]
     statistics: int
+    parameter_bytes: int
 
 
 def trace_config_step(
@@ -74,6 +76,9 @@ def trace_config_step(
         frames=config.data.frames if "clip" in parts.example else 0,
         state_bytes=_count_state(config, parts),
         statistics=len(jax.tree.leaves(parts.shapes.batch_stats)),
+        parameter_bytes=sum(
+            leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(parts.shapes.params)
+        ),
     )
 
 

@@ -20,7 +20,27 @@ def count_flops(function: Callable[..., Any], *shapes: object) -> int:
             operations of other lowerings would be counted too.
         shapes: Arguments of the function, as arrays or `jax.ShapeDtypeStruct`.
     """
-    return _count(jax.make_jaxpr(function)(*shapes).jaxpr, _count_operations)
+    return count_operations(jax.make_jaxpr(function)(*shapes).jaxpr)
+
+
+def count_operations(jaxpr: core.Jaxpr, *, loops: bool = True) -> int:
+    """Returns the number of floating-point operations of a program, as `count_flops`.
+
+    Args:
+        jaxpr: Traced program.
+        loops: Whether the body of a scan counts once per iteration; otherwise it counts once, as in
+            XLA's cost analysis.
+    """
+    return _count(jaxpr, _count_operations, loops=loops)
+
+
+def count_unfused_bytes(jaxpr: core.Jaxpr) -> int:
+    """Returns the bytes of the operands and results of all operations of a program.
+
+    Args:
+        jaxpr: Traced program.
+    """
+    return _count(jaxpr, _count_all_bytes)
 
 
 def count_moved_bytes(jaxpr: core.Jaxpr) -> int:
@@ -35,13 +55,22 @@ def count_moved_bytes(jaxpr: core.Jaxpr) -> int:
     return _count(jaxpr, _count_bytes)
 
 
-def _count(jaxpr: core.Jaxpr, cost: Callable[[core.JaxprEqn], int]) -> int:
+def _count(jaxpr: core.Jaxpr, cost: Callable[[core.JaxprEqn], int], *, loops: bool = True) -> int:
     total = 0
     for equation in _needed(jaxpr):
         total += cost(equation)
-        repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
-        total += repeats * sum(_count(inner, cost) for inner in _inner(equation))
+        inside = sum(_count(inner, cost, loops=loops) for inner in _inner(equation))
+        total += _repeats(equation, loops=loops) * inside
     return total
+
+
+def _repeats(equation: core.JaxprEqn, *, loops: bool) -> int:
+    """Returns how often a program runs the functions that an operation calls, on all devices."""
+    if equation.primitive.name == "shard_map":  # the shapes inside are those of one device
+        devices: int = equation.params["mesh"].size
+        return devices
+    length: int = equation.params["length"] if equation.primitive.name == "scan" and loops else 1
+    return length
 
 
 def _count_operations(equation: core.JaxprEqn) -> int:
@@ -57,6 +86,12 @@ def _count_bytes(equation: core.JaxprEqn) -> int:
     if name in ("dot_general", "conv_general_dilated"):
         return sum(_bytes(value) for value in (*equation.invars, *equation.outvars))
     return sum(map(_bytes, equation.invars)) if name.startswith("reduce_") else 0
+
+
+def _count_all_bytes(equation: core.JaxprEqn) -> int:
+    if _inner(equation):
+        return 0  # the operations of these functions count
+    return sum(map(_bytes, (*equation.invars, *equation.outvars)))
 
 
 def _bytes(value: Any) -> int:

@@ -3,14 +3,19 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from dfjax.bench import plan, plan_program
+from dfjax.bench.hlo_figures import Collective
 from dfjax.bench.plan_report import describe_plan
 from dfjax.commands.main import main
 from dfjax.errors import RunError, UsageError
+from dfjax.experiment.step_program import TracedStep
 
 FIGURES = {
     **{"flops": 12e9, "bytes_accessed": 24e9, "hbm_bytes": 6e9, "cycles": 12e6},
@@ -134,6 +139,14 @@ def test_an_interrupt_ends_the_process_that_compiles(tmp_path):
         plan.os.kill(int(pid.read_text()), 0)
 
 
+def test_the_process_ends_with_its_parent(monkeypatch):
+    ended, parents = threading.Event(), iter([5, 5, 5])
+    monkeypatch.setattr(plan_program.os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(plan_program.os, "_exit", lambda status: ended.set())
+    plan_program.end_with_parent(interval=0.001)
+    assert ended.wait(timeout=20)
+
+
 class Lowered:
     """A program whose compilation is counted."""
 
@@ -190,6 +203,28 @@ def test_a_program_that_is_too_large_is_a_result(monkeypatch, tmp_path, capsys):
     assert first["too_large"] == "Used 20.31G of 15.75G hbm" and program.compiled == 1
     with pytest.raises(ValueError):
         plan_program._compile(Lowered("other", ValueError()), "v5e:2x4*1", 8)
+
+
+def traced(program=None, **sizes):
+    state = dict.fromkeys(("params", "optimizer", "other", "batch"), 0) | sizes
+    return TracedStep(program, 8, 1, state, statistics=6, parameter_bytes=800)
+
+
+def test_parameters_that_devices_hold_in_parts_are_gathered():
+    whole = plan_program.expect_collectives(traced(params=800), (8, 1, 1))
+    assert whole == [Collective("all-reduce", 8, 1, 800), Collective("all-reduce", 8, 6, 0)]
+    split = plan_program.expect_collectives(traced(params=200), (2, 2, 2))
+    assert split == [*whole, Collective("all-gather", 4, 1, 800)]  # 600 of them arrive
+    assert plan_program.expect_collectives(traced(params=800), (1, 1, 1)) == []
+
+
+def test_operations_of_loops_count_as_often_as_they_run():
+    def accumulate(x):
+        return jax.lax.scan(lambda c, _: (c @ c, None), x @ x, length=5)[0]
+
+    step = traced(jax.jit(accumulate).trace(jnp.ones((2, 2))), params=800)
+    assert plan_program.count_repeated_flops(step) == 4 * 16
+    assert plan_program._count(step, (2, 1, 1))["flops"] == 6 * 16 / 2
 
 
 @pytest.mark.slow

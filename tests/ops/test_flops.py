@@ -4,7 +4,12 @@ from jax import lax
 
 from dfjax.ops.conv import conv
 from dfjax.ops.depthwise import depthwise_conv
-from dfjax.ops.flops import count_flops, count_moved_bytes
+from dfjax.ops.flops import (
+    count_flops,
+    count_moved_bytes,
+    count_operations,
+    count_unfused_bytes,
+)
 from dfjax.ops.lowering import NATIVE
 
 
@@ -31,6 +36,16 @@ def test_a_loop_counts_as_often_as_it_runs():
         return lax.scan(lambda c, _: (jax.jit(jnp.dot)(c, c), None), x, length=7)[0]
 
     assert count_flops(loop, jnp.ones((2, 2))) == 7 * 2 * 8
+    traced = jax.make_jaxpr(loop)(jnp.ones((2, 2))).jaxpr
+    assert count_operations(traced, loops=False) == 2 * 8
+    assert count_unfused_bytes(traced) == 7 * 3 * 16
+
+
+def test_what_every_device_does_counts_on_all_of_them():
+    mesh = jax.sharding.AbstractMesh((4,), ("data",))
+    split = jax.sharding.PartitionSpec("data")
+    product = jax.shard_map(lambda x: x @ x.T, mesh=mesh, in_specs=split, out_specs=split)
+    assert count_flops(product, jnp.ones((8, 3))) == 4 * (2 * 2 * 3 * 2)
 
 
 def test_what_no_output_needs_is_not_counted():
