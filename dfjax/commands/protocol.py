@@ -7,7 +7,7 @@ A protocol is a file in configs/protocols/: within_domain, cross_dataset, cross_
 compression, leave_one_method_out, or one of yours. A detector is a workdir, a weights file or a
 file of predictions; its columns dataset, method and compression say what a row is of. Workdirs are
 evaluated on the test split of each pack of --data (of the run's data without it). --out gets
-table.md, table.csv, table.tex and table.json; .md and .json have intervals and numbers of videos.
+table.md, table.csv, table.tex and table.json, with intervals; all but .tex with numbers of videos.
 Exit code 1: a test set has no videos, or no detector, and its cells are empty.
 """
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.predictions import ReadResult, read_predictions
 from dfjax.evaluation.tables.split_choice import VALIDATION, choose_split
 from dfjax.evaluation.tables.unscored import count_unscored
-from dfjax.evaluation.tables.wide_tables import read_detectors
+from dfjax.evaluation.tables.wide_tables import read_detectors, share_columns
 from dfjax.evaluation.videos.aggregation import VIDEO, aggregate, clean
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
@@ -177,10 +177,13 @@ def evaluate_detectors(
         results = [out / name / file for name in read for file in RESULT_FILES]
         results += [out / name for name in COMPARISON_FILES]
         check_outputs(results, inputs=files.values())
-    reports = {
-        name: _evaluate(one, known, options, files, out / name if out else None)
-        for name, one in read.items()
-    }
+    reports: dict[str, Report] = {}
+    firsts: dict[int, pd.DataFrame] = {}
+    for name, one in read.items():
+        report = _evaluate(one, known, options, files, out / name if out else None)
+        assert report.predictions is not None
+        shared = share_columns(report.predictions, firsts)
+        reports[name] = replace(report, predictions=shared)
     comparison, chosen = None, dict[str, Any]()
     if len(reports) > 1:
         predictions = [one.predictions for one in reports.values() if one.predictions is not None]

@@ -68,10 +68,14 @@ def test_within_domain_by_hand(tmp_path, capsys):
     assert low < cells["FF++ c40"]["value"] < high
     assert "mine has no fakes of F2F" in captured.err
     frame = pd.read_csv(out / "table.csv")
-    assert list(frame)[1:] == ["FF++ c23", "FF++ c40", "DF", "F2F", "FS", "NT", "mean"]
+    names = ["FF++ c23", "FF++ c40", "DF", "F2F", "FS", "NT"]
+    assert list(frame)[1:8] == [*names, "mean"]
+    assert (frame["FF++ c40 low"][0], frame["FF++ c40 high"][0]) == pytest.approx((low, high))
+    assert frame["DF videos"][0] == 16 and np.isnan(frame["FS low"][0])
     assert frame["mean"][0] == pytest.approx((2 * both + auc(2) + 0.5) / 4)
     assert f"| mine | {both:.4f} |" in (out / "table.md").read_text()
     tex = (out / "table.tex").read_text()
+    assert f"{{\\scriptsize [{low:.3f}, {high:.3f}]}}" in tex
     assert f"mine & {both:.4f} & " in tex and "\\toprule" in tex and " & -- & " in tex
     assert main(arguments) == 1  # its own files are replaced
 

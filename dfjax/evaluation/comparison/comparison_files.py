@@ -25,7 +25,7 @@ def write_comparison(
     more = {"chosen": dict(chosen)} if chosen else {}
     write_json(out / COMPARISON_FILES[0], comparison.to_json() | more)
     lines = [COMMENT, f"# {comparison.heading}", ""]
-    lines += [format_markdown(comparison.table), "", *(f"{note}." for note in comparison.remarks)]
+    lines += [format_markdown(comparison.shown), "", *(f"{note}." for note in comparison.remarks)]
     write_text(out / COMPARISON_FILES[1], "\n".join(lines) + "\n")
     with atomic_path(out / COMPARISON_FILES[2]) as partial:
         comparison.table.to_csv(partial, index=False)

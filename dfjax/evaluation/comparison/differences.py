@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import pandas as pd
 
-from dfjax.evaluation.videos.clusters import describe_clusters
+from dfjax.evaluation.videos.clusters import count_videos, describe_clusters
 from dfjax.results import Result
 
 FEW_CLUSTERS = 10
@@ -16,7 +17,9 @@ CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
 
 
 def format_p(value: float) -> str:
-    """Returns a p-value with three decimal places, or `<0.001`."""
+    """Returns a p-value with three decimal places, or `<0.001`, or a dash if it is undefined."""
+    if math.isnan(value):
+        return "–"
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -50,10 +53,7 @@ class Comparison(Result):
 
     def __repr__(self) -> str:
         """Returns the table, and how it was computed, as plain text."""
-        tests = [name for name in self.table if str(name).startswith("p_")]
-        shown = self.table.to_string(
-            index=False, float_format="{:.3f}".format, formatters=dict.fromkeys(tests, format_p)
-        )
+        shown = self.shown.to_string(index=False, float_format="{:.3f}".format)
         return "\n".join([self.heading, shown, *self.remarks])
 
     def describe(self) -> list[str]:
@@ -66,7 +66,7 @@ class Comparison(Result):
 
     def _repr_html_(self) -> str:
         heads = "".join(f'<th style="{CELL}">{name}</th>' for name in self.table)
-        lines = "".join(map(_draw_row, self.table.itertuples(index=False)))
+        lines = "".join(map(_draw_row, self.shown.itertuples(index=False)))
         notes = "".join(f'<div style="opacity:.7">{escape(note)}</div>' for note in self.remarks)
         return (
             '<div style="font-size:13px;line-height:1.5">'
@@ -76,10 +76,16 @@ class Comparison(Result):
         )
 
     @property
+    def shown(self) -> pd.DataFrame:
+        """The table with p-values as text."""
+        tests = [name for name in self.table if str(name).startswith("p_")]
+        return self.table.assign(**{str(one): self.table[one].map(format_p) for one in tests})
+
+    @property
     def heading(self) -> str:
         """The metric and the number of videos in words."""
         most = "at most " if "videos" in self.table else ""
-        return f"{self.metric} of {most}{self.videos} videos"
+        return f"{self.metric} of {most}{count_videos(self.videos)}"
 
     @property
     def remarks(self) -> list[str]:
@@ -102,7 +108,8 @@ class Comparison(Result):
             return [*notes, "every pair is compared on the videos that both scored"]
         for name, n in self.left_out.items():
             if n:
-                notes.append(f"{n} videos of {name} are left out: another detector has no score")
+                left = f"{count_videos(n)} of {name} {'is' if n == 1 else 'are'} left out"
+                notes.append(f"{left}: another detector has no score")
         return notes
 
 

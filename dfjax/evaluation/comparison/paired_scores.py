@@ -168,12 +168,17 @@ def _locate(source: Source, split: str) -> Path | pd.DataFrame:
 
 
 def _name(sources: Sequence[Source]) -> list[str]:
-    """Returns the names of workdirs and stems of files; full paths if these are not distinct."""
+    """Returns the names of workdirs and stems of files; full paths if these are not distinct.
+
+    A source that is given several times is numbered.
+    """
     paths = [Path(one) if isinstance(one, str | os.PathLike) else None for one in sources]
     names = [path.stem if path else f"table {n}" for n, path in enumerate(paths, 1)]
     if len(set(names)) == len(names):
         return names
-    return [str(path) if path else name for name, path in zip(names, paths)]
+    full = [str(path) if path else name for name, path in zip(names, paths)]
+    counts = [full[: place + 1].count(name) for place, name in enumerate(full)]
+    return [name if count == 1 else f"{name} ({count})" for name, count in zip(full, counts)]
 
 
 def _name_datasets(tables: list[pd.DataFrame]) -> list[pd.DataFrame]:

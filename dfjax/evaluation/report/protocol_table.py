@@ -103,6 +103,26 @@ class ProtocolTable:
         table[MEAN] = table[shared].mean(axis=1) if len(shared) else np.nan
         return table.rename_axis(CORNER).reset_index()
 
+    def to_wide_frame(self) -> pd.DataFrame:
+        """Returns `to_frame` with the bounds of the interval and the videos of each test set."""
+        frame = self.to_frame()
+        cells = {(cell.row, cell.column): cell for cell in self.cells}
+        for column in self.columns:
+            found = [cells.get((row, column)) for row in frame[CORNER]]
+            bounds = [(one.interval if one else None) or [np.nan, np.nan] for one in found]
+            frame[f"{column} low"] = [low for low, _ in bounds]
+            frame[f"{column} high"] = [high for _, high in bounds]
+            frame[f"{column} videos"] = [one.videos if one else 0 for one in found]
+        return frame
+
+    def _find_bounds(self, row: str, column: str) -> str:
+        """Returns the interval of a cell in LaTeX, or "" without one."""
+        found = [cell for cell in self.cells if (cell.row, cell.column) == (row, column)]
+        if not found or not found[0].interval:
+            return ""
+        low, high = found[0].interval
+        return f"{{\\scriptsize [{low:.3f}, {high:.3f}]}}"
+
     def to_json(self) -> dict[str, Any]:
         """Returns the table as one object for JSON."""
         return {
@@ -138,6 +158,9 @@ class ProtocolTable:
         for name, *values in frame.itertuples(index=False):
             cells = ["--" if np.isnan(value) else f"{value:.4f}" for value in values]
             lines.append(f"{' & '.join([_escape(name), *cells])} \\\\")
+            bounds = [self._find_bounds(name, column) for column in frame.columns[1:]]
+            if any(bounds):
+                lines.append(f"{' & '.join(['', *bounds])} \\\\")
         return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 
@@ -188,7 +211,7 @@ def write_table(table: ProtocolTable, out: Path, notes: Sequence[str] = ()) -> N
     text += ["", table.details]
     write_text(out / TABLE_FILES[1], "\n".join(text) + "\n")
     with atomic_path(out / TABLE_FILES[2]) as partial:
-        table.to_frame().to_csv(partial, index=False)
+        table.to_wide_frame().to_csv(partial, index=False)
     caption = f"{TEX_COMMENT} {table.title}: {table.metric}; {table.protocol}"
     write_text(out / TABLE_FILES[3], f"{caption}\n{table.latex}\n")
 

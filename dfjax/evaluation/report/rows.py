@@ -4,7 +4,7 @@ from typing import Any
 
 from dfjax.evaluation.conventions.protocol_names import COMPAT
 from dfjax.evaluation.metrics import Metrics
-from dfjax.evaluation.videos.clusters import describe_clusters
+from dfjax.evaluation.videos.clusters import count_videos, describe_clusters
 from dfjax.evaluation.videos.cuts import SHOWN
 
 COLUMNS = {
@@ -55,7 +55,8 @@ def format_number(value: Any) -> str:
 def describe_videos(result: dict[str, Any]) -> str:
     """Returns the numbers of evaluated videos by class, and the split, as text."""
     n = result["n"]
-    return f"{n['videos']} videos ({n['real']} real, {n['fake']} fake) · split {result['split']}"
+    videos = count_videos(n["videos"])
+    return f"{videos} ({n['real']} real, {n['fake']} fake) · split {result['split']}"
 
 
 def describe_intervals(result: dict[str, Any]) -> str:

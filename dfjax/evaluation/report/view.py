@@ -66,7 +66,7 @@ class Report(Result):
             UsageError: The file exists and dfjax did not write it.
         """
         assert self.out is not None and self.predictions is not None
-        return [write_as(self.predictions, format_name, self.out)]
+        return write_as(self.predictions, format_name, self.out)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -30,6 +30,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "verdict": (
         "decision predicted_label pred_label predicted_class video_pred y_pred"
         " video_pred_by_avg pred_by_avg",
+        "pred prediction preds",
     ),
 }
 """Names in other programs' tables, by column. The names of a later line are only tried if a table

@@ -20,6 +20,7 @@ from dfjax.errors import FileError, UsageError
 from dfjax.evaluation.flags import make_flag
 from dfjax.evaluation.tables.column_names import TableForm
 from dfjax.evaluation.tables.normalisation import COMPRESSION
+from dfjax.evaluation.tables.split_choice import UNKNOWN
 from dfjax.evaluation.tables.table_files import TableFile, read_table_file
 from dfjax.evaluation.tables.unscored import leave_out
 from dfjax.evaluation.videos.aggregation import VIDEO, aggregate, clean
@@ -96,13 +97,16 @@ def read_dfwb(path: Path, checkpoint: bytes) -> TableFile:
 def write_dfwb(predictions: pd.DataFrame, path: Path, *, detector: str) -> None:
     """Writes the scores of the videos as a score file, and the file that belongs to it.
 
+    A score file is of one split. That of rows that have none is called `test`.
+
     Args:
         predictions: Table with the columns `predictions.COLUMNS`.
         path: File to write, `NAME.scores.csv`.
         detector: Name of the detector.
 
     Raises:
-        UsageError: The name of the file is another, or an id begins with a slash.
+        UsageError: The name of the file is another, an id begins with a slash, or there are several
+            splits.
     """
     if not path.name.endswith(SUFFIX):
         raise UsageError(f"score files of dfwb are called NAME{SUFFIX}, not {path.name}")
@@ -140,11 +144,13 @@ def write_dfwb(predictions: pd.DataFrame, path: Path, *, detector: str) -> None:
 
 
 def _make_rows(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Returns the rows of a score file, and the one split or `test`."""
+    """Returns the rows of a score file, and its split."""
+    splits = sorted(set(predictions["split"]))
+    if len(splits) > 1:
+        raise UsageError(f"a score file of dfwb is of one split, not of {', '.join(splits)}")
     scored = aggregate(clean(predictions))
     first = predictions.drop_duplicates(VIDEO).drop(columns="fake_prob")
     videos = first.merge(scored[[*VIDEO, "fake_prob"]], on=VIDEO, how="left")
-    splits = set(videos["split"])
     empty = pd.Series("", index=videos.index)
     table = pd.DataFrame(
         {
@@ -157,7 +163,7 @@ def _make_rows(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
             "method": videos["method"],
         }
     )
-    return table, splits.pop() if len(splits) == 1 and splits != {"none"} else "test"
+    return table, "test" if splits == [UNKNOWN] else splits[0]
 
 
 def _count_rows(predictions: pd.DataFrame) -> int:

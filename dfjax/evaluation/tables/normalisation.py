@@ -126,6 +126,7 @@ def _fill_scores(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag
     elif "logit" in table:
         table["fake_prob"] = table["fake_prob"].fillna(expit(table["logit"]))
     _check_range(table["fake_prob"], name)
+    table["fake_prob"] = table["fake_prob"].where(np.isfinite(table["fake_prob"]))
     if "logit" not in table:
         with np.errstate(divide="ignore"):
             table["logit"] = logit(table["fake_prob"])
@@ -172,7 +173,7 @@ def _apply_scale(table: pd.DataFrame, name: str, scale: str | None) -> list[Flag
             raise UsageError(f"{name} has a column logit: the scale of fake_prob is not 'logit'")
         table["logit"] = table.pop("fake_prob")
     elif scale == "percent":
-        outside = (scores < 0) | (scores > 100)
+        outside = np.isfinite(scores) & ((scores < 0) | (scores > 100))
         if outside.any():
             where = describe_rows(outside)
             raise UsageError(f"{name}: percentages must lie in [0, 100] ({where})")
@@ -191,10 +192,10 @@ def _doubt_logits(table: pd.DataFrame, name: str, scale: str | None) -> list[Fla
 
 
 def _check_range(probs: pd.Series, name: str) -> None:
-    outside = (probs < 0) | (probs > 1)
+    outside = np.isfinite(probs) & ((probs < 0) | (probs > 1))
     if not outside.any():
         return
-    percent = probs.min() >= 0 and probs.max() <= 100
+    percent = probs[outside].between(0, 100).all() and not (probs < 0).any()
     hint = "divide percentages by 100" if percent else "logits belong in the column 'logit'"
     scale = "percent" if percent else "logit"
     raise UsageError(

@@ -18,25 +18,35 @@ def _write_dfwb(predictions: pd.DataFrame, path: Path) -> None:
 
 
 WRITERS: dict[str, tuple[str, Write]] = {
-    "dfwb": (f"predictions{SUFFIX}", _write_dfwb),
-    "deepfakebench": ("deepfakebench_scores.json", write_scores),
+    "dfwb": (f"predictions{{}}{SUFFIX}", _write_dfwb),
+    "deepfakebench": ("deepfakebench_scores{}.json", write_scores),
 }
-"""Name of the file, and function that writes it, by the name of the format (`FORMATS`)."""
+"""Name of the file, in which the split may stand, and function that writes it, by `FORMATS`."""
 assert set(WRITERS) == set(FORMATS)
 
 
-def write_as(predictions: pd.DataFrame, format_name: str, out: Path) -> Path:
-    """Writes predictions in a format of another program, and returns the file.
+def write_as(predictions: pd.DataFrame, format_name: str, out: Path) -> list[Path]:
+    """Writes predictions in a format of another program, and returns the files.
+
+    Of predictions of several splits there is a file for each, `predictions_val.scores.csv`.
 
     Args:
         predictions: Table with the columns `predictions.COLUMNS`.
         format_name: One of `FORMATS`.
-        out: Folder of the file; its name is that of the detector in a score file of dfwb.
+        out: Folder of the files; its name is that of the detector in a score file of dfwb.
 
     Raises:
-        UsageError: The file exists and dfjax did not write it.
+        UsageError: A file exists and dfjax did not write it.
     """
     name, write = WRITERS[format_name]
-    check_outputs([out / name])
-    write(predictions, out / name)
-    return out / name
+    splits = predictions["split"].unique()
+    parts = {out / name.format(""): predictions}
+    if len(splits) > 1:
+        parts = {
+            out / name.format(f"_{split}"): predictions[predictions["split"] == split]
+            for split in sorted(splits)
+        }
+    check_outputs(parts)
+    for path, rows in parts.items():
+        write(rows.reset_index(drop=True), path)
+    return list(parts)

@@ -16,7 +16,7 @@ def leave_out(
     *,
     lacks: str = "have no score",
     code: str = CODE,
-    severity: str = "warning",
+    severity: str = "error",
 ) -> tuple[pd.DataFrame, list[Flag]]:
     """Returns the rows with a score, and a flag that counts and names the others.
 

@@ -57,7 +57,30 @@ def read_detectors(
     tables = read_sources(sources, form, scores=False)
     columns = [str(name) for table in tables for name in table.file.table]
     detectors = find_detectors(list(dict.fromkeys(columns)), pattern)
-    return {one.name: _read_one(tables, one, detectors, index, form) for one in detectors}
+    found: dict[str, ReadResult] = {}
+    firsts: dict[int, pd.DataFrame] = {}
+    for one in detectors:
+        read = _read_one(tables, one, detectors, index, form)
+        shared = share_columns(read.predictions, firsts)
+        found[one.name] = read._replace(predictions=shared)
+    return found
+
+
+def share_columns(table: pd.DataFrame, firsts: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """Returns a table whose columns that are equal to those of an earlier one use its memory.
+
+    Args:
+        table: Predictions of one detector.
+        firsts: The first table of each length, to which this one is added if it is the first.
+    """
+    first = firsts.setdefault(len(table), table)
+    if first is table:
+        return table
+    columns = {
+        name: first[name] if name in first and column.equals(first[name]) else column.copy()
+        for name, column in table.items()
+    }
+    return pd.DataFrame(columns, copy=False)
 
 
 def find_detectors(columns: list[str], pattern: str) -> list[Detector]:

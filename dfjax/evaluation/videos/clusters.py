@@ -100,7 +100,13 @@ def _name_videos(scores: VideoScores, kind: str, known: pd.DataFrame | None) -> 
 
 def describe_clusters(kind: str, count: int) -> str:
     """Returns the number of clusters in words, for example `140 groups of videos`."""
-    return f"{count:,} {PLURALS[kind]}"
+    first, space, rest = PLURALS[kind].partition(" ")
+    return f"{count:,} {first.removesuffix('s') if count == 1 else first}{space}{rest}"
+
+
+def count_videos(count: int) -> str:
+    """Returns a number of videos in words."""
+    return f"{count} video{'' if count == 1 else 's'}"
 
 
 def name_clusters(

@@ -13,6 +13,7 @@ from dfjax.evaluation.comparison.detectors import compare, compare_scores
 from dfjax.evaluation.comparison.differences import format_p
 from dfjax.evaluation.report.view import Report
 from dfjax.evaluation.tables.predictions import read_predictions, write_predictions
+from dfjax.evaluation.videos.clusters import count_videos, describe_clusters
 
 
 def table(scores, labels, **columns):
@@ -149,3 +150,21 @@ def test_small_p_values_and_few_videos_are_said():
     two = pd.DataFrame({"video_id": ["a", "b"], "label": [0, 1], "fake_prob": [0.1, 0.9]})
     compared = compare(two, two.assign(fake_prob=0.5), names=["x", "y"], resamples=20)
     assert "only 2 videos: intervals and p-values say nothing" in repr(compared)
+    assert "&lt;0.001" in compare(*detectors(better=3.0), resamples=2000)._repr_html_()
+    assert count_videos(1) == "1 video" and describe_clusters("group", 1) == "1 group of videos"
+
+
+def test_one_file_is_its_own_equal(tmp_path):
+    a, _ = detectors()
+    a.to_csv(tmp_path / "a.csv", index=False)
+    compared = compare(tmp_path / "a.csv", tmp_path / "a.csv", resamples=20)
+    (row,) = compared.table.to_dict(orient="records")
+    assert row["b"] == f"{row['a']} (2)" and row["p_value"] == row["p_delong"] == 1.0
+
+
+def test_a_test_without_variance_is_undefined_and_said():
+    rows = pd.DataFrame({"video_id": list("abcd"), "label": [0, 0, 1, 1]})
+    right, wrong = (rows.assign(fake_prob=p) for p in ([0.1, 0.2, 0.8, 0.9], [0.9, 0.8, 0.2, 0.1]))
+    compared = compare(right, wrong, names=["x", "y"], resamples=20)
+    assert compared.table["p_delong"].isna().all() and "p_delong is undefined" in repr(compared)
+    assert " – " in repr(compared)

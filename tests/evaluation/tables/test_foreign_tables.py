@@ -15,6 +15,7 @@ from dfjax.evaluation.tables.deepfakebench_scores import write_scores
 from dfjax.evaluation.tables.dfwb_scores import find_meta, write_dfwb
 from dfjax.evaluation.tables.predictions import read_predictions
 from dfjax.evaluation.tables.wide_tables import find_detectors, read_detectors
+from dfjax.inference.tables import TableOptions, evaluate_detectors
 
 
 def read(tmp_path, text, columns=None, scale=None, name="scores.csv"):
@@ -126,6 +127,20 @@ def test_a_wide_table_gives_each_detector_its_rows(tmp_path):
     assert "prob_sbi" not in effort.predictions
 
 
+@pytest.mark.parametrize("split", [None, "all"])
+def test_detectors_of_the_same_rows_share_the_memory_of_the_rest(split):
+    """With a table for each detector, sixty detectors needed sixty times the memory."""
+    rows = {"video_id": list("abcd"), "label": [0, 1] * 2, "split": ["val", "test", "test", "test"]}
+    table = pd.DataFrame(rows | {"p_a": [np.nan, 0.9, 0.3, 0.8]} | {f"p_{k}": 0.5 for k in "bc"})
+    options = TableOptions(split=split)
+    reports = evaluate_detectors([table], "p_*", options).reports
+    b, c = (reports[name].predictions for name in "bc")
+    assert list(b) == list(reports["a"].predictions) and len(b) == (4 if split else 3)
+    assert b["fake_prob"].tolist() == [0.5] * len(b)
+    for name in ("unit", "label", "position", "face"):
+        assert np.shares_memory(b[name].to_numpy(), c[name].to_numpy()), name
+
+
 def test_names_of_detectors():
     assert [one.name for one in find_detectors(["a_p", "b_p", "p"], "*_p")] == ["a", "b"]
     with pytest.raises(UsageError, match="no column matches x_"):
@@ -144,7 +159,7 @@ def test_a_wide_table_is_evaluated_and_compared(tmp_path, capsys):
     table.to_csv(tmp_path / "wide.csv", index=False)
     out = tmp_path / "out"
     arguments = ["evaluate", "--predictions", str(tmp_path / "wide.csv"), "--scores", "prob_*"]
-    assert main([*arguments, "--out", str(out), "--json"]) == 0
+    assert main([*arguments, "--out", str(out), "--json"]) == 1  # bad has one score less
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(printed["detectors"]) == {"good", "bad"}
     assert printed["detectors"]["bad"]["n"]["unreadable"] == 1
@@ -153,7 +168,7 @@ def test_a_wide_table_is_evaluated_and_compared(tmp_path, capsys):
     assert (row["a"], row["b"]) == ("good", "bad") and row["difference"] > 0.2
     assert row["p_value"] == row["p_value_holm"] < 0.01 and row["p_delong"] < 0.01
     assert "| good | bad |" in (out / "comparison.md").read_text()
-    assert main([*arguments, "--out", str(out)]) == 0  # its own files are replaced
+    assert main([*arguments, "--out", str(out)]) == 1  # its own files are replaced
 
 
 def test_dfwb_files_are_written_and_read(tmp_path):
@@ -322,7 +337,7 @@ def test_flags_of_wide_tables_are_printed_in_full(tmp_path, capsys):
     main(["evaluate", "--predictions", str(tmp_path / "wide.csv"), "--scores", "prob_*"])
     printed = capsys.readouterr().out
     assert "columns were read as video_id=id, method=generator" in printed
-    assert "warning no_score: " in printed and "1 of 4 rows have no score" in printed
+    assert "error no_score: " in printed and "1 of 4 rows have no score" in printed
 
 
 def test_two_columns_of_labels_that_contradict_are_an_error(tmp_path):
@@ -337,3 +352,47 @@ def test_inverted_decisions_are_named(tmp_path):
     text = "video_id,label,score,verdict\na,0,0.1,fake\nb,1,0.9,real\nc,1,0.8,real\n"
     (flag,) = [f for f in read(tmp_path, text).flags if f["code"].startswith("decision")]
     assert flag["code"] == "decisions_inverted" and flag["severity"] == "error"
+
+
+def test_decisions_in_a_column_pred_are_compared_with_the_scores(tmp_path):
+    text = "video_id,label,fake_prob,pred\na,0,0.1,1\nb,1,0.9,0\nc,1,0.8,0\n"
+    flags = {flag["code"]: flag["severity"] for flag in read(tmp_path, text).flags}
+    assert flags["decisions_inverted"] == "error"
+    same = text.replace(",1\n", ",x\n").replace(",0\n", ",1\n").replace(",x\n", ",0\n")
+    assert "decision_threshold" in {flag["code"] for flag in read(tmp_path, same).flags}
+    alone = read(tmp_path, text.replace("fake_prob,pred", "other,pred"))  # then they are the scores
+    assert alone.predictions["fake_prob"].tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("scale", [None, "percent"])
+def test_infinite_scores_are_left_out_like_missing_ones(tmp_path, scale):
+    found = {}
+    for value in ("inf", "-inf", ""):
+        path = tmp_path / "s.csv"
+        path.write_text(f"video_id,label,score\na,0,0.1\nb,1,{value}\nc,1,0.9\nd,0,0.95\n")
+        report = dfjax.evaluate(path, scale=scale)
+        (flag,) = [flag for flag in report.flags if flag["code"] == "non_finite"]
+        found[value] = report.metrics["overall"]["video_auc"], flag["ids"], flag["severity"]
+    assert set(map(str, found.values())) == {"(0.5, ['b'], 'error')"}
+
+
+def test_missing_scores_of_one_of_several_detectors_are_an_error_too(tmp_path):
+    (tmp_path / "wide.csv").write_text(WIDE)
+    arguments = ["evaluate", "--predictions", str(tmp_path / "wide.csv"), "--scores"]
+    assert main([*arguments, "prob_effort"]) == 1
+
+
+def test_the_splits_of_a_table_are_score_files_of_their_own(tmp_path, capsys):
+    rows = {"video_id": list("abcd"), "label": [0, 1] * 2, "fake_prob": [0.1, 0.9, 0.2, 0.8]}
+    table = pd.DataFrame(rows | {"split": ["val", "val", "test", "test"]})
+    table.to_csv(tmp_path / "s.csv", index=False)
+    arguments = ["evaluate", "--predictions", str(tmp_path / "s.csv"), "--out", str(tmp_path / "o")]
+    main([*arguments, "--split", "all", "--write", "dfwb"])
+    printed = capsys.readouterr().out
+    for split, ids in (("val", ["a", "b"]), ("test", ["c", "d"])):
+        path = tmp_path / "o" / f"predictions_{split}.scores.csv"
+        again = read_predictions([path]).predictions
+        assert str(path) in printed and again["video_id"].tolist() == ids
+        assert set(again["split"]) == {split}
+    with pytest.raises(UsageError, match="of one split, not of test, val"):
+        write_dfwb(read_predictions([table]).predictions, tmp_path / "x.scores.csv", detector="x")
