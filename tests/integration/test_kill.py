@@ -18,7 +18,7 @@ STEPS = 8
 
 def command(workdir, *extra):
     return [
-        *(sys.executable, "-m", "dfjax", "train", "--config=dual_stream:smoke"),
+        *(sys.executable, "-m", "dfjax", "train", "--config=resnet18:smoke"),
         *(f"--workdir={workdir}", "--config.train.epochs=8", "--config.checkpoint.every_steps=1"),
         *("--config.train.ema_decay=0.9", "--config.data.workers=2", "--config.mesh.data=1"),
         *extra,
