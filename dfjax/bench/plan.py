@@ -31,6 +31,9 @@ CROWDED = 0.9
 REPLICATED = 0.25
 """Share of the memory that parameters and optimiser take above which `fsdp` is suggested."""
 
+COMPARED = ("fits", "hbm_bytes_per_clip", "cycles_per_clip", "predicted_step_s")
+"""Figures in the row of a policy of recomputation, beside the bytes per chip."""
+
 COMPILED, TRACED = "compiled for the chip", "a roofline of the program before compilation"
 
 Report = Callable[[str, float], None]
@@ -43,7 +46,8 @@ def make_plan(
     mesh: str,
     *,
     overrides: Sequence[str] = (),
-    report: Report,
+    remat: Sequence[str] = (),
+    report: Report = lambda phase, seconds: None,
 ) -> dict[str, Any]:
     """Returns the figures of the training step of a config on a mesh of chips.
 
@@ -56,6 +60,9 @@ def make_plan(
         chip: Name of the chip, such as `v5e` or `h100`.
         mesh: Sizes of the axes `data`, `fsdp` and `tensor`, such as `8x1x1`.
         overrides: Overrides of keys, `["train.batch_size=96"]`.
+        remat: Policies of recomputation to compare (see `dfjax.models.remat`). Each is a row in
+            `remat` of the plan, whose other figures are those of the first one. Empty for what
+            the config says.
         report: Function that is told about the progress.
 
     Raises:
@@ -71,7 +78,15 @@ def make_plan(
                 f"the compiler for {chip} is not installed: pip install 'dfjax[tpu-compiler]'"
             )
     request = {"config": config, "overrides": list(overrides), "chip": chip, "mesh": sizes}
-    return summarize_plan(_run_child(request, report), chip, sizes)
+    plans = [
+        summarize_plan(_run_child(request | {"remat": policy}, report), chip, sizes)
+        for policy in remat or [""]
+    ]
+    rows = [
+        {"policy": policy} | {name: plan[name] for name in COMPARED} | plan["bytes_per_chip"]
+        for policy, plan in zip(remat, plans)
+    ]
+    return plans[0] | {"remat": rows}
 
 
 def read_mesh(text: str) -> tuple[int, int, int]:

@@ -55,12 +55,14 @@ class PlanRequest(NamedTuple):
         overrides: Overrides of its keys, as texts.
         chip: Name in `CHIPS`.
         mesh: Sizes of the axes `data`, `fsdp` and `tensor`.
+        remat: What the backward pass recomputes; empty for what the config says.
     """
 
     config: str
     overrides: list[str]
     chip: str
     mesh: tuple[int, int, int]
+    remat: str = ""
 
 
 def main() -> None:
@@ -97,7 +99,13 @@ def _write(**event: Any) -> None:
 def _plan(request: PlanRequest) -> dict[str, Any]:
     _write(phase="lowering")
     devices, chip = math.prod(request.mesh), CHIPS[request.chip]
-    run = functools.partial(trace_config_step, request.config, request.overrides, mesh=request.mesh)
+    run = functools.partial(
+        trace_config_step,
+        request.config,
+        request.overrides,
+        mesh=request.mesh,
+        remat=request.remat,
+    )
     if chip.axes:
         shape, slices = find_slices(request.chip, devices // chip.cores)
         step = run(describe_chips(f"{request.chip}:{shape}", slices=slices))

@@ -24,6 +24,8 @@ def describe_plan(plan: Mapping[str, Any]) -> Iterator[RenderablePart]:
     yield _make_figures(plan)
     if plan["collectives"]:
         yield _make_collectives(plan["collectives"])
+    if plan["remat"]:
+        yield _make_remat(plan["remat"])
     if plan["scaling"]:
         yield _make_scaling(plan)
     yield Text("\n".join(["", "Assumptions:", *(f"- {line}" for line in plan["assumptions"])]))
@@ -64,6 +66,21 @@ def _make_collectives(rows: list[dict[str, Any]]) -> Table:
     table = _make_table("collectives per step", "devices", "count", "bytes")
     for row in rows:
         table.add_row(row["kind"], str(row["group"]), str(row["count"]), _scale(row["bytes"], "B"))
+    return table
+
+
+def _make_remat(rows: list[dict[str, Any]]) -> Table:
+    table = _make_table("remat", "temp", "total", "HBM per clip", "cycles per clip", "step")
+    for row in rows:
+        step = row["predicted_step_s"]
+        table.add_row(
+            row["policy"],
+            "does not fit" if row["fits"] is False else _scale(row["temp"], "B"),
+            _scale(row["total"], "B"),
+            _scale(row["hbm_bytes_per_clip"], "B"),
+            _scale(row["cycles_per_clip"], ""),
+            f"{1e3 * step:.3g} ms" if step else "–",
+        )
     return table
 
 

@@ -2,6 +2,7 @@
 
   dfjax plan --config dual_stream --chip v5e --mesh 8x1x1 --config.train.batch_size=96
   dfjax plan --config two_stream_flow --chip v5p --mesh 64x1x1 --json
+  dfjax plan --config dual_stream --chip v5e --mesh 8x1x1 --remat none block all
   dfjax plan --config dual_stream --chip h100 --mesh 8x1x1
 
 For TPUs (v4, v5e, v5p, v6e, up to 1,024 chips) the real compiler compiles the step, on any x86
@@ -24,6 +25,8 @@ def add_arguments(parser: Parser) -> None:
     add_config(parser)
     add("--chip", required=True, help="v4, v5e, v5p, v6e, a100, h100, h200 or l4")
     add("--mesh", default="8x1x1", metavar="DATAxFSDPxTENSOR", help="(8x1x1)")
+    policies = ["none", "block", "all"]
+    add("--remat", nargs="+", default=[], choices=policies, help="policies to compare")
 
 
 def run(args: Arguments) -> int:
@@ -32,7 +35,14 @@ def run(args: Arguments) -> int:
     from dfjax.bench.plan_report import describe_plan
 
     with show_elapsed(f"plan of {args.config} for {args.chip}") as report:
-        plan = make_plan(args.config, args.chip, args.mesh, overrides=args.overrides, report=report)
+        plan = make_plan(
+            args.config,
+            args.chip,
+            args.mesh,
+            overrides=args.overrides,
+            remat=args.remat,
+            report=report,
+        )
     console = make_result_console()
     if not args.json:
         for part in describe_plan(plan):

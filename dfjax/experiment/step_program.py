@@ -11,8 +11,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from dfjax import FAKE, REAL
-from dfjax.config import load_config
+from dfjax.config import load_config, model_options
 from dfjax.config_overrides import Overrides
+from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.experiment.config_check import check_config
 from dfjax.experiment.parts import Parts, assemble_parts, jit_train_step, make_config_mesh
@@ -50,6 +51,7 @@ def trace_config_step(
     *,
     mesh: tuple[int, int, int],
     lowering: str = "",
+    remat: str = "",
 ) -> TracedStep:
     """Returns the training step of a config, traced for devices that need not exist.
 
@@ -59,6 +61,8 @@ def trace_config_step(
         devices: Devices of the mesh.
         mesh: Sizes of the axes `data`, `fsdp` and `tensor`.
         lowering: Lowering of convolutions; empty for that of the config.
+        remat: What the backward pass recomputes (see `dfjax.models.remat`); empty for what the
+            config says.
 
     Raises:
         UsageError: A name or value is wrong, or the batch does not divide over the devices.
@@ -68,6 +72,8 @@ def trace_config_step(
         config.mesh.update(dict(zip(AXES, mesh)))
         config.eval.batch_size = len(devices)  # evaluation is no part of the step
         config.lowering = lowering or config.lowering
+        if remat:
+            _set_remat(config, remat)
     check_config(config)
     parts = describe_parts(config, devices)
     return TracedStep(
@@ -80,6 +86,13 @@ def trace_config_step(
             leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(parts.shapes.params)
         ),
     )
+
+
+def _set_remat(config: ConfigDict, policy: str) -> None:
+    options = model_options(config)
+    if "remat" not in options:
+        raise UsageError(f"the model {config.model.name} has no option remat")
+    options.remat = policy
 
 
 def _count_state(config: ConfigDict, parts: Parts) -> dict[str, int]:

@@ -45,9 +45,24 @@ def test_a_plan_has_the_keys_of_the_contract():
     json.dumps(found)
 
 
+def test_policies_of_recomputation_are_rows(monkeypatch):
+    figures = {
+        "none": {"temp_bytes": 9e9, "cycles": 12e6},
+        "all": {"temp_bytes": 2e9, "cycles": 18e6},
+    }
+    monkeypatch.setattr(plan.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(plan, "_run_child", lambda ask, _: result(**figures[ask["remat"]]))
+    found = plan.make_plan("dual_stream", "v5e", "8x1x1", remat=["none", "all"])
+    assert [row["policy"] for row in found["remat"]] == ["none", "all"]
+    assert [row["temp"] for row in found["remat"]] == [9e9, 2e9]
+    assert found["cycles_per_clip"] == found["remat"][0]["cycles_per_clip"] == 1e6
+    tables = [part for part in describe_plan(found) if hasattr(part, "columns")]
+    assert "remat" in [table.columns[0].header for table in tables]
+
+
 def test_what_does_not_fit_says_what_to_change():
     large = result(too_large="Used 20.3G of 15.5G hbm")
-    found = plan.summarize_plan(large, "v5e", (8, 1, 1))
+    found = plan.summarize_plan(large, "v5e", (8, 1, 1)) | {"remat": []}
     assert found["fits"] is False and found["predicted_step_s"] is None
     assert "20.3G of 15.5G" in found["warnings"][0] and "batch_size" in found["warnings"][0]
     text = " ".join(str(part) for part in describe_plan(found))
