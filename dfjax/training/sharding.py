@@ -69,7 +69,9 @@ def _arrange_slices(
             "cross"
         )
     inside = (data // slices, fsdp, tensor)
-    return mesh_utils.create_hybrid_device_mesh(inside, (slices, 1, 1), devices)
+    return mesh_utils.create_hybrid_device_mesh(
+        inside, (slices, 1, 1), devices, allow_split_physical_axes=True
+    )
 
 
 def check_batch(
