@@ -124,7 +124,7 @@ def describe_assumptions(name: str, bounds: Bounds) -> list[str]:
     if not chip.axes:
         lines.append(
             "The bytes in HBM are those of a program whose element-wise operations are all fused, "
-            "so the time is a lower bound. The memory for activations is not known."
+            "so the time by memory is a lower bound. The memory for activations is not known."
         )
     if chip.cores > 1:
         lines.append(f"The mesh counts cores; a chip has {chip.cores}, each with its share.")

@@ -8,8 +8,8 @@
 For TPUs (v4, v5e, v5p, v6e, up to 1,024 chips) the real compiler compiles the step, on any x86
 machine: pip install 'dfjax[tpu-compiler]'. The full dual_stream step takes it about ten minutes
 and 9 GB; the figures are kept in your cache folder. For GPUs (a100, h100, h200, l4) the figures
-are those of the program before compilation: HBM and time are lower bounds, and the memory for
-activations is not known.
+are those of the program before compilation: bytes in HBM and the time by memory are lower bounds,
+and the memory for activations is not known.
 
 The mesh is DATAxFSDPxTENSOR. Every axis splits the batch; the last two also split large parameters.
 The exit code is 1 if the step does not fit into the memory.

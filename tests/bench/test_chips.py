@@ -9,6 +9,7 @@ from dfjax.bench.plan_prediction import (
     predict_bounds,
     predict_scaling,
 )
+from dfjax.commands import plan
 from dfjax.errors import UsageError
 
 
@@ -86,6 +87,11 @@ def test_a_core_of_two_has_half_of_the_chip_and_an_unknown_clock_bounds_nothing(
     assert predict("v4")[1].compute == pytest.approx(2 * 197 / 275)
     sums, bounds = predict("v6e")
     assert bounds.cycles == 0 and "clock" in describe_assumptions("v6e", bounds)[-1]
+
+
+def test_help_and_assumptions_say_alike_what_the_bytes_of_a_gpu_bound():
+    for text in (describe_assumptions("h100", predict("h100")[1])[-1], plan.__doc__):
+        assert "time by memory" in text and "lower bound" in text and "upper" not in text
 
 
 def test_frames_that_leave_lanes_empty_are_named_with_a_better_batch():
