@@ -8,10 +8,10 @@
 A number is named by UNIT_METRIC (video or frame; auc, ap, eer or accuracy) and, after a colon, by
 choices: first=N (first N frames of each video), pooled (videos of one folder name are one),
 failed=drop|half|first (rows without a score), repeated=drop|keep (rows that repeat a key),
-eer=interp|nearest, half=fake|real (a score of exactly 0.5), chosen=val|test (checkpoint). Without
-choices it is the number of `evaluate`. Or it is the number itself, as published: the conventions
-that give it are then searched. The shares are Shapley values, which add up to the gap; "alone" is
-the change of A if only this one changes.
+eer=interp|nearest, half=fake|real (class that a score of exactly 0.5 counts as), chosen=val|test
+(split that the checkpoint is chosen on). Without choices it is the number of `evaluate`. Or it is
+the number itself, as published: the conventions that give it are then searched. The shares are
+Shapley values, which add up to the gap; "alone" is the change of A if only this one changes.
 """
 
 from pathlib import Path

@@ -21,7 +21,8 @@ def mark_block(x: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n h 
 
     Args:
         x: Maps.
-        train: Whether there may be a backward pass; otherwise `x` is not marked, for exports.
+        train: Whether the backbone is in training mode; otherwise `x` is not marked, for exports,
+            and the policy `block` keeps as little as `all`.
     """
     return checkpoint_name(x, _BLOCK) if train else x
 
