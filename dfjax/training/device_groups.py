@@ -22,6 +22,7 @@ from dfjax.training.detector_step import GradientFn
 
 ACROSS = "groups"
 AXES = (ACROSS, GROUP_AXIS)
+SUMMED = (GROUP_AXIS, ACROSS)  # in the order of `AXES`, XLA of jax 0.12.0 aborts
 
 
 def split_over_groups(
@@ -57,7 +58,7 @@ def split_over_groups(
         own = jax.random.fold_in(root_rng, place)
         loss, grads, stats, clips = compute_gradients(params, batch_stats, batch, own, step, total)
         return Gradients(
-            jax.lax.psum(loss, AXES),
+            jax.lax.psum(loss, SUMMED),
             jax.tree.map(functools.partial(_sum, dtype=dtype), grads),
             jax.lax.pmean(stats, ACROSS),
             clips,
@@ -67,7 +68,7 @@ def split_over_groups(
 
 
 def _sum(grad: Float[Array, "*shape"], *, dtype: DTypeLike | None) -> Float[Array, "*shape"]:
-    return jax.lax.psum(grad.astype(dtype or grad.dtype), AXES).astype(grad.dtype)
+    return jax.lax.psum(grad.astype(dtype or grad.dtype), SUMMED).astype(grad.dtype)
 
 
 def read_group(text: str, mesh: Mesh) -> int:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from dfjax.config import config_names, load_config
+from dfjax.config import base, config_names, load_config
 from dfjax.errors import UsageError
 from dfjax.experiment.config_check import check_config, list_metrics
+from dfjax.experiment.parts import make_config_mesh
 
 
 @pytest.mark.parametrize("variant", ["", ":smoke", ":tiny"])
@@ -91,3 +92,15 @@ def test_losses_and_what_they_do_not_go_with(overrides, message):
 def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):
     with pytest.raises(UsageError, match=message):
         check_config(load_config("dual_stream", list(overrides)))
+
+
+def test_configs_with_groups_are_checked():
+    assert base().train.batch_norm == "global" and base().train.gradient_dtype == "auto"
+    local = ["train.batch_norm=local", "mesh.data=8", "train.batch_size=8", "eval.batch_size=8"]
+    with pytest.raises(UsageError, match="even number"):
+        make_config_mesh(load_config("meso4:smoke", [*local, "data.pairing=paired"]))
+    with pytest.raises(UsageError, match="clips of all devices"):
+        check_config(load_config("meso4:smoke", ["train.batch_norm=2", "mix.mixup=0.2"]))
+    for value in ("all", "0", "-1"):
+        with pytest.raises(UsageError, match="global, local"):
+            load_config("meso4:smoke", [f"train.batch_norm={value}"])

@@ -9,10 +9,7 @@ import pytest
 
 from dfjax.bench.hlo_figures import measure_traffic
 from dfjax.bench.hlo_text import parse_module
-from dfjax.config import base, load_config
 from dfjax.errors import UsageError
-from dfjax.experiment.config_check import check_config
-from dfjax.experiment.parts import make_config_mesh
 from dfjax.losses.objective import make_objective
 from dfjax.losses.registry import make_loss
 from dfjax.models.layers import TF_BN, BatchNorm
@@ -149,15 +146,3 @@ def test_groups_are_read_and_checked():
     with pytest.raises(UsageError, match="even number"):
         check_groups(1, MESH(), clips=1, pairs=True)
     check_groups(2, MESH(), clips=1, pairs=True)
-
-
-def test_configs_with_groups_are_checked():
-    assert base().train.batch_norm == "global" and base().train.gradient_dtype == "auto"
-    local = ["train.batch_norm=local", "mesh.data=8", "train.batch_size=8", "eval.batch_size=8"]
-    with pytest.raises(UsageError, match="even number"):
-        make_config_mesh(load_config("meso4:smoke", [*local, "data.pairing=paired"]))
-    with pytest.raises(UsageError, match="clips of all devices"):
-        check_config(load_config("meso4:smoke", ["train.batch_norm=2", "mix.mixup=0.2"]))
-    for value in ("all", "0", "-1"):
-        with pytest.raises(UsageError, match="global, local"):
-            load_config("meso4:smoke", [f"train.batch_norm={value}"])
