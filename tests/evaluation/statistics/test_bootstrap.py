@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from dfjax.evaluation import metrics
+from dfjax.evaluation.metrics import video_metrics
 from dfjax.evaluation.report.metrics_json import make_metrics
 from dfjax.evaluation.statistics import bootstrap
 from dfjax.evaluation.statistics.class_scores import ClassScores, SortedScores
@@ -56,7 +56,7 @@ def test_all_resamples_are_drawn_of_very_many_videos(monkeypatch):
     drawn = []
     draw = bootstrap.draw_statistics
     monkeypatch.setattr(
-        metrics, "draw_statistics",
+        video_metrics, "draw_statistics",
         lambda *args, resamples, seed: drawn.append(resamples) or draw(*args, resamples=2, seed=0),
     )  # fmt: skip
     scores, labels, _ = videos(150_000, 1)
