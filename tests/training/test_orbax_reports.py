@@ -37,9 +37,10 @@ def test_writes_that_never_began_are_not_shown_during_and_after_a_failure():
             drop_unawaited()
             raise OSError
         drop_unawaited()
-        assert shown == []
         warnings.warn("another one", RuntimeWarning, stacklevel=1)
-        assert [str(each.message) for each in shown] == ["another one"]
+    # Objects of other tests that are collected meanwhile may give warnings of other classes.
+    found = [str(each.message) for each in shown if each.category is RuntimeWarning]
+    assert found == ["another one"]
 
 
 def test_after_a_block_without_an_error_everything_is_shown_again():
@@ -48,7 +49,8 @@ def test_after_a_block_without_an_error_everything_is_shown_again():
         with quiet_orbax():
             warnings.warn("within", UserWarning, stacklevel=1)
         drop_unawaited()
-        assert [each.category for each in shown] == [UserWarning, RuntimeWarning]
+    kinds = (UserWarning, RuntimeWarning)
+    assert tuple(each.category for each in shown if each.category in kinds) == kinds
 
 
 def test_pending_tasks_of_orbax_are_not_logged_after_a_failure(caplog):
