@@ -17,7 +17,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 # A part may import the tiers above it, its own part, and what EXTRA allows.
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console", "outputs"}
-    | {"config_migration", "huge_pages", "import_paths"}
+    | {"child_processes", "config_migration", "huge_pages", "import_paths"}
     | {"json_files", "parquet_files", "results", "text_tables", "user_cache"},
     {"ops"},
     {"models", "losses", "data", "weights"},
@@ -175,12 +175,7 @@ def test_nothing_is_left_of_a_merge():
 
 
 BELOW_COMMANDS = [n for n in NAMES if re.match(r"dfjax/(?!commands/|__main__)", n)]
-WORKERS = (
-    "dfjax/data/worker_pool.py",
-    "dfjax/data/faces/worker_pool.py",
-    "dfjax/data/clips/prefetch.py",
-    "dfjax/bench/plan_program.py",
-)
+WORKERS = ("dfjax/child_processes.py", "dfjax/data/clips/prefetch.py")
 """Modules whose functions run in worker processes, which have signal handlers of their own."""
 
 

@@ -77,7 +77,7 @@ def measure_traffic(module: Module, devices: int) -> Traffic:
     hbm = plain = padded = cycles = 0
     found: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     for instruction, around, trips, fused in _walk(module, module.entry, 1, False):
-        cycles += trips * sum(int(number) for number in _CYCLES.findall(instruction.rest))
+        cycles += trips * count_cycles(instruction.rest)
         kind = instruction.opcode.removesuffix("-start")
         operands = [around[name] for name in instruction.operands if name in around]
         if kind in COLLECTIVES:
@@ -147,6 +147,14 @@ def _count_trips(module: Module, loop: Instruction) -> int:
         if instruction.opcode == "constant" and (literal := _LITERAL.match(instruction.rest))
     }
     return bounds.pop() if len(bounds) == 1 else 1
+
+
+def count_cycles(text: str) -> int:
+    """Returns the sum of the compiler's estimates of cycles in the text of a program or a part.
+
+    The body of a loop counts once. The sum ranks programs, but is no prediction of their time.
+    """
+    return sum(int(number) for number in _CYCLES.findall(text))
 
 
 def find_group_size(attributes: str, devices: int) -> int:

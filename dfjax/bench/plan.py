@@ -139,7 +139,7 @@ def _child(
     environment: Mapping[str, str], asked: IO[str], messages: IO[str]
 ) -> Iterator["subprocess.Popen[str]"]:
     child = subprocess.Popen(
-        [sys.executable, "-m", MODULE],
+        [sys.executable, "-m", MODULE, str(os.getpid())],
         stdin=asked, stdout=subprocess.PIPE, stderr=messages, text=True, env=dict(environment),
     )  # fmt: skip
     try:

@@ -1,9 +1,9 @@
 """Compiles the training step of a config for chips that are not there, in a process of its own.
 
-Run as `python -m dfjax.bench.plan_program` with a `PlanRequest` as JSON on standard input. The
-environment has to say `JAX_PLATFORMS=cpu` before JAX is imported, which is why this is a process.
-Standard output has one JSON object per line: `{"phase": …}` while it works, then `{"result": …}` or
-`{"usage": message}`.
+Run as `python -m dfjax.bench.plan_program PARENT`, the id of the process that asks, with a
+`PlanRequest` as JSON on standard input. The environment has to say `JAX_PLATFORMS=cpu` before JAX
+is imported, which is why this is a process. Standard output has one JSON object per line:
+`{"phase": …}` while it works, then `{"result": …}` or `{"usage": message}`.
 """
 
 import functools
@@ -11,10 +11,8 @@ import hashlib
 import importlib.metadata
 import json
 import math
-import os
 import re
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +23,8 @@ import jax
 from dfjax.bench.chips import CHIPS, find_slices
 from dfjax.bench.hlo_figures import Collective, measure_traffic, to_rows
 from dfjax.bench.hlo_text import parse_module
-from dfjax.bench.tpu_compiler import describe_chips
+from dfjax.bench.tpu_compiler import describe_chips, read_figures
+from dfjax.child_processes import end_with_parent
 from dfjax.errors import UsageError, first_line
 from dfjax.experiment.step_program import TracedStep, trace_config_step
 from dfjax.files import write_json
@@ -68,27 +67,10 @@ class PlanRequest(NamedTuple):
 def main() -> None:
     """Reads the request and writes the result to standard output."""
     request = PlanRequest(**json.load(sys.stdin))
-    end_with_parent()
     try:
         _write(result=_plan(request))
     except UsageError as error:
         _write(usage=str(error))
-
-
-def end_with_parent(*, interval: float = 1.0) -> None:
-    """Makes this process end soon after its parent, also in the middle of a compilation.
-
-    Args:
-        interval: Seconds between two looks at the parent.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(interval)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write(**event: Any) -> None:
@@ -143,20 +125,16 @@ def _compile(lowered: Any, topology: str, devices: int) -> dict[str, Any]:
 
 
 def _read(compiled: Any, devices: int) -> dict[str, Any]:
+    figures = read_figures(compiled)
     traffic = measure_traffic(parse_module(compiled.as_text()), devices)
-    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
-    new = memory.output_size_in_bytes - memory.alias_size_in_bytes
     return {
-        "flops": cost["flops"],
-        "bytes_accessed": cost["bytes accessed"],
+        "flops": figures.flops,
+        "bytes_accessed": figures.bytes_accessed,
         "hbm_bytes": traffic.hbm_bytes,
         "cycles": traffic.cycles,
         "padding_waste": traffic.padding_waste,
-        "temp_bytes": memory.temp_size_in_bytes,
-        "total_bytes": memory.argument_size_in_bytes
-        + memory.temp_size_in_bytes
-        + memory.generated_code_size_in_bytes
-        + new,
+        "temp_bytes": figures.temp_bytes,
+        "total_bytes": figures.total_bytes,
         "collectives": to_rows(traffic.collectives),
     }
 
@@ -206,6 +184,7 @@ def expect_collectives(step: TracedStep, mesh: Sequence[int]) -> list[Collective
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
     try:
         main()
     except jax.errors.JaxRuntimeError as error:

@@ -14,8 +14,6 @@ from jax.experimental import topologies
 
 from dfjax.errors import UsageError
 
-_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-
 
 class ProgramFigures(NamedTuple):
     """What the compiler says about a program, per chip.
@@ -23,17 +21,14 @@ class ProgramFigures(NamedTuple):
     Attributes:
         flops: Floating-point operations; the body of a loop counts once.
         bytes_accessed: Bytes that operations read and write, in HBM and in VMEM, with padding.
-        cycles: Sum of the estimated cycles of all operations; the body of a loop counts once.
-            It ranks programs, but is no prediction of their time.
-        argument_bytes: Bytes of the arguments.
         temp_bytes: Bytes of temporaries in HBM.
+        total_bytes: Bytes of arguments, results, temporaries and code.
     """
 
     flops: float
     bytes_accessed: float
-    cycles: int
-    argument_bytes: int
     temp_bytes: int
+    total_bytes: int
 
 
 def describe_chips(topology: str, *, slices: int = 1) -> list[jax.Device]:
@@ -72,10 +67,13 @@ def read_figures(compiled: Any) -> ProgramFigures:
             `describe_chips`.
     """
     cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    new = memory.output_size_in_bytes - memory.alias_size_in_bytes
     return ProgramFigures(
         flops=cost["flops"],
         bytes_accessed=cost["bytes accessed"],
-        cycles=sum(int(number) for number in _CYCLES.findall(compiled.as_text())),
-        argument_bytes=memory.argument_size_in_bytes,
         temp_bytes=memory.temp_size_in_bytes,
+        total_bytes=memory.argument_size_in_bytes
+        + memory.temp_size_in_bytes
+        + memory.generated_code_size_in_bytes
+        + new,
     )

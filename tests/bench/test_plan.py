@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from dfjax import child_processes
 from dfjax.bench import plan, plan_program
 from dfjax.bench.hlo_figures import Collective
 from dfjax.bench.plan_report import describe_plan
@@ -156,9 +157,10 @@ def test_an_interrupt_ends_the_process_that_compiles(tmp_path):
 
 def test_the_process_ends_with_its_parent(monkeypatch):
     ended, parents = threading.Event(), iter([5, 5, 5])
-    monkeypatch.setattr(plan_program.os, "getppid", lambda: next(parents, 1))
-    monkeypatch.setattr(plan_program.os, "_exit", lambda status: ended.set())
-    plan_program.end_with_parent(interval=0.001)
+    monkeypatch.setattr(child_processes.os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(child_processes.os, "_exit", lambda status: ended.set())
+    monkeypatch.setattr(child_processes, "POLL_MS", 1)
+    child_processes.end_with_parent(5)
     assert ended.wait(timeout=20)
 
 

@@ -6,10 +6,8 @@ are plain subprocesses. Those of `multiprocessing` would run the caller's script
 """
 
 import contextlib
-import ctypes
 import math
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
+from dfjax.child_processes import end_with_parent
 from dfjax.errors import InputError, UsageError, is_full_disk
 
 PROGRAM = """
@@ -30,7 +29,6 @@ sys.path[:] = {path!r}
 from dfjax.data.faces.worker_pool import serve
 serve({descriptor}, parent={parent}, by_kernel={by_kernel})
 """
-PR_SET_PDEATHSIG = 1  # of `prctl`, Linux
 
 
 class Outcome(NamedTuple):
@@ -199,7 +197,7 @@ def serve(descriptor: int, *, parent: int, by_kernel: bool) -> None:
         parent: Id of the parent process.
         by_kernel: Whether the kernel is also asked to kill this process with its parent.
     """
-    _end_with_parent(descriptor, parent, by_kernel=by_kernel)
+    end_with_parent(parent, pipe=descriptor, by_kernel=by_kernel)
     cv2.setNumThreads(1)  # one process per core
     connection = Connection(descriptor)
     try:
@@ -209,27 +207,6 @@ def serve(descriptor: int, *, parent: int, by_kernel: bool) -> None:
             connection.send(_answer(function, connection.recv()))
     except (EOFError, ConnectionError):
         return  # the parent has ended
-
-
-def _end_with_parent(descriptor: int, parent: int, *, by_kernel: bool) -> None:
-    """Makes this process end with its parent, also in the middle of a task.
-
-    A thread waits for the end of the pipe. On Linux the kernel kills the process, too, in case a
-    decoder never lets that thread run.
-    """
-    threading.Thread(target=_watch, args=(descriptor, parent), daemon=True).start()
-    if by_kernel and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before
-        os._exit(1)
-
-
-def _watch(descriptor: int, parent: int) -> None:
-    pipe = select.poll()
-    pipe.register(descriptor, 0)  # its end is always reported
-    while not pipe.poll(1000) and os.getppid() == parent:
-        pass
-    os._exit(1)
 
 
 def _answer(function: Callable[[Any], Any], task: Any) -> tuple[Any, str | OSError | None]:
