@@ -36,6 +36,7 @@ from dfjax.config_overrides import leaves
 from dfjax.data.transforms.augment_presets import PRESETS
 from dfjax.errors import UsageError
 from dfjax.files import as_tuple
+from dfjax.schema import REMAT
 
 SHARE = number(0, 1)
 BELOW_ONE = number(0, 1, below=True)
@@ -222,7 +223,7 @@ MODEL_RANGES: dict[str, Check] = {
     "positions": text,
     "projection": OPTIONAL_WIDTH,
     "pyramid": OPTIONAL_WIDTH,
-    "remat": choice("none", "block", "all"),
+    "remat": choice(*REMAT),
     "scales": each(PIXELS),
     "self_attention": flag,
     "spatial_attention": flag,

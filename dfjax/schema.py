@@ -6,6 +6,9 @@ are not listed here: they are the fields of their modules.
 
 from typing import Any
 
+REMAT = ("none", "block", "all")
+"""What the backward pass keeps (`remat` of models): all, the outputs of blocks, or the input."""
+
 DATA = {
     "path": "",  # a pack (`dfjax data pack`); empty: the synthetic set below is generated
     "features": "",  # a feature pack (`dfjax data features`), for models that read features

@@ -17,6 +17,7 @@ The exit code is 1 if the step does not fit into the memory.
 
 from dfjax.commands.main import Arguments, Parser, add_config, finish
 from dfjax.console import make_result_console, show_elapsed
+from dfjax.schema import REMAT
 
 
 def add_arguments(parser: Parser) -> None:
@@ -25,8 +26,7 @@ def add_arguments(parser: Parser) -> None:
     add_config(parser)
     add("--chip", required=True, help="v4, v5e, v5p, v6e, a100, h100, h200 or l4")
     add("--mesh", default="8x1x1", metavar="DATAxFSDPxTENSOR", help="(8x1x1)")
-    policies = ["none", "block", "all"]
-    add("--remat", nargs="+", default=[], choices=policies, help="policies to compare")
+    add("--remat", nargs="+", default=[], choices=REMAT, help="policies to compare")
 
 
 def run(args: Arguments) -> int:

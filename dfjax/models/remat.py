@@ -9,9 +9,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from dfjax.errors import unknown
-
-POLICIES = ("none", "block", "all")
-"""Names of policies: `none` keeps everything, `block` the outputs of blocks, `all` the input."""
+from dfjax.schema import REMAT
 
 _BLOCK = "block_output"
 
@@ -32,13 +30,13 @@ def recompute(run: Callable[..., Any], policy: str) -> Callable[..., Any]:
 
     Args:
         run: Function of a module and arrays.
-        policy: Name in `POLICIES`.
+        policy: Name in `schema.REMAT`.
 
     Raises:
         UsageError: The policy is unknown.
     """
-    if policy not in POLICIES:
-        raise unknown("remat", policy, POLICIES)
+    if policy not in REMAT:
+        raise unknown("remat", policy, REMAT)
     if policy == "none":
         return run
     kept = jax.checkpoint_policies.save_only_these_names(_BLOCK) if policy == "block" else None

@@ -9,7 +9,7 @@ from dfjax.errors import UsageError
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import TF_BN, Compute
 from dfjax.models.mbconv import MBConv, Stage
-from dfjax.models.remat import POLICIES
+from dfjax.schema import REMAT
 
 BLOCK = (Stage(1, 3, 1, 2, 8), 1, 8, ((1, 1), (1, 1)), 0.0, TF_BN, jax.nn.silu, False, Compute())
 CLIP, MASK = jnp.linspace(-1, 1, 192).reshape(2, 2, 4, 4, 3), jnp.ones((2, 2), bool)
@@ -49,7 +49,7 @@ def gradients():
         loss, params = make_loss(policy)
         return jax.jit(jax.grad(loss, has_aux=True))(params)
 
-    return {policy: compute(policy) for policy in POLICIES}
+    return {policy: compute(policy) for policy in REMAT}
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_gradients_and_statistics_are_the_same(gradients, policy):
 
 def test_the_policy_block_keeps_one_map_per_block(capsys):
     maps = {}
-    for policy in POLICIES:
+    for policy in REMAT:
         loss, params = make_loss(policy)
         print_saved_residuals(lambda p, loss=loss: loss(p)[0], params)
         kept = capsys.readouterr().out.splitlines()
