@@ -106,21 +106,24 @@ class ProtocolTable:
     def to_wide_frame(self) -> pd.DataFrame:
         """Returns `to_frame` with the bounds of the interval and the videos of each test set."""
         frame = self.to_frame()
-        cells = {(cell.row, cell.column): cell for cell in self.cells}
         for column in self.columns:
-            found = [cells.get((row, column)) for row in frame[CORNER]]
+            found = [self._find_cell(row, column) for row in frame[CORNER]]
             bounds = [(one.interval if one else None) or [np.nan, np.nan] for one in found]
             frame[f"{column} low"] = [low for low, _ in bounds]
             frame[f"{column} high"] = [high for _, high in bounds]
             frame[f"{column} videos"] = [one.videos if one else 0 for one in found]
         return frame
 
+    def _find_cell(self, row: str, column: str) -> Cell | None:
+        at = (row, column)
+        return next((cell for cell in self.cells if (cell.row, cell.column) == at), None)
+
     def _find_bounds(self, row: str, column: str) -> str:
         """Returns the interval of a cell in LaTeX, or "" without one."""
-        found = [cell for cell in self.cells if (cell.row, cell.column) == (row, column)]
-        if not found or not found[0].interval:
+        found = self._find_cell(row, column)
+        if not found or not found.interval:
             return ""
-        low, high = found[0].interval
+        low, high = found.interval
         return f"{{\\scriptsize [{low:.3f}, {high:.3f}]}}"
 
     def to_json(self) -> dict[str, Any]:
