@@ -132,7 +132,9 @@ def make_train_step(
             ema=update_average(state.ema, params, state.step, ema_decay),
             memory=remember(state.memory, batch, add_terms(clips.terms)),
         )
-        metrics = _measure(loss, clips, batch, {"grad": grads, "param": params, "update": updates})
+        # The parameters before the update: a TPU then needs no further pass over each of them.
+        trees = {"grad": grads, "param": state.params, "update": updates}
+        metrics = _measure(loss, clips, batch, trees)
         finite = jnp.isfinite(loss) & jnp.isfinite(metrics["grad_norm"]) & (total > 0)
         metrics["clipped"] = (metrics["grad_norm"] > (clip_norm or jnp.inf)).astype(jnp.float32)
         metrics["skipped"] = 1.0 - finite.astype(jnp.float32)

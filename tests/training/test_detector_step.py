@@ -75,7 +75,7 @@ def test_metrics_by_hand(state):
         "loss_bce": values @ weight / 4,
         "accuracy": ((logits > 0) == (label > 0.5)) @ weight / 4,
         "grad_norm": norm,
-        "param_norm": np.linalg.norm(kernel + update),
+        "param_norm": np.linalg.norm(kernel),
         "update_norm": np.linalg.norm(update),
         "clipped": float(norm > 1.0),
         "skipped": 0.0,
