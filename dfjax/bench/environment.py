@@ -17,12 +17,14 @@ from typing import Any
 from packaging.requirements import Requirement
 
 import dfjax
+from dfjax.bench.accelerators import CUDA, find_accelerator
 from dfjax.results import Result
 
 MIN_DISK_GB = 2.0  # the demo's data, checkpoints and compilation cache
 MIN_MEMORY_GB = 4.0  # compiling the demo's step, and its data
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-ACCELERATORS = {"/dev/nvidia0": "cuda13", "/dev/accel0": "tpu", "/dev/vfio/0": "tpu"}
+JAX_PLATFORM = {"cuda12": "gpu", "cuda13": "gpu", "tpu": "tpu"}
+"""What JAX calls the devices for which an extra is."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _check_requirement(requirement: Requirement) -> Check:
 
 
 def check_devices() -> Iterator[Check]:
-    """Yields the devices that JAX found, and accelerators of the machine that it did not find."""
+    """Yields the devices that JAX found, and the extra that fits the accelerator of the machine."""
     try:
         import jax
 
@@ -115,16 +117,31 @@ def check_devices() -> Iterator[Check]:
     except (ImportError, RuntimeError) as error:
         remedy = "set JAX_PLATFORMS=cpu to run on the CPU, or install again: `pip install -U jax`"
         yield Check("devices", "jax", False, _first_line(error), remedy)
+        yield from check_extra([])
         return
     platforms = sorted({device.platform for device in devices})
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     yield Check("devices", "jax", True, f"{len(devices)} × {'/'.join(platforms)} ({kinds})")
-    asked = os.environ.get("JAX_PLATFORMS", "")
-    if platforms == ["cpu"] and not asked.startswith("cpu"):
-        for path, extra in ACCELERATORS.items():
-            if Path(path).exists():
-                detail = f"{path} exists, but JAX sees only the CPU"
-                yield Check("devices", extra, False, detail, f"pip install -U 'dfjax[{extra}]'")
+    yield from check_extra(platforms)
+
+
+def check_extra(platforms: list[str]) -> Iterator[Check]:
+    """Yields which extra fits the accelerator of the machine, and whether JAX uses it.
+
+    Args:
+        platforms: Platforms of the devices that JAX found.
+    """
+    detail, extra = find_accelerator()
+    chosen = os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
+    if extra is None:
+        too_old = detail.startswith("NVIDIA")
+        drivers = ", ".join(f"{name} needs driver {CUDA[name][0]}" for name in CUDA)
+        remedy = f"update the driver ({drivers}), or set JAX_PLATFORMS=cpu"
+        yield Check("devices", "extra", chosen or not too_old, f"none fits: {detail}", remedy)
+    else:
+        found = chosen or JAX_PLATFORM[extra] in platforms
+        detail = f"{extra} fits: {detail}" + ("" if found else ", which JAX does not use")
+        yield Check("devices", "extra", found, detail, f"pip install -U 'dfjax[{extra}]'")
 
 
 def check_codecs() -> Iterator[Check]:
