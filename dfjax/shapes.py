@@ -62,6 +62,8 @@ class Apply(Protocol):
     ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
         """Returns logits f32[B] (positive: fake), named outputs, and the new batch statistics.
 
+        A generator returns restored clips f32[B,T,H,W,3] in [-1, 1] in place of logits.
+
         Args:
             variables: Collections `params` and `batch_stats`.
             inputs: Inputs of the model, with the shapes of `input_shapes`.

@@ -152,16 +152,17 @@ def unet(settings: BenchSettings) -> Task:
     """Returns the workload of the U-Net on single frames, with the mean of the output as logit."""
     compute = Compute(precision.compute_dtype(settings.dtype), _lowering(settings))
     network = UNet(compute=compute)
-    shape = (settings.batch, 1, settings.size, settings.size, 3)
+    inputs = input_shapes("unet", settings.size, settings.batch, 1)
 
-    def init(rng: Array, frames: Array) -> Any:
-        return one_draw(functools.partial(network.init, train=False), rng, frames)
+    def init(rng: Array, inputs: Any) -> Any:
+        return one_draw(functools.partial(network.init, train=False), rng, inputs)
 
-    def forward(variables: Any, frames: Array, train: bool, rng: Array) -> tuple[Array, Any]:
-        restored, new = network.apply(variables, frames, train=train, mutable=["batch_stats"])
+    def forward(variables: Any, inputs: Any, train: bool, rng: Array) -> tuple[Array, Any]:
+        result: Any = network.apply(variables, inputs, train=train, mutable=["batch_stats"])
+        (restored, _), new = result
         return jnp.mean(restored, axis=(1, 2, 3, 4)), new["batch_stats"]
 
-    return Task(jax.ShapeDtypeStruct(shape, jnp.float32), init, forward)
+    return Task(inputs, init, forward)
 
 
 WORKLOADS = {

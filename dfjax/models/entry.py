@@ -97,6 +97,8 @@ class Entry:
     Attributes:
         module: Linen module class, called as `module(inputs, *, train) -> (logits, outputs)`. Its
             fields are the options of the model.
+        generates: Whether the module is a generator, which returns restored clips
+            f32[B,T,H,W,3] in [-1, 1] in place of logits.
         layout: Function that returns the layout of the diagram.
         streams: Function `streams(options, size)` that returns the sides of the image streams in
             pixels; the first stream is the frames themselves.
@@ -116,3 +118,4 @@ class Entry:
     backbones: Callable[[Options], dict[str, BackbonePart]] = lambda options: {}
     check: Callable[[Options], None] = lambda options: None
     sharding: Rules = ()
+    generates: bool = False

@@ -163,6 +163,35 @@ def lay_out_mesonet(options: Options, summary: Summary) -> list[Block]:
     return [[chain], [scores]]
 
 
+def lay_out_unet(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagram of `unet`."""
+    del options
+    levels = sorted(key for key in summary.parts if key.startswith("down"))
+    encoder = [_part(summary, key, f"Encoder {key[4:]}", "backbone") for key in levels]
+    ups = sorted((key for key in summary.parts if key.startswith("up")), reverse=True)
+    decoder = [_part(summary, key, f"Decoder {key[2:]}", "backbone") for key in ups]
+    frames = _dims(summary.input["rgb"])
+    last = [
+        Box("colours", "Colours", "3 channels", summary.parts["rgb"], "head"),
+        Box("restored", "restored frames", frames, 0, "data"),
+    ]
+    first = Box("source", "Frames", frames, 0, "data")
+    return [[[first, *encoder]], [[*_conv_lstms(summary, "conv_lstm"), *decoder]], [last]]
+
+
+def lay_out_patch_gan(options: Options, summary: Summary) -> list[Block]:
+    """Returns the blocks of the diagram of `patch_gan`."""
+    del options
+    keys = sorted(key for key in summary.parts if key.startswith("conv"))
+    layers = [_part(summary, key, f"Convolution {key[4:]}", "backbone") for key in keys]
+    scores = [
+        _part(summary, "logits", "One logit per patch", "backbone"),
+        Box("logit", "fake logit", "mean over valid frames", 0, "data"),
+    ]
+    frames = Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data")
+    return [[[frames, *layers]], [scores]]
+
+
 def lay_out_parts(options: Options, summary: Summary) -> list[Block]:
     """Returns the default layout of a model: its parts in one chain."""
     del options

@@ -15,7 +15,7 @@ from dfjax.models.layers import Compute
 from dfjax.models.options import instantiate
 from dfjax.models.registry import find_entry, full_options
 from dfjax.ops.lowering import Lowering, resolve
-from dfjax.shapes import Apply, Init, Inputs, Logits, Variables
+from dfjax.shapes import Apply, ClipF32, Init, Inputs, Logits, Variables
 
 COLLECTIONS = ("params", "batch_stats")
 _KEPT = "only params and batch_stats are supported"
@@ -54,6 +54,7 @@ def build(
             function is called).
     """
     module = make_module(name, lowering=lowering, dtype=dtype, **options)
+    read = _read_clip if find_entry(name).generates else _read
 
     def init(rng: Key[Array, ""], inputs: Inputs) -> Variables:
         variables = one_draw(functools.partial(module.init, train=False), rng, inputs)
@@ -64,14 +65,14 @@ def build(
 
     def apply(
         variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
-    ) -> tuple[Logits, dict[str, Array], Mapping[str, Any]]:
+    ) -> tuple[Logits | ClipF32, dict[str, Array], Mapping[str, Any]]:
         if not train:
             result: Any = module.apply(variables, inputs, train=False, rngs=dict(rngs or {}))
-            return *_read(name, result), variables["batch_stats"]
+            return *read(name, result), variables["batch_stats"]
         result, new = module.apply(
             variables, inputs, train=True, rngs=dict(rngs or {}), mutable=["batch_stats"]
         )
-        return *_read(name, result), new.get("batch_stats", {})
+        return *read(name, result), new.get("batch_stats", {})
 
     return ModelFns(init, apply)
 
@@ -91,6 +92,13 @@ def make_module(
     """
     merged = full_options(name, options)
     return instantiate(find_entry(name).module, merged, Compute(dtype, resolve(lowering)))
+
+
+def _read_clip(name: str, result: Any) -> tuple[ClipF32, dict[str, Array]]:
+    """Returns the restored clips and outputs of the module of a generator."""
+    del name
+    restored, outputs = result
+    return restored, outputs
 
 
 def _read(name: str, result: Any) -> tuple[Logits, dict[str, Array]]:

@@ -18,8 +18,10 @@ from dfjax.models import (
     frame_classifier,
     layouts,
     mesonet,
+    patch_gan,
     sharding_rules,
     two_stream,
+    unet,
 )
 from dfjax.models.entry import BackbonePart, Entry, Options, Rules
 from dfjax.models.options import REQUIRED, default_options
@@ -78,6 +80,19 @@ MODELS = {
     ),
     "meso4": _mesonet(mesonet.Meso4),
     "mesoinception4": _mesonet(mesonet.MesoInception4),
+    "unet": Entry(
+        unet.UNet,
+        layout=layouts.lay_out_unet,
+        check=unet.check_options,
+        sharding=sharding_rules.UNET,
+        generates=True,
+    ),
+    "patch_gan": Entry(
+        patch_gan.PatchGAN,
+        layout=layouts.lay_out_patch_gan,
+        check=patch_gan.check_options,
+        sharding=sharding_rules.PATCH_GAN,
+    ),
 }
 """The models of the package. Other models are named by import path; see `custom`."""
 
