@@ -38,6 +38,7 @@ from dfjax.schema import (
     CROPS,
     DATA,
     EVAL,
+    GENERATOR_LOSS,
     INIT,
     LOSS,
     MIX,
@@ -93,18 +94,19 @@ def base() -> ConfigDict:
 
 
 def _model_section() -> ConfigDict:
-    """Returns `name`, a section with the options and defaults of every model, and `custom`."""
+    """Returns the names, a section with the options and defaults of every model, and `custom`."""
     from dfjax.models.registry import MODELS, full_options  # imports JAX
 
     sections = {name: full_options(name, {}) for name in MODELS}
-    return ConfigDict({"name": "", **sections, "custom": {}})
+    return ConfigDict({"name": "", "discriminator": "", **sections, "custom": {}})
 
 
 def _loss_section() -> ConfigDict:
     """Returns the common keys, a section with the options of every loss, and `custom`."""
     from dfjax.losses.registry import LOSSES, default_options  # imports JAX
 
-    return ConfigDict({**LOSS, **{name: default_options(name) for name in LOSSES}, "custom": {}})
+    sections = {name: default_options(name) for name in LOSSES} | GENERATOR_LOSS
+    return ConfigDict({**LOSS, **sections, "custom": {}})
 
 
 def model_options(config: ConfigDict) -> ConfigDict:

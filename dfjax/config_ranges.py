@@ -45,6 +45,7 @@ POSITIVE = whole(1, 10**9)
 CLIPS = whole(1, 65_536)
 PIXELS = whole(1, 4096)
 WIDTH = whole(1, 65_536)
+FACTOR = number(0, 1000)  # of a term of the loss
 OPTIONAL_WIDTH = whole(0, 65_536)
 BETA = number(0, 2)  # parameter of Beta(a, a); papers use 0.1 to 2
 OPERATION = each(number(-1e6, 1e6))  # each operation has its own range: `check_values`
@@ -71,7 +72,7 @@ RANGES: dict[str, Check] = {
     "data.train_clips": whole(1, 10_000),
     "data.eval_clips": whole(0, 10_000),
     "data.flow": flag,
-    "data.pairing": choice("auto", "none", "balanced", "paired"),
+    "data.pairing": choice("auto", "none", "balanced", "paired", "source"),
     "data.balance_datasets": flag,
     "data.self_blend": SHARE,
     "data.hard_mining": SHARE,
@@ -119,16 +120,28 @@ RANGES: dict[str, Check] = {
     "mix.probability": SHARE,
     "mix.segment": flag,
     "model.name": text,
+    "model.discriminator": text,
     "loss.name": text,
     "loss.class_weights": text,
-    "loss.temporal": number(0, 1000),
-    "loss.method": number(0, 1000),
+    "loss.temporal": FACTOR,
+    "loss.method": FACTOR,
     "loss.bce.smoothing": BELOW_ONE,
     "loss.cross_entropy.smoothing": BELOW_ONE,
     "loss.focal.gamma": number(0, 100),
     "loss.focal.alpha": either(-1.0, SHARE),
     "loss.focal.smoothing": BELOW_ONE,
     "loss.supcon.temperature": number(0, 1000, above=True),
+    "loss.restoration.weight": FACTOR,
+    "loss.perceptual.weight": FACTOR,
+    "loss.perceptual.backbone": text,
+    "loss.perceptual.file": text,
+    "loss.adversarial.weight": FACTOR,
+    "loss.adversarial.kind": choice("hinge", "lsgan", "bce"),
+    "loss.adversarial.r1": FACTOR,
+    "loss.flow_consistency.weight": FACTOR,
+    "loss.critic.weight": FACTOR,
+    "loss.critic.detector": text,
+    "loss.critic.model": text,
     "optimizer.name": choice("adam", "adamw", "sgd"),
     "optimizer.learning_rate": number(0, 1000),
     "optimizer.b1": BELOW_ONE,
@@ -242,7 +255,7 @@ def find_check(key: str) -> Check:
     """Returns the check of a key of the schema."""
     if key.startswith(("model.custom.", "loss.custom.")):
         return plain
-    if key.startswith("model.") and key != "model.name":
+    if key.startswith("model.") and key.count(".") > 1:
         return MODEL_RANGES[key.rpartition(".")[2]]
     return RANGES[key]
 

@@ -22,7 +22,9 @@ DATA = {
     "train_clips": 1,  # clips per video in a training epoch, at random positions
     "eval_clips": 1,  # clips per video in evaluation, spread evenly; 0: as many as cover it
     "flow": False,  # whether the flow of the pack is read (`dfjax data flow`), at data.stride
-    "pairing": "none",  # none | balanced | paired (a real clip with its own fake) | auto: either
+    # none | balanced | paired (a real clip with its own fake) | auto: either of the two |
+    # source (for generators: a real clip, and as its input a fake of it or, without one, itself)
+    "pairing": "none",
     "balance_datasets": False,  # sample all data sets equally often, within each class
     "self_blend": 0.0,  # share of the fakes that are real videos blended with themselves
     "hard_mining": 0.0,  # share of an epoch that is sampled in proportion to the losses of videos
@@ -85,10 +87,32 @@ MIX = {
 }
 # Besides these, there is a section per entry of `dfjax.losses.registry.LOSSES` with its options.
 LOSS = {
-    "name": "bce",  # bce | cross_entropy (two-class head) | focal | supcon | package.module:factory
+    # bce | cross_entropy (two-class head) | focal | supcon | package.module:factory |
+    # restoration (of generators: the sum of the terms of GENERATOR_LOSS)
+    "name": "bce",
     "class_weights": "none",  # none | balanced (from the training videos) | W_REAL,W_FAKE
     "temporal": 0.0,  # factor of the temporal consistency between consecutive frames
     "method": 0.0,  # factor of the cross-entropy of the method head
+}
+# The terms of the loss of a generator, and their factors (`loss.TERM.weight`; 0: off).
+GENERATOR_LOSS: dict[str, dict[str, Any]] = {
+    "restoration": {"weight": 10.0},  # mean absolute difference to the target, values in [-1, 1]
+    "perceptual": {
+        "weight": 1.0,
+        "backbone": "vgg16",  # network whose maps are compared
+        "file": "",  # safetensors file of its parameters; empty: fixed random parameters
+    },
+    "adversarial": {
+        "weight": 1.0,
+        "kind": "hinge",  # hinge | lsgan | bce
+        "r1": 0.0,  # factor of the gradient penalty of the discriminator on real clips; 0: off
+    },
+    "flow_consistency": {"weight": 2.0},
+    "critic": {
+        "weight": 1.0,
+        "detector": "",  # workdir or weights file of a detector to fool; empty: off
+        "model": "",  # its config, where the header of a weights file does not name it
+    },
 }
 OPTIMIZER: dict[str, Any] = {
     "name": "adam",  # adam | adamw | sgd

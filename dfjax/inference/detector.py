@@ -20,6 +20,7 @@ from dfjax.inference.saved import check_shapes, read_weights, read_workdir
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
 from dfjax.models.frame_features import join, put_under
+from dfjax.models.registry import find_entry
 from dfjax.shapes import Apply, Batch, HostBatch, Inputs, Preprocess, Variables
 
 Array = np.ndarray
@@ -140,6 +141,8 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         )
     saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
     config, variables, backbone = saved.config, saved.variables, saved.backbone
+    if find_entry(config.model.name).generates:
+        raise UsageError(f"{source} is a generator ({config.name}), which scores nothing")
     fns, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
     check_shapes(fns, variables, builders.example_inputs(config, 1), source=path)
     if backbone:

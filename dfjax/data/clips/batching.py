@@ -23,7 +23,7 @@ from dfjax import FAKE, REAL
 from dfjax.data.clips.drawing import Stratum, compute_weights
 from dfjax.errors import UsageError, unknown
 
-PAIRING = ("none", "balanced", "paired", "auto")
+PAIRING = ("none", "balanced", "paired", "source", "auto")
 SELF_BLENDED = "self_blended"
 """Name of the method of real videos that training turns into fakes by self-blending."""
 
