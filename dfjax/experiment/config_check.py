@@ -17,6 +17,12 @@ from dfjax.experiment.builders import (
     model_extras,
     score_unit,
 )
+from dfjax.experiment.generator_check import (
+    METRICS,
+    check_detector,
+    check_generator,
+    is_generator,
+)
 from dfjax.import_paths import is_import_path
 from dfjax.losses.objective import make_objective
 from dfjax.losses.registry import make_loss
@@ -28,7 +34,7 @@ from dfjax.training.schedules import make_schedule
 LARGEST_BATCH = 10**12
 """Bytes of pixels in a batch, over all processes, that no run can want."""
 
-LOWER_IS_BETTER = ("loss", "log_loss", "brier", "ece", "eer", "eer_nearest")
+LOWER_IS_BETTER = ("loss", "l1", "log_loss", "brier", "ece", "eer", "eer_nearest")
 """Metrics of which smaller values are better."""
 
 UNFREEZE = (
@@ -64,8 +70,13 @@ def check_config(config: ConfigDict) -> None:
             )
     read_steps(config.profile)
     make_schedule(learning_rate=1.0, total_steps=1, **config.schedule)
-    _check_loss(config)
-    _check_changes(config)
+    if is_generator(config):
+        check_generator(config)
+        make_config_preprocess(config)
+    else:
+        check_detector(config)
+        _check_loss(config)
+        _check_changes(config)
     _check_monitors(config)
 
 
@@ -84,7 +95,7 @@ def check_loaded(config: ConfigDict) -> None:
 
 
 def _check_monitors(config: ConfigDict) -> None:
-    names = list_metrics()
+    names = METRICS if is_generator(config) else list_metrics()
     for section in ("early_stop", "plateau"):
         metric, mode = config[section].metric, config[section].mode
         if metric not in names:
