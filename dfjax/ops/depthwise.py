@@ -3,6 +3,13 @@
 On a CPU, XLA's grouped convolution processes one group at a time and takes 10 to 100 times as long
 as the shifted form. The gradient that automatic differentiation derives from the shifted form is
 slower than the one written here.
+
+On a TPU the native form is used. A Pallas kernel with the batch on the lanes, for k = 3 and 120 to
+128 maps of 56 x 56 x 192 in bfloat16 on a v5e, is scheduled in 0.62 M instruction bundles where the
+compiler's own convolution takes 0.70 M, and its gradient of the kernel in 0.84 M against 0.51 M; at
+14 x 14 x 672 and k = 5 these are 0.39 M against 0.47 M and 0.54 M against 0.34 M. That is no gain
+for a training step. (The compiler's `estimated_cycles` of its own convolution is 2.8 times its
+bundles, and it has none for a Pallas kernel, so that the two can be compared by bundles only.)
 """
 
 import functools
