@@ -8,7 +8,8 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax import FAKE
-from dfjax.data.clips.batching import SELF_BLENDED, find_pairs
+from dfjax.data.clips.batching import SELF_BLENDED
+from dfjax.data.clips.pairs import find_pairs, find_targets
 from dfjax.data.faces.landmarks import count_landmarks
 from dfjax.data.index.frame_counts import count_frames, describe_frames, summarise_frames
 from dfjax.data.store.feature_pack import read_record
@@ -36,6 +37,8 @@ def summarise_data(
     lines += _summarise_sampling(videos, config)
     if config.data.pairing in ("paired", "auto") and config.data.self_blend < 1:
         lines += _summarise_pairs(index, rows["train"], labels)
+    if config.data.pairing == "source":
+        lines.append(_summarise_targets(index, rows["train"]))
     if (index["dataset"] == "synthetic").all():
         lines.append("the data are synthetic: scores do not apply to real deepfakes")
     size, crop_size = config.preprocess.size, config.data.crop_size
@@ -90,6 +93,16 @@ def _summarise_sampling(videos: pd.DataFrame, config: ConfigDict) -> Iterator[st
         yield f"data sets are sampled equally often: {sets}"
     if data.hard_mining:
         yield f"{data.hard_mining:.0%} of an epoch is sampled in proportion to the losses of videos"
+
+
+def _summarise_targets(index: pd.DataFrame, rows: np.ndarray) -> str:
+    target, source = find_targets(index, rows).T
+    alone = int((target == source).sum())
+    unused = len(rows) - len(np.union1d(target, source))
+    return (
+        f"{len(target) - alone} pairs of a fake and its real video are used, and {alone} real "
+        f"videos without a fake as their own source; {unused} videos are left out"
+    )
 
 
 def _summarise_pairs(index: pd.DataFrame, rows: np.ndarray, labels: np.ndarray) -> Iterator[str]:

@@ -3,8 +3,9 @@
 An epoch has at least one clip of
 
 - every video (pairing `none`),
-- every video of the larger class, with as many of the smaller class (`balanced`), or
-- every fake and the real video that it was made from (`paired`).
+- every video of the larger class, with as many of the smaller class (`balanced`),
+- every fake and the real video that it was made from (`paired`), or
+- every pair of a target and its source (`source`; see `pairs.find_targets`).
 
 The last batch of an epoch is filled with further draws, so that all batches have the same size.
 With balanced data sets, the data sets of each class alternate, and an epoch is long enough for all
@@ -21,12 +22,14 @@ from jaxtyping import Float, Int
 
 from dfjax import FAKE, REAL
 from dfjax.data.clips.drawing import Stratum, compute_weights
+from dfjax.data.clips.pairs import find_pairs, find_targets
 from dfjax.errors import UsageError, unknown
 
 PAIRING = ("none", "balanced", "paired", "source", "auto")
 SELF_BLENDED = "self_blended"
 """Name of the method of real videos that training turns into fakes by self-blending."""
 
+NO_SOURCE = -1
 Rows = Int[np.ndarray, "_"]
 Losses = Float[np.ndarray, "_"]
 
@@ -40,12 +43,14 @@ class Draw(NamedTuple):
         anchor: Row of the video whose clip at `offset` starts at the same source frame. It is the
             video itself unless videos are paired.
         blend: Whether self-blending makes a fake of the clip, which is of a real video.
+        source: Row of the video that a generator is to restore to this one, or `NO_SOURCE`.
     """
 
     row: int
     offset: float
     anchor: int
     blend: bool = False
+    source: int = NO_SOURCE
 
 
 class Epoch(NamedTuple):
@@ -55,20 +60,7 @@ class Epoch(NamedTuple):
     offsets: Float[np.ndarray, "_"]
     anchors: Rows
     blends: np.ndarray
-
-
-class Pairs(NamedTuple):
-    """Pairs of real videos and fakes made from them.
-
-    Attributes:
-        real: Row of the real video of each pair.
-        fake: Row of the fake of each pair.
-        alone: Rows of the videos that are in no pair.
-    """
-
-    real: Rows
-    fake: Rows
-    alone: Rows
+    sources: Rows
 
 
 class EpochOptions(NamedTuple):
@@ -78,6 +70,7 @@ class EpochOptions(NamedTuple):
         pairing: Pairing of real and fake videos, one of `PAIRING`. With `balanced`, every batch has
             as many real as fake clips, and the smaller class is repeated evenly. With `paired`, the
             two clips of a pair start at the same frame, and videos without a partner are not used.
+            With `source`, clips are of targets and have the rows of their sources.
             `auto` is replaced as `choose_pairing` says.
         batch_size: Number of clips per batch, over all processes.
         seed: Seed of the run.
@@ -97,22 +90,6 @@ class EpochOptions(NamedTuple):
     self_blend: float = 0.0
     hard_mining: float = 0.0
     clips: int = 1
-
-
-def find_pairs(index: pd.DataFrame, rows: Rows) -> Pairs:
-    """Returns the pairs of fakes and the real videos that their `pair_id` names.
-
-    Both videos of a pair are in `rows`, so that pairs do not cross splits.
-
-    Args:
-        index: Index with one row per video.
-        rows: Rows of the videos that may be paired.
-    """
-    place = {index["video_id"].iloc[row]: row for row in rows}
-    partner = index["pair_id"].iloc[rows].map(place)
-    paired = partner.notna().to_numpy()
-    fake, real = np.asarray(rows)[paired], partner[paired].to_numpy(np.int64)
-    return Pairs(real, fake, np.setdiff1d(rows, np.concatenate([real, fake])))
 
 
 def choose_pairing(index: pd.DataFrame, rows: Rows, pairing: str) -> str:
@@ -159,6 +136,8 @@ class Sampler:
         reals = rows[self._label[rows] == REAL, None]
         self._reals = _make_stratum(index, reals, options) if options.self_blend else None
         width = sum(stratum.members.shape[1] for stratum in self._strata)
+        if options.pairing == "source":  # a pair is one clip of the batch
+            width = 1
         longest = max(stratum.length for stratum in self._strata) * options.clips
         self.batches = math.ceil(longest * width / options.batch_size)
         self._draws = self.batches * options.batch_size // width
@@ -173,8 +152,8 @@ class Sampler:
         number, batch = divmod(batch, self.batches)
         epoch = self._epoch(number)
         i = batch * self._options.batch_size + place
-        row, offset, anchor, blend = (field[i] for field in epoch)
-        return Draw(int(row), float(offset), int(anchor), bool(blend))
+        row, offset, anchor, blend, source = (field[i] for field in epoch)
+        return Draw(int(row), float(offset), int(anchor), bool(blend), int(source))
 
     def _epoch(self, number: int) -> Epoch:
         epoch = self._epochs.get(number)
@@ -188,20 +167,25 @@ class Sampler:
         """Returns all clips of an epoch. Real and fake clips alternate if they are paired."""
         rng = np.random.default_rng([self._options.seed, number])
         drawn = [stratum.take(self._draws, rng) for stratum in self._strata]
+        if self._options.pairing == "source":
+            rows, sources = drawn[0].T
+            offsets = rng.random(len(rows))
+            return Epoch(rows, offsets, rows, np.zeros(len(rows), bool), sources)
         first = [np.broadcast_to(members[:, :1], members.shape) for members in drawn]
         rows, anchors = (np.concatenate(m, axis=1).reshape(-1) for m in (drawn, first))
         if self._options.pairing == "paired":
             offsets = np.repeat(rng.random(self._draws), 2)
         else:
             offsets = rng.random(len(rows))
-        return self._blend(Epoch(rows, offsets, anchors, np.zeros(len(rows), bool)), rng)
+        blends, sources = np.zeros(len(rows), bool), np.full(len(rows), NO_SOURCE)
+        return self._blend(Epoch(rows, offsets, anchors, blends, sources), rng)
 
     def _blend(self, epoch: Epoch, rng: np.random.Generator) -> Epoch:
         """Replaces a share of the fakes by real videos with `blend` set."""
         options = self._options
         if self._reals is None:
             return epoch
-        rows, _, anchors, blends = epoch
+        rows, _, anchors, blends, _ = epoch
         alternate = options.pairing != "none"
         is_fake = np.arange(len(rows)) % 2 if alternate else self._label[rows] == FAKE
         fakes = np.flatnonzero(is_fake)
@@ -219,6 +203,8 @@ def _list_units(
     index: pd.DataFrame, rows: Rows, options: EpochOptions
 ) -> list[Int[np.ndarray, "n m"]]:
     """Returns the units of each stratum: all videos, the videos of each class, or the pairs."""
+    if options.pairing == "source":
+        return [find_targets(index, rows)]
     label = index["label"].to_numpy()[rows]
     reals, fakes = rows[label == REAL], rows[label == FAKE]
     if options.self_blend and not len(reals):
@@ -273,7 +259,7 @@ def _check(options: EpochOptions) -> None:
             raise UsageError(f"data.{name} must be in [0, 1], not {getattr(options, name)}")
     if batch_size < 1:
         raise UsageError(f"train.batch_size must be at least 1, not {batch_size}")
-    if pairing != "none" and batch_size % 2:
+    if pairing not in ("none", "source") and batch_size % 2:
         near = [size for size in (batch_size - 1, batch_size + 1) if size]
         raise UsageError(
             f"data.pairing={pairing} needs an even batch size, because a batch has as many real as "

@@ -8,7 +8,7 @@ from jaxtyping import Int8
 
 from dfjax import FAKE, REAL
 from dfjax.data.clips import sampling as clips
-from dfjax.data.clips.batching import Draw
+from dfjax.data.clips.batching import NO_SOURCE, Draw
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.landmarks import count_landmarks, read_landmarks
 from dfjax.data.store.frame_store import FrameStore
@@ -25,7 +25,8 @@ class ClipLoader:
     A batch of stored features has `features f32[B,T,D]` instead of `clip`. With `methods`, the
     batch also has `method i8[B]` (see `number_methods`). For self-blending it has `blend bool[B]`
     and, if the index has landmarks, `landmarks f32[B,T,K,2]` in pixels of the crop, which are NaN
-    for frames without landmarks.
+    for frames without landmarks. With `source`, it has `source u8[B,T,S,S,3]`, the same frames of
+    the video that a generator is to restore.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ClipLoader:
         flow: bool,
         methods: Sequence[str] = (),
         blend: bool = False,
+        source: bool = False,
     ) -> None:
         """Prepares reading.
 
@@ -44,7 +46,9 @@ class ClipLoader:
             flow: Whether batches have optical flow.
             methods: Names of the classes of `method`, or none to leave it out.
             blend: Whether batches have `blend` and `landmarks`.
+            source: Whether batches have `source`.
         """
+        self._source = source
         self._pack, self._sampling, self._flow, self._blend = pack, sampling, flow, blend
         self._landmarks = count_landmarks(pack.index) if blend else 0
         self._labels = pack.index["label"].to_numpy(np.int8)
@@ -72,6 +76,8 @@ class ClipLoader:
             "weight": np.zeros(n, np.float32),
             "video_index": np.full(n, -1, np.int32),
         }
+        if self._source:
+            batch["source"] = self._pack.empty(n, t)
         if self._flow:
             batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
         if self._methods is not None:
@@ -89,6 +95,10 @@ class ClipLoader:
         first = int(clip["mask"][0].argmax())
         last = first + len(frames)
         clip[self._pack.content][0, first:last] = self._pack.read(draw.row, frames)
+        if self._source:
+            shown = clip["clip"][0, first:last]
+            other = draw.source != draw.row
+            clip["source"][0, first:last] = self._pack.read(draw.source, frames) if other else shown
         if self._flow:
             assert isinstance(self._pack, Pack), "only packs have optical flow"
             clip["flow"][0, first : last - 1] = self._pack.read_flow(draw.row, frames)
@@ -106,6 +116,8 @@ class ClipLoader:
 
     def _choose_frames(self, draw: Draw) -> np.ndarray:
         numbers, sampling = self._sample_video(draw.row)
+        if draw.source not in (NO_SOURCE, draw.row):
+            numbers = np.intersect1d(numbers, self._pack.frame_numbers(draw.source))
         if draw.anchor == draw.row:
             return clips.choose_frames(numbers, sampling, offset=draw.offset)
         of_anchor, anchor_sampling = self._sample_video(draw.anchor)

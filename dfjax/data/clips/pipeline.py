@@ -10,8 +10,10 @@ import operator
 from collections.abc import Sequence
 from typing import SupportsIndex
 
+import numpy as np
+
 from dfjax.data.clips import sampling as clips
-from dfjax.data.clips.batching import Draw, EpochOptions, Losses, Rows, Sampler
+from dfjax.data.clips.batching import NO_SOURCE, Draw, EpochOptions, Losses, Rows, Sampler
 from dfjax.data.clips.loader import ClipLoader, video_sampling
 from dfjax.data.clips.prefetch import Batches, read_ahead
 from dfjax.data.clips.sampling import Sampling
@@ -87,7 +89,14 @@ def make_train_batches(
     plan = _TrainPlan(sampler, start_batch, left, _places(options.batch_size, shard))
     return read_ahead(
         plan,
-        ClipLoader(pack, how, flow, methods, blend=options.self_blend > 0),
+        ClipLoader(
+            pack,
+            how,
+            flow,
+            methods,
+            blend=options.self_blend > 0,
+            source=options.pairing == "source",
+        ),
         workers=workers,
         threads=threads,
         prefetch=prefetch,
@@ -107,6 +116,7 @@ def make_eval_batches(
     prefetch: int = 4,
     flow: bool = False,
     methods: Sequence[str] = (),
+    sources: Rows | None = None,
 ) -> Batches:
     """Returns an iterator over the fixed clips of the videos, in the order of `rows`.
 
@@ -125,6 +135,8 @@ def make_eval_batches(
         prefetch: Number of batches read ahead.
         flow: Whether batches have the flow of the pack (see `make_train_batches`).
         methods: Names of the classes of `method` (see `make_train_batches`).
+        sources: Row of the source of each of `rows`, for the validation of a generator; batches
+            then have `source`.
 
     Raises:
         UsageError: The frames do not fit the stride, there are no videos, or the batch cannot be
@@ -133,9 +145,10 @@ def make_eval_batches(
     how = _check(pack, rows, clips.for_evaluation(sampling), batch_size, shard, flow)
     if clips_per_video < 0:
         raise UsageError(f"data.eval_clips must not be negative, not {clips_per_video}")
+    taken = np.full(len(rows), NO_SOURCE) if sources is None else sources
     draws = [
-        Draw(row, float(offset), row)
-        for row in map(int, rows)
+        Draw(row, float(offset), row, source=source)
+        for row, source in zip(np.asarray(rows).tolist(), taken.tolist())
         for offset in clips.spread_offsets(
             pack.frame_numbers(row), video_sampling(pack, row, how), clips_per_video
         )
@@ -143,7 +156,7 @@ def make_eval_batches(
     plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
     return read_ahead(
         plan,
-        ClipLoader(pack, how, flow, methods),
+        ClipLoader(pack, how, flow, methods, source=sources is not None),
         workers=workers,
         threads=threads,
         prefetch=prefetch,

@@ -79,6 +79,31 @@ def make_preprocess(
     return preprocess
 
 
+def make_pair_preprocess(preprocess: Preprocess) -> Preprocess:
+    """Returns the preprocessing of a generator: `source` and `target` f32[B,T,s,s,3], and `mask`.
+
+    Both clips of a pair have the same draws of the augmentation, since they are augmented as one
+    clip of 2T frames. If the batch has flow, which is that of the target, the inputs include it.
+
+    Args:
+        preprocess: Preprocessing with one stream, without self-blending and mixing.
+    """
+
+    def preprocess_pairs(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
+        frames = batch["mask"].shape[1]
+        both = {
+            **batch,
+            "clip": jnp.concatenate([batch["clip"], batch["source"]], axis=1),
+            "mask": jnp.concatenate([batch["mask"], batch["mask"]], axis=1),
+        }
+        inputs = preprocess(both, rng, train=train)
+        (clips,) = (value for key, value in inputs.items() if key not in ("mask", "flow"))
+        pair = {"target": clips[:, :frames], "source": clips[:, frames:], "mask": batch["mask"]}
+        return pair | {key: inputs[key] for key in ("flow",) if key in inputs}
+
+    return preprocess_pairs
+
+
 def pass_features(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
     """Returns the inputs of a model that reads stored features, which are not changed.
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.clips.batching import EpochOptions, Sampler, find_pairs
+from dfjax.data.clips.batching import EpochOptions, Sampler
+from dfjax.data.clips.pairs import find_pairs, find_targets
 from dfjax.errors import UsageError
 
 # rows 0-3 real, 4-10 fakes: three of r0, two of r1, one of r2, one of a video not in the table
@@ -225,3 +226,25 @@ def test_mining_is_a_function_of_seed_epoch_and_losses():
 def test_impossible_settings_say_what_to_change(settings, says):
     with pytest.raises(UsageError, match=says):
         make(**settings)
+
+
+FRAMES = [[0, 1, 2]] * 8 + [[7, 8]] + [[1, 2]] * 2  # f8 shares no frame with its real video
+TIMED = INDEX.assign(frame_indices=FRAMES)
+
+
+def test_targets_are_real_and_their_sources_are_their_fakes_or_themselves():
+    pairs = find_targets(TIMED, ROWS)
+    assert sorted(map(tuple, pairs.tolist())) == [(0, 4), (0, 5), (0, 6), (1, 7), (2, 9), (3, 3)]
+    with pytest.raises(UsageError, match="a generator needs fakes whose pair_id"):
+        find_targets(TIMED, np.array([0, 1, 10]))
+
+
+def test_with_sources_each_pair_is_one_clip_of_an_epoch():
+    sampler = make("source", batch_size=3, index=TIMED)
+    draws = sum(epoch_of(sampler, batch_size=3), [])
+    assert sampler.batches == 2
+    assert sorted((d.row, d.source) for d in draws) == sorted(
+        map(tuple, find_targets(TIMED, ROWS).tolist())
+    )
+    assert all(d.anchor == d.row and not d.blend for d in draws)
+    assert all(d.source == -1 for d in sum(epoch_of(make("paired")), []))

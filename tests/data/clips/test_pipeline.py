@@ -286,3 +286,28 @@ def test_a_real_video_that_is_blended_with_itself_is_of_no_known_method(opened):
     options = {"self_blend": 1.0}
     for batch in train(opened, 2, pairing="paired", options=options, methods=("real", "swap")):
         np.testing.assert_array_equal(batch["method"], np.where(batch["blend"], -1, 0))
+
+
+def test_the_source_of_a_clip_is_the_same_frames_of_its_fake(opened):
+    (batch,) = train(opened, 1, pairing="source", batch_size=3)
+    assert batch["source"].dtype == np.uint8 and batch["source"].shape == batch["clip"].shape
+    assert sorted(batch["video_index"]) == [0, 1, 2] and not batch["label"].any()
+    grey = 40 * (batch["video_index"][:, None] + 3) + 2 * batch["position"]
+    assert np.abs(batch["source"].mean((2, 3, 4)) - grey)[batch["mask"]].max() <= 1
+    assert batch["mask"].sum(1).tolist() == [min(3, FRAMES[f"r{v}"]) for v in batch["video_index"]]
+
+
+def test_a_real_video_without_a_fake_is_its_own_source(opened):
+    (batch,) = train(opened, 1, rows=(0, 1, 3), pairing="source", batch_size=2)
+    own = batch["video_index"] == 1
+    np.testing.assert_array_equal(batch["source"][own], batch["clip"][own])
+    assert (batch["source"][~own] != batch["clip"][~own]).any()
+
+
+def test_sources_of_evaluation_are_given(opened):
+    (batch,) = evaluate(opened, rows=[0, 2], sources=np.array([3, 5]), batch_size=3)
+    difference = batch["source"].astype(int) - batch["clip"]
+    means = np.where(batch["mask"], difference.mean((2, 3, 4)), 0)
+    np.testing.assert_allclose(
+        means, 120 * (batch["mask"] & (batch["weight"] > 0)[:, None]), atol=2
+    )

@@ -8,7 +8,7 @@ import pytest
 from dfjax.data.transforms.augment import flip_clips, make_augment
 from dfjax.data.transforms.augment_draws import draw_per_clip
 from dfjax.data.transforms.augment_presets import Augmentation
-from dfjax.data.transforms.preprocess import make_preprocess
+from dfjax.data.transforms.preprocess import make_pair_preprocess, make_preprocess
 from dfjax.errors import UsageError
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 2.0)
@@ -103,3 +103,22 @@ def test_impossible_settings_are_refused(arguments):
     settings = {"streams": {"hq": 8}, "mean": MEAN, "std": STD} | arguments
     with pytest.raises(UsageError):
         make_preprocess(settings.pop("streams"), **settings)
+
+
+def test_both_clips_of_a_pair_are_augmented_alike():
+    operations = {"rotate": (1.0, -20.0, 20.0), "flip": (0.5,), "brightness": (1.0, 0.5, 1.5)}
+    augment = make_augment(Augmentation(operations), fill=(0.5,) * 3)
+    single = make_preprocess({"rgb": 8}, mean=(0.5,) * 3, std=(0.5,) * 3, augment=augment)
+    batch = make_batch(clips=4, frames=2)
+    batch["mask"] = jnp.ones((4, 2), bool)
+    batch |= {"source": batch["clip"], "flow": jnp.ones((4, 1, 8, 8, 2), jnp.float16)}
+    key = jax.random.key(3)
+    pair = jax.jit(lambda b: make_pair_preprocess(single)(b, key, train=True))(batch)
+    assert set(pair) == {"source", "target", "mask", "flow"}
+    np.testing.assert_array_equal(pair["source"], pair["target"])
+    alone = jax.jit(lambda b: single(b, key, train=True))(batch)
+    np.testing.assert_allclose(pair["target"], alone["rgb"], atol=1e-6)
+    np.testing.assert_array_equal(pair["flow"], alone["flow"])
+    other = batch | {"source": 255 - batch["clip"]}
+    changed = jax.jit(lambda b: make_pair_preprocess(single)(b, key, train=False))(other)
+    np.testing.assert_allclose(changed["source"], -changed["target"], atol=1e-6)
