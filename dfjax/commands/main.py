@@ -29,6 +29,7 @@ from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.import_paths import allow_import
 from dfjax.results import Result
 from dfjax.training.interrupt import Stopped
+from dfjax.xla_presets import use_xla_preset
 
 VERBS = {
     "train": "train a detector from one config; the same command resumes",
@@ -98,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(argv)
     _quiet()
     try:
+        use_xla_preset(os.environ)
         if not argv or argv[0] in ("-h", "--help"):
             print(_help())
             return 0 if argv else USAGE
