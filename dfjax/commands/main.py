@@ -40,6 +40,7 @@ VERBS = {
     "protocol": "the table of a protocol: detectors by test sets",
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
+    "report": "one page of HTML on detectors, their training and evaluations",
     "data": "index, extract, pack and synthesise face clips",
     "models": "parameters, input and FLOPs of every config",
     "weights": "weights of other programs in and out; published ones by name",

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dfjax.evaluation.charts.markup import make_row
+from dfjax.evaluation.charts.run_charts import draw_history
 from dfjax.evaluation.figures.plots import plot_curves
-from dfjax.evaluation.figures.style import enable_notebook_display, encode_figure
+from dfjax.evaluation.figures.style import enable_notebook_display
 
 HISTORY = "history.csv"
 
@@ -46,9 +48,8 @@ class Run:
         return f"Run({str(self.workdir)!r}: {self.summary['status']}, {reached})"
 
     def _repr_html_(self) -> str:
-        picture = encode_figure(plot_curves(self.workdir / HISTORY))
         rows = "".join(
             f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
             for key, value in self.summary.items()
         )
-        return f'<table>{rows}</table><img width="720" alt="training curves" src="{picture}">'
+        return f"<table>{rows}</table>{make_row(draw_history(self.history))}"

@@ -20,18 +20,18 @@ from dfjax.text_tables import check_numbers
 def plot_roc(
     videos: pd.DataFrame,
     metrics: Metrics,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     unseen: Mapping[str, pd.DataFrame] | None = None,
     title: str = "",
     unit: str = "video",
-) -> None:
-    """Draws the ROC curve and a histogram of the scores of videos side by side.
+) -> Figure:
+    """Returns a figure of the ROC curve and a histogram of the scores of videos side by side.
 
     Args:
         videos: One row per video (or `unit`), those that `metrics` were computed from.
         metrics: Metrics that give the AUC, its interval and the EER.
-        path: PNG file to write.
+        path: PNG file to write; None for no file.
         unseen: Videos of manipulations held back from training, by method; each has a thin curve.
         title: Title of the picture, for example `dual_stream · test · synthetic data`.
         unit: What a row is: `video`, `clip` or `frame`.
@@ -41,6 +41,7 @@ def plot_roc(
         _draw_scores(axes[1], videos, unit)
         if title:
             drawn.suptitle(title, x=0.01, ha="left", color=QUIET, fontsize=11)
+    return drawn
 
 
 def _draw_roc(

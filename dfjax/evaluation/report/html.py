@@ -1,4 +1,4 @@
-"""An evaluation as an HTML fragment for a notebook: a table, the ROC curve and the flags.
+"""An evaluation as an HTML fragment for a notebook: a table, charts and the flags.
 
 Styles are attributes of the elements, so that they do not affect the rest of the page. Text has the
 colour of the page, so that it is readable in a dark theme too.
@@ -10,12 +10,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from dfjax import REAL
+from dfjax.evaluation.charts.markup import Html, make_row
+from dfjax.evaluation.charts.score_charts import draw_roc, draw_scores
 from dfjax.evaluation.flags import Flag
-from dfjax.evaluation.metrics import Metrics, roc
+from dfjax.evaluation.metrics import Metrics
 from dfjax.evaluation.report.rows import (
     COLUMNS,
     INTERVAL,
@@ -24,13 +24,10 @@ from dfjax.evaluation.report.rows import (
     format_row,
     list_rows,
 )
-from dfjax.evaluation.videos.aggregation import aggregate, clean
+from dfjax.evaluation.report.sections import split_videos
 
 # Readable on white and on black.
 COLOURS = {"error": "#D93A34", "warning": "#C27000", "info": "#2B85BF"}
-CURVE = "#D55E00"
-SIDE = 180
-"""Width and height of the ROC curve in pixels."""
 CELL = "padding:1px 8px;text-align:right;white-space:nowrap;background:transparent"
 SHOWN_IDS = 5
 
@@ -42,54 +39,33 @@ def draw_report(
 
     Args:
         result: Content of `metrics.json`.
-        predictions: Predictions for the ROC curve; None for no curve.
+        predictions: Predictions for the charts; None for no charts.
         out: Folder of the result files, which is named below the table.
     """
     notes = [describe_intervals(result)]
     notes += [f"checkpoint {result['checkpoint']}"] if result["checkpoint"] else []
     notes += [str(out)] if out else []
-    curve = "" if predictions is None or "strict" in result else draw_roc(predictions, result)
+    charts = "" if predictions is None or "strict" in result else _draw_charts(predictions, result)
     return (
         '<div style="font-size:13px;line-height:1.5">'
         f"<div><b>{escape(describe_videos(result))}</b></div>"
         '<div style="display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start">'
-        f"{_draw_table(list_rows(result))}{curve}</div>"
+        f"{_draw_table(list_rows(result))}{charts}</div>"
         f'<div style="opacity:.7">{escape(" · ".join(notes))}</div>'
         f"{''.join(map(_draw_flag, result['flags']))}</div>"
     )
 
 
-def draw_roc(predictions: pd.DataFrame, result: dict[str, Any]) -> str:
-    """Returns the ROC curve of the videos of `overall` as SVG, or "" if there is one class only.
+def _draw_charts(predictions: pd.DataFrame, result: dict[str, Any]) -> Html:
+    """Returns the ROC curve and the scores of the videos of `overall`, or "" for one class.
 
     Args:
         predictions: Table with the columns `predictions.COLUMNS`.
         result: Content of `metrics.json`.
     """
-    videos = aggregate(clean(predictions))
-    seen = set(result["by_method"])
-    known = videos["method"].isin(seen) | (videos["dataset"] + "/" + videos["method"]).isin(seen)
-    curve = roc(videos[known | (videos["label"] == REAL)])
-    if curve is None:
-        return ""
-    fpr, tpr = curve
-    points = np.column_stack([fpr, 1.0 - tpr]) * SIDE
-    pixels = np.unique(points.round(), axis=0, return_index=True)[1]  # one point per pixel
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points[np.sort(pixels)])
-    auc = format_row(result["overall"])[0]
-    return (
-        f'<svg width="{SIDE + 40}" height="{SIDE + 40}" viewBox="-30 -10 {SIDE + 40} {SIDE + 40}"'
-        ' role="img" aria-label="ROC curve of videos" style="font-size:11px;flex:none">'
-        f'<rect width="{SIDE}" height="{SIDE}" fill="none" stroke="currentColor" opacity=".4"/>'
-        f'<path d="M0 {SIDE}L{SIDE} 0" stroke="currentColor" opacity=".4" stroke-dasharray="4 4"/>'
-        f'<polyline points="{line}" fill="none" stroke="{CURVE}" stroke-width="2"/>'
-        f'<text x="{SIDE / 2}" y="{SIDE + 16}" text-anchor="middle" fill="currentColor">'
-        "false-positive rate</text>"
-        f'<text transform="translate(-10 {SIDE / 2}) rotate(-90)" text-anchor="middle"'
-        ' fill="currentColor">true-positive rate</text>'
-        f'<text x="{SIDE - 8}" y="{SIDE - 10}" text-anchor="end" fill="{CURVE}">AUC {auc}</text>'
-        "</svg>"
-    )
+    videos, _ = split_videos(result, predictions)
+    curve = draw_roc({"overall": videos}, {"overall": result["overall"]})
+    return make_row({"ROC": curve, "Scores": draw_scores(videos)}) if curve else Html()
 
 
 def _draw_table(rows: list[tuple[str, Metrics]]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import RenderableType
 
 from dfjax.console import one_line
+from dfjax.errors import UsageError
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.report.html import draw_report
 from dfjax.evaluation.report.rows import (
@@ -20,9 +21,13 @@ from dfjax.evaluation.report.rows import (
     format_row,
     list_rows,
 )
+from dfjax.evaluation.report.sections import split_videos
 from dfjax.evaluation.report.table import list_parts
 from dfjax.evaluation.tables.score_formats import write_as
 from dfjax.results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,6 +95,21 @@ class Report(Result):
         lines += [f"{flag['severity']} {flag['code']}: {flag['message']}" for flag in self.flags]
         lines += [f"written to {self.out}"] if self.out else []
         return "\n".join(map(one_line, lines))
+
+    def plot(self) -> Figure:
+        """Returns a figure of the ROC curve and the scores of videos.
+
+        Raises:
+            UsageError: The report has no predictions.
+        """
+        from dfjax.evaluation.figures.plots import plot_roc  # matplotlib takes a second
+        from dfjax.evaluation.figures.style import enable_notebook_display
+
+        if self.predictions is None:
+            raise UsageError("this report has no predictions to plot")
+        enable_notebook_display()
+        videos, unseen = split_videos(self.metrics, self.predictions)
+        return plot_roc(videos, self.metrics["overall"], unseen=unseen)
 
     def _repr_html_(self) -> str:
         return draw_report(self.metrics, self.predictions, self.out)

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from dfjax.errors import UsageError
+from dfjax.evaluation.charts.svg import TOP, Plot
 from dfjax.evaluation.report.metrics_json import Context, make_metrics
 from dfjax.evaluation.report.table import list_parts
 from dfjax.evaluation.report.view import Report
@@ -58,12 +60,23 @@ def test_html_is_well_formed_escaped_and_shows_the_same_numbers(report):
 
 def test_the_curve_is_that_of_overall(report):
     """The area under the drawn line is the AUC without the manipulation held back."""
-    line = re.search(r'points="([^"]*)"', report._repr_html_())[1]
-    x, y = np.array([point.split(",") for point in line.split()], float).T / 180
+    lines = re.findall(r'<polyline points="([^"]*)"', report._repr_html_())
+    plot = Plot("")
+    x, y = np.array([point.split(",") for point in lines[1].split()], float).T
+    x, y = (x - plot.left) / plot.width, (y - TOP) / plot.height
     area = np.trapezoid(1 - y, x)
     assert area == pytest.approx(report.metrics["overall"]["video_auc"], abs=0.01)
     everything = make_metrics(report.predictions, resamples=0)["overall"]["video_auc"]
     assert abs(area - everything) > 0.01
+
+
+def test_a_plot_has_the_curves_of_overall_and_of_what_was_held_back(report):
+    curve, scores = report.plot().axes
+    labels = [line.get_label() for line in curve.lines]
+    assert sum(label.startswith("AUC ") for label in labels) == 1
+    assert sum(label.startswith("unseen: NT") for label in labels) == 1
+    with pytest.raises(UsageError, match="no predictions"):
+        Report(report.metrics).plot()
 
 
 def test_one_class_or_no_predictions_have_no_curve():

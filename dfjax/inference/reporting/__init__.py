@@ -1,0 +1,1 @@
+"""A detector, its training and its evaluations as one page of HTML."""
