@@ -28,11 +28,14 @@ class VGG16(nn.Module):
     Attributes:
         width: Factor of all channel counts, for small models.
         one_block: Whether each stage has a single convolution, which compiles fast.
+        before_pooling: Whether the maps of the stages are returned before pooling, such as relu1_2
+            for `stage1`, instead of after it.
         compute: Dtype and lowering.
     """
 
     width: float = 1.0
     one_block: bool = False
+    before_pooling: bool = False
     compute: Compute = Compute()
 
     @nn.compact
@@ -60,5 +63,7 @@ class VGG16(nn.Module):
                 )(x)
                 x = jax.nn.relu(x)
                 maps.setdefault("stem", x)
-            x = maps[f"stage{stage}"] = max_pool(x, lowering=self.compute.lowering)
+            full = x
+            x = max_pool(x, lowering=self.compute.lowering)
+            maps[f"stage{stage}"] = full if self.before_pooling else x
         return maps | {"top": x}

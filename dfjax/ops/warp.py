@@ -81,7 +81,7 @@ def warp(images: Images, maps: Maps, *, turned: bool = True) -> Images:
         x, y = _places(maps, height, width, turned=False)
         return apply_matrices(images, _linear_weights(y, height), _linear_weights(x, width))
     x, y = _places(maps, height, width, turned=True)
-    return _sample(images, mirror(x, width)[0], mirror(y, height)[0])
+    return sample(images, mirror(x, width)[0], mirror(y, height)[0])
 
 
 def warp_vectors(vectors: Images, maps: Maps, *, turned: bool = True) -> Images:
@@ -137,10 +137,15 @@ def _linear_weights(place: Float[Array, "N n"], size: int) -> Float[Array, "N n 
     return jnp.maximum(0, 1 - jnp.abs(inside[..., None] - jnp.arange(size)))
 
 
-def _sample(images: Images, x: Float[Array, "N H W"], y: Float[Array, "N H W"]) -> Images:
+def sample(images: Images, x: Float[Array, "N H W"], y: Float[Array, "N H W"]) -> Images:
     """Returns bilinear samples by a gather over pixels, with all frames of a clip as one vector.
 
     On a CPU this takes a tenth of the time of two passes of row-wise matrix products.
+
+    Args:
+        images: Images, clips or other fields over pixels, channels last.
+        x: Horizontal positions in pixels, in [0, W - 1].
+        y: Vertical positions in pixels, in [0, H - 1].
     """
     count, height, width, channels = images.shape[0], *images.shape[-3:]
     frames = images.reshape(count, -1, height * width, channels)

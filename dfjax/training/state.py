@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from dfjax.rngs import make_rng
-from dfjax.shapes import Batch, Init, Preprocess, Variables
+from dfjax.shapes import Batch, Init, Inputs, Preprocess, Variables
 from dfjax.training.loss_memory import init_memory
 
 Metrics = dict[str, Float[Array, ""]]
@@ -30,6 +30,8 @@ class TrainState(flax.struct.PyTreeNode):
         lr_scale: f32[], factor of the learning rate, which reduce-on-plateau lowers from 1.
         skipped: i32[], number of steps in a row that were skipped because they were not finite.
         memory: Losses of the videos (see `loss_memory`); an empty dict where they are not kept.
+        adversary: `params`, `batch_stats` and `opt_state` of the discriminator, where the other
+            fields are those of a generator; an empty dict for detectors.
     """
 
     step: Any
@@ -40,6 +42,7 @@ class TrainState(flax.struct.PyTreeNode):
     lr_scale: Any
     skipped: Any
     memory: Any
+    adversary: Any = flax.struct.field(default_factory=dict)
 
     @property
     def variables(self) -> Variables:
@@ -58,6 +61,8 @@ class TrainState(flax.struct.PyTreeNode):
             training["params"] = self.params
         if self.memory:
             training["memory"] = self.memory
+        if self.adversary:
+            training["adversary"] = self.adversary
         return {"variables": self.variables, "training": training}
 
     @classmethod
@@ -70,6 +75,7 @@ class TrainState(flax.struct.PyTreeNode):
             batch_stats=variables["batch_stats"],
             ema=variables["params"] if averaged else {},
             memory=training.pop("memory", {}),
+            adversary=training.pop("adversary", {}),
             **training,
         )
 
@@ -88,6 +94,7 @@ def make_init_state(
     *,
     ema: bool = False,
     videos: int = 0,
+    adversary: Callable[[Key[Array, ""], Inputs], dict[str, Any]] | None = None,
 ) -> Callable[[Key[Array, ""], Any], TrainState]:
     """Returns the pure function `init_state(root_rng, batch) -> TrainState`.
 
@@ -97,10 +104,12 @@ def make_init_state(
         tx: Gradient transformation.
         ema: Whether an exponential moving average of the parameters is kept.
         videos: Number of videos whose losses are kept; 0 for none.
+        adversary: Function that initialises the discriminator of a generator.
     """
 
     def init_state(root_rng: Key[Array, ""], batch: Any) -> TrainState:
-        variables = init(make_rng(root_rng, "init", 0), preprocess(batch, None, train=False))
+        inputs = preprocess(batch, None, train=False)
+        variables = init(make_rng(root_rng, "init", 0), inputs)
         params = variables["params"]
         return TrainState(
             step=jnp.zeros((), jnp.int32),
@@ -111,6 +120,7 @@ def make_init_state(
             lr_scale=jnp.ones((), jnp.float32),
             skipped=jnp.zeros((), jnp.int32),
             memory=init_memory(videos),
+            adversary=adversary(make_rng(root_rng, "adversary", 0), inputs) if adversary else {},
         )
 
     return init_state
