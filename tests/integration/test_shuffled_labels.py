@@ -26,7 +26,7 @@ def test_training_on_shuffled_labels_ends_at_chance(tmp_path):
     dfjax("data", "synth", "--out", crops, "--videos", 720, "--identities", 120)
     dfjax("data", "pack", "--index", crops / "index.parquet", "--out", pack)
     dfjax(
-        *("train", "--config=dual_stream:tiny", f"--workdir={workdir}"),
+        *("train", "--config=resnet18:tiny", f"--workdir={workdir}"),
         *(f"--config.data.path={pack}", "--config.data.shuffle_labels=True"),
         *("--config.data.pairing=balanced", "--config.train.epochs=4"),
     )
