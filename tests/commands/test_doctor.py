@@ -1,4 +1,3 @@
-import importlib.metadata
 import json
 from pathlib import Path
 
@@ -94,15 +93,6 @@ def test_the_extra_that_fits_a_machine(monkeypatch, tmp_path, machine, extra):
     found = accelerators.find_accelerator()
     assert found.extra == extra
     assert (machine.get("driver") or "") in found.detail
-
-
-def test_extras_bound_jax_on_both_sides():
-    requires = map(Requirement, importlib.metadata.requires("dfjax"))
-    jax = [requirement for requirement in requires if requirement.name == "jax"]
-    extras = {extra: requirement for requirement in jax for extra in requirement.extras}
-    assert {*accelerators.CUDA, "tpu"} == set(extras)
-    assert len({str(requirement.specifier) for requirement in jax}) == 1
-    assert {one.operator for one in jax[0].specifier} == {">=", "<"}
 
 
 def test_an_accelerator_that_jax_misses_is_a_finding(monkeypatch, tmp_path):
