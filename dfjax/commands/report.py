@@ -7,8 +7,8 @@ The page shows every evaluation in WORKDIR/eval (of others by --evaluation, for 
 metrics with intervals and flags, ROC, precision and recall, reliability, scores by manipulation,
 metrics by person, and the worst errors with thumbnails. A panel says what the numbers rest on:
 splits, audit and what was accepted of it, how the checkpoint was chosen, versions, seed, git
-revision and hashes. Training curves, the diagram of the model, and results of `dfjax calibrate`,
-`dfjax probe` and other verbs follow where their files are there. Several detectors are compared.
+revision and hashes. Training curves, the diagram of the model, and the calibration, robustness and
+probe follow where their files are there. Several detectors are compared.
 
 Writes report.html to the first workdir, or --out. Nothing is trained or scored.
 """
