@@ -46,6 +46,7 @@ JSON_KEYS = (
     {"comparison", "left_out", "resampled"},  # comparison.json
     {"dfjax_scores"},  # scores for DeepfakeBench
     {"dataset", "identities", "look"},  # synthetic.json
+    {"dfjax_calibration"},  # calibration.json
 )
 """Keys of our JSON objects and JSON lines: one of these sets is in each. `rows[].` precedes keys of
 the first object in the array `rows`."""

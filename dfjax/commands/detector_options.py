@@ -8,6 +8,9 @@ from dfjax.commands.main import Parser
 SCORING = ("passes", "ensemble", "flip", "seed")
 """Arguments of `add_scoring_options`, as `predict` and `evaluate` take them."""
 
+JUDGING = ("calibrated", "false_alarm_rate")
+"""Arguments of `add_verdict_options`."""
+
 
 def add_detector_source(parser: Parser) -> argparse._MutuallyExclusiveGroup:
     """Adds `--workdir`, `--weights` and `--model`; returns the group that the first two are in."""
@@ -28,3 +31,10 @@ def add_scoring_options(parser: Parser) -> None:
         help="further members: workdirs, or best and last of --workdir")  # fmt: skip
     add("--flip", action="store_true", help="mean of each clip and its mirror image")
     add("--seed", type=int, default=0, help="seed of --mc-dropout (0)")
+
+
+def add_verdict_options(parser: Parser) -> None:
+    """Adds `--false-alarm-rate` and `--no-calibration`."""
+    add = parser.add_argument_group("calibration", "of `dfjax calibrate`").add_argument
+    add("--false-alarm-rate", type=float, metavar="R", help="error rate of verdicts (its own)")
+    add("--no-calibration", action="store_false", dest="calibrated", help="do not use it")

@@ -33,6 +33,10 @@ these predict wrong verdicts), and uncertainty.png shows risk against coverage.
 
   dfjax evaluate --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
+Where `dfjax calibrate` has calibrated the checkpoint, the block `calibration` has the reliability
+and the shares of verdicts, and predictions.parquet the columns calibrated_prob and
+conformal_verdict of the video of each row; fake_prob is never calibrated.
+
 Where faces were detected, face_share in predictions.parquet is the share of a clip's frames with a
 face; videos below eval.min_face_share of the config, which `predict` refuses, are flagged.
 
@@ -44,7 +48,13 @@ Exit code 1: there is a flag of severity `error`, such as an identity that is al
 from pathlib import Path
 from typing import Any
 
-from dfjax.commands.detector_options import SCORING, add_detector_source, add_scoring_options
+from dfjax.commands.detector_options import (
+    JUDGING,
+    SCORING,
+    add_detector_source,
+    add_scoring_options,
+    add_verdict_options,
+)
 from dfjax.commands.main import Arguments, Parser, add_import, show
 from dfjax.commands.table_options import add_number_options, add_table_options, read_options
 from dfjax.errors import UsageError
@@ -65,6 +75,7 @@ def add_arguments(parser: Parser) -> None:
     add("--threshold-from", metavar="FILE", help="validation predictions that fix a threshold")
     add("--write", choices=FORMATS, metavar="FORMAT", help="scores for dfwb or deepfakebench too")
     add_scoring_options(parser)
+    add_verdict_options(parser)
     add_import(parser)
 
 
@@ -84,7 +95,7 @@ def run(args: Arguments) -> int:
     else:
         from dfjax.inference.evaluate import evaluate
 
-        options |= args.select("model", "out", "checkpoint") | scoring
+        options |= args.select("model", "out", "checkpoint", *JUDGING) | scoring
         report = evaluate(args.workdir or args.weights or args.predictions, **options)
     files = report.write_scores(args.write) if args.write else []
     return show(args, report, *(f"written to {file}" for file in files))

@@ -41,6 +41,7 @@ VERBS = {
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
     "report": "one page of HTML on detectors, their training and evaluations",
+    "calibrate": "calibrated probabilities, and verdicts at guaranteed error rates",
     "data": "index, extract, pack and synthesise face clips",
     "models": "parameters, input and FLOPs of every config",
     "weights": "weights of other programs in and out; published ones by name",
@@ -51,7 +52,7 @@ VERBS = {
 }
 
 PREFIX = "--config."  # of an override on the command line
-COMPUTING = ("train", "ablate", "evaluate", "protocol", "predict", "bench")
+COMPUTING = ("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "bench")
 """Verbs that fill memory step by step."""
 
 

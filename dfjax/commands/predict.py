@@ -19,6 +19,10 @@ part due to disagreement. Inputs precede --ensemble, which takes all arguments t
 
   dfjax predict clip.mp4 --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
+Where `dfjax calibrate` has calibrated the checkpoint, the verdict is fake, real or undecided at its
+error rates, calibrated_prob is beside fake_prob, and a note says if the inputs are not like those
+of the calibration, so that nothing is guaranteed. --no-calibration: verdicts by the threshold 0.5.
+
 For an input that cannot be scored one line with the reason is printed; the others are scored, and
 the exit code is then 1.
 """
@@ -28,7 +32,13 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfjax.commands.detector_options import SCORING, add_detector_source, add_scoring_options
+from dfjax.commands.detector_options import (
+    JUDGING,
+    SCORING,
+    add_detector_source,
+    add_scoring_options,
+    add_verdict_options,
+)
 from dfjax.commands.main import Arguments, Parser, add_import, finish, print_line
 
 if TYPE_CHECKING:
@@ -64,6 +74,7 @@ def add_arguments(parser: Parser) -> None:
         help="share of frames with a face below which an input is not scored (the config's, 0.5)",
     )  # fmt: skip
     add_scoring_options(parser)
+    add_verdict_options(parser)
     add_import(parser)
 
 
@@ -74,7 +85,7 @@ def run(args: Arguments) -> int:
     inputs = find_inputs(args.inputs)  # before JAX is loaded
     from dfjax.inference.predict import predict
 
-    options = args.select(*OPTIONS, *SCORING)
+    options = args.select(*OPTIONS, *SCORING, *JUDGING)
     show = functools.partial(_show, json=args.json)
     verdicts = predict(args.workdir or args.weights, inputs, **options, on_verdict=show)
     if failed := sum(verdict.status == "error" for verdict in verdicts):

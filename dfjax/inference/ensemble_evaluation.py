@@ -1,6 +1,6 @@
 """Evaluation of detectors on one split: scores, metrics and result files."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +30,13 @@ from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.experiment.run import HISTORY
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble
+from dfjax.inference.judgement import Judge
+from dfjax.inference.measured_clips import MeasuredClips
 from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, open_data
 from dfjax.outputs import check_outputs
+from dfjax.shapes import HostBatch
+
+Watch = Callable[[Iterable[HostBatch]], Iterator[HostBatch]]
 
 EXAMPLES = 24
 """Number of videos in the contact sheet."""
@@ -44,6 +49,7 @@ def evaluate_ensemble(
     index: Path | None,
     out: Path,
     numbers: Numbers | None = None,
+    judge: Judge | None = None,
 ) -> Report:
     """Evaluates an ensemble, writes the results to a folder and returns them.
 
@@ -53,6 +59,7 @@ def evaluate_ensemble(
         index: Index or pack of the data; None for the data of the first member's run.
         out: Folder for the results.
         numbers: Protocol of the numbers; None for the strict one.
+        judge: Calibration that is applied, or None.
 
     Raises:
         UsageError: The data do not exist, or the split has no videos.
@@ -66,21 +73,18 @@ def evaluate_ensemble(
     else:
         training, data = open_data(TracedRun(workdir, config)), open_index(index, out)
     ensemble.check_data(data)
-    rows = _rows(data, detector, split, own=index is None)
-    batches = run_data.eval_batches(data, config, rows)
-    predictions = tabulate(
-        ensemble.score(track(batches, total=None, what="scoring")),
-        data.index,
-        split=split,
-        unit=builders.score_unit(config),
-        face_shares=_has_searched_faces(data),
-    )
+    measured = MeasuredClips()
+    watch = measured.watch if judge else None
+    predictions = score_split(ensemble, data, split, own=index is None, watch=watch)
     few = _flag_few_faces(predictions, config.eval.min_face_share)
     context = replace(
         _make_context(ensemble, data, training, split, few), numbers=numbers or Numbers()
     )
+    if judge:
+        predictions, guarantee = judge.judge_table(predictions, measured.tabulate(data.index))
+        context = replace(context, guarantee=guarantee)
     result = make_metrics(predictions, context)
-    title = make_title(config.name, split, data.index["dataset"].iloc[rows])
+    title = make_title(config.name, split, predictions["dataset"])
     write_results(out, predictions, result, context, title)
     crops = data.open_crops() if isinstance(data, FeaturePack) else data
     if crops is None:
@@ -90,6 +94,38 @@ def evaluate_ensemble(
     if context.history is not None and len(context.history):
         plot_curves(workdir / HISTORY, out / "curves.png")
     return Report(result, predictions, out)
+
+
+def score_split(
+    ensemble: Ensemble,
+    data: FrameStore,
+    split: str,
+    *,
+    own: bool,
+    watch: Watch | None = None,
+) -> pd.DataFrame:
+    """Returns the predictions of an ensemble for the videos of a split.
+
+    Args:
+        ensemble: Detectors that score.
+        data: Data to score.
+        split: Split of the data.
+        own: Whether these are the data of the first member's run.
+        watch: Function that every batch passes through, or None.
+
+    Raises:
+        UsageError: The split has no videos.
+    """
+    config = ensemble.config
+    rows = _rows(data, ensemble.members[0], split, own=own)
+    batches = track(run_data.eval_batches(data, config, rows), total=None, what="scoring")
+    return tabulate(
+        ensemble.score(watch(batches) if watch else batches),
+        data.index,
+        split=split,
+        unit=builders.score_unit(config),
+        face_shares=_has_searched_faces(data),
+    )
 
 
 def _make_context(

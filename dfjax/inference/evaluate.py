@@ -37,6 +37,8 @@ def evaluate(
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
+    calibrated: bool = True,
+    false_alarm_rate: float | None = None,
     protocol: str = STRICT,
     first_frames: int | None = None,
     threshold_from: AnyPath | None = None,
@@ -58,6 +60,8 @@ def evaluate(
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
+        calibrated: Whether the calibration in the workdir is used, where there is one.
+        false_alarm_rate: Error rate of verdicts; None for those of the calibration.
         protocol: `strict` or `deepfakebench-compat` (`benchmark_protocol`).
         first_frames: Number of frames of each video that the benchmark's protocol uses.
         threshold_from: Predictions of the validation split, whose best threshold is applied; None
@@ -77,7 +81,8 @@ def evaluate(
     if columns or scale or threshold_from:
         raise UsageError("columns, scale and threshold_from go with predictions, not a detector")
     scoring = {"ensemble": ensemble, "model": model, "passes": passes, "flip": flip, "seed": seed}
-    return _evaluate_detector(source, checkpoint, scoring, options, _path(out))
+    judged = {"calibrated": calibrated, "false_alarm_rate": false_alarm_rate}
+    return _evaluate_detector(source, checkpoint, scoring, options, _path(out), judged)
 
 
 def _evaluate_detector(
@@ -86,6 +91,7 @@ def _evaluate_detector(
     scoring: Mapping[str, Any],
     options: TableOptions,
     out: Path | None,
+    judged: Mapping[str, Any],
 ) -> Report:
     """Evaluates a detector with the keyword arguments `scoring` of `load_ensemble`."""
     split = options.split or "test"
@@ -94,11 +100,17 @@ def _evaluate_detector(
     # Not imported above: evaluating predictions needs no JAX, which takes seconds to import.
     from dfjax.inference.ensemble import load_ensemble
     from dfjax.inference.ensemble_evaluation import evaluate_ensemble
+    from dfjax.inference.judgement import find_judge
 
     scorer = load_ensemble(source, checkpoint, **scoring)
     folder = out or _find_folder(scorer.members[0].workdir, split)
     return evaluate_ensemble(
-        scorer, split=split, index=options.index, out=folder, numbers=options.numbers
+        scorer,
+        split=split,
+        index=options.index,
+        out=folder,
+        numbers=options.numbers,
+        judge=find_judge(scorer, **judged),
     )
 
 

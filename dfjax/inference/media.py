@@ -7,7 +7,7 @@ input. The module does not import JAX.
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +20,10 @@ from dfjax.console import say
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.clip_crops import crop_clips
+from dfjax.data.faces.input_measures import measure_clips, measure_file
 from dfjax.data.faces.media_files import describe_skipped, is_media
 from dfjax.data.faces.settings import ExtractionSettings
-from dfjax.data.faces.video import ShortVideoError, probe, read_frames
+from dfjax.data.faces.video import ShortVideoError, VideoInfo, probe, read_frames
 from dfjax.errors import InputError, UsageError
 
 SHOWN = 8  # frames in a figure
@@ -90,6 +91,7 @@ class ClipOrigin:
         pictures: These frames, where they are kept for a figure.
         face_share: Share of the frames used in which a face was detected; None where none was
             searched for.
+        measures: Properties of the input (`input_measures`); empty for arrays.
     """
 
     mask: Bool[np.ndarray, "N T"]
@@ -100,6 +102,7 @@ class ClipOrigin:
     sightings: Sightings
     pictures: Pictures | None = None
     face_share: float | None = None
+    measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Prepared(NamedTuple):
@@ -184,14 +187,13 @@ def prepare_input(settings: PredictionSettings, path: str) -> Prepared | Unusabl
     sampling = clips.for_video(settings.sampling, fps, Path(path).name)
     settings = dataclasses.replace(settings, sampling=sampling)
     try:
-        return _prepare(settings, Path(path), info.n_frames, info.sha256)
+        return _prepare(settings, Path(path), info)
     except ShortVideoError as error:  # fewer frames can be decoded than the header says
-        return _prepare(settings, Path(path), error.n_frames, info.sha256)
+        return _prepare(settings, Path(path), info._replace(n_frames=error.n_frames))
 
 
-def _prepare(
-    settings: PredictionSettings, path: Path, n_frames: int, sha256: str
-) -> Prepared | Unusable:
+def _prepare(settings: PredictionSettings, path: Path, info: VideoInfo) -> Prepared | Unusable:
+    n_frames = info.n_frames
     choose = functools.partial(choose_clips, settings=settings)
     position, mask, numbers, faces = crop_clips(path, n_frames, settings.cutting, choose)
     looked = settings.cutting.detector != "none"
@@ -199,6 +201,10 @@ def _prepare(
     share = 1 - missed / used if looked else None
     if share is not None and (faces.fallback or share < settings.min_face_share):
         return Unusable(_describe_missed(settings, n_frames, used, missed), used, missed, share)
+    cut = gather_clips(faces.crops, numbers, position, mask)
+    measures = measure_file(info, faces.boxes[faces.found]) | {
+        "sharpness": float(measure_clips(cut, mask).mean())
+    }
     shown = choose_shown(len(numbers))
     sightings = Sightings(numbers[shown], faces.boxes[shown], faces.found[shown])
     origin = ClipOrigin(
@@ -206,12 +212,13 @@ def _prepare(
         position=position,
         frames_used=used,
         faces_missed=missed,
-        sha256=sha256,
+        sha256=info.sha256,
         sightings=sightings,
         pictures=take_pictures(path, sightings) if settings.pictures else None,
         face_share=share,
+        measures=measures,
     )
-    return Prepared(gather_clips(faces.crops, numbers, position, mask), origin)
+    return Prepared(cut, origin)
 
 
 def _describe_missed(settings: PredictionSettings, n_frames: int, used: int, missed: int) -> str:

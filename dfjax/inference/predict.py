@@ -1,13 +1,15 @@
 """Scores files with a trained detector, and writes a log and pictures: `dfjax.predict`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.audit_log import AuditLog, check_folder
 from dfjax.inference.detector import Detector
-from dfjax.inference.ensemble import load_ensemble
+from dfjax.inference.ensemble import Ensemble, load_ensemble
+from dfjax.inference.judgement import find_judge
 from dfjax.inference.media import find_inputs
 from dfjax.inference.score_inputs import score_files
 from dfjax.inference.verdict import Verdict
@@ -26,6 +28,8 @@ def predict(
     passes: int = 0,
     flip: bool = False,
     seed: int = 0,
+    calibrated: bool = True,
+    false_alarm_rate: float | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
     **options: Any,
 ) -> list[Verdict]:
@@ -44,6 +48,8 @@ def predict(
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
+        calibrated: Whether the calibration in the workdir is used, where there is one.
+        false_alarm_rate: Error rate of verdicts; None for those of the calibration.
         on_verdict: Function that is called with each verdict as soon as it is computed.
         **options: Further arguments of `score_files`, for example `clips`, `face_detector`,
             `batch_size` or `workers`.
@@ -59,12 +65,29 @@ def predict(
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
+    overrides = _list_overrides(scorer, options)
+    judge = find_judge(scorer, calibrated, false_alarm_rate, overrides=overrides)
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
     verdicts = []
     for verdict in score_files(scorer, files, pictures=out is not None, **options):
+        verdict = judge(verdict) if judge else verdict
         if log:
             log.write(verdict)
         if on_verdict:
             on_verdict(verdict)
         verdicts.append(verdict.without_pictures())
-    return verdicts
+    return judge.conclude(verdicts) if judge else verdicts
+
+
+def _list_overrides(scorer: Ensemble, options: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments by which clips are made otherwise than those of the training data."""
+    recipe, made = find_recipe(scorer.config), {"clips": scorer.config.data.eval_clips}
+    if recipe is not None:
+        made |= {
+            "face_detector": recipe.detector,
+            "margin": recipe.margin,
+            "align": recipe.align,
+        }
+    cutting = ("clips", "face_detector", "margin", "align")
+    given = {name: options[name] for name in cutting if options.get(name) is not None}
+    return [name for name, value in given.items() if name not in made or made[name] != value]

@@ -31,7 +31,8 @@ class Verdict:
         status: `ok` or `error`.
         fake_prob: Mean P(fake) over the clips; None if the input could not be scored.
         confidence: The larger of P(fake) and P(real).
-        verdict: `fake` or `real`.
+        verdict: `fake` or `real` by the threshold 0.5; with a calibration `fake`, `real` or
+            `undecided` at its error rates.
         frames_used: Number of distinct frames in the clips.
         faces_missed: Number of these frames in which no face was detected; 0 where none was
             searched for.
@@ -42,6 +43,10 @@ class Verdict:
             `mutual_information` with several draws, `method_prob:NAME` with a method head.
         clip_scores: `fake_prob` and the same scores of every clip, f64[N] each.
         origin: Origin of the clips; None if there are none.
+        calibrated_prob: Calibrated P(fake); None without a calibration.
+        guarantee: Error rates of the verdict: `false_alarm_rate`, `miss_rate`, `p_real`, `p_fake`
+            (conformal p-values), `holds`, and the `reason` if it does not hold. None without a
+            calibration.
     """
 
     input: str
@@ -56,6 +61,8 @@ class Verdict:
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     clip_scores: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     origin: ClipOrigin | None = None
+    calibrated_prob: float | None = None
+    guarantee: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the result as `dfjax predict --json` prints it."""
@@ -70,6 +77,11 @@ class Verdict:
             "face_share": self.face_share,
             "error": self.error,
             **self.scores,
+            **(
+                {"calibrated_prob": self.calibrated_prob, "guarantee": dict(self.guarantee)}
+                if self.guarantee
+                else {}
+            ),
         }
 
     def show(self, path: str | os.PathLike[str] | None = None) -> Figure:
@@ -119,7 +131,11 @@ class Verdict:
         """Returns the result as `dfjax predict` prints it: score, verdict, input, frames."""
         if self.status == "error":
             return f"{self.input}: {self.error}"
-        return f"{self._score}  {self.verdict}  {self.input}  ({self._frames})"
+        return f"{self._score}  {self.verdict}  {self.input}  ({self._frames}{self._calibrated})"
+
+    @property
+    def _calibrated(self) -> str:
+        return "" if self.guarantee is None else f", calibrated {self.calibrated_prob:.4f}"
 
     @property
     def _score(self) -> str:
@@ -135,7 +151,7 @@ class Verdict:
     def _summary(self) -> str:
         if self.status == "error":
             return f"not scored: {self.error}"
-        return f"{self.verdict}, P(fake) {self._score} ({self._frames})"
+        return f"{self.verdict}, P(fake) {self._score} ({self._frames}{self._calibrated})"
 
     def __repr__(self) -> str:
         return f"Verdict({self._title!r}: {self._summary})"

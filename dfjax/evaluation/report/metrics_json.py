@@ -14,6 +14,7 @@ import pandas as pd
 from dfjax import FAKE, REAL
 from dfjax.data.index.frame_counts import count_frames, summarise_frames
 from dfjax.evaluation import flags, metrics
+from dfjax.evaluation.calibration.verdict_shares import measure_verdict_shares
 from dfjax.evaluation.conventions.benchmark_protocol import Numbers
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.metrics import Metrics
@@ -65,6 +66,7 @@ class Context:
         frozen: Threshold that was chosen on other videos, or None.
         numbers: Protocol of the numbers.
         files: Files and folders that the predictions depend on, by name, for the record of inputs.
+        guarantee: What the verdicts of a calibration guarantee, or None.
     """
 
     heldout_methods: Sequence[str] = ()
@@ -79,6 +81,7 @@ class Context:
     frozen: Frozen | None = None
     numbers: Numbers = field(default_factory=Numbers)
     files: Mapping[str, Path] = field(default_factory=dict)
+    guarantee: Mapping[str, Any] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class Context:
             "frozen": self.frozen._asdict() if self.frozen else None,
             "protocol": self.numbers.protocol,
             "first_frames": self.numbers.first_frames,
+            "guarantee": dict(self.guarantee) if self.guarantee else None,
         }
 
     def find_rows(self, predictions: pd.DataFrame) -> pd.DataFrame | None:
@@ -136,6 +140,7 @@ def make_metrics(
         "val_threshold": context.frozen._asdict() if context.frozen else None,
         "uncertainty": compute_uncertainty(seen),
         "guessed_methods": measure_methods(seen),
+        "calibration": measure_verdict_shares(seen, context.guarantee),
     }
     result = {
         "overall": measured[OVERALL],

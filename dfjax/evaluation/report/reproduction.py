@@ -181,6 +181,7 @@ def _make_context(settings: dict[str, Any], index: pd.DataFrame | None) -> Conte
             unreadable=int(settings["unreadable"]),
             frozen=Frozen(float(frozen["threshold"]), str(frozen["source"])) if frozen else None,
             numbers=Numbers(settings["protocol"], settings["first_frames"]),
+            guarantee=settings.get("guarantee"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"the settings of the record are damaged: {error}") from error

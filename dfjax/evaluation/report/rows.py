@@ -84,3 +84,26 @@ def describe_uncertainty(block: dict[str, Any]) -> str:
         f"score alone {alone}); area under risk and coverage "
         f"{spread['risk_coverage_area']:.3f} ({doubt['risk_coverage_area']:.3f})"
     )
+
+
+def describe_calibration(block: dict[str, Any]) -> list[str]:
+    """Returns lines on the calibration: log loss and ECE, shares of verdicts, the guarantee."""
+    before, after = block["reliability"]["before"], block["reliability"]["after"]
+    lines = [
+        f"calibrated: log loss {before['log_loss']:.3f} to {after['log_loss']:.3f}, ECE "
+        f"{before['ece']:.3f} to {after['ece']:.3f}"
+    ]
+    for kind, wrong in (("real", "false_alarm_rate"), ("fake", "miss_rate")):
+        if block[wrong] is None:
+            continue
+        shares = ", ".join(f"{share:.1%} {name}" for name, share in block["verdicts"][kind].items())
+        low, high = block[f"{wrong}_ci"]
+        name = wrong.replace("_", " ").replace("false alarm", "false-alarm")
+        lines.append(f"verdicts on {kind} videos: {shares}; {name} 95 % {low:.1%}–{high:.1%}")
+    guarantee = block["guarantee"]
+    if guarantee is None:
+        return lines
+    if not guarantee["holds"]:
+        return [*lines, f"no guarantee: {guarantee['reason']}"]
+    limits = f"{guarantee['false_alarm_rate']:g} and {guarantee['miss_rate']:g}"
+    return [*lines, f"guaranteed rates of false alarms and misses: {limits}"]

@@ -12,6 +12,7 @@ from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.report.rows import (
     COLUMNS,
     INTERVAL,
+    describe_calibration,
     describe_intervals,
     describe_uncertainty,
     describe_videos,
@@ -40,6 +41,8 @@ def list_parts(result: dict[str, Any]) -> list[Table | Text]:
         lines.append(Text(f"frames per video: {describe_frames(frames)}"))
     if "uncertainty" in result:
         lines.append(Text(describe_uncertainty(result["uncertainty"])))
+    if "calibration" in result:
+        lines += map(Text, map(one_line, describe_calibration(result["calibration"])))
     return [table, *lines, *map(draw_flag, result["flags"])]
 
 

@@ -1,0 +1,1 @@
+"""Calibrated probabilities, and verdicts whose error rates are guaranteed."""

@@ -1,0 +1,1 @@
+"""Differences between the distributions of two sets of inputs."""
