@@ -1,4 +1,7 @@
-"""Progress and messages on standard error, in a terminal, a notebook or a log."""
+"""Progress and messages on standard error, in a terminal, a notebook or a log.
+
+Of several processes of a run only the first one prints them.
+"""
 
 import sys
 import time
@@ -8,6 +11,8 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dfjax import processes
 
 Item = TypeVar("Item")
 LONGEST_LINE = 1500  # characters
@@ -19,13 +24,14 @@ def make_console() -> Console:
     """Returns a console on standard error that writes plain text in a notebook, without codes."""
     terminal = False if in_notebook() else None  # None: it is a terminal if standard error is one
     return Console(
-        stderr=True, force_terminal=terminal, force_jupyter=False, highlight=False, soft_wrap=True
-    )
+        stderr=True, force_terminal=terminal, force_jupyter=False, highlight=False, soft_wrap=True,
+        quiet=not processes.is_first(),
+    )  # fmt: skip
 
 
 def make_result_console() -> Console:
     """Returns a console on standard output, as wide in a log as the tables of results need."""
-    console = Console()
+    console = Console(quiet=not processes.is_first())
     if not console.is_terminal:
         console.width = 120  # a log is not cut off where a terminal would be
     return console
@@ -57,13 +63,14 @@ def say(text: str) -> None:
 class StatusLine:
     """Progress where there is no terminal: a notebook's line that is overwritten, or log lines.
 
-    A terminal gets nothing, since it has a progress bar.
+    A terminal gets nothing, since it has a progress bar, nor do other processes than the first.
     """
 
     def __init__(self) -> None:
         self._notebook = in_notebook()
         self._interval = SECONDS_BETWEEN if self._notebook else SECONDS_BETWEEN_LINES
-        self._silent = not self._notebook and sys.stderr.isatty()
+        in_terminal = not self._notebook and sys.stderr.isatty()
+        self._silent = in_terminal or not processes.is_first()
         self._written = 0.0 if self._notebook else time.monotonic()
         self._open = False
 

@@ -18,7 +18,7 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console", "outputs"}
     | {"child_processes", "config_migration", "huge_pages", "import_paths"}
-    | {"json_files", "parquet_files", "results", "text_tables", "user_cache"}
+    | {"json_files", "parquet_files", "processes", "results", "text_tables", "user_cache"}
     | {"xla_presets"},
     {"ops"},
     {"models", "losses", "data", "weights"},

@@ -5,12 +5,14 @@ import importlib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from rich.text import Text
 
 import dfjax
+from dfjax import processes
 from dfjax.commands.signals import exit_code, leave_imports_on_signals
 from dfjax.console import make_result_console, one_line
 from dfjax.errors import (
@@ -54,6 +56,9 @@ VERBS = {
 PREFIX = "--config."  # of an override on the command line
 COMPUTING = ("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "bench")
 """Verbs that fill memory step by step."""
+
+DIVIDED = ("train", "evaluate", "predict", "data features")
+"""Verbs that several processes, also on several hosts, run together."""
 
 
 class Arguments(argparse.Namespace):
@@ -102,40 +107,61 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quiet()
     try:
         use_xla_preset(os.environ)
-        if not argv or argv[0] in ("-h", "--help"):
-            print(_help())
-            return 0 if argv else USAGE
-        if argv[0] == "--version":
-            print(f"dfjax {dfjax.__version__}")
-            return 0
-        if argv[0] not in VERBS:
-            raise unknown("verb", argv[0], VERBS)
-        return _run(argv[0], argv[1:])
-    except UsageError as error:
-        print_line(f"dfjax: {error}", error=True)
-        return USAGE
-    except RunError as error:
-        print_line(f"dfjax: {error}", error=True)
-        return FINDING
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
-        return 0
-    except OSError as error:
-        if is_full_disk(error):
-            print_line(f"dfjax: the disk is full: {error}", error=True)
-            return FINDING
-        if (code := classify_os_error(error)) is None:
-            raise
-        print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", error=True)
-        return code
+        return _main(argv)
+    except Exception as error:
+        if (code := _report(error)) is None:
+            if processes.count() == 1:
+                raise
+            traceback.print_exc()
+            code = FINDING
+        if processes.count() == 1:
+            return code
+        sys.stdout.flush()
+        os._exit(code)  # the usual end would wait for processes that may wait for this one
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if argv else USAGE
+    if argv[0] == "--version":
+        print(f"dfjax {dfjax.__version__}")
+        return 0
+    if argv[0] not in VERBS:
+        raise unknown("verb", argv[0], VERBS)
+    return _run(argv[0], argv[1:])
+
+
+def _report(error: Exception) -> int | None:
+    """Prints the line of an error and returns its exit code, or None for an error that is a bug."""
+    if isinstance(error, UsageError | RunError):
+        print_line(f"dfjax: {error}", error=True)
+        return USAGE if isinstance(error, UsageError) else FINDING
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w")  # the reader left: nothing more to say
+        return OK
+    if reason := processes.explain(error):
+        print_line(f"dfjax: {reason}", error=True)
+        return FINDING
+    if not isinstance(error, OSError):
+        return None
+    if is_full_disk(error):
+        print_line(f"dfjax: the disk is full: {error}", error=True)
+        return FINDING
+    if (code := classify_os_error(error)) is not None:
+        print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", error=True)
+        return code
+    return None
+
+
 def _run(verb: str, argv: list[str]) -> int:
     module = importlib.import_module(f"dfjax.commands.{verb}")
     args = make_parser(verb, module).parse_args(argv)
+    if verb in DIVIDED or " ".join((verb, *argv[:1])) in DIVIDED:
+        processes.join_processes()
     try:
         return module.run(args) or OK
     except Stopped as stopped:
@@ -190,11 +216,14 @@ def add_import(parser: Parser) -> None:
 def print_line(text: str, *, error: bool = False) -> None:
     """Prints one line in which characters that could forge others are escaped (see `one_line`).
 
+    Of several processes of a run only the first one prints results.
+
     Args:
         text: Line, which may hold names from files.
         error: Whether to print to standard error.
     """
-    print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
+    if error or processes.is_first():
+        print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def show(args: Arguments, result: Result, *more: str, text: bool = True) -> int:
@@ -234,7 +263,8 @@ def finish(args: Arguments, value: Any, *, found: object = False) -> int:
 
 def print_json(value: Any, *, indent: int | None = None) -> None:
     """Prints `value` as JSON, on one line without `indent`; NaN becomes null."""
-    print(json.dumps(finite(value), indent=indent), flush=True)
+    if processes.is_first():
+        print(json.dumps(finite(value), indent=indent), flush=True)
 
 
 def _help() -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dfjax import processes
 from dfjax.commands.main import Arguments, Parser, add_accept, add_config, print_json
 from dfjax.config import load_config
 from dfjax.errors import OK
@@ -57,6 +58,7 @@ def run(args: Arguments) -> int:
             from dfjax.experiment.train import run_training
 
             outcome = run_training(config, args.workdir, **options)
-            print_history(args.workdir, config.early_stop.metric, Console(stderr=True))
+            console = Console(stderr=True, quiet=not processes.is_first())
+            print_history(args.workdir, config.early_stop.metric, console)
     print_json(outcome, indent=None if args.json else 2)
     return OK
