@@ -41,6 +41,7 @@ def get_config(variant: str = "") -> ConfigDict:
     use_variant(c, variant)
     if variant:
         c.model.patch_gan.width = 0.25
+        c.loss.perceptual.width = 0.125
         c.optimizer.learning_rate = 1e-3
     if variant == "tiny":
         c.data.frames = 4

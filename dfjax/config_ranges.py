@@ -135,6 +135,7 @@ RANGES: dict[str, Check] = {
     "loss.perceptual.weight": FACTOR,
     "loss.perceptual.backbone": text,
     "loss.perceptual.file": text,
+    "loss.perceptual.width": number(0, 16, above=True),
     "loss.adversarial.weight": FACTOR,
     "loss.adversarial.kind": choice("hinge", "lsgan", "bce"),
     "loss.adversarial.r1": FACTOR,

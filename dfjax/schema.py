@@ -101,6 +101,7 @@ GENERATOR_LOSS: dict[str, dict[str, Any]] = {
         "weight": 1.0,
         "backbone": "vgg16",  # network whose maps are compared
         "file": "",  # safetensors file of its parameters; empty: fixed random parameters
+        "width": 1.0,  # factor of its channels, for random parameters
     },
     "adversarial": {
         "weight": 1.0,

@@ -141,11 +141,7 @@ SIMILAR = (
     "xception",
 )
 QUICK = [f"{name}:smoke" for name in NAMES if name not in ("dual_stream", *SIMILAR)]
-TRACED = [
-    pytest.param(spec, (), marks=() if spec in QUICK else pytest.mark.slow)
-    for spec in SPECS
-    if not spec.startswith("defake")
-]
+TRACED = [pytest.param(spec, (), marks=() if spec in QUICK else pytest.mark.slow) for spec in SPECS]
 
 
 @pytest.mark.parametrize(("spec", "more"), [*TRACED, ("dual_stream:smoke", CHANGES)])
@@ -158,7 +154,7 @@ def test_the_step_gives_back_the_state_it_was_given(spec, more):
     parts = make_parts(config, pack, rows)
     batch = builders.example_batch(config, 8, pack.crop_size)
     after, metrics = jax.eval_shape(
-        jit_train_step(config, parts), parts.shapes, batch, parts.root_rng
+        jit_train_step(config, parts), parts.shapes, batch, parts.root_rng, *parts.frozen
     )
     assert jax.tree.structure(after) == jax.tree.structure(parts.shapes)
     before, after = (
@@ -186,7 +182,7 @@ STARTED_AGAIN = ("resnet18", "efficientnet_b4_380")  # in one phase, in two
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "defake"])
+@pytest.mark.parametrize("name", NAMES)
 def test_smoke_trains_and_is_then_complete(name, tmp_path):
     command = ["train", f"--config={name}:smoke", f"--workdir={tmp_path}", "--json"]
     trained = run_as_a_user(*command, optimise=name in STARTED_AGAIN)

@@ -129,6 +129,8 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
         shapes["features"] = ((b, t, model_options(config).features), jnp.float32)
     else:
         shapes["clip"] = ((b, t, s, s, 3), jnp.uint8)
+    if config.data.pairing == "source":
+        shapes["source"] = ((b, t, s, s, 3), jnp.uint8)
     if config.loss.method:
         shapes["method"] = ((b,), jnp.int8)
     if config.data.self_blend:

@@ -9,7 +9,7 @@ from dfjax.models.registry import find_entry, full_options, input_extras, input_
 OBJECTIVE = "restoration"
 """Value of `loss.name` for generators."""
 
-METRICS = ("loss", "l1", "psnr", "ssim")
+METRICS = ("loss", "l1", "psnr", "psnr_gain", "ssim")
 """Validation metrics of generators."""
 
 CENTRED = (0.5, 0.5, 0.5)

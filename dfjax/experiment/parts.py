@@ -14,11 +14,18 @@ from ml_collections import ConfigDict
 from dfjax.data.clips.pipeline import batches_per_epoch
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.experiment import builders, run_data
+from dfjax.experiment.generator_check import is_generator
+from dfjax.experiment.generator_parts import (
+    Adversary,
+    Task,
+    make_generator_step,
+    make_generator_task,
+)
 from dfjax.experiment.objective import check_outputs, make_config_loss
 from dfjax.models import ModelFns
 from dfjax.models.entry import Rules
 from dfjax.models.registry import find_sharding_rules
-from dfjax.shapes import Objective, Preprocess
+from dfjax.shapes import Preprocess
 from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.device_groups import check_groups, read_group, split_over_groups
@@ -37,7 +44,7 @@ class Parts:
     Attributes:
         model: Model.
         preprocess: Function that turns a batch into the inputs of the model.
-        objective: Function that computes the terms of the loss.
+        objective: Function that computes the terms of the loss, or the loss of a generator.
         tx: Gradient transformation.
         schedule: Learning-rate schedule.
         plan: Lengths and intervals of the run.
@@ -47,11 +54,12 @@ class Parts:
         shapes: Shapes and dtypes of the training state.
         shardings: Sharding of each leaf of the training state.
         root_rng: Key that all random keys of the run are derived from.
+        adversary: Discriminator of a generator, and fixed networks of its loss; None for detectors.
     """
 
     model: ModelFns
     preprocess: Preprocess
-    objective: Objective
+    objective: Any
     tx: optax.GradientTransformation
     schedule: optax.Schedule
     plan: Plan
@@ -61,6 +69,17 @@ class Parts:
     shapes: TrainState
     shardings: TrainState
     root_rng: Any
+    adversary: Adversary | None = None
+
+    @property
+    def frozen(self) -> tuple[Any, ...]:
+        """Further arguments of the training step: the variables of fixed networks, if any."""
+        return (self.adversary.frozen,) if self.adversary else ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines about fixed networks, for the log."""
+        return self.adversary.notes if self.adversary else []
 
 
 def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
@@ -113,7 +132,40 @@ def assemble_parts(
         total_steps=steps_per_epoch * plan.epochs,
     )
     tx = make_tx(schedule=schedule, **optimizer)
-    model = builders.make_model(config, platform=mesh.devices.flat[0].platform)
+    platform = mesh.devices.flat[0].platform
+    model = builders.make_model(config, platform=platform)
+    if is_generator(config):
+        task = make_generator_task(config, model, tx, schedule, platform=platform)
+    else:
+        task = _make_detector_task(config, model, tx, index, rows, crop_size)
+    example = builders.example_batch(config, 1, crop_size)
+    root_rng = jax.random.key(config.seed)
+    shapes = jax.eval_shape(task.init, root_rng, example)
+    return Parts(
+        model=model,
+        preprocess=task.preprocess,
+        objective=task.objective,
+        tx=tx,
+        schedule=schedule,
+        plan=plan,
+        mesh=mesh,
+        init=task.init,
+        example=example,
+        shapes=shapes,
+        shardings=sharding.state_shardings(shapes, mesh, sharding_rules(config, mesh)),
+        root_rng=root_rng,
+        adversary=task.adversary,
+    )
+
+
+def _make_detector_task(
+    config: ConfigDict,
+    model: ModelFns,
+    tx: optax.GradientTransformation,
+    index: pd.DataFrame,
+    rows: np.ndarray,
+    crop_size: int,
+) -> Task:
     preprocess = builders.make_config_preprocess(config)
     objective = make_config_loss(config, index, rows)
     check_outputs(config, model, objective, crop_size)
@@ -124,23 +176,7 @@ def assemble_parts(
         ema=config.train.ema_decay > 0,
         videos=len(index) if config.data.hard_mining else 0,
     )
-    example = builders.example_batch(config, 1, crop_size)
-    root_rng = jax.random.key(config.seed)
-    shapes = jax.eval_shape(init, root_rng, example)
-    return Parts(
-        model=model,
-        preprocess=preprocess,
-        objective=objective,
-        tx=tx,
-        schedule=schedule,
-        plan=plan,
-        mesh=mesh,
-        init=init,
-        example=example,
-        shapes=shapes,
-        shardings=sharding.state_shardings(shapes, mesh, sharding_rules(config, mesh)),
-        root_rng=root_rng,
-    )
+    return Task(preprocess, objective, init)
 
 
 def _make_plan(config: ConfigDict, steps_per_epoch: int) -> Plan:
@@ -187,16 +223,43 @@ def make_config_mesh(config: ConfigDict, devices: Sequence[jax.Device] = ()) -> 
 def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
     """Returns the sharding rules of the model, or none if the mesh only splits the batch."""
     split = mesh.shape["fsdp"] * mesh.shape["tensor"] > 1
-    return find_sharding_rules(config.model.name) if split else ()
+    if not split:
+        return ()
+    names = [config.model.name, *([config.model.discriminator] if is_generator(config) else [])]
+    return tuple(rule for name in names for rule in find_sharding_rules(name))
 
 
 def keeps_pairs(config: ConfigDict) -> bool:
     """Returns whether every part of a batch consists of pairs of a real and a fake clip."""
-    return config.data.pairing != "none" and config.train.batch_size > config.train.accumulate
+    return (
+        config.data.pairing not in ("none", "source")
+        and config.train.batch_size > config.train.accumulate
+    )
 
 
-def jit_train_step(config: ConfigDict, parts: Parts) -> TrainStep:
-    """Returns the jitted training step, which donates the state and keeps its shardings."""
+def make_step(config: ConfigDict, parts: Parts) -> TrainStep:
+    """Returns the jitted training step, with the fixed networks of the loss on every device."""
+    step = jit_train_step(config, parts)
+    frozen = jax.device_put(parts.frozen, NamedSharding(parts.mesh, PartitionSpec()))
+    return (lambda state, batch, rng: step(state, batch, rng, *frozen)) if frozen else step
+
+
+def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
+    """Returns the jitted training step, which donates the state and keeps its shardings.
+
+    That of a generator has the further argument `parts.frozen`.
+    """
+    replicated = NamedSharding(parts.mesh, PartitionSpec())
+    step: Callable[..., Any]
+    if parts.adversary:
+        task = Task(parts.preprocess, parts.objective, parts.init, parts.adversary)
+        step = make_generator_step(config, parts.model, task, parts.tx, parts.shardings)
+    else:
+        step = _make_detector_step(config, parts)
+    return jax.jit(step, donate_argnums=0, out_shardings=(parts.shardings, replicated))
+
+
+def _make_detector_step(config: ConfigDict, parts: Parts) -> TrainStep:
     compute_gradients = make_gradient_fn(
         parts.model.apply, parts.preprocess, parts.objective, freeze=config.optimizer.freeze
     )
@@ -205,7 +268,7 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> TrainStep:
         compute_gradients = split_over_groups(
             compute_gradients, parts.mesh, group=group, dtype=None if dtype == "auto" else dtype
         )
-    train_step = make_train_step(
+    return make_train_step(
         compute_gradients,
         parts.tx,
         parts=config.train.accumulate,
@@ -214,5 +277,3 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> TrainStep:
         ema_decay=config.train.ema_decay,
         clip_norm=config.optimizer.clip_norm,
     )
-    replicated = NamedSharding(parts.mesh, PartitionSpec())
-    return jax.jit(train_step, donate_argnums=0, out_shardings=(parts.shardings, replicated))

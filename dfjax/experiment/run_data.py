@@ -190,7 +190,12 @@ def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
 
 
 def eval_batches(
-    pack: FrameStore, config: ConfigDict, rows: Array, methods: Sequence[str] = ()
+    pack: FrameStore,
+    config: ConfigDict,
+    rows: Array,
+    methods: Sequence[str] = (),
+    *,
+    sources: Array | None = None,
 ) -> Iterator[dict[str, Array]]:
     """Returns batches with every clip of some videos once; the last batch is padded.
 
@@ -199,6 +204,7 @@ def eval_batches(
         config: Config of the run.
         rows: Positions of the videos in the index.
         methods: Names of the classes of `batch["method"]`; empty for batches without it.
+        sources: Row of the source of each of `rows`, for batches with `source`.
     """
     d = config.data
     return make_eval_batches(
@@ -209,6 +215,7 @@ def eval_batches(
         batch_size=config.eval.batch_size,
         threads=d.threads,
         prefetch=d.prefetch,
-        flow=d.flow,
+        flow=d.flow and sources is None,
         methods=methods,
+        sources=sources,
     )

@@ -31,7 +31,7 @@ class TracedStep(NamedTuple):
         batch: Number of clips per step.
         frames: Number of frames per clip that backbones read; 0 with stored features.
         state_bytes: Bytes on each device of `params`, `optimizer`, `other` (statistics of batch
-            normalisation, averaged parameters) and `batch`, without padding.
+            normalisation, averaged parameters, discriminator) and `batch`, without padding.
         statistics: Number of arrays of statistics of batch normalisation.
         parameter_bytes: Bytes of the parameters of the model, which devices may hold in parts.
     """
@@ -109,7 +109,7 @@ def _count_state(config: ConfigDict, parts: Parts) -> dict[str, int]:
     return {
         "params": held("params"),
         "optimizer": held("opt_state"),
-        "other": held("batch_stats", "ema"),
+        "other": held("batch_stats", "ema", "adversary"),
         "batch": sum(leaf.size * leaf.dtype.itemsize for leaf in batch.values()),
     }
 
@@ -155,7 +155,8 @@ def trace_train_step(config: ConfigDict, parts: Parts) -> Any:
     state = jax.tree.map(_place, parts.shapes, parts.shardings)
     batch = jax.tree.map(lambda leaf: _place(leaf, split), batch)
     step: Any = jit_train_step(config, parts)
-    return step.trace(state, batch, _place(key, whole))
+    frozen = jax.tree.map(lambda leaf: _place(leaf, whole), parts.frozen)
+    return step.trace(state, batch, _place(key, whole), *frozen)
 
 
 def _place(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

@@ -20,11 +20,13 @@ from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.data_check import check_data
 from dfjax.experiment.data_summary import summarise_data
+from dfjax.experiment.generator_check import is_generator
+from dfjax.experiment.generator_validation import make_generator_validate
 from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_backbones import find_files, follow_files
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
-from dfjax.experiment.parts import Parts, Rows, jit_train_step, make_parts
+from dfjax.experiment.parts import Parts, Rows, make_parts, make_step
 from dfjax.experiment.phases import Phase, check_workdirs, plan_run
 from dfjax.experiment.run import Run
 from dfjax.experiment.stored_features import keep_backbone
@@ -38,7 +40,7 @@ from dfjax.training.loop import Trainer
 from dfjax.training.metric_writer import MetricWriter
 from dfjax.training.profiling import Profiler
 from dfjax.training.run_state import RunState
-from dfjax.training.state import count
+from dfjax.training.state import Validate, count
 from dfjax.training.stopping import EarlyStop, Plateau
 
 Array = np.ndarray
@@ -196,18 +198,18 @@ def _make_trainer(
     files, resumed = find_files(config), checkpoints.latest_step("last") is not None
     state, run = start(parts, checkpoints, display.say, monitors, init_from, files, frozen)
     follow_files(files, workdir, display.say, resumed=resumed)
-    for line in summarise_data(pack.index, rows, config):
+    for line in [*summarise_data(pack.index, rows, config), *parts.notes]:
         display.say(line)
     _say_where(display, int(state.step), run)
     return Trainer(
         state=state,
         run=run,
         plan=parts.plan,
-        step_fn=jit_train_step(config, parts),
+        step_fn=make_step(config, parts),
         root_rng=parts.root_rng,
         make_batches=_make_batches(config, pack, rows["train"]),
         put=functools.partial(sharding.put_batch, mesh=parts.mesh),
-        validate=make_validate(config, pack, rows, parts.model, parts.preprocess, parts.mesh),
+        validate=_make_validate(config, workdir, pack, rows, parts),
         learning_rate=parts.schedule,
         stop=stop,
         plateau=plateau,
@@ -229,6 +231,15 @@ def _make_trainer(
         name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
         interrupt=interrupt,
     )
+
+
+def _make_validate(
+    config: ConfigDict, workdir: Path, pack: FrameStore, rows: Rows, parts: Parts
+) -> Validate:
+    shared = (pack, rows, parts.model, parts.preprocess, parts.mesh)
+    if is_generator(config):
+        return make_generator_validate(config, workdir, *shared)
+    return make_validate(config, *shared)
 
 
 def _summarise(trainer: Trainer, workdir: Path, parts: Parts, *, complete: bool) -> dict[str, Any]:

@@ -12,16 +12,14 @@ from ml_collections import ConfigDict
 
 from dfjax.errors import UsageError
 from dfjax.evaluation.scoring.scorer import Scorer, Scores, make_predict_step
-from dfjax.experiment import builders
 from dfjax.experiment.compilation_cache import use_compilation_cache
+from dfjax.experiment.saved import assemble, read_weights, read_workdir
 from dfjax.inference.frames import read_array
 from dfjax.inference.media import find_inputs
-from dfjax.inference.saved import check_shapes, read_weights, read_workdir
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
-from dfjax.models.frame_features import join, put_under
 from dfjax.models.registry import find_entry
-from dfjax.shapes import Apply, Batch, HostBatch, Inputs, Preprocess, Variables
+from dfjax.shapes import Apply, HostBatch, Preprocess, Variables
 
 Array = np.ndarray
 
@@ -140,39 +138,20 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
             f"model={model} is for a weights file; {source} is a workdir with a config"
         )
     saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
-    config, variables, backbone = saved.config, saved.variables, saved.backbone
+    config, backbone = saved.config, saved.backbone
     if find_entry(config.model.name).generates:
         raise UsageError(f"{source} is a generator ({config.name}), which scores nothing")
-    fns, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
-    check_shapes(fns, variables, builders.example_inputs(config, 1), source=path)
-    if backbone:
-        fns, variables = put_under(fns, backbone.fns), join(variables, backbone.variables)
-        preprocess = read_either(preprocess, backbone.preprocess)
+    networks = assemble(saved, path)
     detector = Detector(
         config=config,
-        variables=variables,
+        variables=networks.variables,
         checkpoint=saved.checkpoint,
         checkpoint_sha256=saved.checkpoint_sha256,
         workdir=path.with_suffix("") if is_file else path,
-        apply=fns.apply,
-        preprocess=preprocess,
+        apply=networks.apply,
+        preprocess=networks.preprocess,
         methods=saved.methods,
         features=backbone.record if backbone else None,
     )
-    detector.variables = detector.scorer.put_variables(variables)
+    detector.variables = detector.scorer.put_variables(networks.variables)
     return detector
-
-
-def read_either(features: Preprocess, crops: Preprocess) -> Preprocess:
-    """Returns a preprocessing that chooses by the batch whether it has features or crops.
-
-    Args:
-        features: Preprocessing of stored features.
-        crops: Preprocessing of the backbone that computes them from crops.
-    """
-
-    def preprocess(batch: Batch, rng: Any, *, train: bool) -> Inputs:
-        chosen = features if "features" in batch else crops
-        return chosen(batch, rng, train=train)
-
-    return preprocess

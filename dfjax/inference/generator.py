@@ -14,9 +14,8 @@ from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
 from dfjax.errors import UsageError
-from dfjax.experiment import builders
 from dfjax.experiment.compilation_cache import use_compilation_cache
-from dfjax.inference.saved import check_shapes, read_weights, read_workdir
+from dfjax.experiment.saved import assemble, read_weights, read_workdir
 from dfjax.models.registry import find_entry
 from dfjax.ops.resize import resize
 from dfjax.shapes import Apply, Variables
@@ -121,14 +120,12 @@ def load_generator(
     saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
     if not find_entry(saved.config.model.name).generates:
         raise UsageError(f"{source} is a detector ({saved.config.name}), which restores no clips")
-    fns = builders.make_model(saved.config)
-    inputs = builders.example_inputs(saved.config, 1)
-    check_shapes(fns, saved.variables, inputs, source=path)
+    networks = assemble(saved, path)
     return Generator(
         config=saved.config,
         variables=jax.device_put(saved.variables),
         checkpoint=saved.checkpoint,
         checkpoint_sha256=saved.checkpoint_sha256,
         workdir=path.with_suffix("") if is_file else path,
-        apply=fns.apply,
+        apply=networks.apply,
     )

@@ -38,6 +38,7 @@ class FeatureMaps(NamedTuple):
 def make_feature_maps(
     backbone: str,
     *,
+    width: float = 1.0,
     padding: str = AUTO,
     bn: str = AUTO,
     mean: Sequence[float] = IMAGENET[0],
@@ -48,6 +49,7 @@ def make_feature_maps(
 
     Args:
         backbone: Key of `BACKBONES`, or an import path.
+        width: Factor of all channel counts, for random parameters.
         padding: Padding rule of its parameters.
         bn: Constants of its batch normalisation.
         mean: Mean of each channel that its parameters expect, for values in [0, 1].
@@ -58,9 +60,9 @@ def make_feature_maps(
         UsageError: The name is unknown, or the backbone has no such padding or constants.
     """
     if backbone == "vgg16":
-        network: nn.Module = VGG16(before_pooling=True, compute=compute)
+        network: nn.Module = VGG16(width=width, before_pooling=True, compute=compute)
     else:
-        network = make_backbone(backbone, padding=padding, bn=bn, compute=compute)
+        network = make_backbone(backbone, width=width, padding=padding, bn=bn, compute=compute)
     offset, scale = np.asarray(mean, np.float32), np.asarray(std, np.float32)
 
     def init(rng: Key[Array, ""], clips: ClipF32) -> Variables:

@@ -105,8 +105,6 @@ class BatchNorm(nn.Module):
 class Conv(nn.Module):
     """Dense k x k convolution; its kernel is `[k, k, I, O]` under every lowering.
 
-    The kernel is initialised as in TensorFlow's EfficientNet (He et al., 2015, by fan-out).
-
     Attributes:
         features: Number of output channels.
         kernel_size: Side of the kernel.
@@ -114,6 +112,8 @@ class Conv(nn.Module):
         padding: Numbers of zeros around the map.
         dilation: Distance of the kernel's cells on the map.
         use_bias: Whether a bias is added.
+        kernel_init: Initialiser of the kernel; by default as in TensorFlow's EfficientNet (He et
+            al., 2015, by fan-out).
         compute: Dtype and lowering.
     """
 
@@ -123,13 +123,14 @@ class Conv(nn.Module):
     padding: Padding = NO_PADDING
     dilation: int = 1
     use_bias: bool = False
+    kernel_init: nn.initializers.Initializer = HE_OUT
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n p q o"]:
         """Returns the convolved maps in the module's dtype."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", HE_OUT, shape, jnp.float32)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         x = conv_ops.conv(
             x.astype(self.compute.dtype),
             kernel,

@@ -9,6 +9,7 @@ from dfjax.errors import UsageError
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import scaled_channels
 from dfjax.models.entry import Options
+from dfjax.models.initializers import HE_OUT
 from dfjax.models.layers import TORCH_BN, BatchNorm, BNConstants, Compute, Conv
 from dfjax.models.remat import mark_block, recompute
 from dfjax.ops.pool import max_pool
@@ -60,7 +61,8 @@ class UNet(nn.Module):
         channels: Number of channels of the levels, from the full size on.
         conv_lstm: Number of channels of each `ConvLSTM` layer at the bottleneck; empty for none.
         residual: Whether the last layer predicts a change of the input (see `add_bounded`) and not
-            the colours themselves. The output is in [-1, 1] in both cases.
+            the colours themselves. The output is in [-1, 1] in both cases. Before training, a
+            residual U-Net returns its input.
         width: Factor of all channel counts, for small models.
         one_block: Whether each level has a single convolution, which compiles fast.
         remat: What the backward pass recomputes (see `dfjax.models.remat`); `block` keeps the
@@ -128,7 +130,9 @@ class UNet(nn.Module):
             x = resize(x, (skip.shape[1], skip.shape[2]), antialias=False)
             x = jnp.concatenate([x, skip], axis=-1)
             x = self._run_block(x, valid, level, f"up{level}", train=train)
-        x = Conv(3, use_bias=True, compute=self.compute, name="rgb")(x)
+        first = nn.initializers.zeros if self.residual else HE_OUT
+        rgb = Conv(3, use_bias=True, kernel_init=first, compute=self.compute, name="rgb")
+        x = rgb(x)
         return x[:, :height, :width].astype(jnp.float32).reshape(clip.shape)
 
     @nn.nowrap

@@ -26,7 +26,7 @@ def make(**options):
 @functools.cache
 def draw_variables(conv_lstm):
     """Returns the variables, which depend on no other option than the width of the recurrence."""
-    network = UNet(channels=(8, 16), conv_lstm=conv_lstm)
+    network = UNet(channels=(8, 16), conv_lstm=conv_lstm, residual=False)  # no kernel is 0
     return jax.jit(lambda key: network.init(key, INPUTS, train=False))(jax.random.key(1))
 
 
@@ -89,6 +89,14 @@ def test_without_weights_the_residual_is_the_input_and_the_other_is_grey():
         rgb = {"rgb": jax.tree.map(jnp.zeros_like, variables["params"]["rgb"])}
         variables = variables | {"params": variables["params"] | rgb}
         np.testing.assert_array_equal(restore(network, variables, INPUTS), expected)
+
+
+def test_a_residual_network_returns_its_input_before_training():
+    network = UNet(channels=(8, 16))
+    out, _ = jax.jit(lambda key: network.init_with_output(key, INPUTS, train=False)[0])(
+        jax.random.key(1)
+    )
+    np.testing.assert_array_equal(out, CLIP)
 
 
 def test_the_output_is_bounded():

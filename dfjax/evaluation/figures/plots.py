@@ -109,7 +109,7 @@ def plot_curves(
     history: str | os.PathLike[str],
     path: str | os.PathLike[str] | None = None,
     *,
-    metrics: tuple[str, ...] = ("video_auc", "accuracy"),
+    metrics: tuple[str, ...] = ("video_auc", "accuracy", "ssim"),
 ) -> Figure:
     """Returns a figure of losses, accuracy and validation metrics by epoch; marks the best epoch.
 

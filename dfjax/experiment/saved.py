@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from dfjax.config import config_names, from_dict, load_config
 from dfjax.data.store.feature_pack import RECORD_SCHEMA
 from dfjax.errors import UsageError, unknown
+from dfjax.experiment import builders
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.backbone_files import apply_convention, read_convention
 from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
@@ -17,8 +18,8 @@ from dfjax.experiment.objective import load_methods
 from dfjax.files import hash_file
 from dfjax.json_files import check_value
 from dfjax.models import ModelFns
-from dfjax.models.frame_features import split_off
-from dfjax.shapes import Variables
+from dfjax.models.frame_features import join, put_under, split_off
+from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
 from dfjax.weights.mismatch import check_keys
 from dfjax.weights.safetensors_file import load_safetensors
@@ -138,6 +139,55 @@ def _find_config(metadata: Mapping[str, Any], path: Path, model: str) -> ConfigD
     if convention:
         apply_convention(config, convention)
     return config.lock()
+
+
+class Assembled(NamedTuple):
+    """The functions of a detector, with its variables.
+
+    Attributes:
+        apply: Forward pass, in which a detector on stored features includes their backbone.
+        preprocess: Preprocessing of clips or of stored features.
+        variables: Parameters and batch statistics.
+    """
+
+    apply: Apply
+    preprocess: Preprocess
+    variables: Variables
+
+
+def assemble(saved: Saved, source: Path) -> Assembled:
+    """Returns the functions of a stored detector that score clips.
+
+    Args:
+        saved: Stored parts of the detector.
+        source: What it was read from, for messages.
+
+    Raises:
+        UsageError: The variables are not those of the model, or the model is the user's own and its
+            module is not imported.
+    """
+    config, variables, backbone = saved.config, saved.variables, saved.backbone
+    fns, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
+    check_shapes(fns, variables, builders.example_inputs(config, 1), source=source)
+    if backbone:
+        fns, variables = put_under(fns, backbone.fns), join(variables, backbone.variables)
+        preprocess = read_either(preprocess, backbone.preprocess)
+    return Assembled(fns.apply, preprocess, variables)
+
+
+def read_either(features: Preprocess, crops: Preprocess) -> Preprocess:
+    """Returns a preprocessing that chooses by the batch whether it has features or crops.
+
+    Args:
+        features: Preprocessing of stored features.
+        crops: Preprocessing of the backbone that computes them from crops.
+    """
+
+    def preprocess(batch: Batch, rng: Any, *, train: bool) -> Inputs:
+        chosen = features if "features" in batch else crops
+        return chosen(batch, rng, train=train)
+
+    return preprocess
 
 
 def check_shapes(
