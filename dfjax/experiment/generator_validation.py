@@ -135,9 +135,9 @@ def _draw(workdir: Path, shown: list[np.ndarray], subtitle: str) -> None:
     rows = []
     for number, (source, restored, target) in enumerate(shown, 1):
         tiles = [
-            PreviewTile(source, "input", FAKE),
+            PreviewTile(source, "input", float(FAKE)),
             PreviewTile(restored, "restored"),
-            PreviewTile(target, "target", REAL),
+            PreviewTile(target, "target", float(REAL)),
             PreviewTile(_difference(restored, target), f"difference x {AMPLIFIED}"),
         ]
         rows.append(PreviewRow(f"clip {number}", f"{_psnr(restored, target):.1f} dB", tiles))

@@ -106,18 +106,18 @@ def test_its_workdir_is_a_generator_and_no_detector(trained):
         load(trained)
 
 
-def step_on(pack, shape, accumulate=1):
+def step_on(pack, shape):
     """Returns both networks and the metrics after a step on a mesh of this shape."""
-    data, fsdp, tensor = shape
-    config = make_config(
-        pack, **{"optimizer.name": "sgd", "optimizer.learning_rate": 0.1, "optimizer.clip_norm": 0.0,
-        "schedule.name": "constant", "mesh.data": data, "mesh.fsdp": fsdp, "mesh.tensor": tensor,
-        "train.accumulate": accumulate},
-    )  # fmt: skip
+    mesh = dict(zip(("mesh.data", "mesh.fsdp", "mesh.tensor"), shape))
+    plain = {
+        "optimizer.name": "sgd", "optimizer.learning_rate": 0.1, "optimizer.clip_norm": 0.0,
+        "schedule.name": "constant",
+    }  # fmt: skip
+    config = make_config(pack, **plain, **mesh)
     opened = open_pack(pack)
     rows = {split: run_data.split_rows(opened, config, split) for split in ("train", "val")}
     with pytest.MonkeyPatch.context() as patch:
-        devices = jax.devices()[: data * fsdp * tensor]
+        devices = jax.devices()[: int(np.prod(shape))]
         patch.setattr(jax, "devices", lambda *backend: devices)
         parts = make_parts(config, opened, rows)
     rng = np.random.default_rng(0)
