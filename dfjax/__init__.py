@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dfjax.evaluation.comparison.detectors import compare as compare
     from dfjax.experiment.prepare import prepare as prepare
     from dfjax.experiment.train import train as train
+    from dfjax.inference.defake import defake as defake
     from dfjax.inference.detector import load as load
     from dfjax.inference.evaluate import evaluate as evaluate
     from dfjax.inference.export import export as export
@@ -31,6 +32,7 @@ REAL = 0
 
 INTERFACE = {
     "compare": "dfjax.evaluation.comparison.detectors",
+    "defake": "dfjax.inference.defake",
     "evaluate": "dfjax.inference.evaluate",
     "export": "dfjax.inference.export",
     "load": "dfjax.inference.detector",

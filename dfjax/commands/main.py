@@ -44,6 +44,7 @@ VERBS = {
     "predict": "fake probability of videos, images and folders",
     "report": "one page of HTML on detectors, their training and evaluations",
     "calibrate": "calibrated probabilities, and verdicts at guaranteed error rates",
+    "defake": "restore the faces of videos and images with a trained generator",
     "data": "index, extract, pack and synthesise face clips",
     "models": "parameters, input and FLOPs of every config",
     "weights": "weights of other programs in and out; published ones by name",
@@ -54,7 +55,9 @@ VERBS = {
 }
 
 PREFIX = "--config."  # of an override on the command line
-COMPUTING = ("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "bench")
+COMPUTING = (
+    *("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "defake", "bench"),
+)
 """Verbs that fill memory step by step."""
 
 DIVIDED = ("train", "evaluate", "predict", "data features")

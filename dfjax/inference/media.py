@@ -7,7 +7,7 @@ input. The module does not import JAX.
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
-from dfjax.console import say
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
 from dfjax.data.faces.clip_crops import crop_clips
 from dfjax.data.faces.input_measures import measure_clips, measure_file
-from dfjax.data.faces.media_files import describe_skipped, is_media
+from dfjax.data.faces.marks import is_restored
+from dfjax.data.faces.media_files import walk_media
 from dfjax.data.faces.settings import ExtractionSettings
 from dfjax.data.faces.video import ShortVideoError, VideoInfo, probe, read_frames
 from dfjax.errors import InputError, UsageError
@@ -92,6 +92,7 @@ class ClipOrigin:
         face_share: Share of the frames used in which a face was detected; None where none was
             searched for.
         measures: Properties of the input (`input_measures`); empty for arrays.
+        restored: Whether the file is marked as restored by a model.
     """
 
     mask: Bool[np.ndarray, "N T"]
@@ -103,6 +104,7 @@ class ClipOrigin:
     pictures: Pictures | None = None
     face_share: float | None = None
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    restored: bool = False
 
 
 class Prepared(NamedTuple):
@@ -138,7 +140,7 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
     """
     found: list[Path] = []
     for path in paths:
-        inside = list(_walk(path)) if os.path.isdir(path) else []
+        inside = list(walk_media(path)) if os.path.isdir(path) else []
         if inside:
             listed = set(found)
             found += [file for file in inside if file not in listed]
@@ -149,23 +151,6 @@ def find_inputs(paths: Sequence[Path], *, missing_ok: bool = False) -> list[Path
         else:
             raise UsageError(f"no such file or folder: {path}")
     return found
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yields the videos and images of a folder; a note counts the other files."""
-    entered: set[str] = set()
-    others: list[str] = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders.sort()
-        others += (name for name in files if not is_media(name))
-        yield from (Path(parent, name) for name in sorted(files) if is_media(name))
-    if skipped := describe_skipped(others):
-        say(f"note: {skipped} (in {folder})")
 
 
 def prepare_input(settings: PredictionSettings, path: str) -> Prepared | Unusable:
@@ -217,6 +202,7 @@ def _prepare(settings: PredictionSettings, path: Path, info: VideoInfo) -> Prepa
         pictures=take_pictures(path, sightings) if settings.pictures else None,
         face_share=share,
         measures=measures,
+        restored=is_restored(path),
     )
     return Prepared(cut, origin)
 

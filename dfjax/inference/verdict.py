@@ -76,6 +76,7 @@ class Verdict:
             "faces_missed": self.faces_missed,
             "face_share": self.face_share,
             "error": self.error,
+            "restored": self.restored,
             **self.scores,
             **(
                 {"calibrated_prob": self.calibrated_prob, "guarantee": dict(self.guarantee)}
@@ -127,6 +128,11 @@ class Verdict:
         """Name of the input; bytes that are not valid text are replaced."""
         return one_line(Path(self.input).name)
 
+    @property
+    def restored(self) -> bool:
+        """Whether the input is marked as restored by a model (`dfjax.data.faces.marks`)."""
+        return self.origin is not None and self.origin.restored
+
     def to_line(self) -> str:
         """Returns the result as `dfjax predict` prints it: score, verdict, input, frames."""
         if self.status == "error":
@@ -145,7 +151,8 @@ class Verdict:
     @property
     def _frames(self) -> str:
         missed = f", {self.faces_missed} without a face" if self.faces_missed else ""
-        return f"{self.frames_used} frames{missed}"
+        marked = "; marked as restored by a model" if self.restored else ""
+        return f"{self.frames_used} frames{missed}{marked}"
 
     @property
     def _summary(self) -> str:

@@ -70,6 +70,16 @@ def count_frames(file: BufferedReader) -> int:
         return getattr(image, "n_frames", 1) if image.format in ANIMATED else 1
 
 
+def read_texts(file: BufferedReader) -> list[str]:
+    """Returns the texts in the metadata of an image that precede its pixels.
+
+    Raises:
+        InputError: The file is not an image, damaged, or too large.
+    """
+    with _open_image(file) as image:
+        return [text for text in image.info.values() if isinstance(text, str)]
+
+
 def iterate_image(file: BufferedReader, indices: Sequence[int]) -> Iterator[Frame]:
     """Yields the frames with these numbers, one in memory at a time.
 

@@ -2,8 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from dfjax.console import say
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"),
@@ -44,3 +46,20 @@ def describe_skipped(names: Iterable[str]) -> str:
     kinds = [suffix for suffix, _ in counts.most_common(MOST_SUFFIXES)]
     kinds += ["…"] if len(counts) > MOST_SUFFIXES else []
     return f"{len(seen)} file{'s' * (len(seen) > 1)} skipped: {', '.join(kinds)}"
+
+
+def walk_media(folder: Path) -> Iterator[Path]:
+    """Yields the videos and images of a folder; a note counts the other files."""
+    entered: set[str] = set()
+    others: list[str] = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort()
+        others += (name for name in files if not is_media(name))
+        yield from (Path(parent, name) for name in sorted(files) if is_media(name))
+    if skipped := describe_skipped(others):
+        say(f"note: {skipped} (in {folder})")

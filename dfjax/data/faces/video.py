@@ -20,7 +20,14 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from dfjax.data.faces.images import Frame, check_size, count_frames, describe_image, iterate_image
+from dfjax.data.faces.images import (
+    Frame,
+    check_size,
+    count_frames,
+    describe_image,
+    iterate_image,
+    read_texts,
+)
 from dfjax.data.faces.media_files import is_image
 from dfjax.errors import InputError
 
@@ -151,6 +158,35 @@ def iterate_timed_frames(path: str | os.PathLike[str]) -> Iterator[tuple[Frame, 
             yield _to_rgb(frame), seconds
         if number < 0:
             raise InputError("no frame of the video stream decodes")
+
+
+def read_comments(path: str | os.PathLike[str]) -> list[str]:
+    """Returns the texts in the metadata of a video's container, or of an image.
+
+    Raises:
+        InputError: The file cannot be read (see `probe`).
+    """
+    with _open_file(Path(path)) as file:
+        if is_image(path):
+            return read_texts(file)
+        with _open_video(file) as (container, _):
+            return [str(text) for text in container.metadata.values()]
+
+
+@contextmanager
+def open_streams(
+    path: str | os.PathLike[str] | None,
+) -> Iterator[av.container.InputContainer | None]:
+    """Yields the container of a video with all its streams; None for no file.
+
+    Raises:
+        InputError: The file cannot be read (see `probe`).
+    """
+    if path is None:
+        yield None
+        return
+    with _open_file(Path(path)) as file, _open_video(file) as (container, _):
+        yield container
 
 
 def _decode_frames(file: BufferedReader, indices: list[int]) -> Iterator[Frame]:

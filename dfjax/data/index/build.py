@@ -143,7 +143,7 @@ def build_index(
         unreadable=log.count - before,
         problems=dict(Counter(problem.kind for problem in listing.problems)),
         left_out=log.count,
-        notes=listing.notes,
+        notes=[*listing.notes, *_note_restored(kept)],
     )
 
 
@@ -232,7 +232,7 @@ def _probe(
     for outcome in track(outcomes, total=len(rows), what="videos"):
         if outcome.error is None:
             row = rows[outcome.position]
-            row |= {name: v for name, v in outcome.value.items() if row[name] is None}
+            row |= {name: v for name, v in outcome.value.items() if row.get(name) is None}
         else:
             failed[outcome.position] = outcome.error
     for position, error in sorted(failed.items()):
@@ -243,6 +243,12 @@ def _probe(
     for row in kept:
         row["pair_id"] = None if row["pair_id"] in lost else row["pair_id"]
     return kept
+
+
+def _note_restored(rows: list[Row]) -> list[str]:
+    marked = sum(bool(row.get("restored")) for row in rows)
+    note = f"{marked} videos are marked as restored by a model (column restored)"
+    return [note] if marked else []
 
 
 def _text(name: str) -> str:

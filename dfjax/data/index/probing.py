@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfjax.data.faces.marks import is_restored
 from dfjax.data.faces.worker_pool import Outcome, run_tasks
 from dfjax.data.index.source import SOURCE, find_frames, find_source, probe_source
 
@@ -12,6 +13,8 @@ def probe_rows(
     rows: Sequence[dict[str, Any]], folder: Path, *, workers: int, time_limit: float
 ) -> Iterator[Outcome]:
     """Yields for each row the columns of its video, or the reason why it cannot be read.
+
+    The column `restored` is there if the video is marked as restored by a model (`faces/marks.py`).
 
     Args:
         rows: Rows of an index. Those with a `frames_dir` are videos that came as face crops.
@@ -35,4 +38,6 @@ def has_clean_name(path: str) -> bool:
 def _probe(task: tuple[dict[str, Any], str]) -> dict[str, Any]:
     row, folder = task
     own = row["frames_dir"] is None
-    return probe_source(find_source(row) if own else find_frames(row, Path(folder)))._asdict()
+    source = find_source(row) if own else find_frames(row, Path(folder))
+    marked = {"restored": True} if is_restored(source.files[0]) else {}
+    return probe_source(source)._asdict() | marked

@@ -62,6 +62,7 @@ OPTIONAL = pa.schema(
     [
         ("frame_names", pa.list_(pa.string())),  # files in frames_dir that are not `%06d.jpg`
         ("mask_path", pa.string()),  # video of the manipulated region, relative to root
+        ("restored", pa.bool_()),  # True: marked as restored by a model (`dfjax.data.faces.marks`)
         ("face", pa.int32()),  # 0, 1, …: the row VIDEO_ID#k is face k of its video
         ("face_size", pa.list_(pa.float32())),  # box side in source pixels, one per frame
         ("face_score", pa.list_(pa.float32())),  # confidence of the face detector, per frame

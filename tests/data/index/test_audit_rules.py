@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfjax.data.index.audit import RULES, balance, leaks, properties, shortcut
+from dfjax.data.index.audit import RULES, balance, files, leaks, properties, shortcut
 from dfjax.data.index.audit.findings import Evidence
 from dfjax.data.index.records import make_index, make_record
 
@@ -250,3 +250,15 @@ def test_evidence_is_what_rules_may_look_at():
     names = {field.name for field in dataclasses.fields(Evidence)}
     assert names == {"index", "properties", "faces", "problems"}
     assert isinstance(gather(make_table(2)).properties, pd.DataFrame)
+
+
+@pytest.mark.parametrize(("label", "severity"), [(1, "warning"), (0, "error")])
+def test_videos_that_a_model_restored_are_found(label, severity):
+    index = make_table()
+    marked = index.index[index["label"] == label][:2]
+    index["restored"] = pd.Series(True, marked).reindex(index.index)
+    finding = run(files.restored_files, index=index)["restored_file"]
+    assert finding["severity"] == severity
+    assert finding["ids"] == sorted(index.loc[marked, "video_id"])
+    assert f"{2 * (1 - label)} of them are labelled real" in finding["message"]
+    assert run(files.restored_files, index=make_table()) == {}

@@ -54,6 +54,7 @@ RULES: tuple[Rule, ...] = (
     leaks.label_conflicts,
     leaks.copies,
     files.file_problems,
+    files.restored_files,
     balance.small_class,
     balance.class_missing,
     balance.class_balance,
@@ -68,7 +69,8 @@ RULES: tuple[Rule, ...] = (
 ACCEPTABLE = (
     "identity_across_splits", "origin_across_splits", "video_across_splits",
     "group_across_splits", "near_duplicate_across_splits", "label_conflict", "length_by_class",
-    "shortcut_probe", "one_source_per_class", *(c for c in files.MESSAGES if "file" in c),
+    "shortcut_probe", "one_source_per_class", "restored_file",
+    *(c for c in files.MESSAGES if "file" in c),
 )  # fmt: skip
 """Codes of findings that can be errors, and can therefore be accepted."""
 

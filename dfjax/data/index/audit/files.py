@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dfjax import REAL
 from dfjax.console import track
 from dfjax.data.index.audit.faces import has_crops
 from dfjax.data.index.audit.findings import Evidence, Finding, Problem, make_finding, name_some
@@ -20,6 +21,7 @@ from dfjax.files import open_regular
 PROBED = (
     "n_frames", "width", "height", "fps", "duration", "codec", "bitrate", "bytes", "sha256",
 )  # fmt: skip
+RESTORED = "restored"  # a column that only indices with a restored video have
 MESSAGES = {
     "missing_file": ("error", "missing"),
     "unreadable_file": ("error", "not readable"),
@@ -90,6 +92,20 @@ def file_problems(evidence: Evidence) -> Iterable[Finding]:
             yield make_finding(code, severity, message, (p.video_id for p in found))
 
 
+def restored_files(evidence: Evidence) -> Iterable[Finding]:
+    """Yields a finding about videos that are marked as restored by a model (`dfjax defake`)."""
+    index = evidence.index
+    if RESTORED not in index or not (marked := index[RESTORED].eq(True)).any():
+        return
+    ids = index.loc[marked, "video_id"].tolist()
+    reals = int((index.loc[marked, "label"] == REAL).sum())
+    message = (
+        f"{len(ids)} videos are marked as restored by a model: {name_some(ids)}; {reals} of them "
+        "are labelled real"
+    )
+    yield make_finding("restored_file", "error" if reals else "warning", message, ids)
+
+
 def _judge(row: dict[str, Any], error: str | None, value: Any) -> Problem | None:
     shorter = pd.notna(row["bytes"]) and row["size"] < row["bytes"]
     if error is not None:
@@ -109,9 +125,9 @@ def _complete(index: pd.DataFrame, found: dict[str, dict[str, Any]]) -> pd.DataF
         return index
     probed = pd.DataFrame.from_dict(found, orient="index").reindex(index["video_id"])
     filled = {}
-    for name in PROBED:
+    for name in (*PROBED, *probed.columns.intersection([RESTORED])):
         new = pd.Series(probed[name].to_numpy(), index=index.index)
-        filled[name] = index[name].where(index[name].notna(), new)
+        filled[name] = index[name].where(index[name].notna(), new) if name in index else new
     return index.assign(**filled)
 
 
