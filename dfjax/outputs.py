@@ -47,6 +47,7 @@ JSON_KEYS = (
     {"dfjax_scores"},  # scores for DeepfakeBench
     {"dataset", "identities", "look"},  # synthetic.json
     {"dfjax_calibration"},  # calibration.json
+    {"dfjax_fusion"},  # file of `dfjax fuse`
 )
 """Keys of our JSON objects and JSON lines: one of these sets is in each. `rows[].` precedes keys of
 the first object in the array `rows`."""

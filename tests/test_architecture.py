@@ -139,8 +139,8 @@ def test_who_imports_what(name):
 
 
 EVALUATION = (
-    "videos statistics metrics drift calibration flags tables scoring conventions figures charts "
-    "report comparison"
+    "videos statistics metrics drift calibration fusion flags tables scoring conventions figures "
+    "charts report comparison"
 )
 """Folders of `dfjax/evaluation`, each of which may import those before it."""
 

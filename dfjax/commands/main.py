@@ -43,6 +43,8 @@ VERBS = {
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
     "report": "one page of HTML on detectors, their training and evaluations",
+    "drift": "whether two sets of inputs differ: scores, sharpness, size, compression",
+    "fuse": "one score from several detectors: votes, means, learned weights",
     "calibrate": "calibrated probabilities, and verdicts at guaranteed error rates",
     "defake": "restore the faces of videos and images with a trained generator",
     "data": "index, extract, pack and synthesise face clips",

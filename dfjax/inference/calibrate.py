@@ -160,13 +160,13 @@ def calibrate(
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
-    workdir = scorer.members[0].workdir
+    workdir = scorer.workdir
     path = workdir / CALIBRATION
     for output in (path, path.with_name(FIGURE)):
         check_inside(output, workdir)
     check_outputs([path, path.with_name(FIGURE)])
     if index is None:
-        data = run_data.open_data(scorer.config, workdir)
+        data = run_data.open_data(scorer.config, scorer.members[0].workdir)
     else:
         data = open_index(Path(index), workdir / "eval" / VALIDATION)
     scorer.check_data(data)

@@ -3,28 +3,27 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import jax
+import numpy as np
+import pandas as pd
 from ml_collections import ConfigDict
 
-from dfjax.console import say
-from dfjax.data.faces.recipe import list_differences
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
-from dfjax.evaluation.scoring.draws import has_dropout, make_draw_step
-from dfjax.evaluation.scoring.scorer import Scorer, Scores
-from dfjax.experiment import builders
-from dfjax.experiment.run_data import find_recipe
+from dfjax.evaluation.calibration.maps import find_logits
+from dfjax.evaluation.fusion.fusion_file import Fusion, is_fusion, read_fusion
+from dfjax.evaluation.fusion.rules import Rule
+from dfjax.evaluation.scoring.draws import make_draw_step
+from dfjax.evaluation.scoring.scorer import MEMBER_PROB, PredictStep, Scorer, Scores
+from dfjax.evaluation.videos.aggregation import VIDEO
 from dfjax.experiment.stored_features import check_backbone
 from dfjax.inference.detector import Detector, load
+from dfjax.inference.member_checks import check_dropout, check_fit
 from dfjax.shapes import HostBatch
 from dfjax.training.checkpoint import KINDS
-
-SHARED_KEYS = ("frames", "sampling", "stride", "crop_size")
-"""Keys of `data` that describe clips; they must be equal in all members of an ensemble."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +35,21 @@ class Ensemble:
         scorer: Function that scores batches with all members.
         flip: Whether mirror images are scored too.
         draws: Description of dropout passes and mirror images, for reports; empty without them.
+        fusion: Rule that combines the scores of the members; None for their mean.
+        steps: Prediction steps of the members, where there are several draws.
     """
 
     members: tuple[Detector, ...]
     scorer: Scorer
     flip: bool = False
     draws: str = ""
+    fusion: Fusion | None = None
+    steps: tuple[PredictStep, ...] = ()
+
+    @property
+    def workdir(self) -> Path:
+        """Folder of results: that of the first member, or beside a fusion file."""
+        return self.fusion.path.with_suffix("") if self.fusion else self.members[0].workdir
 
     @property
     def config(self) -> ConfigDict:
@@ -53,12 +61,14 @@ class Ensemble:
         """Names of all checkpoints, and the description of the draws, for reports."""
         first, *others = self.members
         names = [first.checkpoint, *(f"{m.workdir}:{m.checkpoint}" for m in others)]
-        return "; ".join(filter(None, (" + ".join(names), self.draws)))
+        rule = f"{self.fusion.rule.method} of {self.fusion.path}" if self.fusion else ""
+        return "; ".join(filter(None, (" + ".join(names), rule, self.draws)))
 
     @property
     def checkpoint_sha256(self) -> str:
         """Hash of the checkpoint's files; for several members, the hash of their hashes."""
         hashes = [member.checkpoint_sha256 for member in self.members]
+        hashes += [repr(self.fusion.rule)] if self.fusion else []
         return (
             hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
         )
@@ -73,7 +83,40 @@ class Ensemble:
             batch_size: Number of clips that smaller batches are padded to.
         """
         variables = [member.variables for member in self.members]
-        return self.scorer(variables, batches, batch_size=batch_size)
+        scored = self.scorer(variables, batches, batch_size=batch_size)
+        return scored if self.fusion is None else self._fuse_clips(self.fusion.rule, scored)
+
+    def _fuse_clips(
+        self, rule: Rule, scored: Iterator[tuple[HostBatch, Scores]]
+    ) -> Iterator[tuple[HostBatch, Scores]]:
+        for batch, scores in scored:
+            probs = rule(np.stack([scores[name] for name in self._columns]))
+            yield batch, {**scores, "fake_prob": probs, "logit": find_logits(probs)}
+
+    @property
+    def _columns(self) -> list[str]:
+        return [f"{MEMBER_PROB}{number}" for number in range(1, len(self.members) + 1)]
+
+    def fuse_videos(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Returns predictions by the fusion's rule: one row per video, of the members' means.
+
+        Without a fusion the table is returned as it is.
+        """
+        if self.fusion is None:
+            return predictions
+        columns = [*self._columns, *(["face_share"] if "face_share" in predictions else [])]
+        videos = predictions.groupby(VIDEO, sort=False)
+        table = videos.first().assign(**{name: videos[name].mean() for name in columns})
+        probs = self.fusion.rule(np.stack([table[name] for name in self._columns]))
+        table = table.assign(unit="video", position=0, face=0, fake_prob=probs)
+        table["logit"] = find_logits(probs)
+        return table.reset_index()[list(predictions.columns)]
+
+    def fuse_means(self, means: Mapping[str, float]) -> float:
+        """Returns P(fake) of a video from the means of its scores over clips."""
+        if self.fusion is None:
+            return means["fake_prob"]
+        return float(self.fusion.rule(np.array([[means[name]] for name in self._columns]))[0])
 
     def check_data(self, data: FrameStore) -> None:
         """Checks that all members can score the data.
@@ -125,6 +168,10 @@ def load_ensemble(
             requested.
     """
     _check_draws(passes, seed)
+    if not isinstance(detector, Detector) and is_fusion(detector):
+        if ensemble:
+            raise UsageError(f"{detector} names its members; ensemble goes with a workdir")
+        return load_fusion(read_fusion(detector), passes=passes, flip=flip, seed=seed)
     first = detector if isinstance(detector, Detector) else load(detector, checkpoint, model=model)
     members = [first]
     for name in ensemble:
@@ -136,6 +183,31 @@ def load_ensemble(
                 raise UsageError(f"the checkpoint {kind} of {folder} is already in the ensemble")
         members.append(member)
     return combine(members, passes=passes, flip=flip, seed=seed)
+
+
+def load_fusion(fusion: Fusion, *, passes: int = 0, flip: bool = False, seed: int = 0) -> Ensemble:
+    """Returns the ensemble of a fusion; arguments are those of `load_ensemble`.
+
+    Raises:
+        UsageError: A member is a table of predictions, is missing, or has another checkpoint than
+            the rule was fitted to.
+    """
+    members = []
+    for one in fusion.members:
+        if one.kind != "detector":
+            raise UsageError(
+                f"{fusion.path} combines tables of predictions, which cannot score videos"
+            )
+        member = load(one.source)
+        if member.checkpoint_sha256 != one.sha256:
+            raise UsageError(
+                f"{one.source} has another checkpoint than when {fusion.path} was written: run "
+                "`dfjax fuse` again"
+            )
+        members.append(member)
+    combined = combine(members, passes=passes, flip=flip, seed=seed)
+    scorer = Scorer(*combined.steps, separate=True)
+    return dataclasses.replace(combined, scorer=scorer, fusion=fusion)
 
 
 def combine(
@@ -155,17 +227,17 @@ def combine(
     _check_draws(passes, seed)
     first, *others = members
     for other in others:
-        _check_fit(first, other)
+        check_fit(first, other)
     if passes:
         for member in members:
-            _check_dropout(member)
+            check_dropout(member)
     if not others and not passes and not flip:
         return Ensemble((first,), first.scorer)
     steps = [
         make_draw_step(m.apply, m.preprocess, passes=passes, flip=flip, seed=seed) for m in members
     ]
     draws = describe_draws(passes=passes, flip=flip, seed=seed)
-    return Ensemble(tuple(members), Scorer(*steps), flip, draws)
+    return Ensemble(tuple(members), Scorer(*steps), flip, draws, steps=tuple(steps))
 
 
 def describe_draws(*, passes: int = 0, flip: bool = False, seed: int = 0) -> str:
@@ -179,53 +251,3 @@ def _check_draws(passes: int, seed: int) -> None:
         raise UsageError(f"passes of dropout must be 0 or at least 2, not {passes}")
     if seed < 0:
         raise UsageError(f"seed must not be negative, it is {seed}")
-
-
-def _check_fit(first: Detector, other: Detector) -> None:
-    """Checks that two members read clips of the same kind and were trained on true labels."""
-    for key in SHARED_KEYS:
-        expected, found = first.config.data[key], other.config.data[key]
-        if found != expected:
-            raise UsageError(
-                f"{other.workdir} and {first.workdir} cannot form an ensemble: data.{key} is "
-                f"{found} in one and {expected} in the other"
-            )
-    _check_crops(first, other)
-    for member in (first, other):
-        if member.config.data.shuffle_labels:
-            raise UsageError(
-                f"{member.workdir} was trained on shuffled labels, so its scores are meaningless"
-            )
-    if other.config.data.flow and not first.config.data.flow:
-        raise UsageError(
-            f"{other.workdir} reads optical flow and {first.workdir} does not: name the one with "
-            "flow first"
-        )
-
-
-def _check_crops(first: Detector, other: Detector) -> None:
-    """Checks that the training crops of two members were made alike, as far as it is recorded."""
-    ours, theirs = find_recipe(first.config), find_recipe(other.config)
-    if ours is None or theirs is None:
-        if ours is not theirs:
-            unknown = first if ours is None else other
-            say(
-                f"note: the crop recipe of {unknown.workdir} is not recorded; its training "
-                "crops are assumed to be like those of the other members"
-            )
-        return
-    differences = list_differences(ours, theirs)
-    if differences:
-        raise UsageError(
-            f"{first.workdir} and {other.workdir} cannot form an ensemble, because all members "
-            f"score the same crops, and their training crops differ ({'; '.join(differences)})"
-        )
-
-
-def _check_dropout(member: Detector) -> None:
-    batch = builders.example_batch(member.config, 1, member.config.data.crop_size)
-    inputs = jax.eval_shape(lambda b: member.preprocess(b, None, train=False), batch)
-    if not has_dropout(member.apply, member.variables, inputs):
-        raise UsageError(
-            f"{member.workdir} has no dropout: all passes of Monte-Carlo dropout would be the same"
-        )

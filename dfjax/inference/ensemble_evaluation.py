@@ -117,15 +117,18 @@ def score_split(
         UsageError: The split has no videos.
     """
     config = ensemble.config
-    rows = _rows(data, ensemble.members[0], split, own=own)
+    rows = find_rows(data, ensemble.members[0], split, own=own)
+    if ensemble.fusion:
+        ensemble.fusion.check_unseen(data.index.iloc[rows])
     batches = track(run_data.eval_batches(data, config, rows), total=None, what="scoring")
-    return tabulate(
+    predictions = tabulate(
         ensemble.score(watch(batches) if watch else batches),
         data.index,
         split=split,
         unit=builders.score_unit(config),
         face_shares=_has_searched_faces(data),
     )
+    return ensemble.fuse_videos(predictions)
 
 
 def _make_context(
@@ -263,7 +266,7 @@ def _flag_few_faces(predictions: pd.DataFrame, least: float) -> list[Flag]:
     return [make_flag("few_faces", "warning", message, ids)]
 
 
-def _rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:
+def find_rows(data: FrameStore, detector: Detector, split: str, *, own: bool) -> np.ndarray:
     """Returns the rows of the split; other data need not have the methods of the config."""
     if own:
         return run_data.split_rows(data, detector.config, split)

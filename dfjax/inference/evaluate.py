@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dfjax.data.index.records import SPLITS
+from dfjax.data.index.records import SPLITS, read_index
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.conventions.protocol_names import STRICT
+from dfjax.evaluation.fusion.fusion_file import is_fusion, read_fusion
 from dfjax.evaluation.report.view import Report
 from dfjax.inference.tables import TableOptions, evaluate_tables, make_options
 from dfjax.outputs import check_inside
@@ -74,6 +75,8 @@ def evaluate(
     """
     numbers = (protocol, first_frames, threshold_from)
     options = make_options(split, _path(index), *numbers, columns=columns, scale=scale)
+    if _is_fusion(source) and (tables := _fuse(source, options)):
+        return evaluate_tables(tables, options, out=_path(out))
     if tables := _find_tables(source):
         if ensemble or passes or flip:
             raise UsageError("ensemble, passes and flip need a workdir, not predictions")
@@ -103,7 +106,7 @@ def _evaluate_detector(
     from dfjax.inference.judgement import find_judge
 
     scorer = load_ensemble(source, checkpoint, **scoring)
-    folder = out or _find_folder(scorer.members[0].workdir, split)
+    folder = out or _find_folder(scorer.workdir, split)
     return evaluate_ensemble(
         scorer,
         split=split,
@@ -112,6 +115,21 @@ def _evaluate_detector(
         numbers=options.numbers,
         judge=find_judge(scorer, **judged),
     )
+
+
+def _is_fusion(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike) and is_fusion(source)
+
+
+def _fuse(source: Any, options: TableOptions) -> list[Path | pd.DataFrame]:
+    """Returns the combined table of a fusion of tables; none where it is one of detectors."""
+    fusion = read_fusion(source)
+    if fusion.members[0].kind != "table":
+        return []
+    from dfjax.inference.fuse import fuse_tables  # a third of a second
+
+    known = read_index(options.index) if options.index else None
+    return [fuse_tables(fusion, options.split, known)]
 
 
 def _find_folder(workdir: Path, split: str) -> Path:
@@ -132,7 +150,8 @@ def _find_tables(
         return [source]
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        return [path] if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() else []
+        is_table = path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
+        return [path] if is_table and not is_fusion(path) else []
     if not isinstance(source, Sequence):
         return []
     if not source:

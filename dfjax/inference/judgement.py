@@ -40,7 +40,7 @@ def find_calibration(ensemble: Ensemble, *, required: bool = False) -> Calibrati
     Raises:
         UsageError: The file is damaged, or there is no calibration and it is required.
     """
-    path = ensemble.members[0].workdir / CALIBRATION
+    path = ensemble.workdir / CALIBRATION
     if not path.is_file():
         if required:
             raise UsageError(f"there is no {path}: run `dfjax calibrate` first")
@@ -69,7 +69,6 @@ def find_judge(
     ensemble: Ensemble,
     calibrated: bool = True,
     false_alarm_rate: float | None = None,
-    *,
     overrides: Sequence[str] = (),
 ) -> Judge | None:
     """Returns the verdicts of the calibration in the workdir; None without one.

@@ -12,7 +12,7 @@ from dfjax.inference.ensemble import Ensemble, load_ensemble
 from dfjax.inference.judgement import find_judge
 from dfjax.inference.media import find_inputs
 from dfjax.inference.score_inputs import score_files
-from dfjax.inference.verdict import Verdict
+from dfjax.inference.verdict import Verdict, fuse_verdict
 
 AnyPath = str | os.PathLike[str]
 
@@ -65,11 +65,11 @@ def predict(
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
-    overrides = _list_overrides(scorer, options)
-    judge = find_judge(scorer, calibrated, false_alarm_rate, overrides=overrides)
+    judge = find_judge(scorer, calibrated, false_alarm_rate, _list_overrides(scorer, options))
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
     verdicts = []
     for verdict in score_files(scorer, files, pictures=out is not None, **options):
+        verdict = fuse_verdict(verdict, scorer.fuse_means)
         verdict = judge(verdict) if judge else verdict
         if log:
             log.write(verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -206,4 +206,22 @@ def make_verdict(
         scores=means,
         clip_scores=columns,
         origin=origin,
+    )
+
+
+def fuse_verdict(verdict: Verdict, fuse: Callable[[Mapping[str, float]], float]) -> Verdict:
+    """Returns a verdict whose P(fake) is a function of the means of its scores over clips.
+
+    Args:
+        verdict: Verdict on an input.
+        fuse: Function from these means, `fake_prob` among them, to P(fake).
+    """
+    if verdict.fake_prob is None:
+        return verdict
+    prob = fuse({"fake_prob": verdict.fake_prob, **verdict.scores})
+    return dataclasses.replace(
+        verdict,
+        fake_prob=prob,
+        confidence=max(prob, 1.0 - prob),
+        verdict="fake" if prob >= THRESHOLD else "real",
     )

@@ -52,7 +52,7 @@ class CalibrationMap(NamedTuple):
         return expit(self.x[0] * logits + self.y[0])
 
 
-def find_logits(probs: Probs) -> Probs:
+def find_logits(probs: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Returns the logits of probabilities, between -`MOST_LOGIT` and `MOST_LOGIT`."""
     with np.errstate(divide="ignore"):
         return np.clip(logit(np.asarray(probs, np.float64)), -MOST_LOGIT, MOST_LOGIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,6 +37,7 @@ class PairedScores:
         clusters: Clusters of dependent videos.
         left_out: Number of videos of each detector that some other detector did not score.
         held_back: Manipulations that were held back from some training, whose videos are not here.
+        videos: `dataset` and `video_id` of each video.
     """
 
     names: list[str]
@@ -45,6 +46,7 @@ class PairedScores:
     clusters: Clusters
     left_out: list[int]
     held_back: tuple[str, ...] = ()
+    videos: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def pair_scores(
@@ -93,6 +95,7 @@ def pair_scores(
         clusters=_find_clusters(scores, places, index),
         left_out=[len(one.videos) - len(at) for one, at in zip(scores, places)],
         held_back=held,
+        videos=scores[0].videos[VIDEO].iloc[places[0]].reset_index(drop=True),
     )
 
 
@@ -139,7 +142,7 @@ def _read(
 
     Of a table with several splits the rows of one are returned.
     """
-    place = _locate(source, split)
+    place = locate(source, split)
     if isinstance(source, Report) or not (
         isinstance(source, pd.DataFrame) or place == Path(source)
     ):
@@ -150,7 +153,7 @@ def _read(
     return choose_split(predictions, None if split == TEST else split).rows, held_back
 
 
-def _locate(source: Source, split: str) -> Path | pd.DataFrame:
+def locate(source: Source, split: str) -> Path | pd.DataFrame:
     """Returns the predictions of a source as a table, or the file that contains them."""
     if isinstance(source, Report):
         if source.predictions is None:

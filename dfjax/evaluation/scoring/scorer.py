@@ -25,6 +25,10 @@ Scores = dict[str, Float[np.ndarray, "N"]]
 """Columns of the clips of a batch: `logit fake_prob`, `uncertainty.MEASURES` with several draws,
 and others."""
 
+MEMBER_PROB = "member_prob:"
+"""Beginning of the names of columns with the scores of one detector of several; they are numbered
+from 1."""
+
 # Entries that are copied to the device; the others (labels, row numbers) stay on the host.
 DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
 LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
@@ -74,11 +78,17 @@ class Scorer:
         mesh: Mesh whose axes all divide the batch; None for the devices of this process. On a mesh
             of several processes every process must pass the same batches.
         keys: Entries of a batch that the steps read.
+        separate: Whether the scores of each detector are returned too (`MEMBER_PROB`).
     """
 
     def __init__(
-        self, *steps: PredictStep, mesh: Mesh | None = None, keys: Sequence[str] = DEVICE_KEYS
+        self,
+        *steps: PredictStep,
+        mesh: Mesh | None = None,
+        keys: Sequence[str] = DEVICE_KEYS,
+        separate: bool = False,
     ) -> None:
+        self.separate = separate
         self.mesh = mesh or make_local_mesh()
         self.keys = tuple(keys)
         self._copied = NamedSharding(self.mesh, PartitionSpec())
@@ -107,10 +117,10 @@ class Scorer:
             # Returns before the scores are computed.
             results = [step(v, on_device) for step, v in zip(self._steps, variables, strict=True)]
             if pending:
-                yield pending[0], _read(*pending)
+                yield pending[0], _read(*pending, self.separate)
             pending = batch, results
         if pending:
-            yield pending[0], _read(*pending)
+            yield pending[0], _read(*pending, self.separate)
 
     def put_variables(self, variables: Variables) -> Variables:
         """Returns the variables with a copy of each array on every device."""
@@ -134,13 +144,15 @@ class Scorer:
         return jax.make_array_from_callback(values.shape, self._divided, lambda part: values[part])
 
 
-def _read(batch: HostBatch, results: Sequence[Mapping[str, Array]]) -> Scores:
+def _read(
+    batch: HostBatch, results: Sequence[Mapping[str, Array]], separate: bool = False
+) -> Scores:
     """Returns the scores of a batch, without those of padding."""
-    scores = read_scores([jax.device_get(result) for result in results])
+    scores = read_scores([jax.device_get(result) for result in results], separate=separate)
     return {name: values[: len(batch["mask"])] for name, values in scores.items()}
 
 
-def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
+def read_scores(results: Sequence[Mapping[str, np.ndarray]], *, separate: bool = False) -> Scores:
     """Returns the results of steps as columns: `logit fake_prob`, and MEASURES with several draws.
 
     With several draws or mirror images, `logit` is the logit of the mean probability.
@@ -148,6 +160,7 @@ def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
     Args:
         results: Result of each step. The results of several steps must have `logits`, of which
             alone the scores are computed.
+        separate: Whether the mean probability of each step is a column too (`MEMBER_PROB`).
     """
     columns = {name: np.asarray(values, np.float64) for name, values in results[0].items()}
     if "logits" not in columns:
@@ -155,5 +168,8 @@ def read_scores(results: Sequence[Mapping[str, np.ndarray]]) -> Scores:
     logits = np.concatenate([np.asarray(r["logits"], np.float64) for r in results], axis=1)
     draws = expit(logits).mean(axis=0)  # over a clip and its mirror image
     scores = summarise_draws(draws) if len(draws) > 1 else {"fake_prob": draws[0]}
+    if separate:
+        parts = enumerate(results, 1)
+        scores |= {f"{MEMBER_PROB}{n}": expit(r["logits"]).mean(axis=(0, 1)) for n, r in parts}
     with np.errstate(divide="ignore"):
         return scores | {"logit": logit(scores["fake_prob"])}
