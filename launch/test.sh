@@ -20,5 +20,5 @@ fi
 
 # Two processes: a compilation takes one core and up to 2 GB. A file stays in one process, because
 # its fixtures hold compiled steps. A later -m replaces this one.
-python -m pytest -m "not slow and not fresh and not parity and not export and not beam and not tpu and not browser" \
+python -m pytest -m "not slow and not fresh and not parity and not export and not beam and not tpu and not browser and not slurm" \
   --numprocesses 2 --dist loadfile "$@" </dev/null
