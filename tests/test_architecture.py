@@ -19,7 +19,7 @@ TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console", "outputs"}
     | {"child_processes", "config_migration", "huge_pages", "import_paths"}
     | {"json_files", "parquet_files", "processes", "results", "text_tables", "user_cache"}
-    | {"xla_presets"},
+    | {"object_stores", "xla_presets"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "variants"}

@@ -42,6 +42,7 @@ from dfjax.experiment.data_audit import (
 from dfjax.experiment.prepare_plan import PreparePlan, describe_plan, make_plan
 from dfjax.files import hash_file, lock_folder, write_json
 from dfjax.json_files import read_json
+from dfjax.object_stores import refuse_urls
 from dfjax.results import Result
 
 ARGUMENTS_FILE = "prepare.json"
@@ -149,6 +150,7 @@ def run_plan(
             can be used.
     """
     check_accepted(accept)
+    refuse_urls([root, out], "root and out")
     root, out = Path(root), Path(out)
     limits: Limits = {"workers": workers, "time_limit": time_limit}
     with lock_folder(out):

@@ -31,6 +31,7 @@ from dfjax.experiment.phases import Phase, check_workdirs, plan_run
 from dfjax.experiment.run import Run
 from dfjax.experiment.stored_features import keep_backbone
 from dfjax.experiment.validation import make_validate
+from dfjax.object_stores import refuse_urls
 from dfjax.shapes import HostBatch, Loss
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
@@ -75,6 +76,7 @@ def train(
             or gradient that is not finite.
         Interrupted: The call was interrupted and has saved; a subclass of `KeyboardInterrupt`.
     """
+    refuse_urls([workdir], "a workdir")
     if isinstance(config, str):
         config = load_config(config)
     if model is not None:

@@ -19,6 +19,7 @@ from dfjax.inference.media import find_inputs
 from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
 from dfjax.inference.verdict import Verdict
 from dfjax.models.registry import find_entry
+from dfjax.object_stores import refuse_urls
 from dfjax.shapes import Apply, HostBatch, Preprocess, Variables
 
 Array = np.ndarray
@@ -130,6 +131,7 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         UsageError: `source` is neither of the two, the checkpoint does not exist or does not fit
             its config, or the model is the user's own and its module is not imported.
     """
+    refuse_urls([source], "a workdir or weights file")
     path = Path(source)
     use_compilation_cache(path)
     is_file = path.is_file() or path.suffix == ".safetensors"

@@ -111,7 +111,7 @@ def field(environ, job, name):
 def logged_steps(workdir):
     path = workdir / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    return [row["step"] for row in map(json.loads, lines) if "step" in row]
+    return [row["step"] for row in map(json.loads, lines) if row["split"] == "train"]
 
 
 def test_two_tasks_are_preempted_twice_and_finish(slurm, root, tmp_path):
@@ -124,6 +124,7 @@ def test_two_tasks_are_preempted_twice_and_finish(slurm, root, tmp_path):
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(root),
         "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "",  # one device per task
     }
     command = ["sbatch", "--parsable", "--ntasks=2", "--chdir", str(tmp_path)]
     command += [str(root / "launch/slurm.sbatch"), *TRAIN, f"--workdir={workdir}"]

@@ -27,6 +27,7 @@ from dfjax.data.store.pack_reader import MANIFEST, Pack, open_pack, read_manifes
 from dfjax.errors import UsageError, first_line
 from dfjax.files import open_regular
 from dfjax.json_files import check_value, read_json
+from dfjax.object_stores import find_pack
 
 RECORD, PARAMETERS = "features.json", "backbone.safetensors"
 SHARD, ROW = "feature_shard", "feature_row"
@@ -160,16 +161,17 @@ def shard_name(number: int) -> str:
 
 def is_feature_pack(folder: Path) -> bool:
     """Returns whether a folder is a complete feature pack, as opposed to a pack of crops."""
+    folder = find_pack(folder)
     return (folder / MANIFEST).is_file() and (folder / PARAMETERS).is_file()
 
 
 def open_features(path: str | os.PathLike[str]) -> FeaturePack:
-    """Returns the feature pack in folder `path`.
+    """Returns the feature pack in folder `path`, or at a URL such as `gs://BUCKET/FEATURES`.
 
     Raises:
         UsageError: The folder is missing or is not a complete feature pack.
     """
-    path = Path(path)
+    path = find_pack(path)
     if not is_feature_pack(path):
         raise UsageError(f"no feature pack at {path}; `dfjax data features` makes one")
     if not (path / "index.parquet").is_file():
@@ -198,6 +200,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         UsageError: The file is missing, damaged, or does not describe features.
     """
+    folder = find_pack(folder)
     if not (folder / RECORD).exists():
         raise UsageError(f"no features in {folder}; `dfjax data features` makes them")
     record = read_json(folder / RECORD, {str: object}, remedy=REMEDY)

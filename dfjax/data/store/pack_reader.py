@@ -21,6 +21,7 @@ from dfjax.data.store.pack_builder import FEATURES, FLOW, FRAMES_PER_RECORD, Fac
 from dfjax.data.store.record_files import RecordFiles
 from dfjax.errors import FileError, InputError, UsageError
 from dfjax.json_files import read_json
+from dfjax.object_stores import find_pack
 
 MANIFEST = "checksums.json"
 MAX_CROP_SIZE = 2**13
@@ -138,12 +139,12 @@ class Pack(CropStore):
 
 
 def open_pack(path: str | os.PathLike[str]) -> Pack:
-    """Returns the pack in folder `path`.
+    """Returns the pack in folder `path`, or at a URL such as `gs://BUCKET/PACK`.
 
     Raises:
         UsageError: The folder is missing or is not a complete pack.
     """
-    path = Path(path)
+    path = find_pack(path)
     if not path.is_dir():
         raise UsageError(f"no pack at {path}; `dfjax data pack` makes one")
     manifest, index = read_manifest(path), read_index(path / "index.parquet")

@@ -1,0 +1,118 @@
+"""Packs in object stores (`gs://BUCKET/…`, `s3://BUCKET/…`), which are read from a local copy.
+
+An object store has no locks, no appending and no atomic renaming of folders, on which workdirs and
+all outputs rely, so a URL is refused anywhere else: there, a bucket has to be mounted. A copy of a
+pack is complete or absent, has the checksums of the pack, and is made once per machine.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from dfjax.errors import FileError, UsageError, first_line
+from dfjax.files import hash_file, open_lock
+from dfjax.json_files import read_json
+from dfjax.user_cache import user_cache
+
+URL = re.compile(r"(gs|s3|gcs|s3a|az|abfs|abfss|hdfs):/+(?=.)")
+"""Start of a URL, of whose slashes `pathlib` removes all but one."""
+
+STORES = {"gs": "gcs", "s3": "s3"}
+"""The extra that installs the client of each store that is supported."""
+
+MANIFEST = "checksums.json"
+COPIES = "packs"  # in the cache folder of the user
+
+AnyPath = str | os.PathLike[str]
+
+
+def is_url(path: AnyPath) -> bool:
+    """Returns whether a path is a URL of an object store."""
+    return bool(URL.match(os.fspath(path)))
+
+
+def refuse_urls(paths: Iterable[AnyPath], what: str) -> None:
+    """Checks that paths are not URLs of an object store.
+
+    Args:
+        paths: Paths to check.
+        what: What the paths are, for the message.
+
+    Raises:
+        UsageError: One of them is a URL.
+    """
+    for path in filter(is_url, paths):
+        raise UsageError(
+            f"{what} cannot be at {_as_url(path)}: only packs are read from object stores "
+            "(data.path, data.features). Mount the bucket (gcsfuse, Mountpoint for Amazon S3) and "
+            "give the folder"
+        )
+
+
+def find_pack(path: AnyPath) -> Path:
+    """Returns the folder of a pack; one in an object store is copied to the user's cache first.
+
+    Args:
+        path: Folder, or a URL of one.
+
+    Raises:
+        UsageError: The store is not supported or cannot be read, or it holds no pack there.
+        FileError: A file differs from its checksum, so the pack is damaged or still being written.
+    """
+    if not is_url(path):
+        return Path(path)
+    url = _as_url(path)
+    if (scheme := url.partition(":")[0]) not in STORES:
+        refuse_urls([path], "a pack")
+    try:
+        return _copy(url)
+    except FileNotFoundError as error:
+        raise UsageError(f"no pack at {url}: {first_line(error)}") from error
+    except ImportError as error:
+        raise UsageError(
+            f"{url} needs its extra: pip install 'dfjax[{STORES[scheme]}]' ({first_line(error)})"
+        ) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"cannot read {url}: {first_line(error)}") from error
+
+
+def _as_url(path: AnyPath) -> str:
+    return URL.sub(r"\1://", os.fspath(path), count=1).rstrip("/")
+
+
+def _copy(url: str) -> Path:
+    from etils import epath
+
+    source, folder = epath.Path(url), user_cache(COPIES)
+    manifest = (source / MANIFEST).read_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{os.getpid()}.partial"
+    with open_lock(folder / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other processes of this machine wait for the copy
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            (partial / MANIFEST).write_bytes(manifest)
+            target = folder / f"{source.name}-{hash_file(partial / MANIFEST)[:16]}"
+            if target.is_dir():
+                return target
+            for file in source.iterdir():
+                if file.name != MANIFEST and not file.name.startswith("."):
+                    file.copy(partial / file.name)
+            _check(partial, url)
+            os.replace(partial, target)
+            return target
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check(folder: Path, url: str) -> None:
+    remedy = "copy the pack to the store again"
+    manifest = read_json(folder / MANIFEST, {"files": {str: str}}, remedy=remedy)
+    for name, digest in manifest["files"].items():
+        path = folder / name
+        if not path.is_file() or hash_file(path) != digest:
+            raise FileError(f"{url}/{name} is missing or differs from its checksum; {remedy}")
