@@ -9,8 +9,9 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from dfjax.errors import FileError, UsageError, first_line
 from dfjax.files import hash_file, open_lock
@@ -22,6 +23,9 @@ URL = re.compile(r"(gs|s3|gcs|s3a|az|abfs|abfss|hdfs):/+(?=.)")
 
 STORES = {"gs": "gcs", "s3": "s3"}
 """The extra that installs the client of each store that is supported."""
+
+READ = ("data", "data.path", "data.features")
+"""Arguments and keys whose URLs are read."""
 
 MANIFEST = "checksums.json"
 COPIES = "packs"  # in the cache folder of the user
@@ -50,6 +54,21 @@ def refuse_urls(paths: Iterable[AnyPath], what: str) -> None:
             "(data.path, data.features). Mount the bucket (gcsfuse, Mountpoint for Amazon S3) and "
             "give the folder"
         )
+
+
+def check_urls(arguments: Mapping[str, Any]) -> None:
+    """Checks that only packs to read are URLs of an object store.
+
+    Args:
+        arguments: Values of arguments and keys by name; paths may be in lists.
+
+    Raises:
+        UsageError: Another value is such a URL.
+    """
+    for name, value in arguments.items():
+        if name not in READ:
+            given = value if isinstance(value, list | tuple) else [value]
+            refuse_urls((one for one in given if isinstance(one, str | os.PathLike)), name)
 
 
 def find_pack(path: AnyPath) -> Path:

@@ -29,7 +29,7 @@ from dfjax.errors import (
 from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.import_paths import allow_import
-from dfjax.object_stores import refuse_urls
+from dfjax.object_stores import check_urls
 from dfjax.results import Result
 from dfjax.training.interrupt import Stopped
 from dfjax.xla_presets import use_xla_preset
@@ -92,26 +92,13 @@ class Parser(argparse.ArgumentParser):
             rest = [item for item in rest if item not in given]
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
-        refuse_url_arguments(parsed)
+        keys = (item.partition("=") for item in getattr(parsed, "overrides", []))
+        check_urls(vars(parsed) | {key: value for key, _, value in keys})
         return parsed
 
     def error(self, message: str) -> NoReturn:
         """Raises the message as a `UsageError` instead of printing the whole usage."""
         raise UsageError(f"{message} (see `{self.prog} --help`)")
-
-
-def refuse_url_arguments(args: Arguments) -> None:
-    """Checks that only packs to read are given as URLs of an object store.
-
-    Raises:
-        UsageError: Another argument or key is such a URL.
-    """
-    overrides = (item.partition("=") for item in getattr(args, "overrides", []))
-    values = vars(args) | {key: value for key, _, value in overrides}
-    for name, value in values.items():
-        if name not in ("overrides", "data", "data.path", "data.features"):
-            given = value if isinstance(value, list | tuple) else [value]
-            refuse_urls((one for one in given if isinstance(one, str | os.PathLike)), name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
