@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dfjax.bench import augmentation, faces, reading, speed
+from dfjax.bench import augmentation, faces, generator_step, reading, speed
 from dfjax.bench.rows import describe_row
 from dfjax.bench.workloads import WORKLOADS, BenchSettings
 from dfjax.errors import UsageError
@@ -12,12 +12,14 @@ ALL, INPUT, AUGMENT, FACES = "all", reading.WORKLOAD, augmentation.WORKLOAD, fac
 SEVERAL = (ALL, FACES)
 """Workloads that give several rows."""
 
-NAMES = tuple(sorted([*WORKLOADS, ALL, INPUT, AUGMENT, FACES]))
+GENERATOR = generator_step.WORKLOAD
+NAMES = tuple(sorted([*WORKLOADS, ALL, INPUT, AUGMENT, FACES, GENERATOR]))
 NOT_TAKEN = {
     ALL: ("mode", "batch"),
     INPUT: ("mode", "compare"),
     AUGMENT: ("mode", "compare"),
     FACES: ("mode", "batch", "size", "compare"),
+    GENERATOR: ("compare",),
 }
 """Arguments that a workload does not take."""
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 
+from dfjax.bench import generator_step
 from dfjax.bench.peers import Peer, PeerOptions
 from dfjax.bench.rows import Cost, identify, summarize, timed
 from dfjax.bench.workloads import BenchSettings, Program, make_program
@@ -66,7 +67,10 @@ def measure_speed(settings: BenchSettings, *, steps: int, compare: bool = False)
                 name: stack.enter_context(contextlib.closing(Peer(settings, option)))
                 for name, option in options.items()
             }
-            program = program or make_program(settings)
+            if program is None:
+                generates = settings.workload == generator_step.WORKLOAD
+                make = generator_step.make_generator_program if generates else make_program
+                program = make(settings)
             costs, theirs = _take_turns(program.run, peers, steps, turn)
             ours += costs
             for name, costs in theirs.items():

@@ -9,9 +9,10 @@
   dfjax bench faces videos/ --frames 12
 
 Workloads: b0 b4 (EfficientNet frame classifiers) and unet (64-128-256-512), where an item is an
-image; convlstm (one layer, 1792 -> 256 on 7 x 7) and dual_stream (the dual-stream detector), where
-an item is a clip. Training uses binary cross-entropy (convlstm: mean square) and Adam, with dropout
-and drop path. `all` runs inference and training of each workload at a fixed batch.
+image; convlstm (one layer, 1792 -> 256 on 7 x 7), dual_stream (the dual-stream detector) and defake
+(the config: generator, discriminator and all losses), where an item is a clip. Training uses binary
+cross-entropy (convlstm: mean square) and Adam, with dropout and drop path; defake has its own loss.
+`all` runs inference and training of each workload but defake at a fixed batch.
 
 --compare torch runs the same workload in PyTorch in separate processes, whose steps alternate with
 ours. `torch` has the memory settings of our process (GLIBC_TUNABLES: large pages, freed memory is

@@ -77,3 +77,14 @@ def test_wrong_usage(capsys):
     assert main(["bench", "all", "--batch", "2"]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and "must be at least 1, not 0" in error
+
+
+@pytest.mark.slow
+def test_defake_is_the_step_of_both_networks(capsys):
+    sizes = ("--batch", "1", "--frames", "1", "--size", "32", "--lowering", "native")
+    result = bench(capsys, "defake", *sizes)
+    assert KEYS <= set(result) and result["params"] == 33_742_211
+    trained = bench(capsys, "defake", "--mode", "train", *sizes)
+    assert trained["params"] == 33_742_211 + 2_764_737
+    assert trained["peak_bytes"] > 4 * 4 * trained["params"]  # EMA and moments, VGG16 besides
+    assert main(["bench", "defake", "--compare", "torch"]) == 2
