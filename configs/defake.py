@@ -7,8 +7,9 @@ gives the perceptual loss its features of ImageNet.
 
 Command:  dfjax train --config=defake --workdir=runs/defake --config.data.path=PACK
 Hardware: any; batch 4 of 16 frames in bfloat16 wants an accelerator with 40 GB
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 6 minutes on two busy CPU cores
+Expected: full size not yet measured; :tiny on synthetic validation pairs: PSNR 29.1 dB, 1.5 dB more
+          than the fakes
 """
 
 from ml_collections import ConfigDict
@@ -44,7 +45,9 @@ def get_config(variant: str = "") -> ConfigDict:
         c.loss.perceptual.width = 0.125
         c.optimizer.learning_rate = 1e-3
     if variant == "tiny":
-        c.data.frames = 4
+        c.data.update({"frames": 2, "train_clips": 2})
         c.data.synthetic.update({"videos": 400, "identities": 100})
-        c.train.update({"batch_size": 8, "epochs": 10, "ema_decay": 0.99})
+        c.loss.adversarial.weight = 0.1  # less, for a few hundred steps
+        c.optimizer.clip_norm = 0.0
+        c.train.update({"batch_size": 8, "epochs": 15, "ema_decay": 0.99})
     return c

@@ -110,7 +110,8 @@ def _make_perceptual(config: ConfigDict, platform: str) -> FixedTerm:
     compute = Compute(
         precision.compute_dtype(config.precision), resolve(config.lowering, platform=platform)
     )
-    maps = make_feature_maps(options.backbone, width=options.width, compute=compute, **settings)
+    width = 1.0 if found else options.width
+    maps = make_feature_maps(options.backbone, width=width, compute=compute, **settings)
     clips = jnp.zeros((1, 1, config.preprocess.size, config.preprocess.size, 3))
     if found is None:
         variables = jax.jit(maps.init)(jax.random.key(0), clips)

@@ -62,10 +62,9 @@ def test_imported_features_are_called_so(tmp_path):
     file = tmp_path / "lite0.safetensors"
     variables = zeros(jax.eval_shape(maps.init, jax.random.key(0), clips))
     save_safetensors(file, variables, metadata={"model": "lite0"})
-    options = {"loss__perceptual__backbone": "lite0", "loss__perceptual__width": 1.0}
-    found = make(**options, loss__perceptual__file=str(file))
+    found = make(loss__perceptual__backbone="lite0", loss__perceptual__file=str(file))
     assert found.loss.factors["perceptual"] == 1 and str(file) in found.notes[0]
-    with pytest.raises(UsageError, match="loss.perceptual.file="):
+    with pytest.raises(UsageError, match="has the parameters of lite0, not of resnet18"):
         make(loss__perceptual__file=str(file), loss__perceptual__backbone="resnet18")
 
 
