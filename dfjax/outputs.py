@@ -44,6 +44,7 @@ JSON_KEYS = (
     {"title", "rows[].row", "rows[].change", "rows[].video_auc_each"},  # table.json of an ablation
     {"title", "metric", "protocol", "columns", "rows"},  # table.json of a protocol
     {"comparison", "left_out", "resampled"},  # comparison.json
+    {"detector_auc", "shortcuts"},  # probe.json
     {"dfjax_scores"},  # scores for DeepfakeBench
     {"dataset", "identities", "look"},  # synthetic.json
     {"dfjax_calibration"},  # calibration.json

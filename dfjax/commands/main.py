@@ -43,6 +43,7 @@ VERBS = {
     "protocol": "the table of a protocol: detectors by test sets",
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
+    "probe": "how far a detector reacts to blends, compression and background",
     "report": "one page of HTML on detectors, their training and evaluations",
     "drift": "whether two sets of inputs differ: scores, sharpness, size, compression",
     "fuse": "one score from several detectors: votes, means, learned weights",
@@ -60,6 +61,7 @@ VERBS = {
 PREFIX = "--config."  # of an override on the command line
 COMPUTING = (
     *("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "defake", "bench"),
+    "probe",
 )
 """Verbs that fill memory step by step."""
 

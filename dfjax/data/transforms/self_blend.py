@@ -75,7 +75,7 @@ def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
     """
     clip = batch["clip"]
     keys = jax.vmap(lambda video: jax.random.fold_in(rng, video))(batch["video_index"])
-    views, draws = jax.vmap(lambda key: _draw(key, *clip.shape[2:4]))(keys)
+    views, draws = jax.vmap(lambda key: draw_blend(key, *clip.shape[2:4]))(keys)
     changed, source_changed = change_view(clip, views), views.of_source[:, None, None, None, None]
     target = jnp.where(source_changed, clip, changed)
     source = warp(jnp.where(source_changed, changed, clip), make_maps(draws, clip), turned=False)
@@ -85,7 +85,7 @@ def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
     return {**batch, "clip": jnp.where(shown, jnp.round(blended * 255.0) / 255.0, clip)}
 
 
-def _draw(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, MaskDraws]:
+def draw_blend(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, MaskDraws]:
     """Returns the random numbers of one clip."""
     keys = dict(zip(("view", *MaskDraws._fields), jax.random.split(key, 9)))
     uniform, randint = jax.random.uniform, jax.random.randint

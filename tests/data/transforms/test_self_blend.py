@@ -10,7 +10,7 @@ from dfjax.data.transforms import self_blend as module
 from dfjax.data.transforms.self_blend import (
     RATIOS,
     _average,
-    _draw,
+    draw_blend,
     ellipse_supports,
     hull_supports,
     inside,
@@ -43,7 +43,7 @@ def make_batch():
 @jax.jit
 def draws_of(batch):
     keys = jax.vmap(lambda video: jax.random.fold_in(RNG, video))(batch["video_index"])
-    return jax.vmap(lambda key: _draw(key, S, S))(keys)
+    return jax.vmap(lambda key: draw_blend(key, S, S))(keys)
 
 
 @pytest.fixture(scope="module")
