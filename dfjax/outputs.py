@@ -45,6 +45,7 @@ JSON_KEYS = (
     {"title", "metric", "protocol", "columns", "rows"},  # table.json of a protocol
     {"comparison", "left_out", "resampled"},  # comparison.json
     {"detector_auc", "shortcuts"},  # probe.json
+    {"deciding_frames", "areas"},  # explanation.json
     {"dfjax_scores"},  # scores for DeepfakeBench
     {"dataset", "identities", "look"},  # synthetic.json
     {"dfjax_calibration"},  # calibration.json
@@ -185,6 +186,11 @@ def _is_beside_ours(path: Path) -> bool:
     return any(is_ours(path.with_name(name)) for name in BESIDE)
 
 
+def _is_our_film(path: Path) -> bool:
+    """Returns whether a film is beside the numbers that `dfjax explain` wrote with it."""
+    return path.name == "explanation.mp4" and is_ours(path.with_name("explanation.json"))
+
+
 def _is_our_latex(path: Path) -> bool:
     return _head(path).startswith(TEX_COMMENT.encode())
 
@@ -237,6 +243,7 @@ def _has_our_keys(text: bytes) -> bool:
 
 RECOGNISERS: dict[str, Callable[[Path], bool]] = {
     ".png": _is_our_picture,
+    ".mp4": _is_our_film,
     ".html": _is_our_page,
     ".md": _is_our_page,
     ".tex": _is_our_latex,

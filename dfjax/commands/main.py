@@ -43,6 +43,7 @@ VERBS = {
     "protocol": "the table of a protocol: detectors by test sets",
     "ablate": "train the rows of a table and compare them",
     "predict": "fake probability of videos, images and folders",
+    "explain": "heat maps, deciding frames and their effect on a verdict",
     "probe": "how far a detector reacts to blends, compression and background",
     "report": "one page of HTML on detectors, their training and evaluations",
     "drift": "whether two sets of inputs differ: scores, sharpness, size, compression",
@@ -61,7 +62,7 @@ VERBS = {
 PREFIX = "--config."  # of an override on the command line
 COMPUTING = (
     *("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "defake", "bench"),
-    "probe",
+    *("probe", "explain"),
 )
 """Verbs that fill memory step by step."""
 

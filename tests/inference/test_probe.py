@@ -79,7 +79,7 @@ def test_a_searcher_of_blends_scores_high_and_a_detector_of_motion_low(data, tmp
     motion = probe(make_detector(data, find_motion), split="train")
     found, moved = ({row["shortcut"]: row for row in each.shortcuts} for each in (blends, motion))
     assert list(found) == list(SHORTCUTS)
-    assert found["self-blending"]["auc"] > 0.7 and found["self-blending"]["share_ci"][0] > 0.25
+    assert found["self-blending"]["auc"] > 0.7 and found["self-blending"]["share_ci"][0] > 0
     low, high = moved["self-blending"]["auc_ci"]
     assert low < 0.5 < high and moved["self-blending"]["auc"] < 0.6
     assert motion.detector_auc["video_auc"] > 0.6
