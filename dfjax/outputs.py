@@ -50,6 +50,7 @@ JSON_KEYS = (
     {"dataset", "identities", "look"},  # synthetic.json
     {"dfjax_calibration"},  # calibration.json
     {"dfjax_fusion"},  # file of `dfjax fuse`
+    {"robustness", "left_out"},  # robustness.json
 )
 """Keys of our JSON objects and JSON lines: one of these sets is in each. `rows[].` precedes keys of
 the first object in the array `rows`."""
@@ -59,9 +60,10 @@ CSV_HEADERS = (
     *(b"rank,video_id,dataset,", b"row,change,seed", HISTORY),
     *(b"a,b,value_a,value_b,", b"detector \\ test set,"),
     b"dataset,key,compression,label,score,status,method\n",
+    b"corruption,level,value,video_auc,",
 )
 """First columns of our CSV files: a ranking, a table and the history of runs, a comparison, the
-table of a protocol, and scores for dfwb."""
+table of a protocol, scores for dfwb, and AUCs under corruptions."""
 
 
 def check_outputs(outputs: Iterable[AnyPath], *, inputs: Iterable[AnyPath] = ()) -> None:

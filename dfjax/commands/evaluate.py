@@ -33,6 +33,14 @@ these predict wrong verdicts), and uncertainty.png shows risk against coverage.
 
   dfjax evaluate --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 
+--robustness scores face crops under JPEG and H.264 compression, blur, noise, resizing, changes of
+contrast and saturation, and dropped frames, at five levels each, and writes robustness.json,
+.csv and .png: the AUC at each level, and the area under them with its interval. Names after it
+choose some (jpeg h264 blur noise resize contrast saturation frame_drop); finished ones are
+not repeated.
+
+  dfjax evaluate --workdir runs/dual --robustness jpeg blur
+
 Where `dfjax calibrate` has calibrated the checkpoint, the block `calibration` has the reliability
 and the shares of verdicts, and predictions.parquet the columns calibrated_prob and
 conformal_verdict of the video of each row; fake_prob is never calibrated.
@@ -76,6 +84,7 @@ def add_arguments(parser: Parser) -> None:
     add("--write", choices=FORMATS, metavar="FORMAT", help="scores for dfwb or deepfakebench too")
     add_scoring_options(parser)
     add_verdict_options(parser)
+    add("--robustness", nargs="*", metavar="NAME", help="AUC under corruptions (all)")
     add_import(parser)
 
 
@@ -86,6 +95,12 @@ def run(args: Arguments) -> int:
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
     if args.write and args.predictions and not args.out:
         raise UsageError("--write needs --out")
+    if args.robustness is not None and (args.workdir or args.weights):
+        from dfjax.inference.robustness import evaluate_robustness
+
+        chosen = args.select("index", "out", "checkpoint", "model") | scoring
+        chosen |= {"split": args.split or "test", "corruptions": args.robustness}
+        return show(args, evaluate_robustness(args.workdir or args.weights, **chosen))
     options = args.select("split", "index") | read_options(args)
     if args.scores:
         from dfjax.inference.tables import evaluate_detectors, make_options
