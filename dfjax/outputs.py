@@ -60,10 +60,10 @@ CSV_HEADERS = (
     *(b"rank,video_id,dataset,", b"row,change,seed", HISTORY),
     *(b"a,b,value_a,value_b,", b"detector \\ test set,"),
     b"dataset,key,compression,label,score,status,method\n",
-    b"corruption,level,value,video_auc,",
+    *(b"corruption,level,value,video_auc,", b"coverage,risk_by_"),
 )
 """First columns of our CSV files: a ranking, a table and the history of runs, a comparison, the
-table of a protocol, scores for dfwb, and AUCs under corruptions."""
+table of a protocol, scores for dfwb, AUCs under corruptions and risks by coverage."""
 
 
 def check_outputs(outputs: Iterable[AnyPath], *, inputs: Iterable[AnyPath] = ()) -> None:

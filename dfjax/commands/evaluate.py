@@ -29,7 +29,7 @@ best there.
 
 --mc-dropout, --ensemble and --flip score every clip several times: predictions.parquet then has the
 columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (how well
-these predict wrong verdicts), and uncertainty.png shows risk against coverage.
+these predict wrong verdicts), and uncertainty.png and risk_coverage.csv have risk by coverage.
 
   dfjax evaluate --workdir runs/dual --mc-dropout 20 --ensemble runs/head last --flip
 

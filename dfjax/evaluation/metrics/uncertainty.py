@@ -123,6 +123,21 @@ def risk_coverage(
     return taken / len(order), np.interp(taken, np.r_[0, ends], errors) / taken
 
 
+def tabulate_risk(videos: pd.DataFrame) -> pd.DataFrame:
+    """Returns the risk-coverage curves: `coverage`, and the risk by each of MEASURES and DOUBT.
+
+    Args:
+        videos: Table of `aggregate_uncertainty`.
+    """
+    wrong = find_errors(videos)
+    curves = {
+        name: risk_coverage(videos[name].to_numpy(np.float64), wrong) for name in (*MEASURES, DOUBT)
+    }
+    coverage = np.arange(1, len(videos) + 1) / len(videos)
+    risks = {f"risk_by_{name}": risk for name, (_, risk) in curves.items()}
+    return pd.DataFrame({"coverage": coverage, **risks})
+
+
 def risk_coverage_area(uncertainty: Values, wrong: Bool[np.ndarray, "N"]) -> float:
     """Returns the mean risk over all coverages 1/N … 1 (AURC); lower is better."""
     return float(risk_coverage(uncertainty, wrong)[1].mean())

@@ -43,6 +43,7 @@ VIDEO_SCORE = "the score of a video is the mean fake_prob of its clips or frames
 
 RESULT_FILES = (
     *("metrics.json", "predictions.parquet", "roc.png", "uncertainty.png", "sheet.png"),
+    "risk_coverage.csv",
     "curves.png",
 )
 """Files that an evaluation may write to its folder."""

@@ -9,13 +9,14 @@ from dfjax.evaluation.conventions.benchmark_protocol import select_rows
 from dfjax.evaluation.conventions.protocol_names import COMPAT
 from dfjax.evaluation.figures.plots import plot_roc
 from dfjax.evaluation.figures.uncertainty_plot import plot_uncertainty
+from dfjax.evaluation.metrics.uncertainty import aggregate_uncertainty, tabulate_risk
 from dfjax.evaluation.report.input_record import PREDICTIONS, record_inputs
 from dfjax.evaluation.report.metrics_json import Context
 from dfjax.evaluation.tables.predictions import write_predictions
 from dfjax.evaluation.videos.aggregation import score_videos
 from dfjax.evaluation.videos.clusters import find_clusters, name_clusters
 from dfjax.evaluation.videos.cuts import OVERALL, cut_tables, find_heldout, take_section
-from dfjax.files import write_json
+from dfjax.files import atomic_path, write_json
 
 
 def write_results(
@@ -24,8 +25,8 @@ def write_results(
     """Writes `predictions.parquet`, `metrics.json` and `roc.png`.
 
     The record of inputs is added to the result (`input_record`). With several draws of each score
-    `uncertainty.png` is written too. The predictions are written with a column that names the
-    clusters of the bootstrap.
+    `uncertainty.png` and `risk_coverage.csv` are written too. The predictions are written with a
+    column that names the clusters of the bootstrap.
 
     Args:
         out: Folder of the files.
@@ -54,6 +55,8 @@ def write_results(
     if "uncertainty" in result:
         seen = predictions[~find_heldout(predictions, context.heldout_methods)]
         plot_uncertainty(seen, out / "uncertainty.png", title=title)
+        with atomic_path(out / "risk_coverage.csv") as partial:
+            tabulate_risk(aggregate_uncertainty(seen)).to_csv(partial, index=False)
     files = {PREDICTIONS: out / "predictions.parquet", **context.files}
     record_inputs(out, result, files, context.settings)
     write_json(out / "metrics.json", result)

@@ -15,6 +15,7 @@ from dfjax.evaluation.metrics.uncertainty import (
     risk_coverage,
     risk_coverage_area,
     summarise_draws,
+    tabulate_risk,
 )
 from dfjax.evaluation.report.metrics_json import make_metrics
 
@@ -108,6 +109,12 @@ def test_the_block_of_metrics_json(table, tmp_path):
     assert (spread["mean_right"], spread["mean_wrong"]) == pytest.approx((0.0, 0.15))
     assert make_metrics(table, resamples=0)["uncertainty"] == block
     plot_uncertainty(table, tmp_path / "u.png", title="set")
+    curves = tabulate_risk(aggregate_uncertainty(table))
+    assert curves["coverage"].iloc[-1] == 1 and (np.diff(curves["coverage"]) > 0).all()
+    for name in ("mutual_information", "doubt"):
+        area = block[name]["risk_coverage_area"]
+        assert curves[f"risk_by_{name}"].mean() == pytest.approx(area)
+        assert curves[f"risk_by_{name}"].iloc[-1] == pytest.approx(block["error_rate"])
     assert (tmp_path / "u.png").stat().st_size > 10_000
 
 
