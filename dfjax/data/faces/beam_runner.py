@@ -3,6 +3,12 @@
 Every Beam worker calls the function in a separate process, so that a hanging or crashing decoder
 costs only one file. Files are read and written by path. On a cluster, data and output must lie on a
 file system that all workers mount.
+
+The stages of the pipeline are `chunks` (numbered tasks, `CHUNK` together), `spread` over the
+workers, `run` and `write`. A task that fails does not end it: its error is written like a result,
+and the caller lists it in `errors.jsonl`. Beam counts `started`, `done` and `failed` tasks in the
+namespace `dfjax` while the pipeline runs, where the runner shows metrics, and they are printed at
+the end.
 """
 
 import importlib
@@ -12,11 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfjax.console import say
 from dfjax.data.faces.worker_pool import Outcome, run_tasks
 from dfjax.errors import UsageError
 
 CHUNK = 16  # tasks per process, which share its start-up time
 RESULTS = ".beam"
+NAMESPACE = "dfjax"  # of the counters
 
 Numbered = tuple[int, Any]
 
@@ -62,14 +70,17 @@ def run_on_beam(
     pipeline = importlib.import_module("apache_beam.options.pipeline_options").PipelineOptions
     results = folder / RESULTS
     shutil.rmtree(results, ignore_errors=True)
-    with beam.Pipeline(runner, options=pipeline(list(options))) as p:
-        (
-            p
-            | beam.Create(make_chunks(tasks))
-            | beam.Reshuffle()  # otherwise a runner may run all chunks on one worker
-            | beam.FlatMap(run_chunk, function, time_limit)
-            | beam.io.WriteToText(str(results / "outcomes"))
-        )
+    p = beam.Pipeline(runner, options=pipeline(list(options)))
+    (
+        p
+        | "chunks" >> beam.Create(make_chunks(tasks))
+        | "spread" >> beam.Reshuffle()  # otherwise a runner may run all chunks on one worker
+        | "run" >> beam.FlatMap(run_counted, function, time_limit)
+        | "write" >> beam.io.WriteToText(str(results / "outcomes"))
+    )
+    result = p.run()
+    result.wait_until_finish()
+    say(describe_counters(read_counters(result), len(tasks)))
     yield from read_outcomes(results)
     shutil.rmtree(results)
 
@@ -89,6 +100,48 @@ def run_chunk(
         json.dumps([positions[place], value, error])
         for place, value, error in run_tasks(function, tasks, workers=1, time_limit=time_limit)
     ]
+
+
+def run_counted(
+    chunk: list[Numbered], function: Callable[[Any], Any], time_limit: float
+) -> list[str]:
+    """Returns the lines of `run_chunk`, and counts the tasks in Beam's metrics.
+
+    A chunk that Beam runs again, because its worker was lost, is counted again.
+    """
+    counter = importlib.import_module("apache_beam.metrics").Metrics.counter
+    counter(NAMESPACE, "started").inc(len(chunk))
+    lines = run_chunk(chunk, function, time_limit)
+    failed = sum(json.loads(line)[2] is not None for line in lines)
+    counter(NAMESPACE, "failed").inc(failed)
+    counter(NAMESPACE, "done").inc(len(lines) - failed)
+    return lines
+
+
+def read_counters(result: Any) -> dict[str, int]:
+    """Returns our counters by name; empty where the runner has no metrics.
+
+    Args:
+        result: Result of a pipeline that has finished.
+    """
+    try:
+        counters = result.metrics().query()["counters"]
+    except (NotImplementedError, AttributeError):
+        return {}
+    ours = [each for each in counters if each.key.metric.namespace == NAMESPACE]
+    return {each.key.metric.name: each.result for each in ours}
+
+
+def describe_counters(counters: dict[str, int], tasks: int) -> str:
+    """Returns a line with the counters of a pipeline.
+
+    Args:
+        counters: Counters by name.
+        tasks: Number of tasks.
+    """
+    names = ("started", "done", "failed")
+    counted = ", ".join(f"{counters[name]} {name}" for name in names if name in counters)
+    return f"Beam: {tasks} tasks" + (f" ({counted})" if counted else "")
 
 
 def read_outcomes(results: Path) -> Iterator[Outcome]:

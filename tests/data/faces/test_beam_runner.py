@@ -6,7 +6,15 @@ import sys
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.data.faces.beam_runner import CHUNK, make_chunks, read_outcomes, run_chunk, run_on_beam
+from dfjax.data.faces.beam_runner import (
+    CHUNK,
+    describe_counters,
+    make_chunks,
+    read_counters,
+    read_outcomes,
+    run_chunk,
+    run_on_beam,
+)
 from dfjax.data.faces.worker_pool import Outcome
 from dfjax.errors import InputError
 
@@ -54,8 +62,22 @@ def test_without_beam_the_extra_is_named(capsys, monkeypatch, arguments, message
     assert message in error and error.count("\n") == 1
 
 
+def test_counters_of_a_pipeline_are_one_line():
+    counters = {"started": 3, "failed": 1, "done": 2}
+    assert describe_counters(counters, 3) == "Beam: 3 tasks (3 started, 2 done, 1 failed)"
+    assert describe_counters({}, 3) == "Beam: 3 tasks"
+
+
+def test_a_runner_without_metrics_has_no_counters():
+    class Result:
+        def metrics(self):
+            raise NotImplementedError
+
+    assert read_counters(Result()) == read_counters(None) == {}
+
+
 @pytest.mark.beam
-def test_the_direct_runner_gives_the_outcomes_of_the_pool(tmp_path):
+def test_the_direct_runner_gives_the_outcomes_of_the_pool(tmp_path, capsys):
     tasks = ["a", "b", "bad", "c"]
     outcomes = list(
         run_on_beam(
@@ -67,3 +89,4 @@ def test_the_direct_runner_gives_the_outcomes_of_the_pool(tmp_path):
         Outcome(3, "C", None),
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
+    assert "Beam: 4 tasks (4 started, 3 done, 1 failed)" in capsys.readouterr().err
