@@ -7,12 +7,13 @@ functions in the same order. Process 0 alone writes what a run writes once.
 
 import contextlib
 import itertools
+import json
 import os
 import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dfjax.errors import RunError, UsageError, first_line
@@ -38,7 +39,7 @@ ENDED = (
 )
 """Words in the errors of JAX that mean that another process has ended."""
 
-_NUMBERS = itertools.count()  # of barriers, whose names must differ
+_NUMBERS = itertools.count()  # of keys
 
 
 class Place(NamedTuple):
@@ -218,7 +219,89 @@ def _print(line: str) -> None:
 def wait_for_all() -> None:
     """Returns when all processes have called it."""
     if count() > 1:
-        _state().client.wait_at_barrier(f"dfjax-{next(_NUMBERS)}", timeout_in_ms=DAY_MS)
+        _state().client.wait_at_barrier(make_key(), timeout_in_ms=DAY_MS)
+
+
+def make_key() -> str:
+    """Returns a new key, the same in all processes, as they call this equally often."""
+    return f"dfjax-{next(_NUMBERS)}"
+
+
+@contextlib.contextmanager
+def first_alone() -> Iterator[None]:
+    """Runs the block in process 0, and in the others after it: what it writes, they find.
+
+    Raises:
+        UsageError: Process 0 raised one.
+        RunError: Process 0 raised another error.
+    """
+    if count() == 1:
+        yield
+        return
+    key = make_key()
+    if not is_first():
+        failed, message = json.loads(await_value(key))
+        if failed:
+            raise {"UsageError": UsageError}.get(failed, RunError)(message)
+        yield
+        return
+    try:
+        yield
+    except BaseException as error:
+        usage = "UsageError" if isinstance(error, UsageError) else "RunError"
+        publish(key, json.dumps([usage, first_line(error)]))
+        raise
+    publish(key, json.dumps(["", ""]))
+
+
+def publish(key: str, value: str) -> None:
+    """Gives the processes of the run a value, which must not be empty; the first one stays."""
+    with contextlib.suppress(RuntimeError):  # another process was faster
+        _state().client.key_value_set(key, value)
+
+
+def await_value(key: str) -> str:
+    """Returns the value of a key as soon as a process has published it."""
+    return str(_state().client.blocking_key_value_get(key, DAY_MS))
+
+
+def find_largest(key: str, value: int) -> int:
+    """Returns the largest value that a process of the run passes, of which all call this."""
+    publish(f"{key}/{index()}", str(value))
+    if is_first():
+        values = [int(await_value(f"{key}/{process}")) for process in range(count())]
+        publish(f"{key}/largest", str(max(values)))
+    return int(await_value(f"{key}/largest"))
+
+
+def local_places(sharding: Any, clips: int) -> Sequence[int]:
+    """Returns the numbers of the clips of a batch that are on devices of this process.
+
+    Args:
+        sharding: Sharding of the batch; the order of its devices need not be that of processes.
+        clips: Number of clips of the batch over all processes.
+    """
+    parts = sharding.addressable_devices_indices_map((clips,)).values()
+    return sorted({place for (part,) in parts for place in range(clips)[part]})
+
+
+def make_global(values: Any, sharding: Any) -> Any:
+    """Returns the global array of a batch, of which every process passes its own clips.
+
+    Args:
+        values: Values of the clips `local_places` of this process, in their order.
+        sharding: Sharding of the batch.
+    """
+    import jax
+
+    clips = len(values) * sharding.num_devices // len(sharding.addressable_devices)
+    row_of = {place: row for row, place in enumerate(local_places(sharding, clips))}
+
+    def select(part: Any) -> Any:
+        rows = [row_of[place] for place in range(clips)[part[0]]]
+        return values[rows[0] : rows[-1] + 1]
+
+    return jax.make_array_from_callback((clips, *values.shape[1:]), sharding, select)
 
 
 def explain(error: BaseException) -> str | None:

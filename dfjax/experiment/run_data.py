@@ -196,6 +196,8 @@ def eval_batches(
     methods: Sequence[str] = (),
     *,
     sources: Array | None = None,
+    batch_size: int = 0,
+    places: Sequence[int] | None = None,
 ) -> Iterator[dict[str, Array]]:
     """Returns batches with every clip of some videos once; the last batch is padded.
 
@@ -205,6 +207,8 @@ def eval_batches(
         rows: Positions of the videos in the index.
         methods: Names of the classes of `batch["method"]`; empty for batches without it.
         sources: Row of the source of each of `rows`, for batches with `source`.
+        batch_size: Number of clips per batch; 0 for `eval.batch_size` of the config.
+        places: Clips of each batch that are read; None for all of them.
     """
     d = config.data
     return make_eval_batches(
@@ -212,7 +216,8 @@ def eval_batches(
         rows,
         sampling=builders.make_sampling(config),
         clips_per_video=d.eval_clips,
-        batch_size=config.eval.batch_size,
+        batch_size=batch_size or config.eval.batch_size,
+        places=places,
         threads=d.threads,
         prefetch=d.prefetch,
         flow=d.flow and sources is None,

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from dfjax import processes
 from dfjax.config import load_config
 from dfjax.console import say
 from dfjax.data.clips.pipeline import check_clips, make_train_batches
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
-from dfjax.errors import Interrupted
+from dfjax.errors import Interrupted, UsageError
 from dfjax.experiment import builders, run_data
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.compilation_cache import use_compilation_cache
@@ -38,7 +39,7 @@ from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt, Stopped, held_for, run_interruptible
 from dfjax.training.loop import Trainer
-from dfjax.training.metric_writer import MetricWriter
+from dfjax.training.metric_writer import MetricWriter, SilentWriter
 from dfjax.training.profiling import Profiler
 from dfjax.training.run_state import RunState
 from dfjax.training.state import Validate, count
@@ -123,6 +124,11 @@ def run_training(
     """
     phases = plan_run(config, workdir)
     config = phases[0].config
+    if processes.count() > 1 and is_generator(config):
+        raise UsageError(
+            f"a generator trains in one process, with any number of devices, but there are "
+            f"{processes.count()} processes"
+        )
     interrupt = interrupt or Interrupt()
     train_phase = functools.partial(_train_phase, accept=accept, interrupt=interrupt, fit=fit)
     with held_for(interrupt) as held:
@@ -144,7 +150,8 @@ def _share_data(phases: list[Phase], workdir: Path) -> None:
     config = phases[0].config
     given = config.data.path or config.data.features
     if len(phases) > 1 and config.data.synthetic.videos and not given:
-        pack = run_data.synthetic_pack(config, workdir / "data")
+        with processes.first_alone():
+            pack = run_data.synthetic_pack(config, workdir / "data")
         for phase in phases[:-1]:
             phase.config.data.path = str(pack)
 
@@ -157,12 +164,13 @@ def _train_phase(
     interrupt: Interrupt,
     fit: Callable[[Trainer], None],
 ) -> dict[str, Any]:
-    pack = run_data.open_data(config, workdir)
-    run_data.record_crops(config, pack)
-    workdirs.check(workdir, config)
-    if isinstance(pack, FeaturePack):
-        keep_backbone(pack, workdir)
-    check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
+    with processes.first_alone():  # which makes a synthetic set, and audits the data
+        pack = run_data.open_data(config, workdir)
+        run_data.record_crops(config, pack)
+        workdirs.check(workdir, config)
+        if isinstance(pack, FeaturePack):
+            keep_backbone(pack, workdir)
+        check_data(pack.path, workdir, accept, split=pack.index["split"].tolist())
     rows = {split: run_data.split_rows(pack, config, split) for split in ("train", "val")}
     for chosen in rows.values():
         check_clips(pack, chosen, builders.make_sampling(config), flow=config.data.flow)
@@ -173,9 +181,8 @@ def _train_phase(
         held.callback(checkpoints.close)
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
         held.callback(trainer.writer.close)
-        workdirs.prepare_workdir(
-            workdir, config
-        )  # after the config and train.init_from were checked
+        if processes.is_first():  # after the config and train.init_from were checked
+            workdirs.prepare_workdir(workdir, config)
         complete = trainer.run.finished
         fit(trainer)
     return _summarise(trainer, workdir, parts, complete=complete)
@@ -192,14 +199,16 @@ def _make_trainer(
     interrupt: Interrupt,
 ) -> Trainer:
     methods = list_methods(config, pack.index, rows["train"])
-    save_methods(workdir, methods)
     stop, plateau = EarlyStop(**config.early_stop), Plateau(**config.plateau)
     monitors = {"stop": stop, "plateau": plateau}
     init_from = config.train.init_from.replace("{workdir}", str(workdir))
     frozen = () if config.train.freeze_random else config.optimizer.freeze
     files, resumed = find_files(config), checkpoints.latest_step("last") is not None
     state, run = start(parts, checkpoints, display.say, monitors, init_from, files, frozen)
-    follow_files(files, workdir, display.say, resumed=resumed)
+    first = processes.is_first()
+    if first:
+        save_methods(workdir, methods)
+        follow_files(files, workdir, display.say, resumed=resumed)
     for line in [*summarise_data(pack.index, rows, config), *parts.notes]:
         display.say(line)
     _say_where(display, int(state.step), run)
@@ -209,27 +218,29 @@ def _make_trainer(
         plan=parts.plan,
         step_fn=make_step(config, parts),
         root_rng=parts.root_rng,
-        make_batches=_make_batches(config, pack, rows["train"]),
+        make_batches=_make_batches(config, pack, rows["train"], parts.mesh),
         put=functools.partial(sharding.put_batch, mesh=parts.mesh),
         validate=_make_validate(config, workdir, pack, rows, parts),
         learning_rate=parts.schedule,
         stop=stop,
         plateau=plateau,
-        profiler=Profiler(config.profile, workdir),
+        profiler=Profiler(config.profile if first else "", workdir),
         checkpoints=checkpoints,
         writer=MetricWriter(
             workdir,
             step=int(state.step),
             tensorboard=config.writers.tensorboard,
             epochs=run.epoch,
-        ),
+        )
+        if first
+        else SilentWriter(),
         display=display,
         metadata={
             "config": config.to_dict(),
             "versions": workdirs.versions(),
             "methods": methods,
         },
-        on_epoch=functools.partial(show_epoch, workdir, display.say),
+        on_epoch=functools.partial(show_epoch, workdir, display.say) if first else lambda: None,
         name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
         interrupt=interrupt,
     )
@@ -258,10 +269,11 @@ def _summarise(trainer: Trainer, workdir: Path, parts: Parts, *, complete: bool)
 
 
 def _make_batches(
-    config: ConfigDict, pack: FrameStore, rows: Array
+    config: ConfigDict, pack: FrameStore, rows: Array, mesh: Mesh
 ) -> Callable[[int, Array | None], Iterator[HostBatch]]:
     d, options = config.data, builders.make_epoch_options(config)
     methods = list_methods(config, pack.index, rows)
+    places = sharding.local_places(options.batch_size, mesh)
 
     def make_batches(start: int, losses: Array | None) -> Iterator[HostBatch]:
         return make_train_batches(
@@ -271,7 +283,7 @@ def _make_batches(
             sampling=builders.make_sampling(config),
             start_batch=start,
             losses=losses,
-            shard=(jax.process_index(), jax.process_count()),
+            places=places,
             workers=d.workers,
             threads=d.threads,
             prefetch=d.prefetch,

@@ -50,12 +50,13 @@ def make_validate(
     loss = sum_objective(make_config_loss(config, pack.index, rows["train"], weighted=False))
     predict_step = make_predict_step(model.apply, preprocess, loss=loss)
     scorer = Scorer(predict_step, mesh=mesh, keys=LOSS_KEYS)
+    places = scorer.local_places(config.eval.batch_size)
     methods = list_methods(config, pack.index, rows["train"])
     mixed = np.random.default_rng(0).permutation(rows["val"])
 
     def validate(variables: Variables, check: Callable[[], None]) -> dict[str, float]:
         def checked() -> Iterator[dict[str, Array]]:
-            for batch in eval_batches(pack, config, mixed, methods):
+            for batch in eval_batches(pack, config, mixed, methods, places=places):
                 check()
                 yield batch
 

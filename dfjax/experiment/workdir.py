@@ -14,6 +14,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dfjax import config as configs
+from dfjax import processes
 from dfjax.errors import RunError, UsageError, is_full_disk
 from dfjax.files import atomic_path, open_lock
 from dfjax.json_files import read_json
@@ -21,11 +22,13 @@ from dfjax.outputs import check_links, check_outputs
 
 PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
-# Keys that may change between two calls on the same workdir, since results do not depend on them.
+# Keys that may change between two calls on the same workdir, since results do not depend on them,
+# but for the order of sums over another number of devices.
 FREE_KEYS = (
     "data.path", "data.features", "data.workers", "data.threads", "data.prefetch", "profile",
     "train.log_every", "train.freeze_random", "checkpoint.every_steps", "checkpoint.keep",
     "eval.batch_size", "eval.min_face_share", "writers.tensorboard",
+    "mesh.data", "mesh.fsdp", "mesh.tensor",
 )  # fmt: skip
 
 
@@ -116,7 +119,24 @@ def _git_revision() -> str | None:
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-    """Locks the workdir, so that no other process can train in it.
+    """Locks the workdir, so that no other run can train in it.
+
+    Process 0 holds the lock for all processes of its run.
+
+    Raises:
+        UsageError: As `_locked`.
+        RunError: As `_locked`.
+    """
+    with contextlib.ExitStack() as stack:
+        with processes.first_alone():
+            if processes.is_first():
+                stack.enter_context(_locked(workdir))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(workdir: Path) -> Iterator[None]:
+    """Locks the workdir for this process.
 
     Raises:
         UsageError: Another process has locked it, it cannot be written, or a link in it leads out

@@ -17,7 +17,13 @@ from dfjax.evaluation.calibration.maps import find_logits
 from dfjax.evaluation.fusion.fusion_file import Fusion, is_fusion, read_fusion
 from dfjax.evaluation.fusion.rules import Rule
 from dfjax.evaluation.scoring.draws import make_draw_step
-from dfjax.evaluation.scoring.scorer import MEMBER_PROB, PredictStep, Scorer, Scores
+from dfjax.evaluation.scoring.scorer import (
+    MEMBER_PROB,
+    PredictStep,
+    Scorer,
+    Scores,
+    make_global_mesh,
+)
 from dfjax.evaluation.videos.aggregation import VIDEO
 from dfjax.experiment.stored_features import check_backbone
 from dfjax.inference.detector import Detector, load
@@ -117,6 +123,11 @@ class Ensemble:
         if self.fusion is None:
             return means["fake_prob"]
         return float(self.fusion.rule(np.array([[means[name]] for name in self._columns]))[0])
+
+    def over_all_processes(self) -> "Ensemble":
+        """Returns the ensemble with a scorer that divides every batch over all processes."""
+        scorer = Scorer(*self.scorer.steps, mesh=make_global_mesh(), separate=self.scorer.separate)
+        return dataclasses.replace(self, scorer=scorer)
 
     def check_data(self, data: FrameStore) -> None:
         """Checks that all members can score the data.

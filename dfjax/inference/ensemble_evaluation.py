@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dfjax import processes
 from dfjax.console import say, track
 from dfjax.data.faces.recipe import list_differences, read_crop_recipe
 from dfjax.data.index.error_log import read_errors
@@ -69,9 +70,11 @@ def evaluate_ensemble(
     check_outputs((out / name for name in RESULT_FILES), inputs=[] if index is None else [index])
     training: FrameStore | None
     if index is None:
-        training = data = run_data.open_data(config, workdir)
+        with processes.first_alone():
+            training = data = run_data.open_data(config, workdir)
     else:
-        training, data = open_data(TracedRun(workdir, config)), open_index(index, out)
+        with processes.first_alone():  # which packs crops that are not packed
+            training, data = open_data(TracedRun(workdir, config)), open_index(index, out)
     ensemble.check_data(data)
     measured = MeasuredClips()
     watch = measured.watch if judge else None
@@ -84,8 +87,23 @@ def evaluate_ensemble(
         predictions, guarantee = judge.judge_table(predictions, measured.tabulate(data.index))
         context = replace(context, guarantee=guarantee)
     result = make_metrics(predictions, context)
-    title = make_title(config.name, split, predictions["dataset"])
-    write_results(out, predictions, result, context, title)
+    if processes.is_first():
+        title = make_title(config.name, split, predictions["dataset"])
+        write_results(out, predictions, result, context, title)
+        _draw(predictions, data, context, workdir, out, title)
+    processes.wait_for_all()
+    return Report(result, predictions, out)
+
+
+def _draw(
+    predictions: pd.DataFrame,
+    data: FrameStore,
+    context: Context,
+    workdir: Path,
+    out: Path,
+    title: str,
+) -> None:
+    """Writes the sheet of clips, and the curves of the run."""
     crops = data.open_crops() if isinstance(data, FeaturePack) else data
     if crops is None:
         say(f"no sheet.png is written: the crops that {data.path} was computed from are missing")
@@ -93,7 +111,6 @@ def evaluate_ensemble(
         write_sheet(predictions, crops, out / "sheet.png", title)
     if context.history is not None and len(context.history):
         plot_curves(workdir / HISTORY, out / "curves.png")
-    return Report(result, predictions, out)
 
 
 def score_split(
@@ -105,6 +122,8 @@ def score_split(
     watch: Watch | None = None,
 ) -> pd.DataFrame:
     """Returns the predictions of an ensemble for the videos of a split.
+
+    Several processes divide the clips of every batch, unless `watch` has to see all of them.
 
     Args:
         ensemble: Detectors that score.
@@ -120,7 +139,14 @@ def score_split(
     rows = find_rows(data, ensemble.members[0], split, own=own)
     if ensemble.fusion:
         ensemble.fusion.check_unseen(data.index.iloc[rows])
-    batches = track(run_data.eval_batches(data, config, rows), total=None, what="scoring")
+    size, places = config.eval.batch_size, None
+    if processes.count() > 1 and watch is None:
+        ensemble = ensemble.over_all_processes()
+        devices = ensemble.scorer.mesh.size
+        size = -(-size // devices) * devices
+        places = ensemble.scorer.local_places(size)
+    read = run_data.eval_batches(data, config, rows, batch_size=size, places=places)
+    batches = track(read, total=None, what="scoring")
     predictions = tabulate(
         ensemble.score(watch(batches) if watch else batches),
         data.index,

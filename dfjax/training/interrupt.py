@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dfjax import processes
 from dfjax.console import say
 
 
@@ -36,6 +37,7 @@ class Interrupt:
     """
 
     def __init__(self) -> None:
+        self._agreement: _Agreement | None = None
         self.requested: str | None = None
         self.training = False
         self.idle = True
@@ -45,15 +47,59 @@ class Interrupt:
     def request(self, reason: str) -> None:
         """Requests that the loop save and stop; later requests do not change the reason."""
         self.requested = self.requested or reason
+        if self._agreement:
+            self._agreement.request(self.requested)
 
     def check(self) -> None:
-        """Checks for a request.
+        """Checks for a request; of several processes all stop in the same call.
 
         Raises:
             Stopped: A stop was requested.
         """
-        if self.requested is not None:
+        if processes.count() > 1:
+            self._agreement = self._agreement or _Agreement(self.requested)
+            self._agreement.check()
+        elif self.requested is not None:
             raise Stopped(self.requested)
+
+
+class _Agreement:
+    """Makes all processes stop in the same call of `check`, of which they make equally many.
+
+    A thread waits until a process publishes a request. It then holds up `check` until the numbers
+    of calls of all processes are known, and lets the call after the largest of them stop. Until
+    there is a request a call costs nothing but a lock.
+
+    Args:
+        requested: Reason of a request that was made before.
+    """
+
+    def __init__(self, requested: str | None) -> None:
+        self._key = processes.make_key()
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._last: int | None = None  # the call that stops
+        self._reason = ""
+        threading.Thread(target=self._agree, daemon=True).start()
+        if requested:
+            self.request(requested)
+
+    def request(self, reason: str) -> None:
+        """Publishes a request; the first of all processes gives the reason."""
+        processes.publish(self._key, reason)
+
+    def check(self) -> None:
+        """Raises `Stopped` in the call that all processes have agreed on."""
+        with self._lock:
+            self._calls += 1
+            if self._calls == self._last:
+                raise Stopped(self._reason)
+
+    def _agree(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the processes end without a request
+            self._reason = processes.await_value(self._key)
+            with self._lock:
+                self._last = 1 + processes.find_largest(f"{self._key}-calls", self._calls)
 
 
 def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None:

@@ -80,6 +80,22 @@ class MetricWriter:
             self.tensorboard.close()
 
 
+class SilentWriter(MetricWriter):
+    """Writes nothing: the writer of the processes of a run other than the first one."""
+
+    def __init__(self) -> None:
+        """Opens no file."""
+
+    def write(self, split: str, step: int, epoch: int, values: dict[str, float]) -> None:
+        """Does nothing."""
+
+    def write_epoch(self, row: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Returns the rows of a JSON-lines file, without an incomplete last line.
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from dfjax import processes
 from dfjax.errors import UsageError
 
 AXES = ("data", "fsdp", "tensor")
@@ -180,7 +181,12 @@ def split_like(grads: Any, shardings: Any) -> Any:
     return grads if shardings is None else jax.lax.with_sharding_constraint(grads, shardings)
 
 
+def local_places(batch_size: int, mesh: Mesh) -> Sequence[int]:
+    """Returns the numbers of the clips of a batch that this process reads for its devices."""
+    return processes.local_places(NamedSharding(mesh, BATCH_SPEC), batch_size)
+
+
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Returns this host's part of a batch as global arrays that are split over all axes."""
+    """Returns this process's clips of a batch as global arrays that are split over all axes."""
     sharding = NamedSharding(mesh, BATCH_SPEC)
-    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
+    return {k: processes.make_global(v, sharding) for k, v in batch.items()}

@@ -22,9 +22,8 @@ from dfjax.errors import UsageError
 
 _ENDLESS = 2**40  # batches, because Grain needs a length
 
-Shard = tuple[int, int]
-"""Number of this process and number of processes. Every process reads an equal, disjoint part of
-each batch."""
+Places = Sequence[int]
+"""Numbers of the clips of every batch that this process reads, in ascending order."""
 
 
 def batches_per_epoch(pack: FrameStore, rows: Rows, options: EpochOptions) -> int:
@@ -49,7 +48,7 @@ def make_train_batches(
     sampling: Sampling,
     start_batch: int = 0,
     losses: Losses | None = None,
-    shard: Shard = (0, 1),
+    places: Places | None = None,
     workers: int = 0,
     threads: int = 4,
     prefetch: int = 4,
@@ -69,7 +68,7 @@ def make_train_batches(
         sampling: Sampling of clips.
         start_batch: Number of the first batch, counted from the start of training.
         losses: Losses of all videos at the start of the epoch, for hard-example mining.
-        shard: Number of this process and number of processes.
+        places: Clips of each batch that are read; None for all of them.
         workers: Number of reader processes; 0 reads in threads of this process.
         threads: Number of reader threads if `workers` is 0; 0 reads each batch on demand.
         prefetch: Number of batches read ahead.
@@ -80,13 +79,13 @@ def make_train_batches(
             the clip's method among them (see `number_methods`).
 
     Raises:
-        UsageError: The frames do not fit the stride, a class or all pairs are missing, or the batch
-            cannot be divided. The message says what to change.
+        UsageError: The frames do not fit the stride, or a class or all pairs are missing. The
+            message says what to change.
     """
-    how = _check(pack, rows, sampling, options.batch_size, shard, flow)
+    how = _check(pack, rows, sampling, options.batch_size, flow)
     sampler = Sampler(pack.index, rows, options, losses)
     left = sampler.batches - start_batch % sampler.batches if options.hard_mining else _ENDLESS
-    plan = _TrainPlan(sampler, start_batch, left, _places(options.batch_size, shard))
+    plan = _TrainPlan(sampler, start_batch, left, _places(options.batch_size, places))
     return read_ahead(
         plan,
         ClipLoader(
@@ -110,7 +109,7 @@ def make_eval_batches(
     sampling: Sampling,
     clips_per_video: int,
     batch_size: int,
-    shard: Shard = (0, 1),
+    places: Places | None = None,
     workers: int = 0,
     threads: int = 4,
     prefetch: int = 4,
@@ -129,7 +128,7 @@ def make_eval_batches(
         sampling: Sampling of clips. Frames that training pads at random are centred.
         clips_per_video: Number of evenly spaced clips per video; 0 takes as many as cover it.
         batch_size: Number of clips per batch, over all processes.
-        shard: Number of this process and number of processes.
+        places: Clips of each batch that are read; None for all of them.
         workers: Number of reader processes; 0 reads in threads of this process.
         threads: Number of reader threads if `workers` is 0; 0 reads each batch on demand.
         prefetch: Number of batches read ahead.
@@ -139,10 +138,9 @@ def make_eval_batches(
             then have `source`.
 
     Raises:
-        UsageError: The frames do not fit the stride, there are no videos, or the batch cannot be
-            divided over the processes.
+        UsageError: The frames do not fit the stride, or there are no videos.
     """
-    how = _check(pack, rows, clips.for_evaluation(sampling), batch_size, shard, flow)
+    how = _check(pack, rows, clips.for_evaluation(sampling), batch_size, flow)
     if clips_per_video < 0:
         raise UsageError(f"data.eval_clips must not be negative, not {clips_per_video}")
     taken = np.full(len(rows), NO_SOURCE) if sources is None else sources
@@ -153,7 +151,7 @@ def make_eval_batches(
             pack.frame_numbers(row), video_sampling(pack, row, how), clips_per_video
         )
     ]
-    plan = _EvalPlan(draws, batch_size, _places(batch_size, shard))
+    plan = _EvalPlan(draws, batch_size, _places(batch_size, places))
     return read_ahead(
         plan,
         ClipLoader(pack, how, flow, methods, source=sources is not None),
@@ -166,7 +164,7 @@ def make_eval_batches(
 class _TrainPlan:
     """Sequence of the clips that this process loads, for `length` batches from `start` on."""
 
-    def __init__(self, sampler: Sampler, start: int, length: int, places: range) -> None:
+    def __init__(self, sampler: Sampler, start: int, length: int, places: Places) -> None:
         self._sampler, self._start, self._length, self._places = sampler, start, length, places
 
     def __len__(self) -> int:
@@ -180,7 +178,7 @@ class _TrainPlan:
 class _EvalPlan:
     """Sequence of the clips that this process loads; None stands for padding."""
 
-    def __init__(self, draws: list[Draw], batch_size: int, places: range) -> None:
+    def __init__(self, draws: list[Draw], batch_size: int, places: Places) -> None:
         self._draws, self._batch_size, self._places = draws, batch_size, places
 
     def __len__(self) -> int:
@@ -223,18 +221,13 @@ def check_clips(pack: FrameStore, rows: Rows, sampling: Sampling, *, flow: bool)
 
 
 def _check(
-    pack: FrameStore, rows: Rows, sampling: Sampling, batch_size: int, shard: Shard, flow: bool
+    pack: FrameStore, rows: Rows, sampling: Sampling, batch_size: int, flow: bool
 ) -> Sampling:
     check_clips(pack, rows, sampling, flow=flow)
-    if batch_size < 1 or batch_size % shard[1]:
-        near = sorted({batch_size - batch_size % shard[1], (batch_size // shard[1] + 1) * shard[1]})
-        raise UsageError(
-            f"a batch of {batch_size} cannot be divided over {shard[1]} processes; nearest sizes: "
-            + ", ".join(str(size) for size in near if size > 0)
-        )
+    if batch_size < 1:
+        raise UsageError(f"a batch must have at least one clip, not {batch_size}")
     return sampling
 
 
-def _places(batch_size: int, shard: Shard) -> range:
-    local = batch_size // shard[1]
-    return range(shard[0] * local, (shard[0] + 1) * local)
+def _places(batch_size: int, places: Places | None) -> Places:
+    return range(batch_size) if places is None else places

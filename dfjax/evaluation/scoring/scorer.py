@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from scipy.special import expit, logit
 
+from dfjax import processes
 from dfjax.evaluation.metrics.method_guesses import PREFIX
 from dfjax.evaluation.metrics.uncertainty import summarise_draws
 from dfjax.shapes import Apply, Batch, HostBatch, Loss, Preprocess, Variables
@@ -31,6 +32,10 @@ from 1."""
 
 # Entries that are copied to the device; the others (labels, row numbers) stay on the host.
 DEVICE_KEYS = ("clip", "features", "mask", "position", "flow")
+ROW_KEYS = ("video_index", "label", "weight", "position", "mask")
+"""Entries of a batch by which its scores become rows of a table."""
+ROWS = "rows"  # of the results of a step, where they are entries `ROW_KEYS` of the batch
+
 LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
 
 
@@ -66,6 +71,11 @@ def make_local_mesh() -> Mesh:
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
+def make_global_mesh() -> Mesh:
+    """Returns a mesh of all devices of all processes with one axis, `data`."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
 class Scorer:
     """Scores batches of clips, which are divided over the devices; parameters are replicated.
 
@@ -76,7 +86,8 @@ class Scorer:
         steps: Prediction steps, one per detector; the scores of several are averaged
             (`read_scores`).
         mesh: Mesh whose axes all divide the batch; None for the devices of this process. On a mesh
-            of several processes every process must pass the same batches.
+            of several processes every process passes its clips of each batch (`local_places`), and
+            gets the scores of all clips with the entries `ROW_KEYS` of the whole batch.
         keys: Entries of a batch that the steps read.
         separate: Whether the scores of each detector are returned too (`MEMBER_PROB`).
     """
@@ -93,6 +104,10 @@ class Scorer:
         self.keys = tuple(keys)
         self._copied = NamedSharding(self.mesh, PartitionSpec())
         self._divided = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names))
+        self.steps = steps
+        if not self._divided.is_fully_addressable:
+            self.keys = tuple(dict.fromkeys((*keys, *ROW_KEYS)))
+            steps = tuple(map(_keep_rows, steps))
         self._steps = [jax.jit(step, out_shardings=self._copied) for step in steps]
 
     def __call__(
@@ -117,13 +132,27 @@ class Scorer:
             # Returns before the scores are computed.
             results = [step(v, on_device) for step, v in zip(self._steps, variables, strict=True)]
             if pending:
-                yield pending[0], _read(*pending, self.separate)
+                yield _read(*pending, self.separate)
             pending = batch, results
         if pending:
-            yield pending[0], _read(*pending, self.separate)
+            yield _read(*pending, self.separate)
+
+    def local_places(self, batch_size: int) -> Sequence[int]:
+        """Returns the numbers of the clips of a batch that this process passes.
+
+        Args:
+            batch_size: Number of clips per batch, which divides over the devices.
+        """
+        if self._divided.is_fully_addressable:
+            return range(batch_size)
+        return processes.local_places(self._divided, batch_size)
 
     def put_variables(self, variables: Variables) -> Variables:
         """Returns the variables with a copy of each array on every device."""
+        if not self._divided.is_fully_addressable:  # arrays of this process go through its memory
+            variables = jax.tree.map(
+                lambda x: np.asarray(x) if x.is_fully_addressable else x, variables
+            )
         return jax.device_put(variables, self._copied)
 
     def put_batch(self, batch: HostBatch, batch_size: int = 0) -> dict[str, Array]:
@@ -133,7 +162,7 @@ class Scorer:
             batch: Batch on the host.
             batch_size: Number of clips that a smaller batch is padded to.
         """
-        clips, devices = len(batch["mask"]), self.mesh.size
+        clips, devices = len(batch["mask"]), len(self._divided.addressable_devices)
         missing = -(-max(clips, batch_size) // devices) * devices - clips
         return {key: self._put(key, batch[key], missing) for key in self.keys if key in batch}
 
@@ -141,15 +170,27 @@ class Scorer:
         if missing:
             copies = np.repeat(values[-1:], missing, axis=0)
             values = np.concatenate([values, np.zeros_like(copies) if key == "weight" else copies])
-        return jax.make_array_from_callback(values.shape, self._divided, lambda part: values[part])
+        return processes.make_global(values, self._divided)
+
+
+def _keep_rows(step: PredictStep) -> PredictStep:
+    """Returns a step that also returns the entries of the batch that tell its clips apart."""
+
+    def keep(variables: Variables, batch: Batch) -> dict[str, Any]:
+        return {**step(variables, batch), ROWS: {key: batch[key] for key in ROW_KEYS}}
+
+    return keep
 
 
 def _read(
-    batch: HostBatch, results: Sequence[Mapping[str, Array]], separate: bool = False
-) -> Scores:
-    """Returns the scores of a batch, without those of padding."""
-    scores = read_scores([jax.device_get(result) for result in results], separate=separate)
-    return {name: values[: len(batch["mask"])] for name, values in scores.items()}
+    batch: HostBatch, results: Sequence[Mapping[str, Any]], separate: bool = False
+) -> tuple[HostBatch, Scores]:
+    """Returns a batch, that of all processes, and its scores without those of padding."""
+    found = [jax.device_get(result) for result in results]
+    for result in found:
+        batch = result.pop(ROWS, batch)
+    scores = read_scores(found, separate=separate)
+    return batch, {name: values[: len(batch["mask"])] for name, values in scores.items()}
 
 
 def read_scores(results: Sequence[Mapping[str, np.ndarray]], *, separate: bool = False) -> Scores:

@@ -50,6 +50,7 @@ def opened(tmp_path_factory):
 
 
 ALL = tuple(range(6))
+HALVES = (range(2), range(2, 4))  # of a batch of four
 
 
 def settings(frames=3, kind="stride", stride=2, pad="end", **others):
@@ -117,9 +118,22 @@ def test_starting_at_batch_k_is_skipping_k_batches(opened):
 
 def test_shards_are_the_pieces_of_the_whole_batch(opened):
     whole = train(opened, 3, pairing="paired")
-    pieces = [train(opened, 3, pairing="paired", shard=(i, 2)) for i in range(2)]
+    pieces = [train(opened, 3, pairing="paired", places=part) for part in HALVES]
     joined = [{name: np.concatenate([a[name], b[name]]) for name in a} for a, b in zip(*pieces)]
     assert_equal(joined, whole)
+
+
+def test_no_clip_is_lost_or_doubled_when_the_number_of_processes_changes(opened):
+    whole = train(opened, 9, pairing="none", batch_size=2)
+    parts = [[range(1), range(1, 2)], [range(2)], [range(1), range(1, 2)]]  # 2, 1, 2 processes
+    pieces = [
+        train(opened, 3, batch_size=2, start_batch=3 * number, places=part)
+        for number, processes in enumerate(parts)
+        for part in processes
+    ]
+    seen = sorted(video for piece in pieces for batch in piece for video in batch["video_index"])
+    assert seen == sorted(video for batch in whole for video in batch["video_index"])
+    assert seen == sorted(ALL * 3)  # three epochs, each of which shows every video once
 
 
 def test_a_pair_shows_the_same_moment(opened):
@@ -159,7 +173,7 @@ def test_evaluation_sees_each_clip_once_and_fills_the_last_batch(opened, samplin
 def test_evaluation_in_shards_and_threads_is_the_same(opened):
     whole = evaluate(opened, clips_per_video=0, threads=0)
     assert_equal(evaluate(opened, clips_per_video=0, threads=2), whole)
-    pieces = [evaluate(opened, clips_per_video=0, shard=(i, 2)) for i in range(2)]
+    pieces = [evaluate(opened, clips_per_video=0, places=part) for part in HALVES]
     joined = [{name: np.concatenate([a[name], b[name]]) for name in a} for a, b in zip(*pieces)]
     assert_equal(joined, whole)
 
@@ -240,7 +254,6 @@ def test_labels_come_from_the_index_in_memory(opened):
         ({"stride": 3}, "crops of r0, which are every 2 source frames"),
         ({"kind": "uniform"}, "even, stride"),
         ({"rows": []}, "no videos"),
-        ({"shard": (0, 3)}, "nearest sizes: 3, 6"),
         ({"pairing": "paired", "batch_size": 3}, "nearest sizes: 2, 4"),
     ],
 )
