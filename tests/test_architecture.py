@@ -18,8 +18,8 @@ NAMES = {str(path.relative_to(ROOT)): path for path in SOURCES}
 TIERS = [
     {"schema", "shapes", "precision", "rngs", "errors", "files", "console", "outputs"}
     | {"child_processes", "config_migration", "huge_pages", "import_paths"}
-    | {"json_files", "parquet_files", "processes", "results", "text_tables", "user_cache"}
-    | {"object_stores", "xla_presets"},
+    | {"json_files", "parquet_files", "results", "text_tables", "user_cache"}
+    | {"object_stores", "process_discovery", "processes", "xla_presets"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "variants"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfjax import processes
+from dfjax import process_discovery, processes
 from dfjax.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_one_process_is_the_first_and_waits_for_nobody():
     assert (processes.index(), processes.count(), processes.is_first()) == (0, 1, True)
     processes.wait_for_all()
-    processes.join_processes()
+    process_discovery.join_processes()
     assert processes.explain(RuntimeError("Connection closed by peer")) is None
 
 
@@ -24,13 +24,13 @@ def test_variables_name_the_processes():
     ours = {
         "DFJAX_COORDINATOR": "host:1234", "DFJAX_NUM_PROCESSES": "4", "DFJAX_PROCESS_ID": "3",
     }  # fmt: skip
-    assert processes.read_variables({}) is None
-    assert processes.read_variables(ours) == ("host:1234", 4, 3)
+    assert process_discovery.read_variables({}) is None
+    assert process_discovery.read_variables(ours) == ("host:1234", 4, 3)
     kubeflow = {key.replace("DFJAX", "JAX"): value for key, value in ours.items()}
     kubeflow["JAX_COORDINATOR_ADDRESS"] = kubeflow.pop("JAX_COORDINATOR")
-    assert processes.read_variables(kubeflow) == ("host:1234", 4, 3)
+    assert process_discovery.read_variables(kubeflow) == ("host:1234", 4, 3)
     # JAX itself reads this one beside the variables of Slurm.
-    assert processes.read_variables({"JAX_COORDINATOR_ADDRESS": "host:1"}) is None
+    assert process_discovery.read_variables({"JAX_COORDINATOR_ADDRESS": "host:1"}) is None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_variables_name_the_processes():
 def test_incomplete_or_wrong_variables_are_named(changed, message):
     ours = {"DFJAX_COORDINATOR": "h:1", "DFJAX_NUM_PROCESSES": "2", "DFJAX_PROCESS_ID": "1"}
     with pytest.raises(UsageError, match=message):
-        processes.read_variables(ours | changed)
+        process_discovery.read_variables(ours | changed)
 
 
 def launch(*arguments, **variables):

@@ -30,6 +30,7 @@ from dfjax.files import finite
 from dfjax.huge_pages import keep_memory, restart_with_huge_pages
 from dfjax.import_paths import allow_import
 from dfjax.object_stores import check_urls
+from dfjax.process_discovery import join_processes
 from dfjax.results import Result
 from dfjax.training.interrupt import Stopped
 from dfjax.xla_presets import use_xla_preset
@@ -119,16 +120,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         use_xla_preset(os.environ)
         return _main(argv)
-    except Exception as error:
-        if (code := _report(error)) is None:
-            if processes.count() == 1:
-                raise
-            traceback.print_exc()
-            code = FINDING
-        if processes.count() == 1:
-            return code
-        sys.stdout.flush()
-        os._exit(code)  # the usual end would wait for processes that may wait for this one
+    except Exception as error:  # noqa: BLE001  # raised again if it is a bug
+        code = _report(error)
+        if processes.count() > 1:  # the usual end would wait for those that may wait for this one
+            os._exit(code)
+        return code
     except KeyboardInterrupt:
         print("dfjax: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -146,8 +142,8 @@ def _main(argv: list[str]) -> int:
     return _run(argv[0], argv[1:])
 
 
-def _report(error: Exception) -> int | None:
-    """Prints the line of an error and returns its exit code, or None for an error that is a bug."""
+def _report(error: Exception) -> int:
+    """Prints the line of an error and returns its exit code; an error that is a bug is raised."""
     if isinstance(error, UsageError | RunError):
         print_line(f"dfjax: {error}", error=True)
         return USAGE if isinstance(error, UsageError) else FINDING
@@ -157,22 +153,23 @@ def _report(error: Exception) -> int | None:
     if reason := processes.explain(error):
         print_line(f"dfjax: {reason}", error=True)
         return FINDING
-    if not isinstance(error, OSError):
-        return None
-    if is_full_disk(error):
+    if isinstance(error, OSError) and is_full_disk(error):
         print_line(f"dfjax: the disk is full: {error}", error=True)
         return FINDING
-    if (code := classify_os_error(error)) is not None:
+    if isinstance(error, OSError) and (code := classify_os_error(error)) is not None:
         print_line(f"dfjax: cannot use {error.filename}: {error.strerror}", error=True)
         return code
-    return None
+    if processes.count() == 1:
+        raise error
+    traceback.print_exception(error)
+    return FINDING
 
 
 def _run(verb: str, argv: list[str]) -> int:
     module = importlib.import_module(f"dfjax.commands.{verb}")
     args = make_parser(verb, module).parse_args(argv)
     if verb in DIVIDED or " ".join((verb, *argv[:1])) in DIVIDED:
-        processes.join_processes()
+        join_processes()
     try:
         return module.run(args) or OK
     except Stopped as stopped:

@@ -23,11 +23,9 @@ Ctrl-C saves and stops (exit 130), SIGTERM too (exit 75); a second Ctrl-C stops 
 import re
 from pathlib import Path
 
-from rich.console import Console
-
-from dfjax import processes
 from dfjax.commands.main import Arguments, Parser, add_accept, add_config, print_json
 from dfjax.config import load_config
+from dfjax.console import make_console
 from dfjax.errors import OK
 
 
@@ -58,7 +56,6 @@ def run(args: Arguments) -> int:
             from dfjax.experiment.train import run_training
 
             outcome = run_training(config, args.workdir, **options)
-            console = Console(stderr=True, quiet=not processes.is_first())
-            print_history(args.workdir, config.early_stop.metric, console)
+            print_history(args.workdir, config.early_stop.metric, make_console())
     print_json(outcome, indent=None if args.json else 2)
     return OK

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from dfjax import processes
 from dfjax.config import override
 from dfjax.config_ranges import find_check
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.config_check import check_config, check_loaded
+from dfjax.experiment.generator_check import is_generator
 from dfjax.experiment.initial_backbones import keep_conventions, use_conventions
 from dfjax.experiment.parts import make_config_mesh
 from dfjax.experiment.stored_features import use_stored_features
@@ -52,6 +54,11 @@ def plan_run(config: ConfigDict, workdir: Path) -> list[Phase]:
         UsageError: A phase's config cannot be used, or not on the devices of this machine.
     """
     config = config.copy_and_resolve_references().lock()
+    if processes.count() > 1 and is_generator(config):
+        raise UsageError(
+            "a generator trains in one process, with any number of devices, but there are "
+            f"{processes.count()} processes"
+        )
     use_stored_features(config)
     first = workdir / "phase1" if config.phases else workdir
     if (first / "config.json").exists():

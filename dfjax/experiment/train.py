@@ -15,7 +15,7 @@ from dfjax.console import say
 from dfjax.data.clips.pipeline import check_clips, make_train_batches
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
-from dfjax.errors import Interrupted, UsageError
+from dfjax.errors import Interrupted
 from dfjax.experiment import builders, run_data
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.compilation_cache import use_compilation_cache
@@ -124,11 +124,6 @@ def run_training(
     """
     phases = plan_run(config, workdir)
     config = phases[0].config
-    if processes.count() > 1 and is_generator(config):
-        raise UsageError(
-            f"a generator trains in one process, with any number of devices, but there are "
-            f"{processes.count()} processes"
-        )
     interrupt = interrupt or Interrupt()
     train_phase = functools.partial(_train_phase, accept=accept, interrupt=interrupt, fit=fit)
     with held_for(interrupt) as held:
@@ -273,7 +268,6 @@ def _make_batches(
 ) -> Callable[[int, Array | None], Iterator[HostBatch]]:
     d, options = config.data, builders.make_epoch_options(config)
     methods = list_methods(config, pack.index, rows)
-    places = sharding.local_places(options.batch_size, mesh)
 
     def make_batches(start: int, losses: Array | None) -> Iterator[HostBatch]:
         return make_train_batches(
@@ -283,7 +277,7 @@ def _make_batches(
             sampling=builders.make_sampling(config),
             start_batch=start,
             losses=losses,
-            places=places,
+            places=sharding.local_places(options.batch_size, mesh),
             workers=d.workers,
             threads=d.threads,
             prefetch=d.prefetch,

@@ -117,32 +117,19 @@ def _git_revision() -> str | None:
     return done.stdout.strip() or None
 
 
-@contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
-    """Locks the workdir, so that no other run can train in it.
-
-    Process 0 holds the lock for all processes of its run.
+def locked(workdir: Path) -> contextlib.AbstractContextManager[None]:
+    """Locks the workdir, so that no other run can train in it; process 0 does so for its run.
 
     Raises:
-        UsageError: As `_locked`.
-        RunError: As `_locked`.
+        UsageError: Another run has locked it, it cannot be written, or a link in it leads out of
+            it.
+        RunError: The folder was removed while the block was running.
     """
-    with contextlib.ExitStack() as stack:
-        with processes.first_alone():
-            if processes.is_first():
-                stack.enter_context(_locked(workdir))
-        yield
+    return processes.held_by_first(_locked(workdir))
 
 
 @contextlib.contextmanager
 def _locked(workdir: Path) -> Iterator[None]:
-    """Locks the workdir for this process.
-
-    Raises:
-        UsageError: Another process has locked it, it cannot be written, or a link in it leads out
-            of it.
-        RunError: The folder was removed while the block was running.
-    """
     path, is_new = workdir / ".lock", not workdir.exists()
     check_links(workdir)
     try:

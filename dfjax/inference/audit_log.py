@@ -77,9 +77,7 @@ class AuditLog:
         self.pictures = name_pictures(folder, inputs)
 
     def write(self, verdict: Verdict) -> None:
-        """Appends the line of one input, and draws its picture if it was scored.
-
-        If a picture cannot be written, a note says so and the others go on.
+        """Appends the line of one input.
 
         Raises:
             OSError: The disk is full, or the log cannot be written.
@@ -94,6 +92,15 @@ class AuditLog:
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         _append(self.path, json.dumps(line))
+
+    def draw(self, verdict: Verdict) -> None:
+        """Draws the picture of one input if it was scored.
+
+        If it cannot be written, a note says so and the others go on.
+
+        Raises:
+            OSError: The disk is full.
+        """
         if verdict.status != "ok":
             return
         try:

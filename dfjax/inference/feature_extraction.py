@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax import processes
 from dfjax.console import say, track
 from dfjax.data.clips.prefetch import read_ahead
 from dfjax.data.faces.crop_files import CropFiles
@@ -123,25 +124,27 @@ def extract_features(
     source_path = os.path.relpath(source.resolve(), out.resolve())
     record = backbone.record | {"dtype": dtype, "source": source_path}
     plan = _compute_plan_hash(crops, record)
-    with lock_folder(out):
-        if feature_writer.is_finished(out, plan, fresh=fresh):
-            add_recipe(out, read_crop_recipe(source))
+    with processes.held_by_first(lock_folder(out)):
+        with processes.first_alone():
+            reused = feature_writer.is_finished(out, plan, fresh=fresh)
+            folder = out if reused else feature_writer.open_partial(out, plan)
+            if reused and processes.is_first():
+                add_recipe(out, read_crop_recipe(source))
+        if reused:
             return Extracted(open_features(out), read_errors(out), True, parameters)
-        folder = feature_writer.open_partial(out, plan)
-        save_backbone(backbone, folder)
+        if processes.is_first():
+            save_backbone(backbone, folder)
         rows = _extract_rows(crops, backbone, folder, batch_size, dtype, threads)
-        for _ in track(rows, total=len(crops), what="videos"):
+        for _ in track(rows, total=len(crops) // processes.count(), what="videos"):
             pass
-        feature_writer.finish(
-            folder,
-            out,
-            crops.index,
-            record,
-            manifest={"source_sha256": plan, "crop_size": crops.crop_size},
-            left_out=crops.errors if isinstance(crops, CropFiles) else (),
-            recipe=read_crop_recipe(source),
-            command=command,
-        )
+        processes.wait_for_all()
+        with processes.first_alone():
+            if processes.is_first():
+                feature_writer.finish(
+                    folder, out, crops.index, record, recipe=read_crop_recipe(source),
+                    manifest={"source_sha256": plan, "crop_size": crops.crop_size},
+                    left_out=crops.errors if isinstance(crops, CropFiles) else (), command=command,
+                )  # fmt: skip
     return Extracted(open_features(out), read_errors(out), False, parameters)
 
 
@@ -168,10 +171,14 @@ def _extract_rows(
     dtype: str,
     threads: int,
 ) -> Iterator[int]:
-    """Writes the missing shards and yields the number of each row that is finished."""
+    """Writes the missing shards and yields the number of each row that is finished.
+
+    Several processes take turns with the shards.
+    """
     step = _make_step(backbone)
     width = int(backbone.record["features"])
-    for number, rows in enumerate(feature_writer.plan_shards(crops.index)):
+    shards = list(enumerate(feature_writer.plan_shards(crops.index)))
+    for number, rows in shards[processes.index() :: processes.count()]:
         if not feature_writer.is_shard_finished(folder, number):
             videos = []
             for video in _compute(crops, rows, step, batch_size, threads):

@@ -1,18 +1,21 @@
 """Scores files with a trained detector, and writes a log and pictures: `dfjax.predict`."""
 
+import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfjax import processes
 from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.audit_log import AuditLog, check_folder
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
-from dfjax.inference.judgement import find_judge
+from dfjax.inference.judgement import Judge, find_judge
 from dfjax.inference.media import find_inputs
 from dfjax.inference.score_inputs import score_files
 from dfjax.inference.verdict import Verdict, fuse_verdict
+from dfjax.inference.verdict_text import read_verdict, write_verdict
 
 AnyPath = str | os.PathLike[str]
 
@@ -67,16 +70,56 @@ def predict(
     )
     judge = find_judge(scorer, calibrated, false_alarm_rate, _list_overrides(scorer, options))
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
+    score = functools.partial(_score, scorer, judge, log, options)
     verdicts = []
-    for verdict in score_files(scorer, files, pictures=out is not None, **options):
-        verdict = fuse_verdict(verdict, scorer.fuse_means)
-        verdict = judge(verdict) if judge else verdict
-        if log:
+    for verdict in score_together(score, files):
+        if log and processes.is_first():
             log.write(verdict)
         if on_verdict:
             on_verdict(verdict)
-        verdicts.append(verdict.without_pictures())
+        verdicts.append(verdict)
     return judge.conclude(verdicts) if judge else verdicts
+
+
+def _score(
+    scorer: Ensemble,
+    judge: Judge | None,
+    log: AuditLog | None,
+    options: dict[str, Any],
+    files: Sequence[Path],
+) -> Iterator[Verdict]:
+    """Yields the verdict on each file, whose picture is drawn if there is a log."""
+    for verdict in score_files(scorer, files, pictures=log is not None, **options):
+        verdict = fuse_verdict(verdict, scorer.fuse_means)
+        verdict = judge(verdict) if judge else verdict
+        if log:
+            log.draw(verdict)
+        yield verdict.without_pictures()
+
+
+def score_together(
+    score: Callable[[Sequence[Path]], Iterator[Verdict]], files: Sequence[Path]
+) -> Iterator[Verdict]:
+    """Yields the verdict on each file, in order; several processes take turns with the files.
+
+    Args:
+        score: Function that scores some files.
+        files: Files, the same in all processes.
+    """
+    if processes.count() == 1:
+        yield from score(files)
+        return
+    key = processes.make_key()
+    mine = range(processes.index(), len(files), processes.count())
+    scored = dict(zip(mine, score([files[number] for number in mine])))
+    for number, verdict in scored.items():
+        processes.publish(f"{key}/{number}", write_verdict(verdict))
+    for number in range(len(files)):
+        if number in scored:
+            yield scored[number]
+        else:
+            yield read_verdict(processes.await_value(f"{key}/{number}"))
+    processes.wait_for_all()
 
 
 def _list_overrides(scorer: Ensemble, options: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import jax
 import orbax.checkpoint as ocp
 
+from dfjax import processes
 from dfjax.console import say
 from dfjax.errors import RunError, UsageError, first_line, is_full_disk
 from dfjax.files import hash_folder
@@ -58,6 +59,10 @@ class Checkpoints:
     def save(self, kind: str, step: int, items: dict[str, Any], run: dict[str, Any]) -> None:
         """Writes one step with its checksums and returns when all of it is on disk.
 
+        Of several processes each writes its part of the arrays, and returns as soon as that is
+        copied: the step appears when all have written theirs (`is_written`), at the latest with the
+        next call. An error of writing is then raised by the next call, or by `close`.
+
         Args:
             kind: `last` or `best`.
             step: Number of batches that the run has consumed.
@@ -75,10 +80,12 @@ class Checkpoints:
                 raise FileNotFoundError(errno.ENOENT, "No such folder", str(self.root / kind))
             _check_space(self.root, items)
             with quiet_orbax():
+                manager.wait_until_finished()  # with the step before
                 if step in manager.all_steps():
                     manager.delete(step)
                 manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
-                manager.wait_until_finished()
+                if processes.count() == 1:
+                    manager.wait_until_finished()
         except Exception as error:
             if is_full_disk(error):
                 raise RunError(
@@ -133,7 +140,7 @@ class Checkpoints:
     def _set_aside(self, step: int) -> Path:
         damaged = self.root / "damaged"
         target = damaged / f"last-{step}"
-        if jax.process_index() == 0:
+        if processes.is_first():
             damaged.mkdir(exist_ok=True)
             shutil.rmtree(target, ignore_errors=True)
             shutil.move(self.root / "last" / str(step), target)
@@ -208,6 +215,10 @@ class Checkpoints:
         """Returns the newest step of `kind`, or None."""
         return self.managers[kind].latest_step()
 
+    def is_written(self) -> bool:
+        """Returns whether all of the steps that were saved are on disk."""
+        return not any(m.is_saving_in_progress() for m in self.managers.values())
+
     def sha256(self, kind: str, step: int) -> str:
         """Returns a hash of the files with the variables of one step, for audit logs."""
         return hash_folder(self.root / kind / str(step) / "variables")
@@ -226,7 +237,7 @@ def _manager(root: Path, keep: int, read_only: bool) -> ocp.CheckpointManager:
         save_interval_steps=0 if read_only else 1,
         create=not read_only,
         read_only=read_only,
-        enable_async_checkpointing=False,
+        enable_async_checkpointing=processes.count() > 1 and not read_only,
         cleanup_tmp_directories=not read_only,
         temporary_path_class=ChecksummedPath,
         lightweight_initialize=True,  # opens no file of a step, which may be damaged
@@ -259,7 +270,7 @@ def _check_space(folder: Path, items: Any) -> None:
     """Checks that a folder's disk has room for some arrays, before any of them is written."""
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
     # The processes of a run have to come to the same result, and would not quite at the same time.
-    if jax.process_count() == 1 and shutil.disk_usage(folder).free < needed:
+    if processes.count() == 1 and shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 

@@ -3,11 +3,14 @@
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from dfjax import processes
 from dfjax.console import say
+
+POLL_SECONDS = 0.3  # between looks for a request of another process
 
 
 class Stopped(Exception):
@@ -66,9 +69,9 @@ class Interrupt:
 class _Agreement:
     """Makes all processes stop in the same call of `check`, of which they make equally many.
 
-    A thread waits until a process publishes a request. It then holds up `check` until the numbers
-    of calls of all processes are known, and lets the call after the largest of them stop. Until
-    there is a request a call costs nothing but a lock.
+    A thread looks for a request that a process has published. It then holds up `check` until the
+    numbers of calls of all processes are known, and lets the call after the largest of them stop.
+    Until there is a request, a call costs nothing but a lock.
 
     Args:
         requested: Reason of a request that was made before.
@@ -80,7 +83,7 @@ class _Agreement:
         self._calls = 0
         self._last: int | None = None  # the call that stops
         self._reason = ""
-        threading.Thread(target=self._agree, daemon=True).start()
+        threading.Thread(target=self._agree).start()
         if requested:
             self.request(requested)
 
@@ -96,10 +99,14 @@ class _Agreement:
                 raise Stopped(self._reason)
 
     def _agree(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the processes end without a request
-            self._reason = processes.await_value(self._key)
-            with self._lock:
-                self._last = 1 + processes.find_largest(f"{self._key}-calls", self._calls)
+        # A thread that waits inside JAX would abort the process when the interpreter ends.
+        while threading.main_thread().is_alive():
+            if reason := processes.find_value(self._key):
+                with self._lock:
+                    self._reason = reason
+                    self._last = 1 + processes.find_largest(f"{self._key}-calls", self._calls)
+                return
+            time.sleep(POLL_SECONDS)
 
 
 def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None:

@@ -110,7 +110,8 @@ class Trainer:
                     continue
                 batches = batches or self.make_batches(self.step, self._known_losses())
                 self.profiler.at_step(self.step)
-                self.interrupt.idle = self.saved == (self.step, self.run.epoch)
+                saved = self.saved == (self.step, self.run.epoch)
+                self.interrupt.idle = saved and self.checkpoints.is_written()
                 self._train_step(batches)
                 self.interrupt.idle = False
                 if self.step % self.plan.save_every == 0:

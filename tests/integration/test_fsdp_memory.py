@@ -1,0 +1,28 @@
+"""Tests that the axis `fsdp` divides what a device holds, by the compiled training step."""
+
+import jax
+import pytest
+
+from dfjax.experiment.step_program import trace_config_step
+
+OVERRIDES = [
+    *("train.batch_size=8", "data.frames=2", "preprocess.size=32", "optimizer.name=adam"),
+    "precision=float32",
+]
+
+
+def read_bytes(mesh):
+    """Returns the bytes of a device: of parameters and optimiser, and of the step's arguments."""
+    step = trace_config_step("two_stream_flow:smoke", OVERRIDES, jax.devices(), mesh=mesh)
+    memory = step.program.lower().compile().memory_analysis()
+    held = step.state_bytes["params"] + step.state_bytes["optimizer"]
+    return held, memory.argument_size_in_bytes, memory.temp_size_in_bytes
+
+
+@pytest.mark.slow
+def test_a_device_holds_an_eighth_of_the_parameters_and_of_the_optimizer(compiled_quickly):
+    whole, whole_arguments, _ = read_bytes((8, 1, 1))
+    part, part_arguments, _ = read_bytes((1, 8, 1))
+    print(whole, part, whole_arguments, part_arguments)
+    assert part < whole / 4  # small parameters are not divided
+    assert whole_arguments - part_arguments == whole - part

@@ -1,0 +1,66 @@
+"""Tests that the processes of a run agree on the call in which they stop."""
+
+import threading
+
+import pytest
+
+from dfjax import processes
+from dfjax.training.interrupt import Interrupt, Stopped
+
+
+def test_one_process_stops_at_once():
+    interrupt = Interrupt()
+    interrupt.check()
+    interrupt.request("SIGTERM")
+    with pytest.raises(Stopped, match="SIGTERM"):
+        interrupt.check()
+
+
+class Store:
+    """The values that the processes of a run publish, and the barrier between two steps."""
+
+    def __init__(self, count):
+        self.values, self.changed = {}, threading.Condition()
+        self.barrier = threading.Barrier(count)
+
+    def publish(self, key, value):
+        with self.changed:
+            self.values.setdefault(key, value)
+            self.changed.notify_all()
+
+
+def test_two_processes_stop_in_the_same_call_for_the_first_reason(monkeypatch):
+    """Two threads stand for the processes, of which one is asked to stop."""
+    store = Store(2)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "make_key", lambda: "stop")
+    monkeypatch.setattr(processes, "publish", store.publish)
+    monkeypatch.setattr(processes, "find_value", lambda key: store.values.get(key))
+
+    def find_largest(key, value):
+        store.publish(f"{key}/{value}/{threading.get_ident()}", str(value))
+        with store.changed:
+            assert store.changed.wait_for(lambda: sum(key in name for name in store.values) == 2)
+            return max(int(v) for name, v in store.values.items() if key in name)
+
+    monkeypatch.setattr(processes, "find_largest", find_largest)
+    stopped = {}
+
+    def train(number):
+        interrupt = Interrupt()
+        for call in range(1, 10_000):
+            if number == 1 and call == 4:
+                interrupt.request("SIGTERM")
+            try:
+                interrupt.check()
+            except Stopped as error:
+                stopped[number] = (call, error.reason)
+                return
+            store.barrier.wait(20)
+
+    threads = [threading.Thread(target=train, args=[number]) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert stopped[0] == stopped[1] and stopped[0][0] >= 4 and stopped[0][1] == "SIGTERM"
