@@ -230,11 +230,7 @@ def _make_trainer(
         if first
         else SilentWriter(),
         display=display,
-        metadata={
-            "config": config.to_dict(),
-            "versions": workdirs.versions(),
-            "methods": methods,
-        },
+        metadata={"config": config.to_dict(), "versions": workdirs.versions(), "methods": methods},
         on_epoch=functools.partial(show_epoch, workdir, display.say) if first else lambda: None,
         name_videos=lambda rows: pack.index["video_id"].iloc[rows].tolist(),
         interrupt=interrupt,

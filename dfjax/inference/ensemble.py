@@ -124,10 +124,18 @@ class Ensemble:
             return means["fake_prob"]
         return float(self.fusion.rule(np.array([[means[name]] for name in self._columns]))[0])
 
-    def over_all_processes(self) -> "Ensemble":
-        """Returns the ensemble with a scorer that divides every batch over all processes."""
-        scorer = Scorer(*self.scorer.steps, mesh=make_global_mesh(), separate=self.scorer.separate)
-        return dataclasses.replace(self, scorer=scorer)
+    def divide(self, batch_size: int) -> tuple["Ensemble", int, Sequence[int]]:
+        """Returns the ensemble over the devices of all processes, and what this process reads.
+
+        This is the number of clips of a batch, rounded up to the devices, and those to read of it.
+
+        Args:
+            batch_size: Number of clips per batch.
+        """
+        mesh = make_global_mesh()
+        scorer = Scorer(*self.scorer.steps, mesh=mesh, separate=self.scorer.separate)
+        size = -(-batch_size // mesh.size) * mesh.size
+        return dataclasses.replace(self, scorer=scorer), size, scorer.local_places(size)
 
     def check_data(self, data: FrameStore) -> None:
         """Checks that all members can score the data.

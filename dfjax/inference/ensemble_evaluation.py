@@ -139,12 +139,9 @@ def score_split(
     rows = find_rows(data, ensemble.members[0], split, own=own)
     if ensemble.fusion:
         ensemble.fusion.check_unseen(data.index.iloc[rows])
-    size, places = config.eval.batch_size, None
+    size, places = 0, None
     if processes.count() > 1 and watch is None:
-        ensemble = ensemble.over_all_processes()
-        devices = ensemble.scorer.mesh.size
-        size = -(-size // devices) * devices
-        places = ensemble.scorer.local_places(size)
+        ensemble, size, places = ensemble.divide(config.eval.batch_size)
     read = run_data.eval_batches(data, config, rows, batch_size=size, places=places)
     batches = track(read, total=None, what="scoring")
     predictions = tabulate(

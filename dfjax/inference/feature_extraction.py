@@ -126,12 +126,11 @@ def extract_features(
     plan = _compute_plan_hash(crops, record)
     with processes.held_by_first(lock_folder(out)):
         with processes.first_alone():
-            reused = feature_writer.is_finished(out, plan, fresh=fresh)
-            folder = out if reused else feature_writer.open_partial(out, plan)
-            if reused and processes.is_first():
-                add_recipe(out, read_crop_recipe(source))
-        if reused:
-            return Extracted(open_features(out), read_errors(out), True, parameters)
+            if feature_writer.is_finished(out, plan, fresh=fresh):
+                if processes.is_first():
+                    add_recipe(out, read_crop_recipe(source))
+                return Extracted(open_features(out), read_errors(out), True, parameters)
+            folder = feature_writer.open_partial(out, plan)
         if processes.is_first():
             save_backbone(backbone, folder)
         rows = _extract_rows(crops, backbone, folder, batch_size, dtype, threads)
