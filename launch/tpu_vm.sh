@@ -2,8 +2,8 @@
 # Trains on a TPU slice of Google Cloud: asks for it as a queued resource, installs this checkout on
 # all workers, trains, and asks again when a spot slice was taken away. Deletes the slice at the end.
 #   PROJECT=my-project ZONE=us-west4-a TPU=run1 ACCELERATOR=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite \
-#     MOUNT=my-bucket bash launch/tpu_vm.sh [--dry-run] --config=dual_stream --workdir=/mnt/data/run1
-# MOUNT is a bucket of Cloud Storage, mounted at /mnt/data by gcsfuse. SPOT=no asks for a slice that is
+#     MOUNT=my-bucket bash launch/tpu_vm.sh [--dry-run] --config=dual_stream --workdir=/data/run1
+# MOUNT is a bucket of Cloud Storage, mounted at /data by gcsfuse. SPOT=no asks for a slice that is
 # not taken away, RETRIES (20) is how often to ask, and KEEP=yes keeps a slice whose training ended.
 # --dry-run prints the commands of the first try.
 set -euo pipefail
@@ -17,8 +17,8 @@ done
 
 where=(--project="$PROJECT" --zone="$ZONE") spot=(--spot) mount='true'
 [ "${SPOT:-yes}" != no ] || spot=()
-[ -z "${MOUNT:-}" ] || mount="sudo mkdir -p /mnt/data && sudo chown \$USER /mnt/data && { mountpoint -q \
-/mnt/data || gcsfuse --implicit-dirs $(printf %q "$MOUNT") /mnt/data; }"
+[ -z "${MOUNT:-}" ] || mount="sudo mkdir -p /data && sudo chown \$USER /data && { mountpoint -q \
+/data || gcsfuse --implicit-dirs $(printf %q "$MOUNT") /data; }"
 run() {
   printf '%q ' "$@"; echo
   [ -n "$dry" ] || "$@"
