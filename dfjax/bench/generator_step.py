@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from dfjax.bench.workloads import BenchSettings, Program, compile_function
 from dfjax.config import load_config
@@ -35,7 +34,7 @@ def make_generator_program(settings: BenchSettings) -> Program:
     return _make_training(config, parts, state, batch)
 
 
-def _make_config(settings: BenchSettings) -> ConfigDict:
+def _make_config(settings: BenchSettings) -> Any:
     flow = settings.frames > 1
     return load_config(
         WORKLOAD,
@@ -53,7 +52,7 @@ def _make_config(settings: BenchSettings) -> ConfigDict:
     )
 
 
-def _draw_batch(config: ConfigDict) -> dict[str, jax.Array]:
+def _draw_batch(config: Any) -> dict[str, jax.Array]:
     rng = np.random.default_rng(0)
     shapes = builders.example_batch(config, config.train.batch_size, config.preprocess.size)
     batch = {key: np.ones(leaf.shape, leaf.dtype) for key, leaf in shapes.items()}
@@ -76,7 +75,7 @@ def _make_inference(parts: Parts, variables: Any, batch: Any) -> Program:
     return Program(run, seconds, peak, count(variables["params"]))
 
 
-def _make_training(config: ConfigDict, parts: Parts, state: Any, batch: Any) -> Program:
+def _make_training(config: Any, parts: Parts, state: Any, batch: Any) -> Program:
     frozen = jax.device_put(parts.frozen)
     arguments = (batch, parts.root_rng, *frozen)
     compiled, seconds, peak = compile_function(jit_train_step(config, parts), state, *arguments)
