@@ -47,6 +47,8 @@ JSON_KEYS = (
     {"detector_auc", "shortcuts"},  # probe.json
     {"deciding_frames", "areas"},  # explanation.json
     {"dfjax_scores"},  # scores for DeepfakeBench
+    {"arms", "n", "checkpoint", "detector"},  # restoration.json
+    {"rounds", "generator", "detector"},  # harden.json
     {"dataset", "identities", "look"},  # synthetic.json
     {"dfjax_calibration"},  # calibration.json
     {"dfjax_fusion"},  # file of `dfjax fuse`
@@ -60,10 +62,11 @@ CSV_HEADERS = (
     *(b"rank,video_id,dataset,", b"row,change,seed", HISTORY),
     *(b"a,b,value_a,value_b,", b"detector \\ test set,"),
     b"dataset,key,compression,label,score,status,method\n",
-    *(b"corruption,level,value,video_auc,", b"coverage,risk_by_"),
+    *(b"corruption,level,value,video_auc,", b"coverage,risk_by_", b"video_id,group,arm,"),
 )
 """First columns of our CSV files: a ranking, a table and the history of runs, a comparison, the
-table of a protocol, scores for dfwb, AUCs under corruptions and risks by coverage."""
+table of a protocol, scores for dfwb, AUCs under corruptions, risks by coverage, and measures of
+restored fakes."""
 
 
 def check_outputs(outputs: Iterable[AnyPath], *, inputs: Iterable[AnyPath] = ()) -> None:

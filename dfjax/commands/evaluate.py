@@ -50,6 +50,13 @@ face; videos below eval.min_face_share of the config, which `predict` refuses, a
 
 The score of a video is the mean fake_prob of its clips. The 95 % intervals are from 1,000 resamples
 of groups of videos (group, origin_id or identities of the index), or of single videos without them.
+
+--defake evaluates a generator on pairs of fakes and real videos: PSNR, SSIM, steadiness along the
+optical flow, and with --detector how the scores change; beside the fakes as they are, and with the
+histograms of the real videos. It writes restoration.json, restoration.csv and sheet.png.
+
+  dfjax evaluate --defake runs/defake --detector runs/dual --identity runs/faces
+
 Exit code 1: there is a flag of severity `error`, such as an identity that is also in training.
 """
 
@@ -74,6 +81,9 @@ def add_arguments(parser: Parser) -> None:
     add, tables = parser.add_argument, "tables, .parquet or .csv"
     source = add_detector_source(parser)
     source.add_argument("--predictions", type=Path, nargs="+", metavar="FILE", help=tables)
+    source.add_argument("--defake", type=Path, metavar="G", help="workdir of a generator")
+    add("--detector", type=Path, metavar="W", help="detector that --defake is to fool")
+    add("--identity", type=Path, metavar="W", help="model whose embeddings compare faces")
     add("--split", help="train, val, test; all rows of tables: all (test)")
     add("--index", type=Path, metavar="FILE", help="other data than the run's")
     add("--checkpoint", default="best", help="best (default) or last")
@@ -90,6 +100,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Evaluates and returns the exit code."""
+    if args.defake:
+        from dfjax.inference.restoring.evaluation import evaluate_restoration
+
+        options = args.select("split", "index", "checkpoint", "out", "identity")
+        return show(args, evaluate_restoration(args.defake, args.detector, **options))
+    if args.detector or args.identity:
+        raise UsageError("--detector and --identity go with --defake")
     scoring = args.select(*SCORING)
     if args.predictions and any(scoring.values()):
         raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")

@@ -51,6 +51,7 @@ VERBS = {
     "fuse": "one score from several detectors: votes, means, learned weights",
     "calibrate": "calibrated probabilities, and verdicts at guaranteed error rates",
     "defake": "restore the faces of videos and images with a trained generator",
+    "harden": "fine-tune a detector on fakes that a generator restored",
     "data": "index, extract, pack and synthesise face clips",
     "models": "parameters, input and FLOPs of every config",
     "weights": "weights of other programs in and out; published ones by name",
@@ -63,7 +64,7 @@ VERBS = {
 PREFIX = "--config."  # of an override on the command line
 COMPUTING = (
     *("train", "ablate", "evaluate", "protocol", "predict", "calibrate", "defake", "bench"),
-    *("probe", "explain"),
+    *("probe", "explain", "harden"),
 )
 """Verbs that fill memory step by step."""
 
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = argv[0] if argv else ""
         if verb in COMPUTING:
             restart_with_huge_pages()
-        leave_imports_on_signals(terminated=verb in ("train", "ablate"))
+        leave_imports_on_signals(terminated=verb in ("train", "ablate", "harden"))
         if verb in COMPUTING:
             keep_memory()
     argv = list(argv)

@@ -17,6 +17,7 @@ from dfjax.errors import InputError, UsageError
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
 from dfjax.files import lock_folder
+from dfjax.inference.restoring.load_restorer import load_restorer
 from dfjax.inference.restoring.output_files import check_places, find_finished, name_outputs
 from dfjax.inference.restoring.restore_file import Restorer, RestoringSettings, restore_file
 from dfjax.inference.restoring.results import RestoredFile, RestoredFiles
@@ -74,7 +75,7 @@ def defake(
     named = list(name_outputs([Path(path) for path in paths]))
     folder = Path(out)
     check_places(folder, [Path(path) for path in paths], [path for path, _ in named])
-    restorer = _load(generator, checkpoint)
+    restorer = load_restorer(generator, checkpoint)
     extraction, notes = _follow(restorer, **cutting)
     settings = _make_settings(restorer, extraction, faces, overlap, batch_size, visible_mark)
     job = _Job(restorer, extraction, settings, folder)
@@ -145,14 +146,6 @@ class _Job:
             "align": settings.how.align,
             "size": settings.how.size,
         }
-
-
-def _load(generator: AnyPath | Restorer, checkpoint: str) -> Restorer:
-    if not isinstance(generator, str | os.PathLike):
-        return generator
-    from dfjax.inference.generator import load_generator
-
-    return load_generator(generator, checkpoint)
 
 
 def _follow(

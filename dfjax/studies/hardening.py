@@ -1,0 +1,178 @@
+"""Hardens a detector against a generator: `dfjax harden`.
+
+The generator restores the training fakes, and the detector is fine-tuned with them as extra fakes,
+round after round. Each round is an ordinary run in WORKDIR/roundK that starts from the one before.
+After each, the AUC on the test fakes is measured as they are and as the generator restores them.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+from rich.console import RenderableType
+from rich.table import Table
+
+from dfjax.config import override
+from dfjax.console import say
+from dfjax.data.store.pack import Pack
+from dfjax.errors import UsageError
+from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.run_data import open_data
+from dfjax.files import record_settings, write_json
+from dfjax.inference.detector import load
+from dfjax.inference.generator import load_generator
+from dfjax.inference.restoring.evaluation import evaluate_restoration
+from dfjax.inference.restoring.restore_file import Restorer
+from dfjax.json_files import read_mark
+from dfjax.outputs import check_outputs
+from dfjax.results import Result
+from dfjax.studies.restored_pack import make_restored_pack
+from dfjax.studies.run_series import train_run
+from dfjax.training.interrupt import Interrupt
+
+TABLE = "harden.json"
+EPOCHS = 3  # of a round
+SHRINK = 0.3  # of the learning rate, since training goes on from a trained detector
+MEASURED = {"arms": {str: {str: object}}, "checkpoint": str, "detector": str, "n": {str: int}}
+"""Schema of `restoration.json`, as far as it is read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardening(Result):
+    """The result of hardening a detector.
+
+    Attributes:
+        rounds: One object per round, from 0 for the detector that was given: `round`, `workdir`,
+            `auc_plain` and `auc_restored` with their intervals `_ci`, and `flip_rate`.
+        detector: Detector that was given.
+        generator: Generator that was given.
+        workdir: Folder of the rounds and of `harden.json`.
+    """
+
+    rounds: list[dict[str, Any]]
+    detector: str
+    generator: str
+    workdir: Path
+
+    def describe(self) -> list[RenderableType]:
+        """Returns the table of rounds."""
+        table = Table("round", "AUC, plain fakes", "AUC, restored fakes", "flip rate")
+        for row in self.rounds:
+            cells = [_show(row, name) for name in ("auc_plain", "auc_restored", "flip_rate")]
+            table.add_row(str(row["round"]), *cells)
+        return [table, f"written to {self.workdir / TABLE}"]
+
+
+def harden(
+    detector: str | Path,
+    generator: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    workdir: Path,
+    rounds: int = 1,
+    accept: Sequence[str] = (),
+    interrupt: Interrupt | None = None,
+) -> Hardening:
+    """Fine-tunes a detector on restored fakes; the same call resumes, and skips finished rounds.
+
+    The generator does not change, so that the fakes are restored once.
+
+    Args:
+        detector: Workdir of the detector, or its weights file if its config names the data.
+        generator: Workdir of the generator.
+        overrides: Overrides of the detector's config for the rounds. By default they have `EPOCHS`
+            epochs, and `SHRINK` times the learning rate.
+        workdir: Folder of the study.
+        rounds: Number of rounds.
+        accept: Codes of audit errors that are accepted.
+        interrupt: Object through which a signal handler requests the runs to stop.
+
+    Raises:
+        UsageError: A workdir or setting is invalid, or the detector reads stored features.
+        Stopped: A stop was requested, and everything is saved.
+    """
+    if rounds < 1:
+        raise UsageError(f"rounds must be at least 1, not {rounds}")
+    first, restorer = load(detector), load_generator(generator)
+    data = open_data(first.config, first.workdir)
+    if not isinstance(data, Pack):
+        raise UsageError("harden needs a detector that reads frames, not stored features")
+    if first.config.data.flow:
+        raise UsageError("harden is for detectors without optical flow: restored crops have none")
+    check_outputs([workdir / TABLE])
+    with workdirs.locked(workdir):
+        record_settings(
+            workdir / "settings.json",
+            {"detector": first.checkpoint_sha256, "generator": restorer.checkpoint_sha256},
+            content="rounds",
+        )
+        restored = make_restored_pack(data, restorer, workdir / "restored")
+        table = [_measure(0, Path(detector), restorer, data, workdir)]
+        source = Path(detector)
+        for number in range(1, rounds + 1):
+            run = workdir / f"round{number}"
+            say(f"round {number} of {rounds}: {run}")
+            config = make_round_config(first.config, source, restored, overrides)
+            train_run(config, run, accept, interrupt)
+            table.append(_measure(number, run, restorer, data, workdir))
+            source = run
+        result = Hardening(table, str(detector), str(generator), workdir)
+        write_json(workdir / TABLE, result.to_json())
+    return result
+
+
+def make_round_config(
+    config: ConfigDict, source: Path, pack: Path, overrides: Sequence[str] = ()
+) -> ConfigDict:
+    """Returns the config of a round.
+
+    Args:
+        config: Config of the detector.
+        source: Detector that the round starts from.
+        pack: Pack with the restored fakes.
+        overrides: Overrides by the user.
+    """
+    config = copy.deepcopy(config)
+    config.phases = ()
+    rate = SHRINK * config.optimizer.learning_rate
+    settings = [
+        f"data.path={pack.resolve()}",
+        f"train.init_from={source.resolve()}",
+        f"train.epochs={EPOCHS}",
+        f"optimizer.learning_rate={rate}",
+    ]
+    return override(config, [*settings, *overrides])
+
+
+def _measure(
+    number: int, detector: Path, generator: Restorer, data: Pack, workdir: Path
+) -> dict[str, Any]:
+    """Returns the row of a round; its evaluation is reused if it is of the same checkpoints."""
+    judge = load(detector)
+    out = workdir / "eval" / f"round{number}"
+    found = read_mark(out / "restoration.json", MEASURED)
+    same = (generator.checkpoint, judge.checkpoint)
+    if found is None or (found["checkpoint"], found["detector"]) != same:
+        report = evaluate_restoration(generator, judge, index=data.path, out=out)
+        found = report.to_json()
+    plain, restored = found["arms"]["unchanged"], found["arms"]["restored"]
+    return {
+        "round": number,
+        "workdir": str(detector),
+        "auc_plain": plain["auc"],
+        "auc_plain_ci": plain["auc_ci"],
+        "auc_restored": restored["auc"],
+        "auc_restored_ci": restored["auc_ci"],
+        "flip_rate": restored["flip_rate"],
+        "flip_rate_ci": restored["flip_rate_ci"],
+    }
+
+
+def _show(row: dict[str, Any], name: str) -> str:
+    value, interval = row[name], row[f"{name}_ci"]
+    if value is None:
+        return "–"
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
