@@ -103,8 +103,7 @@ def evaluate_restoration(
 ) -> RestorationReport:
     """Evaluates a generator on the fakes of a split whose real videos are in the same split.
 
-    With a detector, clips are cut as for the detector, which scores the fakes before and after
-    restoration, and the real videos.
+    A detector scores the fakes and the real videos; clips are then cut as for the detector.
 
     Args:
         generator: Workdir or weights file of a generator, or the generator.
