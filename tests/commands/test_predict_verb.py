@@ -5,6 +5,7 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from dfjax.errors import UsageError
 from dfjax.inference import audit_log, score_inputs
 from dfjax.inference import predict as predict_run
 from dfjax.inference.audit_log import AuditLog, compute_sha256
+from dfjax.inference.ensemble import Ensemble
 from dfjax.inference.media import (
     ClipOrigin,
     Pictures,
@@ -37,16 +39,17 @@ from dfjax.inference.verdict import Verdict
 T = 3
 
 
-class Brightness:
+class Brightness(Ensemble):
     """A detector whose logit is the brightness, and which records its batches."""
 
-    checkpoint, checkpoint_sha256 = "best/7", "c" * 64
+    checkpoint, checkpoint_sha256, config = "best/7", "c" * 64, None
+    members = (SimpleNamespace(workdir=Path("a workdir without a calibration")),)
 
     def __init__(self):
-        self.config = base()
-        self.config.data.frames, self.config.data.stride = T, 2
-        self.config.data.crop_size = 32
-        self.batches = []
+        config = base()
+        config.data.frames, config.data.stride = T, 2
+        config.data.crop_size = 32
+        vars(self).update(config=config, batches=[])  # an ensemble is frozen
 
     def score(self, batches, *, batch_size=0):
         for batch in batches:
