@@ -13,6 +13,9 @@ the mean P(fake) of its clips: verdict fake from 0.5, confidence max(p, 1 - p).
 --out writes one PNG per input (frames with the face's box, score over time) and appends an audit
 line per input to predictions.jsonl (hashes of the file and the checkpoint, score, version, time).
 
+--html writes a page on each input too: the verdict and its limits, the score over time, the faces,
+and heat maps of the deciding frames (`dfjax explain` writes more).
+
 --mc-dropout, --ensemble and --flip score a clip several times: fake_prob is the mean, fake_prob_sd
 the standard deviation, entropy the total uncertainty (natural logarithm) and mutual_information its
 part due to disagreement. Inputs precede --ensemble, which takes all arguments that follow.
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from dfjax.inference.verdict import Verdict
 
 OPTIONS = (
-    *("model", "out", "checkpoint", "batch_size", "clips", "workers", "time_limit"),
+    *("model", "out", "html", "checkpoint", "batch_size", "clips", "workers", "time_limit"),
     *("face_detector", "face_model", "margin", "align", "min_face_share"),
 )
 """Arguments of the verb that are arguments of `dfjax.predict`."""
@@ -57,6 +60,7 @@ def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     add("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
+    add("--html", action="store_true", help="a page on each input too, with heat maps")
     add("--batch-size", type=int, help="clips per batch (the config's, at most 32)")
     add("--clips", type=int, help="clips per input, 0: cover it (as in evaluation)")
     add("--checkpoint", default="best", help="best (default) or last")

@@ -35,6 +35,14 @@ def name_pictures(folder: Path, inputs: Sequence[Path]) -> dict[str, Path]:
     return pictures
 
 
+def name_pages(folder: Path, inputs: Sequence[Path]) -> dict[str, Path]:
+    """Returns the HTML file of each input, by its path; it is beside its PNG file."""
+    pictures = name_pictures(folder, inputs).items()
+    return {
+        name: path.with_name(f"{path.name.removesuffix('.png')}.html") for name, path in pictures
+    }
+
+
 def _cut(stem: str) -> str:
     """Returns a name of at most `LONGEST` bytes; what is cut off is replaced by a hash."""
     data = os.fsencode(stem)

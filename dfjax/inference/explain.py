@@ -114,13 +114,7 @@ def explain(
     folder = Path(out)
     check_outputs((folder / name for name in FILES), inputs=[path])
     loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint, model=model)
-    prepared = _prepare(loaded, Path(path), clips=clips, **cutting)
-    explainer = Explainer(loaded)
-    rows = zip(prepared.clips, prepared.origin.mask, prepared.origin.position)
-    found = [
-        explainer.explain(clip, mask, position)
-        for clip, mask, position in track(rows, total=len(prepared.clips), what="explaining")
-    ]
+    found = explain_clips(Explainer(loaded), Path(path), clips=clips, **cutting)
     prob = float(np.mean([clip.fake_prob for clip in found]))
     result = Explanation(os.fspath(path), prob, found, folder)
     verdict = "fake" if prob >= 0.5 else "real"
@@ -130,6 +124,25 @@ def explain(
     write_film(folder / FILES[1], found)
     write_json(folder / FILES[2], result.to_json())
     return result
+
+
+def explain_clips(explainer: Explainer, path: Path, **cutting: Any) -> list[ClipExplanation]:
+    """Returns the explanations of the clips of an input.
+
+    Args:
+        explainer: Explainer of a detector.
+        path: Video or image.
+        **cutting: Arguments of `score_inputs.make_settings`.
+
+    Raises:
+        RunError: The input cannot be read, or has no usable face.
+    """
+    prepared = _prepare(explainer.detector, path, **cutting)
+    rows = zip(prepared.clips, prepared.origin.mask, prepared.origin.position)
+    return [
+        explainer.explain(clip, mask, position)
+        for clip, mask, position in track(rows, total=len(prepared.clips), what="explaining")
+    ]
 
 
 def _prepare(detector: Detector, path: Path, **cutting: Any) -> Prepared:

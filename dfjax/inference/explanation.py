@@ -67,7 +67,7 @@ class Explainer:
     """
 
     def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+        self.detector = detector
         self._size = detector.config.data.frames
         self._variables = jax.device_get(detector.variables)
         self._steps: dict[str, Any] = {}
@@ -152,23 +152,23 @@ class Explainer:
         return effects
 
     def _score(self, clips: np.ndarray, masks: np.ndarray, *, logits: bool = False) -> np.ndarray:
-        batch = self._detector.config.eval.batch_size
-        flow = self._detector.config.data.flow
+        batch = self.detector.config.eval.batch_size
+        flow = self.detector.config.data.flow
         pieces = (
             make_batch(clips[i : i + batch], masks[i : i + batch], flow=flow)
             for i in range(0, len(clips), batch)
         )
-        scored = self._detector.score(pieces, batch_size=batch)
+        scored = self.detector.score(pieces, batch_size=batch)
         return np.concatenate([scores["logit" if logits else "fake_prob"] for _, scores in scored])
 
     def _batch(self, clip: Clip, mask: np.ndarray) -> dict[str, jax.Array]:
-        batch = make_batch(clip[None], mask[None], flow=self._detector.config.data.flow)
+        batch = make_batch(clip[None], mask[None], flow=self.detector.config.data.flow)
         return {name: jnp.asarray(values) for name, values in batch.items()}
 
     def _make_steps(self, clip: Clip, mask: np.ndarray) -> dict[str, Any]:
         """Returns the compiled function of each stream."""
         if not self._steps:
-            apply, preprocess = _find_apply(self._detector), self._detector.preprocess
+            apply, preprocess = _find_apply(self.detector), self.detector.preprocess
             shapes = jax.eval_shape(
                 lambda b: preprocess(b, None, train=False), self._batch(clip, mask)
             )

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from dfjax import processes
+from dfjax.errors import UsageError
 from dfjax.experiment.run_data import find_recipe
-from dfjax.inference.audit_log import AuditLog, check_folder
+from dfjax.inference.audit_log import AuditLog, check_folder, name_pages
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
 from dfjax.inference.judgement import Judge, find_judge
 from dfjax.inference.media import find_inputs
+from dfjax.inference.reporting.pages import write_pages
 from dfjax.inference.score_inputs import score_files
 from dfjax.inference.verdict import Verdict, fuse_verdict
 from dfjax.inference.verdict_text import read_verdict, write_verdict
+from dfjax.outputs import check_outputs
 
 AnyPath = str | os.PathLike[str]
 
@@ -33,6 +36,7 @@ def predict(
     seed: int = 0,
     calibrated: bool = True,
     false_alarm_rate: float | None = None,
+    html: bool = False,
     on_verdict: Callable[[Verdict], None] | None = None,
     **options: Any,
 ) -> list[Verdict]:
@@ -45,14 +49,14 @@ def predict(
         inputs: One or more paths of files or folders. Folders are searched recursively.
         out: Folder for a picture of each input and the log `predictions.jsonl`; None for no files.
         checkpoint: `best` or `last`, where `detector` is a workdir.
-        ensemble: Workdirs of further members of an ensemble, or `best` and `last` for checkpoints
-            of the first.
+        ensemble: Workdirs of further members, or `best` and `last` for checkpoints of the first.
         model: Name of the config of a safetensors file whose header does not have the config.
         passes: Number of passes of Monte-Carlo dropout; 0 means without dropout.
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
         calibrated: Whether the calibration in the workdir is used, where there is one.
         false_alarm_rate: Error rate of verdicts; None for those of the calibration.
+        html: Whether a page on each input, with heat maps of a single detector, is written too.
         on_verdict: Function that is called with each verdict as soon as it is computed.
         **options: Further arguments of `score_files`, for example `clips`, `face_detector`,
             `batch_size` or `workers`.
@@ -61,10 +65,7 @@ def predict(
         UsageError: A workdir or checkpoint does not exist, detectors are incompatible, an option is
             invalid, or `out` holds an input or another file that would be replaced.
     """
-    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    files = find_inputs([Path(path) for path in paths], missing_ok=True)
-    if out:
-        check_folder(Path(out), files)
+    files, pages = _find_files(inputs, out, html)
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )
@@ -78,7 +79,24 @@ def predict(
         if on_verdict:
             on_verdict(verdict)
         verdicts.append(verdict)
-    return judge.conclude(verdicts) if judge else verdicts
+    verdicts = judge.conclude(verdicts) if judge else verdicts
+    write_pages(scorer, verdicts, pages if processes.is_first() else {}, options)
+    return verdicts
+
+
+def _find_files(
+    inputs: AnyPath | Sequence[AnyPath], out: AnyPath | None, html: bool
+) -> tuple[list[Path], dict[str, Path]]:
+    """Returns the files to score, and the pages to write, after checking what would be replaced."""
+    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    files = find_inputs([Path(path) for path in paths], missing_ok=True)
+    if html and not out:
+        raise UsageError("html needs out, the folder of the pages")
+    if out:
+        check_folder(Path(out), files)
+    pages = name_pages(Path(out), files) if out and html else {}
+    check_outputs(pages.values(), inputs=files)
+    return files, pages
 
 
 def _score(

@@ -99,7 +99,7 @@ class Verdict:
         """
         enable_notebook_display()
         fake_prob = float(self.fake_prob or 0.0)
-        return draw_strip(self._make_strip(), title=self._title, fake_prob=fake_prob, path=path)
+        return draw_strip(self.make_strip(), title=self._title, fake_prob=fake_prob, path=path)
 
     def without_pictures(self) -> Verdict:
         """Returns the verdict without the frames that were kept for a figure."""
@@ -107,7 +107,12 @@ class Verdict:
             return self
         return dataclasses.replace(self, origin=dataclasses.replace(self.origin, pictures=None))
 
-    def _make_strip(self) -> Strip:
+    def make_strip(self) -> Strip:
+        """Returns the frames, boxes and scores of clips for a figure.
+
+        Raises:
+            InputError: The input was not scored, or its file can no longer be read.
+        """
         origin = self.origin
         if origin is None:
             raise InputError(f"{self._title} has no score to show: {self.error}")

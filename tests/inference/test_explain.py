@@ -21,6 +21,7 @@ from dfjax.inference import explain as explains
 from dfjax.inference.detector import Detector
 from dfjax.inference.explain import compute_areas, explain
 from dfjax.inference.explanation import Explainer
+from dfjax.inference.predict import predict
 from dfjax.models.saliency import compute_grad_cam, find_layers
 
 SIZE, FRAMES = 64, 3
@@ -159,3 +160,21 @@ def test_an_input_that_cannot_be_read_is_named(tmp_path):
     text.write_text("no video")
     with pytest.raises(RunError, match=r"clip\.mp4"):
         explain(make_detector(tmp_path), text, out=tmp_path / "out", face_detector="none")
+
+
+def test_predict_writes_a_page_with_limits_and_heat_maps(fakes, tmp_path, capsys):
+    video = tmp_path / "<script>alert(1)<script>.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (SIZE, SIZE))
+    for frame in np.concatenate([fakes[0][0]] * 2):
+        writer.write(frame[..., ::-1])
+    writer.release()
+    options = {"out": tmp_path / "out", "html": True, "face_detector": "none", "workers": 1}
+    for _ in range(2):
+        (verdict,) = predict(make_detector(tmp_path), video, **options)
+    (page,) = (tmp_path / "out").glob("*.html")
+    text = page.read_text()
+    assert "<script" not in text and f"{verdict.fake_prob:.4f}" in text
+    assert "is no proof" in text and "not calibrated" in text and "Grad-CAM" in text
+    assert text.count("data:image/jpeg") >= 8
+    with pytest.raises(UsageError, match="html needs out"):
+        predict(make_detector(tmp_path), video, html=True)
