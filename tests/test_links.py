@@ -66,7 +66,7 @@ def test_a_lock_is_no_link(tmp_path, mine, capsys):
 def test_an_evaluation_stays_in_the_workdir(tmp_path, mine, monkeypatch):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "eval").symlink_to(mine)
-    scorer = SimpleNamespace(members=[SimpleNamespace(workdir=tmp_path / "run")])
+    scorer = SimpleNamespace(workdir=tmp_path / "run")
     monkeypatch.setattr(ensemble, "load_ensemble", lambda *args, **options: scorer)
     with pytest.raises(UsageError, match="symbolic link"):
         evaluate.evaluate(tmp_path / "run")

@@ -15,7 +15,7 @@ METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
 
 def commands(root):
-    section = (root / "README.md").read_text().partition("### Referee\n")[2].partition("\n## ")[0]
+    section = (root / "README.md").read_text().partition("### Referee\n")[2].partition("\n##")[0]
     return re.findall(r"^dfjax .*$", section, re.MULTILINE)
 
 
