@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 from dfjax.config import config_names, load_config
 from dfjax.evaluation.scoring.scorer import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.experiment import builders
+from dfjax.experiment.generator_check import is_generator
 from dfjax.experiment.objective import list_methods, make_config_loss
 from dfjax.experiment.parts import sharding_rules
 from dfjax.losses.objective import sum_objective
@@ -23,9 +24,10 @@ SMALLER = {  # compiles faster
     "data.frames": 2,
     "lowering": "native",
 }
+DETECTORS = [name for name in config_names() if not is_generator(load_config(name))]
 CASES = [
     pytest.param("dual_stream", SMALLER, id="small dual_stream"),
-    *(pytest.param(name, {}, id=name, marks=pytest.mark.slow) for name in config_names()),
+    *(pytest.param(name, {}, id=name, marks=pytest.mark.slow) for name in DETECTORS),
 ]
 
 
