@@ -101,8 +101,11 @@ def held_by_first(resource: contextlib.AbstractContextManager[Any]) -> Iterator[
 
 def publish(key: str, value: str) -> None:
     """Gives the processes of the run a value, which must not be empty; the first one stays."""
-    with contextlib.suppress(RuntimeError):  # another process was faster
+    try:
         _state().client.key_value_set(key, value)
+    except RuntimeError as error:
+        if "ALREADY_EXISTS" not in str(error):  # else another process was faster
+            raise
 
 
 def await_value(key: str) -> str:

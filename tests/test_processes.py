@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,26 @@ def test_one_process_is_the_first_and_waits_for_nobody():
     processes.wait_for_all()
     process_discovery.join_processes()
     assert processes.explain(RuntimeError("Connection closed by peer")) is None
+
+
+class Client:
+    """A client of the coordination service, whose calls fail with an error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def key_value_set(self, key, value):
+        raise RuntimeError(self.error)
+
+
+def test_only_a_value_that_is_already_there_may_fail_to_be_published(monkeypatch):
+    """Other processes would wait for a day for a verdict that got lost."""
+    client = Client("ALREADY_EXISTS: Config key k already exists.")
+    monkeypatch.setattr(processes, "_state", lambda: types.SimpleNamespace(client=client))
+    processes.publish("k", "value")
+    client.error = "RESOURCE_EXHAUSTED: Sent message larger than max"
+    with pytest.raises(RuntimeError, match="larger than max"):
+        processes.publish("k", "value")
 
 
 def test_variables_name_the_processes():

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
+from dfjax import processes
 from dfjax.errors import INTERRUPTED, PREEMPTED
 from dfjax.training.interrupt import Interrupt
 
 EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: PREEMPTED}
 PATIENCE = 3.0  # seconds that the loop has before the thread acts
+MARGIN = 1.0  # seconds by which process 0 of several leaves last, since its end aborts the others
 
 
 def exit_code(reason: str) -> int:
@@ -66,7 +68,7 @@ def stop_on_signals() -> Iterator[Interrupt]:
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if not interrupt.training:
-            _leave(signum)
+            _leave(signum, PATIENCE + MARGIN)  # which others leave by, also while they wait in JAX
         if interrupt.requested is not None and signum == signal.SIGINT:
             raise KeyboardInterrupt  # the second Ctrl-C: now
         interrupt.request(signal.Signals(signum).name)
@@ -96,7 +98,7 @@ def _watch(reader: socket.socket, interrupt: Interrupt) -> None:
         while signums[-1] is not None:
             twice = signums.count(signal.SIGINT) > 1
             if time.monotonic() > deadline and (interrupt.idle or twice):
-                _leave(signums[-1])
+                _leave(signums[-1], MARGIN)
             with contextlib.suppress(TimeoutError):
                 signums.append(_receive(reader))
 
@@ -109,7 +111,10 @@ def _receive(reader: socket.socket) -> int | None:
     return None
 
 
-def _leave(signum: int) -> NoReturn:
+def _leave(signum: int, margin: float = 0.0) -> NoReturn:
+    """Ends the process; after SIGTERM, process 0 of several ends `margin` seconds later."""
+    if signum == signal.SIGTERM and processes.count() > 1 and processes.is_first():
+        time.sleep(margin)
     for child in multiprocessing.active_children():
         child.kill()
     cursor = "\x1b[?25h" if os.isatty(2) else ""  # progress bars hide it

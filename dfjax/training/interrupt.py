@@ -83,13 +83,14 @@ class _Agreement:
         self._calls = 0
         self._last: int | None = None  # the call that stops
         self._reason = ""
-        threading.Thread(target=self._agree).start()
+        threading.Thread(target=self._agree, daemon=False).start()  # also in a daemon thread
         if requested:
             self.request(requested)
 
     def request(self, reason: str) -> None:
         """Publishes a request; the first of all processes gives the reason."""
-        processes.publish(self._key, reason)
+        with contextlib.suppress(RuntimeError):  # process 0 has ended, as the next step will say
+            processes.publish(self._key, reason)
 
     def check(self) -> None:
         """Raises `Stopped` in the call that all processes have agreed on."""

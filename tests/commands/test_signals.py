@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dfjax import processes
+from dfjax.commands import signals
 from dfjax.commands.signals import stop_on_signals
 
 BUSY = """
@@ -47,6 +49,30 @@ def run(signum, *arguments, code=BUSY):
 def test_an_idle_run_leaves_in_the_middle_of_a_compilation(signum, code):
     found, out, err = run(signum, "idle", "300")
     assert (found, out) == (code, "") and signum.name in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "signum", "waits"),
+    [
+        (2, True, signal.SIGTERM, [4.0]),
+        (2, False, signal.SIGTERM, []),
+        (2, True, signal.SIGINT, []),
+        (1, True, signal.SIGTERM, []),
+    ],
+)
+def test_process_0_of_several_leaves_last(monkeypatch, count, first, signum, waits):
+    """Its end would abort the others before they leave with 75, and a scheduler would not resume.
+
+    They leave within `PATIENCE`, also while they wait for process 0 and no handler can run.
+    """
+    slept, codes = [], []
+    monkeypatch.setattr(processes, "count", lambda: count)
+    monkeypatch.setattr(processes, "is_first", lambda: first)
+    with monkeypatch.context() as patched:
+        patched.setattr(signals.time, "sleep", slept.append)
+        patched.setattr(signals.os, "_exit", codes.append)
+        signals._leave(signum, signals.PATIENCE + signals.MARGIN)
+    assert slept == waits and codes == [signals.EXIT_CODES[signum]]
 
 
 def test_what_is_not_saved_is_waited_for():

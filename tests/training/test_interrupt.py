@@ -64,3 +64,23 @@ def test_two_processes_stop_in_the_same_call_for_the_first_reason(monkeypatch):
     for thread in threads:
         thread.join(30)
     assert stopped[0] == stopped[1] and stopped[0][0] >= 4 and stopped[0][1] == "SIGTERM"
+
+
+def test_the_thread_that_looks_for_requests_is_waited_for_at_the_end(monkeypatch):
+    """Also where `dfjax.train` runs the loop in a daemon thread, whose threads inherit that.
+
+    A daemon thread that is inside JAX when the interpreter ends aborts the process with 134.
+    """
+    found, ended = [], threading.Event()
+
+    def find_value(key):
+        found.append(threading.current_thread().daemon)
+        ended.set()
+        return "SIGTERM"
+
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "make_key", lambda: "stop")
+    monkeypatch.setattr(processes, "find_value", find_value)
+    monkeypatch.setattr(processes, "find_largest", lambda key, value: value + 9)
+    threading.Thread(target=Interrupt().check, daemon=True).start()
+    assert ended.wait(10) and found == [False]
