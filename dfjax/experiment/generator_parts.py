@@ -114,7 +114,9 @@ def make_generator_task(
     Raises:
         UsageError: A network is unknown, cannot be read or does not fit.
     """
-    preprocess = make_pair_preprocess(builders.make_config_preprocess(config))
+    preprocess = make_pair_preprocess(
+        builders.make_config_preprocess(config), stride=config.data.stride
+    )
     objective = make_generator_objective(config, platform=platform)
     adversary = Adversary(
         make_discriminator(config, platform=platform),

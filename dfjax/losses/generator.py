@@ -22,7 +22,7 @@ class Restored(NamedTuple):
     Attributes:
         clips: Restored clips, f32[B,T,H,W,3] in [-1, 1].
         patches: Patch logits of the discriminator of these clips, f32[B,T,h,w].
-        inputs: `source`, `target`, `mask` and, where it is read, `flow`.
+        inputs: `source`, `target`, `mask` and, where flow is read, `flow` and `flow_known`.
         frozen: Variables of the fixed networks by the name of their term.
     """
 
@@ -64,7 +64,7 @@ def restoration(restored: Restored) -> Float[Array, "B"]:
 def flow_consistency(restored: Restored) -> Float[Array, "B"]:
     """Returns how far restored clips deviate from the motion of their targets."""
     inputs = restored.inputs
-    return flow_difference(restored.clips, inputs["flow"], inputs["mask"])
+    return flow_difference(restored.clips, inputs["flow"], inputs["mask"], inputs["flow_known"])
 
 
 def make_adversarial_term(adversarial: Adversarial) -> Term:

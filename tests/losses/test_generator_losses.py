@@ -81,24 +81,35 @@ def moving_clip(shift, frames=3, side=24):
     return jnp.asarray(clip[None], jnp.float32), jnp.asarray(flow)
 
 
+BOTH_KNOWN = jnp.ones((1, 2), bool)
+
+
 @pytest.mark.parametrize("shift", [(0, 0), (2, 0), (-3, 1)])
 def test_a_clip_that_moves_rigidly_has_no_flow_difference(shift):
     clip, flow = moving_clip(shift)
     mask = jnp.ones((1, 3), bool)
-    np.testing.assert_allclose(flow_difference(clip, flow, mask), 0, atol=1e-5)
+    np.testing.assert_allclose(flow_difference(clip, flow, mask, BOTH_KNOWN), 0, atol=1e-5)
     if any(shift):
-        assert flow_difference(clip, jnp.zeros_like(flow), mask)[0] > 0.1
+        assert flow_difference(clip, jnp.zeros_like(flow), mask, BOTH_KNOWN)[0] > 0.1
+
+
+def test_motion_whose_flow_is_not_known_does_not_count():
+    clip, flow = moving_clip((2, 0))
+    unknown = flow.at[:, 1].set(0)  # as the pack reads it across a missing frame
+    mask, known = jnp.ones((1, 3), bool), jnp.array([[True, False]])
+    assert flow_difference(clip, unknown, mask, BOTH_KNOWN)[0] > 0.1
+    np.testing.assert_allclose(flow_difference(clip, unknown, mask, known), 0, atol=1e-5)
 
 
 def test_flicker_is_the_flow_difference_and_padding_does_not_count():
     clip, flow = moving_clip((1, 1))
     flicker = clip.at[:, 1].add(0.25)
     mask = jnp.ones((1, 3), bool)
-    np.testing.assert_allclose(flow_difference(flicker, flow, mask), 0.25, atol=1e-5)
+    np.testing.assert_allclose(flow_difference(flicker, flow, mask, BOTH_KNOWN), 0.25, atol=1e-5)
     short = jnp.array([[True, True, False]])
     nothing = clip.at[:, 2].set(jnp.nan)
-    np.testing.assert_allclose(flow_difference(nothing, flow, short), 0, atol=1e-5)
-    assert flow_difference(nothing, flow, jnp.array([[True, False, False]])) == 0
+    np.testing.assert_allclose(flow_difference(nothing, flow, short, BOTH_KNOWN), 0, atol=1e-5)
+    assert flow_difference(nothing, flow, jnp.array([[True, False, False]]), BOTH_KNOWN) == 0
 
 
 def detector(variables, inputs, *, train, rngs):

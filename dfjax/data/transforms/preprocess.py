@@ -79,14 +79,16 @@ def make_preprocess(
     return preprocess
 
 
-def make_pair_preprocess(preprocess: Preprocess) -> Preprocess:
+def make_pair_preprocess(preprocess: Preprocess, *, stride: int = 1) -> Preprocess:
     """Returns the preprocessing of a generator: `source` and `target` f32[B,T,s,s,3], and `mask`.
 
     Both clips of a pair have the same draws of the augmentation, since they are augmented as one
-    clip of 2T frames. If the batch has flow, which is that of the target, the inputs include it.
+    clip of 2T frames. If the batch has flow, which is that of the target, the inputs include it and
+    `flow_known` bool[B,T-1]: from a frame to one after a missing frame no flow is stored.
 
     Args:
         preprocess: Preprocessing with one stream, without self-blending and mixing.
+        stride: Number of source frames that the flow spans.
     """
 
     def preprocess_pairs(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
@@ -99,7 +101,10 @@ def make_pair_preprocess(preprocess: Preprocess) -> Preprocess:
         inputs = preprocess(both, rng, train=train)
         (clips,) = (value for key, value in inputs.items() if key not in ("mask", "flow"))
         pair = {"target": clips[:, :frames], "source": clips[:, frames:], "mask": batch["mask"]}
-        return pair | {key: inputs[key] for key in ("flow",) if key in inputs}
+        if "flow" in inputs:
+            pair["flow"] = inputs["flow"]
+            pair["flow_known"] = jnp.diff(batch["position"], axis=1) == stride
+        return pair
 
     return preprocess_pairs
 

@@ -112,9 +112,10 @@ def test_both_clips_of_a_pair_are_augmented_alike():
     batch = make_batch(clips=4, frames=2)
     batch["mask"] = jnp.ones((4, 2), bool)
     batch |= {"source": batch["clip"], "flow": jnp.ones((4, 1, 8, 8, 2), jnp.float16)}
+    batch["position"] = jnp.array([[0, 1]] * 4)
     key = jax.random.key(3)
     pair = jax.jit(lambda b: make_pair_preprocess(single)(b, key, train=True))(batch)
-    assert set(pair) == {"source", "target", "mask", "flow"}
+    assert set(pair) == {"source", "target", "mask", "flow", "flow_known"}
     np.testing.assert_array_equal(pair["source"], pair["target"])
     alone = jax.jit(lambda b: single(b, key, train=True))(batch)
     np.testing.assert_allclose(pair["target"], alone["rgb"], atol=1e-6)
@@ -122,3 +123,12 @@ def test_both_clips_of_a_pair_are_augmented_alike():
     other = batch | {"source": 255 - batch["clip"]}
     changed = jax.jit(lambda b: make_pair_preprocess(single)(b, key, train=False))(other)
     np.testing.assert_allclose(changed["source"], -changed["target"], atol=1e-6)
+
+
+def test_flow_across_a_missing_frame_is_not_known():
+    single = make_preprocess({"rgb": 8}, mean=(0.5,) * 3, std=(0.5,) * 3)
+    batch = make_batch(clips=1, frames=4)
+    batch |= {"source": batch["clip"], "flow": jnp.zeros((1, 3, 8, 8, 2), jnp.float16)}
+    batch["position"] = jnp.array([[6, 9, 15, -1]])
+    pair = make_pair_preprocess(single, stride=3)(batch, None, train=False)
+    assert pair["flow_known"].tolist() == [[True, False, False]]
