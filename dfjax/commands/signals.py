@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
 
 from dfjax import processes
 from dfjax.errors import INTERRUPTED, PREEMPTED
@@ -111,7 +110,7 @@ def _receive(reader: socket.socket) -> int | None:
     return None
 
 
-def _leave(signum: int, margin: float = 0.0) -> NoReturn:
+def _leave(signum: int, margin: float = 0.0) -> None:
     """Ends the process; after SIGTERM, process 0 of several ends `margin` seconds later."""
     if signum == signal.SIGTERM and processes.count() > 1 and processes.is_first():
         time.sleep(margin)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_process_0_of_several_leaves_last(monkeypatch, count, first, signum, wai
     monkeypatch.setattr(processes, "count", lambda: count)
     monkeypatch.setattr(processes, "is_first", lambda: first)
     with monkeypatch.context() as patched:
-        patched.setattr(signals.time, "sleep", slept.append)
+        patched.setattr(signals, "time", types.SimpleNamespace(sleep=slept.append))
         patched.setattr(signals.os, "_exit", codes.append)
         signals._leave(signum, signals.PATIENCE + signals.MARGIN)
     assert slept == waits and codes == [signals.EXIT_CODES[signum]]
