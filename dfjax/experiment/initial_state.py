@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dfjax import processes
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.config_check import UNFREEZE
@@ -62,7 +63,7 @@ def start(
     on_cpu = jax.default_backend() == "cpu"
     compiler_options = {"xla_backend_optimization_level": 0} if on_cpu else None
     init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=compiler_options)
-    state = init(parts.root_rng, zeros)
+    state = processes.compile_together(init)(parts.root_rng, zeros)
     if init_from:
         loaded = _read_run(Path(init_from), state.params, say)
         state = _take_over(state, parts, loaded, say, must_load)

@@ -11,6 +11,7 @@ import pandas as pd
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
+from dfjax import processes
 from dfjax.data.clips.pipeline import batches_per_epoch
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.experiment import builders, run_data
@@ -239,7 +240,7 @@ def keeps_pairs(config: ConfigDict) -> bool:
 
 def make_step(config: ConfigDict, parts: Parts) -> TrainStep:
     """Returns the jitted training step, with the fixed networks of the loss on every device."""
-    step = jit_train_step(config, parts)
+    step = processes.compile_together(jit_train_step(config, parts))
     frozen = jax.device_put(parts.frozen, NamedSharding(parts.mesh, PartitionSpec()))
     return (lambda state, batch, rng: step(state, batch, rng, *frozen)) if frozen else step
 

@@ -27,7 +27,7 @@ OPTIONS = [
     *("--config.train.batch_size=8", "--config.eval.batch_size=8", "--config.data.eval_clips=3"),
     *("--config.checkpoint.every_steps=1", "--config.train.ema_decay=0.9"),
 ]
-LIMIT = 240  # seconds
+LIMIT = 600  # seconds
 
 
 def start(count, devices, *arguments):

@@ -109,6 +109,8 @@ class Scorer:
             self.keys = tuple(dict.fromkeys((*keys, *ROW_KEYS)))
             steps = tuple(map(_keep_rows, steps))
         self._steps = [jax.jit(step, out_shardings=self._copied) for step in steps]
+        if not self._divided.is_fully_addressable:
+            self._steps = [processes.compile_together(step) for step in self._steps]
 
     def __call__(
         self,
