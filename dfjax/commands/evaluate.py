@@ -63,6 +63,7 @@ Exit code 1: there is a flag of severity `error`, such as an identity that is al
 from pathlib import Path
 from typing import Any
 
+from dfjax import processes
 from dfjax.commands.detector_options import (
     JUDGING,
     SCORING,
@@ -100,6 +101,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Evaluates and returns the exit code."""
+    alone = args.defake or args.predictions or args.robustness is not None
+    if alone and processes.count() > 1:
+        raise UsageError("only a detector's scores are divided over processes: use one process")
     if args.defake:
         from dfjax.inference.restoring.evaluation import evaluate_restoration
 

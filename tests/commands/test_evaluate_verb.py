@@ -5,8 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from dfjax.commands.main import main
+from dfjax.commands import evaluate
+from dfjax.commands.main import main, make_parser
 from dfjax.data.index.records import make_index, make_record, write_index
+from dfjax.errors import UsageError
 from dfjax.evaluation.tables.predictions import read_predictions, write_predictions
 
 FAKES = {"d/f0": 0.9, "d/f1": 0.7, "d/f2": 0.4}
@@ -115,3 +117,13 @@ def test_wrong_usage_is_one_line_and_exit_2(scores, capsys, arguments, message):
     assert main(["evaluate", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--predictions=a.csv"], ["--defake=g"], ["--workdir=w", "--robustness=blur"]]
+)
+def test_what_is_not_divided_is_refused_in_several_processes(options, monkeypatch):
+    args = make_parser("evaluate", evaluate).parse_args(options)
+    monkeypatch.setattr("dfjax.processes.count", lambda: 2)
+    with pytest.raises(UsageError, match="use one process"):
+        evaluate.run(args)
