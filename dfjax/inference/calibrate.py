@@ -156,7 +156,8 @@ def calibrate(
         UsageError: A workdir or checkpoint does not exist, there are too few validation videos, or
             an argument is out of range.
     """
-    rates = check_rates(Rates(false_alarm_rate, miss_rate or false_alarm_rate))
+    miss_rate = false_alarm_rate if miss_rate is None else miss_rate
+    rates = check_rates(Rates(false_alarm_rate, miss_rate))
     scorer = load_ensemble(
         detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
     )

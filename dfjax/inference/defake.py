@@ -17,6 +17,7 @@ from dfjax.errors import InputError, UsageError
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
 from dfjax.files import lock_folder
+from dfjax.inference.ensemble import Ensemble, load_ensemble
 from dfjax.inference.restoring.load_restorer import load_restorer
 from dfjax.inference.restoring.output_files import check_places, find_finished, name_outputs
 from dfjax.inference.restoring.restore_file import Restorer, RestoringSettings, restore_file
@@ -78,6 +79,7 @@ def defake(
     restorer = load_restorer(generator, checkpoint)
     extraction, notes = _follow(restorer, **cutting)
     settings = _make_settings(restorer, extraction, faces, overlap, batch_size, visible_mark)
+    scorer = None if detector is None else load_ensemble(detector)  # errors come before the work
     job = _Job(restorer, extraction, settings, folder)
     results = []
     with lock_folder(folder):
@@ -86,9 +88,8 @@ def defake(
             results.append(job.run(path, folder / name))
             if on_file:
                 on_file(results[-1])
-        if detector is not None:
-            results = _score(results, detector, workers)
-    return RestoredFiles(results, folder, notes)
+        scored = results if scorer is None else _score(results, scorer, workers)
+    return RestoredFiles(scored, folder, notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,11 +196,10 @@ def _make_settings(
     )
 
 
-def _score(results: list[RestoredFile], detector: Any, workers: int | None) -> list[RestoredFile]:
+def _score(
+    results: list[RestoredFile], scorer: Ensemble, workers: int | None
+) -> list[RestoredFile]:
     """Returns the results with the scores of a detector, which are added to the sidecars too."""
-    from dfjax.inference.ensemble import load_ensemble
-
-    scorer = load_ensemble(detector)
     done = [result for result in results if result.output is not None]
     files = [path for result in done for path in (result.input, result.output) if path]
     verdicts = list(score_files(scorer, files, workers=workers))

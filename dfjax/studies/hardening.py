@@ -109,7 +109,8 @@ def harden(
             {"detector": first.checkpoint_sha256, "generator": restorer.checkpoint_sha256},
             content="rounds",
         )
-        restored = make_restored_pack(data, restorer, workdir / "restored")
+        held = first.config.data.holdout_methods
+        restored = make_restored_pack(data, restorer, workdir / "restored", holdout=held)
         table = [_measure(0, Path(detector), restorer, data, workdir)]
         source = Path(detector)
         for number in range(1, rounds + 1):

@@ -1,6 +1,7 @@
 """Makes a pack of the videos of another pack and of their fakes as a generator restores them."""
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ SPLITS = ("train", "val")
 """Splits whose fakes are restored; those of the test split are restored when they are evaluated."""
 
 
-def make_restored_pack(source: Pack, generator: Restorer, folder: Path) -> Path:
+def make_restored_pack(
+    source: Pack, generator: Restorer, folder: Path, *, holdout: Collection[str] = ()
+) -> Path:
     """Returns the pack `folder/pack`, which is written unless it is complete.
 
     It holds all videos of the source, and for every fake of `SPLITS` a further fake: its crops,
@@ -34,6 +37,8 @@ def make_restored_pack(source: Pack, generator: Restorer, folder: Path) -> Path:
         source: Pack of the detector's data.
         generator: Generator that restores the fakes.
         folder: Folder to write to.
+        holdout: Manipulations that are held back from training. Their fakes are not restored, since
+            the method of a restored fake is `METHOD`, by which it would not be held back.
     """
     target = folder / "pack"
     if (target / "checksums.json").is_file():
@@ -46,7 +51,8 @@ def make_restored_pack(source: Pack, generator: Restorer, folder: Path) -> Path:
         numbers = source.frame_numbers(row)
         crops = source.read(row, numbers)
         rows.append(_write(raw, fields, numbers, list(crops)))
-        if fields["label"] == FAKE and fields["split"] in SPLITS:
+        trained = fields["split"] in SPLITS and fields["method"] not in holdout
+        if fields["label"] == FAKE and trained:
             frames = generator.config.data.frames
             batch_size = generator.config.eval.batch_size
             restored = restore_sequence(

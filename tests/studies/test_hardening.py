@@ -54,6 +54,17 @@ def test_the_pack_has_all_videos_and_the_restored_training_fakes(source, tmp_pat
     assert not (tmp_path / "crops").exists()
 
 
+def test_manipulations_that_are_held_back_are_not_restored(source, tmp_path):
+    data = open_pack(source)
+    split = data.index["split"].isin(["train", "val"])
+    methods = data.index.loc[split & (data.index["label"] == 1), "method"]
+    held = methods.iloc[0]
+    made = open_pack(
+        make_restored_pack(data, make_generator(source), tmp_path, holdout=(held,))
+    ).index
+    assert (made["method"] == "restored").sum() == (methods != held).sum() > 0
+
+
 def test_rounds_start_from_each_other_and_are_not_repeated(source, tmp_path, monkeypatch):
     trained, evaluated = [], []
     config = load_config("dual_stream")

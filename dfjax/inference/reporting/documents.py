@@ -7,6 +7,7 @@ from typing import Any
 from dfjax.evaluation.charts.markup import Html, join, make_pairs, make_table, tag, to_html
 
 MOST_ROWS = 200
+MOST_NUMBERS = 20  # of an array that is shown; longer ones have a value per video
 TITLES = {
     "calibration": "Calibration",
     "conformal": "Conformal verdicts",
@@ -58,11 +59,13 @@ def _is_nested(value: Any) -> bool:
 
 
 def describe(value: Any) -> str:
-    """Returns a JSON value as text: numbers with up to four digits, arrays in brackets."""
+    """Returns a JSON value as text: numbers with up to four digits, short arrays in brackets."""
     if value is None or isinstance(value, bool):
         return {None: "–", True: "yes", False: "no"}[value]
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return f"[{', '.join(map(describe, value[:MOST_ROWS]))}]"
+        if len(value) > MOST_NUMBERS:
+            return f"{len(value)} values"
+        return f"[{', '.join(map(describe, value))}]"
     return str(value)

@@ -69,6 +69,8 @@ def _draw_verdict(verdict: Verdict, checkpoint: str) -> Html:
     }
     if verdict.calibrated_prob is not None:
         values["calibrated P(fake)"] = f"{verdict.calibrated_prob:.4f}"
+    if verdict.restored:
+        values["mark"] = "marked as restored by a model"
     values |= {name: f"{value:.4f}" for name, value in verdict.scores.items()}
     return to_html(
         tag("p", verdict.verdict, class_=f"verdict {kind or ''}"),

@@ -97,6 +97,7 @@ def test_documents_of_other_verbs_are_shown(workdir, tmp_path):
 
 def test_values_of_any_shape_are_drawn():
     assert draw_value([1, 2.5, None]) == "[1, 2.5, –]"
+    assert draw_value([0.5] * 400) == "400 values"
     nested = draw_value({"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": True}})
     assert "<table>" in nested and "yes" in nested
     assert "<h4>a</h4>" in draw_value({"a": {"b": {"c": {"d": 1}}}})

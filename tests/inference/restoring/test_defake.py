@@ -291,3 +291,12 @@ def test_memory_does_not_grow_with_the_length(generator, bright, tmp_path, monke
     monkeypatch.setattr(restore_file, "draw_label", note)
     restore(generator, video, tmp_path / "out", bright)
     assert decoded[0] == 60 and len(ahead) == 60 and max(ahead) <= 8
+
+
+def test_a_detector_that_does_not_exist_is_an_error_before_the_work(generator, bright, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), make_frame())
+    with pytest.raises(UsageError, match="nowhere"):
+        restore(
+            generator, tmp_path / "a.png", tmp_path / "out", bright, detector=tmp_path / "nowhere"
+        )
+    assert generator.clips == 0 and not (tmp_path / "out").exists()
