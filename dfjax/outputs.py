@@ -39,6 +39,7 @@ JSON_KEYS = (
     {"findings", "index_sha256"},  # audit.json
     {"detector", "margin", "jpeg_quality"},  # extraction.json
     {"video_id", "path", "stage", "error"},  # errors.jsonl and unmatched.jsonl
+    {"item", "stage", "error"},  # dead letters of a pipeline of Beam
     {"input", "status", "checkpoint_sha256"},  # predictions.jsonl
     {"step", "epoch", "split"},  # metrics.jsonl
     {"title", "rows[].row", "rows[].change", "rows[].video_auc_each"},  # table.json of an ablation

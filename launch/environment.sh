@@ -1,6 +1,6 @@
-# Sourced by the launchers in the checkout. `make_environment '.[dev]'` installs that into `.venv`
-# and puts it first on PATH. Nothing is installed again until pyproject.toml changes, so a second run
-# needs no network.
+# Sourced by the launchers in the checkout. `make_environment '.[dev]'` installs that into `.venv`, or
+# into the folder that follows it, and puts that first on PATH. Nothing is installed again until
+# pyproject.toml changes, so a second run needs no network.
 
 find_python() {
   for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
@@ -14,15 +14,15 @@ find_python() {
 }
 
 make_environment() {
-  local what=$1 stamp
-  stamp=".venv/installed-$(echo "$what" | tr -c 'a-z0-9\n' '-')"
-  if ! .venv/bin/python -c '' 2>/dev/null; then
+  local what=$1 venv=${2:-.venv} stamp
+  stamp="$venv/installed-$(echo "$what" | tr -c 'a-z0-9\n' '-')"
+  if ! "$venv/bin/python" -c '' 2>/dev/null; then
     local python
     python=$(find_python)
-    echo "== making .venv with $("$python" --version)"
-    "$python" -m venv --clear .venv
+    echo "== making $venv with $("$python" --version)"
+    "$python" -m venv --clear "$venv"
   fi
-  PATH="$PWD/.venv/bin:$PATH"
+  PATH="$PWD/$venv/bin:$PATH"
   export PATH
   if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "== installing $what"

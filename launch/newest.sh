@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Runs a smoke test with the newest supported versions (Python 3.13, and the newest JAX and Flax
-# within the bounds) in a temporary environment, then the tests of the extra `beam`, which installs
-# older versions of other packages there. Without Python 3.13 the script only prints a line.
+# within the bounds) in a temporary environment. Without Python 3.13 the script only prints a line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +29,3 @@ print("== newest: Python", sys.version.split()[0], "jax", jax.__version__, "flax
 "$folder/venv/bin/dfjax" evaluate --workdir "$folder/smoke"
 "$folder/venv/bin/python" -m pytest -m "not slow" --numprocesses 2 --dist loadfile \
   tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null
-
-"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check ".[dev,beam]"
-"$folder/venv/bin/python" -m pytest -m beam tests/data/faces tests/commands/test_data_extract.py </dev/null

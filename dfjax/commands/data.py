@@ -45,6 +45,9 @@ RESUMED = ("prepare", "extract", "flow", "compress", "features", "synth")
 LIMITS = ("workers", "time_limit")
 """Arguments of `add_limits`."""
 
+BEAM = ("beam_runner", "beam_options")
+"""Arguments of `add_beam`."""
+
 
 def add_arguments(parser: Parser) -> None:
     """Adds the subverb; what follows it is parsed by the subverb's own module."""
@@ -86,6 +89,13 @@ def add_limits(parser: Parser, seconds: float, what: str) -> None:
     add = parser.add_argument
     add("--workers", type=int, help="processes (one per core)")
     add("--time-limit", type=float, default=seconds, help=f"seconds a {what} ({seconds:g})")
+
+
+def add_beam(parser: Parser) -> None:
+    """Adds `--beam-runner` and `--beam-options`, by which Apache Beam divides the work."""
+    add = parser.add_argument
+    add("--beam-runner", metavar="NAME", help="Apache Beam: DirectRunner, FlinkRunner, …")
+    add("--beam-options", default="", metavar="TEXT", help="its options: --beam-options=--a=b")
 
 
 def add_ratios(parser: Parser, help: str) -> None:

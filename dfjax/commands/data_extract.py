@@ -22,12 +22,15 @@ video, frame, x0, y0, x1, y1 and lx0, ly0, …, lx4, ly4; VIDEO is a video_id or
 
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out and listed in OUT/errors.jsonl; the exit code is then 1.
+
+With --beam-runner, Apache Beam divides the videos over machines that share the files, and
+OUT.dead_letters.jsonl lists what failed, and in which stage.
 """
 
 import argparse
 from typing import Any
 
-from dfjax.commands.data import LIMITS, add_limits, command_line
+from dfjax.commands.data import BEAM, LIMITS, add_beam, add_limits, command_line
 from dfjax.commands.main import Arguments, Parser, show
 
 
@@ -38,8 +41,7 @@ def add_arguments(parser: Parser) -> None:
     add("--out", required=True, help="folder for crops and the new index")
     add_crop_options(parser)
     add_limits(parser, 600.0, "video")
-    add("--beam-runner", metavar="NAME", help="Apache Beam: DirectRunner, …")
-    add("--beam-options", default="", metavar="TEXT", help="its options: --beam-options=--a=b")
+    add_beam(parser)
 
 
 def add_crop_options(parser: Parser) -> None:
@@ -86,5 +88,5 @@ def run(args: Arguments) -> int:
     if "every" in options:
         options["frames"] = None  # in place of the default
     settings = ExtractionSettings(**options)
-    beam = args.select("beam_runner", "beam_options") | {"command": command_line()}
-    return show(args, extract_index(args.index, args.out, settings, **args.select(*LIMITS), **beam))
+    how = args.select(*LIMITS, *BEAM) | {"command": command_line()}
+    return show(args, extract_index(args.index, args.out, settings, **how))

@@ -13,11 +13,14 @@ parameters of the backbone are random, and features.json states this.
 
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out, listed in OUT/errors.jsonl, and the exit code is then 1.
+
+With --beam-runner, Apache Beam divides the data over machines that share the files, and
+OUT.dead_letters.jsonl lists what failed.
 """
 
 from pathlib import Path
 
-from dfjax.commands.data import command_line
+from dfjax.commands.data import BEAM, add_beam, command_line
 from dfjax.commands.main import Arguments, Parser, add_import, show
 
 BACKBONE_OPTIONS = (
@@ -47,6 +50,7 @@ def add_arguments(parser: Parser) -> None:
     add("--dtype", default="float16", choices=dtypes, help="of features (float16)")
     add("--workers", type=int, help="threads (one per core)")
     add("--fresh", action="store_true", help="replace features that are already in --out")
+    add_beam(parser)
     add_import(parser)
 
 
@@ -58,7 +62,7 @@ def run(args: Arguments) -> int:
     from dfjax.inference.feature_extraction import extract_features
 
     crops = open_pack(args.data) if args.data else open_crop_files(args.index)
-    options = args.select("batch_size", "dtype", "fresh") | {"threads": args.workers}
+    options = args.select("batch_size", "dtype", "fresh", *BEAM) | {"threads": args.workers}
     options |= {"source": args.data or args.index, "command": command_line()}
     backbone = make_backbone(**args.select(*BACKBONE_OPTIONS))
     return show(args, extract_features(crops, backbone, args.out, **options))

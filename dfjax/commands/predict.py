@@ -26,6 +26,9 @@ Where `dfjax calibrate` has calibrated the checkpoint, the verdict is fake, real
 error rates, calibrated_prob is beside fake_prob, and a note says if the inputs are not like those
 of the calibration, so that nothing is guaranteed. --no-calibration: verdicts by the threshold 0.5.
 
+With --beam-runner and --out, Apache Beam divides the inputs over machines that share the files;
+OUT.dead_letters.jsonl lists the inputs that failed, and the stage.
+
 For an input that cannot be scored one line with the reason is printed; the others are scored, and
 the exit code is then 1.
 """
@@ -35,6 +38,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfjax.commands.data import BEAM, add_beam
 from dfjax.commands.detector_options import (
     JUDGING,
     SCORING,
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *("model", "out", "html", "checkpoint", "batch_size", "clips", "workers", "time_limit"),
     *("face_detector", "face_model", "margin", "align", "min_face_share"),
+    *BEAM,
 )
 """Arguments of the verb that are arguments of `dfjax.predict`."""
 
@@ -66,6 +71,7 @@ def add_arguments(parser: Parser) -> None:
     add("--checkpoint", default="best", help="best (default) or last")
     add("--workers", type=int, help="processes that decode (one per core)")
     add("--time-limit", type=float, default=600.0, help="seconds per input (600)")
+    add_beam(parser)
     add = parser.add_argument_group(
         "faces", "by default as the training crops were cut"
     ).add_argument

@@ -64,7 +64,7 @@ def check_folder(folder: Path, inputs: Sequence[Path]) -> None:
 
 
 class AuditLog:
-    """Writes one line per input to `predictions.jsonl`, and a picture of it to the same folder.
+    """Writes one line per input to `predictions.jsonl`, beside the pictures of the inputs.
 
     Lines are appended, so that the log also lists the inputs of earlier calls.
 
@@ -101,22 +101,27 @@ class AuditLog:
         }
         _append(self.path, json.dumps(line))
 
-    def draw(self, verdict: Verdict) -> None:
-        """Draws the picture of one input if it was scored.
 
-        If it cannot be written, a note says so and the others go on.
+def draw_picture(verdict: Verdict, path: Path) -> None:
+    """Draws the picture of one input if it was scored.
 
-        Raises:
-            OSError: The disk is full.
-        """
-        if verdict.status != "ok":
-            return
-        try:
-            verdict.show(self.pictures[verdict.input])
-        except OSError as error:
-            if is_full_disk(error):
-                raise
-            say(f"note: the picture of {verdict.input} is not written: {error.strerror}")
+    If it cannot be written, a note says so and the others go on.
+
+    Args:
+        verdict: Verdict on the input.
+        path: PNG file.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    if verdict.status != "ok":
+        return
+    try:
+        verdict.show(path)
+    except OSError as error:
+        if is_full_disk(error):
+            raise
+        say(f"note: the picture of {verdict.input} is not written: {error.strerror}")
 
 
 def _append(path: Path, line: str) -> None:

@@ -6,29 +6,29 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
-import numpy as np
+from typing import Any
 
 from dfjax import processes
 from dfjax.console import say, track
-from dfjax.data.clips.prefetch import read_ahead
+from dfjax.data.beam_pipeline import Beam, make_beam
 from dfjax.data.faces.crop_files import CropFiles
 from dfjax.data.faces.recipe import read_crop_recipe
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.store import feature_writer
 from dfjax.data.store.feature_pack import FeaturePack, open_features
-from dfjax.data.store.feature_writer import VideoFeatures
 from dfjax.data.store.pack import add_recipe
 from dfjax.data.store.pack_reader import Pack
-from dfjax.errors import InputError, UsageError, unknown
+from dfjax.errors import UsageError, unknown
 from dfjax.experiment.frozen_backbone import FrozenBackbone, save_backbone
 from dfjax.files import lock_folder
-from dfjax.models.frame_features import STREAM
+from dfjax.inference.feature_shards import (
+    Opened,
+    ShardJob,
+    compute_on_beam,
+    compute_shard,
+    make_step,
+)
 from dfjax.results import Result
-from dfjax.shapes import HostBatch
 
 DTYPES = ("float16", "float32")
 
@@ -77,14 +77,6 @@ class Extracted(Result):
         }
 
 
-class Piece(NamedTuple):
-    """Consecutive frames `start` to `stop - 1` of the video in row `row`, at most a batch."""
-
-    row: int
-    start: int
-    stop: int
-
-
 def extract_features(
     crops: Pack | CropFiles,
     backbone: FrozenBackbone,
@@ -96,6 +88,8 @@ def extract_features(
     threads: int | None = None,
     fresh: bool = False,
     command: str = "dfjax data features",
+    beam_runner: str | None = None,
+    beam_options: str = "",
 ) -> Extracted:
     """Writes the features of all crops to a folder; repeating an interrupted call resumes it.
 
@@ -111,6 +105,8 @@ def extract_features(
         threads: Number of threads that decode; None for the number of cores.
         fresh: Whether features of other crops or another backbone in `out` are replaced.
         command: Command line, for the metadata of the index.
+        beam_runner: Runner of Apache Beam for the shards.
+        beam_options: Options of that runner, as on a command line.
 
     Raises:
         UsageError: An argument is invalid, `out` holds something else, or no video has features.
@@ -118,11 +114,11 @@ def extract_features(
     """
     threads = os.cpu_count() or 1 if threads is None else threads
     _check(batch_size, threads, dtype)
-    parameters = backbone.record["parameters"]
-    if parameters.startswith("random"):
+    beam = make_beam(out, beam_runner, beam_options)
+    if (parameters := backbone.record["parameters"]).startswith("random"):
         say(f"warning: {parameters}: the backbone is not trained; give weights or a workdir")
-    source_path = os.path.relpath(source.resolve(), out.resolve())
-    record = backbone.record | {"dtype": dtype, "source": source_path}
+    relative = os.path.relpath(source.resolve(), out.resolve())
+    record = backbone.record | {"dtype": dtype, "source": relative}
     plan = _compute_plan_hash(crops, record)
     with processes.held_by_first(lock_folder(out)):
         with processes.first_alone():
@@ -131,12 +127,8 @@ def extract_features(
                     add_recipe(out, read_crop_recipe(source))
                 return Extracted(open_features(out), read_errors(out), True, parameters)
             folder = feature_writer.open_partial(out, plan)
-        if processes.is_first():
-            save_backbone(backbone, folder)
-        rows = _extract_rows(crops, backbone, folder, batch_size, dtype, threads)
-        for _ in track(rows, total=len(crops) // processes.count(), what="videos"):
-            pass
-        processes.wait_for_all()
+        job = ShardJob(str(folder.absolute()), batch_size, dtype, threads, plan)
+        _compute(beam, job, Opened(crops, backbone, make_step(backbone)))
         with processes.first_alone():
             if processes.is_first():
                 feature_writer.finish(
@@ -162,114 +154,27 @@ def _compute_plan_hash(crops: Pack | CropFiles, record: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _extract_rows(
-    crops: Pack | CropFiles,
-    backbone: FrozenBackbone,
-    folder: Path,
-    batch_size: int,
-    dtype: str,
-    threads: int,
-) -> Iterator[int]:
-    """Writes the missing shards and yields the number of each row that is finished.
+def _compute(beam: Beam | None, job: ShardJob, opened: Opened) -> None:
+    """Computes the missing shards, and returns when those of all processes are finished."""
+    if processes.is_first():
+        save_backbone(opened.backbone, Path(job.folder))
+    if beam:
+        compute_on_beam(beam, job, opened)
+    else:
+        rows = _compute_rows(job, opened)
+        for _ in track(rows, total=len(opened.crops) // processes.count(), what="videos"):
+            pass
+    processes.wait_for_all()
+
+
+def _compute_rows(job: ShardJob, opened: Opened) -> Iterator[int]:
+    """Computes the missing shards and yields the number of each row that is finished.
 
     Several processes take turns with the shards.
     """
-    step = _make_step(backbone)
-    width = int(backbone.record["features"])
-    shards = list(enumerate(feature_writer.plan_shards(crops.index)))
+    shards = list(enumerate(feature_writer.plan_shards(opened.crops.index)))
     for number, rows in shards[processes.index() :: processes.count()]:
-        if not feature_writer.is_shard_finished(folder, number):
-            videos = []
-            for video in _compute(crops, rows, step, batch_size, threads):
-                videos.append(video)
-                yield video.row
-            feature_writer.write_shard(folder, number, videos, dtype=dtype, width=width)
-        else:
+        if feature_writer.is_shard_finished(Path(job.folder), number):
             yield from rows
-
-
-def _make_step(backbone: FrozenBackbone) -> Any:
-    """Returns the jitted `step(u8[n,S,S,3]) -> f32[n,D]`, with the preprocessing of training."""
-
-    @jax.jit
-    def step(variables: Any, crops: jax.Array) -> jax.Array:
-        batch = {"clip": crops[:, None], "mask": jnp.ones((len(crops), 1), bool)}
-        images = backbone.preprocess(batch, None, train=False)[STREAM][:, 0]
-        return backbone.fns.apply(variables, images)
-
-    return lambda crops: step(backbone.variables, crops)
-
-
-def _compute(
-    crops: Pack | CropFiles, rows: range, step: Any, batch_size: int, threads: int
-) -> Iterator[VideoFeatures]:
-    """Yields the features of each video, in order."""
-    plan = [
-        Piece(row, start, min(start + batch_size, len(crops.frame_numbers(row))))
-        for row in rows
-        for start in range(0, len(crops.frame_numbers(row)), batch_size)
-    ]
-    load = _Loader(crops)
-    with read_ahead(plan, load, workers=0, threads=threads, prefetch=4) as loaded:
-        found = _run(plan, loaded, step, batch_size)
-        waiting: list[np.ndarray] = []
-        error = ""
-        for piece, features in found:
-            if isinstance(features, str):
-                error = error or features
-            else:
-                waiting.append(features)
-            if piece.stop == len(crops.frame_numbers(piece.row)):
-                whole = None if error else np.concatenate(waiting)
-                yield VideoFeatures(piece.row, whole, error)
-                waiting, error = [], ""
-
-
-class _Loader:
-    """Reads the crops of a piece, or returns the reason why they cannot be read."""
-
-    def __init__(self, crops: Pack | CropFiles) -> None:
-        self._crops = crops
-
-    def __call__(self, piece: Piece) -> HostBatch:
-        numbers = self._crops.frame_numbers(piece.row)[piece.start : piece.stop]
-        try:
-            return {"crops": self._crops.read(piece.row, numbers)}
-        except (InputError, UsageError) as error:
-            return {"error": np.array(str(error))}
-
-
-def _run(
-    plan: list[Piece], loaded: Iterator[HostBatch], step: Any, batch_size: int
-) -> Iterator[tuple[Piece, np.ndarray | str]]:
-    """Yields every piece with its features or the reason why it has none.
-
-    A batch holds the frames of several pieces and is padded to `batch_size`.
-    """
-    pending: list[tuple[Piece, np.ndarray | str]] = []
-
-    def flush() -> Iterator[tuple[Piece, np.ndarray | str]]:
-        frames = [crops for _, crops in pending if not isinstance(crops, str)]
-        if frames:
-            batch = np.concatenate(frames)
-            missing = batch_size - len(batch)
-            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
-            features, first = np.asarray(step(batch)), 0
-        for piece, crops in pending:
-            if isinstance(crops, str):
-                yield piece, crops
-            else:
-                yield piece, features[first : first + len(crops)]
-                first += len(crops)
-        pending.clear()
-
-    count = 0
-    for piece, batch in zip(plan, loaded):
-        crops = str(batch["error"]) if "error" in batch else batch["crops"]
-        size = 0 if isinstance(crops, str) else len(crops)
-        if count + size > batch_size:
-            yield from flush()
-            count = 0
-        pending.append((piece, crops))
-        count += size
-    yield from flush()
+        else:
+            yield from compute_shard(job, opened, number, rows)

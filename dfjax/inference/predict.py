@@ -2,11 +2,12 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dfjax import processes
+from dfjax.data.beam_pipeline import make_beam
 from dfjax.errors import UsageError
 from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.audit_log import AuditLog, check_folder, name_pages
@@ -14,13 +15,17 @@ from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
 from dfjax.inference.judgement import Judge, find_judge
 from dfjax.inference.media import find_inputs
+from dfjax.inference.predict_on_beam import finish_verdict, make_beam_score
 from dfjax.inference.reporting.pages import write_pages
 from dfjax.inference.score_inputs import score_files
-from dfjax.inference.verdict import Verdict, fuse_verdict
+from dfjax.inference.verdict import Verdict
 from dfjax.inference.verdict_text import read_verdict, write_verdict
 from dfjax.outputs import check_outputs
 
 AnyPath = str | os.PathLike[str]
+
+Score = Callable[[Sequence[Path]], Iterator[Verdict]]
+"""Function that yields the verdict on each of some files, in order."""
 
 
 def predict(
@@ -38,6 +43,8 @@ def predict(
     false_alarm_rate: float | None = None,
     html: bool = False,
     on_verdict: Callable[[Verdict], None] | None = None,
+    beam_runner: str | None = None,
+    beam_options: str = "",
     **options: Any,
 ) -> list[Verdict]:
     """Returns the verdicts on videos and images, in the order of the inputs.
@@ -58,6 +65,8 @@ def predict(
         false_alarm_rate: Error rate of verdicts; None for those of the calibration.
         html: Whether a page on each input, with heat maps of a single detector, is written too.
         on_verdict: Function that is called with each verdict as soon as it is computed.
+        beam_runner: Runner of Apache Beam, which divides the inputs over its workers.
+        beam_options: Options of that runner, as on a command line.
         **options: Further arguments of `score_files`, for example `clips`, `face_detector`,
             `batch_size` or `workers`.
 
@@ -66,19 +75,16 @@ def predict(
             invalid, or `out` holds an input or another file that would be replaced.
     """
     files, pages = _find_files(inputs, out, html)
-    scorer = load_ensemble(
-        detector, checkpoint, ensemble=ensemble, model=model, passes=passes, flip=flip, seed=seed
-    )
+    beam = make_beam(Path(out) if out else None, beam_runner, beam_options)
+    draws: dict[str, Any] = {"model": model, "passes": passes, "flip": flip, "seed": seed}
+    scorer = load_ensemble(detector, checkpoint, ensemble=ensemble, **draws)
     judge = find_judge(scorer, calibrated, false_alarm_rate, _list_overrides(scorer, options))
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
-    score = functools.partial(_score, scorer, judge, log, options)
-    verdicts = []
-    for verdict in score_together(score, files):
-        if log and processes.is_first():
-            log.write(verdict)
-        if on_verdict:
-            on_verdict(verdict)
-        verdicts.append(verdict)
+    score: Score = functools.partial(_score, scorer, judge, log, options)
+    if beam and log:
+        loading = (detector, checkpoint, ensemble, draws)
+        score = make_beam_score(beam, scorer, loading, judge, log.pictures, options)
+    verdicts = list(_report(score_together(score, files), log, on_verdict))
     verdicts = judge.conclude(verdicts) if judge else verdicts
     write_pages(scorer, verdicts, pages if processes.is_first() else {}, options)
     return verdicts
@@ -99,6 +105,18 @@ def _find_files(
     return files, pages
 
 
+def _report(
+    verdicts: Iterable[Verdict], log: AuditLog | None, on_verdict: Callable[[Verdict], None] | None
+) -> Iterator[Verdict]:
+    """Yields the verdicts, after each is written to the log and passed to `on_verdict`."""
+    for verdict in verdicts:
+        if log and processes.is_first():
+            log.write(verdict)
+        if on_verdict:
+            on_verdict(verdict)
+        yield verdict
+
+
 def _score(
     scorer: Ensemble,
     judge: Judge | None,
@@ -108,16 +126,11 @@ def _score(
 ) -> Iterator[Verdict]:
     """Yields the verdict on each file, whose picture is drawn if there is a log."""
     for verdict in score_files(scorer, files, pictures=log is not None, **options):
-        verdict = fuse_verdict(verdict, scorer.fuse_means)
-        verdict = judge(verdict) if judge else verdict
-        if log:
-            log.draw(verdict)
-        yield verdict.without_pictures()
+        picture = log.pictures[verdict.input] if log else None
+        yield finish_verdict(verdict, scorer, judge, picture)
 
 
-def score_together(
-    score: Callable[[Sequence[Path]], Iterator[Verdict]], files: Sequence[Path]
-) -> Iterator[Verdict]:
+def score_together(score: Score, files: Sequence[Path]) -> Iterator[Verdict]:
     """Yields the verdict on each file, in order; several processes take turns with the files.
 
     Args:

@@ -138,16 +138,37 @@ def score_files(
     Raises:
         UsageError: An argument is invalid.
     """
+    settings, size, count, seconds = plan_scoring(
+        scorer, batch_size=batch_size, workers=workers, time_limit=time_limit, **cutting
+    )
+    read = _read_in_order(settings, paths, workers=count, time_limit=seconds)
+    entries = track(read, total=len(paths), what="reading")
+    return score_entries(scorer, entries, size)
+
+
+def plan_scoring(
+    scorer: ClipScorer,
+    *,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    time_limit: float = 600.0,
+    **cutting: Any,
+) -> tuple[PredictionSettings, int, int, float]:
+    """Returns how files are scored: settings of clips, clips per batch, processes, time limit.
+
+    The arguments are those of `score_files`. Notes on the settings are printed.
+
+    Raises:
+        UsageError: An argument is invalid.
+    """
     settings, notes = make_settings(scorer.config, **cutting)
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size must be positive, not {batch_size}")
     workers = check_limits(workers, time_limit)
     for note in notes:
         _note_once(scorer.checkpoint_sha256, note)
-    read = _read_in_order(settings, paths, workers=workers, time_limit=time_limit)
-    entries = track(read, total=len(paths), what="reading")
     size = batch_size or min(BATCH_SIZE, scorer.config.eval.batch_size)
-    return score_entries(scorer, entries, size)
+    return settings, size, workers, time_limit
 
 
 def score_arrays(

@@ -161,16 +161,6 @@ def test_videos_with_the_names_of_faces_keep_their_crops(tmp_path, capsys, faces
     assert sorted(Path(path).stem for path in rows["path"]) == ["x", "x#1", "x#2", "y", "y#1"]
 
 
-@pytest.mark.beam
-def test_beam_gives_the_crops_of_the_pool(index, tmp_path):
-    pool, beam = tmp_path / "pool", tmp_path / "beam"
-    assert extract(index, pool, "--workers", "1") == 1
-    assert extract(index, beam, "--beam-runner", "DirectRunner") == 1
-    assert contents(beam) == contents(pool)
-    assert read_index(beam / "index.parquet").equals(read_index(pool / "index.parquet"))
-    assert (beam / "errors.jsonl").read_text() == (pool / "errors.jsonl").read_text()
-
-
 @pytest.mark.slow
 @pytest.mark.samples
 def test_a_face_in_nearly_every_frame_of_the_samples(samples, tmp_path):

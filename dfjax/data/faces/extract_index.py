@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfjax.console import track
-from dfjax.data.faces.beam_runner import check_beam, run_on_beam
+from dfjax.data.beam_pipeline import Beam, Stage, in_process, make_beam, run_on_beam
 from dfjax.data.faces.detectors import hash_detector
 from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
 from dfjax.data.faces.extract_report import ExtractReport
@@ -77,7 +76,7 @@ def extract_index(
     """
     source, out = Path(index), Path(out)
     check_settings(settings)  # before any worker is started
-    run = _make_runner(out, workers, time_limit, beam_runner, beam_options)
+    workers, beam = check_limits(workers, time_limit), make_beam(out, beam_runner, beam_options)
     table = read_index(source)
     check_outputs([out / "index.parquet", out / "errors.jsonl"], inputs=[find_index(source)])
     check_folder(out / "crops", inputs=list_paths(table), owner=out / SETTINGS_FILE)
@@ -87,6 +86,7 @@ def extract_index(
         notes.append("the index names no masks, so faces=mask selects the same faces as faces=best")
     open_output(out, settings)
     log = ErrorLog(out / "errors.jsonl")
+    run = _make_runner(beam, workers, time_limit)
     results, reused = _collect(_extract_rows(table, out, settings, run), table, log)
     if not results:
         raise UsageError(
@@ -162,26 +162,16 @@ def open_output(out: Path, settings: ExtractionSettings) -> None:
     record_settings(out / SETTINGS_FILE, values, content="crops", defaults=defaults)
 
 
-def _make_runner(
-    out: Path,
-    workers: int | None,
-    time_limit: float,
-    beam_runner: str | None,
-    beam_options: str,
-) -> RunTasks:
-    workers = check_limits(workers, time_limit)
-    if beam_runner is None:
-        if beam_options:
-            raise UsageError("beam_options needs beam_runner")
+def _make_runner(beam: Beam | None, workers: int, time_limit: float) -> RunTasks:
+    if beam is None:
         return functools.partial(run_tasks, workers=workers, time_limit=time_limit)
-    check_beam(beam_runner)
-    return functools.partial(
-        run_on_beam,
-        runner=beam_runner,
-        options=shlex.split(beam_options),
-        folder=out,
-        time_limit=time_limit,
-    )
+    beam.clear()
+
+    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Outcome]:
+        stage = Stage("extract", in_process(function, time_limit))
+        return run_on_beam(beam, [stage], tasks, [task["video_id"] for task in tasks])
+
+    return run
 
 
 def _extract_rows(
@@ -199,7 +189,7 @@ def _extract_rows(
             yield _Extraction(position, fields, None, True)
     work = _estimate_work(index)
     todo.sort(key=lambda position: -work[position])  # longest first, so that no worker idles
-    function = functools.partial(extract_record, str(out), settings)
+    function = functools.partial(extract_record, str(out.absolute()), settings)
     for position, value, error in run(function, [tasks[position] for position in todo]):
         yield _Extraction(todo[position], value, error, False)
 

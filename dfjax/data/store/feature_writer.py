@@ -131,7 +131,7 @@ def is_shard_finished(folder: Path, number: int) -> bool:
         folder: Result of `open_partial`.
         number: Number of the shard.
     """
-    return read_mark(_note(folder, number), NOTE) is not None
+    return read_mark(note_path(folder, number), NOTE) is not None
 
 
 def write_shard(
@@ -169,7 +169,7 @@ def write_shard(
     with atomic_path(folder / shard_name(number)) as partial:
         with partial.open("wb") as file:
             np.save(file, matrix, allow_pickle=False)
-    with atomic_path(_note(folder, number)) as partial:
+    with atomic_path(note_path(folder, number)) as partial:
         partial.write_text(json.dumps({"rows": rows, "errors": errors}), encoding="utf-8")
 
 
@@ -200,7 +200,8 @@ def finish(
         UsageError: No video has features.
     """
     notes = {
-        number: read_json(_note(folder, number), NOTE) for number in range(len(plan_shards(index)))
+        number: read_json(note_path(folder, number), NOTE)
+        for number in range(len(plan_shards(index)))
     }
     places = {
         int(row): (number, first)
@@ -242,5 +243,6 @@ def _place_rows(index: pd.DataFrame, places: dict[int, tuple[int, int]]) -> pd.D
     return kept.drop(columns=list(DROPPED), errors="ignore")
 
 
-def _note(folder: Path, number: int) -> Path:
+def note_path(folder: Path, number: int) -> Path:
+    """Returns the file of the note on a shard."""
     return folder / NOTES / f"{number:05d}.json"

@@ -1,15 +1,18 @@
 """Finds and checks the optical flow files that an index names."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+import functools
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dfjax.data.each_row import Row, RunEach, Task, describe_reasons, run_in_threads
 from dfjax.data.store.flow import decode_flow
 from dfjax.errors import InputError, UsageError
 from dfjax.files import read_bytes
+
+NEEDED = ("video_id", "frame_indices", "flow_dir", "flow_indices")
+"""Columns of the index that name the flow of a video."""
 
 
 def has_flow(table: pd.DataFrame) -> bool:
@@ -60,7 +63,7 @@ def read_flow_bytes(folder: Path, row: Any, frames: list[int]) -> list[bytes]:
 
 
 def check_flows(
-    table: pd.DataFrame, folder: Path, crop_size: int
+    table: pd.DataFrame, folder: Path, crop_size: int, run: RunEach = run_in_threads
 ) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """Returns the index without unusable flow, and an error for each unusable file.
 
@@ -71,36 +74,48 @@ def check_flows(
         table: Index with flow whose `frame_indices` name only readable crops.
         folder: Folder of the index file.
         crop_size: Side of the crops in pixels, which the flow must also have.
+        run: Function that calls another one for each video.
 
     Raises:
         UsageError: Videos have flow of different strides.
     """
     stride = find_flow_stride(table) or 0
     rows = list(table.itertuples())
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        checked = list(threads.map(lambda row: _check(row, folder, stride, crop_size), rows))
+    tasks = [{name: getattr(row, name) for name in NEEDED} for row in rows]
+    check = functools.partial(check_flow, str(folder.absolute()), stride, crop_size)
+    checked = run("flow", check, tasks)
     errors = [
         {"video_id": row.video_id, "path": str(row.flow_dir), "stage": "pack", "error": error}
-        for row, (_, found) in zip(rows, checked)
-        for error in found
+        for row, result in zip(rows, checked)
+        for error in describe_reasons(result)
     ]
-    good = pd.Series([frames for frames, _ in checked], index=table.index, dtype=object)
+    kept = [result.get("good", []) for result in checked]
+    good = pd.Series(kept, index=table.index, dtype=object)
     return table.assign(flow_indices=good), errors
 
 
-def _check(row: Any, folder: Path, stride: int, size: int) -> tuple[list[int], list[str]]:
-    good, errors = [], []
+def check_flow(folder: str, stride: int, size: int, task: Task) -> Task:
+    """Returns the frames of a video from which there is usable flow (`good`).
+
+    Args:
+        folder: Folder of the index.
+        stride: Stride of the flow in source frames.
+        size: Side of the crops in pixels.
+        task: The columns `NEEDED` of the video's row.
+    """
+    row: Any = Row(task)
+    good, reasons = [], []
     there = set(row.frame_indices)
     starts = row.flow_indices if isinstance(row.flow_dir, str) else []
     for start in (n for n in starts if n in there and n + stride in there):
-        path = flow_path(folder, row, start)
+        path = flow_path(Path(folder), row, start)
         try:
             height, width = decode_flow(read_bytes(path)).shape[:2]
             if (height, width) != (size, size):
                 raise InputError(f"its flow is {width}x{height}, but crops are {size}x{size}")
             good.append(start)
         except OSError as error:
-            errors.append(f"{path.name}: {error.strerror}")
+            reasons.append((path.name, str(error.strerror)))
         except InputError as error:
-            errors.append(f"{path.name}: {error}")
-    return good, errors
+            reasons.append((path.name, str(error)))
+    return {"good": good, "reasons": reasons}

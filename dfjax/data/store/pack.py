@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dfjax.data.beam_pipeline import Beam, make_beam
+from dfjax.data.each_row import choose_run
 from dfjax.data.faces.crop_check import check_crops
 from dfjax.data.faces.recipe import (
     RECIPE_FILE,
@@ -89,6 +91,8 @@ def pack(
     *,
     fresh: bool = False,
     replace: bool = False,
+    beam_runner: str | None = None,
+    beam_options: str = "",
 ) -> PackReport:
     """Writes the crops that an index names as a pack in folder `out`.
 
@@ -101,6 +105,8 @@ def pack(
         out: Folder to write, which must be missing, empty or a pack.
         fresh: Whether to replace a pack that exists, even one of the same crops.
         replace: Whether to replace a pack of other crops and reuse one of the same crops.
+        beam_runner: Runner of Apache Beam, which replaces threads of this process.
+        beam_options: Options of that runner, as on a command line.
 
     Raises:
         UsageError: The index names no crops, no crop is readable, crops differ in size, `out` holds
@@ -108,6 +114,7 @@ def pack(
         OSError: The disk is full, for example; `out` is then unchanged.
     """
     index_path, out = Path(index_path), Path(out)
+    beam = make_beam(out, beam_runner, beam_options)
     table = read_index(index_path)
     if table["frames_dir"].isna().all():
         raise UsageError(f"{index_path} names no face crops: run `dfjax data extract` on it first")
@@ -120,7 +127,7 @@ def pack(
         partial = out.with_name(f".{out.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         try:
-            _write(partial, table, index_path, source)
+            _write(partial, table, index_path, source, beam)
             if out.exists():
                 shutil.rmtree(out)
             partial.rename(out)
@@ -129,13 +136,18 @@ def pack(
     return _report(out, reused=False)
 
 
-def _write(folder: Path, table: pd.DataFrame, index_path: Path, source: str) -> None:
-    kept, crop_size, errors = check_crops(table, index_path)
+def _write(
+    folder: Path, table: pd.DataFrame, index_path: Path, source: str, beam: Beam | None
+) -> None:
+    run = choose_run(beam)
+    if beam:
+        beam.clear()
+    kept, crop_size, errors = check_crops(table, index_path, run)
     if has_flow(kept):
-        kept, damaged = check_flows(kept, index_path.parent, crop_size)
+        kept, damaged = check_flows(kept, index_path.parent, crop_size, run)
         errors += damaged
     folder.mkdir(parents=True)
-    write_records(kept, index_path.parent, folder)
+    write_records(kept, index_path.parent, folder, run if beam else None)
     kept["pack_row"] = find_pack_rows(kept)
     recipe = read_crop_recipe(index_path)
     metadata = make_metadata(recipe)

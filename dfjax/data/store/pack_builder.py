@@ -6,21 +6,24 @@ needs.
 """
 
 import errno
+import functools
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import example_serializer
+from array_record.python.array_record_module import ArrayRecordWriter
+from tensorflow_datasets.core import example_serializer, naming
 
 from dfjax.console import track
+from dfjax.data.each_row import Row, RunEach, Task, describe_reasons
 from dfjax.data.store.flow_files import has_flow, read_flow_bytes
-from dfjax.errors import is_full_disk
+from dfjax.errors import RunError, is_full_disk
 
 FRAMES_PER_RECORD = 32
 """Largest number of crops per record. A longer video has several records, because a record can only
@@ -39,6 +42,18 @@ FEATURES = {
 }
 FLOW = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
 """Feature `flow` of a record: the encoded flow from each frame (see `flow.py`), empty without."""
+
+
+NEEDED = (
+    *("video_id", "label", "method", "frames_dir", "frame_indices", "frame_names"),
+    *("flow_dir", "flow_indices"),
+)
+"""Columns of the index that the records of a video are made of."""
+
+
+def find_features(flow: bool) -> dict[str, Any]:
+    """Returns the features of records with flow, or without it."""
+    return FEATURES | ({"flow": FLOW} if flow else {})
 
 
 def count_records(n_frames: int) -> int:
@@ -103,7 +118,7 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
         return _Info(
             builder=self,
             description="Face crops, one group of consecutive records per video.",
-            features=tfds.features.FeaturesDict(FEATURES | ({"flow": FLOW} if self._flow else {})),
+            features=tfds.features.FeaturesDict(find_features(self._flow)),
             disable_shuffling=True,  # records are read by number, `pack_row` of the index
         )
 
@@ -115,55 +130,154 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
         }
 
     def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
-        what = f"packing {videos['split'].iloc[0]}"
-        rows = track(videos.itertuples(), total=len(videos), what=what)
-        yield from enumerate(record for row in rows for record in self._records(row))
-
-    def _records(self, row: Any) -> Iterator[dict[str, Any]]:
-        files = frame_paths(self._folder, row)
-        for part in range(count_records(len(files))):
-            within = slice(part * FRAMES_PER_RECORD, (part + 1) * FRAMES_PER_RECORD)
-            record = {
-                "video_id": row.video_id,
-                "label": int(row.label),
-                "method": row.method,
-                "part": part,
-                "frame_indices": np.asarray(row.frame_indices[within], np.int32),
-                "frames": [path.read_bytes() for path in files[within]],
-            }
-            if self._flow:
-                record["flow"] = read_flow_bytes(self._folder, row, row.frame_indices[within])
-            yield record
+        rows = videos.itertuples()
+        yield from enumerate(
+            make_record(self._folder, row, part, flow=self._flow)
+            for row in rows
+            for part in range(count_records(len(row.frame_indices)))
+        )
 
 
-def write_records(table: pd.DataFrame, folder: Path, out: Path) -> None:
+def make_record(folder: Path, row: Any, part: int, *, flow: bool) -> dict[str, Any]:
+    """Returns record number `part` of a video.
+
+    Args:
+        folder: Folder of the index file.
+        row: Row of the index.
+        part: Number of the record within the video.
+        flow: Whether records have flow.
+    """
+    within = slice(part * FRAMES_PER_RECORD, (part + 1) * FRAMES_PER_RECORD)
+    record = {
+        "video_id": row.video_id,
+        "label": int(row.label),
+        "method": row.method,
+        "part": part,
+        "frame_indices": np.asarray(row.frame_indices[within], np.int32),
+        "frames": [path.read_bytes() for path in frame_paths(folder, row)[within]],
+    }
+    if flow:
+        record["flow"] = read_flow_bytes(folder, row, row.frame_indices[within])
+    return record
+
+
+def write_records(table: pd.DataFrame, folder: Path, out: Path, run: RunEach | None = None) -> None:
     """Writes the records of all videos and their TFDS metadata to `out`.
+
+    `download_and_prepare()` of TFDS would hold each split in memory to sort it, and above 1 GB
+    would sort on disk, which needs TensorFlow. These records are in order already.
 
     Args:
         table: Index whose `frame_indices` name only crops that exist.
         folder: Folder of the index file.
         out: Existing folder, which gets the files themselves instead of TFDS's NAME/VERSION.
+        run: Function that calls another one for each shard; None for one shard after another.
+
+    Raises:
+        OSError: The disk is full.
+        RunError: A shard could not be written.
+    """
+    levels = out / ".tfds"
+    builder = FaceClips(table=table, folder=folder, data_dir=levels)
+    written = Path(builder.data_dir).absolute()
+    written.mkdir(parents=True)
+    templates = {str(split): _make_template(builder, str(split)) for split in set(table["split"])}
+    tasks = [
+        {"video_id": templates[split].sharded_filepath(shard_index=number, num_shards=None).name}
+        | {"split": split, "parts": parts}
+        for split in sorted(templates)
+        for number, parts in enumerate(plan_shards(table[table["split"] == split]))
+    ]
+    write = functools.partial(write_shard, str(folder.absolute()), str(written), has_flow(table))
+    if run is None:
+        total = sum(len(task["parts"]) for task in tasks)
+        parts = iter(track(range(total), total=total, what="packing"))
+        results = [write(task, lambda: next(parts, None)) for task in tasks]
+        next(parts, None)  # ends the display
+    else:
+        results = run("write", write, tasks, chunk=1)
+    for task, result in zip(tasks, results):
+        for line in describe_reasons(result):
+            raise RunError(f"{task['video_id']} could not be written: {line}")
+    _write_info(builder, templates, tasks, results)
+    for file in written.iterdir():
+        file.rename(out / file.name)
+    shutil.rmtree(levels)
+
+
+def _make_template(builder: FaceClips, split: str) -> Any:
+    return naming.ShardedFileTemplate(
+        dataset_name=builder.name,
+        data_dir=builder.data_dir,
+        split=split,
+        filetype_suffix="array_record",
+        template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
+    )
+
+
+def _write_info(
+    builder: FaceClips,
+    templates: Mapping[str, Any],
+    tasks: Sequence[Task],
+    results: Sequence[Task],
+) -> None:
+    """Writes `features.json` and `dataset_info.json`."""
+    infos = []
+    for split in sorted(templates):
+        shards = [(t, r) for t, r in zip(tasks, results) if t["split"] == split]
+        infos.append(
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[len(task["parts"]) for task, _ in shards],
+                num_bytes=sum(result["bytes"] for _, result in shards),
+                filename_template=templates[split],
+            )
+        )
+    builder.info.set_splits(tfds.core.splits.SplitDict(infos))
+    builder.info.write_to_directory(builder.data_dir)
+
+
+def plan_shards(videos: pd.DataFrame) -> list[list[tuple[Task, int]]]:
+    """Returns the records of each shard, as the columns of the video and the number in the video.
+
+    Args:
+        videos: Rows of one split.
+    """
+    rows: Iterator[Task]
+    rows = ({name: getattr(row, name, None) for name in NEEDED} for row in videos.itertuples())
+    parts = [(row, n) for row in rows for n in range(count_records(len(row["frame_indices"])))]
+    return [parts[i : i + RECORDS_PER_SHARD] for i in range(0, len(parts), RECORDS_PER_SHARD)]
+
+
+def write_shard(
+    folder: str, out: str, flow: bool, task: Task, advance: Callable[[], Any] = lambda: None
+) -> Task:
+    """Writes one file of records and returns the size of the records in `bytes`.
+
+    Args:
+        folder: Folder of the index file.
+        out: Folder of the shard.
+        flow: Whether records have flow.
+        task: Name of the file (`video_id`), and its records (`parts`, see `plan_shards`).
+        advance: Function that is called after each record.
 
     Raises:
         OSError: The disk is full.
     """
-    levels = out / ".tfds"
-    builder = FaceClips(table=table, folder=folder, data_dir=levels)
-    written = Path(builder.data_dir)
-    written.mkdir(parents=True)
-    # `download_and_prepare()` would hold each split in memory to sort it, and above 1 GB would sort
-    # on disk, which needs TensorFlow. These records are in order already and are streamed.
-    writer = tfds.core.SequentialWriter(builder.info, RECORDS_PER_SHARD, file_format="array_record")
-    writer._serializer = _Serializer(builder.info.features.get_serialized_info())
+    features = tfds.features.FeaturesDict(find_features(flow))
+    serializer, size = _Serializer(features.get_serialized_info()), 0
+    path = os.path.join(out, task["video_id"])
     try:
-        for split, examples in builder._split_generators(None).items():
-            writer.initialize_splits([split])
-            writer.add_examples({split: (record for _, record in examples)})
-            writer.close_splits([split])
+        writer = ArrayRecordWriter(path, "group_size:1")
+        for row, part in task["parts"]:
+            record = make_record(Path(folder), Row(row), part, flow=flow)
+            example = serializer.serialize_example(features.encode_example(record))
+            writer.write(example)
+            size += len(example)
+            advance()
+        writer.close()
     except RuntimeError as error:  # the only exception that ArrayRecord raises
         if is_full_disk(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), out) from error
         raise
-    for file in written.iterdir():
-        file.rename(out / file.name)
-    shutil.rmtree(levels)
+    return {"bytes": size, "reasons": []}

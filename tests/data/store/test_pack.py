@@ -269,10 +269,17 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, capsys):
     pack(index, out)
     before = {p.name: p.read_bytes() for p in out.iterdir()}
 
-    def fail(self, splits):
-        raise RuntimeError("write() failed: No space left on device; writing x")
+    class Full:
+        def __init__(self, path, options):
+            pass
 
-    monkeypatch.setattr(tfds.core.SequentialWriter, "close_splits", fail)
+        def write(self, example):
+            pass
+
+        def close(self):
+            raise RuntimeError("write() failed: No space left on device; writing x")
+
+    monkeypatch.setattr(pack_builder, "ArrayRecordWriter", Full)
     command = ["data", "pack", "--index", str(index), "--out", str(out), "--fresh"]
     assert main(command) == 1
     assert "the disk is full" in capsys.readouterr().err
