@@ -44,6 +44,8 @@ WEIGHTS = os.environ.get("DFJAX_WEIGHTS") or str(ROOT.parent / "shared" / "weigh
 collect_ignore = (
     [] if all(map(importlib.util.find_spec, ("keras", "torch"))) else ["parity", "peers"]
 )
+if not importlib.util.find_spec("skimage"):
+    collect_ignore.append("parity/test_image_quality_skimage.py")
 
 
 PRESENT = {

@@ -14,8 +14,9 @@ and NAME.restored.json beside it with the hashes of the input and the checkpoint
 and `dfjax data index` recognise marked files.
 
 With --detector, the scores of a deepfake detector before and after restoration are printed, of the
-files as they are, label and compression included. The same command skips finished files. A file
-that cannot be restored is listed, and the others are restored (exit code 1).
+files as they are, label and compression included; its crops follow its own recipe, but with
+--face-detector if that is given. The same command skips finished files. A file that cannot be
+restored is listed, and the others are restored (exit code 1).
 """
 
 import argparse

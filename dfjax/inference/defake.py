@@ -17,12 +17,12 @@ from dfjax.errors import InputError, UsageError
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
 from dfjax.files import lock_folder
-from dfjax.inference.ensemble import Ensemble, load_ensemble
+from dfjax.inference.ensemble import load_ensemble
 from dfjax.inference.restoring.load_restorer import load_restorer
 from dfjax.inference.restoring.output_files import check_places, find_finished, name_outputs
 from dfjax.inference.restoring.restore_file import Restorer, RestoringSettings, restore_file
 from dfjax.inference.restoring.results import RestoredFile, RestoredFiles
-from dfjax.inference.score_inputs import score_files
+from dfjax.inference.score_inputs import ClipScorer, score_files
 from dfjax.outputs import check_inside, mark_folder
 
 AnyPath = str | os.PathLike[str]
@@ -72,10 +72,10 @@ def defake(
         UsageError: An argument is invalid, or `out` holds other files, or is inside of an input
             folder, or contains an input.
     """
-    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    named = list(name_outputs([Path(path) for path in paths]))
-    folder = Path(out)
-    check_places(folder, [Path(path) for path in paths], [path for path, _ in named])
+    given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    paths, folder = [Path(path) for path in given], Path(out)
+    named = list(name_outputs(paths))
+    check_places(folder, paths, [path for path, _ in named])
     restorer = load_restorer(generator, checkpoint)
     extraction, notes = _follow(restorer, **cutting)
     settings = _make_settings(restorer, extraction, faces, overlap, batch_size, visible_mark)
@@ -88,7 +88,7 @@ def defake(
             results.append(job.run(path, folder / name))
             if on_file:
                 on_file(results[-1])
-        scored = results if scorer is None else _score(results, scorer, workers)
+        scored = results if scorer is None else _score(results, scorer, workers, cutting)
     return RestoredFiles(scored, folder, notes)
 
 
@@ -197,12 +197,16 @@ def _make_settings(
 
 
 def _score(
-    results: list[RestoredFile], scorer: Ensemble, workers: int | None
+    results: list[RestoredFile], scorer: ClipScorer, workers: int | None, cutting: dict[str, Any]
 ) -> list[RestoredFile]:
-    """Returns the results with the scores of a detector, which are added to the sidecars too."""
+    """Returns the results with the scores of a detector, which are added to the sidecars too.
+
+    Its crops are of the face detector that `cutting` names, and otherwise of its own recipe.
+    """
     done = [result for result in results if result.output is not None]
     files = [path for result in done for path in (result.input, result.output) if path]
-    verdicts = list(score_files(scorer, files, workers=workers))
+    found: dict[str, Any] = {key: cutting.get(key) for key in ("face_detector", "face_model")}
+    verdicts = list(score_files(scorer, files, workers=workers, **found))
     scored = {}
     for result, before, after in zip(done, verdicts[::2], verdicts[1::2]):
         for verdict in (before, after):

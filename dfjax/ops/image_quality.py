@@ -34,19 +34,27 @@ def compute_ssim(images: Images, reference: Images) -> Float[Array, "*batch"]:
         images: Images of at least 7 px.
         reference: Reference of each image.
     """
-    mean_a, mean_b = _box_mean(images), _box_mean(reference)
-    unbiased = WINDOW**2 / (WINDOW**2 - 1)
-    var_a = unbiased * (_box_mean(images * images) - mean_a * mean_a)
-    var_b = unbiased * (_box_mean(reference * reference) - mean_b * mean_b)
-    covariance = unbiased * (_box_mean(images * reference) - mean_a * mean_b)
+    height, width = (side - WINDOW + 1 for side in images.shape[-3:-1])
+
+    def shift(images: Array, place: Array) -> Array:
+        """Returns the pixel `place` of every window."""
+        rows = jax.lax.dynamic_slice_in_dim(images, place // WINDOW, height, -3)
+        return jax.lax.dynamic_slice_in_dim(rows, place % WINDOW, width, -2)
+
+    def add(place: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        return sums[0] + shift(images, place), sums[1] + shift(reference, place)
+
+    zero = jnp.zeros((*images.shape[:-3], height, width, images.shape[-1]), jnp.float32)
+    mean_a, mean_b = (x / WINDOW**2 for x in jax.lax.fori_loop(0, WINDOW**2, add, (zero, zero)))
+
+    # Differences between means of squares and squares of means would lose the digits of flat areas.
+    def add_products(place: Array, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        a, b = shift(images, place) - mean_a, shift(reference, place) - mean_b
+        return sums[0] + a * a, sums[1] + b * b, sums[2] + a * b
+
+    products = jax.lax.fori_loop(0, WINDOW**2, add_products, (zero, zero, zero))
+    var_a, var_b, covariance = (x / (WINDOW**2 - 1) for x in products)
     c1, c2 = K1**2, K2**2
     above = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     below = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
     return jnp.mean(above / below, (-3, -2, -1))
-
-
-def _box_mean(images: Images) -> Float[Array, "*batch h w C"]:
-    window = (*(1,) * (images.ndim - 3), WINDOW, WINDOW, 1)
-    strides = (1,) * images.ndim
-    sums = jax.lax.reduce_window(images, 0.0, jax.lax.add, window, strides, "valid")
-    return sums / WINDOW**2

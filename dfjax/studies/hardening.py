@@ -2,7 +2,8 @@
 
 The generator restores the training fakes, and the detector is fine-tuned with them as extra fakes,
 round after round. Each round is an ordinary run in WORKDIR/roundK that starts from the one before.
-After each, the AUC on the test fakes is measured as they are and as the generator restores them.
+After each, the AUC on the test fakes is measured as they are and as the generator restores them,
+all of them compressed as often as the training data.
 """
 
 import copy
@@ -11,33 +12,44 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import RenderableType
 from rich.table import Table
 
+from dfjax import FAKE
 from dfjax.config import override
 from dfjax.console import say
-from dfjax.data.store.pack import Pack
+from dfjax.data.store.pack import Pack, open_pack
 from dfjax.errors import UsageError
+from dfjax.evaluation.metrics.restoration_metrics import compute_restoration
+from dfjax.evaluation.scoring.score_table import split_faces
+from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.run_data import open_data
 from dfjax.files import record_settings, write_json
 from dfjax.inference.detector import load
+from dfjax.inference.evaluate import evaluate
 from dfjax.inference.generator import load_generator
-from dfjax.inference.restoring.evaluation import evaluate_restoration
-from dfjax.inference.restoring.restore_file import Restorer
 from dfjax.json_files import read_mark
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
-from dfjax.studies.restored_pack import make_restored_pack
+from dfjax.studies.restored_pack import METHOD, make_restored_pack
 from dfjax.studies.run_series import train_run
 from dfjax.training.interrupt import Interrupt
 
 TABLE = "harden.json"
 EPOCHS = 3  # of a round
 SHRINK = 0.3  # of the learning rate, since training goes on from a trained detector
-MEASURED = {"arms": {str: {str: object}}, "checkpoint": str, "detector": str, "n": {str: int}}
-"""Schema of `restoration.json`, as far as it is read."""
+METRICS = ("auc_plain", "auc_restored", "flip_rate")
+MEASURED = {
+    "rounds": [
+        {"round": int, "workdir": str, "checkpoint_sha256": str}
+        | {name: (float, None) for name in METRICS}
+        | {f"{name}_ci": ([float], None) for name in METRICS}
+    ]
+}
+"""Schema of `harden.json`, as far as it is read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +58,9 @@ class Hardening(Result):
 
     Attributes:
         rounds: One object per round, from 0 for the detector that was given: `round`, `workdir`,
-            `auc_plain` and `auc_restored` with their intervals `_ci`, and `flip_rate`.
+            `checkpoint_sha256`, and `auc_plain`, `auc_restored` and `flip_rate` with their
+            intervals `_ci`. The flip rate is the share of the detected plain fakes that are called
+            real once restored.
         detector: Detector that was given.
         generator: Generator that was given.
         workdir: Folder of the rounds and of `harden.json`.
@@ -61,7 +75,7 @@ class Hardening(Result):
         """Returns the table of rounds."""
         table = Table("round", "AUC, plain fakes", "AUC, restored fakes", "flip rate")
         for row in self.rounds:
-            cells = [_show(row, name) for name in ("auc_plain", "auc_restored", "flip_rate")]
+            cells = [_show(row, name) for name in METRICS]
             table.add_row(str(row["round"]), *cells)
         return [table, f"written to {self.workdir / TABLE}"]
 
@@ -111,17 +125,19 @@ def harden(
         )
         held = first.config.data.holdout_methods
         restored = make_restored_pack(data, restorer, workdir / "restored", holdout=held)
-        table = [_measure(0, Path(detector), restorer, data, workdir)]
+        known = (read_mark(workdir / TABLE, MEASURED) or {"rounds": []})["rounds"]
+        table: list[dict[str, Any]] = []
         source = Path(detector)
-        for number in range(1, rounds + 1):
-            run = workdir / f"round{number}"
-            say(f"round {number} of {rounds}: {run}")
-            config = make_round_config(first.config, source, restored, overrides)
-            train_run(config, run, accept, interrupt)
-            table.append(_measure(number, run, restorer, data, workdir))
-            source = run
-        result = Hardening(table, str(detector), str(generator), workdir)
-        write_json(workdir / TABLE, result.to_json())
+        for number in range(rounds + 1):
+            if number:
+                run = workdir / f"round{number}"
+                say(f"round {number} of {rounds}: {run}")
+                config = make_round_config(first.config, source, restored, overrides)
+                train_run(config, run, accept, interrupt)
+                source = run
+            table.append(_measure(number, source, restored, workdir, known))
+            result = Hardening(table, str(detector), str(generator), workdir)
+            write_json(workdir / TABLE, result.to_json())
     return result
 
 
@@ -149,27 +165,40 @@ def make_round_config(
 
 
 def _measure(
-    number: int, detector: Path, generator: Restorer, data: Pack, workdir: Path
+    number: int, detector: Path, restored: Path, workdir: Path, known: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Returns the row of a round; its evaluation is reused if it is of the same checkpoints."""
+    """Returns the row of a round, which is one of `known` if that is of the same checkpoint."""
     judge = load(detector)
+    for row in known:
+        if (row["round"], row["checkpoint_sha256"]) == (number, judge.checkpoint_sha256):
+            return row
     out = workdir / "eval" / f"round{number}"
-    found = read_mark(out / "restoration.json", MEASURED)
-    same = (generator.checkpoint, judge.checkpoint)
-    if found is None or (found["checkpoint"], found["detector"]) != same:
-        report = evaluate_restoration(generator, judge, index=data.path, out=out)
-        found = report.to_json()
-    plain, restored = found["arms"]["unchanged"], found["arms"]["restored"]
-    return {
-        "round": number,
-        "workdir": str(detector),
-        "auc_plain": plain["auc"],
-        "auc_plain_ci": plain["auc_ci"],
-        "auc_restored": restored["auc"],
-        "auc_restored_ci": restored["auc_ci"],
-        "flip_rate": restored["flip_rate"],
-        "flip_rate_ci": restored["flip_rate_ci"],
-    }
+    report = evaluate(judge, split="test", index=restored, out=out, calibrated=False)
+    arms = compare_fakes(report.predictions, open_pack(restored).index)
+    plain, after = arms["unchanged"], arms["restored"]
+    made = {"round": number, "workdir": str(detector), "checkpoint_sha256": judge.checkpoint_sha256}
+    found = zip(METRICS, (plain, after, after), ("auc", "auc", "flip_rate"))
+    for name, arm, metric in found:
+        made |= {name: arm[metric], f"{name}_ci": arm[f"{metric}_ci"]}
+    return made
+
+
+def compare_fakes(predictions: pd.DataFrame, index: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Returns the metrics of the arms `unchanged` and `restored` (`compute_restoration`).
+
+    Args:
+        predictions: Predictions of a split of a pack of `make_restored_pack`.
+        index: Index of the pack.
+    """
+    videos = aggregate(clean(predictions))
+    groups = dict(zip(split_faces(index)["video_id"], index["group"]))
+    videos["group"] = videos["video_id"].map(groups)
+    fakes = videos[videos["label"] == FAKE]
+    arm = (fakes["method"] == METHOD).map({True: "restored", False: "unchanged"})
+    plain = fakes["video_id"].str.removesuffix(f"/{METHOD}")
+    fakes = fakes.assign(arm=arm, video_id=plain)
+    both = fakes.groupby("video_id")["arm"].transform("nunique") == 2  # finite scores of both
+    return compute_restoration(fakes[both], videos[videos["label"] != FAKE])
 
 
 def _show(row: dict[str, Any], name: str) -> str:

@@ -4,6 +4,7 @@ import json
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from final_state import read_final_state
 
@@ -15,6 +16,7 @@ from dfjax.experiment.parts import make_parts, make_step
 from dfjax.experiment.train import run_training
 from dfjax.inference.detector import load
 from dfjax.inference.generator import load_generator
+from dfjax.studies.hardening import harden
 from dfjax.training import sharding
 from dfjax.training.interrupt import Interrupt, Stopped
 
@@ -104,6 +106,40 @@ def test_its_workdir_is_a_generator_and_no_detector(trained):
     np.testing.assert_array_equal(generator.restore(clips[:1]), restored[:1])
     with pytest.raises(UsageError, match="is a generator"):
         load(trained)
+
+
+def test_a_detector_is_hardened_against_it(pack, trained, tmp_path):
+    """A round with nothing replaced: restore, fine-tune, score both kinds of fakes."""
+    sizes = {"preprocess.size": 32, "data.train_clips": 1, "writers.tensorboard": False}
+    detector = tmp_path / "detector"
+    run_training(load_config("meso4:smoke", sizes | {"data.path": pack}), detector)
+    options = ["train.epochs=1"]
+    result = harden(detector, trained, options, workdir=tmp_path / "study", rounds=1)
+    assert [row["round"] for row in result.rounds] == [0, 1]
+    for row in result.rounds:
+        report = pd.read_parquet(
+            tmp_path / "study/eval" / f"round{row['round']}/predictions.parquet"
+        )
+        scores = report.groupby("video_id").agg({name: "first" for name in ("label", "method")})
+        scores["fake_prob"] = report.groupby("video_id")["fake_prob"].mean()
+        reals = scores.loc[scores["label"] == 0, "fake_prob"].to_numpy()
+        for name, restored in (("auc_plain", False), ("auc_restored", True)):
+            chosen = (scores["label"] == 1) & ((scores["method"] == "restored") == restored)
+            fakes = scores.loc[chosen, "fake_prob"].to_numpy()
+            assert len(fakes) == len(reals) > 3
+            above = np.sign(fakes[:, None] - reals).mean() / 2 + 0.5
+            assert row[name] == pytest.approx(above)
+    study = tmp_path / "study"
+    trained_on = json.loads((study / "round1" / "config.json").read_text())
+    assert trained_on["data"]["path"] == str(study / "restored" / "pack")
+    assert trained_on["train"]["init_from"] == str(detector)
+    assert not any(flag["severity"] == "error" for flag in read_flags(study / "eval" / "round1"))
+    again = harden(detector, trained, options, workdir=study, rounds=1)
+    assert again.rounds == result.rounds
+
+
+def read_flags(folder):
+    return json.loads((folder / "metrics.json").read_text())["flags"]
 
 
 def step_on(pack, shape):

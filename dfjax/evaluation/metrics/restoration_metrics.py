@@ -55,7 +55,7 @@ def compute_restoration(
     They are the means of `MEANS`; `flip_rate`, the share of the fakes called fake when unchanged
     that are called real; `auc`, of the fakes against the reals; and for the other arms than
     `unchanged` the differences to it, `psnr_gain`, `ssim_gain` and `auc_drop`. Whole groups are
-    resampled. Metrics whose column is absent are left out.
+    resampled. Metrics whose column is absent are left out, and so are arms without rows.
 
     Args:
         fakes: Rows with `video_id`, `group`, `arm`, columns of `MEANS` and `fake_prob`.
@@ -69,6 +69,8 @@ def compute_restoration(
     draws = np.concatenate(list(resample(len(names), RESAMPLES, seed=seed))).astype(np.float64)
     result = {}
     for arm, table in tables.items():
+        if table.empty:
+            continue
         table = table.loc[base.index]
         statistics = _list_statistics(table, base, reals, number)
         values: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def _list_statistics(
             found[name] = _make_mean(table[name].to_numpy(np.float64), group)
     other = table is not base and (table["arm"] != base["arm"]).all()
     for name in ("psnr", "ssim"):
-        if other:
+        if other and name in table:
             gain = table[name].to_numpy(np.float64) - base[name].to_numpy(np.float64)
             found[f"{name}_gain"] = _make_mean(gain, group)
     if reals is None:

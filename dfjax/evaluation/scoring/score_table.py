@@ -82,12 +82,12 @@ def _table(
     table = pd.DataFrame(columns)
     for name in ("dataset", "method"):
         table[name] = videos[name].to_numpy()
-    table = table.assign(unit=unit, split=split, **_split_faces(videos))
+    table = table.assign(unit=unit, split=split, **split_faces(videos))
     further = [name for name in table if name not in COLUMNS]
     return table[[*COLUMNS, *further]].astype(COLUMNS)
 
 
-def _split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:
+def split_faces(videos: pd.DataFrame) -> dict[str, np.ndarray]:
     """Returns the columns `video_id` and `face` of index rows; face k has the id `VIDEO_ID#k`."""
     ids = videos["video_id"].to_numpy()
     if "face" not in videos:

@@ -4,10 +4,9 @@
 close they are to the real video, how steady, and how a detector scores them.
 """
 
-import copy
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +17,7 @@ from ml_collections import ConfigDict
 from rich.console import RenderableType
 from rich.table import Table
 
-from dfjax.console import track
-from dfjax.data.clips.pairs import find_targets
-from dfjax.data.store.flow import compute_clip_flow
+from dfjax.data.store.crop_arrays import CropArrays, make_crop_arrays
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.evaluation.figures.preview_sheet import (
     PreviewRow,
@@ -33,19 +30,17 @@ from dfjax.experiment import run_data
 from dfjax.files import atomic_path, write_json
 from dfjax.inference.detector import Detector, load
 from dfjax.inference.ensemble_evaluation import open_index
-from dfjax.inference.restoring.clip_measures import (
-    Values,
-    make_similarity,
-    match_clips,
-    measure_quality,
-    score_clips,
-)
 from dfjax.inference.restoring.load_restorer import load_restorer
 from dfjax.inference.restoring.restore_file import Restorer
-from dfjax.inference.restoring.windows import Clips
+from dfjax.inference.restoring.restored_pairs import PairedVideos, restore_pairs
+from dfjax.inference.restoring.video_measures import (
+    Values,
+    make_similarity,
+    measure_quality,
+    score_videos,
+)
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
-from dfjax.shapes import HostBatch
 
 AnyPath = str | os.PathLike[str]
 FILES = ("restoration.json", "restoration.csv", "sheet.png")
@@ -103,7 +98,8 @@ def evaluate_restoration(
 ) -> RestorationReport:
     """Evaluates a generator on the fakes of a split whose real videos are in the same split.
 
-    A detector scores the fakes and the real videos; clips are then cut as for the detector.
+    Every fake is restored whole, as files are. PSNR, SSIM and the warp error are means over all of
+    its frames that its real video has too. A detector scores the clips that it is evaluated on.
 
     Args:
         generator: Workdir or weights file of a generator, or the generator.
@@ -126,21 +122,20 @@ def evaluate_restoration(
     face = load(identity) if isinstance(identity, str | os.PathLike) else identity
     rows: list[dict[str, Any]] = []
     shown: list[_Shown] = []
-    for fields, pictures in _measure(generator, judge, face, data, split):
-        rows += fields
-        shown += pictures[: SHOWN - len(shown)]
+    similarity = make_similarity(face) if face is not None else None
+    for part in restore_pairs(generator, data, split):
+        columns = _measure_arms(part, judge, similarity)
+        rows += _list_rows(part, columns)
+        shown += _choose(part, columns)[: SHOWN - len(shown)]
     table = pd.DataFrame(rows)
     by = ["video_id", "group", "arm"]
     means = table.groupby(by, sort=False).mean(numeric_only=True).reset_index()
     fakes, reals = means[means["arm"] != "real"], means[means["arm"] == "real"]
     known = fakes.dropna(axis=1, how="all")
+    count = {"fakes": fakes["video_id"].nunique(), "reals": len(reals)}
     report = RestorationReport(
         arms=compute_restoration(known, reals if judge is not None else None),
-        n={
-            "fakes": fakes["video_id"].nunique(),
-            "reals": len(reals),
-            "groups": means["group"].nunique(),
-        },
+        n=count | {"groups": means["group"].nunique()},
         split=split,
         checkpoint=generator.checkpoint,
         detector=judge.checkpoint if judge else None,
@@ -167,74 +162,52 @@ def _open(config: ConfigDict, workdir: Path, index: AnyPath | None, out: Path) -
     return open_index(Path(index), out)
 
 
-def _measure(
-    generator: Restorer,
-    judge: Detector | None,
-    face: Detector | None,
-    data: FrameStore,
-    split: str,
-) -> Iterator[tuple[list[dict[str, Any]], list["_Shown"]]]:
-    """Yields the rows and the pictures of each batch of pairs, with one clip per pair."""
-    config = copy.deepcopy(generator.config)
-    if judge is not None:
-        for key in ("frames", "sampling", "stride"):
-            config.data[key] = judge.config.data[key]
-    config.data.eval_clips = 1
-    config.data.flow = False  # computed from the targets, at any stride
-    pairs = find_targets(data.index, run_data.split_rows(data, config, split))
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    batches = run_data.eval_batches(data, config, pairs[:, 0], sources=pairs[:, 1])
-    similarity = make_similarity(face) if face is not None else None
-    ids, groups = data.index["video_id"].to_numpy(), data.index["group"].to_numpy()
-    done = 0
-    for batch in track(batches, total=None, what="restoring"):
-        arms = _restore(generator, batch)
-        columns = _measure_arms(arms, batch, judge, similarity)
-        rows, pictures = [], []
-        for place in np.flatnonzero(batch["weight"] > 0).tolist():
-            real, fake = pairs[done]
-            done += 1
-            for arm, values in columns.items():
-                row = real if arm == "real" else fake
-                numbers = {name: float(each[place]) for name, each in values.items()}
-                rows.append({"video_id": ids[row], "group": groups[row], "arm": arm, **numbers})
-            middle = int(batch["mask"][place].sum()) // 2
-            frames = {arm: clips[place, middle] for arm, clips in arms.items()}
-            pictures.append(_Shown(ids[fake], frames, {r["arm"]: r for r in rows[-len(arms) :]}))
-        yield rows, pictures
-
-
-def _restore(generator: Restorer, batch: HostBatch) -> dict[str, Clips]:
-    """Returns the clips of every arm, and the real ones."""
-    source, target = batch["source"], batch["clip"]
-    return {
-        "unchanged": source,
-        "histogram": match_clips(source, target),
-        "restored": np.asarray(generator.restore(source)),
-        "real": target,
-    }
-
-
 def _measure_arms(
-    arms: dict[str, Clips],
-    batch: HostBatch,
+    part: PairedVideos,
     judge: Detector | None,
-    similarity: Callable[[Clips, Clips, np.ndarray], Values] | None,
+    similarity: Callable[[CropArrays, CropArrays], Values] | None,
 ) -> dict[str, dict[str, Values]]:
-    """Returns the measures of the clips of every arm; real clips only have a score."""
-    target, mask = batch["clip"], batch["mask"]
-    flow = compute_clip_flow(target, mask)
+    """Returns the measures of the videos of every arm; real ones only have a score."""
+    stores = {
+        arm: make_crop_arrays(part.index, part.numbers, crops) for arm, crops in part.arms.items()
+    }
     columns: dict[str, dict[str, Values]] = {}
-    for arm, clips in arms.items():
-        found: dict[str, Any] = {}
+    for arm, store in stores.items():
+        found: dict[str, Values] = {}
         if arm != "real":
-            found = dict(measure_quality(clips, target, mask, flow))
+            found = measure_quality(part.arms[arm], part.arms["real"])
             if similarity is not None:
-                found["identity_similarity"] = similarity(clips, target, mask)
+                found["identity_similarity"] = similarity(store, stores["real"])
         if judge is not None:
-            found["fake_prob"] = score_clips(judge, clips, mask)
-        columns[arm] = {name: np.asarray(values, np.float64) for name, values in found.items()}
+            found["fake_prob"] = score_videos(judge, store)
+        columns[arm] = found
     return columns
+
+
+def _list_rows(part: PairedVideos, columns: dict[str, dict[str, Values]]) -> list[dict[str, Any]]:
+    """Returns a row per video and arm, with its measures."""
+    fields = {name: part.index[name].tolist() for name in ("video_id", "group")}
+    rows = []
+    for place, group in enumerate(fields["group"]):
+        for arm, values in columns.items():
+            name = part.real_ids[place] if arm == "real" else fields["video_id"][place]
+            numbers = {name: float(each[place]) for name, each in values.items()}
+            rows.append({"video_id": name, "group": group, "arm": arm, **numbers})
+    return rows
+
+
+def _choose(part: PairedVideos, columns: dict[str, dict[str, Values]]) -> list[_Shown]:
+    """Returns the middle frames of the first pairs, for the sheet."""
+    shown = []
+    for place, video_id in enumerate(part.index["video_id"].iloc[:SHOWN]):
+        middle = len(part.numbers[place]) // 2
+        frames = {arm: crops[place][middle] for arm, crops in part.arms.items()}
+        values = {
+            arm: {name: float(each[place]) for name, each in found.items()}
+            for arm, found in columns.items()
+        }
+        shown.append(_Shown(video_id, frames, values))
+    return shown
 
 
 def _draw(shown: list[_Shown], path: Path, report: RestorationReport) -> None:
@@ -252,7 +225,7 @@ def _draw(shown: list[_Shown], path: Path, report: RestorationReport) -> None:
         tiles.append(PreviewTile(picture, f"difference x {AMPLIFIED}"))
         rows.append(PreviewRow(video_id, "", tiles))
     draw_preview(
-        [PreviewSection("middle frames; PSNR to the real one, P(fake)", rows)],
+        [PreviewSection("middle frames; PSNR of the video, P(fake)", rows)],
         path,
         title=f"Restored fakes, split {report.split}",
         subtitle=f"PSNR {_show(report.arms['restored'], 'psnr_gain')} dB above that of the fakes",

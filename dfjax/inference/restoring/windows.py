@@ -52,11 +52,55 @@ def restore_sequence(
     Raises:
         ValueError: `overlap` is negative or too large.
     """
+    _check(frames, overlap)
+    windows = ((0, window) for window in cut_windows(crops, frames, overlap))
+    restored = _restore(windows, restore, batch_size)
+    yield from _blend((pair[1:] for pair in restored), frames, overlap)
+
+
+def restore_sequences(
+    sequences: Iterable[tuple[int, Iterable[UInt8[np.ndarray, "H W 3"]]]],
+    restore: Restore,
+    *,
+    frames: int,
+    overlap: int,
+    batch_size: int = 1,
+) -> Iterator[tuple[int, list[Restored]]]:
+    """Yields the restored crops of several sequences, in order; a batch may hold several of them.
+
+    Args:
+        sequences: Sequences of crops of one size, none empty, each with a number of its own.
+        restore: Function that restores clips.
+        frames: Number of frames of its clips.
+        overlap: Number of frames that two windows of a sequence share.
+        batch_size: Number of clips that are restored at a time.
+
+    Raises:
+        ValueError: `overlap` is negative or too large.
+    """
+    _check(frames, overlap)
+    windows = (
+        (number, window)
+        for number, crops in sequences
+        for window in cut_windows(crops, frames, overlap)
+    )
+    restored = _restore(windows, restore, batch_size)
+    for number, group in itertools.groupby(restored, key=lambda item: item[0]):
+        yield number, list(_blend((item[1:] for item in group), frames, overlap))
+
+
+def _check(frames: int, overlap: int) -> None:
     if not 0 <= overlap <= frames // 2:
         raise ValueError(f"overlap must be from 0 to {frames // 2}, not {overlap}")
+
+
+def _blend(
+    windows: Iterable[tuple[Window, UInt8[np.ndarray, "T H W 3"]]], frames: int, overlap: int
+) -> Iterator[Restored]:
+    """Yields the crops of a sequence from its restored windows."""
     hop = frames - overlap
     pending: Float32[np.ndarray, "t H W 3"] | None = None  # shared with the following window
-    for window, restored in _restore(cut_windows(crops, frames, overlap), restore, batch_size):
+    for window, restored in windows:
         new = restored[window.skip : window.skip + window.valid].astype(np.float32)
         if pending is not None and (shared := len(pending)):
             share = np.arange(1, shared + 1, dtype=np.float32)[:, None, None, None] / (overlap + 1)
@@ -96,10 +140,11 @@ def cut_windows(
 
 
 def _restore(
-    windows: Iterator[Window], restore: Restore, batch_size: int
-) -> Iterator[tuple[Window, UInt8[np.ndarray, "T H W 3"]]]:
+    windows: Iterator[tuple[int, Window]], restore: Restore, batch_size: int
+) -> Iterator[tuple[int, Window, UInt8[np.ndarray, "T H W 3"]]]:
     """Yields the windows with their restored clips; a smaller batch is filled with its last."""
     while batch := list(itertools.islice(windows, batch_size)):
-        clips = [window.clip for window in batch]
+        clips = [window.clip for _, window in batch]
         clips += clips[-1:] * (batch_size - len(clips))
-        yield from zip(batch, restore(np.stack(clips)))
+        for (number, window), restored in zip(batch, restore(np.stack(clips))):
+            yield number, window, restored

@@ -14,8 +14,10 @@ from dfjax.data.faces.marks import PREFIX, is_restored, read_sidecar, sidecar_pa
 from dfjax.data.faces.video import iterate_timed_frames, probe, read_frames
 from dfjax.errors import UsageError
 from dfjax.files import hash_file
+from dfjax.inference import defake
 from dfjax.inference.restoring import restore_file
 from dfjax.inference.restoring.label import draw_label
+from dfjax.inference.verdict import Verdict
 
 FACE = slice(20, 60), slice(24, 64)  # the bright part of a frame
 
@@ -291,6 +293,36 @@ def test_memory_does_not_grow_with_the_length(generator, bright, tmp_path, monke
     monkeypatch.setattr(restore_file, "draw_label", note)
     restore(generator, video, tmp_path / "out", bright)
     assert decoded[0] == 60 and len(ahead) == 60 and max(ahead) <= 8
+
+
+def test_scores_are_of_the_faces_that_the_same_face_detector_finds(
+    generator, bright, tmp_path, monkeypatch
+):
+    given = []
+
+    def score_files(scorer, files, **options):
+        given.append((files, options))
+        return [Verdict(str(file), "ok", fake_prob=0.25 * i) for i, file in enumerate(files)]
+
+    monkeypatch.setattr(defake, "score_files", score_files)
+
+    class Scorer:
+        config, checkpoint_sha256 = generator.config, "b" * 64
+
+        def score(self, batches, *, batch_size=0):
+            raise NotImplementedError
+
+    monkeypatch.setattr(defake, "load_ensemble", lambda _: Scorer())
+    image = tmp_path / "crop.png"
+    PIL.Image.fromarray(make_frame(48, 48)).save(image)
+    options = {"detector": "w", "workers": 1, "margin": 1.5}
+    result = dfjax.defake(generator, image, tmp_path / "out", face_detector="none", **options)
+    assert [(file.before, file.after) for file in result.files] == [(0.0, 0.25)]
+    ((files, options),) = given
+    assert files == [image, tmp_path / "out" / "crop.png"]
+    # The detector cuts faces with the margin of its own recipe.
+    assert options == {"workers": 1, "face_detector": "none", "face_model": None}
+    assert read_sidecar(files[1])["scores"]["after"] == 0.25
 
 
 def test_a_detector_that_does_not_exist_is_an_error_before_the_work(generator, bright, tmp_path):

@@ -1,5 +1,6 @@
 """Tests the evaluation of a generator on a small pack with pairs."""
 
+import copy
 import dataclasses
 import json
 
@@ -14,7 +15,9 @@ from dfjax.data.store.pack import open_pack, pack
 from dfjax.data.synthetic import generate
 from dfjax.inference import generator as generators
 from dfjax.inference.detector import Detector
+from dfjax.inference.evaluate import evaluate
 from dfjax.inference.restoring.evaluation import evaluate_restoration
+from dfjax.inference.restoring.video_measures import measure_quality
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,51 @@ def test_a_perfect_generator_has_perfect_figures(config, detector, tmp_path):
     assert set(table["arm"]) == {"unchanged", "histogram", "restored", "real"}
     assert (tmp_path / "out" / "sheet.png").stat().st_size > 10_000
     assert report.describe()[0].startswith(f"{report.n['fakes']} fakes, split test")
+
+
+def test_scores_are_those_of_evaluate_and_restoration_is_of_whole_videos(
+    config, detector, pairs, tmp_path
+):
+    """A detector of 3 frames judges what a generator of 2 frames restores window by window."""
+    longer = dataclasses.replace(detector, config=copy.deepcopy(detector.config))
+    longer.config.data.update({"frames": 3, "eval_clips": 2})
+    seen = []
+
+    class Darker(Oracle):
+        def restore(self, clips):
+            seen.append(clips.shape)
+            return clips // 2
+
+    darker = Darker(config, tmp_path / "g")
+    report = evaluate_restoration(darker, longer, out=tmp_path / "out")
+    assert set(seen) == {(8, 2, 32, 32, 3)}
+    table = pd.read_csv(tmp_path / "out" / "restoration.csv").set_index(["video_id", "arm"])
+    plain = evaluate(longer, split="test", index=pairs, out=tmp_path / "plain").predictions
+    by_video = plain.groupby("video_id")["fake_prob"].mean()
+    found = table["fake_prob"].drop(["histogram", "restored"], level="arm").droplevel("arm")
+    np.testing.assert_allclose(found, by_video[found.index], atol=1e-6)
+    assert set(found.index) <= set(by_video.index) and len(found) > 4
+    dark = table.xs("restored", level="arm")["fake_prob"]
+    assert (dark < found[dark.index]).all()
+    assert report.arms["restored"]["flip_rate"] > 0
+
+
+@pytest.mark.parametrize("frames", [1, 2, 15, 16, 17, 31, 40])
+def test_every_frame_and_pair_of_frames_is_measured_once(frames):
+    rng = np.random.default_rng(frames)
+    target = rng.integers(0, 256, (frames, 8, 8, 3)).astype(np.uint8)
+    target[:] = target[0]  # no motion
+    video = np.clip(target + rng.integers(-9, 10, target.shape), 0, 255).astype(np.uint8)
+    other, still = target[:3], np.repeat(target[:1], min(frames, 3), axis=0)
+    found = measure_quality([video, other], [target, still])
+    error = np.square(video / 255 - target / 255).mean((1, 2, 3))
+    assert found["psnr"][0] == pytest.approx((-10 * np.log10(error)).mean(), abs=1e-3)
+    assert found["psnr"][1] == pytest.approx(100)
+    if frames == 1:
+        assert "warp_error" not in found
+        return
+    moved = np.abs(video[1:] / 255 - video[:-1] / 255).mean()
+    assert found["warp_error"] == pytest.approx([moved, 0], rel=1e-4, abs=1e-6)
 
 
 def test_the_verb_prints_the_table(config, monkeypatch, tmp_path, capsys):

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from dfjax.inference.restoring.windows import cut_windows, restore_sequence
+from dfjax.inference.restoring.windows import (
+    cut_windows,
+    restore_sequence,
+    restore_sequences,
+)
 
 
 def make_crops(n):
@@ -17,6 +21,27 @@ def test_every_frame_comes_out_once_and_in_order(n, overlap, batch_size):
     options = {"frames": 4, "overlap": overlap, "batch_size": batch_size}
     restored = list(restore_sequence(make_crops(n), lambda clips: clips + 1, **options))
     assert [float(crop[0, 0, 0]) for crop in restored] == [i + 1 for i in range(n)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_several_sequences_share_batches_and_are_restored_as_each_alone(batch_size):
+    lengths, sizes = [5, 1, 9, 4, 2], []
+
+    def restore(clips):
+        sizes.append(len(clips))
+        # Depends on the whole window, so that another window would give another result
+        return (clips + clips.astype(int).sum((1, 2, 3, 4), keepdims=True) % 7).astype(np.uint8)
+
+    options = {"frames": 4, "overlap": 1, "batch_size": batch_size}
+    sequences = ((number, make_crops(n)) for number, n in enumerate(lengths))
+    together = dict(restore_sequences(sequences, restore, **options))
+    calls = len(sizes)
+    assert list(together) == [0, 1, 2, 3, 4] and set(sizes) == {batch_size}
+    for number, n in enumerate(lengths):
+        alone = list(restore_sequence(make_crops(n), restore, **options))
+        np.testing.assert_array_equal(together[number], alone)
+    windows = sum(len(list(cut_windows(make_crops(n), 4, 1))) for n in lengths)
+    assert calls == -(-windows // batch_size)
 
 
 def test_windows_are_full_and_the_last_one_moves_back():
