@@ -8,7 +8,7 @@ from dfjax.commands.main import Parser
 SCORING = ("passes", "ensemble", "flip", "seed")
 """Arguments of `add_scoring_options`, as `predict` and `evaluate` take them."""
 
-JUDGING = ("calibrated", "false_alarm_rate")
+JUDGING = ("calibrated", "false_alarm_rate", "miss_rate")
 """Arguments of `add_verdict_options`."""
 
 
@@ -34,7 +34,8 @@ def add_scoring_options(parser: Parser) -> None:
 
 
 def add_verdict_options(parser: Parser) -> None:
-    """Adds `--false-alarm-rate` and `--no-calibration`."""
+    """Adds `--false-alarm-rate`, `--miss-rate` and `--no-calibration`."""
     add = parser.add_argument_group("calibration", "of `dfjax calibrate`").add_argument
-    add("--false-alarm-rate", type=float, metavar="R", help="error rate of verdicts (its own)")
+    add("--false-alarm-rate", type=float, metavar="R", help="of verdicts on reals (its own)")
+    add("--miss-rate", type=float, metavar="R", help="of verdicts on fakes (its own)")
     add("--no-calibration", action="store_false", dest="calibrated", help="do not use it")

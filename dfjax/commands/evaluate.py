@@ -60,6 +60,7 @@ histograms of the real videos. It writes restoration.json, restoration.csv and s
 Exit code 1: there is a flag of severity `error`, such as an identity that is also in training.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ from dfjax.commands.detector_options import (
     add_scoring_options,
     add_verdict_options,
 )
-from dfjax.commands.main import Arguments, Parser, add_import, show
+from dfjax.commands.evaluation_kinds import find_kind
+from dfjax.commands.main import Arguments, Parser, add_import, make_parser, show
 from dfjax.commands.table_options import add_number_options, add_table_options, read_options
 from dfjax.errors import UsageError
 from dfjax.evaluation.tables.column_names import FORMATS
@@ -101,22 +103,18 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Evaluates and returns the exit code."""
-    alone = args.defake or args.predictions or args.robustness is not None
-    if alone and processes.count() > 1:
+    kind = find_kind(args, make_parser("evaluate", sys.modules[__name__]))
+    if kind != "workdir" and processes.count() > 1:
         raise UsageError("only a detector's scores are divided over processes: use one process")
     if args.defake:
         from dfjax.inference.restoring.evaluation import evaluate_restoration
 
         options = args.select("split", "index", "checkpoint", "out", "identity")
         return show(args, evaluate_restoration(args.defake, args.detector, **options))
-    if args.detector or args.identity:
-        raise UsageError("--detector and --identity go with --defake")
     scoring = args.select(*SCORING)
-    if args.predictions and any(scoring.values()):
-        raise UsageError("--mc-dropout, --ensemble, --flip and --seed go with --workdir, --weights")
     if args.write and args.predictions and not args.out:
         raise UsageError("--write needs --out")
-    if args.robustness is not None and (args.workdir or args.weights):
+    if args.robustness is not None:
         from dfjax.inference.robustness import evaluate_robustness
 
         chosen = args.select("index", "out", "checkpoint", "model") | scoring

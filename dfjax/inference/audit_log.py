@@ -84,22 +84,23 @@ class AuditLog:
         self.checkpoint_sha256 = checkpoint_sha256
         self.pictures = name_pictures(folder, inputs)
 
-    def write(self, verdict: Verdict) -> None:
-        """Appends the line of one input.
+    def write(self, *verdicts: Verdict) -> None:
+        """Appends the line of each input.
 
         Raises:
             OSError: The disk is full, or the log cannot be written.
         """
-        origin = verdict.origin
-        line = {
-            **verdict.to_dict(),
-            "input_sha256": origin.sha256 if origin else compute_sha256(Path(verdict.input)),
-            "checkpoint": self.checkpoint,
-            "checkpoint_sha256": self.checkpoint_sha256,
-            "version": dfjax.__version__,
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        _append(self.path, json.dumps(line))
+        for verdict in verdicts:
+            origin = verdict.origin
+            line = {
+                **verdict.to_dict(),
+                "input_sha256": origin.sha256 if origin else compute_sha256(Path(verdict.input)),
+                "checkpoint": self.checkpoint,
+                "checkpoint_sha256": self.checkpoint_sha256,
+                "version": dfjax.__version__,
+                "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            }
+            _append(self.path, json.dumps(line))
 
 
 def draw_picture(verdict: Verdict, path: Path) -> None:

@@ -14,9 +14,16 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.scoring.scorer import Scorer, Scores, make_predict_step
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.saved import assemble, read_weights, read_workdir
+from dfjax.inference.clip_overrides import list_overrides
 from dfjax.inference.frames import read_array
+from dfjax.inference.judgement import find_judge
 from dfjax.inference.media import find_inputs
-from dfjax.inference.score_inputs import is_paths, make_batch, score_arrays, score_files
+from dfjax.inference.score_inputs import (
+    is_paths,
+    make_batch,
+    score_arrays,
+    score_files,
+)
 from dfjax.inference.verdict import Verdict
 from dfjax.models.registry import find_entry
 from dfjax.object_stores import refuse_urls
@@ -54,6 +61,11 @@ class Detector:
     methods: Sequence[str] = ()
     features: Mapping[str, Any] | None = None
 
+    @property
+    def draws(self) -> str:
+        """Description of dropout passes and mirror images, of which there are none."""
+        return ""
+
     @functools.cached_property
     def scorer(self) -> Scorer:
         """Function that scores batches on all devices of this process."""
@@ -70,28 +82,49 @@ class Detector:
         """
         return self.scorer([self.variables], batches, batch_size=batch_size)
 
-    def __call__(self, x: Any, **options: Any) -> Verdict | list[Verdict]:
+    def __call__(
+        self,
+        x: Any,
+        *,
+        calibrated: bool = True,
+        false_alarm_rate: float | None = None,
+        miss_rate: float | None = None,
+        **options: Any,
+    ) -> Verdict | list[Verdict]:
         """Returns the verdict on a video, an image or frames, or a list of verdicts on several.
 
         Faces in files are detected and cropped as for the training data. For an input that cannot
-        be read, the `error` of the verdict is the reason.
+        be read, the `error` of the verdict is the reason. Verdicts are those of `dfjax.predict`.
 
         Args:
             x: Path of a file; or path of a folder, or a list of paths, which give a list; or face
                 crops as an array: frames `u8[T, H, W, 3]` of one video, from which clips are cut as
                 in evaluation, or clips `u8[N, T, H, W, 3]`, which give a list.
+            calibrated: Whether the calibration in the workdir is used, where there is one.
+            false_alarm_rate: Error rate of verdicts on real videos; None for that of the
+                calibration.
+            miss_rate: Error rate of verdicts on fakes; None for that of the calibration.
             **options: Arguments of `score_files`, or of `score_arrays`.
 
         Raises:
             ValueError: An array of another dtype or shape.
+            UsageError: The calibration is damaged, or an error rate is given without one.
         """
-        if not is_paths(x):
+        paths = is_paths(x)
+        overrides = list_overrides(self.config, options) if paths else []
+        judge = find_judge(self, calibrated, false_alarm_rate, miss_rate, overrides)
+        if judge and not paths:
+            judge.reasons.append("crops were given, and how they were made is not known")
+        single = isinstance(x, str | os.PathLike) if paths else np.ndim(x) == 4
+        if paths:
+            given = [Path(path) for path in ([x] if single else x)]
+            files = find_inputs(given, missing_ok=True)
+            verdicts = list(score_files(self, files, **options))
+        else:
             verdicts = list(score_arrays(self, x, **options))
-            return verdicts[0] if np.ndim(x) == 4 else verdicts
-        single = isinstance(x, str | os.PathLike)
-        files = find_inputs([Path(path) for path in ([x] if single else x)], missing_ok=True)
-        verdicts = list(score_files(self, files, **options))
-        return verdicts[0] if single and not os.path.isdir(x) else verdicts
+        if judge:
+            verdicts, _ = judge.conclude([judge(verdict) for verdict in verdicts])
+        return verdicts[0] if single and not (paths and os.path.isdir(x)) else verdicts
 
     def predict(self, clips: Any) -> Array:
         """Returns `fake_prob f32[N]` of uint8 RGB clips `[N, T, H, W, 3]`.

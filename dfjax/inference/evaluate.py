@@ -40,6 +40,7 @@ def evaluate(
     seed: int = 0,
     calibrated: bool = True,
     false_alarm_rate: float | None = None,
+    miss_rate: float | None = None,
     protocol: str = STRICT,
     first_frames: int | None = None,
     threshold_from: AnyPath | None = None,
@@ -50,8 +51,8 @@ def evaluate(
 
     Args:
         source: Workdir, safetensors file, detector from `dfjax.load`, prediction files, or a table.
-        split: Split whose videos are evaluated; None for `test`. Of predictions `all` means all
-            rows, as None does where they do not tell splits apart.
+        split: Split to evaluate; None for `test`. Of predictions `all` means all rows, as None does
+            where they do not tell splits apart.
         index: For a detector, the data to evaluate it on, a pack, its index, or an index of crops;
             None for the data of the run. For predictions, an index with identities and groups.
         out: Folder for the results. None: `eval/SPLIT` in the workdir, or none for predictions.
@@ -62,11 +63,11 @@ def evaluate(
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
         calibrated: Whether the calibration in the workdir is used, where there is one.
-        false_alarm_rate: Error rate of verdicts; None for those of the calibration.
+        false_alarm_rate: Error rate of verdicts on real videos; None for that of the calibration.
+        miss_rate: Error rate of verdicts on fakes; None for that of the calibration.
         protocol: `strict` or `deepfakebench-compat` (`benchmark_protocol`).
         first_frames: Number of frames of each video that the benchmark's protocol uses.
-        threshold_from: Predictions of the validation split, whose best threshold is applied; None
-            for the rows of split `val` in the same table.
+        threshold_from: Validation predictions whose best threshold is applied; None for rows `val`.
         columns: Columns of prediction files, as `{"video_id": "filename"}`, or those guessed.
         scale: Scale of the scores in prediction files: `prob`, `logit` or `percent`.
 
@@ -75,16 +76,15 @@ def evaluate(
     """
     numbers = (protocol, first_frames, threshold_from)
     options = make_options(split, _path(index), *numbers, columns=columns, scale=scale)
-    if _is_fusion(source) and (tables := _fuse(source, options)):
-        return evaluate_tables(tables, options, out=_path(out))
-    if tables := _find_tables(source):
-        if ensemble or passes or flip:
-            raise UsageError("ensemble, passes and flip need a workdir, not predictions")
+    tables = _fuse(source, options) if _is_fusion(source) else _find_tables(source)
+    if tables:
+        if ensemble or passes or flip or false_alarm_rate is not None or miss_rate is not None:
+            raise UsageError("ensemble, passes, flip and error rates need a detector, not tables")
         return evaluate_tables(tables, options, out=_path(out))
     if columns or scale or threshold_from:
         raise UsageError("columns, scale and threshold_from go with predictions, not a detector")
     scoring = {"ensemble": ensemble, "model": model, "passes": passes, "flip": flip, "seed": seed}
-    judged = {"calibrated": calibrated, "false_alarm_rate": false_alarm_rate}
+    judged = (calibrated, false_alarm_rate, miss_rate)
     return _evaluate_detector(source, checkpoint, scoring, options, _path(out), judged)
 
 
@@ -94,7 +94,7 @@ def _evaluate_detector(
     scoring: Mapping[str, Any],
     options: TableOptions,
     out: Path | None,
-    judged: Mapping[str, Any],
+    judged: tuple[bool, float | None, float | None],
 ) -> Report:
     """Evaluates a detector with the keyword arguments `scoring` of `load_ensemble`."""
     split = options.split or "test"
@@ -113,7 +113,7 @@ def _evaluate_detector(
         index=options.index,
         out=folder,
         numbers=options.numbers,
-        judge=find_judge(scorer, **judged),
+        judge=find_judge(scorer, *judged),
     )
 
 

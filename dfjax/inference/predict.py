@@ -2,15 +2,16 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dfjax import processes
+from dfjax.console import say
 from dfjax.data.beam_pipeline import make_beam
 from dfjax.errors import UsageError
-from dfjax.experiment.run_data import find_recipe
 from dfjax.inference.audit_log import AuditLog, check_folder, name_pages
+from dfjax.inference.clip_overrides import list_overrides
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
 from dfjax.inference.judgement import Judge, find_judge
@@ -41,6 +42,7 @@ def predict(
     seed: int = 0,
     calibrated: bool = True,
     false_alarm_rate: float | None = None,
+    miss_rate: float | None = None,
     html: bool = False,
     on_verdict: Callable[[Verdict], None] | None = None,
     beam_runner: str | None = None,
@@ -62,31 +64,61 @@ def predict(
         flip: Whether mirror images are scored too.
         seed: Seed of the passes.
         calibrated: Whether the calibration in the workdir is used, where there is one.
-        false_alarm_rate: Error rate of verdicts; None for those of the calibration.
+        false_alarm_rate: Error rate of verdicts on real videos; None for that of the calibration.
+        miss_rate: Error rate of verdicts on fakes; None for that of the calibration.
         html: Whether a page on each input, with heat maps of a single detector, is written too.
-        on_verdict: Function that is called with each verdict as soon as it is computed.
+        on_verdict: Function that is called with each verdict at once, before drift is judged.
         beam_runner: Runner of Apache Beam, which divides the inputs over its workers.
         beam_options: Options of that runner, as on a command line.
-        **options: Further arguments of `score_files`, for example `clips`, `face_detector`,
-            `batch_size` or `workers`.
+        **options: Further arguments of `score_files`, such as `clips`, `batch_size` or `workers`.
 
     Raises:
-        UsageError: A workdir or checkpoint does not exist, detectors are incompatible, an option is
-            invalid, or `out` holds an input or another file that would be replaced.
+        UsageError: A workdir does not exist, an option is invalid, or `out` holds other files.
     """
     files, pages = _find_files(inputs, out, html)
     beam = make_beam(Path(out) if out else None, beam_runner, beam_options)
     draws: dict[str, Any] = {"model": model, "passes": passes, "flip": flip, "seed": seed}
     scorer = load_ensemble(detector, checkpoint, ensemble=ensemble, **draws)
-    judge = find_judge(scorer, calibrated, false_alarm_rate, _list_overrides(scorer, options))
+    overrides = list_overrides(scorer.config, options)
+    judge = find_judge(scorer, calibrated, false_alarm_rate, miss_rate, overrides)
     log = AuditLog(Path(out), files, scorer.checkpoint, scorer.checkpoint_sha256) if out else None
     score: Score = functools.partial(_score, scorer, judge, log, options)
     if beam and log:
         loading = (detector, checkpoint, ensemble, draws)
         score = make_beam_score(beam, scorer, loading, judge, log.pictures, options)
-    verdicts = list(_report(score_together(score, files), log, on_verdict))
-    verdicts = judge.conclude(verdicts) if judge else verdicts
+    verdicts = _conclude(score_together(score, files), judge, log, on_verdict)
     write_pages(scorer, verdicts, pages if processes.is_first() else {}, options)
+    return verdicts
+
+
+def _conclude(
+    scored: Iterator[Verdict],
+    judge: Judge | None,
+    log: AuditLog | None,
+    on_verdict: Callable[[Verdict], None] | None,
+) -> list[Verdict]:
+    """Returns the verdicts, whose guarantee holds or not, and writes their lines to the log.
+
+    With a calibration the lines wait until all inputs are scored, which drift is judged from. After
+    an interruption they say that it was not.
+    """
+    verdicts: list[Verdict] = []
+    notes: list[str] = []
+    writes = log is not None and processes.is_first()
+    try:
+        for verdict in scored:
+            verdicts.append(verdict)
+            if on_verdict:
+                on_verdict(verdict)
+            if log and writes and not judge:
+                log.write(verdict)
+        if judge:
+            verdicts, notes = judge.conclude(verdicts)
+    finally:
+        if log and writes and judge:
+            log.write(*verdicts)
+    for note in notes:
+        say(f"note: {note}")
     return verdicts
 
 
@@ -103,18 +135,6 @@ def _find_files(
     pages = name_pages(Path(out), files) if out and html else {}
     check_outputs(pages.values(), inputs=files)
     return files, pages
-
-
-def _report(
-    verdicts: Iterable[Verdict], log: AuditLog | None, on_verdict: Callable[[Verdict], None] | None
-) -> Iterator[Verdict]:
-    """Yields the verdicts, after each is written to the log and passed to `on_verdict`."""
-    for verdict in verdicts:
-        if log and processes.is_first():
-            log.write(verdict)
-        if on_verdict:
-            on_verdict(verdict)
-        yield verdict
 
 
 def _score(
@@ -151,17 +171,3 @@ def score_together(score: Score, files: Sequence[Path]) -> Iterator[Verdict]:
         else:
             yield read_verdict(processes.await_value(f"{key}/{number}"))
     processes.wait_for_all()
-
-
-def _list_overrides(scorer: Ensemble, options: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments by which clips are made otherwise than those of the training data."""
-    recipe, made = find_recipe(scorer.config), {"clips": scorer.config.data.eval_clips}
-    if recipe is not None:
-        made |= {
-            "face_detector": recipe.detector,
-            "margin": recipe.margin,
-            "align": recipe.align,
-        }
-    cutting = ("clips", "face_detector", "margin", "align")
-    given = {name: options[name] for name in cutting if options.get(name) is not None}
-    return [name for name, value in given.items() if name not in made or made[name] != value]

@@ -45,7 +45,8 @@ class Verdict:
         origin: Origin of the clips; None if there are none.
         calibrated_prob: Calibrated P(fake); None without a calibration.
         guarantee: Error rates of the verdict: `false_alarm_rate`, `miss_rate`, `p_real`, `p_fake`
-            (conformal p-values), `holds`, and the `reason` if it does not hold. None without a
+            (conformal p-values), `holds` (None where the inputs are too few to see whether they are
+            like those of the calibration), and the `reason` if it is not True. None without a
             calibration.
     """
 

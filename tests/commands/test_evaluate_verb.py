@@ -120,6 +120,34 @@ def test_wrong_usage_is_one_line_and_exit_2(scores, capsys, arguments, message):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--defake", "G", "--write", "dfwb"], "--write does not go with --defake"),
+        (["--defake", "G", "--mc-dropout", "5"], "--mc-dropout does not go with --defake"),
+        (["--defake", "G", "--robustness"], "--robustness does not go with --defake"),
+        (["--predictions", "SCORES", "--robustness"], "--robustness does not go with --pred"),
+        (["--predictions", "SCORES", "--seed", "3"], "--seed does not go with --predictions"),
+        (["--predictions", "SCORES", "--model", "m"], "--model does not go with --predictions"),
+        (["--predictions", "SCORES", "--checkpoint", "last"], "--checkpoint does not go with"),
+        (["--predictions", "SCORES", "--no-calibration"], "--no-calibration does not go with"),
+        (["--predictions", "SCORES", "--false-alarm-rate", "0"], "--false-alarm-rate does not go"),
+        (["--predictions", "SCORES", "--detector", "d"], "--detector does not go with --pred"),
+        (["--workdir", "W", "--robustness", "--write", "dfwb"], "--write does not go with --rob"),
+        (["--workdir", "W", "--robustness", "--miss-rate", "0.1"], "--miss-rate does not go with"),
+        (["--workdir", "W", "--robustness", "--protocol", "x"], "--protocol does not go with"),
+        (["--workdir", "W", "--identity", "d"], "--identity does not go with --workdir"),
+        (["--workdir", "W", "--columns", "a=b"], "--columns does not go with --workdir"),
+        (["--weights", "W", "--scores", "a*"], "--scores does not go with --workdir"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(scores, capsys, arguments, unused):
+    arguments = [str(scores) if a == "SCORES" else a for a in arguments]
+    assert main(["evaluate", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert unused in error and "would ignore it" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     "options", [["--predictions=a.csv"], ["--defake=g"], ["--workdir=w", "--robustness=blur"]]
 )
 def test_what_is_not_divided_is_refused_in_several_processes(options, monkeypatch):

@@ -32,7 +32,7 @@ def make_detector(workdir, sha256="0" * 64):
         return (inputs["hq"].mean((1, 2, 3, 4)) - 128) * variables["weight"], {}, {}
 
     def preprocess(batch, rng, *, train):
-        return {"hq": batch["clip"].astype(np.float32)}
+        return {"hq": batch["clip"].astype(np.float32), "mask": batch["mask"]}
 
     return Detector(
         config, {"weight": np.float32(1 / 40)}, "best/1", sha256, workdir, apply, preprocess
@@ -56,7 +56,8 @@ def crops(tmp_path_factory):
                 make_record(
                     video_id=f"set/{name}", dataset="set", label=label, method="m" * label,
                     split=split, frames_dir=name, frame_indices=[0], face_found=[True],
-                    width=SIZE, height=SIZE, n_frames=1, bytes=300,
+                    width=SIZE, height=SIZE, n_frames=1,
+                    bytes=(folder / name / "000000.jpg").stat().st_size,
                 )
             )  # fmt: skip
     metadata = make_metadata(CropRecipe(detector="none", size=SIZE))
@@ -71,7 +72,7 @@ def calibrated(crops, tmp_path_factory):
     return detector, calibrate(detector, index=crops / "index.parquet", false_alarm_rate=0.1)
 
 
-def test_it_is_fitted_to_the_validation_videos_only(calibrated):
+def test_it_is_fitted_to_the_validation_videos_only(calibrated, crops):
     detector, report = calibrated
     found = read_calibration(detector.workdir / "calibration.json")
     assert len(found.label) == 2 * EACH and all("val" in name for name in found.video_id)
@@ -79,7 +80,8 @@ def test_it_is_fitted_to_the_validation_videos_only(calibrated):
     assert found.conformal.groups == {"real": EACH, "fake": EACH}
     assert set(found.inputs) == {"sharpness", "face_size", "frame_size", "bits_per_pixel"}
     assert np.isfinite(found.inputs["sharpness"]).all()
-    assert (found.inputs["bits_per_pixel"] == 8 * 300 / SIZE**2).all()
+    sizes = [(crops / name[4:] / "000000.jpg").stat().st_size for name in found.video_id]
+    np.testing.assert_allclose(found.inputs["bits_per_pixel"], 8 * np.array(sizes) / SIZE**2)
     assert (detector.workdir / "calibration.png").is_file()
     assert report.to_json()["map"]["kind"] == found.map.kind
     assert set(report.to_json()["verdicts"]["real"]["0.1"]) == {"real", "fake", "undecided"}
@@ -97,8 +99,53 @@ def test_predict_decides_at_the_rates_and_keeps_the_score(calibrated, crops):
     expected = report.calibration.map(np.array([one["fake_prob"]]))[0]
     assert one["calibrated_prob"] == pytest.approx(expected)
     (strict,) = predict(detector, pictures[:1], false_alarm_rate=0.05)
-    assert strict.guarantee["false_alarm_rate"] == 0.05
+    assert (strict.guarantee["false_alarm_rate"], strict.guarantee["miss_rate"]) == (0.05, 0.1)
     assert one["guarantee"]["p_real"] == strict.guarantee["p_real"]
+    (other,) = predict(detector, pictures[:1], miss_rate=0.2)
+    assert (other.guarantee["false_alarm_rate"], other.guarantee["miss_rate"]) == (0.1, 0.2)
+    with pytest.raises(UsageError, match="error rates of verdicts need the calibration"):
+        predict(detector, pictures[:1], miss_rate=0.2, calibrated=False)
+
+
+def test_a_guarantee_holds_only_where_drift_could_be_seen(calibrated, crops, tmp_path, capsys):
+    detector, _ = calibrated
+    pictures = sorted(crops.glob("test*/*.jpg"))
+    first: list = []
+    predict(detector, pictures, workers=1, out=tmp_path / "many", on_verdict=first.append)
+    logged = [json.loads(line) for line in (tmp_path / "many" / "predictions.jsonl").open()]
+    assert len(logged) == 2 * EACH and all(line["guarantee"]["holds"] is True for line in logged)
+    assert not any(verdict.guarantee["holds"] for verdict in first), "told before drift is judged"
+    assert "verdicts are guaranteed at a false-alarm rate of 0.1" in capsys.readouterr().err
+    predict(detector, pictures[:1], out=tmp_path / "one", html=True)
+    (logged,) = [json.loads(line) for line in (tmp_path / "one" / "predictions.jsonl").open()]
+    assert logged["guarantee"]["holds"] is None
+    assert "1 input: too few to see any drift" in logged["guarantee"]["reason"]
+    assert "is not checked" in capsys.readouterr().err
+    page = (tmp_path / "one" / "000000.html").read_text()
+    assert "Not checked" in page and "too few to see any drift" in page
+
+
+def test_lines_of_an_interrupted_call_claim_nothing(calibrated, crops, tmp_path):
+    def stop(verdict):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(calibrated[0], sorted(crops.glob("test*/*.jpg")), out=tmp_path, on_verdict=stop)
+    (line,) = (tmp_path / "predictions.jsonl").open()
+    guarantee = json.loads(line)["guarantee"]
+    assert guarantee["holds"] is None and "when all of them are scored" in guarantee["reason"]
+
+
+def test_python_and_the_command_line_give_one_verdict(calibrated, crops):
+    detector, _ = calibrated
+    pictures = sorted(crops.glob("test*/*.jpg"))[:20]
+    for given in (pictures, pictures[:1]):
+        said = [verdict.to_dict() for verdict in predict(detector, given)]
+        assert said == [verdict.to_dict() for verdict in detector(given)]
+    assert detector(pictures[0], false_alarm_rate=0.05).guarantee["false_alarm_rate"] == 0.05
+    assert detector(pictures[0], calibrated=False).guarantee is None
+    crop = cv2.imread(str(pictures[0]))[None]
+    assert "how they were made is not known" in detector(crop).guarantee["reason"]
 
 
 def test_inputs_that_drift_have_no_guarantee(calibrated, crops, tmp_path, capsys):
@@ -107,7 +154,7 @@ def test_inputs_that_drift_have_no_guarantee(calibrated, crops, tmp_path, capsys
         image = np.full((40 * SIZE, 40 * SIZE, 3), 100 + number, np.uint8)
         cv2.imwrite(str(tmp_path / f"{number}.jpg"), image)
     verdicts = predict(detector, tmp_path, workers=1)
-    assert not any(v.guarantee["holds"] for v in verdicts)
+    assert all(v.guarantee["holds"] is False for v in verdicts)
     assert "sharpness drifts from the calibration set" in verdicts[0].guarantee["reason"]
     assert "frame_size drifts" in verdicts[0].guarantee["reason"]
     assert "note: no guarantee: " in capsys.readouterr().err
@@ -118,7 +165,7 @@ def test_inputs_that_drift_have_no_guarantee(calibrated, crops, tmp_path, capsys
 def test_clips_made_otherwise_have_no_guarantee(calibrated, crops):
     picture = crops / "test0" / "000000.jpg"
     (same,) = predict(calibrated[0], picture, face_detector="none", clips=1)
-    assert same.guarantee["holds"]
+    assert same.guarantee["holds"] is None
     (other,) = predict(calibrated[0], picture, margin=2.0)
     assert other.guarantee["reason"] == "margin differs from the calibration"
 

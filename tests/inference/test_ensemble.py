@@ -173,7 +173,7 @@ def test_predict_tells_the_spread(odd, tmp_path, capsys):
     [
         (["--workdir", "a", "--mc-dropout", "1"], "0 or at least 2"),
         (["--workdir", "a", "--seed", "-1"], "seed must not be negative"),
-        (["--predictions", "p.csv", "--flip"], "go with --workdir"),
+        (["--predictions", "p.csv", "--flip"], "--flip does not go with --predictions"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, message):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import gammaln
-from scipy.stats import ks_2samp, kstwo
+from scipy.stats import betabinom, ks_2samp, kstwo
 
 from dfjax.evaluation.statistics.significance import correct_holm
 
@@ -22,6 +22,8 @@ LEVEL = 0.01
 LARGE = 0.1
 """Stability index from which a difference is reported, above what it is by chance."""
 BINS = 10
+JUDGED = 0.5
+"""Largest `least_ks` with which samples without a visible drift count as alike."""
 SHARES = np.linspace(0.0, 1.0, 51)
 """Shares of fakes among which the one is searched that makes two samples most alike."""
 
@@ -64,6 +66,23 @@ def compute_psi(reference: Values, sample: Sample, *, bins: int = BINS) -> float
     edges = np.unique(np.r_[edges, np.nextafter(repeated, np.inf)])  # a value of many has a bin
     p, q = (_bin(values, edges) for values in (reference, sample))
     return float(((q - p) * np.log(q / p)).sum())
+
+
+def compute_psi_chance(n: int, m: int, *, bins: int = BINS) -> float:
+    """Returns the mean of `compute_psi` where both samples are drawn from one distribution.
+
+    It tends to (bins - 1) (1 / n + 1 / m), and is much smaller for few values, which leave most
+    bins empty, whose share is then what `compute_psi` adds.
+
+    Args:
+        n: Number of values of the reference.
+        m: Number of values that are compared with it.
+        bins: Number of bins.
+    """
+    counts = np.arange(m + 1)
+    chances = betabinom.pmf(counts, m, n / bins, n - n / bins)  # of the values in a bin
+    p, q = 1 / bins, (counts + 0.5) / (m + 0.5 * bins)
+    return float(bins * (chances * (q - p) * np.log(q / p)).sum())
 
 
 def _bin(values: Values, edges: Float[np.ndarray, "E"]) -> Float[np.ndarray, "B"]:
@@ -112,7 +131,7 @@ def measure_distance(
         p = float(kstwo.sf(ks, max(1, round(n * m / (n + m)))))
     p = min(1.0, max(p, _find_least_p(n, m)))
     psi = compute_psi(_reweigh(reference, labels, share), sample)
-    chance = (BINS - 1) * (1 / n + 1 / m)
+    chance = compute_psi_chance(n, m)
     medians = (float(np.median(reference)), float(np.median(sample)))
     return Distance((n, m), medians, psi, chance, ks, p, find_least_ks(n, m))
 
@@ -177,6 +196,11 @@ def find_least_ks(n: int, m: int, *, level: float = LEVEL) -> float:
     if _find_least_p(n, m) >= level:
         return math.inf
     return math.sqrt(-math.log(level / 2) / 2 * (n + m) / (n * m))  # Smirnov's limit
+
+
+def is_judged(found: Mapping[str, Distance]) -> bool:
+    """Returns whether there are enough inputs for a drift of half a distribution to be seen."""
+    return min((one.least_ks for one in found.values()), default=math.inf) <= JUDGED
 
 
 def describe_power(found: Mapping[str, Distance], inputs: int) -> str:

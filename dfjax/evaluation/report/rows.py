@@ -104,6 +104,7 @@ def describe_calibration(block: dict[str, Any]) -> list[str]:
     if guarantee is None:
         return lines
     if not guarantee["holds"]:
-        return [*lines, f"no guarantee: {guarantee['reason']}"]
+        what = "no guarantee" if guarantee["holds"] is False else "guarantee not checked"
+        return [*lines, f"{what}: {guarantee['reason']}"]
     limits = f"{guarantee['false_alarm_rate']:g} and {guarantee['miss_rate']:g}"
     return [*lines, f"guaranteed rates of false alarms and misses: {limits}"]

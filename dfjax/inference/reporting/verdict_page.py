@@ -85,13 +85,16 @@ def _describe_guarantee(verdict: Verdict) -> str:
     known = verdict.guarantee
     if known is None:
         return "The detector is not calibrated: no error rate is known for this verdict."
-    if not known.get("holds"):
-        return f"No error rate is guaranteed: {known.get('reason')}."
+    if known["holds"] is False:
+        return f"No error rate is guaranteed: {known['reason']}."
     rates = (known["false_alarm_rate"], known["miss_rate"])
-    return (
+    said = (
         "On inputs like those of the calibration, at most {:.1%} of real videos are called fake, "
         "and at most {:.1%} of fakes real.".format(*rates)
     )
+    if known["holds"] is None:
+        return f"{said} Not checked is whether this input is like them: {known['reason']}."
+    return f"{said} Nothing shows that these inputs are not like them."
 
 
 def draw_timeline(strip: Strip, verdict: Verdict) -> Html:

@@ -81,10 +81,6 @@ class RestorationReport(Result):
         """Returns the content of `restoration.json`."""
         return {**vars(self), "out": str(self.out)}
 
-    def write_scores(self, form: str) -> list[Path]:
-        """Returns no files: scores of restored fakes are of no use to other programs."""
-        return []
-
 
 def evaluate_restoration(
     generator: AnyPath | Restorer,

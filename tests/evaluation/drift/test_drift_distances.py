@@ -10,8 +10,10 @@ from dfjax.evaluation.drift.distances import (
     compare_properties,
     compute_mixture_distance,
     compute_psi,
+    compute_psi_chance,
     describe_power,
     find_least_ks,
+    is_judged,
     measure_distance,
 )
 
@@ -32,8 +34,31 @@ def test_psi_of_equal_values():
 
 def test_psi_of_equal_distributions_is_what_chance_gives():
     rng = np.random.default_rng(0)
-    found = [compute_psi(rng.normal(size=500), rng.normal(size=200)) for _ in range(300)]
-    assert np.mean(found) == pytest.approx(9 * (1 / 500 + 1 / 200), rel=0.15)
+    for n, m in ((500, 200), (200, 8), (100, 3)):
+        found = [compute_psi(rng.normal(size=n), rng.normal(size=m)) for _ in range(300)]
+        assert np.mean(found) == pytest.approx(compute_psi_chance(n, m), rel=0.15)
+    assert compute_psi_chance(50_000, 20_000) == pytest.approx(
+        9 * (1 / 50_000 + 1 / 20_000), rel=0.01
+    )
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 4), (200, 8), (60, 20), (1000, 40)])
+def test_a_drift_that_is_said_to_be_visible_is_seen(n, m):
+    rng, seen = np.random.default_rng(5), 0
+    for _ in range(40):
+        reference = {"a": rng.random(n)}
+        least = compare_properties(reference, {"a": rng.random(m)})["a"].least_ks
+        shift = min(1.0, 1.2 * least)  # of the sample's lowest values there are none
+        sample = {"a": shift + (1 - shift) * rng.random(m)}
+        seen += compare_properties(reference, sample)["a"].drifted
+    assert seen >= 36
+
+
+def test_few_inputs_are_not_judged():
+    rng = np.random.default_rng(6)
+    reference = {"a": rng.random(200)}
+    judged = [is_judged(compare_properties(reference, {"a": rng.random(m)})) for m in (1, 8, 40)]
+    assert judged == [False, False, True] and not is_judged({})
 
 
 def test_ks_equals_scipy():

@@ -1,0 +1,44 @@
+"""The kinds of `dfjax evaluate`, and the options that each of them uses."""
+
+from dfjax.commands.detector_options import JUDGING, SCORING
+from dfjax.commands.main import Arguments, Parser
+from dfjax.errors import UsageError
+
+WHERE = ("split", "index", "out", "json", "module")
+NUMBERS = ("protocol", "first_frames", "write")
+DETECTOR = ("workdir", "weights", "model", "checkpoint")
+TAKES = {
+    "defake": (*WHERE, "defake", "detector", "identity", "checkpoint"),
+    "predictions": (
+        *WHERE,
+        *NUMBERS,
+        "predictions",
+        "columns",
+        "scale",
+        "scores",
+        "threshold_from",
+    ),
+    "robustness": (*WHERE, *DETECTOR, *SCORING, "robustness"),
+    "workdir": (*WHERE, *DETECTOR, *SCORING, *NUMBERS, *JUDGING),
+}
+"""Arguments that each kind of evaluation uses."""
+FLAGS = {"passes": "mc-dropout", "calibrated": "no-calibration"}
+"""Flags that are not called as their arguments."""
+
+
+def find_kind(args: Arguments, parser: Parser) -> str:
+    """Returns the kind of evaluation that is asked for, a key of `TAKES`.
+
+    Args:
+        args: Arguments of the verb.
+        parser: Its parser.
+
+    Raises:
+        UsageError: An option is given that this kind would ignore.
+    """
+    kind = next((name for name in TAKES if getattr(args, name) is not None), "workdir")
+    for name, value in vars(args).items():
+        if name not in TAKES[kind] and value != parser.get_default(name):
+            flag = FLAGS.get(name, name).replace("_", "-")
+            raise UsageError(f"--{flag} does not go with --{kind}, which would ignore it")
+    return kind
