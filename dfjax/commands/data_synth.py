@@ -23,7 +23,13 @@ def add_arguments(parser: Parser) -> None:
     add("--size", type=int, default=64, help="side of a face crop in px (64)")
     add("--seed", type=int, default=0)
     add("--workers", type=int, default=2, help="processes (2)")
-    add("--mp4", type=int, default=0, metavar="K", help="also K videos of the test split as mp4")
+    add(
+        "--mp4",
+        type=int,
+        default=0,
+        metavar="K",
+        help="also K test videos as mp4, with masks of fakes",
+    )
 
 
 def run(args: Arguments) -> int:

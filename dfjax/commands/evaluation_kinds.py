@@ -22,16 +22,11 @@ TAKES = {
     "workdir": (*WHERE, *DETECTOR, *SCORING, *NUMBERS, *JUDGING),
 }
 """Arguments that each kind of evaluation uses."""
-FLAGS = {"passes": "mc-dropout", "calibrated": "no-calibration"}
-"""Flags that are not called as their arguments."""
+FLAGS = {"passes": "mc-dropout", "calibrated": "no-calibration"}  # not called as their arguments
 
 
 def find_kind(args: Arguments, parser: Parser) -> str:
-    """Returns the kind of evaluation that is asked for, a key of `TAKES`.
-
-    Args:
-        args: Arguments of the verb.
-        parser: Its parser.
+    """Returns the kind of evaluation that the arguments of the verb ask for, a key of `TAKES`.
 
     Raises:
         UsageError: An option is given that this kind would ignore.

@@ -2,76 +2,98 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
-import numpy as np
-
 from dfjax.console import one_line, track
 from dfjax.data.faces.worker_pool import run_tasks
-from dfjax.errors import RunError
-from dfjax.evaluation.figures.explanation_sheet import (
-    Course,
-    Deciding,
-    draw_explanation,
-    overlay,
-)
-from dfjax.files import atomic_path, write_json
+from dfjax.errors import RunError, UsageError
+from dfjax.evaluation.figures.explanation_sheet import draw_explanation
+from dfjax.files import write_json
+from dfjax.inference.clip_overrides import list_overrides
 from dfjax.inference.detector import Detector, load
-from dfjax.inference.explanation import SHARES, ClipExplanation, Explainer
-from dfjax.inference.media import Prepared, Unusable, prepare_input
-from dfjax.inference.score_inputs import make_settings
+from dfjax.inference.explanation import (
+    SHARES,
+    TOGETHER,
+    ClipExplanation,
+    Explainer,
+    measure_grounding,
+)
+from dfjax.inference.explanation_pictures import (
+    average_weights,
+    choose_clips,
+    choose_frames,
+    compute_areas,
+    find_side,
+    list_deciding,
+    make_course,
+    write_film,
+)
+from dfjax.inference.judgement import find_judge
+from dfjax.inference.media import PredictionSettings, Prepared, Unusable, find_inputs, prepare_input
+from dfjax.inference.score_inputs import plan_scoring, score_entries
+from dfjax.inference.verdict import Verdict
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
 
 AnyPath = str | os.PathLike[str]
 
 FILES = ("explanation.png", "explanation.mp4", "explanation.json")
-SHOWN, FPS, SIDE = 8, 8, 320
-"""Number of deciding frames in the sheet; frames per second and side in pixels of the film."""
 
 
 @dataclass(frozen=True)
 class Explanation(Result):
-    """Why an input has its score.
+    """Why an input has its verdict.
 
     Attributes:
-        input: Path of the input.
-        fake_prob: Mean P(fake) over the clips.
-        clips: Explanation of each clip.
+        verdict: The verdict, that of `dfjax.predict`.
+        clips: Explanation of each clip that is explained.
         out: Folder of the files.
+        notes: Sentences about the guarantee of the verdict.
     """
 
-    input: str
-    fake_prob: float
+    verdict: Verdict
     clips: list[ClipExplanation]
     out: Path
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> list[str]:
-        """Returns lines on the score, the deciding frames, and whether the maps matter."""
-        frames = ", ".join(str(frame["number"]) for frame in list_deciding(self.clips)[:5])
-        areas = compute_areas(self.clips)
-        return [
-            f"{self.fake_prob:.4f}  {'fake' if self.fake_prob >= 0.5 else 'real'}  {self.input}",
-            f"deciding frames: {frames}",
+        """Returns lines on the verdict, the deciding frames, and whether the maps matter."""
+        deciding = list_deciding(self.clips, find_side(self.verdict))
+        areas, weights = compute_areas(self.clips), average_weights(self.clips)
+        lines = [
+            self.verdict.to_line(),
+            f"deciding frames: {', '.join(str(frame['number']) for frame in deciding[:5])}",
             "area under P(fake): deletion {deletion:.3f} (random {random_deletion:.3f}), insertion "
             "{insertion:.3f} (random {random_insertion:.3f})".format_map(areas),
-            f"written to {self.out}: {', '.join(FILES)}",
         ]
+        if weights:
+            named = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+            lines.append(f"weights of the streams: {named}")
+        if found := measure_grounding(self.clips):
+            shares = ", ".join(
+                f"{name} {one['share']:.0%} ({one['ratio']:.2f} times the area)"
+                for name, one in found["maps"].items()
+            )
+            lines.append(
+                f"heat in the manipulated region, which is {found['area']:.0%} of the crop: "
+                f"{shares}"
+            )
+        return [*lines, f"written to {self.out}: {', '.join(FILES)}"]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the numbers as `explanation.json` has them."""
         return {
-            "input": self.input,
-            "fake_prob": self.fake_prob,
-            "deciding_frames": list_deciding(self.clips),
+            **self.verdict.to_dict(),
+            "clip_probs": self.verdict.clip_scores["fake_prob"].tolist(),
+            "deciding_frames": list_deciding(self.clips, find_side(self.verdict)),
             "areas": compute_areas(self.clips),
+            "stream_weights": average_weights(self.clips),
+            "grounding": measure_grounding(self.clips),
             "clips": [
                 {
                     "first_frame": int(clip.position[clip.mask][0]),
@@ -92,7 +114,11 @@ def explain(
     out: AnyPath,
     checkpoint: str = "best",
     model: str = "",
-    clips: int = 4,
+    maps: int = 4,
+    mask: AnyPath | None = None,
+    calibrated: bool = True,
+    false_alarm_rate: float | None = None,
+    miss_rate: float | None = None,
     **cutting: Any,
 ) -> Explanation:
     """Writes `explanation.png`, `explanation.mp4` and `explanation.json` on a video or an image.
@@ -103,143 +129,109 @@ def explain(
         out: Folder of the files.
         checkpoint: `best` or `last`, where `detector` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
-        clips: Number of clips, evenly spaced in the video.
+        maps: Largest number of clips that are explained, those that speak most for the verdict.
+        mask: Video or image in which the manipulated pixels of the input are bright, of which the
+            share of the heat in them is measured; None where this is not known.
+        calibrated: Whether the calibration in the workdir is used, where there is one.
+        false_alarm_rate: Error rate of verdicts on real videos; None for that of the calibration.
+        miss_rate: Error rate of verdicts on fakes; None for that of the calibration.
         **cutting: Further arguments of `score_inputs.make_settings`, such as `face_detector`.
 
     Raises:
         RunError: The input cannot be read, or has no usable face.
-        UsageError: A workdir or checkpoint does not exist, the detector has no feature maps, or a
-            file in `out` is one that dfjax did not write.
+        UsageError: The input, a workdir or a checkpoint does not exist, the detector has no feature
+            maps, or a file in `out` is one that dfjax did not write.
     """
-    folder = Path(out)
-    check_outputs((folder / name for name in FILES), inputs=[path])
+    folder, source = Path(out), _find_file(Path(path))
+    region = None if mask is None else _find_file(Path(mask))
+    if maps < 1:
+        raise UsageError(f"maps must be positive, not {maps}")
+    check_outputs((folder / name for name in FILES), inputs=[source, *([region] if region else [])])
     loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint, model=model)
-    found = explain_clips(Explainer(loaded), Path(path), clips=clips, **cutting)
-    prob = float(np.mean([clip.fake_prob for clip in found]))
-    result = Explanation(os.fspath(path), prob, found, folder)
-    verdict = "fake" if prob >= 0.5 else "real"
-    title = f"{one_line(Path(path).name)[:80]} · {verdict}, P(fake) {prob:.3f}"
-    folder.mkdir(parents=True, exist_ok=True)
-    draw_explanation(_choose(found), _make_course(found), title=title, path=folder / FILES[0])
-    write_film(folder / FILES[1], found)
-    write_json(folder / FILES[2], result.to_json())
+    judge = find_judge(
+        loaded, calibrated, false_alarm_rate, miss_rate, list_overrides(loaded.config, cutting)
+    )
+    prepared, size = prepare(loaded, source, region=region, **cutting)
+    (verdict,) = score_entries(loaded, [(str(source), prepared)], size)
+    if verdict.fake_prob is None:
+        raise RunError(f"{path}: {verdict.error}")
+    notes: list[str] = []
+    if judge:
+        (verdict,), notes = judge.conclude([judge(verdict)])
+    found = explain_clips(Explainer(loaded), prepared, verdict, most=maps)
+    result = Explanation(verdict.without_pictures(), found, folder, tuple(notes))
+    _write_files(result, folder)
     return result
 
 
-def explain_clips(explainer: Explainer, path: Path, **cutting: Any) -> list[ClipExplanation]:
-    """Returns the explanations of the clips of an input.
+def _write_files(result: Explanation, folder: Path) -> None:
+    verdict, found = result.verdict, result.clips
+    name = one_line(Path(verdict.input).name)[:80]
+    title = f"{name} · {verdict.verdict}, P(fake) {verdict.fake_prob:.3f}"
+    if len(found[0].heat) > 1:
+        title += f" · the map of {TOGETHER} is drawn first"
+    folder.mkdir(parents=True, exist_ok=True)
+    frames, course = choose_frames(found, find_side(verdict)), make_course(found, verdict)
+    draw_explanation(frames, course, title=title, path=folder / FILES[0])
+    write_film(folder / FILES[1], found)
+    write_json(folder / FILES[2], result.to_json())
+
+
+def _find_file(path: Path) -> Path:
+    found = find_inputs([path])
+    if found != [path]:
+        raise UsageError(f"{path} is a folder: give one video or image")
+    return path
+
+
+def explain_clips(
+    explainer: Explainer, prepared: Prepared, verdict: Verdict, *, most: int
+) -> list[ClipExplanation]:
+    """Returns the explanations of the clips that speak most for a verdict, in order of time.
 
     Args:
-        explainer: Explainer of a detector.
+        explainer: Explainer of the detector.
+        prepared: Clips of the input.
+        verdict: Verdict on these clips.
+        most: Largest number of clips.
+    """
+    chosen, origin = choose_clips(verdict, most), prepared.origin
+    return [
+        explainer.explain(
+            prepared.clips[clip],
+            origin.mask[clip],
+            origin.position[clip],
+            None if prepared.region is None else prepared.region[clip],
+        )
+        for clip in track(chosen, total=len(chosen), what="explaining")
+    ]
+
+
+def prepare(
+    detector: Detector, path: Path, *, region: Path | None = None, **options: Any
+) -> tuple[Prepared, int]:
+    """Returns the clips of an input as `dfjax.predict` cuts them, and the clips of a batch.
+
+    Args:
+        detector: Detector.
         path: Video or image.
-        **cutting: Arguments of `score_inputs.make_settings`.
+        region: Mask of the manipulation, or None.
+        **options: Arguments of `score_files`.
 
     Raises:
         RunError: The input cannot be read, or has no usable face.
     """
-    prepared = _prepare(explainer.detector, path, **cutting)
-    rows = zip(prepared.clips, prepared.origin.mask, prepared.origin.position)
-    return [
-        explainer.explain(clip, mask, position)
-        for clip, mask, position in track(rows, total=len(prepared.clips), what="explaining")
-    ]
+    settings, size, _, seconds = plan_scoring(detector, **options)
+    settings = dataclasses.replace(settings, region=region)
+    return _read(settings, path, seconds), size
 
 
-def _prepare(detector: Detector, path: Path, **cutting: Any) -> Prepared:
-    settings, _ = make_settings(detector.config, **cutting)
+def _read(settings: PredictionSettings, path: Path, seconds: float) -> Prepared:
     function = functools.partial(prepare_input, settings)
-    (outcome,) = run_tasks(function, [str(path)], workers=1, time_limit=600.0)
+    (outcome,) = run_tasks(function, [str(path)], workers=1, time_limit=seconds)
     if outcome.error is not None:
         raise RunError(f"{path}: {outcome.error}")
     if isinstance(outcome.value, Unusable):
         raise RunError(f"{path}: {outcome.value.error}")
     prepared: Prepared = outcome.value
     return prepared
-
-
-def _list_frames(clips: Sequence[ClipExplanation]) -> list[tuple[int, ClipExplanation, int]]:
-    """Returns every frame once, in order of time: its number, its clip and its place in it."""
-    frames = {
-        int(clip.position[place]): (clip, int(place))
-        for clip in reversed(clips)
-        for place in np.flatnonzero(clip.mask)
-    }
-    return [(number, *frames[number]) for number in sorted(frames)]
-
-
-def list_deciding(clips: Sequence[ClipExplanation]) -> list[dict[str, Any]]:
-    """Returns all frames with their effect on the logit, those that decided the verdict first.
-
-    Args:
-        clips: Explanations of the clips of one input.
-    """
-    sign = 1 if np.mean([clip.fake_prob for clip in clips]) >= 0.5 else -1
-    rows = [
-        {
-            "number": number,
-            "effect": float(clip.effects[place]),
-            "attention": None if clip.attention is None else float(clip.attention[place]),
-        }
-        for number, clip, place in _list_frames(clips)
-    ]
-    return sorted(rows, key=lambda row: -sign * row["effect"])
-
-
-def compute_areas(clips: Sequence[ClipExplanation]) -> dict[str, float]:
-    """Returns the mean areas under the curves of deletion and insertion, by name."""
-    return {
-        name: float(np.mean([np.trapezoid(clip.curves[name], SHARES) for clip in clips]))
-        for name in clips[0].curves
-    }
-
-
-def _choose(clips: Sequence[ClipExplanation]) -> list[Deciding]:
-    """Returns the deciding frames in order of time."""
-    numbers = {row["number"] for row in list_deciding(clips)[:SHOWN]}
-    return [
-        Deciding(
-            clip.frames[place],
-            {name: heat[place] for name, heat in clip.heat.items()},
-            number,
-            float(clip.effects[place]),
-        )
-        for number, clip, place in _list_frames(clips)
-        if number in numbers
-    ]
-
-
-def _make_course(clips: Sequence[ClipExplanation]) -> Course:
-    rows = sorted(list_deciding(clips), key=lambda row: row["number"])
-    attention = [row["attention"] for row in rows]
-    return Course(
-        numbers=[row["number"] for row in rows],
-        effects=[row["effect"] for row in rows],
-        attention=None if None in attention else attention,
-        shares=SHARES.tolist(),
-        curves={n: np.mean([c.curves[n] for c in clips], axis=0).tolist() for n in clips[0].curves},
-    )
-
-
-def write_film(path: Path, clips: Sequence[ClipExplanation]) -> None:
-    """Writes the frames with their heat beside the frames themselves as H.264, atomically."""
-    with atomic_path(path) as partial, av.open(os.path.abspath(partial), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "20"})
-        stream.width, stream.height, stream.pix_fmt = 2 * SIDE, SIDE, "yuv420p"
-        container.metadata["comment"] = "dfjax"
-        for picture in _draw_film(clips):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def _draw_film(clips: Sequence[ClipExplanation]) -> Iterator[np.ndarray]:
-    for number, clip, place in _list_frames(clips):
-        frame, heat = clip.frames[place], clip.combined[place]
-        large = [
-            cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-            for one in (frame, overlay(frame, heat))
-        ]
-        picture = np.ascontiguousarray(np.concatenate(large, axis=1))
-        text = f"frame {number}  P(fake) {clip.fake_prob:.2f}"
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(picture, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width)
-        yield picture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from dfjax.shapes import Apply
 SHARES = np.linspace(0, 1, 11)
 """Shares of the pixels that are deleted or inserted."""
 
+TOGETHER = "all streams"
+"""Name of the map of all streams together."""
+
 Clip = UInt8[np.ndarray, "T H W 3"]
 Heat = Float[np.ndarray, "T H W"]
 
@@ -36,12 +39,13 @@ class ClipExplanation:
         position: Source frame numbers.
         fake_prob: Score of the clip.
         heat: Evidence for fake in each pixel by stream, from 0 to 1 (the largest of the clip).
-        combined: Mean of the maps of all streams, weighted by the model's own weights of the
-            streams where it has them.
+        combined: Evidence of all streams, from 0 to 1. A cell of each map counts by what it adds to
+            the logit, so that a stream on which the score does not rest hardly shows.
         effects: How much the logit falls when a frame is left out; of a single frame its logit.
         attention: Weights of the frames by the model, where it has them.
         stream_weights: Weights of the streams by the model, where it has them.
         curves: P(fake) where `SHARES` of the pixels are deleted or inserted (`compute_curves`).
+        region: True where the clip is manipulated; None where this is not known.
     """
 
     frames: Clip
@@ -54,6 +58,13 @@ class ClipExplanation:
     attention: Float[np.ndarray, "T"] | None
     stream_weights: dict[str, float]
     curves: Mapping[str, Float[np.ndarray, "S"]]
+    region: Bool[np.ndarray, "T H W"] | None = None
+
+    @property
+    def maps(self) -> dict[str, Heat]:
+        """The maps of the streams, and `all streams` where there are several."""
+        together = {TOGETHER: self.combined} if len(self.heat) > 1 else {}
+        return {**together, **self.heat}
 
 
 class Explainer:
@@ -73,7 +84,11 @@ class Explainer:
         self._steps: dict[str, Any] = {}
 
     def explain(
-        self, clip: Clip, mask: Bool[np.ndarray, "T"], position: Int32[np.ndarray, "T"]
+        self,
+        clip: Clip,
+        mask: Bool[np.ndarray, "T"],
+        position: Int32[np.ndarray, "T"],
+        region: Bool[np.ndarray, "T H W"] | None = None,
     ) -> ClipExplanation:
         """Returns the explanation of a clip.
 
@@ -81,29 +96,30 @@ class Explainer:
             clip: Frames.
             mask: False on padding.
             position: Source frame numbers.
+            region: True where the clip is manipulated; None if it is not known.
         """
         found = {name: step(self._variables, self._batch(clip, mask)) for name, step in
                  self._make_steps(clip, mask).items()}  # fmt: skip
-        heat = {
-            name: _scale(np.asarray(one.maps[0]), clip.shape[1:3]) for name, one in found.items()
+        evidence = {
+            name: _enlarge(np.asarray(one.maps[0]) * mask[:, None, None], clip.shape[1:3])
+            for name, one in found.items()
         }
         first = next(iter(found.values()))
         outputs = {name: np.asarray(value) for name, value in first.outputs.items()}
-        weights = _name_weights(outputs.get("stream_weights"), heat)
-        combined = sum(weights.get(name, 1.0) * one for name, one in heat.items())
-        combined = np.asarray(combined) / max(float(np.max(combined)), 1e-12)
+        combined = _normalise(np.sum(list(evidence.values()), axis=0))
         attention = outputs.get("frame_attention")
         return ClipExplanation(
             frames=clip,
             mask=mask,
             position=position,
             fake_prob=float(jax.nn.sigmoid(first.logits[0])),
-            heat=heat,
+            heat={name: _normalise(one) for name, one in evidence.items()},
             combined=combined,
             effects=self._measure_frames(clip, mask, float(first.logits[0])),
             attention=None if attention is None else attention[0],
-            stream_weights=weights,
+            stream_weights=_name_weights(outputs.get("stream_weights"), evidence),
             curves=self.compute_curves(clip, mask, combined),
+            region=region,
         )
 
     def compute_curves(
@@ -121,7 +137,7 @@ class Explainer:
         """
         rng = np.random.default_rng(0)
         cells = rng.random((len(clip), 8, 8)).astype(np.float32)
-        maps = {"": heat, "random_": _scale(cells, clip.shape[1:3])}
+        maps = {"": heat, "random_": _enlarge(cells, clip.shape[1:3])}
         side = clip.shape[1] / 8
         blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), side) for frame in clip])
         names, clips = [], []
@@ -195,16 +211,59 @@ def _find_apply(detector: Detector) -> Apply:
     return builders.make_model(config).apply
 
 
-def _scale(maps: Float[np.ndarray, "T h w"], size: tuple[int, int]) -> Heat:
-    """Returns maps in the size of the frames, with a largest value of 1."""
+def _enlarge(maps: Float[np.ndarray, "T h w"], size: tuple[int, int]) -> Heat:
+    """Returns maps in the size of the frames; the sum of a map stays about the same."""
     large = [
         np.maximum(cv2.resize(one, size[::-1], interpolation=cv2.INTER_CUBIC), 0) for one in maps
     ]
-    return np.stack(large).astype(np.float64) / max(float(np.max(large)), 1e-12)
+    cells, pixels = maps.shape[1] * maps.shape[2], size[0] * size[1]
+    return np.stack(large).astype(np.float64) * cells / pixels
 
 
-def _name_weights(weights: np.ndarray | None, heat: Mapping[str, Heat]) -> dict[str, float]:
+def _normalise(maps: Heat) -> Heat:
+    """Returns maps with a largest value of 1; maps of zeros stay so."""
+    return maps / max(float(np.max(maps)), 1e-30)
+
+
+def _name_weights(weights: np.ndarray | None, heat: Mapping[str, Any]) -> dict[str, float]:
     """Returns the weights of the streams by name; empty where they are of something else."""
     if weights is None or weights.shape[-1] != len(heat):
         return {}
     return dict(zip(heat, map(float, weights[0])))
+
+
+def measure_grounding(clips: Sequence[ClipExplanation]) -> dict[str, Any] | None:
+    """Returns the share of the heat in the manipulated region, beside the region's share of area.
+
+    Both are of the frames in which something is manipulated, and means over clips. `ratio` is the
+    share of the heat divided by that of the area: 1 for a map that knows nothing of the region.
+
+    Args:
+        clips: Explanations of clips; those without a region are left out.
+
+    Returns:
+        `area`, and by the name of each map `share` and `ratio`; None if no clip has a region.
+    """
+    rows: dict[str, list[float]] = {}
+    areas = []
+    for clip in clips:
+        if clip.region is None:
+            continue
+        shown = clip.region.any((1, 2)) & clip.mask
+        maps = {name: heat[shown] for name, heat in clip.maps.items()}
+        if not shown.any() or not all(heat.sum() > 0 for heat in maps.values()):
+            continue
+        areas.append(float(clip.region[shown].mean()))
+        for name, heat in maps.items():
+            rows.setdefault(name, []).append(float(heat[clip.region[shown]].sum() / heat.sum()))
+    if not areas:
+        return None
+    ratios = {name: np.mean(np.divide(shares, areas)) for name, shares in rows.items()}
+    return {
+        "area": float(np.mean(areas)),
+        "clips": len(areas),
+        "maps": {
+            name: {"share": float(np.mean(shares)), "ratio": float(ratios[name])}
+            for name, shares in rows.items()
+        },
+    }

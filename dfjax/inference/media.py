@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int32, UInt8
+from jaxtyping import Bool, Float, Int32, Shaped, UInt8
 
 from dfjax.data.clips import sampling as clips
 from dfjax.data.clips.sampling import Sampling
-from dfjax.data.faces.clip_crops import crop_clips
+from dfjax.data.faces.clip_crops import crop_clips, cut_masks
 from dfjax.data.faces.input_measures import measure_clips, measure_file
 from dfjax.data.faces.marks import is_restored
 from dfjax.data.faces.media_files import walk_media
@@ -41,6 +41,7 @@ class PredictionSettings:
         cutting: Settings of face detection and cropping.
         pictures: Whether a few frames are kept for a figure.
         min_face_share: Least share of the frames used in which a face must be detected.
+        region: Mask of the manipulation, a video or image; None if there is none.
     """
 
     sampling: Sampling
@@ -49,6 +50,7 @@ class PredictionSettings:
     cutting: ExtractionSettings
     pictures: bool = False
     min_face_share: float = 0.0
+    region: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ class ClipOrigin:
 
 
 class Prepared(NamedTuple):
-    """The clips of an input, RGB face crops, and their origin."""
+    """The clips of an input, RGB face crops, their origin, and where they are manipulated."""
 
     clips: UInt8[np.ndarray, "N T H W 3"]
     origin: ClipOrigin
+    region: Bool[np.ndarray, "N T H W"] | None = None
 
 
 class Unusable(NamedTuple):
@@ -180,7 +183,8 @@ def prepare_input(settings: PredictionSettings, path: str) -> Prepared | Unusabl
 def _prepare(settings: PredictionSettings, path: Path, info: VideoInfo) -> Prepared | Unusable:
     n_frames = info.n_frames
     choose = functools.partial(choose_clips, settings=settings)
-    position, mask, numbers, faces = crop_clips(path, n_frames, settings.cutting, choose)
+    crops = crop_clips(path, n_frames, settings.cutting, choose)
+    position, mask, numbers, faces = crops
     looked = settings.cutting.detector != "none"
     used, missed = len(numbers), int((~faces.found).sum()) if looked else 0
     share = 1 - missed / used if looked else None
@@ -204,7 +208,10 @@ def _prepare(settings: PredictionSettings, path: Path, info: VideoInfo) -> Prepa
         measures=measures,
         restored=is_restored(path),
     )
-    return Prepared(cut, origin)
+    if settings.region is None:
+        return Prepared(cut, origin)
+    masks = cut_masks(settings.region, crops, settings.cutting, (info.width, info.height))
+    return Prepared(cut, origin, gather_clips(masks, numbers, position, mask))
 
 
 def _describe_missed(settings: PredictionSettings, n_frames: int, used: int, missed: int) -> str:
@@ -218,11 +225,11 @@ def _describe_missed(settings: PredictionSettings, n_frames: int, used: int, mis
 
 
 def gather_clips(
-    frames: UInt8[np.ndarray, "F H W 3"],
+    frames: Shaped[np.ndarray, "F H W *c"],
     numbers: Int32[np.ndarray, "F"],
     position: Int32[np.ndarray, "N T"],
     mask: Bool[np.ndarray, "N T"],
-) -> UInt8[np.ndarray, "N T H W 3"]:
+) -> Shaped[np.ndarray, "N T H W *c"]:
     """Returns clips of the frames, with zeros on padding.
 
     Args:

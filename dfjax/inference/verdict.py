@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +14,9 @@ from matplotlib.figure import Figure
 from dfjax.console import one_line
 from dfjax.errors import InputError
 from dfjax.evaluation.figures.sheets import Strip, draw_strip
-from dfjax.evaluation.figures.style import enable_notebook_display, encode_figure
+from dfjax.evaluation.figures.style import enable_notebook_display
 from dfjax.inference.media import ClipOrigin, Prepared, Unusable, take_pictures
+from dfjax.inference.verdict_parts import draw_notebook
 
 THRESHOLD = 0.5
 """Smallest P(fake) at which the verdict is `fake`."""
@@ -170,14 +170,7 @@ class Verdict:
         return f"Verdict({self._title!r}: {self._summary})"
 
     def _repr_html_(self) -> str:
-        text = f"<p><b>{html.escape(self._title)}</b>: {html.escape(self._summary)}</p>"
-        if self.status != "ok":
-            return text
-        try:
-            figure = self.show()
-        except InputError as error:  # the file was deleted after it was scored
-            return f"{text}<p>no picture: {html.escape(str(error))}</p>"
-        return f'{text}<img width="800" alt="frames and score" src="{encode_figure(figure)}">'
+        return draw_notebook(self, self._title)
 
 
 def make_verdict(

@@ -173,7 +173,8 @@ def test_a_verdict_draws_itself_as_long_as_its_file_is_there(detector, folder, t
     assert cv2.imread(str(tmp_path / "out" / "strip.png")).std() > 5
     figure.savefig(io.BytesIO(), format="png")
     page = verdict._repr_html_()
-    assert 'src="data:image/png;base64,' in page and "real, P(fake)" in page
+    assert page.count('src="data:image/jpeg;base64,') > 1 and "<svg" in page and ">real</p>" in page
+    assert "not calibrated" in page and "is no proof" in page, "the parts of the page of predict"
     (folder / "b.avi").unlink()
     assert "no picture: " in verdict._repr_html_()
     assert capsys.readouterr().out == ""

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Int32
 
 from dfjax.data.faces.crop_codec import decode_crop, encode_crop
-from dfjax.data.faces.crops import Cutting, FaceCrops
+from dfjax.data.faces.crops import Cutting, FaceCrops, FacePath, cut_faces
 from dfjax.data.faces.detectors.precomputed import Precomputed
 from dfjax.data.faces.extract import extract_faces, open_detector
+from dfjax.data.faces.manipulation_mask import read_masks
 from dfjax.data.faces.quality import compute_qualities, find_good
 from dfjax.data.faces.settings import ExtractionSettings, choose_frames, describe_threshold
 from dfjax.data.index.source import Source
@@ -84,6 +86,34 @@ def crop_clips(
     faces = _take(faces, np.searchsorted(numbers, used))
     stored = [decode_crop(encode_crop(crop, settings.jpeg_quality)) for crop in faces.crops]
     return ClipCrops(position, mask, used, faces._replace(crops=np.stack(stored)))
+
+
+def cut_masks(
+    path: Path, crops: ClipCrops, settings: ExtractionSettings, size: tuple[int, int]
+) -> Bool[np.ndarray, "F S S"]:
+    """Returns which pixels of crops are manipulated, by the mask of their video.
+
+    Frames beyond the end of the mask have nothing manipulated.
+
+    Args:
+        path: Mask, a video or image in which manipulated pixels are bright.
+        crops: Crops of the video.
+        settings: Settings by which they were cropped.
+        size: Width and height of the video.
+
+    Raises:
+        InputError: The mask cannot be read.
+    """
+    masks, faces = read_masks(path, crops.numbers.tolist()), crops.faces
+    black = np.zeros((size[1], size[0], 3), np.uint8)
+    frames = [
+        black if number not in masks
+        else np.repeat((255 * cv2.resize(masks[number], size)).astype(np.uint8)[..., None], 3, -1)
+        for number in crops.numbers.tolist()
+    ]  # fmt: skip
+    face = FacePath(faces.boxes, faces.found, faces.fallback, faces.landmarks)
+    how = Cutting(settings.size, settings.margin, settings.align)
+    return cut_faces(frames, [face], how)[0].crops[..., 0] >= 128
 
 
 def _near(numbers: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from dfjax.data.synthetic.face import draw
 from dfjax.data.synthetic.identity import make_generator, make_identity
-from dfjax.data.synthetic.manipulations import MANIPULATIONS, make_forgery, wear_makeup
+from dfjax.data.synthetic.manipulations import (
+    MANIPULATIONS,
+    inner_mask,
+    make_forgery,
+    wear_makeup,
+)
 from dfjax.data.synthetic.plan import VideoPlan
 from dfjax.data.synthetic.scene import make_scene, shoot
 from dfjax.files import atomic_path
@@ -29,6 +34,10 @@ class Canvas(NamedTuple):
 
     size: tuple[int, int]  # width, height, px
     crop: int  # px
+
+
+SCENE = Canvas((192, 144), 64)
+"""Size of the mp4 files before they are enlarged."""
 
 
 def render(
@@ -61,6 +70,31 @@ def render(
     return shots(), scene.camera.quality
 
 
+def render_masks(
+    plan: VideoPlan, seed: int, *, frames: int, canvas: Canvas
+) -> Iterator[NDArray[np.uint8]]:
+    """Yields where `render` manipulates each frame, u8[H, W]: 255 in the mask, 0 elsewhere.
+
+    The mask of a frame whose artefacts are not visible is empty, as are those of a real video.
+
+    Args:
+        plan: Video.
+        seed: Seed of the data set.
+        frames: Number of frames.
+        canvas: Size of the frames and of the face in them.
+    """
+    drawn = OVERSAMPLING * canvas.size[0], OVERSAMPLING * canvas.size[1]
+    target = make_identity(seed, plan.target)
+    scene = make_scene(seed, plan.recording, frames, drawn, HEAD * OVERSAMPLING * canvas.crop)
+    rng = make_generator(seed, "video", plan.video_id)
+    forgery = make_forgery(rng, target, make_identity(seed, plan.donor), scene)
+    for t, pose in enumerate(scene.poses):
+        seen = plan.method in MANIPULATIONS and forgery.visible[t] > 0
+        mask = inner_mask(drawn[::-1], pose, target, extent=forgery.extent, seam=forgery.seam)
+        small = cv2.resize(mask[:, :, 0], canvas.size, interpolation=cv2.INTER_AREA)
+        yield np.where((small >= 0.5) & seen, 255, 0).astype(np.uint8)
+
+
 def write_video(path: Path, plan: VideoPlan, seed: int, *, frames: int = 24) -> None:
     """Writes a planned video with its whole scene as 384×288 H.264, atomically.
 
@@ -73,7 +107,23 @@ def write_video(path: Path, plan: VideoPlan, seed: int, *, frames: int = 24) -> 
         seed: Seed of the data set.
         frames: Number of frames.
     """
-    shots, _ = render(plan, seed, frames=frames, canvas=Canvas((192, 144), 64))
+    _write_film(path, render(plan, seed, frames=frames, canvas=SCENE)[0])
+
+
+def write_mask_video(path: Path, plan: VideoPlan, seed: int, *, frames: int = 24) -> None:
+    """Writes where `write_video` manipulates the frames, bright on black, atomically.
+
+    Args:
+        path: File to write.
+        plan: Video.
+        seed: Seed of the data set.
+        frames: Number of frames.
+    """
+    masks = render_masks(plan, seed, frames=frames, canvas=SCENE)
+    _write_film(path, (np.repeat(mask[..., None], 3, -1) for mask in masks))
+
+
+def _write_film(path: Path, shots: Iterator[NDArray[np.uint8]]) -> None:
     with atomic_path(path) as partial, av.open(os.path.abspath(partial), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "16"})
         stream.width, stream.height, stream.pix_fmt = 384, 288, "yuv420p"

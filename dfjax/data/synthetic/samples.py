@@ -14,7 +14,7 @@ from dfjax.data.faces.detectors.haar import make_haar
 from dfjax.data.faces.video import probe, read_frames
 from dfjax.data.synthetic.dataset import generate
 from dfjax.data.synthetic.plan import VideoPlan, make_plan
-from dfjax.data.synthetic.render import write_video
+from dfjax.data.synthetic.render import write_mask_video, write_video
 from dfjax.errors import UsageError
 from dfjax.outputs import check_folder
 from dfjax.results import Result
@@ -83,7 +83,8 @@ def synthesise(
     if samples < 0:
         raise UsageError(f"samples must not be negative, not {samples}")
     if samples:
-        check_folder(Path(out, "videos"), inputs=(), owner=Path(out, "synthetic.json"))
+        for name in ("videos", "masks"):
+            check_folder(Path(out, name), inputs=(), owner=Path(out, "synthetic.json"))
     index, drawn = generate(
         out, videos=videos, identities=identities, frames=frames, size=size, seed=seed,
         workers=workers, command=command,
@@ -95,6 +96,8 @@ def synthesise(
 
 def write_samples(out: Path, plans: list[VideoPlan], *, count: int, seed: int) -> list[Path]:
     """Writes `count` videos of the test split into `out/videos/`; returns their paths.
+
+    Where the fakes are manipulated is written into `out/masks/`, under the same names.
 
     Real and fake videos alternate, and the methods alternate among the fakes. A face detector made
     for photographs does not find every drawn face, so videos in which the default one misses it
@@ -118,6 +121,8 @@ def write_samples(out: Path, plans: list[VideoPlan], *, count: int, seed: int) -
             write_video(path, plan, seed)
             if _is_seen(path, detector):
                 paths.append(path)
+                if plan.method != "real":
+                    write_mask_video(out / "masks" / path.name, plan, seed)
                 break
             path.unlink()
     return paths

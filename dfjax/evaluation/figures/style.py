@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -122,13 +120,6 @@ def enable_notebook_display() -> None:
     """Makes a notebook display the figures that a call returns; has no effect elsewhere."""
     if "ipykernel" in sys.modules:
         import matplotlib.pyplot  # noqa: F401  # registers the display of figures
-
-
-def encode_figure(figure: Figure) -> str:
-    """Returns a figure as a PNG in a `data:` URL, for HTML."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @contextmanager

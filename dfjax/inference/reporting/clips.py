@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -14,7 +11,8 @@ from dfjax import FAKE
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import InputError, UsageError
-from dfjax.evaluation.charts.markup import Html, join, tag
+from dfjax.evaluation.charts.markup import Html, tag
+from dfjax.evaluation.charts.pictures import draw_strip
 from dfjax.evaluation.metrics.uncertainty import aggregate_uncertainty, has_uncertainty
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment import run_data
@@ -22,8 +20,8 @@ from dfjax.inference.reporting.sources import Evaluation, RunSource
 
 SHOWN = 8
 """Number of clips of each kind."""
-SHOWN_FRAMES, SIDE, QUALITY = 3, 96, 72
-"""Frames of a clip, their side in pixels and their JPEG quality: 3 kB a frame."""
+SHOWN_FRAMES = 3
+"""Frames of a clip: 3 kB each."""
 
 
 def open_frames(run: RunSource) -> FrameStore | None:
@@ -99,30 +97,3 @@ def _read(data: FrameStore, row: int) -> UInt8[np.ndarray, "T H W 3"]:
     numbers = data.frame_numbers(row)
     places = np.unique(np.linspace(0, len(numbers) - 1, SHOWN_FRAMES).round().astype(int))
     return data.read(row, numbers[places])
-
-
-def draw_strip(frames: Sequence[np.ndarray] | np.ndarray, name: str, *, side: int = SIDE) -> Html:
-    """Returns small pictures of frames side by side.
-
-    Args:
-        frames: RGB frames of any size.
-        name: What the frames are of, for screen readers.
-        side: Largest width of a picture in pixels.
-    """
-    pictures = (
-        tag("img", src=encode_picture(frame, side), alt=f"frame {number} of {name}")
-        for number, frame in enumerate(frames, 1)
-    )
-    return tag("div", join(pictures), class_="strip")
-
-
-def encode_picture(frame: UInt8[np.ndarray, "H W 3"], side: int) -> Html:
-    """Returns an RGB frame, reduced to a width, as a JPEG in a `data:` URL."""
-    height, width = frame.shape[:2]
-    if width > side:
-        size = side, max(1, round(height * side / width))
-        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done
-    return Html(f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}")

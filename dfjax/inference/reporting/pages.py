@@ -9,14 +9,13 @@ from typing import Any
 from dfjax.console import say
 from dfjax.errors import InputError, RunError, UsageError
 from dfjax.inference.ensemble import Ensemble
-from dfjax.inference.explain import explain_clips
+from dfjax.inference.explain import explain_clips, prepare
 from dfjax.inference.explanation import ClipExplanation, Explainer
 from dfjax.inference.reporting.verdict_page import write_verdict_page
 from dfjax.inference.verdict import Verdict
 
-CLIPS = 2
-"""Number of clips with heat maps."""
-CUTTING = ("face_detector", "face_model", "margin", "align", "min_face_share")
+CLIPS = 3
+"""Largest number of clips with heat maps: those that speak most for the verdict."""
 
 
 def write_pages(
@@ -31,13 +30,12 @@ def write_pages(
         scorer: Detector or ensemble that gave the verdicts.
         verdicts: Verdicts on the inputs.
         pages: HTML file of each input by its path; empty for no pages.
-        options: Arguments of `score_files`, from which those of faces are used.
+        options: Arguments of `score_files` that the verdicts were made with.
     """
     if not pages:
         return
     alone = len(scorer.members) == 1 and not scorer.draws
     explainer = Explainer(scorer.members[0]) if alone else None
-    cutting = {name: options[name] for name in CUTTING if options.get(name) is not None}
     for verdict in verdicts:
         if verdict.status != "ok":
             continue
@@ -45,7 +43,8 @@ def write_pages(
         path = Path(verdict.input)
         try:
             if explainer:
-                found = explain_clips(explainer, path, clips=CLIPS, **cutting)
+                prepared, _ = prepare(explainer.detector, path, **options)
+                found = explain_clips(explainer, prepared, verdict, most=CLIPS)
         except (RunError, UsageError) as error:
             say(f"note: the page of {verdict.input} has no heat maps: {error}")
         try:
