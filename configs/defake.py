@@ -44,6 +44,11 @@ def get_config(variant: str = "") -> ConfigDict:
         c.model.patch_gan.width = 0.25
         c.loss.perceptual.width = 0.125
         c.optimizer.learning_rate = 1e-3
+    if variant == "smoke":
+        # Most of the time is that of compilation, which these halve.
+        c.lowering = "native"
+        c.model.unet.channels = (64, 128)
+        c.model.patch_gan.channels = (64,)
     if variant == "tiny":
         c.data.update({"frames": 2, "train_clips": 2})
         c.data.synthetic.update({"videos": 400, "identities": 100})

@@ -15,7 +15,8 @@ from dfjax.config import load_config
 # The name of a verb, as prose has it; doctor and models are commands as they stand.
 BARE = {f"dfjax {verb}" for verb in VERBS} | {f"dfjax data {name}" for name in SUBVERBS}
 BARE -= {"dfjax doctor", "dfjax models"}
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "launch/demo.sh")
+LAUNCHERS = ("launch/demo.sh", "launch/defake_demo.sh")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *LAUNCHERS)
 
 
 def commands(text):
@@ -50,7 +51,7 @@ def check(command):
 def documented(root):
     for name in DOCUMENTS:
         for command in commands((root / name).read_text()):
-            yield name, command.replace("$demo", "runs/demo")
+            yield name, command.replace("$demo", f"runs/{name.split('/')[-1][:-3]}")
 
 
 def test_commands_in_documents(root):

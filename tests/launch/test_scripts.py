@@ -50,6 +50,15 @@ def test_launchers_are_short_and_strict(root):
         assert len(text.splitlines()) <= 61 and "\nset -euo pipefail\n" in text, path.name
 
 
+def test_the_demo_of_defaking_prints_its_commands(script):
+    done = script("defake_demo.sh", "--dry-run")
+    lines = done.stdout.splitlines()
+    verbs = [line.split()[1:3] for line in lines if line.startswith("   dfjax ")]
+    assert [verb for verb, _ in verbs] == ["data"] * 3 + ["train", "train", "evaluate", "harden"]
+    assert sum(line.startswith("== ") for line in lines) == len(verbs) == 7
+    assert script("defake_demo.sh", "--slow").returncode == 2
+
+
 def test_slurm_dry_run_prints_the_commands(script):
     done = script("slurm.sbatch", "--dry-run", *TRAIN, "--fold={task}/5", SLURM_ARRAY_TASK_ID="3")
     first, second = done.stdout.splitlines()
