@@ -141,6 +141,8 @@ def evaluate_robustness(
         "draws": ensemble.draws,
     }
     curves, left_out = _measure(study, folder, made_of, corruptions or list(CORRUPTIONS))
+    if not curves:
+        raise UsageError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     title = make_title(ensemble.config.name, split, study.data.index["dataset"].iloc[study.rows])
     write_json(folder / FILES[0], {"robustness": curves, "left_out": left_out, **made_of})
     with atomic_path(folder / FILES[1]) as partial:

@@ -77,6 +77,7 @@ code{font:13px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace}
 .card.fake{border-left-color:var(--fake)} .card.real{border-left-color:var(--real)}
 .card b{font-size:15px} .card p{margin:2px 0} .strip{display:flex;gap:3px;margin:6px 0}
 .strip img{flex:1 1 0;min-width:0;width:100%;border-radius:4px;display:block}
+.faces .strip{flex-wrap:wrap} .faces .strip img{flex:0 0 clamp(84px,11.8%,150px)}
 img{max-width:100%;height:auto}
 .verdict{font-size:clamp(26px,5vw,40px);font-weight:700;letter-spacing:-.02em;margin:0}
 .verdict.fake{color:var(--fake)} .verdict.real{color:var(--real)}

@@ -23,9 +23,10 @@ def plot_robustness(
         path: PNG file to write.
         title: Title of the picture.
     """
-    rows = -(-len(curves) // COLUMNS)
-    with canvas(path, size=(14.0, 3.3 * rows)) as drawn:
-        axes = drawn.subplots(rows, COLUMNS, squeeze=False, sharey=True).ravel()
+    columns = min(COLUMNS, len(curves))
+    rows = -(-len(curves) // columns)
+    with canvas(path, size=(max(7.0, 3.5 * columns), 3.3 * rows)) as drawn:
+        axes = drawn.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for one, (name, curve) in zip(axes, curves.items()):
             levels = np.arange(len(curve["video_auc"]))
             aucs = np.array(curve["video_auc"], np.float64)

@@ -42,7 +42,11 @@ def write_verdict_page(
     sections = [
         Section("verdict", "Verdict", [draw_verdict(verdict, checkpoint)]),
         Section("time", "Score over time", [draw_timeline(strip, verdict)]),
-        Section("faces", "Faces", [draw_strip(cut_faces(strip), "the face", side=SIDE)]),
+        Section(
+            "faces",
+            "Faces",
+            [tag("div", draw_strip(cut_faces(strip), "the face", side=SIDE), class_="faces")],
+        ),
         Section("heat", "Where the detector looks", _draw_heat(explanations, verdict), HEAT),
     ]
     title = one_line(Path(verdict.input).name)
