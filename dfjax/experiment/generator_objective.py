@@ -1,6 +1,5 @@
 """The loss of a generator, built from its config, with the fixed networks that it reads."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from dfjax import precision
 from dfjax.errors import UsageError
 from dfjax.experiment.backbone_files import read_backbone
 from dfjax.experiment.generator_check import is_generator
-from dfjax.experiment.saved import assemble, read_weights, read_workdir
+from dfjax.experiment.saved import assemble, read_saved
 from dfjax.losses.adversarial import find_adversarial
 from dfjax.losses.generator import (
     GeneratorObjective,
@@ -134,9 +133,8 @@ def _make_perceptual(config: ConfigDict, platform: str) -> FixedTerm:
 def _make_critic(config: ConfigDict) -> FixedTerm:
     """Returns the term of a fixed detector that the generator is to fool."""
     options = config.loss.critic
-    path = Path(options.detector)
-    is_file = path.is_file() or path.suffix == ".safetensors"
-    saved = read_weights(path, options.model) if is_file else read_workdir(path, "best")
+    path = options.detector
+    saved = read_saved(path, model=options.model)
     if is_generator(saved.config):
         raise UsageError(f"loss.critic.detector={path} is a generator, not a detector")
     if saved.config.data.flow and not config.data.flow:

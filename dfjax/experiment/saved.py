@@ -1,5 +1,6 @@
 """Reads the parts of a trained detector from a workdir or from a weights file."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from dfjax.files import hash_file
 from dfjax.json_files import check_value
 from dfjax.models import ModelFns
 from dfjax.models.frame_features import join, put_under, split_off
+from dfjax.object_stores import refuse_urls
 from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
 from dfjax.weights.mismatch import check_keys
@@ -46,6 +48,8 @@ class Saved(NamedTuple):
         checkpoint: Name of the checkpoint, for example `best/1200`.
         checkpoint_sha256: Hash of the checkpoint's files.
         methods: Names of the classes of the method head, where the model has one.
+        folder: Folder of the run. For a weights file it is its path without the suffix, which need
+            not exist.
     """
 
     config: ConfigDict
@@ -54,6 +58,33 @@ class Saved(NamedTuple):
     checkpoint: str
     checkpoint_sha256: str
     methods: Sequence[str]
+    folder: Path
+
+
+def read_saved(
+    source: str | os.PathLike[str], checkpoint: str = "best", *, model: str = ""
+) -> Saved:
+    """Returns the detector, or the generator, of a workdir or of a weights file.
+
+    Args:
+        source: Workdir of a training run, or a safetensors file of `dfjax export` or `dfjax weights
+            import`.
+        checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
+        model: Name of the config of a safetensors file whose header does not have the config.
+
+    Raises:
+        UsageError: `source` is neither of the two, the checkpoint does not exist, or a model is
+            named for a workdir.
+    """
+    refuse_urls([source], "a workdir or weights file")
+    path = Path(source)
+    if path.is_file() or path.suffix == ".safetensors":
+        return read_weights(path, model)
+    if model:
+        raise UsageError(
+            f"model={model} is for a weights file; {source} is a workdir with a config"
+        )
+    return read_workdir(path, checkpoint)
 
 
 def read_workdir(folder: Path, checkpoint: str) -> Saved:
@@ -77,7 +108,7 @@ def read_workdir(folder: Path, checkpoint: str) -> Saved:
         checkpoints.close()
     backbone = open_backbone(folder) if config.data.features else None
     name = f"{checkpoint}/{step}"
-    return Saved(config, variables, backbone, name, sha256, load_methods(folder))
+    return Saved(config, variables, backbone, name, sha256, load_methods(folder), folder)
 
 
 def read_weights(path: Path, model: str = "") -> Saved:
@@ -112,6 +143,7 @@ def read_weights(path: Path, model: str = "") -> Saved:
         checkpoint=metadata.get("checkpoint", path.name),
         checkpoint_sha256=hash_file(path),
         methods=metadata.get("methods", ()),
+        folder=path.with_suffix(""),
     )
 
 
@@ -155,7 +187,7 @@ class Assembled(NamedTuple):
     variables: Variables
 
 
-def assemble(saved: Saved, source: Path) -> Assembled:
+def assemble(saved: Saved, source: str | os.PathLike[str]) -> Assembled:
     """Returns the functions of a stored detector that score clips.
 
     Args:
@@ -168,7 +200,7 @@ def assemble(saved: Saved, source: Path) -> Assembled:
     """
     config, variables, backbone = saved.config, saved.variables, saved.backbone
     fns, preprocess = builders.make_model(config), builders.make_config_preprocess(config)
-    check_shapes(fns, variables, builders.example_inputs(config, 1), source=source)
+    check_shapes(fns, variables, builders.example_inputs(config, 1), source=str(source))
     if backbone:
         fns, variables = put_under(fns, backbone.fns), join(variables, backbone.variables)
         preprocess = read_either(preprocess, backbone.preprocess)
@@ -191,7 +223,7 @@ def read_either(features: Preprocess, crops: Preprocess) -> Preprocess:
 
 
 def check_shapes(
-    model: ModelFns, variables: Variables, inputs: Mapping[str, Any], *, source: Path
+    model: ModelFns, variables: Variables, inputs: Mapping[str, Any], *, source: str
 ) -> None:
     """Checks that the variables of a checkpoint are those that the model of its config has.
 
@@ -206,4 +238,4 @@ def check_shapes(
     """
     wanted = jax.eval_shape(model.init, jax.random.key(0), inputs)
     network = "the model in its config"
-    check_keys(flat_shapes(variables), flat_shapes(wanted), source=str(source), network=network)
+    check_keys(flat_shapes(variables), flat_shapes(wanted), source=source, network=network)

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from dfjax.errors import UsageError
 from dfjax.evaluation.scoring.scorer import Scorer, Scores, make_predict_step
 from dfjax.experiment.compilation_cache import use_compilation_cache
-from dfjax.experiment.saved import assemble, read_weights, read_workdir
+from dfjax.experiment.saved import assemble, read_saved
 from dfjax.inference.clip_overrides import list_overrides
 from dfjax.inference.frames import read_array
 from dfjax.inference.judgement import find_judge
@@ -26,7 +26,6 @@ from dfjax.inference.score_inputs import (
 )
 from dfjax.inference.verdict import Verdict
 from dfjax.models.registry import find_entry
-from dfjax.object_stores import refuse_urls
 from dfjax.shapes import Apply, HostBatch, Preprocess, Variables
 
 Array = np.ndarray
@@ -164,25 +163,18 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         UsageError: `source` is neither of the two, the checkpoint does not exist or does not fit
             its config, or the model is the user's own and its module is not imported.
     """
-    refuse_urls([source], "a workdir or weights file")
-    path = Path(source)
-    use_compilation_cache(path)
-    is_file = path.is_file() or path.suffix == ".safetensors"
-    if model and not is_file:
-        raise UsageError(
-            f"model={model} is for a weights file; {source} is a workdir with a config"
-        )
-    saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
+    use_compilation_cache(Path(source))
+    saved = read_saved(source, checkpoint, model=model)
     config, backbone = saved.config, saved.backbone
     if find_entry(config.model.name).generates:
         raise UsageError(f"{source} is a generator ({config.name}), which scores nothing")
-    networks = assemble(saved, path)
+    networks = assemble(saved, source)
     detector = Detector(
         config=config,
         variables=networks.variables,
         checkpoint=saved.checkpoint,
         checkpoint_sha256=saved.checkpoint_sha256,
-        workdir=path.with_suffix("") if is_file else path,
+        workdir=saved.folder,
         apply=networks.apply,
         preprocess=networks.preprocess,
         methods=saved.methods,

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from dfjax.errors import UsageError
 from dfjax.experiment.compilation_cache import use_compilation_cache
-from dfjax.experiment.saved import assemble, read_weights, read_workdir
+from dfjax.experiment.saved import assemble, read_saved
 from dfjax.models.registry import find_entry
 from dfjax.ops.resize import resize
 from dfjax.shapes import Apply, Variables
@@ -114,18 +114,16 @@ def load_generator(
     Raises:
         UsageError: `source` is neither of the two, is of a detector, or does not fit its config.
     """
-    path = Path(source)
-    use_compilation_cache(path)
-    is_file = path.is_file() or path.suffix == ".safetensors"
-    saved = read_weights(path, model) if is_file else read_workdir(path, checkpoint)
+    use_compilation_cache(Path(source))
+    saved = read_saved(source, checkpoint, model=model)
     if not find_entry(saved.config.model.name).generates:
         raise UsageError(f"{source} is a detector ({saved.config.name}), which restores no clips")
-    networks = assemble(saved, path)
+    networks = assemble(saved, source)
     return Generator(
         config=saved.config,
         variables=jax.device_put(saved.variables),
         checkpoint=saved.checkpoint,
         checkpoint_sha256=saved.checkpoint_sha256,
-        workdir=path.with_suffix("") if is_file else path,
+        workdir=saved.folder,
         apply=networks.apply,
     )
