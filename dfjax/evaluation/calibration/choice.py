@@ -16,11 +16,11 @@ from dfjax.evaluation.calibration.maps import (
     compute_log_losses,
 )
 from dfjax.evaluation.statistics.bootstrap import PERCENTILES, resample
+from dfjax.evaluation.statistics.folds import split_folds
+from dfjax.evaluation.statistics.reliability import BINS, compute_bins
 
-FOLDS = 5
 FEWEST = 10
 """Smallest number of videos of each class to calibrate on."""
-BINS = 10
 RESAMPLES = 1000
 
 
@@ -82,12 +82,8 @@ def _cross_fit(
     probs: Probs, labels: Labels, clusters: Int[np.ndarray, "N"], seed: int
 ) -> dict[str, Probs]:
     """Returns the probability of each video by each kind of map, fitted without its fold."""
-    from sklearn.model_selection import StratifiedGroupKFold  # takes half a second to import
-
-    count = min(FOLDS, len(np.unique(clusters)))
-    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     held_out = {name: np.array(probs, np.float64) for name in FITS}
-    for fitted, left in folds.split(probs, labels, clusters):
+    for fitted, left in split_folds(labels, clusters, seed):
         if 0 < labels[fitted].sum() < len(fitted):
             for name, fit in FITS.items():
                 held_out[name][left] = fit(probs[fitted], labels[fitted])(probs[left])
@@ -130,18 +126,14 @@ def measure_reliability(probs: Probs, labels: Labels, *, bins: int = BINS) -> di
         labels: Label of each video.
         bins: Number of bins.
     """
-    place = np.clip((probs * bins).astype(int), 0, bins - 1)
-    sizes = np.bincount(place, minlength=bins)
-    used = np.flatnonzero(sizes)
-    means = np.bincount(place, probs, bins)[used] / sizes[used]
-    shares = np.bincount(place, labels, bins)[used] / sizes[used]
-    gap: Float[np.ndarray, "K"] = np.abs(means - shares)
+    found = compute_bins(probs, labels, bins)
+    gap: Float[np.ndarray, "K"] = np.abs(found.means - found.shares)
     return {
         "log_loss": float(compute_log_losses(probs, labels).mean()),
         "brier": float(((probs - labels) ** 2).mean()),
-        "ece": float((gap * sizes[used]).sum() / len(probs)),
+        "ece": float((gap * found.counts).sum() / len(probs)),
         "bins": [
             {"n": int(n), "mean": float(mean), "share": float(share)}
-            for n, mean, share in zip(sizes[used], means, shares)
+            for mean, share, n in zip(*found)
         ],
     }

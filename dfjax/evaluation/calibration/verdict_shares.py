@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import beta
 
-from dfjax.evaluation.calibration.choice import FOLDS, measure_reliability
+from dfjax.evaluation.calibration.choice import measure_reliability
 from dfjax.evaluation.calibration.conformal import (
     FAKE_VERDICT,
     REAL_VERDICT,
@@ -18,6 +18,7 @@ from dfjax.evaluation.calibration.conformal import (
     Conformal,
     Rates,
 )
+from dfjax.evaluation.statistics.folds import FOLDS
 from dfjax.evaluation.videos.aggregation import VIDEO, aggregate, clean
 
 COLUMNS = ("calibrated_prob", "conformal_verdict")

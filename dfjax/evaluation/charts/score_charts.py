@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ from dfjax import FAKE, REAL
 from dfjax.evaluation.charts.markup import Html, format_interval, format_number, tag, to_html
 from dfjax.evaluation.charts.svg import COLOURS, REFERENCE, SERIES, Number, Plot, Stroke
 from dfjax.evaluation.metrics import Metrics, roc
+from dfjax.evaluation.statistics.reliability import compute_bins
 
 BINS = 20
-RELIABILITY_BINS = 10
 Curve = tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N"]]
 
 
@@ -27,14 +27,8 @@ def draw_roc(curves: Mapping[str, pd.DataFrame], metrics: Mapping[str, Metrics])
     """
     plot = Plot("ROC curves of videos", x_label="false-positive rate", y_label="true-positive rate")
     plot.add_line([0, 1], [0, 1], REFERENCE)
-    drawn = 0
-    for name, videos in curves.items():
-        curve = roc(videos)
-        if curve is None:
-            continue
-        label = f"{name}: AUC {describe_metric(metrics.get(name, {}), 'video_auc')}"
-        plot.add_line(*curve, _choose(drawn), label=label, fill=len(curves) == 1)
-        drawn += 1
+    fill = len(curves) == 1
+    drawn = _add_curves(plot, curves, roc, metrics, ("AUC", "video_auc"), fill=fill)
     return plot.render() if drawn else Html()
 
 
@@ -43,18 +37,33 @@ def draw_precision_recall(
 ) -> Html:
     """Returns the curves of precision against recall; arguments as those of `draw_roc`."""
     plot = Plot("Precision against recall", x_label="recall of fakes", y_label="precision")
-    drawn = 0
-    for name, videos in curves.items():
-        curve = compute_precision_recall(videos)
-        if curve is None:
-            continue
-        label = f"{name}: AP {describe_metric(metrics.get(name, {}), 'ap')}"
-        plot.add_line(*curve, _choose(drawn), label=label)
-        prior = float((videos["label"] == FAKE).mean())
-        if not drawn:
-            plot.add_line([0, 1], [prior] * 2, REFERENCE)
-        drawn += 1
-    return plot.render() if drawn else Html()
+    drawn = _add_curves(plot, curves, compute_precision_recall, metrics, ("AP", "ap"))
+    if not drawn:
+        return Html()
+    prior = float((curves[drawn[0]]["label"] == FAKE).mean())
+    plot.add_line([0, 1], [prior] * 2, REFERENCE)
+    return plot.render()
+
+
+def _add_curves(
+    plot: Plot,
+    sets: Mapping[str, pd.DataFrame],
+    compute: Callable[[pd.DataFrame], Curve | None],
+    metrics: Mapping[str, Metrics],
+    metric: tuple[str, str],
+    *,
+    fill: bool = False,
+) -> list[str]:
+    """Adds the curve of each set of videos that has one, and returns the names of these sets."""
+    label, key = metric
+    drawn: list[str] = []
+    for name, videos in sets.items():
+        curve = compute(videos)
+        if curve is not None:
+            text = f"{name}: {label} {describe_metric(metrics.get(name, {}), key)}"
+            plot.add_line(*curve, _choose(len(drawn)), label=text, fill=fill)
+            drawn.append(name)
+    return drawn
 
 
 def compute_precision_recall(videos: pd.DataFrame) -> Curve | None:
@@ -83,7 +92,9 @@ def draw_reliability(sets: Mapping[str, pd.DataFrame]) -> Html:
     plot = Plot("Reliability", x_label="mean P(fake)", y_label="share of fakes")
     plot.add_line([0, 1], [0, 1], REFERENCE, label="calibrated")
     for number, (name, videos) in enumerate(sets.items()):
-        means, shares, counts = compute_reliability(videos)
+        means, shares, counts = compute_bins(
+            videos["fake_prob"].to_numpy(np.float64), videos["label"].to_numpy(np.int64)
+        )
         stroke = _choose(number)
         plot.add_line(means, shares, stroke, label=name)
         for mean, share, count in zip(means, shares, counts):
@@ -91,19 +102,6 @@ def draw_reliability(sets: Mapping[str, pd.DataFrame]) -> Html:
             radius = 2.5 + 4.5 * float(np.sqrt(count / counts.max()))
             plot.add_dot(mean, share, stroke.colour, label=tip, radius=radius)
     return plot.render()
-
-
-def compute_reliability(
-    videos: pd.DataFrame,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the mean P(fake), the share of fakes and the number of videos of each filled bin."""
-    scores = videos["fake_prob"].to_numpy(np.float64)
-    places = np.minimum((scores * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
-    counts = np.bincount(places, minlength=RELIABILITY_BINS)
-    kept = counts > 0
-    means = np.bincount(places, scores, RELIABILITY_BINS)[kept] / counts[kept]
-    fakes = np.bincount(places, videos["label"].to_numpy() == FAKE, RELIABILITY_BINS)[kept]
-    return means, fakes / counts[kept], counts[kept]
 
 
 def draw_confusion(metrics: Metrics) -> Html:

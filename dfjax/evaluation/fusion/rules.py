@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from dfjax.errors import unknown
 from dfjax.evaluation.calibration.maps import compute_log_losses, find_logits
+from dfjax.evaluation.statistics.folds import split_folds
 
 FIXED = ("majority", "mean_prob", "mean_logit", "confidence")
 FITTED = ("weights", "stacking")
@@ -24,7 +25,6 @@ METHODS = (*FIXED, *FITTED)
 PENALTY = 1e-4
 """Factor of half the squared weights in the mean log loss of `weights`."""
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-FOLDS = 5
 
 MemberProbs = Float[np.ndarray, "D V"]
 Values = Float[np.ndarray, "V"]
@@ -151,17 +151,6 @@ def cross_fuse(
         )  # fmt: skip
         fused[left] = rule(probs[:, left])
     return fused
-
-
-def split_folds(
-    labels: Labels, clusters: Int[np.ndarray, "V"], seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns the positions of fitted and left-out videos of each fold."""
-    from sklearn.model_selection import StratifiedGroupKFold  # takes half a second to import
-
-    count = min(FOLDS, len(np.unique(clusters)))
-    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    return list(folds.split(labels, labels, clusters))
 
 
 def _choose_penalty(

@@ -13,7 +13,6 @@ from dfjax.evaluation.charts.page import Section, make_page
 from dfjax.evaluation.charts.run_charts import draw_history, find_best
 from dfjax.evaluation.charts.score_charts import (
     compute_precision_recall,
-    compute_reliability,
     draw_confidences,
     draw_confusion,
     draw_intervals,
@@ -69,13 +68,6 @@ def test_precision_and_recall_are_those_of_scikit_learn():
     np.testing.assert_allclose(recall[1:], wanted[1][:-1][::-1], atol=1e-12)
     np.testing.assert_allclose(precision[1:], wanted[0][:-1][::-1], atol=1e-12)
     assert compute_precision_recall(videos([0.1, 0.2], [0, 0])) is None
-
-
-def test_reliability_by_hand():
-    means, shares, counts = compute_reliability(videos([0.02, 0.04, 0.95, 1.0], [0, 1, 1, 1]))
-    np.testing.assert_allclose(means, [0.03, 0.975])
-    np.testing.assert_allclose(shares, [0.5, 1.0])
-    assert counts.tolist() == [2, 2]
 
 
 def test_histograms_count_every_video_once():
