@@ -28,11 +28,11 @@ from dfjax.evaluation.calibration.verdict_shares import cross_decide
 from dfjax.evaluation.figures.reliability_plot import LIMITS, plot_reliability
 from dfjax.evaluation.videos.aggregation import score_videos
 from dfjax.evaluation.videos.clusters import describe_clusters, find_clusters
-from dfjax.experiment import run_data
 from dfjax.files import hash_file
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
-from dfjax.inference.ensemble_evaluation import open_index, score_split
+from dfjax.inference.ensemble_evaluation import score_split
+from dfjax.inference.evaluation_data import open_evaluation_data
 from dfjax.inference.measured_clips import MeasuredClips
 from dfjax.outputs import check_inside, check_outputs
 from dfjax.results import Result
@@ -166,10 +166,8 @@ def calibrate(
     for output in (path, path.with_name(FIGURE)):
         check_inside(output, workdir)
     check_outputs([path, path.with_name(FIGURE)])
-    if index is None:
-        data = run_data.open_data(scorer.config, scorer.members[0].workdir)
-    else:
-        data = open_index(Path(index), workdir / "eval" / VALIDATION)
+    run, packed = scorer.members[0].workdir, workdir / "eval" / VALIDATION
+    data = open_evaluation_data(scorer.config, run, index, packed)
     scorer.check_data(data)
     calibration, shares = _fit(scorer, data, rates, kind, seed, own=index is None)
     write_calibration(calibration, path)

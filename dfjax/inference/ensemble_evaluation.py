@@ -12,10 +12,7 @@ from dfjax.console import say, track
 from dfjax.data.faces.recipe import list_differences, read_crop_recipe
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.records import find_index
-from dfjax.data.store.feature_pack import FeaturePack, is_feature_pack, open_features
 from dfjax.data.store.frame_store import FrameStore
-from dfjax.data.store.pack import open_pack, pack
-from dfjax.data.store.pack_reader import MANIFEST
 from dfjax.errors import UsageError
 from dfjax.evaluation.conventions.benchmark_protocol import Numbers
 from dfjax.evaluation.figures.plots import plot_curves, read_history
@@ -31,6 +28,7 @@ from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.experiment.run import HISTORY
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble
+from dfjax.inference.evaluation_data import find_crops, open_index
 from dfjax.inference.judgement import Judge
 from dfjax.inference.measured_clips import MeasuredClips
 from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, open_data
@@ -104,7 +102,7 @@ def _draw(
     title: str,
 ) -> None:
     """Writes the sheet of clips, and the curves of the run."""
-    crops = data.open_crops() if isinstance(data, FeaturePack) else data
+    crops = find_crops(data)
     if crops is None:
         say(f"no sheet.png is written: the crops that {data.path} was computed from are missing")
     else:
@@ -189,25 +187,6 @@ def _list_files(ensemble: Ensemble, data: FrameStore) -> dict[str, Path]:
         exported = member.workdir.with_name(f"{member.workdir.name}.safetensors")
         files[f"checkpoint{suffix}"] = step if step.is_dir() else exported
     return {name: path for name, path in files.items() if path.exists()}
-
-
-def open_index(index: Path, out: Path) -> FrameStore:
-    """Returns the pack that an index belongs to, of crops or features.
-
-    Crops that are not packed yet are packed in `out`.
-
-    Args:
-        index: Index of crops, or a pack or its index.
-        out: Folder for the pack.
-
-    Raises:
-        UsageError: The index does not exist, or it has no crops.
-    """
-    folder = index if index.is_dir() else index.parent
-    if (folder / MANIFEST).is_file() and find_index(index) == folder / "index.parquet":
-        return open_features(folder) if is_feature_pack(folder) else open_pack(folder)
-    pack(index, out / "pack")
-    return open_pack(out / "pack")
 
 
 def count_unreadable(data: FrameStore) -> int:

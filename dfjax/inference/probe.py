@@ -17,17 +17,16 @@ from rich.table import Table
 from dfjax import FAKE, REAL
 from dfjax.console import track
 from dfjax.data.clips.pipeline import make_eval_batches
-from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.transforms.shortcuts import SHORTCUTS, change_clips
 from dfjax.errors import UsageError
 from dfjax.evaluation.metrics.shortcuts import compute_shortcuts
 from dfjax.evaluation.videos.aggregation import VIDEO, score_videos
 from dfjax.evaluation.videos.clusters import Clusters, describe_clusters, find_clusters
-from dfjax.experiment import builders, run_data
+from dfjax.experiment import builders
 from dfjax.files import write_json
 from dfjax.inference.detector import Detector, load
-from dfjax.inference.ensemble_evaluation import open_index
+from dfjax.inference.evaluation_data import need_crops, open_evaluation_data
 from dfjax.inference.score_inputs import ClipScorer, make_batch
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
@@ -119,7 +118,8 @@ def probe(
     if path is None and not isinstance(detector, Detector) and os.path.isdir(detector):
         path = Path(detector) / "probe.json"
     check_outputs([path] if path else [])
-    data = _open_crops(loaded, index)
+    packed = Path(index or ".").parent
+    data = need_crops(open_evaluation_data(loaded.config, loaded.workdir, index, packed))
     rows = np.flatnonzero(data.index["split"] == split)
     held = data.index["method"].iloc[rows].isin(loaded.config.data.holdout_methods).to_numpy()
     labels = data.index["label"].to_numpy()[rows]
@@ -205,17 +205,6 @@ def _batches(
         if config.data.flow:
             batch = batch | make_batch(batch["clip"], batch["mask"], flow=True)
         yield batch
-
-
-def _open_crops(detector: Detector, index: AnyPath | None) -> FrameStore:
-    if index is None:
-        data = run_data.open_data(detector.config, detector.workdir)
-    else:
-        data = open_index(Path(index), Path(index).parent)
-    crops = data.open_crops() if isinstance(data, FeaturePack) else data
-    if crops is None:
-        raise UsageError(f"the crops that {data.path} was computed from are missing")
-    return crops
 
 
 def _number_clusters(data: FrameStore, rows: Rows) -> tuple[Clusters, np.ndarray]:

@@ -19,7 +19,6 @@ from rich.table import Table
 from dfjax.console import say, track
 from dfjax.data.faces.h264_clips import encode_clips
 from dfjax.data.index.records import find_index
-from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.transforms.corruptions import CORRUPTIONS, ON_DEVICE, corrupt_clips
 from dfjax.errors import UsageError, unknown
@@ -32,7 +31,8 @@ from dfjax.experiment import builders, run_data
 from dfjax.files import atomic_path, hash_file, write_json
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble, load_ensemble
-from dfjax.inference.ensemble_evaluation import find_rows, make_title, open_index
+from dfjax.inference.ensemble_evaluation import find_rows, make_title
+from dfjax.inference.evaluation_data import need_crops, open_evaluation_data
 from dfjax.json_files import read_mark
 from dfjax.outputs import check_inside, check_outputs
 from dfjax.results import Result
@@ -156,14 +156,7 @@ def _open_study(
 ) -> Study:
     """Returns the study of the crops of a split."""
     member, own = ensemble.members[0], index is None
-    data: FrameStore | None
-    if index is None:
-        data = run_data.open_data(ensemble.config, member.workdir)
-    else:
-        data = open_index(Path(index), folder)
-    data = data.open_crops() if isinstance(data, FeaturePack) else data
-    if data is None:
-        raise UsageError("the crops that the features were computed from are missing")
+    data = need_crops(open_evaluation_data(ensemble.config, member.workdir, index, folder))
     rows = find_rows(data, member, split, own=own)
     if ensemble.fusion:
         ensemble.fusion.check_unseen(data.index.iloc[rows])

@@ -9,7 +9,7 @@ from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.store.pack import pack
 from dfjax.experiment.run_data import open_data, split_rows
-from dfjax.inference.ensemble_evaluation import open_index
+from dfjax.inference.evaluation_data import open_index
 
 
 @pytest.fixture(scope="module")

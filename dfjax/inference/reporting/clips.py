@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfjax import FAKE
-from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import InputError, UsageError
 from dfjax.evaluation.charts.markup import Html, tag
@@ -16,6 +15,7 @@ from dfjax.evaluation.charts.pictures import draw_strip
 from dfjax.evaluation.metrics.uncertainty import aggregate_uncertainty, has_uncertainty
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment import run_data
+from dfjax.inference.evaluation_data import find_crops
 from dfjax.inference.reporting.sources import Evaluation, RunSource
 
 SHOWN = 8
@@ -35,8 +35,7 @@ def open_frames(run: RunSource) -> FrameStore | None:
         run.notes.append("there are no thumbnails: the data of this run are missing")
         return None
     try:
-        data = run_data.open_data(config, run.workdir)
-        return data.open_crops() if isinstance(data, FeaturePack) else data
+        return find_crops(run_data.open_data(config, run.workdir))
     except (UsageError, InputError) as error:
         run.notes.append(f"there are no thumbnails: {error}")
         return None

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
-from ml_collections import ConfigDict
 from rich.console import RenderableType
 from rich.table import Table
 
 from dfjax.data.store.crop_arrays import CropArrays, make_crop_arrays
-from dfjax.data.store.frame_store import FrameStore
 from dfjax.evaluation.figures.preview_sheet import (
     PreviewRow,
     PreviewSection,
@@ -26,10 +24,9 @@ from dfjax.evaluation.figures.preview_sheet import (
     draw_preview,
 )
 from dfjax.evaluation.metrics.restoration_metrics import ARMS, compute_restoration
-from dfjax.experiment import run_data
 from dfjax.files import atomic_path, write_json
 from dfjax.inference.detector import Detector, load
-from dfjax.inference.ensemble_evaluation import open_index
+from dfjax.inference.evaluation_data import open_evaluation_data
 from dfjax.inference.restoring.load_restorer import load_restorer
 from dfjax.inference.restoring.restore_file import Restorer
 from dfjax.inference.restoring.restored_pairs import PairedVideos, restore_pairs
@@ -113,7 +110,7 @@ def evaluate_restoration(
     workdir, split = Path(getattr(generator, "workdir", ".")), split or "test"
     folder = Path(out) if out else workdir / "eval" / "restoration"
     check_outputs([folder / name for name in FILES])
-    data = _open(generator.config, workdir, index, folder)
+    data = open_evaluation_data(generator.config, workdir, index, folder)
     judge = load(detector) if isinstance(detector, str | os.PathLike) else detector
     face = load(identity) if isinstance(identity, str | os.PathLike) else identity
     rows: list[dict[str, Any]] = []
@@ -150,12 +147,6 @@ class _Shown(NamedTuple):
     video_id: str
     frames: dict[str, UInt8[np.ndarray, "H W 3"]]
     values: dict[str, dict[str, Any]]
-
-
-def _open(config: ConfigDict, workdir: Path, index: AnyPath | None, out: Path) -> FrameStore:
-    if index is None:
-        return run_data.open_data(config, workdir)
-    return open_index(Path(index), out)
 
 
 def _measure_arms(
