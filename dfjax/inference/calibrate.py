@@ -26,6 +26,7 @@ from dfjax.evaluation.calibration.choice import choose_map, measure_reliability
 from dfjax.evaluation.calibration.conformal import FAKE_VERDICT, REAL_VERDICT, UNDECIDED, Rates
 from dfjax.evaluation.calibration.verdict_shares import cross_decide
 from dfjax.evaluation.figures.reliability_plot import LIMITS, plot_reliability
+from dfjax.evaluation.report.rows import format_interval
 from dfjax.evaluation.videos.aggregation import score_videos
 from dfjax.evaluation.videos.clusters import describe_clusters, find_clusters
 from dfjax.files import hash_file
@@ -70,8 +71,13 @@ class CalibrationReport(Result):
         chosen = self.calibration.map.kind
         for row in self.calibration.choice:
             name = row["kind"] + (" (chosen)" if row["kind"] == chosen else "")
-            maps.add_row(name, *_format(row["log_loss"], row["log_loss_ci"]),
-                         *_format(row["change"], row["change_ci"]))  # fmt: skip
+            maps.add_row(
+                name,
+                f"{row['log_loss']:.4f}",
+                format_interval(row["log_loss_ci"], 4),
+                f"{row['change']:.4f}",
+                format_interval(row["change_ci"], 4),
+            )
         before, after = (self.calibration.reliability[name] for name in ("before", "after"))
         lines = [
             f"{name}: {before[key]:.4f} before, {after[key]:.4f} after (cross-validated)"
@@ -109,10 +115,6 @@ class CalibrationReport(Result):
             "verdicts": shares,
             "notes": self.list_notes(),
         }
-
-
-def _format(value: float, interval: list[float]) -> tuple[str, str]:
-    return f"{value:.4f}", f"{interval[0]:.4f}–{interval[1]:.4f}"
 
 
 def _describe_shares(kind: str, rate: float, shares: dict[str, float]) -> str:

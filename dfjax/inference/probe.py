@@ -21,6 +21,7 @@ from dfjax.data.store.frame_store import FrameStore
 from dfjax.data.transforms.shortcuts import SHORTCUTS, change_clips
 from dfjax.errors import UsageError
 from dfjax.evaluation.metrics.shortcuts import compute_shortcuts
+from dfjax.evaluation.report.rows import format_interval
 from dfjax.evaluation.videos.aggregation import VIDEO, score_videos
 from dfjax.evaluation.videos.clusters import Clusters, describe_clusters, find_clusters
 from dfjax.experiment import builders
@@ -70,19 +71,17 @@ class Probe(Result):
             table.add_row(
                 row["shortcut"],
                 f"{row['auc']:.3f}",
-                _write(row["auc_ci"]),
+                format_interval(row["auc_ci"]),
                 f"{row['share']:.2f}",
-                _write(row["share_ci"], 2),
+                format_interval(row["share_ci"], 2),
             )
         auc = self.detector_auc
-        line = f"AUC of the detector {auc['video_auc']:.3f} [{_write(auc['video_auc_ci'])}]"
+        line = (
+            f"AUC of the detector {auc['video_auc']:.3f} [{format_interval(auc['video_auc_ci'])}]"
+        )
         where = f"{self.videos['real']} real and {self.videos['fake']} fake videos, {self.split}"
         written = [f"written to {self.out}"] if self.out else []
         return [table, f"{line} on {where}; resamples of {self.resampled}", *written]
-
-
-def _write(interval: list[float] | None, digits: int = 3) -> str:
-    return "–" if interval is None else "–".join(f"{value:.{digits}f}" for value in interval)
 
 
 def probe(

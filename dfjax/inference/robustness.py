@@ -24,7 +24,7 @@ from dfjax.data.transforms.corruptions import CORRUPTIONS, ON_DEVICE, corrupt_cl
 from dfjax.errors import UsageError, unknown
 from dfjax.evaluation.figures.robustness_plot import plot_robustness
 from dfjax.evaluation.metrics.robustness import measure_curve, tabulate_curves
-from dfjax.evaluation.report.rows import format_number
+from dfjax.evaluation.report.rows import format_interval, format_number
 from dfjax.evaluation.scoring.score_table import tabulate
 from dfjax.evaluation.scoring.scorer import DEVICE_KEYS, PredictStep, Scorer, make_predict_step
 from dfjax.experiment import builders, run_data
@@ -82,16 +82,14 @@ class RobustnessReport(Result):
             table.add_column(name, justify="left" if name == "AUC under" else "right")
         for name, curve in self.curves.items():
             numbers = map(format_number, (*curve["video_auc"], curve["area"]))
-            table.add_row(name, *numbers, *map(_format, (curve["area_ci"], curve["loss_ci"])))
+            table.add_row(
+                name, *numbers, *map(format_interval, (curve["area_ci"], curve["loss_ci"]))
+            )
         return [table, f"written to {self.out}: {' '.join(FILES)}"]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the curves."""
         return {"robustness": self.curves, "left_out": self.left_out, "out": str(self.out)}
-
-
-def _format(interval: Sequence[float] | None) -> str:
-    return "–" if interval is None else f"{interval[0]:.3f}–{interval[1]:.3f}"
 
 
 def evaluate_robustness(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, UInt8
 
-from dfjax.evaluation.statistics.bootstrap import PERCENTILES, resample
+from dfjax.evaluation.statistics.bootstrap import compute_intervals, resample
 from dfjax.evaluation.statistics.weighted import RocSteps, auc, split_classes
 
 ARMS = ("unchanged", "histogram", "restored")
@@ -76,10 +76,7 @@ def compute_restoration(
         values: dict[str, Any] = {}
         for name, statistic in statistics.items():
             values[name] = _number(statistic(np.ones((1, len(names))))[0])
-            drawn = statistic(draws)
-            drawn = drawn[np.isfinite(drawn)]
-            known = len(drawn) >= RESAMPLES / 2
-            values[f"{name}_ci"] = np.percentile(drawn, PERCENTILES).tolist() if known else None
+            values |= compute_intervals({name: statistic(draws)})
         result[arm] = values
     return result
 

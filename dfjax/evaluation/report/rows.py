@@ -1,5 +1,6 @@
 """The rows and columns that show an evaluation as text and as HTML."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dfjax.evaluation.conventions.protocol_names import COMPAT
@@ -44,12 +45,17 @@ def format_row(metrics: Metrics) -> list[str]:
     """Returns the cells of a row: the metrics of `COLUMNS`, and the interval of the AUC."""
     cells = [format_number(metrics.get(name)) for name in COLUMNS]
     interval = metrics.get("video_auc_ci")
-    return [*cells, "–".join(f"{x:.3f}" for x in interval) if isinstance(interval, list) else ""]
+    return [*cells, format_interval(interval) if isinstance(interval, list) else ""]
 
 
 def format_number(value: Any) -> str:
     """Returns a number with three decimal places, or a dash for None."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def format_interval(interval: Sequence[float] | None, digits: int = 3) -> str:
+    """Returns the bounds of an interval with some decimal places, or a dash for None."""
+    return "–" if interval is None else "–".join(f"{bound:.{digits}f}" for bound in interval)
 
 
 def describe_videos(result: dict[str, Any]) -> str:
