@@ -27,5 +27,5 @@ import flax, jax, sys
 print("== newest: Python", sys.version.split()[0], "jax", jax.__version__, "flax", flax.__version__)'
 "$folder/venv/bin/dfjax" train --config=dual_stream:smoke --workdir="$folder/smoke"
 "$folder/venv/bin/dfjax" evaluate --workdir "$folder/smoke"
-"$folder/venv/bin/python" -m pytest -m "not slow" --numprocesses 2 --dist loadfile \
+"$folder/venv/bin/python" -m pytest -m "not slow" --numprocesses 2 --dist loadfile --max-worker-restart 0 \
   tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null

@@ -19,6 +19,7 @@ if [ -z "${DFJAX_WEIGHTS:-}" ] && [ -d ../shared/weights ]; then
 fi
 
 # Two processes: a compilation takes one core and up to 2 GB. A file stays in one process, because
-# its fixtures hold compiled steps. A later -m replaces this one.
+# its fixtures hold compiled steps; files start in the order of tests/conftest.py. After the crash of
+# a process pytest ends. A later -m replaces this one.
 python -m pytest -m "not slow and not fresh and not parity and not export and not beam and not tpu and not browser and not slurm" \
-  --numprocesses 2 --dist loadfile "$@" </dev/null
+  --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@" </dev/null

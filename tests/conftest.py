@@ -61,10 +61,22 @@ PRESENT = {
 """Markers of tests that need something, and whether it is there."""
 
 
+LONGEST = (
+    *("test_configs.py", "test_python_interface.py", "test_hostile_kills.py"),
+    *("test_sharded_scoring.py", "test_published_weights.py", "test_bench_verb.py"),
+    *("test_ablate.py", "test_initial_backbones.py", "test_clip_detector.py"),
+    *("test_predict_verb.py", "test_hostile_media.py", "test_signals.py"),
+    *("test_frame_classifier.py", "test_mixing.py", "test_hostile_weights.py"),
+    *("test_hostile_workdir.py", "test_efficientnet.py", "test_dual_stream.py"),
+)
+"""Files that take longest (over a minute of CPU each), in this order."""
+
+
 def pytest_collection_modifyitems(config, items):
     """Deselects the tests that need what is not there."""
-    # The longest file first: at the end one process would be alone with it.
-    items.sort(key=lambda item: item.path.name != "test_configs.py")
+    # The longest files first: at the end one process would be alone with one of them.
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     missing = {name for name, present in PRESENT.items() if not present}
     absent = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
     if absent:

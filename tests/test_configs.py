@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from command_server import Server
 
 from dfjax import FAKE, REAL
 from dfjax.config import VARIANTS, base, config_names, find_config, load_config
@@ -166,11 +167,9 @@ def test_the_step_gives_back_the_state_it_was_given(spec, more):
     assert metrics["loss"].shape == () and metrics["loss"].dtype == "float32"
 
 
-def run_as_a_user(*command, optimise=True):
+def run_as_a_user(*command):
     """Runs the command in a process of its own, with the devices that the machine has."""
     env = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-    if not optimise:  # compiling takes most of the time, and is then twice as fast
-        env["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     done = subprocess.run(
         [sys.executable, "-m", "dfjax", *command], capture_output=True, text=True, env=env
     )
@@ -178,14 +177,27 @@ def run_as_a_user(*command, optimise=True):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.fixture(scope="module")
+def server():
+    """Commands in processes of their own, which start at once and compile without optimisations."""
+    started = Server(JAX_DISABLE_MOST_OPTIMIZATIONS="1")
+    yield started
+    started.close()
+
+
 STARTED_AGAIN = ("resnet18", "efficientnet_b4_380")  # in one phase, in two
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_smoke_trains_and_is_then_complete(name, tmp_path):
+def test_smoke_trains_and_is_then_complete(name, tmp_path, server):
     command = ["train", f"--config={name}:smoke", f"--workdir={tmp_path}", "--json"]
-    trained = run_as_a_user(*command, optimise=name in STARTED_AGAIN)
+    if name in STARTED_AGAIN:
+        trained = run_as_a_user(*command)
+    else:
+        ended = server.run(*command, place=tmp_path, limit=1000)
+        assert ended.code == 0, ended.text
+        trained = json.loads(ended.text.splitlines()[-1])
     assert trained["status"] == "trained"
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if row["split"] == "train"]

@@ -9,9 +9,9 @@ import threading
 import time
 
 import pytest
+from command_server import Server
 from hostile_cases import SEED
 from hostile_runs import RUNS
-from hostile_server import Server
 
 pytestmark = pytest.mark.slow
 KILLS = {"extract": 20, "pack": 20, "prepare": 8, "train": 8}

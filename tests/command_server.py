@@ -37,16 +37,23 @@ class Ended(NamedTuple):
 class Server:
     """The tests' end of the program."""
 
-    def __init__(self):
+    def __init__(self, **environment):
+        """Starts the program.
+
+        Args:
+            **environment: Further environment variables of the commands.
+        """
+        plain = {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
         self.process = subprocess.Popen(
             [sys.executable, __file__],
-            env=os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"},
+            env=os.environ | plain | environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def run(
-        self, *arguments, place, kill_at=None, kill_after=None, most_bytes=None, fault=None, start=1
-    ):
+        self, *arguments, place, kill_at=None, kill_after=None, most_bytes=None, fault=None,
+        start=1, limit=120,
+    ):  # fmt: skip
         """Runs a command; see `Ended`.
 
         Args:
@@ -57,10 +64,12 @@ class Server:
             most_bytes: Largest file that it may write; the system refuses to write more.
             fault: `full` or `read_only`: how Python's changes fail; `vanish`: the folder is gone.
             start: Number of the change from which the fault is there.
+            limit: Seconds after which any command is killed.
         """
         request = {
             "arguments": [str(a) for a in arguments], "place": str(place), "kill_at": kill_at,
             "kill_after": kill_after, "most_bytes": most_bytes, "fault": fault, "start": start,
+            "limit": limit,
         }  # fmt: skip
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -101,7 +110,7 @@ def _run(request):
         if select.select([reader], [], [], 0.01)[0]:
             text += os.read(reader, 65536)
         due = request["kill_after"] is not None and time.monotonic() - start > request["kill_after"]
-        if due or time.monotonic() - start > 120:
+        if due or time.monotonic() - start > request["limit"]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         done, status = os.waitpid(pid, os.WNOHANG)
