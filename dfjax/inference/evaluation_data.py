@@ -15,7 +15,10 @@ from dfjax.experiment import run_data
 
 
 def open_evaluation_data(
-    config: ConfigDict, workdir: Path, index: str | os.PathLike[str] | None, out: Path
+    config: ConfigDict,
+    workdir: Path,
+    index: str | os.PathLike[str] | None,
+    out: Path | None = None,
 ) -> FrameStore:
     """Returns the data of a run, or those of an index.
 
@@ -23,12 +26,14 @@ def open_evaluation_data(
         config: Config of the run.
         workdir: Workdir of the run.
         index: Index of crops, or a pack or its index; None for the data of the run.
-        out: Folder for the pack of crops that are not packed yet.
+        out: Folder for the pack of crops that are not packed yet; None for that of the index.
 
     Raises:
         UsageError: The data do not exist, or the index has no crops.
     """
-    return run_data.open_data(config, workdir) if index is None else open_index(Path(index), out)
+    if index is None:
+        return run_data.open_data(config, workdir)
+    return open_index(Path(index), out or Path(index).parent)
 
 
 def open_index(index: Path, out: Path) -> FrameStore:

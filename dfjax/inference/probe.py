@@ -117,8 +117,7 @@ def probe(
     if path is None and not isinstance(detector, Detector) and os.path.isdir(detector):
         path = Path(detector) / "probe.json"
     check_outputs([path] if path else [])
-    packed = Path(index or ".").parent
-    data = need_crops(open_evaluation_data(loaded.config, loaded.workdir, index, packed))
+    data = need_crops(open_evaluation_data(loaded.config, loaded.workdir, index))
     rows = np.flatnonzero(data.index["split"] == split)
     held = data.index["method"].iloc[rows].isin(loaded.config.data.holdout_methods).to_numpy()
     labels = data.index["label"].to_numpy()[rows]
