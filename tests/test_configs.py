@@ -195,7 +195,7 @@ def test_smoke_trains_and_is_then_complete(name, tmp_path, server):
     if name in STARTED_AGAIN:
         trained = run_as_a_user(*command)
     else:
-        ended = server.run(*command, place=tmp_path, limit=1000)
+        ended = server.run(*command, place=tmp_path)
         assert ended.code == 0, ended.text
         trained = json.loads(ended.text.splitlines()[-1])
     assert trained["status"] == "trained"
