@@ -222,6 +222,14 @@ def _is_our_weights(path: Path) -> bool:
     return b'"__metadata__"' in head and b'"format":"\\"dfjax\\""' in head.replace(b" ", b"")
 
 
+def _is_our_program(path: Path) -> bool:
+    """Returns whether a program names dfjax as its producer, near its start or its end."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(0, path.stat().st_size - HEAD))
+        return b"dfjax" in head + file.read()
+
+
 def _is_our_json(path: Path) -> bool:
     if path.stat().st_size > MOST_JSON:
         return False
@@ -257,6 +265,8 @@ RECOGNISERS: dict[str, Callable[[Path], bool]] = {
     ".csv": _is_our_text_table,
     ".parquet": _is_our_table,
     ".safetensors": _is_our_weights,
+    ".onnx": _is_our_program,
+    ".stablehlo": _is_our_program,
     ".json": _is_our_json,
     ".jsonl": _is_our_lines,
 }

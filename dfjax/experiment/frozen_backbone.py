@@ -78,20 +78,27 @@ def make_frozen(
     return restore(record, parameters, source=origin)
 
 
-def restore(record: dict[str, Any], parameters: Variables | int, *, source: str) -> FrozenBackbone:
+def restore(
+    record: dict[str, Any],
+    parameters: Variables | int,
+    *,
+    source: str,
+    lowering: str = "auto",
+) -> FrozenBackbone:
     """Returns the backbone that a record describes.
 
     Args:
         record: Content of `features.json`.
         parameters: Variables of the backbone, or a seed for random ones.
         source: Name of the file of the parameters, for messages.
+        lowering: Lowering of the convolutions; see `dfjax.ops.lowering`.
 
     Raises:
         UsageError: The parameters do not fit the architecture, or are not those of the record.
     """
     options = dict(record["backbone"])
     dtype = precision.compute_dtype(record["precision"])
-    fns = build_backbone(options.pop("name"), dtype=dtype, **options)
+    fns = build_backbone(options.pop("name"), dtype=dtype, lowering=lowering, **options)
     image = jax.ShapeDtypeStruct((1, *[record["preprocess"]["size"]] * 2, 3), jnp.float32)
     if isinstance(parameters, int):
         # The program runs once; on CPU compiling it would take longer than running it.

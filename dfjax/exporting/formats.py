@@ -1,28 +1,36 @@
-"""`FORMATS`: the functions that export a trained detector, by the name of the format."""
+"""`FORMATS`: the programs that other runtimes run, by the name of the format."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from dfjax.files import atomic_path
-from dfjax.weights.safetensors_file import save_safetensors
+import numpy as np
 
-Exporter = Callable[[Path, Mapping[str, Any], Mapping[str, Any]], None]
-"""Function `exporter(out, variables, metadata)` that writes one file atomically."""
+from dfjax.exporting.onnx_file import open_onnx, save_onnx
+from dfjax.exporting.program import Program
+from dfjax.exporting.stablehlo_file import open_stablehlo, save_stablehlo
+from dfjax.exporting.torch_file import open_torch, save_torch
 
 
-def export_safetensors(
-    out: Path, variables: Mapping[str, Any], metadata: Mapping[str, Any]
-) -> None:
-    """Writes one tensor per parameter, named by its path with dots, and `metadata` in the header.
+class Format(NamedTuple):
+    """A format of programs.
 
-    Args:
-        out: Path of the file.
-        variables: Parameters and batch statistics.
-        metadata: Entries of the header, with values that can be stored as JSON.
+    Attributes:
+        save: Function `save(path, program)` that writes a file, not atomically.
+        open: Function `open(path)` that returns the program in the file as a function of its
+            inputs, in order.
+        runtime: Name of the package that runs it.
+        tolerance: Largest difference from the checkpoint's output that is accepted.
     """
-    with atomic_path(out) as path:
-        save_safetensors(path, variables, metadata=metadata)
+
+    save: Callable[[Path, Program], None]
+    open: Callable[[Path], Callable[..., np.ndarray]]
+    runtime: str
+    tolerance: float
 
 
-FORMATS: dict[str, Exporter] = {"safetensors": export_safetensors}
+FORMATS = {
+    "onnx": Format(save_onnx, open_onnx, "onnxruntime", 1e-4),
+    "stablehlo": Format(save_stablehlo, open_stablehlo, "jax", 1e-6),
+    "torch": Format(save_torch, open_torch, "torch", 1e-4),
+}

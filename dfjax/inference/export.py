@@ -1,15 +1,34 @@
-"""Export of a trained detector to a file: `dfjax.export`."""
+"""Export of trained detectors and generators to files: `dfjax.export`."""
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
 
 import dfjax
-from dfjax.errors import unknown
+from dfjax.errors import RunError, UsageError, unknown
+from dfjax.experiment.frozen_backbone import restore
+from dfjax.experiment.saved import Saved, read_saved
 from dfjax.exporting.formats import FORMATS
-from dfjax.inference.detector import Detector, load
+from dfjax.exporting.program import Program
+from dfjax.files import atomic_path
+from dfjax.inference.detector import Detector
+from dfjax.inference.export_program import CLIPS, make_examples, make_program, run_program
+from dfjax.inference.weight_files import export_weights, find_whole_network, import_weights
+from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
+from dfjax.weights.safetensors_file import save_safetensors
+
+WEIGHTS = {"safetensors": 0.0, "deepfakebench": 1e-4, "keras": 1e-4}
+"""Formats with the parameters alone, and the largest difference from the checkpoint's output that
+is accepted once they are read back."""
+
+Call = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -21,16 +40,30 @@ class Exported(Result):
         format: Name of the format.
         bytes: Size of the file.
         checkpoint: Name of the checkpoint, for example `best/1200`.
+        inputs: Shapes of the inputs for one clip, by name; empty for parameters alone.
+        checked: Number of clips that the file was compared with the checkpoint on.
+        runtime: Program that computed the output of the file.
+        difference: Largest difference of the outputs; those of a detector are probabilities, those
+            of a generator pixels.
     """
 
     out: Path
     format: str
     bytes: int
     checkpoint: str
+    inputs: dict[str, list[int]]
+    checked: int
+    runtime: str
+    difference: float
 
     def describe(self) -> list[str]:
-        """Returns a line that names the file, its size and the checkpoint."""
-        return [f"{self.out}: {self.bytes / 1e6:.1f} MB, checkpoint {self.checkpoint}"]
+        """Returns lines with the file, its size, the checkpoint and how far its output differs."""
+        inputs = "".join(f", {name} [B, {_join(shape)}]" for name, shape in self.inputs.items())
+        return [
+            f"{self.out}: {self.bytes / 1e6:.1f} MB, checkpoint {self.checkpoint}{inputs}",
+            f"read back with {self.runtime}: {self.checked} clips differ by {self.difference:.1e} "
+            "at most",
+        ]
 
 
 def export(
@@ -40,34 +73,115 @@ def export(
     out: str | os.PathLike[str],
     checkpoint: str = "best",
     model: str = "",
+    mask: bool = False,
 ) -> Exported:
-    """Writes a detector to a file and returns the path, format and size of the file.
+    """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
     Args:
         detector: Workdir of a training run, a safetensors file, or a detector from `dfjax.load`.
-        to: Name of the format, a key of `exporting.formats.FORMATS`.
+        to: Name of the format, a key of `exporting.formats.FORMATS` or of `WEIGHTS`.
         out: Path of the file. One that exists is replaced if dfjax wrote it.
         checkpoint: `best` or `last`, where `detector` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
+        mask: Whether a program also reads `mask bool[B,T]`, False for frames without a face.
 
     Raises:
-        UsageError: An unknown format, no such workdir or checkpoint, or `out` is a folder or a file
-            that dfjax did not write.
+        UsageError: An unknown format, one that cannot carry the detector, no such workdir or
+            checkpoint, a package that is missing, or `out` is a folder or a file that dfjax did not
+            write.
+        RunError: The file computes something else than the checkpoint. It is not kept.
     """
     path = Path(out)
-    if to not in FORMATS:
-        raise unknown("format", to, FORMATS)
-    check_outputs([path], inputs=() if isinstance(detector, Detector) else (detector,))
-    loaded = detector if isinstance(detector, Detector) else load(detector, checkpoint, model=model)
+    if to not in (*FORMATS, *WEIGHTS):
+        raise unknown("format", to, (*FORMATS, *WEIGHTS))
+    if mask and to not in FORMATS:
+        raise UsageError(f"mask is for programs ({', '.join(FORMATS)}); {to} has parameters alone")
+    if isinstance(detector, Detector):
+        check_outputs([path])
+        saved = _store(detector)
+    else:
+        check_outputs([path], inputs=[detector])
+        saved = read_saved(detector, checkpoint, model=model)
+    metadata = describe_saved(saved)
+    reference = make_program(saved, metadata, mask=mask, lowering="auto")
+    with atomic_path(path) as partial:
+        if to in FORMATS:
+            program = make_program(saved, metadata, mask=mask)
+            FORMATS[to].save(partial, program)
+            call, runtime, limit = (
+                FORMATS[to].open(partial),
+                FORMATS[to].runtime,
+                FORMATS[to].tolerance,
+            )
+        else:
+            call, runtime, limit = _save_weights(partial, to, saved, metadata), "dfjax", WEIGHTS[to]
+        difference = _compare(call, reference)
+        if not difference <= limit:
+            raise RunError(
+                f"{to}: the output differs from that of the checkpoint by {difference:.1e} on "
+                f"{CLIPS} clips, and at most {limit:.0e} is accepted; no file was kept"
+            )
+    inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in FORMATS else {}
+    size = path.stat().st_size
+    return Exported(path, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference)
+
+
+def describe_saved(saved: Saved) -> dict[str, Any]:
+    """Returns the entries of a file's header: the config and what else prediction needs."""
     metadata = {
         "format": "dfjax",
         "version": dfjax.__version__,
-        "checkpoint": loaded.checkpoint,
-        "config": loaded.config.to_dict(),
-        "methods": list(loaded.methods),
-        "crops": loaded.config.crops.to_dict(),
+        "checkpoint": saved.checkpoint,
+        "config": saved.config.to_dict(),
+        "methods": list(saved.methods),
+        "crops": saved.config.crops.to_dict(),
     }
-    if loaded.features:
-        metadata["features"] = loaded.features
-    FORMATS[to](path, loaded.variables, metadata)
-    return Exported(path, to, path.stat().st_size, loaded.checkpoint)
+    return metadata | ({"features": saved.backbone.record} if saved.backbone else {})
+
+
+def _store(detector: Detector) -> Saved:
+    """Returns the parts of a loaded detector as they are stored."""
+    variables, backbone = jax.device_get(detector.variables), None
+    if detector.features:
+        variables, below = split_off(variables)
+        backbone = restore(dict(detector.features), below, source=str(detector.workdir))
+    return Saved(
+        config=detector.config,
+        variables=variables,
+        backbone=backbone,
+        checkpoint=detector.checkpoint,
+        checkpoint_sha256=detector.checkpoint_sha256,
+        methods=detector.methods,
+        folder=detector.workdir,
+    )
+
+
+def _save_weights(path: Path, to: str, saved: Saved, metadata: Mapping[str, Any]) -> Call:
+    """Writes parameters alone and returns the function that the file, read back, computes."""
+    own = path if to == "safetensors" else path.with_name(f"{path.name}.safetensors")
+    back = path.with_name(f"{path.name}.back.safetensors")
+    name = "" if to == "safetensors" else find_whole_network(to, saved.config)
+    variables = saved.variables
+    if saved.backbone:
+        variables = join(variables, saved.backbone.variables)
+    try:
+        save_safetensors(own, variables, metadata=metadata)
+        if own != path:
+            export_weights(own, to, name, path)
+            import_weights(path, to, name, back)
+        program = make_program(read_saved(back if name else own), {}, lowering="auto")
+    finally:
+        for file in {own, back} - {path}:
+            file.unlink(missing_ok=True)
+    return lambda *arrays: run_program(program, *arrays)
+
+
+def _compare(call: Call, reference: Program) -> float:
+    """Returns the largest difference between a file's output and that of the checkpoint."""
+    examples = make_examples(reference)
+    wanted = run_program(reference, *examples).astype(np.float64)
+    return float(np.abs(call(*examples).astype(np.float64) - wanted).max())
+
+
+def _join(shape: list[int]) -> str:
+    return ", ".join(map(str, shape))

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 import dfjax
-from dfjax.config import config_names, from_dict
+from dfjax.config import config_names, from_dict, load_config, model_options
 from dfjax.errors import UsageError, unknown
 from dfjax.files import atomic_path, hash_file
 from dfjax.inference.weight_networks import (
@@ -206,6 +208,31 @@ def _find_detector(origin: str, model: str) -> DetectorNetwork | None:
     if name not in config_names():
         raise unknown("model", name, {*config_names(), *BACKBONES, *_detectors(origin)})
     return make_detector(model)
+
+
+def find_whole_network(origin: str, config: ConfigDict) -> str:
+    """Returns the name of a detector of another program that a config's detector is.
+
+    Args:
+        origin: Name of the program.
+        config: Config of the detector.
+
+    Raises:
+        UsageError: The program has no such detector.
+    """
+    options, reasons = model_options(config).to_dict(), []
+    for name, network in find_origin(origin).networks.items():
+        if network.config and load_config(network.config).model.name == config.model.name:
+            wrong = {k: v for k, v in network.settings.items() if options.get(k) != v}
+            if not wrong:
+                return name
+            reasons.append(f"{name} has {', '.join(f'{k}={v!r}' for k, v in wrong.items())}")
+    raise UsageError(
+        f"{origin} has no detector like {config.name}"
+        + (f" ({'; '.join(reasons)})" if reasons else "")
+        + f"; its detectors: {', '.join(_detectors(origin))}. onnx, stablehlo and "
+        "torch carry every detector"
+    )
 
 
 def _find_network(origin: str, model: str) -> Network | None:

@@ -3,41 +3,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored_networks import make_saved
 
 import dfjax
 from dfjax.commands.main import main
-from dfjax.config import differences, from_dict, load_config
-from dfjax.errors import UsageError
+from dfjax.config import differences, from_dict
+from dfjax.errors import RunError, UsageError
 from dfjax.inference import export as exporting
-from dfjax.inference.detector import Detector
 from dfjax.weights.safetensors_file import flatten, load_safetensors
-
-VARIABLES = {
-    "params": {"head": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}},
-    "batch_stats": {"stem": {"var": np.ones(3, np.float32)}},
-}
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Stands in for a trained workdir; records which checkpoint was asked for."""
+    """Stands in for trained workdirs, named by their configs; records which checkpoint is asked."""
     calls = []
+    read = exporting.read_saved
 
-    def load(workdir, checkpoint, *, model):
-        if str(workdir) == "absent":
+    def read_saved(source, checkpoint="best", *, model=""):
+        if Path(source).exists():
+            return read(source, checkpoint, model=model)
+        if str(source) == "absent":
             raise UsageError("absent is not a workdir")
-        calls.append((str(workdir), checkpoint))
-        config = load_config("dual_stream:tiny")
-        return Detector(
-            config, VARIABLES, f"{checkpoint}/12", "0" * 64, Path(workdir), *[print] * 2
-        )
+        calls.append((str(source), checkpoint))
+        saved = make_saved(f"{source}:smoke")
+        return saved._replace(checkpoint=f"{checkpoint}/12")
 
-    monkeypatch.setattr(exporting, "load", load)
+    monkeypatch.setattr(exporting, "read_saved", read_saved)
     return calls
 
 
-def export(*arguments):
-    return main(["export", "--workdir", "w", "--to", "safetensors", *map(str, arguments)])
+def export(*arguments, workdir="meso4", to="safetensors"):
+    return main(["export", "--workdir", workdir, "--to", to, *map(str, arguments)])
 
 
 def test_the_file_says_what_it_is(asked, tmp_path, capsys):
@@ -49,34 +45,63 @@ def test_the_file_says_what_it_is(asked, tmp_path, capsys):
         "format": "safetensors",
         "bytes": out.stat().st_size,
         "checkpoint": "best/12",
+        "inputs": {},
+        "checked": 8,
+        "runtime": "dfjax",
+        "difference": 0.0,
     }
     variables, metadata = load_safetensors(out)
-    for key, array in flatten(VARIABLES).items():
+    saved = make_saved("meso4:smoke")
+    for key, array in flatten(saved.variables).items():
         np.testing.assert_array_equal(flatten(variables)[key], array)
     assert (metadata["format"], metadata["version"]) == ("dfjax", dfjax.__version__)
     assert metadata["checkpoint"] == "best/12"
-    assert differences(from_dict(metadata["config"]), load_config("dual_stream:tiny")) == []
-    assert asked == [("w", "best")]
+    assert differences(from_dict(metadata["config"]), saved.config) == []
+    assert asked == [("meso4", "best")]
 
 
 def test_the_last_checkpoint_on_request(asked, tmp_path):
     assert export("--out", tmp_path / "w", "--checkpoint", "last") == 0
-    assert asked == [("w", "last")]
+    assert asked == [("meso4", "last")]
+
+
+def test_a_loaded_detector_is_exported_as_its_file(asked, tmp_path):
+    assert export("--out", tmp_path / "a.safetensors") == 0
+    detector = dfjax.load(tmp_path / "a.safetensors")
+    dfjax.export(detector, out=tmp_path / "b.safetensors")
+    (a, _), (b, _) = (load_safetensors(tmp_path / f"{name}.safetensors") for name in "ab")
+    for key, array in flatten(a).items():
+        np.testing.assert_array_equal(flatten(b)[key], array)
+
+
+def test_a_program_by_the_verb(asked, tmp_path, capsys):
+    assert export("--out", tmp_path / "m.stablehlo", to="stablehlo") == 0
+    text = capsys.readouterr().out
+    assert "clip [B, 1, 64, 64, 3]" in text and "read back with jax: 8 clips" in text
+    assert export("--out", tmp_path / "m.stablehlo", "--mask", to="stablehlo") == 0  # is replaced
+    assert "mask [B, 1]" in capsys.readouterr().out
+
+
+def test_another_output_than_the_checkpoint_is_not_kept(asked, tmp_path, monkeypatch):
+    right = exporting.FORMATS["stablehlo"]
+    wrong = right._replace(open=lambda path: lambda *x: right.open(path)(*x) + 0.01)
+    monkeypatch.setitem(exporting.FORMATS, "stablehlo", wrong)
+    with pytest.raises(RunError, match="differs from that of the checkpoint by 1.0e-02"):
+        exporting.export("meso4", "stablehlo", out=tmp_path / "m.stablehlo")
+    assert list(tmp_path.iterdir()) == []
+    assert export("--out", tmp_path / "m.stablehlo", to="stablehlo") == 1
 
 
 def test_a_failed_export_leaves_the_old_file(asked, tmp_path, monkeypatch):
-    from dfjax.exporting import formats
-
     out = tmp_path / "w.safetensors"
-    zeros = {"params": {"w": np.zeros(2, np.float32)}, "batch_stats": {}}
-    formats.save_safetensors(out, zeros, metadata={"format": "dfjax"})
+    assert export("--out", out) == 0
     old = out.read_bytes()
 
     def dies_half_way(path, variables, *, metadata):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(formats, "save_safetensors", dies_half_way)
+    monkeypatch.setattr(exporting, "save_safetensors", dies_half_way)
     with pytest.raises(OSError, match="disk full"):
         export("--out", out)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [old]
@@ -90,6 +115,12 @@ def test_a_failed_export_leaves_the_old_file(asked, tmp_path, monkeypatch):
         (["--workdir", "w", "--to", "safetensors", "--out", "."], "is a folder"),
         (["--workdir", "w", "--to", "safetensors"], "--out"),
         (["--workdir", "w", "--to", "safetensors", "--out", "f", "--checkpoint", "b"], "'best'"),
+        (["--workdir", "w", "--to", "keras", "--out", "f.h5", "--mask"], "mask is for programs"),
+        (
+            ["--workdir", "dual_stream", "--to", "deepfakebench", "--out", "f.pth"],
+            "deepfakebench has no detector like dual_stream",
+        ),
+        (["--workdir", "meso4", "--to", "deepfakebench", "--out", "f.pth"], "meso4 has classes=2"),
     ],
 )
 def test_wrong_usage(arguments, message, asked, capsys):

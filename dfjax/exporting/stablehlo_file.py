@@ -1,0 +1,32 @@
+"""StableHLO: one file of `jax.export` that runs on a CPU, an NVIDIA GPU or a TPU.
+
+`jax.export.deserialize(bytearray(path.read_bytes())).call(clip)` runs it without dfjax.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax import export
+
+from dfjax.exporting.program import Program, symbolic_batch
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def save_stablehlo(path: Path, program: Program) -> None:
+    """Writes a program with its parameters, lowered for every platform of `PLATFORMS`."""
+
+    def dfjax_program(*arrays: jax.Array) -> jax.Array:
+        return program.call(program.variables, *arrays)
+
+    shapes = program.shapes(symbolic_batch())
+    exported = export.export(jax.jit(dfjax_program), platforms=PLATFORMS)(*shapes)
+    path.write_bytes(exported.serialize())
+
+
+def open_stablehlo(path: Path) -> Callable[..., np.ndarray]:
+    """Returns the program in a file as a function of its inputs, in order."""
+    call = jax.jit(export.deserialize(bytearray(path.read_bytes())).call)
+    return lambda *arrays: np.asarray(call(*arrays))

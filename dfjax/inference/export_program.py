@@ -1,0 +1,115 @@
+"""The program of a trained detector or generator: preprocessing, network and output as one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from dfjax.experiment import builders
+from dfjax.experiment.frozen_backbone import restore
+from dfjax.experiment.saved import Assembled, Saved, assemble
+from dfjax.exporting.program import FAKE_PROB, RESTORED, Program
+from dfjax.inference.generator import make_restore
+from dfjax.models.registry import find_entry
+from dfjax.shapes import Variables
+
+CLIPS = 8
+"""Number of clips that an exported file is compared with the checkpoint on."""
+
+
+def make_program(
+    saved: Saved, metadata: Mapping[str, Any], *, mask: bool = False, lowering: str = "native"
+) -> Program:
+    """Returns the program of a stored detector or generator.
+
+    It reads `clip u8[B,T,S,S,3]`, face crops with the number of frames and the size of the config,
+    and `flow f32[B,T-1,S,S,2]` where the model needs it, in pixels. It computes in float32.
+
+    Args:
+        saved: Stored parts.
+        metadata: Entries of the header of the file.
+        mask: Whether `mask bool[B,T]` is an input too, False for frames without a face. Otherwise
+                all frames count.
+        lowering: Lowering of the convolutions; with `native` the program is one for all platforms.
+    """
+    networks = assemble(_rebuild(saved, lowering), saved.folder)
+    config = saved.config
+    frames, size = config.data.frames, _input_size(saved)
+    inputs = {"clip": jax.ShapeDtypeStruct((frames, size, size, 3), np.uint8)}
+    if "flow" in builders.model_extras(config):
+        inputs["flow"] = jax.ShapeDtypeStruct((frames - 1, size, size, 2), np.float32)
+    variables = jax.tree.map(jnp.asarray, jax.device_get(networks.variables))
+    if find_entry(config.model.name).generates:
+        restore_clips = make_restore(networks.apply, size)
+
+        def restored(variables: Variables, batch: Mapping[str, Array]) -> Array:
+            return restore_clips(variables, batch["clip"])
+
+        return Program(restored, variables, inputs, RESTORED, metadata)
+    if mask:
+        inputs["mask"] = jax.ShapeDtypeStruct((frames,), np.bool_)
+    return Program(_make_fake_prob(networks), variables, inputs, FAKE_PROB, metadata)
+
+
+def _make_fake_prob(networks: Assembled) -> Any:
+    def fake_prob(variables: Variables, batch: Mapping[str, Array]) -> Array:
+        batch = {"mask": jnp.ones(batch["clip"].shape[:2], bool), **batch}
+        inputs = networks.preprocess(batch, None, train=False)
+        logits, _, _ = networks.apply(variables, inputs, train=False, rngs=None)
+        return jax.nn.sigmoid(logits.astype(jnp.float32))
+
+    return fake_prob
+
+
+def _rebuild(saved: Saved, lowering: str) -> Saved:
+    """Returns stored parts whose networks compute in float32 by convolutions of a lowering."""
+    config = saved.config.copy_and_resolve_references().unlock()
+    config.lowering, config.precision = lowering, "float32"
+    backbone = saved.backbone
+    if backbone:
+        record = backbone.record | {"precision": "float32"}
+        source = str(saved.folder)
+        backbone = restore(record, backbone.variables, source=source, lowering=lowering)
+    return saved._replace(config=config.lock(), backbone=backbone)
+
+
+def _input_size(saved: Saved) -> int:
+    if saved.backbone:
+        return int(saved.backbone.record["preprocess"]["size"])
+    return int(saved.config.preprocess.size)
+
+
+def run_program(program: Program, *arrays: np.ndarray) -> np.ndarray:
+    """Returns the output of a program for arrays of its inputs, in order."""
+    return np.asarray(jax.jit(program.call)(program.variables, *arrays))
+
+
+def make_examples(program: Program) -> list[np.ndarray]:
+    """Returns inputs for `CLIPS` clips: noise of several scales and contrasts, the same every time.
+
+    Args:
+        program: Program that they are for.
+    """
+    rng = np.random.default_rng(0)
+    return [_make_example(rng, x.shape, np.dtype(x.dtype)) for x in program.inputs.values()]
+
+
+def _make_example(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    if dtype == np.bool_:
+        mask = rng.random((CLIPS, *shape)) < 0.7
+        mask[:, 0] = True
+        return mask
+    if dtype == np.float32:
+        return rng.normal(size=(CLIPS, *shape)).astype(np.float32)
+    frames, height, width, channels = shape
+    clips = []
+    for number in range(CLIPS):
+        cells = 2 ** (number % 4 + 1)
+        coarse = rng.normal(size=(frames, cells, cells, channels))
+        rows, columns = np.arange(height) * cells // height, np.arange(width) * cells // width
+        level, contrast = 64 + 16 * number, 12 * (number + 1)
+        clips.append(level + contrast * coarse[:, rows][:, :, columns])
+    return np.clip(np.round(clips), 0, 255).astype(np.uint8)

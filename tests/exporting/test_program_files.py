@@ -1,0 +1,59 @@
+"""Every config as a program in another runtime, with random parameters."""
+
+import numpy as np
+import pytest
+from stored_networks import make_saved
+
+from dfjax.config import config_names
+from dfjax.exporting.formats import FORMATS
+from dfjax.inference.export_program import make_examples, make_program, run_program
+
+STEEP = (
+    10  # times the tolerance is how much outputs of clips differ, so that equality says something
+)
+
+
+def check(spec, name, tmp_path, *, mask=False):
+    """Writes and reads a program, and compares it with the checkpoint for 1, 5 and 8 clips."""
+    saved, form = make_saved(spec), FORMATS[name]
+    form.save(tmp_path / "program", make_program(saved, {"format": "dfjax"}, mask=mask))
+    call = form.open(tmp_path / "program")
+    reference = make_program(saved, {}, mask=mask, lowering="auto")
+    examples = make_examples(reference)
+    wanted = run_program(reference, *examples).astype(np.float64)
+    assert wanted.std() > STEEP * form.tolerance
+    for clips in (1, 5, 8):
+        found = call(*(x[:clips] for x in examples))
+        assert found.dtype == (np.uint8 if reference.output == "restored" else np.float32)
+        limit = 1 if reference.output == "restored" else form.tolerance  # 1 grey level: rounding
+        np.testing.assert_allclose(found.astype(np.float64), wanted[:clips], rtol=0, atol=limit)
+    return wanted
+
+
+@pytest.mark.parametrize("spec", ["dual_stream:smoke", "two_stream_flow:smoke", "defake:smoke"])
+def test_stablehlo(spec, tmp_path):
+    check(spec, "stablehlo", tmp_path)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("name", config_names())
+def test_onnx(name, tmp_path):
+    check(f"{name}:smoke", "onnx", tmp_path)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize(
+    "name", ["dual_stream", "two_stream_flow", "transformer_head", "resnet18_bilstm", "defake"]
+)
+def test_torch(name, tmp_path):
+    check(f"{name}:smoke", "torch", tmp_path)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_masked_frames_are_an_input(form, tmp_path):
+    masked = check("resnet18_bilstm:smoke", form, tmp_path, mask=True)
+    saved = make_saved("resnet18_bilstm:smoke")
+    program = make_program(saved, {})
+    clips = make_examples(program)
+    assert np.abs(run_program(program, *clips) - masked).max() > 1e-3
