@@ -295,7 +295,8 @@ def test_the_public_is_documented_and_annotated(name):
 def test_decisions_that_cost_someone_a_day(name):
     text = NAMES[name].read_text()
     assert not re.search(r"\bnn\.(scan|RNN)\b", text), "does not export to ONNX"
-    assert "platform_dependent" not in text, "does not export"
+    if name != "dfjax/exporting/stablehlo_file.py":
+        assert "platform_dependent" not in text, "does not export to ONNX"
     for call in re.findall(r"jax\.make_mesh\((?:[^()]|\([^()]*\))*\)", text):
         assert "axis_types" in call, "the default, Explicit axes, breaks sharded convolutions"
     assert not re.search(r"except\s*(Exception|BaseException)?\s*:\s*(#.*)?\n\s*pass\b", text)

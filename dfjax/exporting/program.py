@@ -12,6 +12,8 @@ from dfjax.shapes import Variables
 FAKE_PROB, RESTORED = "fake_prob", "restored"
 """Names of the output of a detector and of a generator."""
 
+Apply = Callable[[Variables, Mapping[str, Array]], Array]
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
@@ -24,17 +26,24 @@ class Program:
         inputs: Shape and dtype of every input for one clip, by name, in order.
         output: Name of the output, `FAKE_PROB` or `RESTORED`.
         metadata: Entries of the header of a file, with values that can be stored as JSON.
+        on_cpu: The same function as detectors run it on a CPU, for formats that can hold one
+            function per platform; None for `apply`.
     """
 
-    apply: Callable[[Variables, Mapping[str, Array]], Array]
+    apply: Apply
     variables: Variables
     inputs: Mapping[str, jax.ShapeDtypeStruct]
     output: str
     metadata: Mapping[str, Any]
+    on_cpu: Apply | None = None
 
     def call(self, variables: Variables, *arrays: Array) -> Array:
         """Returns the output for the arrays of a batch, in the order of `inputs`."""
         return self.apply(variables, dict(zip(self.inputs, arrays, strict=True)))
+
+    def call_on_cpu(self, variables: Variables, *arrays: Array) -> Array:
+        """Returns what `call` returns, by the function for a CPU."""
+        return dataclasses.replace(self, apply=self.on_cpu or self.apply).call(variables, *arrays)
 
     def shapes(self, batch: Any) -> list[jax.ShapeDtypeStruct]:
         """Returns the shapes of the inputs for a batch of `batch` clips, a number or a symbol."""

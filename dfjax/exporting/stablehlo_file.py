@@ -1,5 +1,8 @@
 """StableHLO: one file of `jax.export` that runs on a CPU, an NVIDIA GPU or a TPU.
 
+On a CPU it computes as detectors do there, whose convolutions are matrix products, and on the
+others by native convolutions. Both share the parameters.
+
 `jax.export.deserialize(bytearray(path.read_bytes())).call(clip)` runs it without dfjax.
 """
 
@@ -19,7 +22,9 @@ def save_stablehlo(path: Path, program: Program) -> None:
     """Writes a program with its parameters, lowered for every platform of `PLATFORMS`."""
 
     def dfjax_program(*arrays: jax.Array) -> jax.Array:
-        return program.call(program.variables, *arrays)
+        return jax.lax.platform_dependent(
+            program.variables, *arrays, cpu=program.call_on_cpu, default=program.call
+        )
 
     shapes = program.shapes(symbolic_batch())
     exported = export.export(jax.jit(dfjax_program), platforms=PLATFORMS)(*shapes)

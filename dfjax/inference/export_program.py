@@ -1,5 +1,6 @@
 """The program of a trained detector or generator: preprocessing, network and output as one."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from jaxtyping import Array
 from dfjax.experiment import builders
 from dfjax.experiment.frozen_backbone import restore
 from dfjax.experiment.saved import Assembled, Saved, assemble
-from dfjax.exporting.program import FAKE_PROB, RESTORED, Program
+from dfjax.exporting.program import FAKE_PROB, RESTORED, Apply, Program
 from dfjax.inference.generator import make_restore
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Variables
@@ -32,7 +33,7 @@ def make_program(
         saved: Stored parts.
         metadata: Entries of the header of the file.
         mask: Whether `mask bool[B,T]` is an input too, False for frames without a face. Otherwise
-                all frames count.
+            all frames count.
         lowering: Lowering of the convolutions; with `native` the program is one for all platforms.
     """
     networks = assemble(_rebuild(saved, lowering), saved.folder)
@@ -41,20 +42,27 @@ def make_program(
     inputs = {"clip": jax.ShapeDtypeStruct((frames, size, size, 3), np.uint8)}
     if "flow" in builders.model_extras(config):
         inputs["flow"] = jax.ShapeDtypeStruct((frames - 1, size, size, 2), np.float32)
-    variables = jax.tree.map(jnp.asarray, jax.device_get(networks.variables))
-    if find_entry(config.model.name).generates:
-        restore_clips = make_restore(networks.apply, size)
-
-        def restored(variables: Variables, batch: Mapping[str, Array]) -> Array:
-            return restore_clips(variables, batch["clip"])
-
-        return Program(restored, variables, inputs, RESTORED, metadata)
     if mask:
         inputs["mask"] = jax.ShapeDtypeStruct((frames,), np.bool_)
-    return Program(_make_fake_prob(networks), variables, inputs, FAKE_PROB, metadata)
+    generates = find_entry(config.model.name).generates
+    make = functools.partial(_make_restored, size=size) if generates else _make_fake_prob
+    on_cpu = assemble(_rebuild(saved, "matmul"), saved.folder) if lowering == "native" else networks
+    return Program(
+        apply=make(networks),
+        variables=jax.tree.map(jnp.asarray, jax.device_get(networks.variables)),
+        inputs=inputs,
+        output=RESTORED if generates else FAKE_PROB,
+        metadata=metadata,
+        on_cpu=make(on_cpu),
+    )
 
 
-def _make_fake_prob(networks: Assembled) -> Any:
+def _make_restored(networks: Assembled, *, size: int) -> Apply:
+    restore_clips = make_restore(networks.apply, size)
+    return lambda variables, batch: restore_clips(variables, batch["clip"])
+
+
+def _make_fake_prob(networks: Assembled) -> Apply:
     def fake_prob(variables: Variables, batch: Mapping[str, Array]) -> Array:
         batch = {"mask": jnp.ones(batch["clip"].shape[:2], bool), **batch}
         inputs = networks.preprocess(batch, None, train=False)
