@@ -1,15 +1,10 @@
 """Write a trained detector or generator in another format, read it back and compare it.
 
-safetensors    one tensor per parameter, named by its path with dots; the header has the config, so
-               that `--weights FILE` and `dfjax.load` read it like a workdir
-onnx           a program for onnxruntime (extra `export`); the number of clips is free
-stablehlo      a program for jax.export on CPU, NVIDIA GPU and TPU, in one file
-torch          a program of torch.export, which runs without JAX
-deepfakebench  a state dict for DeepfakeBench; keras an .h5 of Keras; for detectors that these have
-
-A program reads `clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow`
-float32 [B, T-1, H, W, 2] where the model needs it; preprocessing is inside. Its output is
-`fake_prob` float32 [B], that of a generator `restored`, uint8 like its input.
+safetensors has the parameters and the config: `--weights FILE` and `dfjax.load` read it like a
+workdir. deepfakebench and keras are weights of these programs, for detectors that they have. onnx
+(extra `export`), stablehlo (CPU, GPU and TPU) and torch (torch.export) are programs that read
+`clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow` float32 where the
+model needs it, and return `fake_prob` float32 [B], those of a generator `restored` uint8.
 
 Example:
   dfjax export --workdir runs/demo/workdir --to onnx --out dual_stream.onnx
