@@ -54,11 +54,12 @@ def _remove_abandoned(folder: Path, reader: int) -> None:
     """
     for name in os.listdir(folder):
         match = _PARTIAL.match(name)
-        if match and match[1] == _HOST and not _is_running(int(match[2])):
+        if match and match[1] == _HOST and not is_running(int(match[2])):
             (folder / name).unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Returns whether a process of this machine has this number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,19 +1,21 @@
-"""Packs in object stores (`gs://BUCKET/…`, `s3://BUCKET/…`), which are read from a local copy.
+"""URLs of object stores (`gs://BUCKET/…`, `s3://BUCKET/…`), and packs that are read from a copy.
 
-An object store has no locks, no appending and no atomic renaming of folders, on which workdirs and
-all outputs rely, so a URL is refused anywhere else: there, a bucket has to be mounted. A copy of a
-pack is complete or absent, has the checksums of the pack, and is made once per machine.
+An object store has no locks, no appending and no atomic renaming of folders, on which outputs rely.
+Packs and workdirs (`store_workdirs`) therefore have local copies, and a URL is refused anywhere
+else: there, a bucket has to be mounted. A copy of a pack is complete or absent, has the checksums
+of the pack, and is made once per machine.
 """
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dfjax.errors import FileError, UsageError, first_line
+from dfjax.errors import FileError, RunError, UsageError, first_line
 from dfjax.files import hash_file, open_lock
 from dfjax.json_files import read_json
 from dfjax.user_cache import user_cache
@@ -50,23 +52,24 @@ def refuse_urls(paths: Iterable[AnyPath], what: str) -> None:
     """
     for path in filter(is_url, paths):
         raise UsageError(
-            f"{what} cannot be at {_as_url(path)}: only packs are read from object stores "
-            "(data.path, data.features). Mount the bucket (gcsfuse, Mountpoint for Amazon S3) and "
-            "give the folder"
+            f"{what} cannot be at {as_url(path)}: object stores are for packs (data.path, "
+            "data.features) and the workdirs of train, evaluate, predict and export. Mount the "
+            "bucket (gcsfuse, Mountpoint for Amazon S3) and give the folder"
         )
 
 
-def check_urls(arguments: Mapping[str, Any]) -> None:
-    """Checks that only packs to read are URLs of an object store.
+def check_urls(arguments: Mapping[str, Any], allowed: Collection[str] = ()) -> None:
+    """Checks that only packs to read, and what else is allowed, are URLs of an object store.
 
     Args:
         arguments: Values of arguments and keys by name; paths may be in lists.
+        allowed: Further names of arguments that may be URLs.
 
     Raises:
         UsageError: Another value is such a URL.
     """
     for name, value in arguments.items():
-        if name not in READ:
+        if name not in (*READ, *allowed):
             given = value if isinstance(value, list | tuple) else [value]
             refuse_urls((one for one in given if isinstance(one, str | os.PathLike)), name)
 
@@ -83,22 +86,51 @@ def find_pack(path: AnyPath) -> Path:
     """
     if not is_url(path):
         return Path(path)
-    url = _as_url(path)
-    if (scheme := url.partition(":")[0]) not in STORES:
-        refuse_urls([path], "a pack")
-    try:
+    url = check_store(path, "a pack")
+    with explain_errors(url):
         return _copy(url)
+
+
+def check_store(path: AnyPath, what: str) -> str:
+    """Returns the URL of a path in a store that is supported.
+
+    Args:
+        path: Path for which `is_url` holds.
+        what: What the path is, for the message.
+
+    Raises:
+        UsageError: The store is another one.
+    """
+    url = as_url(path)
+    if url.partition(":")[0] not in STORES:
+        refuse_urls([path], what)
+    return url
+
+
+@contextlib.contextmanager
+def explain_errors(url: str) -> Iterator[None]:
+    """Turns the errors of a store's client into a `UsageError` that names the URL.
+
+    Raises:
+        UsageError: There is nothing at the URL, its client is not installed, or it cannot be read.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
-        raise UsageError(f"no pack at {url}: {first_line(error)}") from error
+        raise UsageError(f"nothing is at {url}: {first_line(error)}") from error
     except ImportError as error:
+        extra = STORES[url.partition(":")[0]]
         raise UsageError(
-            f"{url} needs its extra: pip install 'dfjax[{STORES[scheme]}]' ({first_line(error)})"
+            f"{url} needs its extra: pip install 'dfjax[{extra}]' ({first_line(error)})"
         ) from error
+    except (UsageError, RunError):
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"cannot read {url}: {first_line(error)}") from error
 
 
-def _as_url(path: AnyPath) -> str:
+def as_url(path: AnyPath) -> str:
+    """Returns the URL of a path, whose slashes `pathlib` has removed."""
     return URL.sub(r"\1://", os.fspath(path), count=1).rstrip("/")
 
 

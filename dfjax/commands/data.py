@@ -94,7 +94,7 @@ def add_limits(parser: Parser, seconds: float, what: str) -> None:
 def add_beam(parser: Parser) -> None:
     """Adds `--beam-runner` and `--beam-options`, by which Apache Beam divides the work."""
     add = parser.add_argument
-    add("--beam-runner", metavar="NAME", help="Apache Beam: DirectRunner, FlinkRunner, …")
+    add("--beam-runner", metavar="NAME", help="of Apache Beam; OUT.dead_letters.jsonl: what failed")
     add("--beam-options", default="", metavar="TEXT", help="its options: --beam-options=--a=b")
 
 

@@ -23,8 +23,7 @@ video, frame, x0, y0, x1, y1 and lx0, ly0, …, lx4, ly4; VIDEO is a video_id or
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out and listed in OUT/errors.jsonl; the exit code is then 1.
 
-With --beam-runner, Apache Beam divides the videos over machines that share the files, and
-OUT.dead_letters.jsonl lists what failed, and in which stage.
+With --beam-runner, Apache Beam divides the videos over machines that share the files.
 """
 
 import argparse

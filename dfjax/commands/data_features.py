@@ -14,8 +14,7 @@ parameters of the backbone are random, and features.json states this.
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out, listed in OUT/errors.jsonl, and the exit code is then 1.
 
-With --beam-runner, Apache Beam divides the data over machines that share the files, and
-OUT.dead_letters.jsonl lists what failed.
+With --beam-runner, Apache Beam divides the data over machines that share the files.
 """
 
 from pathlib import Path

@@ -9,8 +9,7 @@ A pack is a TFDS data directory (ArrayRecord) with its own index.parquet and che
 same command reuses a pack of the same crops. Missing or damaged frames are left out and listed in
 errors.jsonl; the exit code is then 1.
 
-With --beam-runner, Apache Beam divides the crops over machines that share the files, and
-OUT.dead_letters.jsonl lists what failed, and in which stage.
+With --beam-runner, Apache Beam divides the crops over machines that share the files.
 """
 
 from dfjax.commands.data import BEAM, add_beam

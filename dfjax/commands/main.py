@@ -68,6 +68,7 @@ COMPUTING = (
 )
 """Verbs that fill memory step by step."""
 
+IN_STORES = ("train", "evaluate", "predict", "export")  # verbs whose workdirs may be URLs
 DIVIDED = ("train", "evaluate", "predict", "data features")
 """Verbs that several processes, also on several hosts, run together."""
 
@@ -98,7 +99,8 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         keys = (item.partition("=") for item in getattr(parsed, "overrides", []))
-        check_urls(vars(parsed) | {key: value for key, _, value in keys})
+        allowed = ("workdir", "ensemble") if self.prog.split()[-1] in IN_STORES else ()
+        check_urls(vars(parsed) | {key: value for key, _, value in keys}, allowed)
         return parsed
 
     def error(self, message: str) -> NoReturn:

@@ -27,6 +27,7 @@ from dfjax.commands.main import Arguments, Parser, add_accept, add_config, print
 from dfjax.config import load_config
 from dfjax.console import make_console
 from dfjax.errors import OK
+from dfjax.store_workdirs import find_copy
 
 
 def add_arguments(parser: Parser) -> None:
@@ -56,6 +57,6 @@ def run(args: Arguments) -> int:
             from dfjax.experiment.train import run_training
 
             outcome = run_training(config, args.workdir, **options)
-            print_history(args.workdir, config.early_stop.metric, make_console())
+            print_history(find_copy(args.workdir), config.early_stop.metric, make_console())
     print_json(outcome, indent=None if args.json else 2)
     return OK

@@ -17,8 +17,9 @@ from dfjax.experiment.initial_backbones import InitialFile, load_backbones
 from dfjax.experiment.parts import Parts
 from dfjax.models.frame_features import BACKBONE, join
 from dfjax.shapes import Variables
-from dfjax.training.checkpoint import Checkpoints, as_template
+from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.run_state import RUN_SCHEMA, RunState
+from dfjax.training.sharding import as_template
 from dfjax.training.state import TrainState
 from dfjax.training.stopping import Monitor
 from dfjax.weights.merge import merge

@@ -9,14 +9,16 @@ The workdir of phase k is WORKDIR/phasek, and that of the last phase is WORKDIR 
 evaluation, prediction and export find the final detector there.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from dfjax import processes
 from dfjax.config import override
 from dfjax.config_ranges import find_check
+from dfjax.console import say
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.config_check import check_config, check_loaded
@@ -133,3 +135,27 @@ def check_workdirs(phases: list[Phase], workdir: Path) -> None:
         )
     for phase in phases:
         workdirs.check(phase.workdir, phase.config)
+
+
+def train_phases(phases: list[Phase], run_phase: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """Trains the phases that are not finished, and returns the summary of the last one.
+
+    Args:
+        phases: Phases in order.
+        run_phase: Function that trains the config of a phase in its workdir.
+    """
+    config = phases[0].config
+    for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
+        if not following.begun:
+            _say_phase(config, number, phase.workdir)
+            run_phase(phase.config, phase.workdir)
+    if len(phases) > 1:
+        _say_phase(config, len(phases), phases[-1].workdir)
+    return run_phase(phases[-1].config, phases[-1].workdir)
+
+
+def _say_phase(config: ConfigDict, number: int, workdir: Path) -> None:
+    """Prints the workdir of a phase and the keys that it overrides."""
+    say(f"phase {number} of {len(config.phases) + 1}: {workdir}")
+    if number > 1:
+        say(f"  with {' '.join(config.phases[number - 2])}")

@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from dfjax import processes
 from dfjax.config import load_config
-from dfjax.console import say
 from dfjax.data.clips.pipeline import check_clips, make_train_batches
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
@@ -28,12 +27,13 @@ from dfjax.experiment.initial_backbones import find_files, follow_files
 from dfjax.experiment.initial_state import start
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, make_parts, make_step
-from dfjax.experiment.phases import Phase, check_workdirs, plan_run
+from dfjax.experiment.phases import Phase, check_workdirs, plan_run, train_phases
 from dfjax.experiment.run import Run
 from dfjax.experiment.stored_features import keep_backbone
 from dfjax.experiment.validation import make_validate
-from dfjax.object_stores import refuse_urls
+from dfjax.object_stores import as_url, is_url
 from dfjax.shapes import HostBatch, Loss
+from dfjax.store_workdirs import find_copy, hold_workdir
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
@@ -64,7 +64,7 @@ def train(
     Args:
         config: Config, as `dfjax.load_config` returns it, or the name that it takes. A config is
             not changed.
-        workdir: Folder of the run.
+        workdir: Folder of the run, or its URL at gs:// or s3://.
         model: Linen module of your own, in place of the model in the config; see
             `dfjax.models.custom`. The config in the workdir names its class by import path.
         loss: Loss of your own, in place of the loss in the config: a function
@@ -77,7 +77,6 @@ def train(
             or gradient that is not finite.
         Interrupted: The call was interrupted and has saved; a subclass of `KeyboardInterrupt`.
     """
-    refuse_urls([workdir], "a workdir")
     if isinstance(config, str):
         config = load_config(config)
     if model is not None:
@@ -90,15 +89,15 @@ def train(
         run_interruptible(trainer.fit, interrupt)
 
     try:
-        summary = run_training(config, Path(workdir), accept, interrupt=interrupt, fit=fit)
+        summary = run_training(config, workdir, accept, interrupt=interrupt, fit=fit)
     except Stopped:
         raise Interrupted(f"interrupted and saved in {workdir}; the same call resumes") from None
-    return Run(Path(workdir), summary)
+    return Run(find_copy(workdir), summary)
 
 
 def run_training(
     config: ConfigDict,
-    workdir: Path,
+    workdir: str | Path,
     accept: Sequence[str] = (),
     *,
     interrupt: Interrupt | None = None,
@@ -111,7 +110,7 @@ def run_training(
 
     Args:
         config: Config of the run.
-        workdir: Folder of the run.
+        workdir: Folder of the run, or its URL.
         accept: Codes of audit errors that are accepted.
         interrupt: Object through which a signal handler requests the run to stop.
         fit: Function that runs a trainer, for example in another thread.
@@ -122,22 +121,19 @@ def run_training(
             or gradient that is not finite.
         Stopped: A stop was requested, and everything is saved.
     """
-    phases = plan_run(config, workdir)
-    config = phases[0].config
     interrupt = interrupt or Interrupt()
-    train_phase = functools.partial(_train_phase, accept=accept, interrupt=interrupt, fit=fit)
     with held_for(interrupt) as held:
-        held.enter_context(workdirs.locked(workdir))
-        check_workdirs(phases, workdir)
-        use_compilation_cache(workdir)
-        _share_data(phases, workdir)
-        for number, (phase, following) in enumerate(zip(phases, phases[1:]), 1):
-            if not following.begun:
-                _say_phase(config, number, phase.workdir)
-                train_phase(phase.config, phase.workdir)
-        if len(phases) > 1:
-            _say_phase(config, len(phases), workdir)
-        return train_phase(phases[-1].config, workdir)
+        folder, push = held.enter_context(hold_workdir(workdir))
+        phases = plan_run(config, folder)
+        run_phase = functools.partial(
+            _train_phase, accept=accept, interrupt=interrupt, fit=fit, push=push
+        )
+        held.enter_context(workdirs.locked(folder))
+        check_workdirs(phases, folder)
+        use_compilation_cache(folder)
+        _share_data(phases, folder)
+        summary = train_phases(phases, run_phase)
+    return summary | {"workdir": as_url(workdir) if is_url(workdir) else str(workdir)}
 
 
 def _share_data(phases: list[Phase], workdir: Path) -> None:
@@ -158,6 +154,7 @@ def _train_phase(
     accept: Sequence[str],
     interrupt: Interrupt,
     fit: Callable[[Trainer], None],
+    push: Callable[[], None],
 ) -> dict[str, Any]:
     with processes.first_alone():  # which makes a synthetic set, and audits the data
         pack = run_data.open_data(config, workdir)
@@ -172,7 +169,7 @@ def _train_phase(
     parts = make_parts(config, pack, rows)
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     with held_for(interrupt) as held:
-        checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep)
+        checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep, push=push)
         held.callback(checkpoints.close)
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
         held.callback(trainer.writer.close)
@@ -282,13 +279,6 @@ def _make_batches(
         )
 
     return make_batches
-
-
-def _say_phase(config: ConfigDict, number: int, workdir: Path) -> None:
-    """Prints the workdir of a phase and the keys that it overrides."""
-    say(f"phase {number} of {len(config.phases) + 1}: {workdir}")
-    if number > 1:
-        say(f"  with {' '.join(config.phases[number - 2])}")
 
 
 def _say_where(display: Display, step: int, run: RunState) -> None:

@@ -27,6 +27,7 @@ from dfjax.inference.score_inputs import (
 from dfjax.inference.verdict import Verdict
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Apply, HostBatch, Preprocess, Variables
+from dfjax.store_workdirs import read_workdir_copy
 
 Array = np.ndarray
 
@@ -154,8 +155,8 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
     """Returns a trained detector, with a copy of its variables on every device of this process.
 
     Args:
-        source: Workdir of a training run, or a safetensors file of `dfjax export` or `dfjax weights
-            import`.
+        source: Workdir of a training run, also at gs:// or s3://, or a safetensors file of `dfjax
+            export` or `dfjax weights import`.
         checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
 
@@ -163,8 +164,9 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         UsageError: `source` is neither of the two, the checkpoint does not exist or does not fit
             its config, or the model is the user's own and its module is not imported.
     """
-    use_compilation_cache(Path(source))
-    saved = read_saved(source, checkpoint, model=model)
+    path = read_workdir_copy(source, checkpoint)
+    use_compilation_cache(path)
+    saved = read_saved(path, checkpoint, model=model)
     config, backbone = saved.config, saved.backbone
     if find_entry(config.model.name).generates:
         raise UsageError(f"{source} is a generator ({config.name}), which scores nothing")

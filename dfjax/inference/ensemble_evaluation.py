@@ -61,9 +61,15 @@ def evaluate_ensemble(
         judge: Calibration that is applied, or None.
 
     Raises:
-        UsageError: The data do not exist, or the split has no videos.
+        UsageError: The data do not exist, the split has no videos, or several processes would apply
+            a calibration.
     """
     detector, config = ensemble.members[0], ensemble.config
+    if judge and processes.count() > 1:
+        raise UsageError(
+            "an evaluation with a calibration is not divided over processes: start one process, or "
+            "do without the calibration (calibrated=False)"
+        )
     workdir = detector.workdir
     check_outputs((out / name for name in RESULT_FILES), inputs=[] if index is None else [index])
     training: FrameStore | None
@@ -121,14 +127,14 @@ def score_split(
 ) -> pd.DataFrame:
     """Returns the predictions of an ensemble for the videos of a split.
 
-    Several processes divide the clips of every batch, unless `watch` has to see all of them.
+    Several processes divide the clips of every batch.
 
     Args:
         ensemble: Detectors that score.
         data: Data to score.
         split: Split of the data.
         own: Whether these are the data of the first member's run.
-        watch: Function that every batch passes through, or None.
+        watch: Function that every batch passes through, in a run of one process, or None.
 
     Raises:
         UsageError: The split has no videos.
@@ -138,7 +144,7 @@ def score_split(
     if ensemble.fusion:
         ensemble.fusion.check_unseen(data.index.iloc[rows])
     size, places = 0, None
-    if processes.count() > 1 and watch is None:
+    if processes.count() > 1:
         ensemble, size, places = ensemble.divide(config.eval.batch_size)
     read = run_data.eval_batches(data, config, rows, batch_size=size, places=places)
     batches = track(read, total=None, what="scoring")

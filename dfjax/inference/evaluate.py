@@ -16,6 +16,7 @@ from dfjax.evaluation.fusion.fusion_file import is_fusion, read_fusion
 from dfjax.evaluation.report.view import Report
 from dfjax.inference.tables import TableOptions, evaluate_tables, make_options
 from dfjax.outputs import check_inside
+from dfjax.store_workdirs import publish
 
 if TYPE_CHECKING:
     from dfjax.inference.detector import Detector
@@ -107,7 +108,7 @@ def _evaluate_detector(
 
     scorer = load_ensemble(source, checkpoint, **scoring)
     folder = out or _find_folder(scorer.workdir, split)
-    return evaluate_ensemble(
+    report = evaluate_ensemble(
         scorer,
         split=split,
         index=options.index,
@@ -115,6 +116,8 @@ def _evaluate_detector(
         numbers=options.numbers,
         judge=find_judge(scorer, *judged),
     )
+    publish(source, folder)
+    return report
 
 
 def _is_fusion(source: Any) -> bool:

@@ -17,6 +17,7 @@ from dfjax.inference.media import PredictionSettings, Prepared, Unusable, prepar
 from dfjax.inference.score_inputs import plan_scoring, score_entries
 from dfjax.inference.verdict import Verdict, fuse_verdict, make_verdict
 from dfjax.inference.verdict_text import read_verdict, write_verdict
+from dfjax.object_stores import is_url
 from dfjax.training.checkpoint import KINDS
 
 CHUNK = 4
@@ -110,7 +111,7 @@ def make_beam_score(
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    return os.path.abspath(path)
+    return os.fspath(path) if is_url(path) else os.path.abspath(path)
 
 
 def read_faces(

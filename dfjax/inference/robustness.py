@@ -38,6 +38,7 @@ from dfjax.outputs import check_inside, check_outputs
 from dfjax.results import Result
 from dfjax.rngs import make_rng
 from dfjax.shapes import Batch, HostBatch, Variables
+from dfjax.store_workdirs import publish
 
 FILES = ("robustness.json", "robustness.csv", "robustness.png")
 KEPT = ("video_index", "position", "mask", "label", "weight")
@@ -146,6 +147,7 @@ def evaluate_robustness(
     with atomic_path(folder / FILES[1]) as partial:
         tabulate_curves(curves).to_csv(partial, index=False)
     plot_robustness(curves, folder / FILES[2], title=title)
+    publish(detector, folder)
     return RobustnessReport(curves, left_out, folder)
 
 

@@ -22,6 +22,7 @@ from dfjax.evaluation.tables.predictions import read_predictions, write_predicti
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.phases import plan_run
 from dfjax.files import finite, write_text
+from dfjax.object_stores import refuse_urls
 from dfjax.studies.run_series import (
     Summary,
     check_study_folder,
@@ -62,8 +63,8 @@ def train_folds(
         interrupt: Object through which a signal handler requests the runs to stop.
 
     Raises:
-        UsageError: There are fewer than 3 folds, the folder is the workdir of a single run, or the
-            config or the data are invalid.
+        UsageError: There are fewer than 3 folds, the folder is the workdir of a single run or in an
+            object store, or the config or the data are invalid.
         RunError: A run failed; see `run_training`.
         Stopped: A stop was requested, and everything is saved.
     """
@@ -72,6 +73,7 @@ def train_folds(
             f"the number of folds must be at least 3, not {folds}: one is for testing and one for "
             "validation"
         )
+    refuse_urls([workdir], "the workdir of all folds")
     check_study_folder(workdir)
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []

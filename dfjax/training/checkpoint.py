@@ -45,9 +45,18 @@ class Checkpoints:
             one is used if the newest is damaged.
         read_only: Whether nothing is written: no folder is made, and the step that a run is just
             writing is left alone.
+        push: Function that is called when a step of a single process is on disk.
     """
 
-    def __init__(self, workdir: Path, *, keep: int = 2, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        keep: int = 2,
+        read_only: bool = False,
+        push: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.push = push
         self.root = workdir.resolve() / "checkpoints"
         self.keep = max(1, keep)
         with quiet_orbax():
@@ -97,6 +106,8 @@ class Checkpoints:
                     f"step {step} cannot be saved in {self.root / kind}: {_reason(error)}"
                 ) from error
             raise
+        if processes.count() == 1:
+            self.push()
 
     def restore_last(
         self, template: dict[str, Any], warn: Callable[[str], None], schema: Any = object
@@ -140,10 +151,11 @@ class Checkpoints:
     def _set_aside(self, step: int) -> Path:
         damaged = self.root / "damaged"
         target = damaged / f"last-{step}"
-        if processes.is_first():
-            damaged.mkdir(exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.move(self.root / "last" / str(step), target)
+        with processes.first_alone():  # the others read the folder after it
+            if processes.is_first():
+                damaged.mkdir(exist_ok=True)
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.move(self.root / "last" / str(step), target)
         with quiet_orbax():
             self.managers["last"].close()
             self.managers["last"] = _manager(self.root / "last", self.keep, read_only=False)
@@ -280,12 +292,3 @@ def _list(reasons: dict[int, str]) -> str:
 
 def _reason(error: Exception) -> str:
     return first_line(error)[:200]
-
-
-def as_template(shapes: Any, shardings: Any) -> Any:
-    """Returns the tree of `jax.ShapeDtypeStruct` with shardings that `restore_last` takes."""
-    return jax.tree.map(
-        lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
-        shapes,
-        shardings,
-    )

@@ -190,3 +190,12 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Returns this process's clips of a batch as global arrays that are split over all axes."""
     sharding = NamedSharding(mesh, BATCH_SPEC)
     return {k: processes.make_global(v, sharding) for k, v in batch.items()}
+
+
+def as_template(shapes: Any, shardings: Any) -> Any:
+    """Returns the tree of `jax.ShapeDtypeStruct` with shardings that `restore_last` takes."""
+    return jax.tree.map(
+        lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )

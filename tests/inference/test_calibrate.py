@@ -17,6 +17,7 @@ from dfjax.evaluation.report.reproduction import reproduce
 from dfjax.inference.calibrate import calibrate
 from dfjax.inference.detector import Detector
 from dfjax.inference.predict import predict
+from dfjax.inference.verdict_text import read_verdict, write_verdict
 
 SIZE, EACH = 8, 24  # videos of each class and split
 
@@ -203,6 +204,24 @@ def test_evaluate_has_the_shares_of_verdicts_and_reproduces(calibrated, crops, t
     again = dfjax.evaluate(tmp_path / "out" / "predictions.parquet")
     assert again.metrics["overall"] == report.metrics["overall"]
     assert again.metrics["calibration"]["verdicts"] == block["verdicts"]
+
+
+def test_several_processes_do_not_divide_a_calibrated_evaluation(calibrated, monkeypatch):
+    monkeypatch.setattr("dfjax.processes.count", lambda: 2)
+    with pytest.raises(UsageError, match="not divided over processes"):
+        dfjax.evaluate(calibrated[0])
+
+
+def test_verdicts_of_other_processes_are_decided_alike(calibrated, crops, monkeypatch):
+    detector, files = calibrated[0], sorted(crops.glob("test*/*.png"))[:8]
+    expected = [verdict.to_dict() for verdict in predict(detector, files)]
+
+    def score_elsewhere(score, files):
+        return (read_verdict(write_verdict(verdict)) for verdict in score(files))
+
+    monkeypatch.setattr("dfjax.inference.predict.score_together", score_elsewhere)
+    assert [verdict.to_dict() for verdict in predict(detector, files)] == expected
+    assert expected[0]["guarantee"]
 
 
 def test_wrong_arguments(calibrated, crops, tmp_path):

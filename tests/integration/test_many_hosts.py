@@ -28,10 +28,28 @@ OPTIONS = [
     *("--config.checkpoint.every_steps=1", "--config.train.ema_decay=0.9"),
 ]
 LIMIT = 600  # seconds
+WATCHED = """
+import contextlib, json, os, sys
+import dfjax.experiment.train as train
+from dfjax.commands.main import main
+make = train.make_train_batches
+def write_clips(*arguments, start_batch, **options):
+    with contextlib.closing(make(*arguments, start_batch=start_batch, **options)) as batches:
+        for number, batch in enumerate(batches, start_batch):
+            with open(f"{os.environ['CLIPS']}-{os.getpid()}", "a") as file:
+                print(json.dumps([number, batch["video_index"].tolist()]), file=file)
+            yield batch
+train.make_train_batches = write_clips
+sys.exit(main())
+"""
+"""The program of a process that writes which clips it reads for which batch."""
 
 
-def start(count, devices, *arguments):
-    """Starts the processes of one command, and returns them in the order of their numbers."""
+def start(count, devices, *arguments, clips=None):
+    """Starts the processes of one command, and returns them in the order of their numbers.
+
+    Where `clips` is a path, process P writes which clips it reads to `CLIPS-P`.
+    """
     port = 20000 + os.getpid() % 20000 + int(time.monotonic()) % 1000
     found = []
     for number in range(count):
@@ -45,7 +63,10 @@ def start(count, devices, *arguments):
                 "DFJAX_NUM_PROCESSES": str(count),
                 "DFJAX_PROCESS_ID": str(number),
             }
-        command = [sys.executable, "-m", "dfjax", *map(str, arguments)]
+        program = ["-m", "dfjax"]
+        if clips:
+            program, variables["CLIPS"] = ["-c", WATCHED], str(clips)
+        command = [sys.executable, *program, *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         found.append(subprocess.Popen(command, env=os.environ | variables, **pipes))
     return found
@@ -60,8 +81,8 @@ def finish(processes):
     return results
 
 
-def run(count, devices, *arguments):
-    results = finish(start(count, devices, *arguments))
+def run(count, devices, *arguments, clips=None):
+    results = finish(start(count, devices, *arguments, clips=clips))
     assert [code for code, _, _ in results] == [0] * count, results
     return results
 
@@ -96,8 +117,9 @@ def moved(whole, tmp_path_factory):
     """Workdir of the run that goes through two, one and two processes."""
     folder = tmp_path_factory.mktemp("moved")
     data = f"--config.data.path={whole / 'data' / 'pack'}"
+    clips = [folder.with_name(f"clips{number}") for number in range(4)]
 
-    both = start(2, 4, *train(folder, data))  # mesh (8, 1, 1)
+    both = start(2, 4, *train(folder, data), clips=clips[0])  # mesh (8, 1, 1)
     wait_for_step(folder, 2, both)
     both[1].kill()
     began = time.monotonic()
@@ -106,19 +128,23 @@ def moved(whole, tmp_path_factory):
     assert code not in (0, 75)
     assert "another process of the run has ended" in errors or "another task died" in errors
 
-    (one,) = start(1, 4, *train(folder, data, "--config.mesh.fsdp=2"))  # mesh (2, 2, 1)
+    (one,) = start(
+        1, 4, *train(folder, data, "--config.mesh.fsdp=2"), clips=clips[1]
+    )  # mesh (2, 2, 1)
     wait_for_step(folder, 5, [one])
     one.send_signal(signal.SIGTERM)
     ((code, _, errors),) = finish([one])
     assert code == 75, errors
 
-    both = start(2, 4, *train(folder, data, "--config.mesh.fsdp=4"))  # mesh (2, 4, 1)
+    both = start(
+        2, 4, *train(folder, data, "--config.mesh.fsdp=4"), clips=clips[2]
+    )  # mesh (2, 4, 1)
     wait_for_step(folder, 7, both)
     both[1].send_signal(signal.SIGTERM)
     results = finish(both)
     assert [code for code, _, _ in results] == [75, 75], results
 
-    results = run(2, 4, *train(folder, data))
+    results = run(2, 4, *train(folder, data), clips=clips[3])
     assert "resuming at step" in results[0][2] and "resuming at step" not in results[1][2]
     assert "{" not in results[1][1]  # results are printed once
     return folder
@@ -129,6 +155,32 @@ def test_the_losses_are_those_of_one_process_that_was_not_stopped(whole, moved):
     assert len(found) == 2 * EPOCHS and found.keys() == expected.keys()
     for key, loss in expected.items():
         np.testing.assert_allclose(found[key], loss, rtol=2e-4, err_msg=str(key))
+
+
+def read_clips(path):
+    """Returns the clips that each process of a command read, by the number of the batch."""
+    found = []
+    for file in sorted(path.parent.glob(f"{path.name}-*")):
+        lines = file.read_text().splitlines()
+        complete = lines[:-1] if path.name == "clips0" else lines  # a kill may cut a line short
+        found.append(dict(map(json.loads, complete)))
+    return found
+
+
+def test_no_clip_of_an_epoch_is_lost_or_read_twice(moved):
+    """An epoch is one batch. A batch is counted in each command whose processes all read it."""
+    everything, covered = None, set()
+    for number, count in enumerate((2, 1, 2, 2)):
+        parts = read_clips(moved.with_name(f"clips{number}"))
+        assert len(parts) == count
+        for batch in set.intersection(*map(set, parts)):
+            clips = [clip for part in parts for clip in part[batch]]
+            assert {len(part[batch]) for part in parts} == {8 // count}
+            assert len(set(clips)) == len(clips) == 8  # all of the training videos, once each
+            everything = everything or set(clips)
+            assert set(clips) == everything
+            covered.add(batch)
+    assert covered >= set(range(EPOCHS))
 
 
 def test_only_process_0_writes_and_every_step_has_checksums(moved):

@@ -15,8 +15,9 @@ import pytest
 
 from dfjax.errors import RunError, UsageError
 from dfjax.training import step_checksums
-from dfjax.training.checkpoint import Checkpoints, as_template
+from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.run_state import RUN_SCHEMA
+from dfjax.training.sharding import as_template
 from dfjax.training.step_checksums import CHECKSUMS, verify_checksums
 
 MONITOR = {"best": 0.5, "best_epoch": 1, "waited": 0}

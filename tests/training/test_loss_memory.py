@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from dfjax.data.clips.batching import EpochOptions, Sampler
 from dfjax.training import sharding
-from dfjax.training.checkpoint import Checkpoints, as_template
+from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt
@@ -20,6 +20,7 @@ from dfjax.training.optimizers import make_tx
 from dfjax.training.profiling import Profiler
 from dfjax.training.run_state import Plan, RunState
 from dfjax.training.schedules import make_schedule
+from dfjax.training.sharding import as_template
 from dfjax.training.state import TrainState, make_init_state
 from dfjax.training.stopping import EarlyStop, Plateau
 
