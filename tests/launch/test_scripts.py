@@ -194,9 +194,9 @@ def test_the_dockerfile_has_an_image_per_platform(root):
 
 
 def readme_commands(root):
-    """Returns the commands in the first block of the section on launchers, one per line."""
+    """Returns the commands of the section on launchers, one per line."""
     text = (root / "README.md").read_text().partition("### Launchers")[2]
-    block, *_ = re.findall(r"```bash\n(.*?)```", text.partition("\n##")[0], re.DOTALL)
+    (block,) = re.findall(r"```bash\n(.*?)```", text.partition("\n##")[0], re.DOTALL)
     return [line for line in block.splitlines() if line and not line.startswith("#")]
 
 
