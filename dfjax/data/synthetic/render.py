@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfjax.data.synthetic.face import draw
-from dfjax.data.synthetic.identity import make_generator, make_identity
+from dfjax.data.synthetic.identity import Identity, make_generator, make_identity
 from dfjax.data.synthetic.manipulations import (
     MANIPULATIONS,
+    Forgery,
     inner_mask,
     make_forgery,
     wear_makeup,
 )
 from dfjax.data.synthetic.plan import VideoPlan
-from dfjax.data.synthetic.scene import make_scene, shoot
+from dfjax.data.synthetic.scene import Scene, make_scene, shoot
 from dfjax.files import atomic_path
 
 FPS = 25
@@ -53,12 +54,8 @@ def render(
         frames: Number of frames.
         canvas: Size of the frames and of the face in them.
     """
-    drawn = OVERSAMPLING * canvas.size[0], OVERSAMPLING * canvas.size[1]
-    target = make_identity(seed, plan.target)
-    scene = make_scene(seed, plan.recording, frames, drawn, HEAD * OVERSAMPLING * canvas.crop)
-    rng = make_generator(seed, "video", plan.video_id)
+    target, scene, rng, forgery = _stage(plan, seed, frames, canvas)
     forge = MANIPULATIONS.get(plan.method)
-    forgery = make_forgery(rng, target, make_identity(seed, plan.donor), scene)
 
     def shots() -> Iterator[NDArray[np.uint8]]:
         for t in range(frames):
@@ -68,6 +65,21 @@ def render(
             yield shoot(image, scene.camera, t, canvas.size, rng)
 
     return shots(), scene.camera.quality
+
+
+def _drawn_size(canvas: Canvas) -> tuple[int, int]:
+    return OVERSAMPLING * canvas.size[0], OVERSAMPLING * canvas.size[1]
+
+
+def _stage(
+    plan: VideoPlan, seed: int, frames: int, canvas: Canvas
+) -> tuple[Identity, Scene, np.random.Generator, Forgery]:
+    """Returns what a video is drawn from, with the generator of what its camera adds."""
+    target = make_identity(seed, plan.target)
+    head = HEAD * OVERSAMPLING * canvas.crop
+    scene = make_scene(seed, plan.recording, frames, _drawn_size(canvas), head)
+    rng = make_generator(seed, "video", plan.video_id)
+    return target, scene, rng, make_forgery(rng, target, make_identity(seed, plan.donor), scene)
 
 
 def render_masks(
@@ -83,14 +95,11 @@ def render_masks(
         frames: Number of frames.
         canvas: Size of the frames and of the face in them.
     """
-    drawn = OVERSAMPLING * canvas.size[0], OVERSAMPLING * canvas.size[1]
-    target = make_identity(seed, plan.target)
-    scene = make_scene(seed, plan.recording, frames, drawn, HEAD * OVERSAMPLING * canvas.crop)
-    rng = make_generator(seed, "video", plan.video_id)
-    forgery = make_forgery(rng, target, make_identity(seed, plan.donor), scene)
+    target, scene, _, forgery = _stage(plan, seed, frames, canvas)
+    size = _drawn_size(canvas)[::-1]
     for t, pose in enumerate(scene.poses):
         seen = plan.method in MANIPULATIONS and forgery.visible[t] > 0
-        mask = inner_mask(drawn[::-1], pose, target, extent=forgery.extent, seam=forgery.seam)
+        mask = inner_mask(size, pose, target, extent=forgery.extent, seam=forgery.seam)
         small = cv2.resize(mask[:, :, 0], canvas.size, interpolation=cv2.INTER_AREA)
         yield np.where((small >= 0.5) & seen, 255, 0).astype(np.uint8)
 
