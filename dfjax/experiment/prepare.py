@@ -32,7 +32,7 @@ from dfjax.data.index.records import read_index, write_index
 from dfjax.data.index.split_index import split_index
 from dfjax.data.store.flow_index import write_flow
 from dfjax.data.store.pack import pack
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.experiment.data_audit import (
     audit_data,
     describe_audit,
@@ -127,6 +127,7 @@ def prepare(
     Raises:
         UsageError: An argument is invalid, `out` was prepared with other arguments, or no video
             can be used.
+        RunError: `out` was removed in the meantime.
     """
     plan = make_plan(adapter, **options)
     limits: Limits = {"workers": workers, "time_limit": time_limit}
@@ -148,6 +149,7 @@ def run_plan(
     Raises:
         UsageError: An argument is invalid, `out` was prepared with other arguments, or no video
             can be used.
+        RunError: `out` was removed in the meantime.
     """
     check_accepted(accept)
     refuse_urls([root, out], "root and out")
@@ -166,6 +168,11 @@ def run_plan(
         packed = pack(index, out / "pack", replace=True)
         say(f"pack: {packed.videos} videos, {packed.frames} crops{_reused(packed.reused)}")
         content = _audit(out, accept, limits)
+        if not (out / ARGUMENTS_FILE).is_file():
+            raise RunError(
+                f"{out} was removed while it was written: delete what is there, and run the same "
+                "command again"
+            )
     left_out = [
         *read_errors(out / "source"), *read_errors(out), *read_errors(out / "flow"), *packed.errors
     ]  # fmt: skip

@@ -111,11 +111,12 @@ class Detector:
             UsageError: The calibration is damaged, or an error rate is given without one.
         """
         paths = is_paths(x)
+        x = x if paths else read_array(x)
         overrides = list_overrides(self.config, options) if paths else []
         judge = find_judge(self, calibrated, false_alarm_rate, miss_rate, overrides)
         if judge and not paths:
             judge.reasons.append("crops were given, and how they were made is not known")
-        single = isinstance(x, str | os.PathLike) if paths else np.ndim(x) == 4
+        single = isinstance(x, str | os.PathLike) if paths else x.ndim == 4
         if paths:
             given = [Path(path) for path in ([x] if single else x)]
             files = find_inputs(given, missing_ok=True)

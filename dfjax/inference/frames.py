@@ -6,6 +6,7 @@ import numpy as np
 
 from dfjax.data.faces.images import MAX_PIXELS
 from dfjax.data.faces.settings import choose_frames
+from dfjax.errors import first_line
 from dfjax.inference.media import (
     ClipOrigin,
     PredictionSettings,
@@ -28,8 +29,12 @@ def read_array(x: Any) -> Array:
     """
     try:
         array = np.asarray(x)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise ValueError(f"{type(x).__name__} is no array of frames: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # the `__array__` of another class may raise anything
+        raise ValueError(
+            f"{type(x).__name__} is no array of frames: {first_line(error)}"
+        ) from error
     if array.ndim > 3 and array.shape[-3] * array.shape[-2] > MAX_PIXELS:
         raise ValueError(f"a frame of {list(array.shape)} has more than {MAX_PIXELS} pixels")
     return array

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from dfjax.data.index.adapters.listing import Listing
 from dfjax.data.index.complete_splits import complete_splits
 from dfjax.data.index.records import make_index, make_record, read_index
 from dfjax.data.store.pack import open_pack
-from dfjax.errors import UsageError
+from dfjax.errors import RunError, UsageError
 from dfjax.experiment import prepare as preparing
 from dfjax.experiment.prepare_plan import make_plan
 
@@ -101,6 +102,23 @@ def test_an_interrupted_call_continues(videos, tmp_path, monkeypatch):
     pack = dfjax.prepare(videos, out, **CROPS)
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert len(open_pack(pack)) == 8 and (out / "audit.json").is_file()
+
+
+def test_a_folder_that_is_removed_and_made_anew_is_incomplete(videos, tmp_path, monkeypatch):
+    out, build = tmp_path / "data", preparing.build_index
+
+    def build_elsewhere(*arguments, **options):
+        shutil.rmtree(out)
+        return build(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "build_index", build_elsewhere)
+        with pytest.raises(RunError, match="data was removed while it was written: delete"):
+            dfjax.prepare(videos, out, **CROPS)
+    with pytest.raises(UsageError, match="holds other files"):
+        dfjax.prepare(videos, out, **CROPS)
+    shutil.rmtree(out)
+    assert len(open_pack(dfjax.prepare(videos, out, **CROPS))) == 8
 
 
 def test_the_verb_lists_what_was_left_out(videos, tmp_path, capsys):

@@ -170,6 +170,8 @@ ARRAYS = {
     "bytes_object": lambda: b"\x89PNG",
     "raises": lambda: Strange(ValueError("no")),
     "raises_type_error": lambda: Strange(TypeError("no")),
+    "raises_attribute_error": lambda: Strange(AttributeError("no")),
+    "raises_lookup_error": lambda: Strange(KeyError()),
     "gives_text": lambda: Strange(np.array("x")),
     "module": lambda: np,
     "function": lambda: len,

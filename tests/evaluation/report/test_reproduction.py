@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import dfjax
 from dfjax.commands.main import main
 from dfjax.data.index.records import make_index, make_record, write_index
-from dfjax.errors import UsageError
+from dfjax.errors import FileError, UsageError
 from dfjax.evaluation.report import input_record
 from dfjax.evaluation.report.code_hash import START, find_modules
 from dfjax.evaluation.report.reproduction import reproduce
@@ -73,16 +74,27 @@ def test_one_changed_byte_is_named(copy, file, name):
         assert name in names(copy)
 
 
-def test_every_changed_byte_of_the_metrics_is_noticed(copy):
+def test_every_changed_digit_of_the_metrics_is_noticed(copy):
+    """A digit of a value is a difference; one of a key, such as `sha256`, may be refused."""
     path = copy / "out" / "metrics.json"
-    text = path.read_text()
-    rng = np.random.default_rng(1)
-    digits = [n for n, one in enumerate(text) if one.isdigit()]
-    for place in rng.choice(digits, 12, replace=False):
-        other = str((int(text[place]) + 1) % 10)
-        path.write_text(text[:place] + other + text[place + 1 :])
-        if json.loads(path.read_text()) != json.loads(text):
-            assert reproduce(path).differences, text[place - 40 : place + 1]
+    lines = path.read_text().splitlines()
+    changed = [n for n, line in enumerate(lines) if re.search(r"\d", line)]
+    keys = [n for n in changed if '"sha256"' in lines[n]]
+    for number in changed[:: len(changed) // 10]:
+        check_changed(path, lines, number, r"\d(?=\D*$)")
+    for number in keys[:3]:
+        check_changed(path, lines, number, r"\d")
+
+
+def check_changed(path, lines, number, digit):
+    """Changes a digit of a line and checks that the result is another, or that it is refused."""
+    line = re.sub(digit, lambda found: str((int(found[0]) + 1) % 10), lines[number], count=1)
+    path.write_text("\n".join([*lines[:number], line, *lines[number + 1 :]]))
+    assert line != lines[number]
+    try:
+        assert reproduce(path).differences, line
+    except FileError as error:
+        assert str(path) in str(error), line
 
 
 def test_a_number_that_is_not_computed_again_is_named(copy):
