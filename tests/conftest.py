@@ -138,9 +138,14 @@ def resident_bytes():
 
 @pytest.fixture(scope="module")
 def compiled_quickly():
-    """Compiles the programs of a file without most optimisations, since they run once or twice."""
+    """Compiles the programs of a file without most optimisations, since they run once or twice.
+
+    So do the processes that its tests start.
+    """
     jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     yield
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
     jax.config.update("jax_disable_most_optimizations", False)
 
 

@@ -135,14 +135,19 @@ CHANGES = (
 )
 
 
-# Tracing takes seconds each: the larger variants, dual_stream without `CHANGES`, and configs that
-# differ from resnet18 in the backbone and the head only, are traced with the tests marked slow.
-SIMILAR = (
-    *("efficientnet_b4", "efficientnet_b4_linear", "efficientnet_v2s", "real_faces", "resnet50"),
+# Tracing takes seconds each: the full sizes, the demos' `:tiny`, and dual_stream without `CHANGES`
+# are traced with the tests marked slow. Others differ from `:smoke` in sizes that tracing ignores.
+SIMILAR = (  # to resnet18, efficientnet_b4 or meso4 but for the backbone and the head
+    *("efficientnet_b4_linear", "efficientnet_v2s", "mesoinception4", "real_faces", "resnet50"),
     "xception",
 )
 QUICK = [f"{name}:smoke" for name in NAMES if name not in ("dual_stream", *SIMILAR)]
-TRACED = [pytest.param(spec, (), marks=() if spec in QUICK else pytest.mark.slow) for spec in SPECS]
+DEMOS = ("dual_stream", "hybrid", "defake")
+SLOW = [*NAMES, *(f"{name}:smoke" for name in SIMILAR), *(f"{name}:tiny" for name in DEMOS)]
+TRACED = [
+    *((spec, ()) for spec in QUICK),
+    *(pytest.param(spec, (), marks=pytest.mark.slow) for spec in SLOW),
+]
 
 
 @pytest.mark.parametrize(("spec", "more"), [*TRACED, ("dual_stream:smoke", CHANGES)])
@@ -186,10 +191,11 @@ def server():
 
 
 STARTED_AGAIN = ("resnet18", "efficientnet_b4_380")  # in one phase, in two
+TRAINED = [name for name in NAMES if name not in SIMILAR]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINED)
 def test_smoke_trains_and_is_then_complete(name, tmp_path, server):
     command = ["train", f"--config={name}:smoke", f"--workdir={tmp_path}", "--json"]
     if name in STARTED_AGAIN:

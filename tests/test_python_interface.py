@@ -26,6 +26,8 @@ from dfjax.data.synthetic.samples import write_samples
 from dfjax.errors import Interrupted, UsageError
 from dfjax.training.metric_writer import read_history
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SMALL = {"train.epochs": 2, "writers.tensorboard": False, "data.eval_clips": 1}
 TIMES = ("seconds",)
 
@@ -215,7 +217,7 @@ def test_the_python_block_of_the_readme(root, tmp_path, monkeypatch):
     """With the demo's size replaced by the smallest one, on videos of synthetic faces."""
     monkeypatch.chdir(tmp_path)
     recordings = set()  # a fake shows the scene of its real video: one video of each
-    for number, plan in enumerate(make_plan(80, 40, 0)):
+    for number, plan in enumerate(make_plan(40, 20, 0)):
         kind = "real" if plan.method == "real" else "fake"
         if plan.recording in recordings or kind == ("real" if len(recordings) % 2 else "fake"):
             continue

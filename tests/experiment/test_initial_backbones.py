@@ -28,6 +28,8 @@ from dfjax.models.frame_features import build_backbone
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.weights.safetensors_file import save_safetensors
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "size": 224}
 TORCH = {"epsilon": 1e-5, "momentum": 0.9, "unbiased": True}
 ENP = {"epsilon": 1e-3, "momentum": 0.99, "unbiased": True}

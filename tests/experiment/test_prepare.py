@@ -20,6 +20,8 @@ from dfjax.errors import RunError, UsageError
 from dfjax.experiment import prepare as preparing
 from dfjax.experiment.prepare_plan import make_plan
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 CROPS = {"detector": "none", "size": 16, "workers": 1}
 
 

@@ -19,6 +19,8 @@ from dfjax.inference.detector import Detector
 from dfjax.inference.predict import predict
 from dfjax.inference.verdict_text import read_verdict, write_verdict
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SIZE, EACH = 8, 24  # videos of each class and split
 
 

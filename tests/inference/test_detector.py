@@ -17,6 +17,8 @@ from dfjax.inference.detector import Detector
 from dfjax.inference.predict import predict
 from dfjax.inference.verdict import Verdict
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 T, SIZE = 3, 16
 NONE = {"face_detector": "none", "workers": 1}
 

@@ -27,6 +27,8 @@ from dfjax.inference.explanation_pictures import compute_areas
 from dfjax.inference.predict import predict
 from dfjax.models.saliency import compute_grad_cam, find_layers
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SIZE, FRAMES = 64, 3
 
 

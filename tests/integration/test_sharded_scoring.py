@@ -25,10 +25,20 @@ SMALLER = {  # compiles faster
     "lowering": "native",
 }
 DETECTORS = [name for name in config_names() if not is_generator(load_config(name))]
+SIMILAR = (  # frame classifiers whose backbone alone differs from those that are tested
+    *("efficientnet_b4_linear", "efficientnet_b4_380", "efficientnet_v2s", "mesoinception4"),
+    *("real_faces", "resnet50", "xception"),
+)
 CASES = [
     pytest.param("dual_stream", SMALLER, id="small dual_stream"),
-    *(pytest.param(name, {}, id=name, marks=pytest.mark.slow) for name in DETECTORS),
+    *(
+        pytest.param(name, {}, id=name, marks=pytest.mark.slow)
+        for name in DETECTORS
+        if name not in SIMILAR
+    ),
 ]
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 
 def make_batch(config):

@@ -22,6 +22,8 @@ from dfjax.studies.ablation import ablate, run_table, share_data
 from dfjax.studies.ablation_table import load_table
 from dfjax.training.interrupt import Stopped
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 TABLES = sorted(path.stem for path in find_table("backbones").parent.glob("*.py"))
 PACKS = {"bilstm_phases": {"aligned": "aligned/pack"}}
 TWO = '{"a": (), "b": ("optimizer.learning_rate=0.01",)}'

@@ -12,6 +12,8 @@ from dfjax.training.detector_step import make_gradient_fn, make_train_step
 from dfjax.training.optimizers import make_tx
 from dfjax.training.state import make_init_state
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 ROOT_RNG = jax.random.key(0)
 TX = make_tx("sgd", optax.constant_schedule(0.1), momentum=0.0, clip_norm=1.0)
 BCE = make_objective("bce", make_loss("bce"))

@@ -17,6 +17,8 @@ from dfjax.training import sharding
 from dfjax.training.detector_step import make_gradient_fn
 from dfjax.training.device_groups import check_groups, read_group, split_over_groups
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 DEVICES, CLIPS, LAYERS = 8, 16, 3
 RNG = np.random.default_rng(0)
 BATCH = {

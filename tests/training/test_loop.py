@@ -27,6 +27,8 @@ from dfjax.training.sharding import as_template
 from dfjax.training.state import TrainState, make_init_state
 from dfjax.training.stopping import EarlyStop, Plateau
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 ROOT_RNG = jax.random.key(0)
 STEPS, EPOCHS = 4, 3
 SCHEDULE = make_schedule(

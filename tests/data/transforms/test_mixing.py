@@ -11,6 +11,8 @@ from dfjax.data.transforms.mixing import make_mix
 from dfjax.errors import UsageError
 from dfjax.training import sharding
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 RNG = jax.random.key(3)
 B, T, S = 12, 3, 8
 
@@ -102,7 +104,7 @@ def test_flow_is_cut_like_its_two_frames():
 @pytest.mark.slow
 def test_a_clip_is_mixed_alike_in_a_larger_batch():
     small, large = make_batch(9), make_batch()
-    mix = make(mixup=0.4, cutmix=1.0, probability=0.7)
+    mix = jax.jit(make(mixup=0.4, cutmix=1.0, probability=0.7))
     a, b = mix(small, RNG), mix(large, RNG)
     for name in ("clip", "target"):  # the first two have their partners at the end of the batch
         np.testing.assert_array_equal(a[name][2:9], b[name][2:9])

@@ -19,6 +19,8 @@ from dfjax.data.transforms.self_blend import (
 )
 from dfjax.data.transforms.self_blend_views import sharpen, shrink
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 RNG = jax.random.key(5)
 B, T, S = 8, 2, 64
 BLEND = jax.jit(self_blend)
