@@ -51,7 +51,6 @@ def get_config(variant: str = "") -> ConfigDict:
         c.model.patch_gan.channels = (64,)
         c.preprocess.size = 32
         c.data.frames = 2
-        c.train.batch_size = c.eval.batch_size = 4
     if variant == "tiny":
         c.data.update({"frames": 2, "train_clips": 2})
         c.data.synthetic.update({"videos": 400, "identities": 100})
