@@ -187,6 +187,43 @@ def hash_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_json(value: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of a JSON object without its key `sha256`, in hexadecimal.
+
+    Spaces and the order of keys do not matter, all values do.
+    """
+    content = {key: item for key, item in value.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_hashed_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+    """Writes an object as strict JSON atomically, with its `hash_json` as the last key `sha256`."""
+    value = finite(dict(value))
+    write_json(path, value | {"sha256": hash_json(value)}, indent=1)
+
+
+def read_hashed_json(path: str | os.PathLike[str], schema: dict[str, Any], *, remedy: str) -> Any:
+    """Returns the object in a file of `write_hashed_json`.
+
+    The hash shows damage and edits by hand. It is no signature: whoever means to can renew it.
+
+    Args:
+        path: JSON file.
+        schema: Schema of the object (see `json_files`) without the hash.
+        remedy: What to do about a damaged file, for the error message.
+
+    Raises:
+        FileError: See `read_json`; or the content is not what was written.
+    """
+    value = read_json(path, schema | {"sha256": str}, remedy=remedy)
+    if hash_json(value) != value["sha256"]:
+        raise FileError(
+            f"{path} was changed since it was written: its content does not have the sha256 that "
+            f"it names; {remedy}"
+        )
+    return value
+
+
 def hash_folder(folder: Path) -> str:
     """Returns the SHA-256 of the names and contents of all files below a folder, in hexadecimal."""
     digest = hashlib.sha256()

@@ -14,6 +14,7 @@ from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.errors import FileError, UsageError
 from dfjax.evaluation.calibration.calibration_file import read_calibration
 from dfjax.evaluation.report.reproduction import reproduce
+from dfjax.files import hash_json
 from dfjax.inference.calibrate import calibrate
 from dfjax.inference.detector import Detector
 from dfjax.inference.predict import predict
@@ -262,10 +263,20 @@ def test_a_damaged_file_is_one_line(calibrated, tmp_path, name):
         else:
             value[key] = new
     path = tmp_path / "calibration.json"
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps(value | {"sha256": hash_json(value)}))
     with pytest.raises(FileError, match=message) as raised:
         read_calibration(path)
     assert "\n" not in str(raised.value) and "run `dfjax calibrate` again" in str(raised.value)
+
+
+def test_a_changed_digit_is_refused(calibrated, tmp_path):
+    text, path = (calibrated[0].workdir / "calibration.json").read_text(), tmp_path / "c.json"
+    path.write_text(text.replace("\n", " "))
+    read_calibration(path)
+    place = text.index('"fake_prob": [') + text[text.index('"fake_prob": [') :].index("0.") + 2
+    path.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
+    with pytest.raises(FileError, match=r"c.json was changed .* run `dfjax calibrate` again"):
+        read_calibration(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 9999, '{"map": 1, "map": 2}', "\x00"])

@@ -19,8 +19,7 @@ import dfjax
 from dfjax.errors import FileError, UsageError
 from dfjax.evaluation.calibration.conformal import Conformal, Rates
 from dfjax.evaluation.calibration.maps import FITS, CalibrationMap
-from dfjax.files import hash_file, write_json
-from dfjax.json_files import read_json
+from dfjax.files import hash_file, read_hashed_json, write_hashed_json
 
 CALIBRATION = "calibration.json"
 FORMAT = 1
@@ -125,18 +124,19 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         "inputs": {name: values.tolist() for name, values in calibration.inputs.items()},
         "videos": table,
     }
-    write_json(path, value, indent=1)
+    write_hashed_json(path, value)
 
 
 def read_calibration(path: Path) -> Calibration:
     """Returns the calibration in a file.
 
     Raises:
-        FileError: The file cannot be read, is damaged, or has values that no calibration has.
+        FileError: The file cannot be read, is damaged, was changed since it was written, or has
+            values that no calibration has.
     """
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         raise FileError(f"{path} is too large for a calibration; {REMEDY}")
-    value = read_json(path, SCHEMA, remedy=REMEDY)
+    value = read_hashed_json(path, SCHEMA, remedy=REMEDY)
     try:
         return _build(value, hash_file(path))
     except (ValueError, UsageError) as error:

@@ -15,8 +15,7 @@ import dfjax
 from dfjax.errors import FileError, UsageError
 from dfjax.evaluation.fusion.rules import FIXED, METHODS, Rule
 from dfjax.evaluation.videos.aggregation import VIDEO
-from dfjax.files import open_regular, write_json
-from dfjax.json_files import read_json
+from dfjax.files import open_regular, read_hashed_json, write_hashed_json
 
 FORMAT = 1
 KEY = "dfjax_fusion"
@@ -135,19 +134,20 @@ def write_fusion(fusion: Fusion, path: Path, scores: Sequence[Mapping[str, Any]]
         "scores": list(scores),
         "fitted": fitted,
     }
-    write_json(path, value, indent=1)
+    write_hashed_json(path, value)
 
 
 def read_fusion(path: str | os.PathLike[str]) -> Fusion:
     """Returns the fusion in a file.
 
     Raises:
-        FileError: The file cannot be read, is damaged, or has values that no fusion has.
+        FileError: The file cannot be read, is damaged, was changed since it was written, or has
+            values that no fusion has.
     """
     path = Path(path)
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         raise FileError(f"{path} is too large for a fusion; {REMEDY}")
-    value = read_json(path, SCHEMA, remedy=REMEDY)
+    value = read_hashed_json(path, SCHEMA, remedy=REMEDY)
     try:
         return _build(value, path)
     except ValueError as error:

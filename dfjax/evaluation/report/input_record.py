@@ -7,7 +7,6 @@ The last hash is that of the rest of `metrics.json`, whose every change it shows
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import Any
 
 import dfjax
 from dfjax.evaluation.report.code_hash import hash_code
-from dfjax.files import finite, hash_file, hash_folder
+from dfjax.files import finite, hash_file, hash_folder, hash_json
 
 INPUTS = "inputs"
 PREDICTIONS = "predictions"
@@ -49,14 +48,13 @@ def record_inputs(
     code = {"version": dfjax.__version__, "sha256": hash_code()}
     record = {"files": entries, "settings": finite(dict(settings)), "code": code}
     result[INPUTS] = json.loads(json.dumps(record))
-    result[INPUTS]["sha256"] = hash_content(result)
+    result[INPUTS]["sha256"] = hash_content(finite(result))
 
 
 def hash_content(result: Mapping[str, Any]) -> str:
     """Returns the hash of the content of `metrics.json` without the hash itself."""
     record = {name: value for name, value in result[INPUTS].items() if name != "sha256"}
-    content = finite({**result, INPUTS: record})
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hash_json({**result, INPUTS: record})
 
 
 def hash_path(path: Path) -> str:

@@ -25,6 +25,7 @@ from dfjax.evaluation.fusion.rules import (
     vote,
     vote_by_confidence,
 )
+from dfjax.files import hash_json
 
 THREE = np.array([[0.9, 0.2, 0.5], [0.6, 0.4, 0.5], [0.3, 0.9, 0.5]])
 
@@ -119,6 +120,14 @@ def test_a_file_is_read_as_written(fusion, tmp_path):
     assert not is_fusion(tmp_path / "other.json") and not is_fusion(tmp_path / "none.json")
 
 
+def test_a_changed_digit_is_refused(fusion):
+    write_fusion(fusion, fusion.path, [])
+    text = fusion.path.read_text()
+    fusion.path.write_text(text.replace("-0.25", "-0.26"))
+    with pytest.raises(FileError, match=r"f.json was changed .* run `dfjax fuse` again"):
+        read_fusion(fusion.path)
+
+
 def test_videos_that_it_was_fitted_to_are_refused(fusion):
     fusion.check_unseen(pd.DataFrame({"dataset": ["set", "other"], "video_id": ["y", "x"]}))
     with pytest.raises(UsageError, match="was fitted to 1 of these videos, for example set/x"):
@@ -151,7 +160,7 @@ def test_a_damaged_file_is_one_line(fusion, name):
                 member[key.removeprefix("members.")] = new
         else:
             value[key] = new
-    fusion.path.write_text(json.dumps(value))
+    fusion.path.write_text(json.dumps(value | {"sha256": hash_json(value)}))
     with pytest.raises(FileError, match=message) as raised:
         read_fusion(fusion.path)
     assert "\n" not in str(raised.value)
