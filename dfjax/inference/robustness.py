@@ -106,7 +106,7 @@ def evaluate_robustness(
     """Evaluates detectors on clips under corruptions, and writes curves to a folder.
 
     A corruption that an earlier call with the same checkpoint and data has finished is not
-    repeated.
+    repeated. Manipulations that the config holds back from training are left out.
 
     Args:
         detector: Workdir, safetensors file, fusion file, or a detector from `dfjax.load`.
@@ -137,6 +137,7 @@ def evaluate_robustness(
         "checkpoint_sha256": ensemble.checkpoint_sha256,
         "index_sha256": hash_file(find_index(study.data.path)),
         "split": split,
+        "videos": len(study.rows),
         "draws": ensemble.draws,
     }
     curves, left_out = _measure(study, folder, made_of, corruptions or list(CORRUPTIONS))
@@ -158,6 +159,8 @@ def _open_study(
     member, own = ensemble.members[0], index is None
     data = need_crops(open_evaluation_data(ensemble.config, member.workdir, index, folder))
     rows = find_rows(data, member, split, own=own)
+    held = data.index["method"].iloc[rows].isin(ensemble.config.data.holdout_methods)
+    rows = rows[~held.to_numpy()]  # as in the entry `overall` of metrics.json
     if ensemble.fusion:
         ensemble.fusion.check_unseen(data.index.iloc[rows])
     return Study(_corrupt_scorer(ensemble), data, rows, split)

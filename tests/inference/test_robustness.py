@@ -41,11 +41,23 @@ def test_curves_are_written_and_finished_ones_kept(crops, tmp_path, monkeypatch)
     other = make_detector(tmp_path / "run", "1" * 64)
     with pytest.raises(AssertionError, match="none"):
         evaluate_robustness(other, corruptions=chosen, index=index, out=tmp_path / "out")
+    monkeypatch.undo()
+    detector.config.data.holdout_methods = ("m",)
+    held = evaluate_robustness(detector, corruptions=["noise"], index=index, out=tmp_path / "out")
+    assert held.curves["noise"]["videos"] == EACH, "fakes that training left out are left out"
 
 
 def test_wrong_usage(crops, tmp_path):  # noqa: F811
     detector = make_detector(tmp_path)
     with pytest.raises(UsageError, match="Did you mean 'jpeg'"):
         evaluate_robustness(detector, corruptions=["jpg"], index=crops / "index.parquet")
+    with pytest.raises(UsageError, match="frame_drop: clips of one frame have none to drop"):
+        evaluate_robustness(
+            detector,
+            corruptions=["frame_drop"],
+            index=crops / "index.parquet",
+            out=tmp_path / "none",
+        )
+    assert not (tmp_path / "none").exists()
     with pytest.raises(UsageError, match="no video in split 'train'"):
         evaluate_robustness(detector, split="train", index=crops / "index.parquet")

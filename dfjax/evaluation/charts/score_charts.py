@@ -112,16 +112,19 @@ def draw_confusion(metrics: Metrics) -> Html:
     tn, fp, fn, tp = (float(count) for count in counts if isinstance(count, float))
     rows = []
     for name, right, wrong, order in (("real", tn, fp, 1), ("fake", tp, fn, -1)):
-        cells = [_shade(right, right + wrong), _shade(wrong, right + wrong)][::order]
+        total = right + wrong
+        cells = [shade_share(n / total if total else 0.0, f"{n:.0f}") for n in (right, wrong)]
+        cells = cells[::order]
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
     heads = (tag("th", name, scope="col") for name in ("", "called real", "called fake"))
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
 
 
-def _shade(count: float, total: float) -> Html:
-    share = count / total if total else 0.0
-    tint = f"background:color-mix(in srgb,{SERIES[0].colour} {45 * share:.0f}%,transparent)"
-    return tag("td", f"{count:.0f}", " ", tag("small", f"{share:.1%}"), style=tint)
+def shade_share(share: float | None, count: str) -> Html:
+    """Returns the cell of a table with a share, and a count before it; dark where it is large."""
+    tint = f"background:color-mix(in srgb,{SERIES[0].colour} {45 * (share or 0):.0f}%,transparent)"
+    text = "–" if share is None else f"{share:.1%}"
+    return tag("td", *([count, " ", tag("small", text)] if count else [text]), style=tint)
 
 
 def draw_scores(
@@ -188,7 +191,7 @@ def draw_intervals(
     ticks: dict[Number, str] = {len(shown) - at: _shorten(row) for at, row in enumerate(shown)}
     plot = Plot(
         f"{label} with 95 % intervals", x=(max(low, 0.0), 1.0), y=(0.4, len(shown) + 0.6),
-        x_label=f"{label}, 95 % interval", size=(720, 60 + 26 * len(shown)), y_ticks=ticks,
+        x_label=f"{label}, 95 % interval", size=(340, 60 + 24 * len(shown)), y_ticks=ticks,
         left=16 + 6.6 * max(map(len, ticks.values())),
     )  # fmt: skip
     for (at, row), metrics, (value, first, last) in zip(ticks.items(), shown.values(), bounds):
@@ -213,7 +216,7 @@ def describe_metric(metrics: Metrics, name: str) -> Html:
     return to_html(number, f" [{interval}]" if interval else "")
 
 
-def _shorten(text: str, most: int = 26) -> str:
+def _shorten(text: str, most: int = 20) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -218,7 +218,7 @@ class Plot:
     def _draw_ticks(self, ticks: Any, limits: Range, *, vertical: bool) -> Iterable[Html]:
         chosen = choose_ticks(*limits) if ticks is None else ticks
         names = chosen if isinstance(chosen, dict) else {at: f"{at:.6g}" for at in chosen}
-        style = f"font-size:11px;fill:{COLOURS['quiet']}"
+        style = f"font-size:12px;fill:{COLOURS['quiet']}"
         for at, name in names.items():
             a, b = self.place(self.x[0], at) if vertical else self.place(at, self.y[0])
             end = (self.left + self.width, b) if vertical else (a, TOP)
@@ -236,7 +236,7 @@ class Plot:
 
     def _draw_label(self, text: str, x: Number, y: Number, *, turned: bool = False) -> Html:
         turn = f"translate({x:.1f} {y:.1f})" + (" rotate(-90)" if turned else "")
-        style = f"font-size:12px;fill:{INK}"
+        style = f"font-size:13px;fill:{INK}"
         return tag("text", text, transform=turn, text_anchor="middle", style=style)
 
 

@@ -33,6 +33,7 @@ from dfjax.evaluation.charts.score_charts import (
 )
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.metrics import Metrics
+from dfjax.evaluation.report.calibration_section import draw_guaranteed
 from dfjax.evaluation.report.rows import COLUMNS, INTERVAL, format_row, list_rows
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 
@@ -102,7 +103,7 @@ def draw_curves(
     videos: pd.DataFrame,
     unseen: Mapping[str, pd.DataFrame],
 ) -> Html:
-    """Returns ROC, precision and recall, reliability, confusion, scores and confidences.
+    """Returns ROC, precision and recall, reliability, confusion, scores, confidences, verdicts.
 
     Args:
         result: Content of `metrics.json`.
@@ -121,6 +122,7 @@ def draw_curves(
         "Scores": draw_scores(videos) if len(videos) else "",
         "Confidence": draw_confidences(videos) if len(videos) else "",
         "Verdicts at 0.5": tag("div", confusion, class_="scroll") if confusion else "",
+        "Verdicts of the calibration": draw_guaranteed(result.get("calibration")),
     }
     return make_grid(make_figure(title, chart) for title, chart in charts.items() if chart)
 
@@ -150,9 +152,9 @@ def draw_methods(
     figures = [make_figure(name, draw_scores(each, name)) for name, each in sets.items()]
     more = figures[SHOWN_METHODS:]
     intervals = draw_intervals(dict(list(rows.items())[:SHOWN_IDS]))
+    first = [make_figure("AUC by data set and manipulation", intervals)] if intervals else []
     return to_html(
-        make_figure("AUC by data set and manipulation", intervals, wide=True) if intervals else "",
-        make_grid(figures[:SHOWN_METHODS]),
+        make_grid([*first, *figures[:SHOWN_METHODS]]),
         make_details(f"{len(more)} more manipulations", make_grid(more)) if more else "",
     )
 

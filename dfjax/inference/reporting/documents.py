@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from dfjax.evaluation.charts.markup import Html, join, make_pairs, make_table, tag, to_html
+from dfjax.evaluation.report.calibration_section import draw_calibration
+from dfjax.evaluation.report.stress_sections import draw_probe, draw_robustness
 
 MOST_ROWS = 200
 MOST_NUMBERS = 20  # of an array that is shown; longer ones have a value per video
+DRAWN = {
+    "calibration": draw_calibration,
+    "robustness": draw_robustness,
+    "probe": draw_probe,
+}
+"""Functions that draw the files whose layout `sources.DOCUMENTS` checks; others are tables."""
 TITLES = {
     "calibration": "Calibration",
-    "conformal": "Conformal verdicts",
     "robustness": "Robustness",
     "probe": "Probe of shortcuts",
     "drift": "Drift",
@@ -25,7 +32,8 @@ def draw_documents(documents: dict[str, Any]) -> Html:
         documents: Content of the files by name.
     """
     return join(
-        to_html(tag("h3", TITLES[name]), draw_value(content)) for name, content in documents.items()
+        to_html(tag("h3", TITLES[name]), DRAWN.get(name, draw_value)(content))
+        for name, content in documents.items()
     )
 
 

@@ -11,14 +11,32 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax.errors import FileError, InputError, UsageError
+from dfjax.evaluation.calibration.calibration_file import CALIBRATION, REMEDY, SCHEMA
 from dfjax.evaluation.figures.plots import read_history
 from dfjax.evaluation.tables.predictions import read_predictions
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.data_audit import read_report
 from dfjax.experiment.run import HISTORY
+from dfjax.files import read_hashed_json
 from dfjax.json_files import read_json
 
 METRICS = {str: (float, None, [(float, None)])}
+SHARE = (float, None)
+CALIBRATED = {
+    "reliability": {name: {"log_loss": float, "ece": float} for name in ("before", "after")},
+    "verdicts": {
+        name: {"real": SHARE, "undecided": SHARE, "fake": SHARE} for name in ("real", "fake")
+    },
+    **{"false_alarm_rate": SHARE, "false_alarm_rate_ci": (None, [float])},
+    **{"miss_rate": SHARE, "miss_rate_ci": (None, [float])},
+    "guarantee": (
+        None,
+        {
+            **{"holds": (bool, None), "reason": (str, None), "shortages?": [str]},
+            **{"false_alarm_rate": float, "miss_rate": float},
+        },
+    ),
+}
 RESULT = {
     "overall": METRICS,
     **{name: {str: METRICS} for name in ("by_dataset", "by_method", "unseen_methods")},
@@ -27,12 +45,41 @@ RESULT = {
     "n": {"videos": int, "clips": int, "frames": int, "real": int, "fake": int, "unreadable": int},
     **{"split": str, "checkpoint": (str, None), "protocol": str, "generated": str},
     **{"resampled": str, "clusters": int},
+    "calibration?": (None, CALIBRATED),
     "inputs?": {"files": {str: {"path": str, "sha256": str}}},
 }
 """Schema of `metrics.json`, as far as a report reads it."""
 
-DOCUMENTS = ("calibration", "conformal", "robustness", "probe", "drift", "fusion")
-"""Names of further JSON files of a workdir or an evaluation that a report shows."""
+INTERVAL = ([(float, None)], None)
+CURVE = {
+    "severity": str,
+    "values": [float],
+    "video_auc": [(float, None)],
+    "video_auc_ci": [INTERVAL],
+    "area": (float, None),
+    **{"area_ci": INTERVAL, "loss_ci": INTERVAL, "videos": int},
+}
+SHORTCUT = {"shortcut": str, "auc": float, "auc_ci?": INTERVAL, "share": (float, None)}
+BINS = {"log_loss": float, "brier": float, "ece": float}
+BINS |= {"bins": [{"n": int, "mean": float, "share": float}]}
+CHOICE = {"kind": str, "log_loss": float, "log_loss_ci": INTERVAL}
+DOCUMENTS: dict[str, dict[Any, Any]] = {
+    "calibration": {
+        **SCHEMA,
+        "groups": {"real": int, "fake": int},
+        "choice": [CHOICE | {"change": float, "change_ci": INTERVAL}],
+        "reliability": {"before": BINS, "after": BINS},
+    },
+    "robustness": {"robustness": {str: CURVE}, "left_out": {str: str}},
+    "probe": {
+        "detector_auc": {"video_auc": (float, None), "video_auc_ci?": INTERVAL},
+        "shortcuts": [SHORTCUT | {"share_ci?": INTERVAL}],
+        "videos": {"real": int, "fake": int},
+    },
+    "drift": {str: object},
+    "fusion": {str: object},
+}
+"""Further JSON files of a workdir or an evaluation that a report shows, and their schemas."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,13 +178,16 @@ def _read_documents(folder: Path, notes: list[str]) -> dict[str, Any]:
     found = {}
     for name in DOCUMENTS:
         path = folder / f"{name}.json"
-        if path.is_file() and (content := _attempt(_read_document, path, notes)):
+        if path.is_file() and (content := _attempt(_read_document, path, notes)) is not None:
             found[name] = content
     return found
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(path, {str: object})
+    schema = DOCUMENTS[path.stem]
+    if path.name == CALIBRATION:
+        return dict(read_hashed_json(path, schema, remedy=REMEDY))
+    content: dict[str, Any] = read_json(path, schema, remedy="make it again")
     return content
 
 

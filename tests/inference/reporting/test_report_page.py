@@ -5,12 +5,55 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from dfjax.commands.main import main
 from dfjax.errors import UsageError
+from dfjax.evaluation.calibration.calibration_file import Calibration, write_calibration
+from dfjax.evaluation.calibration.conformal import Rates
+from dfjax.evaluation.calibration.maps import CalibrationMap
 from dfjax.inference.reporting.documents import draw_value
 from dfjax.inference.reporting.report import report
+
+CI = [0.8125, 0.9375]
+ROBUSTNESS = {
+    "robustness": {
+        "jpeg": {
+            "severity": "JPEG <quality>", "values": [90, 10], "video_auc": [0.9375, 0.875, None],
+            "video_auc_ci": [CI, CI, None], "area": 0.78125, "area_ci": CI, "loss_ci": None,
+            "videos": 8,
+        }
+    },
+    "left_out": {"frame_drop": "one frame"},
+}  # fmt: skip
+PROBE = {
+    "detector_auc": {"video_auc": 0.75},
+    "shortcuts": [
+        {"shortcut": "self-blending", "auc": 0.5625, "auc_ci": [0.5, 0.625], "share": 0.25,
+         "share_ci": [-0.125, 0.5]},
+        {"shortcut": "AUC without an interval", "auc": 0.5, "share": None},
+    ],
+    "videos": {"real": 4, "fake": 4},
+}  # fmt: skip
+
+
+def make_calibration():
+    """A calibration whose first note is markup."""
+    block = {
+        "log_loss": 0.25, "brier": 0.125, "ece": 0.0625,
+        "bins": [{"n": 3, "mean": 0.25, "share": 0.5}, {"n": 1, "mean": 0.75, "share": 1.0}],
+    }  # fmt: skip
+    row = {"kind": "platt", "log_loss": 0.219, "log_loss_ci": [0.1, 0.3]}
+    return Calibration(
+        checkpoint="best/4", checkpoint_sha256="0" * 64, scoring={"draws": "", "clips": 1},
+        data={"path": "pack", "split": "val", "index_sha256": "0" * 64},
+        map=CalibrationMap("platt", (0.9,), (0.1,)), rates=Rates(0.05, 0.1),
+        video_id=list("abcdef"), label=np.arange(6) % 2, fake_prob=np.linspace(0, 1, 6), group=np.arange(6) // 2,
+        inputs={}, choice=[row | {"change": -0.03125, "change_ci": [-0.0625, 0.0]}],
+        reliability={"before": block, "after": block | {"log_loss": 0.219}}, notes=("<b>A note",),
+    )  # fmt: skip
+
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -82,16 +125,22 @@ def test_the_page_shows_what_the_files_say(page, workdir):
 def test_documents_of_other_verbs_are_shown(workdir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy, ignore=shutil.ignore_patterns("data"))
-    (copy / "calibration.json").write_text(
-        '{"method": "<b>", "ece": {"before": 0.25, "after": 0.125}}'
-    )
-    rows = [{"change": "jpeg", "level": level, "auc": 1 - level / 10} for level in range(3)]
-    (copy / "eval" / "test" / "robustness.json").write_text(json.dumps({"curves": rows}))
+    write_calibration(make_calibration(), copy / "calibration.json")
+    (copy / "probe.json").write_text(json.dumps(PROBE))
+    (copy / "eval" / "test" / "robustness.json").write_text(json.dumps(ROBUSTNESS))
     (copy / "eval" / "val" / "metrics.json").write_text('{"overall": 1}')
     made = report(copy)
-    text = (copy / "report.html").read_text()
-    assert "Calibration" in text and "0.125" in text and "&lt;b&gt;" in text and "jpeg" in text
     assert made.evaluations == 1 and len(made.notes) == 2, "damaged metrics, and no thumbnails"
+    read = Reader((copy / "report.html").read_text())
+    text = " ".join(" ".join(read.texts).split())
+    wanted = ["0.219", "0.250 before", "≤ 5%", "from 3 groups", "<b>A note.", "platt", "-0.031"]
+    wanted += ["JPEG <quality>", "frame_drop: one frame", "90: AUC 0.875 [0.812 – 0.938]", "0.781"]
+    wanted += ["self-blending", "share 0.25 [-0.12 – 0.50]", "0.562", "AUC without an interval"]
+    assert [one for one in wanted if one not in text] == []
+    assert not {"draws", "log_loss_ci", "index_sha256"} & set(read.texts), "no key is shown"
+    changed = (copy / "calibration.json").read_text().replace("0.219", "0.119")
+    (copy / "calibration.json").write_text(changed)
+    assert "calibration.json was changed since" in " ".join(report(copy).notes)
     assert report(copy).out == copy / "report.html", "it replaces its own page"
 
 
