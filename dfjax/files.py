@@ -215,7 +215,7 @@ def read_hashed_json(path: str | os.PathLike[str], schema: dict[str, Any], *, re
     Raises:
         FileError: See `read_json`; or the content is not what was written.
     """
-    value = read_json(path, schema | {"sha256": str}, remedy=remedy)
+    value = read_json(path, {**schema, "sha256": str}, remedy=remedy)
     if hash_json(value) != value["sha256"]:
         raise FileError(
             f"{path} was changed since it was written: its content does not have the sha256 that "

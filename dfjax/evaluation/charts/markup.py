@@ -98,9 +98,17 @@ def make_note(severity: str, title: Any, *parts: Any) -> Html:
     return tag("div", label, tag("b", title), " ", *parts, class_=f"note {severity}")
 
 
-def make_figure(title: Any, *parts: Any, wide: bool = False) -> Html:
-    """Returns a chart or picture with its title."""
-    return tag("figure", tag("figcaption", title), *parts, class_="wide" if wide else None)
+def make_figure(title: Any, *parts: Any, wide: bool = False, double: bool = False) -> Html:
+    """Returns a chart, picture or table with its title.
+
+    Args:
+        title: Title.
+        parts: Content.
+        wide: Whether it takes a whole row of a grid.
+        double: Whether it takes two columns of a grid, where there are two.
+    """
+    kind = "wide" if wide else "double" if double else None
+    return tag("figure", tag("figcaption", title), *parts, class_=kind)
 
 
 def make_grid(parts: Iterable[Any]) -> Html:

@@ -63,7 +63,7 @@ def draw_calibration(content: Mapping[str, Any]) -> Html:
         make_grid(
             [
                 make_figure("Reliability on the calibration videos", _draw_bins(names)),
-                make_figure("Log loss in cross-validation", make_table(head, rows)),
+                make_figure("Log loss in cross-validation", make_table(head, rows), double=True),
             ]
         ),
         tag("ul", *(tag("li", _begin(note)) for note in content["notes"]), class_="quiet"),
@@ -104,7 +104,8 @@ def draw_guaranteed(block: Mapping[str, Any] | None) -> Html:
     said = [describe_calibration(dict(block))[-1]] if guarantee else []
     said += guarantee.get("shortages", []) if guarantee else []
     lines = join(tag("p", tag("small", _begin(line)), class_="quiet") for line in said)
-    return to_html(tag("div", table, class_="scroll", tabindex="0", role="group"), lines)
+    title = tag("figcaption", "Verdicts of the calibration")
+    return to_html(title, tag("div", table, class_="scroll", tabindex="0", role="group"), lines)
 
 
 def _begin(sentence: str) -> str:

@@ -121,8 +121,12 @@ def draw_curves(
         "Reliability": draw_reliability({"detector": videos}) if len(videos) else "",
         "Scores": draw_scores(videos) if len(videos) else "",
         "Confidence": draw_confidences(videos) if len(videos) else "",
-        "Verdicts at 0.5": tag("div", confusion, class_="scroll") if confusion else "",
-        "Verdicts of the calibration": draw_guaranteed(result.get("calibration")),
+        "Verdicts at 0.5": to_html(
+            tag("div", confusion, class_="scroll", tabindex="0", role="group"),
+            draw_guaranteed(result.get("calibration")),
+        )
+        if confusion
+        else "",
     }
     return make_grid(make_figure(title, chart) for title, chart in charts.items() if chart)
 

@@ -114,7 +114,8 @@ def draw_probe(content: Mapping[str, Any]) -> Html:
         for row in rows
     )
     chart = make_figure("Share of the AUC above chance", _draw_shares(rows))
-    table = make_figure("AUC of changed against unchanged real faces", make_table(head, cells))
+    title = "AUC of changed against unchanged real faces"
+    table = make_figure(title, make_table(head, cells), double=True)
     return to_html(tag("p", said, class_="quiet"), make_grid([chart, table]))
 
 

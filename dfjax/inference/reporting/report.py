@@ -196,4 +196,8 @@ def _draw_architecture(run: RunSource, prefix: str) -> Html:
         run.notes.append(f"the architecture is not drawn: {error}")
         return Html()
     drawing = drawing.replace("id='tip'", f"id='{prefix}tip'").replace("#tip", f"#{prefix}tip")
-    return make_figure(config.model.name, tag("div", Html(drawing), class_="diagram"), wide=True)
+    return make_figure(
+        config.model.name,
+        tag("div", Html(drawing), class_="diagram", tabindex="0", role="group"),
+        wide=True,
+    )

@@ -60,8 +60,10 @@ CURVE = {
     **{"area_ci": INTERVAL, "loss_ci": INTERVAL, "videos": int},
 }
 SHORTCUT = {"shortcut": str, "auc": float, "auc_ci?": INTERVAL, "share": (float, None)}
-BINS = {"log_loss": float, "brier": float, "ece": float}
-BINS |= {"bins": [{"n": int, "mean": float, "share": float}]}
+BINS = {
+    "log_loss": float, "brier": float, "ece": float,
+    "bins": [{"n": int, "mean": float, "share": float}],
+}  # fmt: skip
 CHOICE = {"kind": str, "log_loss": float, "log_loss_ci": INTERVAL}
 DOCUMENTS: dict[str, dict[Any, Any]] = {
     "calibration": {

@@ -49,7 +49,8 @@ def make_calibration():
         checkpoint="best/4", checkpoint_sha256="0" * 64, scoring={"draws": "", "clips": 1},
         data={"path": "pack", "split": "val", "index_sha256": "0" * 64},
         map=CalibrationMap("platt", (0.9,), (0.1,)), rates=Rates(0.05, 0.1),
-        video_id=list("abcdef"), label=np.arange(6) % 2, fake_prob=np.linspace(0, 1, 6), group=np.arange(6) // 2,
+        video_id=list("abcdef"), label=np.arange(6) % 2, fake_prob=np.linspace(0, 1, 6),
+        group=np.arange(6) // 2,
         inputs={}, choice=[row | {"change": -0.03125, "change_ci": [-0.0625, 0.0]}],
         reliability={"before": block, "after": block | {"log_loss": 0.219}}, notes=("<b>A note",),
     )  # fmt: skip
