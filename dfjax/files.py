@@ -198,8 +198,8 @@ def hash_json(value: Mapping[str, Any]) -> str:
 
 def write_hashed_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
     """Writes an object as strict JSON atomically, with its `hash_json` as the last key `sha256`."""
-    value = finite(dict(value))
-    write_json(path, value | {"sha256": hash_json(value)}, indent=1)
+    content: dict[str, Any] = finite(dict(value))
+    write_json(path, {**content, "sha256": hash_json(content)}, indent=1)
 
 
 def read_hashed_json(path: str | os.PathLike[str], schema: dict[str, Any], *, remedy: str) -> Any:

@@ -128,6 +128,10 @@ def evaluate_robustness(
     ensemble = load_ensemble(detector, checkpoint, **scoring)
     if ensemble.config.data.flow:
         raise UsageError("robustness needs a detector of frames: flow would not fit the clips")
+    left_out = _find_inapplicable(corruptions or list(CORRUPTIONS), ensemble)
+    names = [name for name in corruptions or CORRUPTIONS if name not in left_out]
+    if not names:
+        raise UsageError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     folder = Path(out) if out else ensemble.workdir / "eval" / split
     if not out:
         check_inside(folder, ensemble.workdir)
@@ -140,9 +144,7 @@ def evaluate_robustness(
         "videos": len(study.rows),
         "draws": ensemble.draws,
     }
-    curves, left_out = _measure(study, folder, made_of, corruptions or list(CORRUPTIONS))
-    if not curves:
-        raise UsageError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
+    curves = _measure(study, folder, made_of, names)
     title = make_title(ensemble.config.name, split, study.data.index["dataset"].iloc[study.rows])
     write_json(folder / FILES[0], {"robustness": curves, "left_out": left_out, **made_of})
     with atomic_path(folder / FILES[1]) as partial:
@@ -150,6 +152,13 @@ def evaluate_robustness(
     plot_robustness(curves, folder / FILES[2], title=title)
     publish(detector, folder)
     return RobustnessReport(curves, left_out, folder)
+
+
+def _find_inapplicable(names: Sequence[str], ensemble: Ensemble) -> dict[str, str]:
+    """Returns the reason for each corruption that does not apply to the clips of a detector."""
+    if "frame_drop" in names and ensemble.config.data.frames == 1:
+        return {"frame_drop": "clips of one frame have none to drop"}
+    return {}
 
 
 def _open_study(
@@ -241,15 +250,12 @@ def corrupt_step(step: PredictStep) -> PredictStep:
 
 def _measure(
     study: Study, folder: Path, made_of: Mapping[str, Any], names: Sequence[str]
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Returns the curves of corruptions, and why others do not apply."""
-    curves, left_out = dict[str, dict[str, Any]](), dict[str, str]()
+) -> dict[str, dict[str, Any]]:
+    """Returns the curves of corruptions by name."""
+    curves: dict[str, dict[str, Any]] = {}
     clean: list[pd.DataFrame] = []
     for name in names:
         corruption, file = CORRUPTIONS[name], folder / "robustness" / f"{name}.json"
-        if name == "frame_drop" and study.ensemble.config.data.frames == 1:
-            left_out[name] = "clips of one frame have none to drop"
-            continue
         settings = {**made_of, "values": ", ".join(f"{value:g}" for value in corruption.values)}
         done = read_mark(file, CURVE)
         if done and done["made_of"] == settings:
@@ -262,7 +268,7 @@ def _measure(
         curves[name] = {"severity": corruption.severity, "values": corruption.values, **curve}
         check_inside(file, folder)
         write_json(file, {"made_of": settings, **curves[name]})
-    return curves, left_out
+    return curves
 
 
 def _score_clean(study: Study, count: int) -> list[pd.DataFrame]:

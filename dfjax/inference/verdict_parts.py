@@ -150,7 +150,7 @@ def draw_timeline(strip: Strip, verdict: Judged) -> Html:
     ends = [max(end, start + 1) for start, end in zip(strip.clip_starts, strip.clip_ends)]
     limits = (min(strip.clip_starts), max(ends))
     plot = Plot(
-        "P(fake) over time", x=limits, x_label="source frame", y_label="P(fake)", size=(720, 220)
+        "P(fake) over time", x=limits, x_label="source frame", y_label="P(fake)", size=(420, 200)
     )
     plot.add_line(limits, [0.5, 0.5], REFERENCE)
     for start, end, prob in zip(strip.clip_starts, ends, strip.clip_probs):

@@ -55,7 +55,8 @@ svg{display:block;width:100%;height:auto;max-width:100%} svg text{font-family:in
 .scroll{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:10px;
  margin:12px 0}
 details .scroll,figure .scroll{border:0;margin:6px 0}
-figure td,figure th{padding-left:8px;padding-right:8px} figure tbody th{min-width:0}
+figure td,figure th{padding-left:8px;padding-right:8px} figure tbody th{min-width:0;
+ overflow-wrap:normal}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:10px 12px 2px;color:var(--quiet)}
 th,td{padding:6px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -84,7 +85,6 @@ img{max-width:100%;height:auto}
 .verdict.fake{color:var(--fake)} .verdict.real{color:var(--real)}
 footer{color:var(--quiet);font-size:13px;margin-top:44px}
 @media (max-width:600px){main,header>div,nav>ul{padding-left:14px;padding-right:14px}
-
  header{padding-top:22px} th,td{padding:6px 9px} .tile b{font-size:23px}
  .diagram svg{min-width:1040px}}
 @media (min-width:760px){figure.double{grid-column:span 2}}

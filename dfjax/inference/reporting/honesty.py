@@ -36,7 +36,7 @@ def draw_honesty(run: RunSource, index: pd.DataFrame | None) -> Html:
         _draw_audit(run),
         _draw_splits(index),
         _draw_hashes(run.evaluations),
-        make_details("Config", tag("pre", tag("code", *_list_config(run)))),
+        make_details("Config", tag("pre", tag("code", *_list_config(run)), tabindex="0")),
     )
 
 
