@@ -101,9 +101,10 @@ def test_a_searcher_of_blends_scores_high_and_a_detector_of_motion_low(data, tmp
     motion = probe(make_detector(data, find_motion), split="train")
     found, moved = ({row["shortcut"]: row for row in each.shortcuts} for each in (blends, motion))
     assert list(found) == list(SHORTCUTS)
-    # Of six seeds of data and changes: 0.911 to 0.958 for the searcher, 0.490 to 0.576 for motion.
-    assert found["self-blending"]["auc"] > 0.88 and found["self-blending"]["share_ci"][0] > 0.5
-    assert blends.detector_auc["video_auc"] > 0.85
+    # With nine pairs of seeds of data and changes, the searcher has 0.837 to 0.958 (0.927 with
+    # these), and motion 0.472 to 0.576.
+    assert found["self-blending"]["auc"] > 0.8 and found["self-blending"]["share_ci"][0] > 0.5
+    assert blends.detector_auc["video_auc"] > 0.75
     low, high = moved["self-blending"]["auc_ci"]
     assert low < 0.55 and 0.45 < high and moved["self-blending"]["auc"] < 0.65
     assert motion.detector_auc["video_auc"] > 0.6
