@@ -57,4 +57,5 @@ def get_config(variant: str = "") -> ConfigDict:
         c.loss.adversarial.weight = 0.1  # less, for a few hundred steps
         c.optimizer.clip_norm = 0.0
         c.train.update({"batch_size": 8, "epochs": 15, "ema_decay": 0.99})
+        c.eval.batch_size = 16  # whole videos are restored in windows of two frames
     return c
