@@ -18,8 +18,11 @@ if [ -z "${DFJAX_WEIGHTS:-}" ] && [ -d ../shared/weights ]; then
   export DFJAX_WEIGHTS
 fi
 
-# Two processes: a compilation takes one core and up to 2 GB. A file stays in one process, because
-# its fixtures hold compiled steps; files start in the order of tests/conftest.py. After the crash of
-# a process pytest ends. A later -m replaces this one.
+# A process per core, from two to eight, and 4 GB for each: a compilation takes one core and up to 3 GB.
+# A file stays in one process, because its fixtures hold compiled steps; files start in the order of
+# tests/conftest.py. After the crash of a process pytest ends. A later -m replaces this one.
+processes=$(python -c 'import os
+memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+print(max(2, min(os.cpu_count() or 2, memory // 4_000_000_000, 8)))')
 python -m pytest -m "not slow and not fresh and not parity and not export and not beam and not tpu and not browser and not slurm" \
-  --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@" </dev/null
+  --numprocesses "$processes" --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@" </dev/null
