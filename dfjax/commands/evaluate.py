@@ -24,8 +24,7 @@ and checkpoints are chosen on those of val. --split all evaluates all rows.
 
 --protocol deepfakebench-compat gives the numbers of that benchmark's conventions instead, which are
 flagged (`dfjax why` explains the difference); --first-frames 32 is its number of frames. Where a
-table has rows of split val, or with --threshold-from, accuracy_at_val is at the threshold that is
-best there.
+table has rows of split val, or with --threshold-from, accuracy_at_val is at the best one there.
 
 --mc-dropout, --ensemble and --flip score every clip several times: predictions.parquet then has the
 columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (how well
@@ -36,8 +35,7 @@ these predict wrong verdicts), and uncertainty.png and risk_coverage.csv have ri
 --robustness scores face crops under JPEG and H.264 compression, blur, noise, resizing, changes of
 contrast and saturation, and dropped frames, at five levels each, and writes robustness.json,
 .csv and .png: the AUC at each level, and the area under them with its interval. Names after it
-choose some (jpeg h264 blur noise resize contrast saturation frame_drop); finished ones are
-not repeated.
+choose some (jpeg h264 blur noise resize contrast saturation frame_drop); finished ones are kept.
 
   dfjax evaluate --workdir runs/dual --robustness jpeg blur
 

@@ -7,17 +7,10 @@ from dfjax.errors import UsageError
 WHERE = ("split", "index", "out", "json", "module")
 NUMBERS = ("protocol", "first_frames", "write")
 DETECTOR = ("workdir", "weights", "model", "checkpoint")
+TABLES = ("predictions", "columns", "scale", "scores", "threshold_from")
 TAKES = {
     "defake": (*WHERE, "defake", "detector", "identity", "checkpoint"),
-    "predictions": (
-        *WHERE,
-        *NUMBERS,
-        "predictions",
-        "columns",
-        "scale",
-        "scores",
-        "threshold_from",
-    ),
+    "predictions": (*WHERE, *NUMBERS, *TABLES),
     "robustness": (*WHERE, *DETECTOR, *SCORING, "robustness"),
     "workdir": (*WHERE, *DETECTOR, *SCORING, *NUMBERS, *JUDGING),
 }

@@ -6,28 +6,42 @@ workdir. deepfakebench and keras are weights of these programs, for detectors th
 `clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow` float32 where the
 model needs it, and return `fake_prob` float32 [B], those of a generator `restored` uint8.
 
-Example:
-  dfjax export --workdir runs/demo/workdir --to onnx --out dual_stream.onnx
+--card writes a model card beside the file, OUT.md: data, audit, results with intervals, limits and
+SHA-256. --verify compares a file that you received with its card; exit code 1: they differ.
+
+  dfjax export --workdir runs/demo/workdir --to onnx --out dual_stream.onnx --card
+  dfjax export --verify dual_stream.onnx
 """
+
+from pathlib import Path
 
 from dfjax.commands.detector_options import add_detector_source
 from dfjax.commands.main import Arguments, Parser, add_import, show
+from dfjax.errors import UsageError
 
 
 def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax export`."""
     add = parser.add_argument
-    add_detector_source(parser)
-    add("--to", required=True, metavar="FORMAT", help="one of those above")
-    add("--out", required=True, help="the file to write; replaced if it exists")
+    source = add_detector_source(parser)
+    source.add_argument("--verify", type=Path, metavar="FILE", help="compare FILE with its card")
+    add("--to", metavar="FORMAT", help="one of those above")
+    add("--out", help="the file to write; replaced if it exists")
+    add("--card", action="store_true", help="write the model card OUT.md too")
     add("--checkpoint", choices=("best", "last"), default="best")
     add("--mask", action="store_true", help="a program also reads mask bool [B, T]")
     add_import(parser)
 
 
 def run(args: Arguments) -> int:
-    """Writes the file and prints where it is; returns 0."""
+    """Writes the file and prints where it is, or verifies one; returns the exit code."""
+    if args.verify:
+        from dfjax.inference.reporting.model_card import verify_card
+
+        return show(args, verify_card(args.verify))
     from dfjax.inference.export import export
 
-    options = args.select("out", "checkpoint", "model", "mask")
+    if not (args.to and args.out):
+        raise UsageError("--to FORMAT and --out FILE are needed")
+    options = args.select("out", "checkpoint", "model", "mask", "card")
     return show(args, export(args.workdir or args.weights, args.to, **options))

@@ -72,17 +72,12 @@ def add_arguments(parser: Parser) -> None:
     add("--workers", type=int, help="processes that decode (one per core)")
     add("--time-limit", type=float, default=600.0, help="seconds per input (600)")
     add_beam(parser)
-    add = parser.add_argument_group(
-        "faces", "by default as the training crops were cut"
-    ).add_argument
+    add = parser.add_argument_group("faces", "(as the training crops were cut)").add_argument
     add("--detector", dest="face_detector", metavar="NAME", help="as in `dfjax data extract`")
     add("--detector-model", dest="face_model", type=Path, metavar="FILE", help="its file or folder")
     add("--margin", type=float, help="side of the crop, in sides of the face")
     add("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
-    add(
-        "--min-face-share", type=float, metavar="X",
-        help="share of frames with a face below which an input is not scored (the config's, 0.5)",
-    )  # fmt: skip
+    add("--min-face-share", type=float, metavar="X", help="of frames, else no score (config: 0.5)")
     add_scoring_options(parser)
     add_verdict_options(parser)
     add_import(parser)

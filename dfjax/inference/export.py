@@ -18,6 +18,7 @@ from dfjax.exporting.program import Program
 from dfjax.files import atomic_path
 from dfjax.inference.detector import Detector
 from dfjax.inference.export_program import CLIPS, make_examples, make_program, run_program
+from dfjax.inference.reporting.model_card import find_card, write_card
 from dfjax.inference.weight_files import export_weights, find_whole_network, import_weights
 from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs
@@ -45,6 +46,7 @@ class Exported(Result):
         runtime: Program that computed the output of the file.
         difference: Largest difference of the outputs; those of a detector are probabilities, those
             of a generator pixels.
+        card: Path of the model card, or None.
     """
 
     out: Path
@@ -55,6 +57,7 @@ class Exported(Result):
     checked: int
     runtime: str
     difference: float
+    card: Path | None = None
 
     def describe(self) -> list[str]:
         """Returns lines with the file, its size, the checkpoint and how far its output differs."""
@@ -63,6 +66,7 @@ class Exported(Result):
             f"{self.out}: {self.bytes / 1e6:.1f} MB, checkpoint {self.checkpoint}{inputs}",
             f"read back with {self.runtime}: {self.checked} clips differ by {self.difference:.1e} "
             "at most",
+            *([f"model card: {self.card}"] if self.card else []),
         ]
 
 
@@ -74,6 +78,7 @@ def export(
     checkpoint: str = "best",
     model: str = "",
     mask: bool = False,
+    card: bool = False,
 ) -> Exported:
     """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
@@ -84,6 +89,7 @@ def export(
         checkpoint: `best` or `last`, where `detector` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
         mask: Whether a program also reads `mask bool[B,T]`, False for frames without a face.
+        card: Whether a model card is written beside the file, to `OUT.md`.
 
     Raises:
         UsageError: An unknown format, one that cannot carry the detector, no such workdir or
@@ -92,27 +98,25 @@ def export(
         RunError: The file computes something else than the checkpoint. It is not kept.
     """
     path = Path(out)
+    outputs = [path, find_card(path)] if card else [path]
     if to not in (*FORMATS, *WEIGHTS):
         raise unknown("format", to, (*FORMATS, *WEIGHTS))
     if mask and to not in FORMATS:
         raise UsageError(f"mask is for programs ({', '.join(FORMATS)}); {to} has parameters alone")
     if isinstance(detector, Detector):
-        check_outputs([path])
+        check_outputs(outputs)
         saved = _store(detector)
     else:
-        check_outputs([path], inputs=[detector])
+        check_outputs(outputs, inputs=[detector])
         saved = read_saved(detector, checkpoint, model=model)
     metadata = describe_saved(saved)
     reference = make_program(saved, metadata, mask=mask, lowering="auto")
     with atomic_path(path) as partial:
         if to in FORMATS:
             program = make_program(saved, metadata, mask=mask)
-            FORMATS[to].save(partial, program)
-            call, runtime, limit = (
-                FORMATS[to].open(partial),
-                FORMATS[to].runtime,
-                FORMATS[to].tolerance,
-            )
+            form = FORMATS[to]
+            form.save(partial, program)
+            call, runtime, limit = form.open(partial), form.runtime, form.tolerance
         else:
             call, runtime, limit = _save_weights(partial, to, saved, metadata), "dfjax", WEIGHTS[to]
         difference = _compare(call, reference)
@@ -122,8 +126,9 @@ def export(
                 f"{CLIPS} clips, and at most {limit:.0e} is accepted; no file was kept"
             )
     inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in FORMATS else {}
+    written = write_card(path, saved, form=to, inputs=inputs) if card else None
     size = path.stat().st_size
-    return Exported(path, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference)
+    return Exported(path, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference, written)
 
 
 def describe_saved(saved: Saved) -> dict[str, Any]:

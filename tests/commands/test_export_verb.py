@@ -38,7 +38,7 @@ def export(*arguments, workdir="meso4", to="safetensors"):
 
 def test_the_file_says_what_it_is(asked, tmp_path, capsys):
     out = tmp_path / "new" / "w.safetensors"
-    assert export("--out", out, "--json") == 0
+    assert export("--out", out, "--card", "--json") == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary == {
         "out": str(out),
@@ -49,6 +49,7 @@ def test_the_file_says_what_it_is(asked, tmp_path, capsys):
         "checked": 8,
         "runtime": "dfjax",
         "difference": 0.0,
+        "card": f"{out}.md",
     }
     variables, metadata = load_safetensors(out)
     saved = make_saved("meso4:smoke")
@@ -58,6 +59,7 @@ def test_the_file_says_what_it_is(asked, tmp_path, capsys):
     assert metadata["checkpoint"] == "best/12"
     assert differences(from_dict(metadata["config"]), saved.config) == []
     assert asked == [("meso4", "best")]
+    assert main(["export", "--verify", str(out)]) == 0
 
 
 def test_the_last_checkpoint_on_request(asked, tmp_path):

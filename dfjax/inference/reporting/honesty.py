@@ -48,7 +48,7 @@ def _draw_basis(run: RunSource) -> Html:
         {
             "config": config.name,
             "seed": config.seed,
-            "checkpoint": _describe_choice(run),
+            "checkpoint": describe_choice(run),
             "manipulations held back from training": held,
             "data": config.data.path or config.data.features or "synthetic, made by this run",
             "index": tag("code", run.audit["index_sha256"]) if run.audit else "not audited",
@@ -58,7 +58,8 @@ def _draw_basis(run: RunSource) -> Html:
     )
 
 
-def _describe_choice(run: RunSource) -> str:
+def describe_choice(run: RunSource) -> str:
+    """Returns how the checkpoint was chosen, in which epoch, and which ones were evaluated."""
     stop = run.config.early_stop
     rule = f"best {stop.metric} on the validation split ({stop.mode})"
     best = find_best(run.history) if run.history is not None else None
