@@ -102,7 +102,8 @@ def test_variants_are_small_in_every_config(variant):
     for name in NAMES:
         config = load_config(f"{name}:{variant}")
         model = config.model[config.model.name]
-        assert config.preprocess.size == 64
+        halved = (name, variant) == ("defake", "smoke")  # its step is that of two networks
+        assert config.preprocess.size == (32 if halved else 64)
         if not name.startswith("meso"):  # these are small as published
             assert (model.width, model.one_block) == (0.25, True)
         assert config.precision == "float32" and config.augment.preset == "flip"
