@@ -26,7 +26,8 @@ make_environment() {
   export PATH
   if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "== installing $what"
-    python -m pip install --quiet --disable-pip-version-check --editable "$what"
+    # modules are compiled when they are imported, which is a fraction of them
+    python -m pip install --quiet --no-compile --disable-pip-version-check --editable "$what"
     touch "$stamp"
   fi
   python -c 'import cv2' 2>/dev/null || need_libgl
