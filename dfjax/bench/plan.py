@@ -208,6 +208,7 @@ def summarize_plan(result: Mapping[str, Any], chip: str, mesh: Sequence[int]) ->
         "bytes_accessed_per_clip": per_clip("bytes_accessed"),
         "hbm_bytes_per_clip": per_clip("hbm_bytes"),
         "cycles_per_clip": per_clip("cycles"),
+        "text_cycles_per_clip": per_clip("text_cycles"),
         "flops_per_clip": per_clip("flops"),
         "collectives": to_rows(collectives),
         "padding_waste": figures["padding_waste"] if fits else None,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 
 from dfjax.bench.chips import CHIPS, find_slices
-from dfjax.bench.hlo_figures import Collective, measure_traffic, to_rows
+from dfjax.bench.hlo_figures import Collective, count_cycles, measure_traffic, to_rows
 from dfjax.bench.hlo_text import parse_module
 from dfjax.bench.tpu_compiler import describe_chips, read_figures
 from dfjax.child_processes import end_with_parent
@@ -32,12 +32,13 @@ from dfjax.json_files import read_mark
 from dfjax.ops.flops import count_moved_bytes, count_operations, count_unfused_bytes
 from dfjax.user_cache import user_cache
 
-FORMAT = 1
+FORMAT = 2
 """Version of the figures in the cache; files of other versions are made again."""
 
 COLLECTIVE = {"kind": str, "group": int, "count": int, "bytes": int}
 FIGURES: dict[str, Any] = {
     **{"flops": float, "bytes_accessed": float, "hbm_bytes": float, "cycles": float},
+    "text_cycles": float,
     **{"padding_waste": float, "temp_bytes": float, "total_bytes": float, "compile_s": float},
     **{"collectives": [COLLECTIVE], "too_large": (str, None)},
 }
@@ -126,12 +127,14 @@ def _compile(lowered: Any, topology: str, devices: int) -> dict[str, Any]:
 
 def _read(compiled: Any, devices: int) -> dict[str, Any]:
     figures = read_figures(compiled)
-    traffic = measure_traffic(parse_module(compiled.as_text()), devices)
+    text = compiled.as_text()
+    traffic = measure_traffic(parse_module(text), devices)
     return {
         "flops": figures.flops,
         "bytes_accessed": figures.bytes_accessed,
         "hbm_bytes": traffic.hbm_bytes,
         "cycles": traffic.cycles,
+        "text_cycles": count_cycles(text),
         "padding_waste": traffic.padding_waste,
         "temp_bytes": figures.temp_bytes,
         "total_bytes": figures.total_bytes,

@@ -51,6 +51,7 @@ def _make_figures(plan: Mapping[str, Any]) -> Table:
         ("hbm_bytes_per_clip", "HBM per clip", "B"),
         ("bytes_accessed_per_clip", _ACCESSED[plan["fits"] is None], "B"),
         ("cycles_per_clip", "estimated cycles per clip", ""),
+        ("text_cycles_per_clip", "with loops counted once", ""),
     ):
         table.add_row(title, _scale(plan[name], unit))
     waste = plan["padding_waste"]

@@ -20,6 +20,7 @@ from dfjax.experiment.step_program import TracedStep
 
 FIGURES = {
     **{"flops": 12e9, "bytes_accessed": 24e9, "hbm_bytes": 6e9, "cycles": 12e6},
+    "text_cycles": 11.4e6,
     **{"padding_waste": 1.2, "temp_bytes": 5e9, "total_bytes": 6e9, "compile_s": 9.0},
     **{"collectives": [{"kind": "all-reduce", "group": 8, "count": 199, "bytes": 10**8}]},
     "too_large": None,
@@ -42,6 +43,7 @@ def test_a_plan_has_the_keys_of_the_contract():
     assert {"params", "optimizer", "temp"} <= set(found["bytes_per_chip"])
     assert {"kind", "count", "bytes"} <= set(found["collectives"][0])
     assert found["cycles_per_clip"] == 1e6 and found["hbm_bytes_per_clip"] == 5e8
+    assert found["text_cycles_per_clip"] == 0.95e6
     assert found["warnings"] == [] and found["fits"] is True
     json.dumps(found)
 
