@@ -244,7 +244,10 @@ class Checkpoints:
 def _manager(root: Path, keep: int, read_only: bool) -> ocp.CheckpointManager:
     if not read_only:
         root.mkdir(parents=True, exist_ok=True)
+    # Both managers of a run write in the background, each with barriers of its own name.
+    group = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=root.name)
     options = ocp.CheckpointManagerOptions(
+        multiprocessing_options=group,
         max_to_keep=None if read_only else keep,
         save_interval_steps=0 if read_only else 1,
         create=not read_only,
@@ -255,8 +258,10 @@ def _manager(root: Path, keep: int, read_only: bool) -> ocp.CheckpointManager:
         lightweight_initialize=True,  # opens no file of a step, which may be damaged
     )
     # Without named handlers, Orbax cannot read the shapes of a step that another process wrote.
-    handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
-    handlers["run"] = ocp.JsonCheckpointHandler()
+    handlers: dict[str, Any] = {
+        name: ocp.StandardCheckpointHandler(multiprocessing_options=group) for name in ITEMS
+    }
+    handlers["run"] = ocp.JsonCheckpointHandler(multiprocessing_options=group)
     return ocp.CheckpointManager(root, options=options, item_handlers=handlers)
 
 

@@ -141,11 +141,11 @@ def test_two_tasks_are_preempted_twice_and_finish(slurm, root, tmp_path):
 
     def runs_again(restarts):
         def condition():
-            if field(slurm, job, "Restarts") != str(restarts):
-                return False
             call(slurm, "scontrol", "update", f"JobId={job}", "StartTime=now")  # not in 2 minutes
             return field(slurm, job, "JobState") == "RUNNING"
 
+        wait_until(lambda: field(slurm, job, "Restarts") == str(restarts), 180, tmp_path)
+        time.sleep(5)  # slurmd revokes what is granted in the second of the requeue
         wait_until(condition, 180, tmp_path)
 
     step = runs_beyond(4)
