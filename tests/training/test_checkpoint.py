@@ -324,3 +324,14 @@ def test_a_disk_that_takes_no_more_is_one_line_without_tracebacks(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "is full: step 1 is not saved" in done.stdout and done.stdout.count("\n") == 1
     assert done.stderr == "" and done.returncode == 0
+
+
+def test_the_managers_of_a_run_have_barriers_of_their_own(tmp_path):
+    """Both write in the background; barriers of one name at once end a run of several processes."""
+    checkpoints = Checkpoints(tmp_path)
+    names = {
+        manager._multiprocessing_options.barrier_sync_key_prefix
+        for manager in checkpoints.managers.values()
+    }
+    checkpoints.close()
+    assert names == {"last", "best"}
