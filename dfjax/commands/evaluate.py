@@ -23,8 +23,8 @@ and checkpoints are chosen on those of val. --split all evaluates all rows.
 --predictions it gives the identities, so that people who are also in the training data are found.
 
 --protocol deepfakebench-compat gives the numbers of that benchmark's conventions instead, which are
-flagged (`dfjax why` explains the difference); --first-frames 32 is its number of frames. Where a
-table has rows of split val, or with --threshold-from, accuracy_at_val is at the best one there.
+flagged (`dfjax why` explains the difference); --first-frames 32 is its number of frames. With rows
+of split val, or --threshold-from, accuracy_at_val is at the threshold that is best there.
 
 --mc-dropout, --ensemble and --flip score every clip several times: predictions.parquet then has the
 columns fake_prob_sd, entropy and mutual_information, metrics.json the block `uncertainty` (how well

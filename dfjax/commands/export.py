@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Arguments) -> int:
     """Writes the file and prints where it is, or verifies one; returns the exit code."""
     if args.verify:
-        from dfjax.inference.reporting.model_card import verify_card
+        from dfjax.inference.reporting.card_file import verify_card
 
         return show(args, verify_card(args.verify))
     from dfjax.inference.export import export

@@ -77,7 +77,7 @@ def add_arguments(parser: Parser) -> None:
     add("--detector-model", dest="face_model", type=Path, metavar="FILE", help="its file or folder")
     add("--margin", type=float, help="side of the crop, in sides of the face")
     add("--align", action=argparse.BooleanOptionalAction, help="turn faces upright")
-    add("--min-face-share", type=float, metavar="X", help="of frames, else no score (config: 0.5)")
+    add("--min-face-share", type=float, metavar="X", help="least share of frames with a face (0.5)")
     add_scoring_options(parser)
     add_verdict_options(parser)
     add_import(parser)

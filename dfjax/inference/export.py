@@ -18,7 +18,8 @@ from dfjax.exporting.program import Program
 from dfjax.files import atomic_path
 from dfjax.inference.detector import Detector
 from dfjax.inference.export_program import CLIPS, make_examples, make_program, run_program
-from dfjax.inference.reporting.model_card import find_card, write_card
+from dfjax.inference.reporting.card_file import find_card
+from dfjax.inference.reporting.model_card import write_card
 from dfjax.inference.weight_files import export_weights, find_whole_network, import_weights
 from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs

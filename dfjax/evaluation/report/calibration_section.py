@@ -36,7 +36,7 @@ def draw_calibration(content: Mapping[str, Any]) -> Html:
     rates, groups = content["rates"], content["groups"]
     kind = content["map"]["kind"]
     tiles = {
-        "map": ("none" if kind == "none" else kind, "of the lowest log loss"),
+        "map": (kind, "of the lowest log loss"),
         "log loss": (format_number(after["log_loss"]), f"{before['log_loss']:.3f} before"),
         "calibration error": (format_number(after["ece"]), f"{before['ece']:.3f} before"),
         "Brier score": (format_number(after["brier"]), f"{before['brier']:.3f} before"),
@@ -98,7 +98,7 @@ def draw_guaranteed(block: Mapping[str, Any] | None) -> Html:
     for kind, shares in block["verdicts"].items():
         cells = (shade_share(shares[name], "") for name in VERDICTS)
         rows.append(tag("tr", tag("th", kind, scope="row"), *cells))
-    heads = (tag("th", name, scope="col") for name in ("", "real", "undecided", "fake"))
+    heads = (tag("th", name, scope="col") for name in ("", *VERDICTS))
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
     guarantee = block["guarantee"]
     said = [describe_calibration(dict(block))[-1]] if guarantee else []

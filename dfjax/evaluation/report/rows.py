@@ -41,6 +41,12 @@ def list_rows(result: dict[str, Any]) -> list[tuple[str, Metrics]]:
     return rows + [(f"unseen: {name}", metrics) for name, metrics in unseen]
 
 
+def list_cells(result: dict[str, Any]) -> list[list[str]]:
+    """Returns the table of metrics as text: the headings, and `list_rows` with their names."""
+    rows = [[name, *format_row(metrics)] for name, metrics in list_rows(result)]
+    return [["", *COLUMNS.values(), INTERVAL], *rows]
+
+
 def format_row(metrics: Metrics) -> list[str]:
     """Returns the cells of a row: the metrics of `COLUMNS`, and the interval of the AUC."""
     cells = [format_number(metrics.get(name)) for name in COLUMNS]

@@ -34,7 +34,7 @@ from dfjax.evaluation.charts.score_charts import (
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.metrics import Metrics
 from dfjax.evaluation.report.calibration_section import draw_guaranteed
-from dfjax.evaluation.report.rows import COLUMNS, INTERVAL, format_row, list_rows
+from dfjax.evaluation.report.rows import COLUMNS, format_row, list_cells
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 
 TILES = {"video_auc": "AUC", "ap": "average precision", "eer": "equal error rate"} | {
@@ -75,8 +75,8 @@ def _draw_flag(flag: Flag) -> Html:
 
 def draw_metric_table(result: Mapping[str, Any]) -> Html:
     """Returns the table of metrics: overall, by data set, by manipulation and held back."""
-    head = ["", *COLUMNS.values(), INTERVAL]
-    return make_table(head, ([name, *format_row(row)] for name, row in list_rows(dict(result))))
+    head, *rows = list_cells(dict(result))
+    return make_table(head, rows)
 
 
 def split_videos(

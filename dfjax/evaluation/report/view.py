@@ -14,11 +14,9 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.flags import Flag
 from dfjax.evaluation.report.html import draw_report
 from dfjax.evaluation.report.rows import (
-    COLUMNS,
-    INTERVAL,
     describe_intervals,
     describe_videos,
-    format_row,
+    list_cells,
     list_rows,
 )
 from dfjax.evaluation.report.sections import split_videos
@@ -84,8 +82,7 @@ class Report(Result):
 
     def __repr__(self) -> str:
         """Returns the metrics and flags as a table of plain text."""
-        rows = [["", *COLUMNS.values(), INTERVAL]]
-        rows += [[one_line(name), *format_row(m)] for name, m in list_rows(self.metrics)]
+        rows = [[one_line(name), *cells] for name, *cells in list_cells(self.metrics)]
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [f"Report: {describe_videos(self.metrics)}"]
         for name, *cells in rows:

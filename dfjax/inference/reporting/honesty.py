@@ -73,7 +73,7 @@ def _draw_warnings(run: RunSource) -> list[Html]:
     if run.config.data.shuffle_labels:
         message = "this run was trained on permuted labels, a control: its scores mean nothing"
         notes.append(make_note("error", "permuted labels", message))
-    if run.config.data.synthetic.videos and not (run.config.data.path or run.config.data.features):
+    if run.has_drawn_faces:
         message = "the data are drawn faces: the numbers say nothing about real deepfakes"
         notes.append(make_note("info", "synthetic data", message))
     return notes

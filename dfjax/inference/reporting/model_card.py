@@ -1,46 +1,31 @@
-"""Model cards beside exported files, in the form that Hugging Face reads, and their verification.
-
-The form is YAML between two lines `---`, then Markdown:
-https://huggingface.co/docs/hub/model-cards. The entry `dfjax` has the name, the size and the
-SHA-256 of the file that the card describes.
-"""
+"""Writes model cards beside exported files: what a file is, and what its results rest on."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-import dfjax
-from dfjax.errors import FileError, UsageError
 from dfjax.evaluation.report.markdown import format_markdown
 from dfjax.evaluation.report.rows import (
     COLUMNS,
-    INTERVAL,
     describe_intervals,
     describe_videos,
-    format_row,
-    list_rows,
+    list_cells,
 )
-from dfjax.experiment.initial_backbones import RECORD
+from dfjax.experiment.initial_backbones import RECORD, RECORD_SCHEMA
 from dfjax.experiment.saved import Saved
-from dfjax.files import check_regular, hash_file, write_text
+from dfjax.files import write_text
+from dfjax.inference.reporting.card_file import describe_file, find_card, make_header
 from dfjax.inference.reporting.honesty import describe_choice
 from dfjax.inference.reporting.sources import Evaluation, RunSource, read_run
-from dfjax.json_files import check_value, read_json
+from dfjax.json_files import read_json
 from dfjax.models.registry import find_entry
 from dfjax.outputs import COMMENT
-from dfjax.results import Result
-
-FILE = {"name": str, "format": str, "checkpoint": str, "bytes": int, "sha256": str}
-HEADER = {"dfjax": {"version": str, "file": FILE}}
-MOST_HEADER = 2**20  # bytes
 
 LIMITS = {
     False: """\
@@ -57,45 +42,6 @@ writes.""",
 """Use and limits of a detector and of a generator."""
 
 
-@dataclass(frozen=True)
-class Verified(Result):
-    """The result of `verify_card`.
-
-    Attributes:
-        file: The file.
-        card: Its model card.
-        format: Format that the card states.
-        checkpoint: Checkpoint that the card states.
-        sha256: SHA-256 of the file.
-        differences: Sentences on what differs from the card; empty if nothing does.
-    """
-
-    file: Path
-    card: Path
-    format: str
-    checkpoint: str
-    sha256: str
-    differences: list[str]
-
-    def describe(self) -> list[str]:
-        """Returns a line that says whether the file is the one that the card describes."""
-        if self.differences:
-            return []
-        return [
-            f"{self.file} is the file of {self.card}: {self.format}, checkpoint {self.checkpoint}, "
-            f"sha256 {self.sha256}"
-        ]
-
-    def list_errors(self) -> list[str]:
-        """Returns the differences."""
-        return self.differences
-
-
-def find_card(path: Path) -> Path:
-    """Returns the path of the card of a file: that of the file with `.md` added."""
-    return path.with_name(f"{path.name}.md")
-
-
 def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]) -> Path:
     """Writes the card of an exported file and returns its path.
 
@@ -109,23 +55,16 @@ def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]
     generates = find_entry(saved.config.model.name).generates
     run = read_run(saved.folder) if (saved.folder / "config.json").is_file() else None
     evaluations = run.evaluations if run else []
-    file = {
-        "name": path.name,
-        "format": form,
-        "checkpoint": saved.checkpoint,
-        "bytes": path.stat().st_size,
-        "sha256": hash_file(path),
-    }
-    header = {
+    file = {**describe_file(path), "format": form, "checkpoint": saved.checkpoint}
+    entries = {
         "library_name": "dfjax",
         "pipeline_tag": "video-to-video" if generates else "video-classification",
         "tags": ["deepfake-detection", "jax"],
         "model-index": [{"name": saved.config.name, "results": _list_results(evaluations)}],
-        "dfjax": {"version": dfjax.__version__, "file": file},
     }
     settings = json.dumps(saved.config.to_dict(), indent=1)
     parts = [
-        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
+        make_header(entries, file),
         COMMENT,
         f"# {saved.config.name}",
         _describe_model(saved, file, inputs),
@@ -144,56 +83,12 @@ _NO_RUN = """\
 Not known: the file was exported from a weights file and not from the workdir of a run."""
 
 
-def verify_card(path: Path) -> Verified:
-    """Compares a file with its card.
-
-    Raises:
-        UsageError: The file or its card does not exist.
-        FileError: The card is damaged.
-    """
-    card = find_card(path)
-    for needed in (path, card):
-        if not needed.is_file():
-            raise UsageError(f"{needed} does not exist: a file and its card are needed")
-        check_regular(needed)
-    stated = _read_header(card)["dfjax"]["file"]
-    found: dict[str, Any] = {
-        "name": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": hash_file(path),
-    }
-    differences = [
-        f"{path}: {name} is {value}, and {card.name} says {stated[name]}"
-        for name, value in found.items()
-        if value != stated[name]
-    ]
-    return Verified(
-        path, card, stated["format"], stated["checkpoint"], found["sha256"], differences
-    )
-
-
-def _read_header(card: Path) -> dict[str, Any]:
-    with card.open("rb") as file:
-        text = file.read(MOST_HEADER).decode("utf-8", errors="replace")
-    start, _, rest = text.partition("---\n")
-    block, end, _ = rest.partition("\n---\n")
-    if start or not end:
-        raise FileError(f"{card} is damaged: it does not start with a block between lines of ---")
-    try:
-        header = yaml.safe_load(block)
-    except (yaml.YAMLError, RecursionError) as error:
-        message = " ".join(str(error).split())
-        raise FileError(f"{card} is damaged: {message}") from error
-    check_value(header, HEADER, name=str(card), remedy="export again with a card")
-    return dict(header)
-
-
 def _list_results(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
     """Returns the results in the form of `model-index`."""
     results = []
     for evaluation in evaluations:
         metrics = evaluation.metrics
-        values = {**metrics["overall"]}
+        values = metrics["overall"]
         named = [
             {"type": name, "name": title, "value": values[name]}
             for name, title in COLUMNS.items()
@@ -228,7 +123,7 @@ def _describe_run(run: RunSource) -> list[str]:
         f"- seed {run.config.seed}; versions at the start of training: {versions or 'unknown'}",
         *(f"- not shown: {note}" for note in run.notes),
     ]
-    if run.config.data.synthetic.videos and not (run.config.data.path or run.config.data.features):
+    if run.has_drawn_faces:
         data.append("- the data are drawn faces: the results do not apply to real deepfakes")
     results = [_describe_evaluation(one) for one in run.evaluations]
     if not results:
@@ -251,11 +146,10 @@ def _describe_audit(run: RunSource) -> list[str]:
 
 def _describe_evaluation(evaluation: Evaluation) -> str:
     metrics = evaluation.metrics
-    rows = [[name, *format_row(row)] for name, row in list_rows(metrics)]
-    table = pd.DataFrame(rows, columns=["", *COLUMNS.values(), INTERVAL])
+    head, *rows = list_cells(metrics)
     lines = [
         f"{describe_videos(metrics)}; {describe_intervals(metrics)}",
-        format_markdown(table),
+        format_markdown(pd.DataFrame(rows, columns=head)),
         *(f"- {flag['severity']} {flag['code']}: {flag['message']}" for flag in metrics["flags"]),
     ]
     if robustness := evaluation.documents.get("robustness"):
@@ -275,7 +169,7 @@ def _describe_licences(run: RunSource | None) -> str:
     path = run.workdir / RECORD if run else None
     if not path or not path.is_file():
         return stated
-    files = read_json(path, {str: {"path": str, "licence?": str}})
+    files = read_json(path, RECORD_SCHEMA)
     lines = [
         f"- {key}: `{Path(file['path']).name}`, {file.get('licence') or 'licence unknown'}"
         for key, file in files.items()

@@ -126,6 +126,12 @@ class RunSource:
     notes: list[str]
 
     @property
+    def has_drawn_faces(self) -> bool:
+        """Whether the run was trained on the synthetic faces that it made."""
+        data = self.config.data
+        return bool(data.synthetic.videos and not (data.path or data.features))
+
+    @property
     def name(self) -> str:
         """Name of the run, that of its folder."""
         return self.workdir.resolve().name

@@ -9,7 +9,8 @@ from stored_networks import make_saved
 from dfjax.commands.main import main
 from dfjax.errors import UsageError
 from dfjax.files import hash_file
-from dfjax.inference.reporting.model_card import find_card, verify_card, write_card
+from dfjax.inference.reporting.card_file import find_card, verify_card
+from dfjax.inference.reporting.model_card import write_card
 
 HOSTILE = "<script"
 
