@@ -24,7 +24,7 @@ TIERS = [
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "variants"}
-    | {"config", "config_checks", "config_overrides", "config_ranges"},
+    | {"config", "config_checks", "config_model_ranges", "config_overrides", "config_ranges"},
     {"experiment", "inference"},
     {"studies", "bench"},
     {"commands"},
@@ -32,7 +32,11 @@ TIERS = [
 WITHIN_ITS_TIER = {
     ("weights", "models"),
     *(("config", other) for other in ("config_checks", "config_overrides", "config_ranges")),
-    *(("config_ranges", other) for other in ("config_checks", "config_overrides")),
+    *(
+        ("config_ranges", other)
+        for other in ("config_checks", "config_model_ranges", "config_overrides")
+    ),
+    ("config_model_ranges", "config_checks"),
     *(("inference", "experiment"), ("bench", "studies")),
 }
 FOUNDATION = TIERS[0]  # its modules may import each other

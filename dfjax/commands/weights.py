@@ -8,8 +8,8 @@
   dfjax weights fetch https://example.org/w.pth --sha256 HASH --out w.pth
 
 FORMAT is timm, torchvision, transformers, efficientnet_pytorch, keras, deepfakebench or dfjax; NAME
-is a backbone (b0 … b7, lite0 … lite2, v2s, xception, resnet18, resnet34, resnet50, vgg16) or a
-config. Every key must fit: only the classifier of a backbone's file is left out, and --new-head
+is a backbone (b0 … b7, lite0 … lite2, v2s, xception, resnet18, resnet34, resnet50, vgg16, clip_l14,
+…) or a config. Every key must fit: only the classifier of a backbone's file is left out, --new-head
 initialises what lies above a detector's backbone. The header of W.safetensors has what the weights
 expect (padding, constants of batch normalisation, normalised input), their source, its hash and a
 known licence. A training starts from it with --config.init.backbone, predict applies --weights.
