@@ -121,6 +121,8 @@ RANGES: dict[str, Check] = {
     "loss.class_weights": text,
     "loss.temporal": FACTOR,
     "loss.method": FACTOR,
+    "loss.uniformity": FACTOR,
+    "loss.alignment": FACTOR,
     "loss.bce.smoothing": BELOW_ONE,
     "loss.cross_entropy.smoothing": BELOW_ONE,
     "loss.focal.gamma": number(0, 100),

@@ -16,7 +16,7 @@ BACKBONE = (
     "((expand|project|top|shortcut)_conv|block[0-9]+/conv[0-9]+|stage[0-9]+_conv[0-9]+|pointwise)"
     "/kernel$"
 )
-VIT = "(attention/(query|key|value|output)|mlp/(hidden|gate|output)|patch_embedding)/kernel$"
+VIT = "(attention/(query|key|value|output)|mlp/(hidden|gate|output))/kernel$"
 FLOW_CNN = "flow_cnn/conv[2-9]/kernel$"
 CONV_LSTM = "conv_lstm[0-9]+/(kernel|recurrent)$"
 DENSE = "(projection|hidden[0-9]*|gate)/kernel$"

@@ -20,6 +20,7 @@ OTHERS = {
     "dual_stream": {"hq": "resnet50", "lq": "xception", "padding": "same"},
     "two_stream_flow": {"backbone": "v2s"},
     "resnet50": {"embedding": 128},
+    "efficientnet_b4_linear": {"backbone": "dinov3_l16", "padding": "auto"},
 }
 
 
