@@ -20,7 +20,7 @@ TIERS = [
     | {"child_processes", "config_migration", "huge_pages", "import_paths"}
     | {"json_files", "parquet_files", "results", "text_tables", "user_cache"}
     | {"object_stores", "process_discovery", "processes", "xla_presets"}
-    | {"store_lease", "store_workdirs"},
+    | {"store_copies", "store_lease", "store_workdirs"},
     {"ops"},
     {"models", "losses", "data", "weights"},
     {"training", "evaluation", "exporting", "variants"}

@@ -144,8 +144,15 @@ CHANGES = (
 
 # Tracing takes seconds each: the full sizes, the demos' `:tiny`, and dual_stream without `CHANGES`
 # are traced with the tests marked slow. Others differ from `:smoke` in sizes that tracing ignores.
-SIMILAR = (  # to resnet18, efficientnet_b4 or meso4 but for the backbone and the head
-    *("efficientnet_b4_linear", "efficientnet_v2s", "mesoinception4", "real_faces", "resnet50"),
+SIMILAR = (  # to resnet18, efficientnet_b4_380 or meso4 but for the backbone, the head and phases
+    *(
+        "efficientnet_b4",
+        "efficientnet_b4_linear",
+        "efficientnet_v2s",
+        "mesoinception4",
+        "real_faces",
+        "resnet50",
+    ),
     "xception",
 )
 QUICK = [f"{name}:smoke" for name in NAMES if name not in ("dual_stream", *SIMILAR)]
