@@ -34,6 +34,8 @@ CLIP_DETECTOR = _kernels(BACKBONE, VIT, RECURRENT, ENCODER, DENSE)
 DUAL_STREAM = _kernels(BACKBONE, VIT, FLOW_CNN, CONV_LSTM, DENSE)
 FRAME_CLASSIFIER = (*_kernels(BACKBONE, VIT), *HEAD)
 TWO_STREAM = _kernels(BACKBONE, VIT, FLOW_CNN, CONV_LSTM, DENSE)
+# The inner dimensions, three colours and patches, need not be divisible.
+VIT_TABLES: Rules = (("(patch_embedding/kernel|positions/embedding)$", P(("fsdp", "tensor"))),)
 MESONET = _kernels("(conv[34]|hidden)/kernel$")
 UNET = _kernels("(down1/conv2|(down[2-9]|up[1-9])/conv[12])/kernel$", CONV_LSTM)
 PATCH_GAN = _kernels("conv[2-9]/kernel$")
