@@ -1,10 +1,15 @@
 """The base class of results: what a call did, as text for people and as an object for JSON."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
+
+from dfjax.console import one_line
+
+WIDTH = 110  # characters of a line in a notebook
 
 
 class Result:
@@ -39,3 +44,11 @@ class Result:
         fields = vars(self)
         values = {name: fields[name] for name in self.in_json or fields}
         return {name: str(x) if isinstance(x, Path) else x for name, x in values.items()}
+
+    def _repr_html_(self) -> str:
+        """Returns the description, with notes and errors, as a notebook displays it."""
+        console = Console(record=True, file=io.StringIO(), width=WIDTH, force_jupyter=False)
+        for part in (*self.describe(), *self.list_notes(), *self.list_errors()):
+            text = one_line(part) if isinstance(part, str) else part
+            console.print(text, markup=False, highlight=False)
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")

@@ -114,6 +114,7 @@ def test_a_run_has_its_history_and_draws_itself(own):
     assert list(own.history["epoch"]) == [1, 2] and "val_video_auc" in own.history
     assert [len(axes.lines) > 1 for axes in own.plot().axes] == [True, True]
     assert "<svg" in own._repr_html_() and str(own.workdir) in repr(own)
+    assert (own.log.query("split == 'train'")["clips_per_s"] > 0).all()
 
 
 def test_own_model_and_loss_to_a_verdict_on_a_video(own, data, capsys):
@@ -184,6 +185,7 @@ def test_an_interrupt_saves_and_the_same_call_goes_on(data, own, tmp_path, monke
 
 def test_the_interface_is_what_the_documentation_lists():
     names = set("load_config prepare train evaluate predict load export compare defake".split())
+    names |= set("explain report harden synthesise".split())
     assert names == set(dfjax.INTERFACE) and names <= set(dir(dfjax))
     assert all(callable(getattr(dfjax, name)) and getattr(dfjax, name).__doc__ for name in names)
 

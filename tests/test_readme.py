@@ -100,6 +100,7 @@ def test_files_and_links_exist(root):
         text = (root / name).read_text()
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (root / link).exists(), f"{name}: {link}"
-        for path in re.findall(r"\b(?:dfjax|launch|tests|configs)/[\w/]*(?:\.\w+)?", text):
+        local = re.sub(r"https?://\S+", "", text)
+        for path in re.findall(r"\b(?:dfjax|launch|tests|configs|colabs)/[\w/]*(?:\.\w+)?", local):
             if path != "configs/NAME.py" and "NAME" not in path:
                 assert (root / path).exists(), f"{name}: {path}"

@@ -12,6 +12,7 @@ from dfjax.evaluation.charts.markup import make_row
 from dfjax.evaluation.charts.run_charts import draw_history
 from dfjax.evaluation.figures.plots import plot_curves
 from dfjax.evaluation.figures.style import enable_notebook_display
+from dfjax.training.metric_writer import read_jsonl
 
 HISTORY = "history.csv"
 
@@ -33,6 +34,11 @@ class Run:
     def history(self) -> pd.DataFrame:
         """Table with the losses, metrics, learning rate and seconds of each epoch."""
         return pd.read_csv(self.workdir / HISTORY)
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """Table of `metrics.jsonl`: losses, gradients and `clips_per_s` of each logged step."""
+        return pd.DataFrame(read_jsonl(self.workdir / "metrics.jsonl"))
 
     def plot(self) -> Figure:
         """Returns a figure of losses, accuracy and validation metrics by epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import functools
 import os
@@ -84,6 +85,12 @@ class Explanation(Result):
                 f"{shares}"
             )
         return [*lines, f"written to {self.out}: {', '.join(FILES)}"]
+
+    def _repr_html_(self) -> str:
+        """Returns the picture and the description as a notebook displays them."""
+        picture = base64.b64encode((self.out / FILES[0]).read_bytes()).decode()
+        image = f'<img src="data:image/png;base64,{picture}" style="max-width: 100%">'
+        return image + super()._repr_html_()
 
     def to_json(self) -> dict[str, Any]:
         """Returns the numbers as `explanation.json` has them."""

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from dfjax import FAKE
 from dfjax.config import override
+from dfjax.config_overrides import Overrides
 from dfjax.console import say
 from dfjax.data.store.pack import Pack, open_pack
 from dfjax.errors import UsageError
@@ -83,9 +84,9 @@ class Hardening(Result):
 def harden(
     detector: str | Path,
     generator: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
-    workdir: Path,
+    workdir: str | Path,
     rounds: int = 1,
     accept: Sequence[str] = (),
     interrupt: Interrupt | None = None,
@@ -97,8 +98,8 @@ def harden(
     Args:
         detector: Workdir of the detector, or its weights file if its config names the data.
         generator: Workdir of the generator.
-        overrides: Overrides of the detector's config for the rounds. By default they have `EPOCHS`
-            epochs, and `SHRINK` times the learning rate.
+        overrides: Values of the detector's config for the rounds, by key or as texts. By default
+            they have `EPOCHS` epochs, and `SHRINK` times the learning rate.
         workdir: Folder of the study.
         rounds: Number of rounds.
         accept: Codes of audit errors that are accepted.
@@ -110,6 +111,7 @@ def harden(
     """
     if rounds < 1:
         raise UsageError(f"rounds must be at least 1, not {rounds}")
+    workdir = Path(workdir)
     first, restorer = load(detector), load_generator(generator)
     data = open_data(first.config, first.workdir)
     if not isinstance(data, Pack):
@@ -142,7 +144,7 @@ def harden(
 
 
 def make_round_config(
-    config: ConfigDict, source: Path, pack: Path, overrides: Sequence[str] = ()
+    config: ConfigDict, source: Path, pack: Path, overrides: Overrides = ()
 ) -> ConfigDict:
     """Returns the config of a round.
 
@@ -154,14 +156,13 @@ def make_round_config(
     """
     config = copy.deepcopy(config)
     config.phases = ()
-    rate = SHRINK * config.optimizer.learning_rate
-    settings = [
-        f"data.path={pack.resolve()}",
-        f"train.init_from={source.resolve()}",
-        f"train.epochs={EPOCHS}",
-        f"optimizer.learning_rate={rate}",
-    ]
-    return override(config, [*settings, *overrides])
+    settings = {
+        "data.path": str(pack.resolve()),
+        "train.init_from": str(source.resolve()),
+        "train.epochs": EPOCHS,
+        "optimizer.learning_rate": SHRINK * config.optimizer.learning_rate,
+    }
+    return override(override(config, settings), overrides)
 
 
 def _measure(

@@ -12,6 +12,7 @@ from typing import Any
 from dfjax.data.faces.crops import FaceDetector
 from dfjax.data.faces.detectors.haar import make_haar
 from dfjax.data.faces.video import probe, read_frames
+from dfjax.data.store.pack import pack
 from dfjax.data.synthetic.dataset import generate
 from dfjax.data.synthetic.plan import VideoPlan, make_plan
 from dfjax.data.synthetic.render import write_mask_video, write_video
@@ -31,12 +32,14 @@ class SynthReport(Result):
         videos: Number of its videos.
         drawn: How many of them were drawn now; the others were there already.
         samples: Videos of the whole scene, as mp4.
+        pack: Its pack, for `data.path`; None if none was asked for.
     """
 
     index: Path
     videos: int
     drawn: int
     samples: list[Path]
+    pack: Path | None = None
 
     def describe(self) -> list[str]:
         """Returns lines that count the videos and name those that are mp4 files."""
@@ -62,6 +65,7 @@ def synthesise(
     seed: int = 0,
     workers: int = 0,
     samples: int = 0,
+    packed: bool = False,
     command: str = "dfjax data synth",
 ) -> SynthReport:
     """Makes the synthetic data set in a folder, and some of its videos as mp4 files.
@@ -75,6 +79,7 @@ def synthesise(
         seed: Seed of everything drawn.
         workers: Number of processes; 0 takes the number of cores.
         samples: Number of videos of the test split to write as mp4 too.
+        packed: Whether the set is also packed for training, in `out/pack`.
         command: Origin to record in the metadata of the index.
 
     Raises:
@@ -91,7 +96,8 @@ def synthesise(
     )  # fmt: skip
     plans = make_plan(videos, identities, seed)
     written = write_samples(Path(out), plans, count=samples, seed=seed)
-    return SynthReport(index, videos, drawn, written)
+    folder = pack(index, Path(out, "pack"), replace=True).out if packed else None
+    return SynthReport(index, videos, drawn, written, folder)
 
 
 def write_samples(out: Path, plans: list[VideoPlan], *, count: int, seed: int) -> list[Path]:

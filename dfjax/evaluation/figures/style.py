@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -118,8 +119,13 @@ def _replace_missing(drawn: Figure) -> None:
 
 def enable_notebook_display() -> None:
     """Makes a notebook display the figures that a call returns; has no effect elsewhere."""
-    if "ipykernel" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401  # registers the display of figures
+    if "ipykernel" not in sys.modules:
+        return
+    ipython = importlib.import_module("IPython")
+    shell = ipython.get_ipython()
+    if shell and not any(Figure in form for form in shell.display_formatter.formatters.values()):
+        tools = importlib.import_module("IPython.core.pylabtools")
+        tools.select_figure_formats(shell, {"png"})  # as `%matplotlib inline` does
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from dfjax.outputs import check_inside, check_outputs
 from dfjax.results import Result
 
 REPORT = "report.html"
+FRAME = 800  # height of the page in a notebook, pixels
 AnyPath = str | os.PathLike[str]
 
 
@@ -63,6 +65,12 @@ class PageReport(Result):
     def describe(self) -> list[str]:
         """Returns a line that names the file and its size."""
         return [f"written to {self.out} ({self.bytes / 1e6:.1f} MB)"]
+
+    def _repr_html_(self) -> str:
+        """Returns the page as a notebook displays it, in a frame of its own."""
+        page = escape(self.out.read_text(encoding="utf-8"))
+        style = f"width: 100%; height: {FRAME}px; border: 1px solid #ccc"
+        return f'<iframe srcdoc="{page}" style="{style}"></iframe>'
 
 
 def report(
