@@ -2,7 +2,7 @@
 
 from dfjax.commands.detector_options import JUDGING, SCORING
 from dfjax.commands.main import Arguments, Parser
-from dfjax.errors import UsageError
+from dfjax.commands.other_options import refuse_others
 
 WHERE = ("split", "index", "out", "json", "module")
 NUMBERS = ("protocol", "first_frames", "write")
@@ -15,7 +15,6 @@ TAKES = {
     "workdir": (*WHERE, *DETECTOR, *SCORING, *NUMBERS, *JUDGING),
 }
 """Arguments that each kind of evaluation uses."""
-FLAGS = {"passes": "mc-dropout", "calibrated": "no-calibration"}  # not called as their arguments
 
 
 def find_kind(args: Arguments, parser: Parser) -> str:
@@ -25,8 +24,5 @@ def find_kind(args: Arguments, parser: Parser) -> str:
         UsageError: An option is given that this kind would ignore.
     """
     kind = next((name for name in TAKES if getattr(args, name) is not None), "workdir")
-    for name, value in vars(args).items():
-        if name not in TAKES[kind] and value != parser.get_default(name):
-            flag = FLAGS.get(name, name).replace("_", "-")
-            raise UsageError(f"--{flag} does not go with --{kind}, which would ignore it")
+    refuse_others(args, parser, kind, TAKES[kind])
     return kind

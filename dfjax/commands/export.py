@@ -1,22 +1,24 @@
 """Write a trained detector or generator in another format, read it back and compare it.
 
-safetensors has the parameters and the config: `--weights FILE` and `dfjax.load` read it like a
-workdir. deepfakebench and keras are weights of these programs, for detectors that they have. onnx
-(extra `export`), stablehlo (CPU, GPU and TPU) and torch (torch.export) are programs that read
-`clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow` float32 where the
-model needs it, and return `fake_prob` float32 [B], those of a generator `restored` uint8.
+safetensors has parameters and config, and hub is a folder of them for the Hugging Face Hub; both
+are read like a workdir. deepfakebench and keras are weights of these programs, for detectors that
+they have. onnx (extra `export`), stablehlo (CPU, GPU and TPU) and torch (torch.export) are programs
+from `clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow` float32 where
+the model needs it, to `fake_prob` float32 [B], those of a generator to `restored` uint8.
 
 --card writes a model card beside the file, OUT.md: data, audit, results with intervals, limits and
-SHA-256. --verify compares a file that you received with its card; exit code 1: they differ.
+SHA-256. --verify compares what you received with its card; exit code 1: they differ.
 
   dfjax export --workdir runs/demo/workdir --to onnx --out dual_stream.onnx --card
   dfjax export --verify dual_stream.onnx
 """
 
+import sys
 from pathlib import Path
 
 from dfjax.commands.detector_options import add_detector_source
-from dfjax.commands.main import Arguments, Parser, add_import, show
+from dfjax.commands.main import Arguments, Parser, add_import, make_parser, show
+from dfjax.commands.other_options import refuse_others
 from dfjax.errors import UsageError
 
 
@@ -24,9 +26,9 @@ def add_arguments(parser: Parser) -> None:
     """Adds the options of `dfjax export`."""
     add = parser.add_argument
     source = add_detector_source(parser)
-    source.add_argument("--verify", type=Path, metavar="FILE", help="compare FILE with its card")
+    source.add_argument("--verify", type=Path, metavar="FILE", help="a file, or folder of to=hub")
     add("--to", metavar="FORMAT", help="one of those above")
-    add("--out", help="the file to write; replaced if it exists")
+    add("--out", help="the file or folder to write; replaced if it exists")
     add("--card", action="store_true", help="write the model card OUT.md too")
     add("--checkpoint", choices=("best", "last"), default="best")
     add("--mask", action="store_true", help="a program also reads mask bool [B, T]")
@@ -38,6 +40,8 @@ def run(args: Arguments) -> int:
     if args.verify:
         from dfjax.inference.reporting.card_file import verify_card
 
+        parser = make_parser("export", sys.modules[__name__])
+        refuse_others(args, parser, "verify", ("verify", "json"))
         return show(args, verify_card(args.verify))
     from dfjax.inference.export import export
 

@@ -15,6 +15,7 @@ from dfjax.experiment import builders
 from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.backbone_files import apply_convention, read_convention
 from dfjax.experiment.frozen_backbone import FrozenBackbone, open_backbone, restore
+from dfjax.experiment.hub_folder import find_weights, is_hub_folder
 from dfjax.experiment.objective import load_methods
 from dfjax.files import hash_file
 from dfjax.json_files import check_value
@@ -23,6 +24,7 @@ from dfjax.models.frame_features import join, put_under, split_off
 from dfjax.object_stores import refuse_urls
 from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
 from dfjax.training.checkpoint import KINDS, Checkpoints
+from dfjax.weights.hub import fetch_repository, is_hub_address, parse_address
 from dfjax.weights.mismatch import check_keys
 from dfjax.weights.safetensors_file import load_safetensors
 from dfjax.weights.target import flat_shapes
@@ -48,8 +50,8 @@ class Saved(NamedTuple):
         checkpoint: Name of the checkpoint, for example `best/1200`.
         checkpoint_sha256: Hash of the checkpoint's files.
         methods: Names of the classes of the method head, where the model has one.
-        folder: Folder of the run. For a weights file it is its path without the suffix, which need
-            not exist.
+        folder: Folder of the run, or of a detector of the hub. For a weights file it is its path
+            without the suffix and for an address its name; neither need exist.
     """
 
     config: ConfigDict
@@ -67,17 +69,25 @@ def read_saved(
     """Returns the detector, or the generator, of a workdir or of a weights file.
 
     Args:
-        source: Workdir of a training run, or a safetensors file of `dfjax export` or `dfjax weights
-            import`.
+        source: Workdir of a training run, a safetensors file of `dfjax export` or `dfjax weights
+            import`, or a detector in the form of the Hugging Face Hub: its folder, or
+            `hf://USER/NAME[@REVISION]`.
         checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
 
     Raises:
-        UsageError: `source` is neither of the two, the checkpoint does not exist, or a model is
-            named for a workdir.
+        UsageError: `source` is none of these, the checkpoint does not exist, or a model is named
+            for a workdir.
     """
+    if is_hub_address(source):
+        address = parse_address(source)
+        folder = fetch_repository(address)
+        weights = find_weights(folder, folder.parents[1])  # links lead to the blobs of the cache
+        return read_weights(weights, model)._replace(folder=Path(address.name))
     refuse_urls([source], "a workdir or weights file")
     path = Path(source)
+    if is_hub_folder(path):
+        return read_weights(find_weights(path), model)._replace(folder=path)
     if path.is_file() or path.suffix == ".safetensors":
         return read_weights(path, model)
     if model:

@@ -28,6 +28,7 @@ from dfjax.inference.verdict import Verdict
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Apply, HostBatch, Preprocess, Variables
 from dfjax.store_workdirs import read_workdir_copy
+from dfjax.weights.hub import is_hub_address
 
 Array = np.ndarray
 
@@ -156,17 +157,18 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
     """Returns a trained detector, with a copy of its variables on every device of this process.
 
     Args:
-        source: Workdir of a training run, also at gs:// or s3://, or a safetensors file of `dfjax
-            export` or `dfjax weights import`.
+        source: Workdir of a training run, also at gs:// or s3://; a safetensors file of `dfjax
+            export` or `dfjax weights import`; a folder of `export(to="hub")`; or such a folder on
+            the Hugging Face Hub, `hf://USER/NAME` or `hf://USER/NAME@REVISION`.
         checkpoint: `best` (on the validation data) or `last`, where `source` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
 
     Raises:
-        UsageError: `source` is neither of the two, the checkpoint does not exist or does not fit
+        UsageError: `source` is none of these, the checkpoint does not exist or does not fit
             its config, or the model is the user's own and its module is not imported.
     """
-    path = read_workdir_copy(source, checkpoint)
-    use_compilation_cache(path)
+    path = source if is_hub_address(source) else read_workdir_copy(source, checkpoint)
+    use_compilation_cache(Path(path))
     saved = read_saved(path, checkpoint, model=model)
     config, backbone = saved.config, saved.backbone
     if find_entry(config.model.name).generates:

@@ -1,5 +1,6 @@
 """Export of trained detectors and generators to files: `dfjax.export`."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,18 +19,22 @@ from dfjax.exporting.program import Program
 from dfjax.files import atomic_path
 from dfjax.inference.detector import Detector
 from dfjax.inference.export_program import CLIPS, make_examples, make_program, run_program
+from dfjax.inference.hub_export import check_hub_folder, fill_folder, write_hub_files
 from dfjax.inference.reporting.card_file import find_card
 from dfjax.inference.reporting.model_card import write_card
 from dfjax.inference.weight_files import export_weights, find_whole_network, import_weights
 from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
+from dfjax.shapes import Variables
 from dfjax.weights.safetensors_file import save_safetensors
 
-WEIGHTS = {"safetensors": 0.0, "deepfakebench": 1e-4, "keras": 1e-4}
+HUB = "hub"
+WEIGHTS = {"safetensors": 0.0, HUB: 0.0, "deepfakebench": 1e-4, "keras": 1e-4}
 """Formats with the parameters alone, and the largest difference from the checkpoint's output that
-is accepted once they are read back."""
+is accepted once they are read back. `HUB` is a folder."""
 
+AnyPath = str | os.PathLike[str]
 Call = Callable[..., np.ndarray]
 
 
@@ -38,9 +43,9 @@ class Exported(Result):
     """The result of `export`.
 
     Attributes:
-        out: Path of the file.
+        out: Path of the file, or of the folder of the hub.
         format: Name of the format.
-        bytes: Size of the file.
+        bytes: Size of the file, or of the files in the folder.
         checkpoint: Name of the checkpoint, for example `best/1200`.
         inputs: Shapes of the inputs for one clip, by name; empty for parameters alone.
         checked: Number of clips that the file was compared with the checkpoint on.
@@ -72,10 +77,10 @@ class Exported(Result):
 
 
 def export(
-    detector: str | os.PathLike[str] | Detector,
+    detector: AnyPath | Detector,
     to: str = "safetensors",
     *,
-    out: str | os.PathLike[str],
+    out: AnyPath,
     checkpoint: str = "best",
     model: str = "",
     mask: bool = False,
@@ -84,13 +89,15 @@ def export(
     """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
     Args:
-        detector: Workdir of a training run, a safetensors file, or a detector from `dfjax.load`.
+        detector: What `dfjax.load` takes, or a detector from it.
         to: Name of the format, a key of `exporting.formats.FORMATS` or of `WEIGHTS`.
-        out: Path of the file. One that exists is replaced if dfjax wrote it.
+        out: Path of the file, or of the folder for `hub`. One that exists is replaced if dfjax
+            wrote it.
         checkpoint: `best` or `last`, where `detector` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
         mask: Whether a program also reads `mask bool[B,T]`, False for frames without a face.
-        card: Whether a model card is written beside the file, to `OUT.md`.
+        card: Whether a model card is written beside the file, to `OUT.md`. A folder of the hub has
+            one in any case, `README.md`.
 
     Raises:
         UsageError: An unknown format, one that cannot carry the detector, no such workdir or
@@ -99,22 +106,21 @@ def export(
         RunError: The file computes something else than the checkpoint. It is not kept.
     """
     path = Path(out)
-    outputs = [path, find_card(path)] if card else [path]
+    card = card or to == HUB
     if to not in (*FORMATS, *WEIGHTS):
         raise unknown("format", to, (*FORMATS, *WEIGHTS))
     if mask and to not in FORMATS:
         raise UsageError(f"mask is for programs ({', '.join(FORMATS)}); {to} has parameters alone")
-    if isinstance(detector, Detector):
-        check_outputs(outputs)
-        saved = _store(detector)
-    else:
-        check_outputs(outputs, inputs=[detector])
-        saved = read_saved(detector, checkpoint, model=model)
+    if to == HUB:
+        check_hub_folder(path)
+    saved = _read(detector, [path, find_card(path)] if card else [path], to, checkpoint, model)
     metadata = describe_saved(saved)
-    reference = make_program(saved, metadata, mask=mask, lowering="auto")
-    with atomic_path(path) as partial:
+    program = make_program(
+        saved, metadata, mask=mask, lowering="native" if to in FORMATS else "auto"
+    )
+    reference = dataclasses.replace(program, apply=program.on_cpu or program.apply)
+    with fill_folder(path) if to == HUB else atomic_path(path) as partial:
         if to in FORMATS:
-            program = make_program(saved, metadata, mask=mask)
             form = FORMATS[to]
             form.save(partial, program)
             call, runtime, limit = form.open(partial), form.runtime, form.tolerance
@@ -128,8 +134,19 @@ def export(
             )
     inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in FORMATS else {}
     written = write_card(path, saved, form=to, inputs=inputs) if card else None
-    size = path.stat().st_size
+    size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
     return Exported(path, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference, written)
+
+
+def _read(
+    detector: AnyPath | Detector, outputs: list[Path], to: str, checkpoint: str, model: str
+) -> Saved:
+    """Returns the stored parts of a detector, after checking that no output is among the inputs."""
+    if to != HUB:
+        check_outputs(outputs, inputs=[] if isinstance(detector, Detector) else [detector])
+    if isinstance(detector, Detector):
+        return _store(detector)
+    return read_saved(detector, checkpoint, model=model)
 
 
 def describe_saved(saved: Saved) -> dict[str, Any]:
@@ -164,14 +181,15 @@ def _store(detector: Detector) -> Saved:
 
 def _save_weights(path: Path, to: str, saved: Saved, metadata: Mapping[str, Any]) -> Call:
     """Writes parameters alone and returns the function that the file, read back, computes."""
+    if to == HUB:
+        write_hub_files(path, _join_backbone(saved), metadata)
+        program = make_program(read_saved(path), {}, lowering="auto")
+        return lambda *arrays: run_program(program, *arrays)
     own = path if to == "safetensors" else path.with_name(f"{path.name}.safetensors")
     back = path.with_name(f"{path.name}.back.safetensors")
     name = "" if to == "safetensors" else find_whole_network(to, saved.config)
-    variables = saved.variables
-    if saved.backbone:
-        variables = join(variables, saved.backbone.variables)
     try:
-        save_safetensors(own, variables, metadata=metadata)
+        save_safetensors(own, _join_backbone(saved), metadata=metadata)
         if own != path:
             export_weights(own, to, name, path)
             import_weights(path, to, name, back)
@@ -180,6 +198,12 @@ def _save_weights(path: Path, to: str, saved: Saved, metadata: Mapping[str, Any]
         for file in {own, back} - {path}:
             file.unlink(missing_ok=True)
     return lambda *arrays: run_program(program, *arrays)
+
+
+def _join_backbone(saved: Saved) -> Variables:
+    """Returns the variables with those of the backbone of stored features, where there is one."""
+    backbone = saved.backbone
+    return join(saved.variables, backbone.variables) if backbone else saved.variables
 
 
 def _compare(call: Call, reference: Program) -> float:

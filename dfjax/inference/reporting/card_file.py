@@ -19,10 +19,12 @@ from dfjax.errors import FileError, UsageError
 from dfjax.files import check_regular, hash_file
 from dfjax.json_files import check_value
 from dfjax.results import Result
+from dfjax.weights.hub import CARD, CONFIG, PREPROCESSOR, WEIGHTS
 
 FILE = {"name": str, "format": str, "checkpoint": str, "bytes": int, "sha256": str}
-HEADER = {"dfjax": {"version": str, "file": FILE}}
+HEADER = {"dfjax": {"version": str, "file": FILE, "files?": {str: str}}}
 MOST_HEADER = 2**20  # bytes
+OTHERS = (CONFIG, PREPROCESSOR)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,13 @@ class Verified(Result):
 
 
 def find_card(path: Path) -> Path:
-    """Returns the path of the card of a file: that of the file with `.md` added."""
-    return path.with_name(f"{path.name}.md")
+    """Returns the path of a card: that of the file with `.md` added, or in a folder `README.md`."""
+    return path / CARD if path.is_dir() else path.with_name(f"{path.name}.md")
+
+
+def find_file(path: Path) -> Path:
+    """Returns the file that a card describes: an exported file, or the weights in a folder."""
+    return path / WEIGHTS if path.is_dir() else path
 
 
 def describe_file(path: Path) -> dict[str, Any]:
@@ -69,35 +76,56 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": hash_file(path)}
 
 
-def make_header(entries: Mapping[str, Any], file: Mapping[str, Any]) -> str:
+def hash_others(path: Path) -> dict[str, str]:
+    """Returns the SHA-256 of the files in a folder besides weights and card; none of a file."""
+    if not path.is_dir():
+        return {}
+    return {name: hash_file(path / name) for name in OTHERS if (path / name).is_file()}
+
+
+def make_header(
+    entries: Mapping[str, Any], file: Mapping[str, Any], others: Mapping[str, str]
+) -> str:
     """Returns the header of a card.
 
     Args:
         entries: Entries that Hugging Face reads.
         file: Entries of `FILE`.
+        others: SHA-256 of further files beside the card, by name.
     """
-    header = {**entries, "dfjax": {"version": dfjax.__version__, "file": dict(file)}}
+    described = {"version": dfjax.__version__, "file": dict(file)}
+    described |= {"files": dict(others)} if others else {}
+    header = {**entries, "dfjax": described}
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---"
 
 
 def verify_card(path: Path) -> Verified:
-    """Compares a file with its card.
+    """Compares a file with its card, or the files of a folder of the hub with the card in it.
+
+    Args:
+        path: Exported file, or folder.
 
     Raises:
         UsageError: The file or its card does not exist.
         FileError: The card is damaged.
     """
-    card = find_card(path)
-    for needed in (path, card):
+    card, file = find_card(path), find_file(path)
+    for needed in (file, card):
         if not needed.is_file():
             raise UsageError(f"{needed} does not exist: a file and its card are needed")
         check_regular(needed)
-    stated = _read_header(card)["dfjax"]["file"]
-    found = describe_file(path)
+    header = _read_header(card)["dfjax"]
+    stated, found = header["file"], describe_file(file)
     differences = [
-        f"{path}: {name} is {value}, and {card.name} says {stated[name]}"
+        f"{file}: {name} is {value}, and {card.name} says {stated[name]}"
         for name, value in found.items()
         if value != stated[name]
+    ]
+    others, hashes = header.get("files", {}), hash_others(path)
+    differences += [
+        f"{path / name}: sha256 is {hashes.get(name)}, and {card.name} says {others.get(name)}"
+        for name in OTHERS
+        if hashes.get(name) != others.get(name)
     ]
     return Verified(
         path, card, stated["format"], stated["checkpoint"], found["sha256"], differences

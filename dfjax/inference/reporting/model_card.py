@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -20,9 +22,16 @@ from dfjax.evaluation.report.rows import (
 from dfjax.experiment.initial_backbones import RECORD, RECORD_SCHEMA
 from dfjax.experiment.saved import Saved
 from dfjax.files import write_text
-from dfjax.inference.reporting.card_file import describe_file, find_card, make_header
+from dfjax.inference.reporting.card_file import (
+    describe_file,
+    find_card,
+    find_file,
+    hash_others,
+    make_header,
+)
 from dfjax.inference.reporting.honesty import describe_choice
 from dfjax.inference.reporting.sources import Evaluation, RunSource, read_run
+from dfjax.inference.shared_config import hide_folders, hide_folders_in_text
 from dfjax.json_files import read_json
 from dfjax.models.registry import find_entry
 from dfjax.outputs import COMMENT
@@ -45,8 +54,10 @@ writes.""",
 def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]) -> Path:
     """Writes the card of an exported file and returns its path.
 
+    Folders of this machine are left out, and so are evaluations of other checkpoints.
+
     Args:
-        path: The exported file.
+        path: The exported file, or the folder of the hub.
         saved: What it was exported from. Data and results are those of the workdir `saved.folder`;
             a detector of a weights file has none.
         form: Name of the format.
@@ -54,33 +65,54 @@ def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]
     """
     generates = find_entry(saved.config.model.name).generates
     run = read_run(saved.folder) if (saved.folder / "config.json").is_file() else None
+    run = run and _keep_checkpoint(run, saved.checkpoint)
     evaluations = run.evaluations if run else []
-    file = {**describe_file(path), "format": form, "checkpoint": saved.checkpoint}
+    described = describe_file(find_file(path))
+    file = {**described, "format": form, "checkpoint": saved.checkpoint}
+    permuted = bool(saved.config.data.shuffle_labels)
     entries = {
         "library_name": "dfjax",
         "pipeline_tag": "video-to-video" if generates else "video-classification",
-        "tags": ["deepfake-detection", "jax"],
+        "tags": ["deepfake-detection", "jax", *(["permuted-labels"] if permuted else [])],
         "model-index": [{"name": saved.config.name, "results": _list_results(evaluations)}],
     }
-    settings = json.dumps(saved.config.to_dict(), indent=1)
+    settings = json.dumps(hide_folders(saved.config.to_dict()), indent=1)
     parts = [
-        make_header(entries, file),
+        make_header(entries, file, hash_others(path)),
         COMMENT,
         f"# {saved.config.name}",
+        *([PERMUTED] if permuted else []),
         _describe_model(saved, file, inputs),
         f"## Use and limits\n\n{LIMITS[generates]}",
-        *(escape(part, quote=False) for part in (_describe_run(run) if run else [_NO_RUN])),
-        f"## Licence\n\n{escape(_describe_licences(run), quote=False)}",
+        *(_escape(part) for part in (_describe_run(run) if run else [_NO_RUN])),
+        f"## Licence\n\n{_escape(_describe_licences(run))}",
         f"## Settings\n\n<details>\n\n```json\n{settings}\n```\n\n</details>",
     ]
     write_text(find_card(path), "\n\n".join(parts) + "\n")
     return find_card(path)
 
 
+PERMUTED = """\
+**The labels of the training data were permuted at random** (`data.shuffle_labels`). This is a
+control, not a detector: its scores mean nothing."""
+
 _NO_RUN = """\
 ## Data and results
 
 Not known: the file was exported from a weights file and not from the workdir of a run."""
+
+
+def _keep_checkpoint(run: RunSource, checkpoint: str) -> RunSource:
+    """Returns a run with the evaluations of one checkpoint, and notes without its folder."""
+    kept = [e for e in run.evaluations if e.metrics["checkpoint"] == checkpoint]
+    notes = [note.replace(f"{run.workdir}{os.sep}", "") for note in run.notes]  # if relative
+    if left := len(run.evaluations) - len(kept):
+        notes.append(f"{left} evaluations in the workdir are of other checkpoints or ensembles")
+    return dataclasses.replace(run, evaluations=kept, notes=notes)
+
+
+def _escape(text: str) -> str:
+    return escape(hide_folders_in_text(text), quote=False)
 
 
 def _list_results(evaluations: Iterable[Evaluation]) -> list[dict[str, Any]]:
@@ -109,7 +141,7 @@ def _describe_model(saved: Saved, file: Mapping[str, Any], inputs: Mapping[str, 
         f"`{file['sha256']}`",
         *(f"- input `{name}`: [B, {', '.join(map(str, s))}]" for name, s in inputs.items()),
         f"- face crops of {config.preprocess.size} pixels, {config.data.frames} per clip; how they "
-        f"are cut: `{json.dumps(config.crops.to_dict())}`",
+        f"are cut: `{json.dumps(hide_folders(config.crops.to_dict()))}`",
     ]
     return "\n".join(lines)
 
@@ -127,7 +159,7 @@ def _describe_run(run: RunSource) -> list[str]:
         data.append("- the data are drawn faces: the results do not apply to real deepfakes")
     results = [_describe_evaluation(one) for one in run.evaluations]
     if not results:
-        results = ["Not evaluated: there is no `eval/*/metrics.json` in the workdir."]
+        results = ["Not evaluated: no `eval/*/metrics.json` in the workdir is of this checkpoint."]
     return [
         "## Training data\n\n" + "\n".join([*data, *_describe_audit(run)]),
         "## Results\n\n" + "\n\n".join(results),

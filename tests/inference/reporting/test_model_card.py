@@ -20,7 +20,7 @@ def card(workdir, tmp_path_factory):
     """An exported file with its card; the file itself does not matter."""
     path = tmp_path_factory.mktemp("export") / "meso4.onnx"
     path.write_bytes(b"a program")
-    saved = make_saved("meso4:smoke")._replace(folder=workdir)
+    saved = make_saved("meso4:smoke")._replace(folder=workdir, checkpoint="best/4")
     write_card(path, saved, form="onnx", inputs={"clip": [12, 64, 64, 3]})
     return path
 
@@ -56,6 +56,20 @@ def test_the_text_says_what_the_numbers_rest_on(card, workdir):
     for title in ("Use and limits", "Training data", "Results", "Licence", "Settings"):
         assert f"## {title}" in text
     assert "must not rest on it alone" in text and "drawn faces" in text
+
+
+def test_permuted_labels_and_other_checkpoints_are_told(workdir, tmp_path):
+    path = tmp_path / "w.onnx"
+    path.write_bytes(b"x")
+    saved = make_saved("meso4:smoke")
+    config = saved.config.copy_and_resolve_references().unlock()
+    config.data.shuffle_labels, config.data.path = True, "/data/secret/pack"
+    other = saved._replace(config=config.lock(), folder=workdir, checkpoint="best/999999")
+    write_card(path, other, form="onnx", inputs={})
+    text = find_card(path).read_text()
+    assert "labels of the training data were permuted" in text and "permuted-labels" in text
+    assert "secret" not in text and str(workdir) not in text
+    assert "results: []" in text and "2 evaluations in the workdir are of other checkpoints" in text
 
 
 def test_names_in_the_data_are_no_markup(card):
