@@ -193,3 +193,16 @@ def _format_bound(value: Number) -> str:
 
 def _wrong(key: str, wanted: str, value: Any) -> UsageError:
     return UsageError(f"{key} must be {wanted}, not {show(value)}")
+
+
+SHARE = number(0, 1)
+BELOW_ONE = number(0, 1, below=True)
+COUNT = whole(0, 10**9)
+POSITIVE = whole(1, 10**9)
+CLIPS = whole(1, 65_536)
+PIXELS = whole(1, 4096)
+WIDTH = whole(1, 65_536)
+FACTOR = number(0, 1000)  # of a term of the loss
+OPTIONAL_WIDTH = whole(0, 65_536)
+BETA = number(0, 2)  # parameter of Beta(a, a); papers use 0.1 to 2
+OPERATION = each(number(-1e6, 1e6))  # each has its own range: `check_values`

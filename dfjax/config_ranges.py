@@ -1,7 +1,7 @@
 """The values that each key of a config can have: one table, applied in one place.
 
 `RANGES` has an entry for every key of `dfjax.config.base()` but the options of models, which are in
-`MODEL_RANGES` by their names. What depends on the data, on the devices or on several keys is
+`config_model_ranges` by their names. What depends on the data, on the devices or on several keys is
 checked in `experiment/config_check.py`.
 
 The largest values are far above those in use. They refuse what no machine can compute, such as a
@@ -13,6 +13,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dfjax.config_checks import (
+    BELOW_ONE,
+    BETA,
+    CLIPS,
+    COUNT,
+    FACTOR,
+    OPERATION,
+    PIXELS,
+    POSITIVE,
+    SHARE,
     Check,
     alternatives,
     choice,
@@ -22,7 +31,6 @@ from dfjax.config_checks import (
     flag,
     fold,
     number,
-    one_or_more,
     optional,
     pair,
     pattern,
@@ -32,23 +40,11 @@ from dfjax.config_checks import (
     text,
     whole,
 )
+from dfjax.config_model_ranges import MODEL_RANGES
 from dfjax.config_overrides import leaves
 from dfjax.data.transforms.augment_presets import PRESETS
 from dfjax.errors import UsageError
 from dfjax.files import as_tuple
-from dfjax.schema import REMAT
-
-SHARE = number(0, 1)
-BELOW_ONE = number(0, 1, below=True)
-COUNT = whole(0, 10**9)
-POSITIVE = whole(1, 10**9)
-CLIPS = whole(1, 65_536)
-PIXELS = whole(1, 4096)
-WIDTH = whole(1, 65_536)
-FACTOR = number(0, 1000)  # of a term of the loss
-OPTIONAL_WIDTH = whole(0, 65_536)
-BETA = number(0, 2)  # parameter of Beta(a, a); papers use 0.1 to 2
-OPERATION = each(number(-1e6, 1e6))  # each operation has its own range: `check_values`
 
 RANGES: dict[str, Check] = {
     "name": text,
@@ -125,6 +121,8 @@ RANGES: dict[str, Check] = {
     "loss.class_weights": text,
     "loss.temporal": FACTOR,
     "loss.method": FACTOR,
+    "loss.uniformity": FACTOR,
+    "loss.alignment": FACTOR,
     "loss.bce.smoothing": BELOW_ONE,
     "loss.cross_entropy.smoothing": BELOW_ONE,
     "loss.focal.gamma": number(0, 100),
@@ -190,65 +188,6 @@ RANGES: dict[str, Check] = {
     "mesh.fsdp": whole(1, 10**6),
     "mesh.tensor": whole(1, 10**6),
     "writers.tensorboard": flag,
-}
-
-MODEL_RANGES: dict[str, Check] = {
-    "activation": text,
-    "attention": WIDTH,
-    "backbone": text,
-    "base_train": flag,
-    "bn": text,
-    "bidirectional": flag,
-    "channels": each(WIDTH),
-    "classes": whole(1, 2),
-    "classifier": each(WIDTH),
-    "conv_lstm": each(WIDTH),
-    "cross_attention": flag,
-    "drop_path": BELOW_ONE,
-    "dropout": each(BELOW_ONE),
-    "dual_pathway": flag,
-    "embedding": OPTIONAL_WIDTH,
-    "features": OPTIONAL_WIDTH,
-    "feed_forward": WIDTH,
-    "flow": flag,
-    "flow_channels": each(WIDTH),
-    "frequency": text,
-    "frequency_channels": each(WIDTH),
-    "heads": whole(1, 1024),
-    "hidden": one_or_more(WIDTH),
-    "hidden_norm": flag,
-    "inception_relu": flag,
-    "hq": text,
-    "input_dropout": BELOW_ONE,
-    "input_norm": flag,
-    "join": text,
-    "layer_norm": flag,
-    "layers": whole(1, 64),
-    "lq": text,
-    "lq_bn": text,
-    "lq_padding": text,
-    "lq_size": PIXELS,
-    "method_classes": OPTIONAL_WIDTH,
-    "norm": text,
-    "norm_first": flag,
-    "one_block": flag,
-    "padding": text,
-    "peephole": flag,
-    "pooling": text,
-    "positions": text,
-    "projection": OPTIONAL_WIDTH,
-    "pyramid": OPTIONAL_WIDTH,
-    "remat": choice(*REMAT),
-    "residual": flag,
-    "scales": each(PIXELS),
-    "self_attention": flag,
-    "spatial_attention": flag,
-    "spectral_norm": flag,
-    "streams": each(text),
-    "temperature": number(0, 1000, above=True),
-    "temporal": text,
-    "temporal_dropout": BELOW_ONE,
-    "width": number(0, 16, above=True),
 }
 
 

@@ -93,6 +93,8 @@ LOSS = {
     "class_weights": "none",  # none | balanced (from the training videos) | W_REAL,W_FAKE
     "temporal": 0.0,  # factor of the temporal consistency between consecutive frames
     "method": 0.0,  # factor of the cross-entropy of the method head
+    "uniformity": 0.0,  # factor of the uniformity of unit features (losses/hypersphere.py)
+    "alignment": 0.0,  # factor of the alignment of unit features of one class
 }
 # The terms of the loss of a generator, and their factors (`loss.TERM.weight`; 0: off).
 GENERATOR_LOSS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains and evaluates a detector on synthetic faces: bash launch/demo.sh [--fresh]
-# Takes about seven minutes on two cores and needs Python >= 3.11. A second run reuses existing results;
+# Takes about ten minutes on two cores and needs Python >= 3.11. A second run reuses existing results;
 # --fresh deletes them first. All files are written to runs/demo/.
 set -euo pipefail
 cd "$(dirname "$0")/.."

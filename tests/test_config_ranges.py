@@ -7,8 +7,9 @@ import math
 import pytest
 
 from dfjax.config import base, from_dict, load_config, override, to_json
+from dfjax.config_model_ranges import MODEL_RANGES
 from dfjax.config_overrides import leaves
-from dfjax.config_ranges import MODEL_RANGES, RANGES, check_ranges, find_check
+from dfjax.config_ranges import RANGES, check_ranges, find_check
 from dfjax.data.clips.batching import PAIRING
 from dfjax.data.clips.sampling import PAD
 from dfjax.data.faces.recipe import CropRecipe

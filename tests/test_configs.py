@@ -55,6 +55,11 @@ STATED = {
         "augment.preset": "none", "data.pairing": "auto", "data.frames": 10, "data.stride": 3,
         "optimizer.learning_rate": 1e-4, "train.batch_size": 16, "early_stop.patience": 10,
     },
+    "gend": {
+        "model.frame_classifier.backbone": "clip_l14", "optimizer.learning_rate": 3e-4,
+        "optimizer.weight_decay": 0.0, "train.batch_size": 512, "data.pairing": "paired",
+        "loss.uniformity": 0.5, "loss.alignment": 0.1, "early_stop.metric": "ap",
+    },
     "two_stream_flow": {
         "optimizer.learning_rate": 2e-4, "optimizer.weight_decay": 1e-4, "plateau.patience": 5,
         "data.frames": 16, "train.batch_size": 4, "train.epochs": 40, "early_stop.patience": 0,
@@ -76,6 +81,7 @@ AUGMENTED = {
     "efficientnet_b4_380": "affine_brightness", "efficientnet_b4_linear": "deepfakebench",
     "resnet18": "crop_jitter", "resnet18_bilstm": "crop_jitter", "hybrid": "crop_jitter",
     "real_faces": "compression",
+    "gend": "gend",
 }  # fmt: skip
 
 
@@ -138,8 +144,15 @@ CHANGES = (
 
 # Tracing takes seconds each: the full sizes, the demos' `:tiny`, and dual_stream without `CHANGES`
 # are traced with the tests marked slow. Others differ from `:smoke` in sizes that tracing ignores.
-SIMILAR = (  # to resnet18, efficientnet_b4 or meso4 but for the backbone and the head
-    *("efficientnet_b4_linear", "efficientnet_v2s", "mesoinception4", "real_faces", "resnet50"),
+SIMILAR = (  # to resnet18, efficientnet_b4_380 or meso4 but for the backbone, the head and phases
+    *(
+        "efficientnet_b4",
+        "efficientnet_b4_linear",
+        "efficientnet_v2s",
+        "mesoinception4",
+        "real_faces",
+        "resnet50",
+    ),
     "xception",
 )
 QUICK = [f"{name}:smoke" for name in NAMES if name not in ("dual_stream", *SIMILAR)]

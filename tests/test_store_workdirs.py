@@ -18,11 +18,12 @@ import pytest
 from bucket import Bucket, stand_in
 
 import dfjax
-from dfjax import store_lease, store_workdirs
+from dfjax import store_copies, store_lease
 from dfjax.commands.main import main
 from dfjax.errors import RunError, UsageError
+from dfjax.store_copies import Mirror, download, list_files
 from dfjax.store_lease import Lease
-from dfjax.store_workdirs import Mirror, download, hold_workdir, list_files, read_workdir_copy
+from dfjax.store_workdirs import hold_workdir, read_workdir_copy
 from dfjax.training.metric_writer import read_jsonl
 
 URL = "gs://bucket/run"
@@ -47,7 +48,7 @@ def stores(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, seconds in {"RENEW": 0.1, "EXPIRE": 1.0, "SETTLE": 0.05, "POLL": 0.05}.items():
         monkeypatch.setattr(store_lease, name, seconds)
-    monkeypatch.setattr(store_workdirs, "RETRIES", (0.01,))
+    monkeypatch.setattr(store_copies, "RETRIES", (0.01,))
     (tmp_path / "store/bucket").mkdir(parents=True)
     with stand_in():
         yield
@@ -68,7 +69,7 @@ def names(folder):
 
 
 def test_what_changes_is_uploaded_and_what_is_gone_is_removed(place):
-    with hold_workdir(Path(URL)) as (folder, push):
+    with hold_workdir(Path(URL)) as (folder, push, *_):
         write(folder / "config.json", "{}")
         write(folder / "checkpoints/last/1/arrays/d", "1")
         write(folder / "checkpoints/last/1/checksums.json", "a")
@@ -98,7 +99,7 @@ def test_a_step_that_was_not_uploaded_to_its_end_is_not_read(place, tmp_path):
 
 def test_marks_come_last_and_go_first(place, tmp_path, monkeypatch):
     sent = []
-    monkeypatch.setattr(store_workdirs, "_retry", lambda call, what: sent.append(what))
+    monkeypatch.setattr(store_copies, "_retry", lambda call, what: sent.append(what))
     mirror = Mirror(URL, tmp_path / "copy", Lease(URL, lambda: None))
     for name in ("checkpoints/last/1/checksums.json", "checkpoints/last/1/d", "metrics.jsonl"):
         write(tmp_path / "copy" / name, "x")
@@ -112,7 +113,7 @@ def test_marks_come_last_and_go_first(place, tmp_path, monkeypatch):
 
 def test_an_upload_that_fails_is_repeated_and_then_ends_the_run(place, monkeypatch):
     with pytest.raises(RunError, match="cannot write gs://bucket/run/config.json"):
-        with hold_workdir(URL) as (folder, push):
+        with hold_workdir(URL) as (folder, push, *_):
             write(folder / "config.json", "{}")
             write(place.parent / "run/config.json/file", "in the way")
             push()
@@ -133,7 +134,7 @@ def test_a_second_run_is_refused_and_the_lock_of_an_ended_one_expires(place):
 
 def test_a_run_whose_lock_was_taken_over_writes_nothing(place):
     with pytest.raises(RunError, match="process 7 on another has taken over"):
-        with hold_workdir(URL) as (folder, push):
+        with hold_workdir(URL) as (folder, push, *_):
             owner = {"token": "t", "host": "another", "process": 7, "count": 3}
             deadline = time.monotonic() + 5
             while "another has" not in str(check(push)) and time.monotonic() < deadline:
@@ -150,12 +151,6 @@ def check(push):
     except RunError as error:
         return error
     return None
-
-
-def test_several_processes_need_a_mounted_bucket(monkeypatch):
-    monkeypatch.setattr("dfjax.processes.count", lambda: 2)
-    with pytest.raises(UsageError, match="mount the bucket"), hold_workdir(URL):
-        pass
 
 
 def start(tmp_path, *arguments):

@@ -7,12 +7,12 @@
   dfjax weights fetch lite0 --out lite0.safetensors
   dfjax weights fetch https://example.org/w.pth --sha256 HASH --out w.pth
 
-FORMAT is timm, torchvision, transformers, efficientnet_pytorch, keras, deepfakebench or dfjax; NAME
-is a backbone (b0 … b7, lite0 … lite2, v2s, xception, resnet18, resnet34, resnet50, vgg16) or a
-config. Every key must fit: only the classifier of a backbone's file is left out, and --new-head
+FORMAT is timm, torchvision, transformers, efficientnet_pytorch, keras, deepfakebench, gend or
+dfjax; NAME is a backbone (b0 … b7, lite0 … lite2, v2s, xception, resnet18 …, vgg16, clip_l14, …) or
+a config. Every key must fit: only the classifier of a backbone's file is left out, --new-head
 initialises what lies above a detector's backbone. The header of W.safetensors has what the weights
-expect (padding, constants of batch normalisation, normalised input), their source, its hash and a
-known licence. A training starts from it with --config.init.backbone, predict applies --weights.
+expect of network and input, their source, its hash and a known licence. A training starts from it
+with --config.init.backbone, predict applies --weights.
 
 fetch verifies what it downloads, resumes where it stopped, and prints the licence. lite0 to lite2
 come from packages of the extra `pretrained`, without network, the other backbones from the Hugging

@@ -135,6 +135,8 @@ def _check_loss(config: ConfigDict) -> None:
         make_loss(loss.name, **loss_options(config)),
         temporal=loss.temporal,
         method=loss.method,
+        uniformity=loss.uniformity,
+        alignment=loss.alignment,
     )
     make_class_weights(loss.class_weights, real=1, fake=1)
     if loss.name == "supcon" and config.early_stop.metric != "loss":
@@ -144,6 +146,9 @@ def _check_loss(config: ConfigDict) -> None:
         )
     if loss.name == "supcon" and (config.mix.mixup or config.mix.cutmix):
         raise UsageError("loss.name=supcon needs unmixed clips: set mix.mixup=0 mix.cutmix=0")
+    for key in ("uniformity", "alignment"):
+        if loss[key] and (config.mix.mixup or config.mix.cutmix):
+            raise UsageError(f"loss.{key} needs unmixed clips: set mix.mixup=0 mix.cutmix=0")
     if loss.temporal and config.data.frames < 2:
         raise UsageError("loss.temporal compares consecutive frames: data.frames must be 2 or more")
     if loss.method and config.data.shuffle_labels:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dfjax import processes
 from dfjax.errors import UsageError
@@ -102,12 +103,20 @@ def _take_over(
     if merged.left_out:
         say(f"warning: {_list(merged.left_out)} of it are not used, since this model lacks them")
     shardings = parts.shardings
-    params = jax.device_put(merged.variables["params"], shardings.params)
+    params = jax.tree.map(_place, merged.variables["params"], shardings.params)
     return state.replace(
         params=params,
-        batch_stats=jax.device_put(merged.variables["batch_stats"], shardings.batch_stats),
+        batch_stats=jax.tree.map(_place, merged.variables["batch_stats"], shardings.batch_stats),
         ema=jax.tree.map(jnp.copy, params) if state.ema else state.ema,
     )
+
+
+def _place(leaf: Any, sharding: jax.sharding.Sharding) -> jax.Array:
+    """Returns an array on the devices of the run. All processes have loaded the same values."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return leaf  # of the new state
+    values = np.asarray(leaf)
+    return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
 
 
 def _variables(state: TrainState) -> dict[str, Any]:

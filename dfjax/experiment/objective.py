@@ -16,7 +16,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.files import atomic_path
 from dfjax.json_files import read_json
-from dfjax.losses.objective import make_objective
+from dfjax.losses.objective import ADDED, make_objective
 from dfjax.losses.registry import make_loss, register_loss
 from dfjax.losses.weighting import ClassWeights, make_class_weights
 from dfjax.models import ModelFns
@@ -57,6 +57,8 @@ def make_config_loss(
         temporal=config.loss.temporal,
         method=config.loss.method,
         methods=len(list_methods(config, index, rows)),
+        uniformity=config.loss.uniformity,
+        alignment=config.loss.alignment,
     )
 
 
@@ -136,7 +138,7 @@ def check_outputs(
         UsageError: The loss needs a two-class head, outputs per frame, or a method head with
             another number of classes, or a term of the loss is not one number per clip.
     """
-    if config.loss.name in LOGIT_ONLY and not config.loss.temporal and not config.loss.method:
+    if config.loss.name in LOGIT_ONLY and not any(config.loss[key] for key in ADDED):
         return
     clips = 2
     batch = builders.example_batch(config, clips, crop_size)

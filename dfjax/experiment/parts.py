@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from dfjax import processes
+from dfjax.config import model_options
 from dfjax.data.clips.pipeline import batches_per_epoch
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.experiment import builders, run_data
@@ -226,8 +227,9 @@ def sharding_rules(config: ConfigDict, mesh: Mesh) -> Rules:
     split = mesh.shape["fsdp"] * mesh.shape["tensor"] > 1
     if not split:
         return ()
-    names = [config.model.name, *([config.model.discriminator] if is_generator(config) else [])]
-    return tuple(rule for name in names for rule in find_sharding_rules(name))
+    rules = find_sharding_rules(config.model.name, model_options(config).to_dict())
+    others = find_sharding_rules(config.model.discriminator) if is_generator(config) else ()
+    return (*rules, *others)
 
 
 def keeps_pairs(config: ConfigDict) -> bool:

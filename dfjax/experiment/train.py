@@ -33,7 +33,7 @@ from dfjax.experiment.stored_features import keep_backbone
 from dfjax.experiment.validation import make_validate
 from dfjax.object_stores import as_url, is_url
 from dfjax.shapes import HostBatch, Loss
-from dfjax.store_workdirs import find_copy, hold_workdir
+from dfjax.store_workdirs import Held, find_copy, hold_workdir
 from dfjax.training import sharding
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.hooks import Display
@@ -123,10 +123,11 @@ def run_training(
     """
     interrupt = interrupt or Interrupt()
     with held_for(interrupt) as held:
-        folder, push = held.enter_context(hold_workdir(workdir))
+        place = held.enter_context(hold_workdir(workdir))
+        folder = place.folder
         phases = plan_run(config, folder)
         run_phase = functools.partial(
-            _train_phase, accept=accept, interrupt=interrupt, fit=fit, push=push
+            _train_phase, accept=accept, interrupt=interrupt, fit=fit, place=place
         )
         held.enter_context(workdirs.locked(folder))
         check_workdirs(phases, folder)
@@ -154,8 +155,9 @@ def _train_phase(
     accept: Sequence[str],
     interrupt: Interrupt,
     fit: Callable[[Trainer], None],
-    push: Callable[[], None],
+    place: Held,
 ) -> dict[str, Any]:
+    place.share()  # the phase before
     with processes.first_alone():  # which makes a synthetic set, and audits the data
         pack = run_data.open_data(config, workdir)
         run_data.record_crops(config, pack)
@@ -169,7 +171,9 @@ def _train_phase(
     parts = make_parts(config, pack, rows)
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     with held_for(interrupt) as held:
-        checkpoints = Checkpoints(workdir, keep=config.checkpoint.keep, push=push)
+        checkpoints = Checkpoints(
+            workdir, keep=config.checkpoint.keep, push=place.push, is_shared=place.is_shared
+        )
         held.callback(checkpoints.close)
         trainer = _make_trainer(config, workdir, pack, rows, parts, checkpoints, display, interrupt)
         held.callback(trainer.writer.close)

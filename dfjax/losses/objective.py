@@ -7,10 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.errors import UsageError
+from dfjax.losses.hypersphere import alignment as align
+from dfjax.losses.hypersphere import uniformity as spread
 from dfjax.losses.method import make_method_loss
 from dfjax.losses.temporal import temporal_consistency
 from dfjax.losses.weighting import ClassWeights, make_weighted
 from dfjax.shapes import Batch, Logits, Loss, Objective, Outputs
+
+ADDED = ("temporal", "method", "uniformity", "alignment")
+"""Terms that a config can add to its main loss."""
 
 
 def make_objective(
@@ -21,11 +26,12 @@ def make_objective(
     temporal: float = 0.0,
     method: float = 0.0,
     methods: int = 0,
+    uniformity: float = 0.0,
+    alignment: float = 0.0,
 ) -> Objective:
     """Returns the function `objective(logits, outputs, batch) -> {term: f32[B]}`.
 
-    The terms are the main loss, by its name, and `temporal` and `method` if their factors are not
-    0.
+    The terms are the main loss, by its name, and those of `ADDED` whose factors are not 0.
 
     Args:
         name: Name of the main loss.
@@ -34,16 +40,20 @@ def make_objective(
         temporal: Factor of the temporal consistency; 0 for none.
         method: Factor of the method loss; 0 for none.
         methods: Number of classes of the method head, including `real`.
+        uniformity: Factor of the uniformity of unit features; 0 for none.
+        alignment: Factor of the alignment of unit features of one class; 0 for none.
 
     Raises:
         UsageError: A factor is negative, or the main loss has the name of an added term.
     """
-    if name in ("temporal", "method"):
+    if name in ADDED:
         raise UsageError(f"the loss {name} has the name of an added term: give it another name")
     terms = {name: make_weighted(loss, class_weights) if class_weights else loss}
     for key, share, term in (
         ("temporal", temporal, temporal_consistency),
         ("method", method, make_method_loss(methods)),
+        ("uniformity", uniformity, spread),
+        ("alignment", alignment, align),
     ):
         if not 0.0 <= share < float("inf"):
             raise UsageError(f"loss.{key} must not be negative, not {share}")

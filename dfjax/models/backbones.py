@@ -28,10 +28,12 @@ from dfjax.import_paths import is_import_path
 from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.custom import find_module
 from dfjax.models.efficientnet import EfficientNet, feature_channels
-from dfjax.models.layers import BNConstants, Compute
+from dfjax.models.layers import Compute
 from dfjax.models.options import instantiate
 from dfjax.models.resnet import CAFFE, ResNet, resnet_channels
 from dfjax.models.vgg import VGG16, vgg_channels
+from dfjax.models.vit import VisionTransformer
+from dfjax.models.vit_variants import VARIANTS, vit_channels
 from dfjax.models.xception import Xception, xception_channels
 from dfjax.ops.padding import FLAVOURS
 
@@ -48,12 +50,17 @@ class Backbone:
         channels: Function that returns the number of channels of the last map, given `width`.
         paddings: Padding rules for which there are weights; the first one is the original.
         has_bn: Whether there is batch normalisation whose constants can be chosen.
+        patch: Side of the patches in pixels, of which the side of the input is a multiple; 1 for
+            convolutional networks, and then all sizes are possible.
+        scans: Whether the blocks are alike and can be a scan (`scan_blocks`).
     """
 
     make: Callable[..., nn.Module]
     channels: Callable[[float], int]
     paddings: tuple[str, ...]
     has_bn: bool = True
+    patch: int = 1
+    scans: bool = False
 
 
 def _efficientnet(name: str, paddings: tuple[str, ...] = FLAVOURS) -> Backbone:
@@ -69,6 +76,15 @@ def _resnet(name: str, *more: str) -> Backbone:
 def _vgg(*, drop_path: float, padding: str, **options: Any) -> nn.Module:
     del drop_path, padding  # no residual branches; all rules pad a convolution of stride 1 alike
     return VGG16(**options)
+
+
+def _vit(name: str) -> Backbone:
+    def make(*, padding: str, **options: Any) -> nn.Module:
+        del padding  # patches do not overlap and are not padded
+        return VisionTransformer(name, **options)
+
+    channels, patch = functools.partial(vit_channels, name), VARIANTS[name].patch
+    return Backbone(make, channels, ("same",), has_bn=False, patch=patch, scans=True)
 
 
 BACKBONES = {
@@ -90,6 +106,7 @@ BACKBONES = {
     "resnet50": _resnet("resnet50"),
     "resnet50_v1": _resnet("resnet50_v1", CAFFE),
     "vgg16": Backbone(_vgg, vgg_channels, FLAVOURS[:3], has_bn=False),
+    **{name: _vit(name) for name in VARIANTS},
 }
 
 
@@ -125,6 +142,7 @@ def make_backbone(
     drop_path: float = 0.0,
     padding: str = AUTO,
     bn: str = AUTO,
+    scan_blocks: bool = False,
     compute: Compute,
     module_name: str | None = None,
 ) -> nn.Module:
@@ -140,16 +158,22 @@ def make_backbone(
         drop_path: Stochastic depth rate of the last residual block; the rate grows linearly from 0.
         padding: Padding rule of `dfjax.ops.padding`; `auto` is the architecture's own.
         bn: Constants of batch normalisation (see `bn_constants`); `auto` is the architecture's own.
+        scan_blocks: Whether the blocks of a vision transformer are one `jax.lax.scan`, which
+            compiles one block for all; parameters and results are the same.
         compute: Dtype and lowering.
         module_name: Name of the module, the first part of the paths of its parameters.
 
     Raises:
         UsageError: The name is unknown, its class is not a backbone, or the architecture does not
-            support the padding or the constants.
+            support the padding, the constants or `scan_blocks`.
     """
     backbone = find_backbone(name, padding, bn)
     constants = parse_bn(bn)
-    changed: dict[str, BNConstants] = {"bn": constants} if constants else {}
+    changed: dict[str, Any] = {"bn": constants} if constants else {}
+    if scan_blocks:
+        if not backbone.scans:
+            raise UsageError(f"scan_blocks is for vision transformers, not for {name}")
+        changed["scan_blocks"] = True
     return backbone.make(
         width=width,
         one_block=one_block,

@@ -45,7 +45,12 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, valid in NAMES.items():
         if options[key] not in valid:
             raise unknown(key, options[key], valid)
-    find_backbone(options["backbone"], options["padding"], options["bn"])
+    backbone = find_backbone(options["backbone"], options["padding"], options["bn"])
+    if options["pyramid"] and backbone.patch > 1:
+        raise UsageError(
+            f"pyramid needs maps of {LEVELS} sizes, and those of {options['backbone']} have one: "
+            "set pyramid=0"
+        )
     check_classifier(options["classifier"], options["dropout"])
     if options["layers"] < 1:
         raise UsageError(

@@ -201,7 +201,7 @@ def _mean_of_map(maps: Float[Array, "*n h w C"]) -> Float[Array, "*n C"]:
     return jnp.mean(maps.astype(jnp.float32), axis=(-3, -2))
 
 
-def stream_conventions(options: Mapping[str, Any], name: str) -> dict[str, str]:
+def stream_conventions(options: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Returns the options `padding` and `bn` of the backbone of a stream."""
     chosen = {key: options[key] for key in ("padding", "bn")}
     if name == "lq":

@@ -1,9 +1,12 @@
-"""The projection head of contrastive pre-training."""
+"""The projection head of contrastive pre-training, and unit vectors."""
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfjax.models.layers import Dense
+
+SHORTEST = 1e-24  # smallest squared length that vectors are divided by, as in torch
 
 
 def embed(features: Float[Array, "B d"], width: int) -> Float[Array, "B e"]:
@@ -20,3 +23,13 @@ def embed(features: Float[Array, "B d"], width: int) -> Float[Array, "B e"]:
     """
     x = jax.nn.relu(Dense(features.shape[-1], name="embedding_hidden")(features))
     return Dense(width, name="embedding_output")(x)
+
+
+def normalise(features: Float[Array, "*shape d"]) -> Float[Array, "*shape d"]:
+    """Returns vectors divided by their lengths; a vector of zeros stays as it is.
+
+    Args:
+        features: Vectors along the last axis.
+    """
+    length = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
+    return features * jax.lax.rsqrt(jnp.maximum(length, SHORTEST))

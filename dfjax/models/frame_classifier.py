@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from dfjax.errors import UsageError, unknown
 from dfjax.models.backbones import find_backbone, make_backbone
-from dfjax.models.embedding import embed
+from dfjax.models.embedding import embed, normalise
 from dfjax.models.entry import BackbonePart
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, Compute, Dense, Dropout
@@ -22,6 +22,8 @@ NORMS = {"torch": TORCH_BN, "keras": TF_BN}
 
 class FrameClassifier(nn.Module):
     """Frame classifier: backbone → mean over the map → head → one logit per frame and clip.
+
+    The last map of a vision transformer is its class token alone.
 
     The head consists of, in this order, optional batch normalisation and dropout; for each hidden
     layer a linear layer, ReLU, optional batch normalisation and dropout; and a linear layer for the
@@ -37,6 +39,8 @@ class FrameClassifier(nn.Module):
         base_train: Whether the backbone is in training mode during training. Otherwise it uses its
             running statistics, which are not updated, and no stochastic depth. Its parameters are
             trained in either case, unless `optimizer.freeze` freezes them.
+        scan_blocks: Whether the blocks of a vision transformer are compiled once for all.
+        unit_features: Whether the pooled features of every frame are divided by their length.
         input_norm: Whether the pooled features are batch-normalised.
         input_dropout: Dropout rate of the pooled features.
         hidden: Widths of the hidden layers; empty for a linear head.
@@ -62,6 +66,8 @@ class FrameClassifier(nn.Module):
     padding: str = "auto"
     bn: str = "auto"
     base_train: bool = True
+    scan_blocks: bool = False
+    unit_features: bool = False
     input_norm: bool = False
     input_dropout: float = 0.5
     hidden: tuple[int, ...] = (512,)
@@ -101,6 +107,8 @@ class FrameClassifier(nn.Module):
             remat=self.remat,
         )["top"]
         pooled = jnp.mean(maps.astype(jnp.float32), axis=(2, 3))  # [B, T, C]
+        if self.unit_features:
+            pooled = normalise(pooled)
         b, t, channels = pooled.shape
         x = self._hidden(pooled.reshape(b * t, channels), mask.reshape(b * t), train=train)
 
@@ -129,6 +137,7 @@ class FrameClassifier(nn.Module):
             drop_path=self.drop_path,
             padding=self.padding,
             bn=self.bn,
+            scan_blocks=self.scan_blocks,
             compute=self.compute,
             module_name="backbone",
         )
@@ -160,10 +169,12 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: The backbone, padding or norm is unknown, a number of classes is invalid, or the
-            numbers of hidden layers and dropout rates differ.
+        UsageError: The backbone, padding or norm is unknown, a number of classes is invalid, the
+            numbers of hidden layers and dropout rates differ, or the backbone cannot be scanned.
     """
-    find_backbone(options["backbone"], options["padding"], options["bn"])
+    backbone = find_backbone(options["backbone"], options["padding"], options["bn"])
+    if options["scan_blocks"] and not backbone.scans:
+        raise UsageError(f"scan_blocks is for vision transformers, not for {options['backbone']}")
     if options["norm"] not in NORMS:
         raise unknown("norm", options["norm"], NORMS)
     if options["classes"] not in (1, 2):

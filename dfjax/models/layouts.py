@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dfjax.models.entry import Block, Box, Options, Summary
+from dfjax.models.vit_variants import VARIANTS
 
 
 class Node(NamedTuple):
@@ -246,6 +247,10 @@ def _network(backbone: str) -> str:
     backbone = backbone.rpartition(":")[2]
     if re.fullmatch("b[0-7]|lite[0-2]", backbone):
         return f"EfficientNet-{backbone.capitalize()}"
+    if backbone in VARIANTS:
+        family, size, *rest = backbone.split("_")
+        family = {"clip": "CLIP", "dinov2": "DINOv2", "dinov3": "DINOv3"}[family]
+        return " ".join([family, f"ViT-{size[0].upper()}/{size[1:]}", *rest])
     return {"v2s": "EfficientNetV2-S", "xception": "Xception", "vgg16": "VGG16"}.get(
         backbone, backbone.replace("resnet", "ResNet")
     )

@@ -23,6 +23,7 @@ from dfjax.models import (
     two_stream,
     unet,
 )
+from dfjax.models.backbones import find_backbone
 from dfjax.models.entry import BackbonePart, Entry, Options, Rules
 from dfjax.models.options import REQUIRED, default_options
 
@@ -200,8 +201,13 @@ def find_backbones(name: str, /, **options: object) -> dict[str, BackbonePart]:
     return find_entry(name).backbones(merged)
 
 
-def find_sharding_rules(name: str) -> Rules:
+def find_sharding_rules(name: str, /, options: Options | None = None) -> Rules:
     """Returns the sharding rules of the parameters of a model.
+
+    Args:
+        name: Key of `MODELS`, or an import path.
+        options: All options of the model; with a vision transformer as a backbone, its large
+            tables have a rule too. None for the rules that all backbones have.
 
     Raises:
         UsageError: The model is unknown or has no rules.
@@ -213,7 +219,9 @@ def find_sharding_rules(name: str) -> Rules:
             "mesh.tensor=1, or give its class the attribute sharding_rules, such as "
             '(("kernel$", PartitionSpec("fsdp", "tensor")),)'
         )
-    return rules
+    parts = find_entry(name).backbones(options) if options else {}
+    patches = any(find_backbone(part.name).patch > 1 for part in parts.values())
+    return (*rules, *sharding_rules.VIT_TABLES) if patches else rules
 
 
 def input_shapes(

@@ -14,11 +14,11 @@ from dfjax.schema import REMAT
 _BLOCK = "block_output"
 
 
-def mark_block(x: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n h w c"]:
+def mark_block(x: Float[Array, "n *map c"], *, train: bool) -> Float[Array, "n *map c"]:
     """Returns the output of a block, which the policy `block` then keeps.
 
     Args:
-        x: Maps.
+        x: Maps, or tokens.
         train: Whether the backbone is in training mode; otherwise `x` is not marked, for exports,
             and the policy `block` keeps as little as `all`.
     """

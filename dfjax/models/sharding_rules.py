@@ -16,6 +16,7 @@ BACKBONE = (
     "((expand|project|top|shortcut)_conv|block[0-9]+/conv[0-9]+|stage[0-9]+_conv[0-9]+|pointwise)"
     "/kernel$"
 )
+VIT = "(attention/(query|key|value|output)|mlp/(hidden|gate|output))/kernel$"
 FLOW_CNN = "flow_cnn/conv[2-9]/kernel$"
 CONV_LSTM = "conv_lstm[0-9]+/(kernel|recurrent)$"
 DENSE = "(projection|hidden[0-9]*|gate)/kernel$"
@@ -29,10 +30,12 @@ def _kernels(*patterns: str) -> Rules:
     return (("|".join(patterns), KERNEL),)
 
 
-CLIP_DETECTOR = _kernels(BACKBONE, RECURRENT, ENCODER, DENSE)
-DUAL_STREAM = _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE)
-FRAME_CLASSIFIER = (*_kernels(BACKBONE), *HEAD)
-TWO_STREAM = _kernels(BACKBONE, FLOW_CNN, CONV_LSTM, DENSE)
+CLIP_DETECTOR = _kernels(BACKBONE, VIT, RECURRENT, ENCODER, DENSE)
+DUAL_STREAM = _kernels(BACKBONE, VIT, FLOW_CNN, CONV_LSTM, DENSE)
+FRAME_CLASSIFIER = (*_kernels(BACKBONE, VIT), *HEAD)
+TWO_STREAM = _kernels(BACKBONE, VIT, FLOW_CNN, CONV_LSTM, DENSE)
+# The inner dimensions, three colours and patches, need not be divisible.
+VIT_TABLES: Rules = (("(patch_embedding/kernel|positions/embedding)$", P(("fsdp", "tensor"))),)
 MESONET = _kernels("(conv[34]|hidden)/kernel$")
 UNET = _kernels("(down1/conv2|(down[2-9]|up[1-9])/conv[12])/kernel$", CONV_LSTM)
 PATCH_GAN = _kernels("conv[2-9]/kernel$")

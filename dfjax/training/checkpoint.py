@@ -22,12 +22,18 @@ from dfjax.files import hash_folder
 from dfjax.json_files import read_json
 from dfjax.shapes import Variables
 from dfjax.training.orbax_reports import quiet_orbax
-from dfjax.training.step_checksums import ChecksummedPath, verify_checksums
+from dfjax.training.orbax_steps import (
+    ITEMS,
+    gather,
+    make_manager,
+    restore_items,
+    restore_variables,
+)
+from dfjax.training.step_checksums import verify_checksums
 
 T = TypeVar("T")
 
 KINDS = ("last", "best")
-ITEMS = ("variables", "training")
 RUN_FILE = "run/metadata"
 """Where Orbax keeps the JSON of a step."""
 
@@ -45,7 +51,10 @@ class Checkpoints:
             one is used if the newest is damaged.
         read_only: Whether nothing is written: no folder is made, and the step that a run is just
             writing is left alone.
-        push: Function that is called when a step of a single process is on disk.
+        push: Function that is called in process 0 when a step is on disk, unless all processes
+            write it in the background.
+        is_shared: Whether all processes of the run see this folder. Otherwise process 0 gathers the
+            arrays and writes all of a step, and each process reads the steps of its own folder.
     """
 
     def __init__(
@@ -55,22 +64,25 @@ class Checkpoints:
         keep: int = 2,
         read_only: bool = False,
         push: Callable[[], None] = lambda: None,
+        is_shared: bool = True,
     ) -> None:
         self.push = push
+        self.alone = processes.count() == 1 or not is_shared  # in what this process writes
         self.root = workdir.resolve() / "checkpoints"
         self.keep = max(1, keep)
         with quiet_orbax():
             self.managers = {
-                "last": _manager(self.root / "last", self.keep, read_only),
-                "best": _manager(self.root / "best", 1, read_only),
+                "last": make_manager(self.root / "last", self.keep, read_only, self.alone),
+                "best": make_manager(self.root / "best", 1, read_only, self.alone),
             }
 
     def save(self, kind: str, step: int, items: dict[str, Any], run: dict[str, Any]) -> None:
         """Writes one step with its checksums and returns when all of it is on disk.
 
-        Of several processes each writes its part of the arrays, and returns as soon as that is
-        copied: the step appears when all have written theirs (`is_written`), at the latest with the
-        next call. An error of writing is then raised by the next call, or by `close`.
+        Of several processes that share the folder each writes its part of the arrays, and returns
+        as soon as that is copied: the step appears when all have written theirs (`is_written`), at
+        the latest with the next call. An error of writing is then raised by the next call, or by
+        `close`.
 
         Args:
             kind: `last` or `best`.
@@ -82,18 +94,23 @@ class Checkpoints:
         Raises:
             RunError: The disk is full, or the folder is gone or cannot be written.
         """
+        if self.alone and processes.count() > 1:
+            items = jax.tree.map(gather, items)
+            if not processes.is_first():
+                return
         manager = self.managers[kind]
         arrays = {name: ocp.args.StandardSave(items[name]) for name in ITEMS}
         try:
             if not (self.root / kind).is_dir():  # Orbax would make a new one
                 raise FileNotFoundError(errno.ENOENT, "No such folder", str(self.root / kind))
-            _check_space(self.root, items)
+            if self.alone:  # else all have to come to the same result, at the same time
+                _check_space(self.root, items)
             with quiet_orbax():
                 manager.wait_until_finished()  # with the step before
                 if step in manager.all_steps():
                     manager.delete(step)
                 manager.save(step, args=ocp.args.Composite(run=ocp.args.JsonSave(run), **arrays))
-                if processes.count() == 1:
+                if self.alone:
                     manager.wait_until_finished()
         except Exception as error:
             if is_full_disk(error):
@@ -106,7 +123,7 @@ class Checkpoints:
                     f"step {step} cannot be saved in {self.root / kind}: {_reason(error)}"
                 ) from error
             raise
-        if processes.count() == 1:
+        if self.alone:
             self.push()
 
     def restore_last(
@@ -128,7 +145,7 @@ class Checkpoints:
 
         def restore(step: int) -> tuple[dict[str, Any], dict[str, Any]]:
             run = read_json(self.root / "last" / str(step) / RUN_FILE, schema)
-            return _restore_items(self.managers["last"], step, template), run
+            return restore_items(self.managers["last"], step, template), run
 
         steps, damaged = self._list_steps("last"), {}
         for step in steps:
@@ -151,14 +168,14 @@ class Checkpoints:
     def _set_aside(self, step: int) -> Path:
         damaged = self.root / "damaged"
         target = damaged / f"last-{step}"
-        with processes.first_alone():  # the others read the folder after it
-            if processes.is_first():
+        with processes.first_alone():  # the others read a shared folder after it
+            if self.alone or processes.is_first():
                 damaged.mkdir(exist_ok=True)
                 shutil.rmtree(target, ignore_errors=True)
                 shutil.move(self.root / "last" / str(step), target)
         with quiet_orbax():
             self.managers["last"].close()
-            self.managers["last"] = _manager(self.root / "last", self.keep, read_only=False)
+            self.managers["last"] = make_manager(self.root / "last", self.keep, False, self.alone)
         return target
 
     def restore_variables(
@@ -179,7 +196,7 @@ class Checkpoints:
         for step in steps:
             try:
                 variables = self._read(
-                    kind, step, lambda step: _restore_variables(manager, step), warn
+                    kind, step, lambda step: restore_variables(manager, step), warn
                 )
             except DamagedStep as error:
                 damaged[step] = str(error)
@@ -241,53 +258,10 @@ class Checkpoints:
             manager.close()
 
 
-def _manager(root: Path, keep: int, read_only: bool) -> ocp.CheckpointManager:
-    if not read_only:
-        root.mkdir(parents=True, exist_ok=True)
-    # Both managers of a run write in the background, each with barriers of its own name.
-    group = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=root.name)
-    options = ocp.CheckpointManagerOptions(
-        multiprocessing_options=group,
-        max_to_keep=None if read_only else keep,
-        save_interval_steps=0 if read_only else 1,
-        create=not read_only,
-        read_only=read_only,
-        enable_async_checkpointing=processes.count() > 1 and not read_only,
-        cleanup_tmp_directories=not read_only,
-        temporary_path_class=ChecksummedPath,
-        lightweight_initialize=True,  # opens no file of a step, which may be damaged
-    )
-    # Without named handlers, Orbax cannot read the shapes of a step that another process wrote.
-    handlers: dict[str, Any] = {
-        name: ocp.StandardCheckpointHandler(multiprocessing_options=group) for name in ITEMS
-    }
-    handlers["run"] = ocp.JsonCheckpointHandler(multiprocessing_options=group)
-    return ocp.CheckpointManager(root, options=options, item_handlers=handlers)
-
-
-def _restore_items(
-    manager: ocp.CheckpointManager, step: int, template: dict[str, Any]
-) -> dict[str, Any]:
-    arrays = {name: ocp.args.StandardRestore(template[name]) for name in ITEMS}
-    restored = manager.restore(step, args=ocp.args.Composite(**arrays))
-    return {name: restored[name] for name in ITEMS}
-
-
-def _restore_variables(manager: ocp.CheckpointManager, step: int) -> Variables:
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    template = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        manager.item_metadata(step)["variables"].tree,
-    )
-    args = ocp.args.Composite(variables=ocp.args.StandardRestore(template))
-    return manager.restore(step, args=args)["variables"]
-
-
 def _check_space(folder: Path, items: Any) -> None:
     """Checks that a folder's disk has room for some arrays, before any of them is written."""
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
-    # The processes of a run have to come to the same result, and would not quite at the same time.
-    if processes.count() == 1 and shutil.disk_usage(folder).free < needed:
+    if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 

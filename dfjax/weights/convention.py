@@ -15,6 +15,8 @@ from dfjax.models.layers import BNConstants
 RGB = tuple[float, float, float]
 IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
 IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
+CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: RGB = (0.26862954, 0.26130258, 0.27577711)
 HALF: RGB = (0.5, 0.5, 0.5)
 ZERO: RGB = (0.0, 0.0, 0.0)
 ONE: RGB = (1.0, 1.0, 1.0)

@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 """Shapes of parameters and batch statistics by their paths with dots."""
 
-LEAVES = ("kernel", "scale", "bias", "mean", "var")
+LEAVES = ("kernel", "scale", "bias", "mean", "var", "embedding")
 """The order of the weights of a layer in the files of torch and Keras."""
 
 DEPTHWISE = ("depthwise", "depthwise_conv")
@@ -30,6 +30,7 @@ class Entry(NamedTuple):
         channels: Channels of the flattened map that a dense kernel reads, or 0.
         reversed: Whether the other program stores the input channels in reverse.
         bias: Key of the bias that is subtracted from a running mean, or an empty text.
+        lead: Number of axes of length 1 that the other program has before ours.
     """
 
     ours: str
@@ -39,10 +40,12 @@ class Entry(NamedTuple):
     channels: int = 0
     reversed: bool = False
     bias: str = ""
+    lead: int = 0
 
     def their_shape(self) -> Shape:
         """Returns the shape of the array in the other program."""
-        return tuple(self.shape[axis] for axis in self.axes) if self.axes else self.shape
+        shape = tuple(self.shape[axis] for axis in self.axes) if self.axes else self.shape
+        return (1,) * self.lead + shape
 
     def to_theirs(self, array: np.ndarray) -> np.ndarray:
         """Returns our array in the layout of the other program."""
@@ -52,10 +55,12 @@ class Entry(NamedTuple):
             array = array.reshape(self.shape)
         if self.reversed:
             array = array[:, :, ::-1]
-        return np.ascontiguousarray(array.transpose(self.axes) if self.axes else array)
+        array = array.transpose(self.axes) if self.axes else array
+        return np.ascontiguousarray(array).reshape(self.their_shape())
 
     def to_ours(self, array: np.ndarray) -> np.ndarray:
         """Returns an array of the other program in our layout, the inverse of `to_theirs`."""
+        array = array.reshape(array.shape[self.lead :])
         array = array.transpose(np.argsort(self.axes)) if self.axes else array
         if self.reversed:
             array = array[:, :, ::-1]
@@ -115,7 +120,7 @@ def make_key_map(
             unmapped += leaves.values()
             continue
         is_norm = "scale" in leaves
-        if is_norm and table.framework.counter:
+        if "mean" in leaves and table.framework.counter:
             counters.append(rename(table.framework.key(layer.name, table.framework.counter)))
         for leaf, key in sorted(leaves.items(), key=lambda item: LEAVES.index(item[0])):
             if f"{layer.path}.{leaf}" in table.zeros:
@@ -149,10 +154,12 @@ def _make_entry(
 ) -> Entry:
     """Returns the entry of one parameter, with the keys of the table."""
     framework = table.framework
-    name = layer.name or ""
+    name, last = layer.name or "", layer.path.rpartition(".")[2]
+    if last in table.whole:
+        return Entry(key, name, shape, lead=table.whole[last])
     if leaf == "kernel":
         kind = "dense" if len(shape) == 2 else "conv"
-        kind = "depthwise" if layer.path.rpartition(".")[2] in DEPTHWISE else kind
+        kind = "depthwise" if last in DEPTHWISE else kind
         whole = framework.separator == "/" and "/" in name  # a row may name the kernel itself
         return Entry(
             key,

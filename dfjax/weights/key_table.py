@@ -82,6 +82,8 @@ class Table:
         zeros: Our parameters that the program does not have; they are 0 in its files.
         flattened: Our dense layers that read a flattened map, with its channels. The program
             flattens the channels first, dfjax last.
+        whole: Our layers whose row is the key of their only parameter, by the last part of their
+            path, with the number of axes of length 1 that the program has before those of ours.
         extras: Shapes of weights that the program stores but does not use in this network.
     """
 
@@ -92,6 +94,7 @@ class Table:
     reversed_input: str = ""
     zeros: tuple[str, ...] = ()
     flattened: Mapping[str, int] = field(default_factory=dict)
+    whole: Mapping[str, int] = field(default_factory=dict)
     extras: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def first_kernel(self) -> str:

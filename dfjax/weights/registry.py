@@ -4,6 +4,7 @@ from dfjax.errors import UsageError, unknown
 from dfjax.weights.origin import Network, Origin
 from dfjax.weights.origins.deepfakebench import DEEPFAKEBENCH
 from dfjax.weights.origins.efficientnet_pytorch import EFFICIENTNET_PYTORCH
+from dfjax.weights.origins.gend import GEND
 from dfjax.weights.origins.keras import KERAS_APPLICATIONS
 from dfjax.weights.origins.timm import TIMM
 from dfjax.weights.origins.torchvision import TORCHVISION
@@ -19,6 +20,7 @@ ORIGINS = {
     "efficientnet_pytorch": EFFICIENTNET_PYTORCH,
     "keras": KERAS_APPLICATIONS,
     "deepfakebench": DEEPFAKEBENCH,
+    "gend": GEND,
 }
 
 

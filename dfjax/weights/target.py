@@ -19,7 +19,7 @@ from dfjax.shapes import Variables
 from dfjax.weights.convention import Convention
 from dfjax.weights.key_map import Shape
 
-SIDE = 64  # pixels of the images that the shapes are computed with
+SIDE = 224  # pixels of the images that the shapes are computed with
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hostile_cases import SEED
 from hostile_runs import RUNS
 
 pytestmark = pytest.mark.slow
-KILLS = {"extract": 8, "pack": 8, "prepare": 4, "train": 4}
+KILLS = {"extract": 4, "pack": 8, "prepare": 4, "train": 4}
 IN_A_ROW = 4
 each = pytest.mark.parametrize("command", RUNS, ids=lambda command: command.__name__)
 

@@ -20,7 +20,7 @@ from dfjax.studies.hardening import harden
 from dfjax.training import sharding
 from dfjax.training.interrupt import Interrupt, Stopped
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_quickly")]
 
 SMALL = {
     "preprocess.size": 24, "data.frames": 2, "data.synthetic.videos": 32, "data.synthetic.size": 24,

@@ -18,7 +18,7 @@ import pytest
 
 from dfjax.training.metric_writer import read_jsonl
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_quickly")]
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 10

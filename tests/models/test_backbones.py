@@ -30,7 +30,9 @@ def shapes(network, size=32):
 @pytest.mark.parametrize("name", BACKBONES)
 def test_endpoints_and_channels(name):
     compute = Compute(jnp.bfloat16)
-    _, maps = shapes(make_backbone(name, width=0.25, one_block=True, compute=compute))
+    network = make_backbone(name, width=0.25, one_block=True, compute=compute)
+    patch = BACKBONES[name].patch
+    _, maps = shapes(network, 2 * patch if patch > 1 else 32)
     stages = len(maps) - 2
     assert {"stem", "top", *(f"stage{n}" for n in range(1, stages + 1))} == set(maps)
     assert maps["top"].shape[-1] == backbone_channels(name, 0.25)

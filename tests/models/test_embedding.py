@@ -7,6 +7,7 @@ import pytest
 
 from dfjax.losses.contrastive import make_supcon
 from dfjax.models import build, input_shapes
+from dfjax.models.embedding import normalise
 
 SMALL = {"backbone": "resnet18", "width": 0.125, "one_block": True}
 MODELS = {
@@ -67,3 +68,10 @@ def test_the_contrastive_loss_reads_it_and_trains_all_but_the_classifier():
     assert moved == {
         "embedding_hidden": True, "embedding_output": True, "classifier_logit": False
     }  # fmt: skip
+
+
+def test_unit_vectors():
+    x = jnp.array([[[3.0, 4.0], [0.0, 0.0]], [[-2e-6, 0.0], [1e8, 1e8]]])
+    expected = [[[0.6, 0.8], [0.0, 0.0]], [[-1.0, 0.0], [0.5**0.5, 0.5**0.5]]]
+    np.testing.assert_allclose(normalise(x), expected, atol=1e-6)
+    assert np.isfinite(jax.grad(lambda x: normalise(x).sum())(x)).all()

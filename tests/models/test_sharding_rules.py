@@ -20,6 +20,9 @@ OTHERS = {
     "dual_stream": {"hq": "resnet50", "lq": "xception", "padding": "same"},
     "two_stream_flow": {"backbone": "v2s"},
     "resnet50": {"embedding": 128},
+    "efficientnet_b4_linear": {"backbone": "dinov3_l16", "padding": "auto"},
+    "real_faces": {"backbone": "clip_b32"},
+    "efficientnet_b4": {"backbone": "dinov2_l14_registers"},
 }
 
 
@@ -37,7 +40,7 @@ def test_whatever_the_options_are_large_parameters_are_split(name, others):
     key = jax.eval_shape(lambda: jax.random.key(0))
     shapes = jax.eval_shape(lambda key, inputs: module.init(key, inputs, train=False), key, inputs)
     mesh = sharding.make_mesh(2, 2, 2)
-    found = sharding.state_shardings(shapes["params"], mesh, find_sharding_rules(model))
+    found = sharding.state_shardings(shapes["params"], mesh, find_sharding_rules(model, options))
     leaves, shardings = jax.tree.leaves(shapes["params"]), jax.tree.leaves(found)
     whole = sum(leaf.size for leaf, s in zip(leaves, shardings) if s.is_fully_replicated)
     # squeeze-and-excitation is a fifth of B4, in small pieces

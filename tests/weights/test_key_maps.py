@@ -51,10 +51,10 @@ def make_target(origin, name):
         options = {"classes": network.settings.get("classes", 1)}
         return detector_target(name, options, size=64), network
     if network.config:
-        backbone = {"efficientnet_b4_linear": "b4"}.get(name, name)
+        backbone = {"efficientnet_b4_linear": "b4", "gend": "clip_l14"}.get(name, name)
         options = {"backbone": backbone, "width": 0.25, "one_block": True}
         options |= {"hidden": (), "dropout": (), "classes": 2}
-        target = detector_target("frame_classifier", options, size=64)
+        target = detector_target("frame_classifier", options, size=224)
     else:
         target = backbone_target(network.renamed or name, width=0.25, one_block=True)
     return dataclasses.replace(target, name=name), network
@@ -84,6 +84,31 @@ def test_deepfakebench_has_706_tensors():
         "backbone.last_layer.weight",
         "backbone.last_layer.bias",
     }
+
+
+def test_gend_has_393_tensors_and_an_unused_projection(tmp_path):
+    options = {"backbone": "clip_l14", "hidden": (), "dropout": (), "classes": 2}
+    full = detector_target("frame_classifier", options, size=224)
+    key_map = usual_fit(ORIGINS["gend"], dataclasses.replace(full, name="gend")).key_map
+    shapes = {entry.theirs: entry.their_shape() for entry in key_map.entries}
+    assert len(shapes) == 393 and not key_map.unmapped and not key_map.counters
+    tower = "feature_extractor.vision_model."
+    assert {k for k in shapes if not k.startswith(tower)} == {
+        "model.linear.weight",
+        "model.linear.bias",
+    }
+    assert shapes["model.linear.weight"] == (2, 1024)
+    assert shapes[tower + "pre_layrnorm.weight"] == shapes[tower + "embeddings.class_embedding"]
+    assert shapes[tower + "embeddings.patch_embedding.weight"] == (1024, 3, 14, 14)
+    assert shapes[tower + "encoder.layers.23.mlp.fc1.weight"] == (4096, 1024)
+    target, network = make_target("gend", "gend")
+    flat = draw(target.shapes)
+    theirs = to_theirs(flat, usual_fit(ORIGINS["gend"], target).key_map)
+    theirs["feature_extractor.visual_projection.weight"] = np.ones((6, 8), np.float32)
+    np.savez(tmp_path / "w.npz", **theirs)
+    weights = load(tmp_path / "w.npz", "gend", target)
+    assert flatten(weights.variables).keys() == flat.keys()
+    assert weights.convention == dataclasses.replace(network.conventions["same"], origin="gend")
 
 
 @pytest.mark.parametrize("origin,name", NETWORKS)

@@ -4,6 +4,7 @@ from dfjax.models.layers import TORCH_BN, BNConstants
 from dfjax.weights.convention import Convention
 from dfjax.weights.key_table import TORCH, Table
 from dfjax.weights.origin import B_NETS, PLAIN, RESNETS, SIZES, Network, Origin, Wrapper
+from dfjax.weights.origins.transformers_vit import VITS
 
 BLOCK = "efficientnet.encoder.blocks.{n_0}."
 MBCONV = {
@@ -50,6 +51,7 @@ TABLES = {
 TRAINED_BN = BNConstants(epsilon=1e-3, momentum=0.99, unbiased=True)
 
 BASE = Wrapper("the network without a classifier", (("efficientnet.", ""), ("resnet.", "")))
+TOWER = Wrapper("the image tower without the rest of CLIP", (("vision_model.", ""),))
 
 
 def _efficientnet(name: str) -> Network:
@@ -66,6 +68,7 @@ TRANSFORMERS = Origin(
             name: Network(TABLES["resnet"], {"symmetric": Convention("symmetric", TORCH_BN)})
             for name in RESNETS
         },
+        **VITS,
     },
-    (PLAIN, BASE),
+    (PLAIN, BASE, TOWER),
 )

@@ -1,0 +1,50 @@
+"""CLIP L/14 of which the layer normalisations are trained, with unit features. 303.2M parameters.
+
+Yermakov et al. (2026), "Deepfake Detection that Generalizes Across Benchmarks" (GenD): the pooled
+output of CLIP, divided by its length, and a linear layer of two classes. 102,400 parameters of the
+layer normalisations and 2,050 of the head are trained. The authors repeat the cosine of the
+learning rate every ten epochs; here it is one cosine over the run. The weights of CLIP come from
+the Hugging Face Hub (`dfjax weights import --from transformers`). The small variants have a single
+block of 192 channels, start from random weights and train all parameters.
+
+Command:  dfjax train --config=gend --workdir=runs/gend --config.data.path=PACK \
+              --config.init.backbone=CLIP_L14.safetensors
+Hardware: accelerators with 80 GB in all; --config.train.accumulate=8 for less
+Time:     not yet measured
+Expected: not yet measured
+"""
+
+from ml_collections import ConfigDict
+
+from dfjax.config import base
+from dfjax.variants import use_variant
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the published settings; `smoke` and `tiny` are small enough for a laptop CPU."""
+    c = base()
+    c.name = "gend"
+    c.model.name = "frame_classifier"
+    c.model.frame_classifier.update(
+        {"backbone": "clip_l14", "drop_path": 0.0, "unit_features": True, "hidden": ()}
+        | {"dropout": (), "input_dropout": 0.0, "remat": "block", "scan_blocks": True}
+    )
+    c.precision = "bfloat16"
+    c.data.update({"frames": 1, "sampling": "even", "train_clips": 32, "eval_clips": 32})
+    c.data.pairing = "paired"
+    c.preprocess.mean = (0.48145466, 0.4578275, 0.40821073)  # of CLIP
+    c.preprocess.std = (0.26862954, 0.26130258, 0.27577711)
+    c.augment.preset = "gend"
+    c.loss.update({"name": "cross_entropy", "uniformity": 0.5, "alignment": 0.1})
+    c.optimizer.update({"name": "adamw", "learning_rate": 3e-4, "weight_decay": 0.0})
+    c.optimizer.freeze = ("^backbone/(?!.*_norm/)",)
+    c.schedule.update({"name": "cosine", "final_scale": 1e-6 / 3e-4})
+    c.train.update({"batch_size": 512, "epochs": 30})
+    c.eval.batch_size = 64
+    c.early_stop.update({"metric": "ap", "patience": 0})  # the videos' average precision
+    use_variant(c, variant)
+    if variant:
+        c.model.frame_classifier.update({"backbone": "clip_b16", "remat": "none"})
+        c.model.frame_classifier.scan_blocks = False
+        c.optimizer.freeze = ()
+    return c

@@ -1,0 +1,287 @@
+"""Vision transformers (Dosovitskiy et al., 2021) as feature extractors: CLIP, DINOv2, DINOv3."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from dfjax.errors import UsageError
+from dfjax.models.initializers import LECUN
+from dfjax.models.layers import Compute, Dense
+from dfjax.models.remat import mark_block
+from dfjax.models.vit_positions import resize_positions, rotary_angles, rotate
+from dfjax.models.vit_variants import Variant, scale_variant
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),  # of CLIP
+    "silu": jax.nn.silu,
+}
+
+
+class Tokens(nn.Module):
+    """Learned vectors: a class token, register tokens or positions.
+
+    Attributes:
+        shape: Shape of the vectors; the last axis is their width.
+    """
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self) -> Float[Array, "..."]:
+        """Returns the vectors."""
+
+        def init(rng: Any, shape: tuple[int, ...]) -> Array:
+            rows = LECUN(rng, (int(np.prod(shape[:-1])), shape[-1]))
+            return (rows * np.sqrt(rows.shape[0]) * 0.02).reshape(shape)
+
+        return self.param("embedding", init, self.shape)
+
+
+class LayerScale(nn.Module):
+    """A learned factor for every channel of a residual branch (Touvron et al., 2021)."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n N D"]) -> Float[Array, "n N D"]:
+        """Returns `x` multiplied by the factors, 1 at first."""
+        return x * self.param("scale", nn.initializers.ones, x.shape[-1:]).astype(x.dtype)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention of the tokens of an image.
+
+    Attributes:
+        variant: Network.
+        compute: Dtype of the products. The softmax is float32.
+    """
+
+    variant: Variant
+    compute: Compute
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n N D"], angles: Float[np.ndarray, "p d"] | None
+    ) -> Float[Array, "n N D"]:
+        """Returns the attention output of every token.
+
+        Args:
+            x: Tokens.
+            angles: Rotary positions of the patches, or None for none.
+        """
+        v, dtype = self.variant, self.compute.dtype
+
+        def heads(name: str, *, bias: bool = True) -> Array:
+            y = Dense(v.width, use_bias=bias, dtype=dtype, name=name)(x)
+            return y.reshape(*y.shape[:2], v.heads, v.width // v.heads)
+
+        query, key, value = heads("query"), heads("key", bias=v.key_bias), heads("value")
+        if angles is not None:
+            query, key = rotate(query, angles), rotate(key, angles)
+        mixed = jax.nn.dot_product_attention(query, key, value)
+        return Dense(v.width, dtype=dtype, name="output")(mixed.reshape(x.shape))
+
+
+class FeedForward(nn.Module):
+    """The feed-forward network of a block, gated (SwiGLU) or not.
+
+    Attributes:
+        variant: Network.
+        compute: Dtype of the products.
+    """
+
+    variant: Variant
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n N D"]) -> Float[Array, "n N D"]:
+        """Returns the output for every token."""
+        v, dtype = self.variant, self.compute.dtype
+        hidden, activate = int(v.hidden * v.width), ACTIVATIONS[v.activation]
+        y = Dense(hidden, dtype=dtype, name="hidden")(x)
+        y = y * activate(Dense(hidden, dtype=dtype, name="gate")(x)) if v.gated else activate(y)
+        return Dense(v.width, dtype=dtype, name="output")(y)
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block: residual branches of self-attention and of a feed-forward net.
+
+    Attributes:
+        variant: Network.
+        compute: Dtype of the products and of the tokens.
+    """
+
+    variant: Variant
+    compute: Compute
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "n N D"],
+        kept: Float[Array, "2 n"] | None,
+        angles: Float[np.ndarray, "p d"] | None,
+        *,
+        train: bool,
+    ) -> Float[Array, "n N D"]:
+        """Returns the new tokens.
+
+        Args:
+            x: Tokens.
+            kept: Factors of both residual branches for every image, 0 where stochastic depth drops
+                the branch; None for 1.
+            angles: Rotary positions of the patches, or None.
+            train: Whether the output is marked for the rematerialisation of blocks.
+        """
+        v = self.variant
+        branches: tuple[tuple[str, Callable[[Array], Array]], ...] = (
+            ("attention", lambda y: SelfAttention(v, self.compute, name="attention")(y, angles)),
+            ("mlp", FeedForward(v, self.compute, name="mlp")),
+        )
+        for number, (name, branch) in enumerate(branches):
+            y = branch(layer_norm(v, self.compute, f"{name}_norm")(x))
+            if v.layer_scale:
+                y = LayerScale(name=f"{name}_scale")(y)
+            if kept is not None:
+                y = y * kept[number][:, None, None].astype(y.dtype)
+            x = x + y
+        return mark_block(x, train=train)
+
+
+class VisionTransformer(nn.Module):
+    """Feature extractor: patch embedding, class token and registers, blocks, normalisation.
+
+    Attributes:
+        variant: Key of `dfjax.models.vit_variants.VARIANTS`.
+        width: Factor of the width, for small models.
+        one_block: Whether there is a single block, which compiles fast.
+        drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
+        scan_blocks: Whether the blocks are one `jax.lax.scan` over their stacked parameters, which
+            compiles one block for all. Parameters and results are the same; the stack is a copy.
+        compute: Dtype and lowering.
+    """
+
+    variant: str
+    width: float = 1.0
+    one_block: bool = False
+    drop_path: float = 0.0
+    scan_blocks: bool = False
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+    ) -> dict[str, Float[Array, "n _ _ D"]]:
+        """Returns the maps `stem`, `stage1` and `top`.
+
+        `stem` and `stage1` have a vector per patch: its embedding, and its token after the last
+        normalisation. `top` [n,1,1,D] is the class token after it, the pooled output of the
+        original networks, so that the mean over this map is the feature vector of an image.
+
+        Args:
+            images: Normalised images whose sides are multiples of the side of a patch.
+            mask: Has no effect, because images do not influence each other.
+            train: Whether to use stochastic depth.
+
+        Raises:
+            UsageError: An image is not divisible into patches.
+        """
+        del mask
+        v = scale_variant(self.variant, self.width)
+        stem, x = self._embed(v, images)
+        n, rows, columns, _ = stem.shape
+        angles = rotary_angles(rows, columns, v.width // v.heads) if v.rotary else None
+        x = self._run_blocks(v, x, angles, train=train)
+        # In the original CLIP, only the class token is normalised.
+        x = layer_norm(v, self.compute, "output_norm")(x)
+        patches = x[:, 1 + v.registers :].reshape(n, rows, columns, v.width)
+        return {"stem": stem, "stage1": patches, "top": x[:, :1, None]}
+
+    def _embed(self, v: Variant, images: Array) -> tuple[Array, Array]:
+        """Returns the embedded patches [n, rows, columns, D] and all tokens [n, N, D]."""
+        if any(side % v.patch for side in images.shape[1:3]):
+            height, width = images.shape[1:3]
+            raise UsageError(
+                f"{self.variant} divides images into patches of {v.patch} x {v.patch} pixels: "
+                f"preprocess.size must be a multiple of {v.patch}, not {height} x {width}"
+            )
+        dtype = self.compute.dtype
+        stem = PatchEmbedding(v, self.compute, name="patch_embedding")(images)
+        n, rows, columns, _ = stem.shape
+        first = Tokens((v.width,), name="class_token")()[None]  # [1, D]
+        patches = stem.reshape(n, rows * columns, v.width)
+        if not v.rotary:
+            table = Tokens(((v.size // v.patch) ** 2 + 1, v.width), name="positions")()
+            first = first + table[:1]
+            moved = resize_positions(table[1:], rows, columns, antialias=v.antialias)
+            patches = patches + moved.astype(dtype)
+        if v.registers:
+            registers = Tokens((v.registers, v.width), name="registers")()
+            first = jnp.concatenate([first, registers])
+        first = jnp.broadcast_to(first.astype(dtype), (n, *first.shape))
+        x = jnp.concatenate([first, patches], axis=1)
+        return stem, layer_norm(v, self.compute, "input_norm")(x) if v.input_norm else x
+
+    def _run_blocks(self, v: Variant, x: Array, angles: Any, *, train: bool) -> Array:
+        count = 1 if self.one_block else v.blocks
+        names = [f"stage1_block{number}" for number in range(1, count + 1)]
+        blocks = [TransformerBlock(v, self.compute, name=name) for name in names]
+        kept = self._draw_kept(count, len(x), train=train)
+        if self.is_initializing() or not self.scan_blocks:
+            for number, block in enumerate(blocks):
+                x = block(x, None if kept is None else kept[number], angles, train=train)
+            return x
+        params = [self.variables["params"][name] for name in names]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+        alone = TransformerBlock(v, self.compute, parent=None)
+
+        def run(x: Array, layer: Any) -> tuple[Array, None]:
+            params, kept = layer
+            y: Any = alone.apply({"params": params}, x, kept, angles, train=train)
+            return y, None
+
+        return jax.lax.scan(run, x, (stacked, kept))[0]
+
+    def _draw_kept(self, count: int, images: int, *, train: bool) -> Array | None:
+        """Returns the factors of the branches f32[count, 2, images], or None without any drop."""
+        if not train or self.drop_path == 0:
+            return None
+        keep = 1 - self.drop_path * jnp.arange(count, dtype=jnp.float32)[:, None, None] / count
+        shape = (count, 2, images)
+        return jax.random.bernoulli(self.make_rng("dropout"), keep, shape) / keep
+
+
+class PatchEmbedding(nn.Module):
+    """Linear embedding of patches: a convolution whose stride is the side of its kernel.
+
+    It is computed as one product of matrices, which is fast on every backend.
+
+    Attributes:
+        variant: Network.
+        compute: Dtype of the product.
+    """
+
+    variant: Variant
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "n h w 3"]) -> Float[Array, "n p q D"]:
+        """Returns a vector per patch."""
+        side, dtype = self.variant.patch, self.compute.dtype
+        shape = (side, side, images.shape[-1], self.variant.width)
+        kernel = self.param("kernel", LECUN, shape).astype(dtype)
+        n, height, width, _ = images.shape
+        x = images.astype(dtype).reshape(n, height // side, side, width // side, side, -1)
+        x = jnp.einsum("npaqbc,abcd->npqd", x, kernel)
+        if self.variant.patch_bias:
+            x = x + self.param("bias", nn.initializers.zeros, shape[-1:]).astype(dtype)
+        return x
+
+
+def layer_norm(variant: Variant, compute: Compute, name: str) -> nn.LayerNorm:
+    """Returns the layer normalisation of a network; its statistics are float32."""
+    return nn.LayerNorm(variant.epsilon, compute.dtype, use_fast_variance=False, name=name)
