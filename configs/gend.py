@@ -5,13 +5,14 @@ output of CLIP, divided by its length, and a linear layer of two classes. 102,40
 layer normalisations and 2,050 of the head are trained. The authors repeat the cosine of the
 learning rate every ten epochs; here it is one cosine over the run. The weights of CLIP come from
 the Hugging Face Hub (`dfjax weights import --from transformers`). The small variants have a single
-block of 192 channels, start from random weights and train all parameters.
+block of 192 channels, start from random weights and train all parameters: `:tiny` shows that the
+detector runs, and does not learn the synthetic set.
 
 Command:  dfjax train --config=gend --workdir=runs/gend --config.data.path=PACK \
               --config.init.backbone=CLIP_L14.safetensors
 Hardware: accelerators with 80 GB in all; --config.train.accumulate=8 for less
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 7 minutes on two busy CPU cores
+Expected: full size not yet measured; :tiny on the synthetic validation set: video AUC 0.53
 """
 
 from ml_collections import ConfigDict
