@@ -31,8 +31,8 @@ step "4/7 train the detector of the demo" \
   --config.data.holdout_methods="('warp',)"
 step "5/7 train a generator on the pairs, with the detector as critic" \
   dfjax train --config=defake:tiny --workdir=$demo/generator --config.data.path=$demo/pack \
-  --config.loss.critic.detector=$demo/detector --config.loss.critic.weight=0.01 \
-  --config.data.train_clips=1 --config.train.epochs=4
+  --config.loss.critic.detector=$demo/detector --config.loss.critic.weight=0.003 \
+  --config.model.unet.width=0.125 --config.data.train_clips=1 --config.train.epochs=8
 step "6/7 restore the fakes of people that are not in the training data, and score them" \
   dfjax evaluate --defake $demo/generator --detector $demo/detector
 step "7/7 train the detector further with restored fakes" \
