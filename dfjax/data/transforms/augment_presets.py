@@ -9,6 +9,7 @@
 | `crop_jitter` | published for `resnet18_bilstm`, `hybrid`; crop, saturation, hue, blur: ours |
 | `compression` | ours, for `real_faces`: the operations that the field uses, mild ranges |
 | `deepfakebench` | DeepfakeBench's `efficientnetb4.yaml` and albumentations 1.1.0, of its image |
+| `gend` | published for `gend` (Yermakov et al. 2026) |
 """
 
 from collections.abc import Sequence
@@ -90,6 +91,18 @@ PRESETS = {
             "blur": (0.1, 0.1, 1.0, 5),
             "rescale": (0.1, 0.5, 1.0),
             "jpeg": (0.3, 50.0, 100.0),
+        }
+    ),
+    "gend": Augmentation(
+        {
+            "rotate": (1.0, -10.0, 10.0),
+            "zoom": (1.0, 0.9, 1.1),
+            "translate": (1.0, -0.1, 0.1),
+            "flip": (0.5,),
+            "brightness": (1.0, 0.9, 1.1),
+            "contrast": (1.0, 0.9, 1.1),
+            "blur": (0.1, 0.1, 2.0, 7),
+            "jpeg": (1.0, 40.0, 100.0),
         }
     ),
     # albumentations' contrast is a factor of all values, and a change of brightness is added. The
