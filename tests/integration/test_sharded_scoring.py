@@ -34,7 +34,7 @@ CASES = [
     *(
         pytest.param(name, {}, id=name, marks=pytest.mark.slow)
         for name in DETECTORS
-        if name not in SIMILAR
+        if name not in (*SIMILAR, "dual_stream")
     ),
 ]
 

@@ -19,7 +19,7 @@ from dfjax.training.detector_step import make_gradient_fn
 from dfjax.training.optimizers import make_tx
 from dfjax.training.state import make_init_state
 
-MESHES = [(8, 1, 1), (2, 4, 1), (2, 2, 2)]
+MESHES = [(8, 1, 1), (2, 2, 2)]
 
 
 @pytest.fixture(scope="module")
