@@ -230,7 +230,7 @@ class VisionTransformer(nn.Module):
         count = 1 if self.one_block else v.blocks
         names = [f"stage1_block{number}" for number in range(1, count + 1)]
         blocks = [TransformerBlock(v, self.compute, name=name) for name in names]
-        kept = self._draw_kept(count, len(x), train=train)
+        kept = self._draw_kept(count, x.shape[0]) if train and self.drop_path else None
         if self.is_initializing() or not self.scan_blocks:
             for number, block in enumerate(blocks):
                 x = block(x, None if kept is None else kept[number], angles, train=train)
@@ -246,10 +246,8 @@ class VisionTransformer(nn.Module):
 
         return jax.lax.scan(run, x, (stacked, kept))[0]
 
-    def _draw_kept(self, count: int, images: int, *, train: bool) -> Array | None:
-        """Returns the factors of the branches f32[count, 2, images], or None without any drop."""
-        if not train or self.drop_path == 0:
-            return None
+    def _draw_kept(self, count: int, images: int) -> Array:
+        """Returns the factors of the branches, f32[count, 2, images]."""
         keep = 1 - self.drop_path * jnp.arange(count, dtype=jnp.float32)[:, None, None] / count
         shape = (count, 2, images)
         return jax.random.bernoulli(self.make_rng("dropout"), keep, shape) / keep
