@@ -35,7 +35,7 @@ from pathlib import Path
 if importlib.util.find_spec("dfjax") is None:
     tpu = [*Path("/dev").glob("accel[0-9]*"), *Path("/dev/vfio").glob("[0-9]*")]
     gpu = Path("/proc/driver/nvidia/version").exists()
-    extras = [*(["tpu"] if tpu else ["cuda12"] if gpu else [])]
+    extras = ["tpu"] if tpu else ["cuda12"] if gpu else []
     package = f"dfjax[{','.join(extras)}]==0.1.0"
     command = [sys.executable, "-m", "pip", "install", "--quiet", package]
     subprocess.run(command, check=True)

@@ -79,6 +79,8 @@ def hold_workdir(workdir: AnyPath) -> Iterator[Held]:
         push = Mirror(url, folder, lease).push if processes.is_first() else lambda: None
 
         def share() -> None:
+            if processes.count() == 1:
+                return
             with processes.first_alone():
                 push() if processes.is_first() else download(url, folder)
 

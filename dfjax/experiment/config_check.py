@@ -24,7 +24,7 @@ from dfjax.experiment.generator_check import (
     is_generator,
 )
 from dfjax.import_paths import is_import_path
-from dfjax.losses.objective import make_objective
+from dfjax.losses.objective import ADDED, make_objective
 from dfjax.losses.registry import make_loss
 from dfjax.losses.weighting import make_class_weights
 from dfjax.models.registry import full_options
@@ -133,10 +133,7 @@ def _check_loss(config: ConfigDict) -> None:
     make_objective(
         loss.name,
         make_loss(loss.name, **loss_options(config)),
-        temporal=loss.temporal,
-        method=loss.method,
-        uniformity=loss.uniformity,
-        alignment=loss.alignment,
+        **{term: loss[term] for term in ADDED},
     )
     make_class_weights(loss.class_weights, real=1, fake=1)
     if loss.name == "supcon" and config.early_stop.metric != "loss":

@@ -54,11 +54,8 @@ def make_config_loss(
         find_term_name(name),
         loss or make_loss(name, **loss_options(config)),
         class_weights=find_class_weights(config, index, rows) if weighted else None,
-        temporal=config.loss.temporal,
-        method=config.loss.method,
         methods=len(list_methods(config, index, rows)),
-        uniformity=config.loss.uniformity,
-        alignment=config.loss.alignment,
+        **{term: config.loss[term] for term in ADDED},
     )
 
 
