@@ -5,16 +5,14 @@ Its losses must be those of a run of one process that was never stopped.
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from several_processes import LIMIT, finish, start_processes
 
 from dfjax.training.metric_writer import read_jsonl
 
@@ -27,7 +25,6 @@ OPTIONS = [
     *("--config.train.batch_size=8", "--config.eval.batch_size=8", "--config.data.eval_clips=3"),
     *("--config.checkpoint.every_steps=1", "--config.train.ema_decay=0.9"),
 ]
-LIMIT = 600  # seconds
 WATCHED = """
 import contextlib, json, os, sys
 import dfjax.experiment.train as train
@@ -50,35 +47,9 @@ def start(count, devices, *arguments, clips=None):
 
     Where `clips` is a path, process P writes which clips it reads to `CLIPS-P`.
     """
-    port = 20000 + os.getpid() % 20000 + int(time.monotonic()) % 1000
-    found = []
-    for number in range(count):
-        variables = {
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        }
-        if count > 1:
-            variables |= {
-                "DFJAX_COORDINATOR": f"127.0.0.1:{port}",
-                "DFJAX_NUM_PROCESSES": str(count),
-                "DFJAX_PROCESS_ID": str(number),
-            }
-        program = ["-m", "dfjax"]
-        if clips:
-            program, variables["CLIPS"] = ["-c", WATCHED], str(clips)
-        command = [sys.executable, *program, *map(str, arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        found.append(subprocess.Popen(command, env=os.environ | variables, **pipes))
-    return found
-
-
-def finish(processes):
-    """Waits for the processes, and returns the exit code, the output and the errors of each."""
-    results = []
-    for process in processes:
-        out, err = process.communicate(timeout=LIMIT)
-        results.append((process.returncode, out, err))
-    return results
+    if clips:
+        return start_processes(count, devices, "-c", WATCHED, *arguments, CLIPS=str(clips))
+    return start_processes(count, devices, "-m", "dfjax", *arguments)
 
 
 def run(count, devices, *arguments, clips=None):

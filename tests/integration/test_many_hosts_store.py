@@ -4,15 +4,13 @@ A folder stands in for the store (`bucket`), and each process has a copy of the 
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from several_processes import LIMIT, finish, start_processes
 
 from dfjax.training.metric_writer import read_jsonl
 
@@ -34,39 +32,21 @@ Bucket.folder = {folder!r}
 with stand_in():
     sys.exit(main())
 """
-LIMIT = 600  # seconds
 
 
 def start(place, count, *arguments):
     """Starts the processes of a command, which have four devices together."""
     tests = str(Path(__file__).parents[1])
     program = PROGRAM.format(tests=tests, folder=str(place / "store"))
-    port = 20000 + os.getpid() % 20000 + int(time.monotonic()) % 1000
-    found = []
-    for number in range(count):
-        variables = {
-            "JAX_PLATFORMS": "cpu",
-            "XDG_CACHE_HOME": str(place / "cache"),
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={4 // count}",
-        }
-        if count > 1:
-            variables |= {
-                "DFJAX_COORDINATOR": f"127.0.0.1:{port}",
-                "DFJAX_NUM_PROCESSES": str(count),
-                "DFJAX_PROCESS_ID": str(number),
-            }
-        command = [sys.executable, "-c", program, *map(str, arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        found.append(subprocess.Popen(command, env=os.environ | variables, **pipes))
-    return found
+    cache = str(place / "cache")
+    return start_processes(count, 4 // count, "-c", program, *arguments, XDG_CACHE_HOME=cache)
 
 
 def run(place, count, *arguments):
     """Returns what the processes of a command print and report."""
-    processes = start(place, count, *arguments)
-    results = [process.communicate(timeout=LIMIT) for process in processes]
-    assert [process.returncode for process in processes] == [0] * count, results
-    return results
+    results = finish(start(place, count, *arguments))
+    assert [code for code, _, _ in results] == [0] * count, results
+    return [(out, err) for _, out, err in results]
 
 
 def losses(workdir):
@@ -86,12 +66,11 @@ def test_a_run_goes_on_from_the_store_after_the_death_of_a_process(tmp_path):
     deadline = time.monotonic() + LIMIT
     while not (workdir / "phase1/checkpoints/last/1/checksums.json").is_file():
         assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in both), [p.communicate() for p in both]
+        assert all(process.poll() is None for process in both), finish(both)
         time.sleep(0.02)
     both[1].kill()
     assert both[0].wait(timeout=60) not in (0, 75)
-    for process in both:
-        process.communicate()
+    finish(both)
 
     shutil.rmtree(tmp_path / "cache")  # as on other machines
     (printed, said), (nothing, _) = run(tmp_path, 2, *TRAIN, f"--workdir={URL}", "--json")
