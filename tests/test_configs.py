@@ -205,7 +205,12 @@ def server():
 
 
 STARTED_AGAIN = ("resnet18", "efficientnet_b4_380")  # in one phase, in two
-TRAINED = [name for name in NAMES if name not in SIMILAR]
+LONG = {"efficientnet_b4_380"}  # three minutes of compilation
+TRAINED = [
+    pytest.param(name, marks=[pytest.mark.release] * (name in LONG))
+    for name in NAMES
+    if name not in SIMILAR
+]
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ def read_bytes(mesh):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_device_holds_a_part_of_the_parameters_and_of_the_optimizer(compiled_quickly):
     whole, whole_arguments = read_bytes((8, 1, 1))
     part, part_arguments = read_bytes((1, 8, 1))

@@ -108,6 +108,7 @@ def test_its_workdir_is_a_generator_and_no_detector(trained):
         load(trained)
 
 
+@pytest.mark.release  # colabs/defake_and_harden.py is shorter
 def test_a_detector_is_hardened_against_it(pack, trained, tmp_path):
     """A round with nothing replaced: restore, fine-tune, score both kinds of fakes."""
     sizes = {"preprocess.size": 32, "data.train_clips": 1, "writers.tensorboard": False}

@@ -63,6 +63,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(whole, tmp_path):
     data = f"--config.data.path={whole / 'data' / 'pack'}"
 

@@ -14,7 +14,7 @@ from several_processes import LIMIT, finish, start_processes
 
 from dfjax.training.metric_writer import read_jsonl
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_quickly")]
+pytestmark = [pytest.mark.slow, pytest.mark.release, pytest.mark.usefixtures("compiled_quickly")]
 
 URL = "gs://bucket/run"
 TRAIN = [

@@ -84,6 +84,7 @@ def test_what_is_frozen_stays_and_the_rest_moves(whole):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_run_stopped_in_either_phase_goes_on_to_the_same_bits(whole, tmp_path, stop_in_phase):
     for number, over in ((1, False), (2, True)):
         stop_in_phase(number)

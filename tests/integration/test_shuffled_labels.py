@@ -21,6 +21,7 @@ def dfjax(*arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_training_on_shuffled_labels_ends_at_chance(tmp_path):
     crops, pack, workdir = tmp_path / "crops", tmp_path / "pack", tmp_path / "workdir"
     dfjax("data", "synth", "--out", crops, "--videos", 720, "--identities", 120)

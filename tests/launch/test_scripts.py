@@ -54,8 +54,9 @@ def test_the_demo_of_defaking_prints_its_commands(script):
     done = script("defake_demo.sh", "--dry-run")
     lines = done.stdout.splitlines()
     verbs = [line.split()[1:3] for line in lines if line.startswith("   dfjax ")]
-    assert [verb for verb, _ in verbs] == ["data"] * 3 + ["train", "train", "evaluate", "harden"]
-    assert sum(line.startswith("== ") for line in lines) == len(verbs) == 7
+    assert [verb for verb, _ in verbs] == ["data", "data", "train", "evaluate", "harden"]
+    assert lines[1].startswith("== 1/6 ") and lines[2].strip() == "bash launch/demo.sh"
+    assert sum(line.startswith("== ") for line in lines) == len(verbs) + 1 == 6
     assert script("defake_demo.sh", "--slow").returncode == 2
 
 

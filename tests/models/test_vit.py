@@ -168,8 +168,8 @@ def test_scanned_blocks_give_the_same_results_gradients_and_parameters(monkeypat
 
 def test_stochastic_depth_keeps_the_mean_and_grows_with_depth():
     network = VisionTransformer("clip_b16", SMALL, drop_path=0.4)
-    kept = network.apply({}, 12, 4000, train=True, rngs={"dropout": jax.random.key(0)},
-                         method="_draw_kept")  # fmt: skip
+    rngs = {"dropout": jax.random.key(0)}
+    kept = network.apply({}, 12, 4000, rngs=rngs, method="_draw_kept")
     assert kept.shape == (12, 2, 4000)
     shares = np.asarray((kept > 0).mean((1, 2)))
     np.testing.assert_allclose(shares, 1 - 0.4 * np.arange(12) / 12, atol=0.02)

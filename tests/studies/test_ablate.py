@@ -316,6 +316,7 @@ def test_figures_of_one_seed_and_of_three(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_the_command_trains_a_table(tmp_path, capsys, monkeypatch):
     rows = '{"a": (), "a flipped": ("evaluate.flip=True",)}'
     monkeypatch.chdir(tmp_path)

@@ -65,6 +65,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_stopped_driver_goes_on_where_it_was(runs):
     _, (first, second, third) = runs
     assert first == (None, ["fold1"], ["fold1"])
