@@ -99,11 +99,10 @@ runs["Effort"].plot()
 
 # %% [markdown]
 # ## Comparison
-# The detectors are compared on the same test videos, with intervals of the differences.
+# Two detectors are compared on the same test videos, with intervals of the differences.
 
 # %%
-reports = {name: dfjax.evaluate(run.workdir) for name, run in runs.items()}
-dfjax.compare(reports["LoRA"], reports["Effort"])
+dfjax.compare(*(dfjax.evaluate(runs[name].workdir) for name in ("LoRA", "Effort")))
 
 # %% [markdown]
 # ## Export

@@ -20,6 +20,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from ml_collections.config_dict import placeholder
 
+from dfjax import schema
 from dfjax.config_checks import show
 from dfjax.config_migration import migrate
 from dfjax.config_overrides import (
@@ -33,21 +34,6 @@ from dfjax.config_overrides import (
 from dfjax.config_ranges import check_ranges, fill_section
 from dfjax.errors import UsageError, unknown
 from dfjax.import_paths import is_import_path
-from dfjax.schema import (
-    AUGMENT,
-    CROPS,
-    DATA,
-    EVAL,
-    GENERATOR_LOSS,
-    INIT,
-    LOSS,
-    MIX,
-    OPTIMIZER,
-    PLATEAU,
-    PREPROCESS,
-    SCHEDULE,
-    TRAIN,
-)
 
 VARIANTS = ("smoke", "tiny")
 
@@ -66,21 +52,22 @@ def base() -> ConfigDict:
     c.lowering = "auto"  # auto | native | matmul: lowering of convolutions
     c.phases = ()  # of overrides, one tuple per phase after the first: see experiment/phases.py
     c.profile = ""  # START:STOP, steps to profile
-    c.data = ConfigDict(DATA)
+    c.data = ConfigDict(schema.DATA)
     c.crops = ConfigDict(
-        {k: placeholder(v) if isinstance(v, type) else v for k, v in CROPS.items()}
+        {k: placeholder(v) if isinstance(v, type) else v for k, v in schema.CROPS.items()}
     )
-    c.preprocess = ConfigDict(PREPROCESS)
-    c.augment = ConfigDict(AUGMENT)
-    c.mix = ConfigDict(MIX)
+    c.preprocess = ConfigDict(schema.PREPROCESS)
+    c.augment = ConfigDict(schema.AUGMENT)
+    c.mix = ConfigDict(schema.MIX)
     c.model = _model_section()
-    c.init = ConfigDict(INIT)
+    c.init = ConfigDict(schema.INIT)
+    c.adapter = ConfigDict(schema.ADAPTER)
     c.loss = _loss_section()
-    c.optimizer = ConfigDict(OPTIMIZER)
-    c.schedule = ConfigDict(SCHEDULE)
-    c.plateau = ConfigDict(PLATEAU)
-    c.train = ConfigDict(TRAIN)
-    c.eval = ConfigDict(EVAL)
+    c.optimizer = ConfigDict(schema.OPTIMIZER)
+    c.schedule = ConfigDict(schema.SCHEDULE)
+    c.plateau = ConfigDict(schema.PLATEAU)
+    c.train = ConfigDict(schema.TRAIN)
+    c.eval = ConfigDict(schema.EVAL)
     c.early_stop = ConfigDict(
         {"metric": "video_auc", "mode": "max", "patience": 10, "min_epochs": 0}
     )
@@ -105,8 +92,8 @@ def _loss_section() -> ConfigDict:
     """Returns the common keys, a section with the options of every loss, and `custom`."""
     from dfjax.losses.registry import LOSSES, default_options  # imports JAX
 
-    sections = {name: default_options(name) for name in LOSSES} | GENERATOR_LOSS
-    return ConfigDict({**LOSS, **sections, "custom": {}})
+    sections = {name: default_options(name) for name in LOSSES} | schema.GENERATOR_LOSS
+    return ConfigDict({**schema.LOSS, **sections, "custom": {}})
 
 
 def model_options(config: ConfigDict) -> ConfigDict:

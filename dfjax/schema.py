@@ -70,6 +70,7 @@ AUGMENT: dict[str, Any] = {
     "contrast": (),  # factor of the distance from the mean luma
     "saturation": (),  # factor of the distance from gray
     "hue": (),  # rotation as a fraction of the colour circle
+    "rgb": (),  # largest shifts of red, green and blue, as fractions of white
     "fancy_pca": (),  # probability, standard deviation of the shift along the principal colours
     "hsv": (),  # probability, largest shifts of hue, saturation and value
     "blur": (),  # sigma in pixels, and the number of taps
@@ -95,6 +96,8 @@ LOSS = {
     "method": 0.0,  # factor of the cross-entropy of the method head
     "uniformity": 0.0,  # factor of the uniformity of unit features (losses/hypersphere.py)
     "alignment": 0.0,  # factor of the alignment of unit features of one class
+    "orthogonality": 0.0,  # factor of the penalty of singular vectors of adapter.name=svd
+    "singular_values": 0.0,  # factor of the penalty of their singular values
 }
 # The terms of the loss of a generator, and their factors (`loss.TERM.weight`; 0: off).
 GENERATOR_LOSS: dict[str, dict[str, Any]] = {
@@ -117,6 +120,14 @@ GENERATOR_LOSS: dict[str, dict[str, Any]] = {
         "model": "",  # its config, where the header of a weights file does not name it
     },
 }
+# Trained parameters that change kernels, while the kernels stay (`dfjax.models.adapters`). Exports
+# and weights files have plain kernels. What else is frozen is optimizer.freeze.
+ADAPTER: dict[str, Any] = {
+    "name": "none",  # none | lora | svd (Effort: the smallest singular values are trained)
+    "kernels": ("attention/(query|key|value|output)/kernel$",),  # patterns of parameter paths
+    "rank": 8,  # of the trained part of each kernel
+    "alpha": 8.0,  # of LoRA: its part is multiplied by alpha / rank
+}
 OPTIMIZER: dict[str, Any] = {
     "name": "adam",  # adam | adamw | sgd
     "learning_rate": 1e-4,
@@ -127,14 +138,16 @@ OPTIMIZER: dict[str, Any] = {
     "weight_decay": 0.0,
     "no_decay": ("bias$", "scale$"),  # patterns of parameter paths
     "clip_norm": 0.0,  # largest global norm of the gradient; 0: no clipping
+    "sam_radius": 0.0,  # of sharpness-aware minimisation, which computes two gradients; 0: off
     "freeze": (),  # patterns of parameters that are not trained
     "multipliers": (),  # (pattern, factor) pairs of the learning rate
 }
 
 SCHEDULE = {
-    "name": "constant",  # constant | cosine | restarts
+    "name": "constant",  # constant | linear | cosine | restarts
     "warmup_steps": 0,  # steps of linear warm-up from 0
-    "final_scale": 0.0,  # last value of a cosine as a fraction of the learning rate
+    "hold": 0.0,  # share of the run before a linear decay
+    "final_scale": 0.0,  # last value of a decay as a fraction of the learning rate
     "period": 0,  # steps between restarts
 }
 

@@ -35,6 +35,27 @@ def use_variant(config: ConfigDict, variant: str) -> None:
     (_use_smoke if variant == "smoke" else _use_tiny)(config, single_frames)
 
 
+def use_small_vit(config: ConfigDict, variant: str) -> None:
+    """Sets the keys that the small variants of a frame classifier on CLIP change further.
+
+    CLIP's weights do not fit a small network, so that all parameters are trained, from random ones.
+
+    Args:
+        config: Config after `use_variant`, which is changed in place.
+        variant: `smoke`, `tiny`, or an empty text for no change.
+    """
+    if not variant:
+        return
+    config.model.frame_classifier.update(
+        {"backbone": "clip_t8", "width": 1.0, "one_block": variant == "smoke"}
+        | {"remat": "none", "scan_blocks": False}
+    )
+    config.optimizer.update({"freeze": (), "learning_rate": 1e-3})
+    if variant == "tiny":
+        config.schedule.warmup_steps = 200
+        config.train.ema_decay = 0.998
+
+
 def _use_smoke(config: ConfigDict, single_frames: bool) -> None:
     config.data.synthetic.update({"videos": 16, "identities": 8})
     config.train.update({"batch_size": 8, "epochs": 2, "log_every": 1})

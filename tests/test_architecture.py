@@ -139,6 +139,7 @@ def test_who_imports_what(name):
             "dfjax.config.base",
             "dfjax.config.load_config",
             "dfjax.variants",
+            "dfjax.variants.use_small_vit",
             "dfjax.variants.use_variant",
         }
 

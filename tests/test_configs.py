@@ -60,6 +60,17 @@ STATED = {
         "optimizer.weight_decay": 0.0, "train.batch_size": 512, "data.pairing": "paired",
         "loss.uniformity": 0.5, "loss.alignment": 0.1, "early_stop.metric": "ap",
     },
+    "effort": {
+        "model.frame_classifier.backbone": "clip_l14", "adapter.name": "svd", "adapter.rank": 1,
+        "loss.orthogonality": 1.0, "loss.singular_values": 1.0, "optimizer.learning_rate": 2e-4,
+        "optimizer.weight_decay": 5e-4, "train.batch_size": 32, "data.train_clips": 8,
+    },
+    "sbi": {
+        "model.frame_classifier.backbone": "b4", "preprocess.size": 380, "data.self_blend": 1.0,
+        "optimizer.name": "sgd", "optimizer.learning_rate": 1e-3, "optimizer.sam_radius": 0.05,
+        "optimizer.momentum": 0.9, "schedule.hold": 0.75, "train.epochs": 100,
+        "train.batch_size": 32, "data.train_clips": 8,
+    },
     "two_stream_flow": {
         "optimizer.learning_rate": 2e-4, "optimizer.weight_decay": 1e-4, "plateau.patience": 5,
         "data.frames": 16, "train.batch_size": 4, "train.epochs": 40, "early_stop.patience": 0,
@@ -81,7 +92,7 @@ AUGMENTED = {
     "efficientnet_b4_380": "affine_brightness", "efficientnet_b4_linear": "deepfakebench",
     "resnet18": "crop_jitter", "resnet18_bilstm": "crop_jitter", "hybrid": "crop_jitter",
     "real_faces": "compression",
-    "gend": "gend",
+    "gend": "gend", "effort": "deepfakebench", "sbi": "sbi",
 }  # fmt: skip
 
 
@@ -110,7 +121,9 @@ def test_variants_are_small_in_every_config(variant):
         model = config.model[config.model.name]
         halved = (name, variant) == ("defake", "smoke")  # its step is that of two networks
         assert config.preprocess.size == (32 if halved else 64)
-        if not name.startswith("meso"):  # these are small as published
+        if name in ("gend", "effort"):
+            assert model.backbone == "clip_t8"
+        elif not name.startswith("meso"):  # these are small as published
             assert (model.width, model.one_block) == (0.25, True)
         assert config.precision == "float32" and config.augment.preset == "flip"
         videos = {"smoke": 16, "tiny": 400 if name == "defake" else 2000}
@@ -152,6 +165,7 @@ SIMILAR = (  # to resnet18, efficientnet_b4_380 or meso4 but for the backbone, t
         "mesoinception4",
         "real_faces",
         "resnet50",
+        "sbi",
     ),
     "xception",
 )

@@ -1,7 +1,9 @@
 """What is trained of a vision transformer that is pre-trained on other images: `gend` by parts.
 
-The rows are those of the paper's ablation, and full fine-tuning, whose learning rate is ours. The
-small variants start from random weights, so that their frozen rows show only what the head learns.
+The first rows are those of the paper's ablation. Then follow LoRA and Effort on the attention, and
+full fine-tuning. Effort has its published learning rate and penalties; the rank and learning rate
+of LoRA and the learning rate of full fine-tuning are ours. The small variants start from random
+weights, so that their frozen rows show only what the trained part learns.
 
 Command:  dfjax ablate adaptation --seeds=3 --config.data.path=PACK \
               --config.init.backbone=CLIP_L14.safetensors
@@ -17,6 +19,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
     """Returns the table; every row is independent of the others."""
     unit = "model.frame_classifier.unit_features"
     plain = ("loss.uniformity=0.0", "loss.alignment=0.0")
+    head = 'optimizer.freeze=("^backbone/",)'
     norms = 'optimizer.freeze=("^backbone/(?!.*_norm/)",)'
     random = ("train.freeze_random=True",) if variant else ()
     return {
@@ -24,10 +27,18 @@ def get_table(variant: str = "") -> dict[str, Any]:
         "config": "gend",
         "cumulative": False,
         "rows": {
-            "head": ('optimizer.freeze=("^backbone/",)', f"{unit}=False", *plain, *random),
+            "head": (head, f"{unit}=False", *plain, *random),
             "layer normalisations": (norms, f"{unit}=False", *plain, *random),
             "+ unit features": (norms, *plain, *random),
             "+ uniformity, alignment": (norms, *random),
+            "LoRA": (head, "adapter.name=lora", f"{unit}=False", *plain, *random),
+            "Effort": (
+                head,
+                *("adapter.name=svd", "adapter.rank=1"),
+                *("loss.orthogonality=1.0", "loss.singular_values=1.0"),
+                *(() if variant else ("optimizer.learning_rate=2e-4",)),
+                *(f"{unit}=False", *plain, *random),
+            ),
             "all parameters": (
                 "optimizer.freeze=()",
                 *(() if variant else ("optimizer.learning_rate=1e-5",)),

@@ -17,6 +17,7 @@ from dfjax.data.transforms.preprocess import make_preprocess, pass_features
 from dfjax.data.transforms.self_blend import self_blend
 from dfjax.import_paths import is_import_path
 from dfjax.models import ModelFns, build
+from dfjax.models.adapters import Adapter, adapt
 from dfjax.models.registry import input_extras, input_streams, register_custom
 from dfjax.ops.lowering import resolve
 from dfjax.shapes import Preprocess
@@ -34,7 +35,18 @@ def make_model(config: ConfigDict, *, platform: str = "") -> ModelFns:
     dtype = precision.compute_dtype(config.precision)
     options = model_options(config).to_dict()
     lowering = resolve(config.lowering, batch_on_every_axis=BATCH_AXES == AXES, platform=platform)
-    return build(config.model.name, lowering=lowering, dtype=dtype, **options)
+    model = build(config.model.name, lowering=lowering, dtype=dtype, **options)
+    return adapt(model, config_adapter(config))
+
+
+def config_adapter(config: ConfigDict) -> Adapter:
+    """Returns the settings of the adapters of the model."""
+    return Adapter(**config.adapter)
+
+
+def frozen_patterns(config: ConfigDict) -> tuple[str, ...]:
+    """Returns the patterns of parameters that are not trained."""
+    return (*config.optimizer.freeze, *config_adapter(config).fixed)
 
 
 def use_model(config: ConfigDict, module: Any) -> ConfigDict:

@@ -1,5 +1,6 @@
 """The initial state of a run: its last checkpoint, or a new state with loaded or random values."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,15 @@ import numpy as np
 from dfjax import processes
 from dfjax.errors import UsageError
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.builders import config_adapter
 from dfjax.experiment.config_check import UNFREEZE
 from dfjax.experiment.frozen_backbone import open_backbone
 from dfjax.experiment.initial_backbones import InitialFile, load_backbones
 from dfjax.experiment.parts import Parts
+from dfjax.models.adapters import init_adapters, merge_variables
+from dfjax.models.entry import ADAPTERS
 from dfjax.models.frame_features import BACKBONE, join
+from dfjax.rngs import make_rng
 from dfjax.shapes import Variables
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.run_state import RUN_SCHEMA, RunState
@@ -90,7 +95,11 @@ def _take_over(
     must_load: Sequence[str],
 ) -> TrainState:
     """Returns the new state with the parameters and statistics that were loaded."""
-    merged = merge(_variables(state), loaded.variables, source=loaded.setting)
+    own, shardings = _variables(state), parts.shardings
+    refit = ADAPTERS in own["params"] and ADAPTERS not in loaded.variables["params"]
+    if refit:  # the adapters are made from the loaded kernels
+        own["params"] = {k: v for k, v in own["params"].items() if k != ADAPTERS}
+    merged = merge(own, loaded.variables, source=loaded.setting)
     missing = _select(merged.kept, must_load)
     if missing:
         raise UsageError(
@@ -102,13 +111,22 @@ def _take_over(
         say(f"warning: it lacks {_list(merged.kept)}, which are initialised at random")
     if merged.left_out:
         say(f"warning: {_list(merged.left_out)} of it are not used, since this model lacks them")
-    shardings = parts.shardings
-    params = jax.tree.map(_place, merged.variables["params"], shardings.params)
+    places = {name: shardings.params[name] for name in own["params"]}
+    params = jax.tree.map(_place, merged.variables["params"], places)
+    if refit:
+        params[ADAPTERS] = _fit_adapters(params, parts)
     return state.replace(
         params=params,
         batch_stats=jax.tree.map(_place, merged.variables["batch_stats"], shardings.batch_stats),
         ema=jax.tree.map(jnp.copy, params) if state.ema else state.ema,
     )
+
+
+def _fit_adapters(params: Any, parts: Parts) -> Any:
+    """Returns the first parameters of the adapters of loaded kernels."""
+    shardings = parts.shardings.params[ADAPTERS]
+    fit = jax.jit(functools.partial(init_adapters, adapter=parts.adapter), out_shardings=shardings)
+    return processes.compile_together(fit)(make_rng(parts.root_rng, "adapters", 0), params)
 
 
 def _place(leaf: Any, sharding: jax.sharding.Sharding) -> jax.Array:
@@ -158,9 +176,17 @@ def _read_best(
         step, variables = others.restore_variables("best", warn=say)
     finally:
         others.close()
+    if not _have_same_adapters(own, variables["params"]):
+        variables = merge_variables(variables, config_adapter(config))
     if config.data.features and BACKBONE in own:
         variables = join(variables, open_backbone(workdir).variables)
     return variables, f"{workdir}, best/{step}"
+
+
+def _have_same_adapters(own: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Returns whether two trees of parameters have adapters of the same kernels and shapes."""
+    mine, theirs = (jax.tree.map(np.shape, params.get(ADAPTERS)) for params in (own, others))
+    return bool(mine == theirs)
 
 
 def _select(paths: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The size of the model of a config (parameters of each phase, input, FLOPs) and its diagram."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from ml_collections import ConfigDict
 from rich.table import Table
 
 from dfjax.config import model_options
+from dfjax.experiment.builders import config_adapter, frozen_patterns
 from dfjax.experiment.phases import plan_phases
 from dfjax.files import write_text
+from dfjax.models.adapters import Adapter, init_adapters
 from dfjax.models.diagram import make_svg
-from dfjax.models.entry import Summary
+from dfjax.models.entry import ADAPTERS, Summary
 from dfjax.models.registry import full_options
 from dfjax.models.summary import compute_summary, count
 from dfjax.outputs import check_outputs
@@ -101,13 +104,28 @@ def compute_model_size(config: ConfigDict) -> ModelSize:
         frames=config.data.frames,
         options=model_options(config).to_dict(),
     )
+    summary = _add_adapters(summary, config_adapter(config))
     phases = plan_phases(config, Path())
     return ModelSize(summary, [_count_phase(phase.config, summary) for phase in phases])
 
 
+def _add_adapters(summary: Summary, adapter: Adapter) -> Summary:
+    """Returns the summary with the parameters of adapters, which are a part of their own."""
+    if adapter.name == "none":
+        return summary
+    params = summary.variables["params"]
+    rng = jax.eval_shape(lambda: jax.random.key(0))
+    added = jax.eval_shape(functools.partial(init_adapters, adapter=adapter), rng, params)
+    return summary._replace(
+        parameters=summary.parameters + count(added),
+        parts=summary.parts | {ADAPTERS: count(added)},
+        variables={**summary.variables, "params": {**params, ADAPTERS: added}},
+    )
+
+
 def _count_phase(config: ConfigDict, summary: Summary) -> PhaseSize:
     params = summary.variables["params"]
-    frozen = match_paths(params, config.optimizer.freeze)
+    frozen = match_paths(params, frozen_patterns(config))
     trained = jax.tree.map(lambda leaf, is_frozen: () if is_frozen else leaf, params, frozen)
     parts = {name: count(part) for name, part in trained.items()}
     total = sum(parts.values())

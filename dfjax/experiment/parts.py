@@ -25,6 +25,7 @@ from dfjax.experiment.generator_parts import (
 )
 from dfjax.experiment.objective import check_outputs, make_config_loss
 from dfjax.models import ModelFns
+from dfjax.models.adapters import Adapter
 from dfjax.models.entry import Rules
 from dfjax.models.registry import find_sharding_rules
 from dfjax.shapes import Preprocess
@@ -57,6 +58,7 @@ class Parts:
         shardings: Sharding of each leaf of the training state.
         root_rng: Key that all random keys of the run are derived from.
         adversary: Discriminator of a generator, and fixed networks of its loss; None for detectors.
+        adapter: Settings of the adapters of the model.
     """
 
     model: ModelFns
@@ -72,6 +74,7 @@ class Parts:
     shardings: TrainState
     root_rng: Any
     adversary: Adversary | None = None
+    adapter: Adapter = Adapter()
 
     @property
     def frozen(self) -> tuple[Any, ...]:
@@ -133,7 +136,8 @@ def assemble_parts(
         learning_rate=optimizer.pop("learning_rate"),
         total_steps=steps_per_epoch * plan.epochs,
     )
-    tx = make_tx(schedule=schedule, **optimizer)
+    del optimizer["sam_radius"]  # of the step
+    tx = make_tx(schedule=schedule, **optimizer | {"freeze": builders.frozen_patterns(config)})
     platform = mesh.devices.flat[0].platform
     model = builders.make_model(config, platform=platform)
     if is_generator(config):
@@ -157,6 +161,7 @@ def assemble_parts(
         shardings=sharding.state_shardings(shapes, mesh, sharding_rules(config, mesh)),
         root_rng=root_rng,
         adversary=task.adversary,
+        adapter=builders.config_adapter(config),
     )
 
 
@@ -264,7 +269,10 @@ def jit_train_step(config: ConfigDict, parts: Parts) -> Callable[..., Any]:
 
 def _make_detector_step(config: ConfigDict, parts: Parts) -> TrainStep:
     compute_gradients = make_gradient_fn(
-        parts.model.apply, parts.preprocess, parts.objective, freeze=config.optimizer.freeze
+        parts.model.apply,
+        parts.preprocess,
+        parts.objective,
+        freeze=builders.frozen_patterns(config),
     )
     if builders.divides_statistics(config):
         dtype, group = config.train.gradient_dtype, read_group(config.train.batch_norm, parts.mesh)
@@ -279,4 +287,5 @@ def _make_detector_step(config: ConfigDict, parts: Parts) -> TrainStep:
         shardings=parts.shardings.params,
         ema_decay=config.train.ema_decay,
         clip_norm=config.optimizer.clip_norm,
+        sam_radius=config.optimizer.sam_radius,
     )

@@ -20,6 +20,7 @@ from dfjax.experiment.objective import load_methods
 from dfjax.files import hash_file
 from dfjax.json_files import check_value
 from dfjax.models import ModelFns
+from dfjax.models.adapters import merge_variables
 from dfjax.models.frame_features import join, put_under, split_off
 from dfjax.object_stores import refuse_urls
 from dfjax.shapes import Apply, Batch, Inputs, Preprocess, Variables
@@ -41,10 +42,10 @@ EXPORT = {
 
 
 class Saved(NamedTuple):
-    """The stored parts of a detector.
+    """The stored parts of a detector, whose kernels are merged with its adapters, if any.
 
     Attributes:
-        config: Config that the detector was trained with.
+        config: Config that the detector was trained with, but `adapter.name=none`.
         variables: Parameters and batch statistics of its model.
         backbone: Backbone of the stored features that the model reads; None if it reads frames.
         checkpoint: Name of the checkpoint, for example `best/1200`.
@@ -116,6 +117,7 @@ def read_workdir(folder: Path, checkpoint: str) -> Saved:
         sha256 = checkpoints.sha256(checkpoint, step)
     finally:
         checkpoints.close()
+    config, variables = _merge_adapters(config, variables)
     backbone = open_backbone(folder) if config.data.features else None
     name = f"{checkpoint}/{step}"
     return Saved(config, variables, backbone, name, sha256, load_methods(folder), folder)
@@ -140,7 +142,9 @@ def read_weights(path: Path, model: str = "") -> Saved:
             f"{path} has the parameters of the backbone {metadata.get('model', '')}, not of a "
             "detector: a detector starts from it with init.backbone"
         )
-    config = _find_config(metadata, path, model).copy_and_resolve_references()
+    found = _find_config(metadata, path, model)
+    config, merged = _merge_adapters(found, variables)
+    config, variables = config.copy_and_resolve_references(), dict(merged)
     config.data.crop_size = config.data.crop_size or config.preprocess.size
     backbone = None
     if "features" in metadata:
@@ -155,6 +159,16 @@ def read_weights(path: Path, model: str = "") -> Saved:
         methods=metadata.get("methods", ()),
         folder=path.with_suffix(""),
     )
+
+
+def _merge_adapters(config: ConfigDict, variables: Variables) -> tuple[ConfigDict, Variables]:
+    """Returns config and variables of the detector with plain kernels."""
+    adapter = builders.config_adapter(config)
+    if adapter.name == "none":
+        return config, variables
+    plain = config.copy_and_resolve_references()
+    plain.adapter.name = "none"
+    return plain, merge_variables(variables, adapter)
 
 
 def _find_config(metadata: Mapping[str, Any], path: Path, model: str) -> ConfigDict:

@@ -44,6 +44,7 @@ def make_detector(spec: str, network: Network | None = None) -> DetectorNetwork:
         UsageError: The config is unknown, or the detector has several backbones.
     """
     config = load_config(spec).copy_and_resolve_references().unlock()
+    config.adapter.name = "none"  # files have plain kernels
     if network:
         model_options(config).update(network.settings)
     return DetectorNetwork(config, find_target(config))

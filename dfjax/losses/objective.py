@@ -9,12 +9,17 @@ from jaxtyping import Array, Float
 from dfjax.errors import UsageError
 from dfjax.losses.hypersphere import alignment as align
 from dfjax.losses.hypersphere import uniformity as spread
+from dfjax.losses.low_rank import orthogonality as orthonormal
+from dfjax.losses.low_rank import singular_values as keep_values
 from dfjax.losses.method import make_method_loss
 from dfjax.losses.temporal import temporal_consistency
 from dfjax.losses.weighting import ClassWeights, make_weighted
 from dfjax.shapes import Batch, Logits, Loss, Objective, Outputs
 
-ADDED = ("temporal", "method", "uniformity", "alignment")
+ADDED = (
+    *("temporal", "method", "uniformity", "alignment"),
+    *("orthogonality", "singular_values"),
+)
 """Terms that a config can add to its main loss."""
 
 
@@ -28,6 +33,8 @@ def make_objective(
     methods: int = 0,
     uniformity: float = 0.0,
     alignment: float = 0.0,
+    orthogonality: float = 0.0,
+    singular_values: float = 0.0,
 ) -> Objective:
     """Returns the function `objective(logits, outputs, batch) -> {term: f32[B]}`.
 
@@ -42,6 +49,8 @@ def make_objective(
         methods: Number of classes of the method head, including `real`.
         uniformity: Factor of the uniformity of unit features; 0 for none.
         alignment: Factor of the alignment of unit features of one class; 0 for none.
+        orthogonality: Factor of the penalty of singular vectors of `svd` adapters; 0 for none.
+        singular_values: Factor of the penalty of their singular values; 0 for none.
 
     Raises:
         UsageError: A factor is negative, or the main loss has the name of an added term.
@@ -54,6 +63,8 @@ def make_objective(
         ("method", method, make_method_loss(methods)),
         ("uniformity", uniformity, spread),
         ("alignment", alignment, align),
+        ("orthogonality", orthogonality, orthonormal),
+        ("singular_values", singular_values, keep_values),
     ):
         if not 0.0 <= share < float("inf"):
             raise UsageError(f"loss.{key} must not be negative, not {share}")

@@ -16,6 +16,10 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 """Sharding rules: pairs (regular expression of the path, sharding of the last dimensions)."""
 
 
+ADAPTERS = "adapters"
+"""Name of the part of `params` with the parameters of adapters (see `dfjax.models.adapters`)."""
+
+
 class Summary(NamedTuple):
     """Size of a model.
 

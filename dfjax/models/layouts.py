@@ -5,12 +5,13 @@ below the other. Arrows lead from the end of every chain to the start of every c
 block.
 """
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dfjax.models.entry import Block, Box, Options, Summary
+from dfjax.models.entry import ADAPTERS, Block, Box, Options, Summary
 from dfjax.models.vit_variants import VARIANTS
 
 
@@ -88,10 +89,12 @@ def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
     ]
     widths = " → ".join(map(str, [*hidden, options["classes"]]))
     embedding = _embedding(summary)
-    head = summary.parameters - summary.parts["backbone"] - sum(box.params for box in embedding)
+    backbone = _part(summary, "backbone", _network(options["backbone"]), "backbone")
+    adapted = dataclasses.replace(backbone, params=backbone.params + summary.parts.get(ADAPTERS, 0))
+    head = summary.parameters - adapted.params - sum(box.params for box in embedding)
     chain = [
         Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
-        _part(summary, "backbone", _network(options["backbone"]), "backbone"),
+        adapted,
         Box("pooled", "Mean over the map", "one vector per frame", 0, "fusion"),
     ]
     scores = [

@@ -87,8 +87,10 @@ VARIANTS = {
     "dinov3_b16": _dinov3(768, 12, 12),
     "dinov3_l16": _dinov3(1024, 24, 16),
     "dinov3_h16": _dinov3(1280, 32, 20, gated=True),
+    "clip_t8": _clip(96, 3, 3, 8, 64),
 }
-"""The published networks: B/32 is a base network with patches of 32 px, `dinov3_h16` is the H+."""
+"""The published networks: B/32 is a base network with patches of 32 px, `dinov3_h16` is the H+.
+`clip_t8` is a small CLIP of ours, which learns from random weights on images of 64 px."""
 
 
 def find_variant(name: str) -> Variant:

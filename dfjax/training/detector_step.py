@@ -22,6 +22,10 @@ REPLACED = ("target", "mask", "method")
 """Entries of the batch that `preprocess` may replace, for example by mixing clips."""
 
 
+SHORTEST = 1e-12
+"""Smallest norm that a gradient is divided by."""
+
+
 class ClipValues(NamedTuple):
     """Unweighted values of each clip of a batch.
 
@@ -90,6 +94,7 @@ def make_train_step(
     shardings: Any = None,
     ema_decay: float = 0.0,
     clip_norm: float = 0.0,
+    sam_radius: float = 0.0,
 ) -> TrainStep:
     """Returns the pure `train_step(state, batch, root_rng) -> state, metrics`.
 
@@ -106,21 +111,17 @@ def make_train_step(
         ema_decay: Decay of the averaged parameters, where the state has them.
         clip_norm: Largest gradient norm that `tx` does not clip; only used to count clipped steps.
             0 means that `tx` does not clip.
+        sam_radius: Radius of sharpness-aware minimisation (Foret et al., 2021); 0 for none.
     """
+    find_gradients = _make_batch_gradients(
+        compute_gradients, parts, together, shardings, sam_radius=sam_radius
+    )
 
     def train_step(
         state: TrainState, batch: Batch, root_rng: Key[Array, ""]
     ) -> tuple[TrainState, Metrics]:
         # Forward, losses, gradients: on gathered parameters, one part of the batch after the other
-        total = jnp.sum(batch["weight"])
-        loss, grads, batch_stats, clips = accumulate(
-            lambda params, stats, part, number: compute_gradients(
-                params, stats, part, root_rng, state.step * parts + number, total
-            ),
-            gather(state.params, shardings), state.batch_stats, batch,
-            parts=parts, together=together,
-        )  # fmt: skip
-        grads = split_like(grads, shardings)
+        loss, grads, batch_stats, clips = find_gradients(state, batch, root_rng)
         # Update
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: u * state.lr_scale, updates)
@@ -135,12 +136,55 @@ def make_train_step(
         # The parameters before the update: a TPU then needs no further pass over each of them.
         trees = {"grad": grads, "param": state.params, "update": updates}
         metrics = _measure(loss, clips, batch, trees)
-        finite = jnp.isfinite(loss) & jnp.isfinite(metrics["grad_norm"]) & (total > 0)
+        finite = jnp.isfinite(loss) & jnp.isfinite(metrics["grad_norm"])
+        finite &= jnp.sum(batch["weight"]) > 0
         metrics["clipped"] = (metrics["grad_norm"] > (clip_norm or jnp.inf)).astype(jnp.float32)
         metrics["skipped"] = 1.0 - finite.astype(jnp.float32)
         return keep_finite(new, state, finite), metrics
 
     return train_step
+
+
+def _make_batch_gradients(
+    compute_gradients: GradientFn, parts: int, together: int, shardings: Any, *, sam_radius: float
+) -> Callable[[TrainState, Batch, Key[Array, ""]], Gradients]:
+    """Returns `find(state, batch, root_rng)`; the arguments are those of `make_train_step`.
+
+    With `sam_radius` the gradient is that at the parameters moved along the first gradient by this
+    length, of the same batch with the same random numbers. Loss, values of clips and batch
+    statistics are those of the first pass.
+    """
+
+    def find(params: Any, state: TrainState, batch: Batch, rng: Key[Array, ""]) -> Gradients:
+        total = jnp.sum(batch["weight"])
+        found = accumulate(
+            lambda params, stats, part, number: compute_gradients(
+                params, stats, part, rng, state.step * parts + number, total
+            ),
+            gather(params, shardings), state.batch_stats, batch, parts=parts, together=together,
+        )  # fmt: skip
+        return found._replace(grads=split_like(found.grads, shardings))
+
+    def find_both(state: TrainState, batch: Batch, root_rng: Key[Array, ""]) -> Gradients:
+        first = find(state.params, state, batch, root_rng)
+        if not sam_radius:
+            return first
+        worst = move(state.params, first.grads, sam_radius)
+        return first._replace(grads=find(worst, state, batch, root_rng).grads)
+
+    return find_both
+
+
+def move(params: Any, direction: Any, length: float) -> Any:
+    """Returns parameters that are moved by a length; a direction of length 0 moves nothing.
+
+    Args:
+        params: Parameters.
+        direction: Tree of the same structure, of any global norm.
+        length: Length of the movement in the space of all parameters.
+    """
+    scale = length / jnp.maximum(optax.tree.norm(direction), SHORTEST)
+    return jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, direction)
 
 
 def _measure(

@@ -27,7 +27,8 @@ SMALLER = {  # compiles faster
 DETECTORS = [name for name in config_names() if not is_generator(load_config(name))]
 SIMILAR = (  # frame classifiers whose backbone alone differs from those that are tested
     *("efficientnet_b4_linear", "efficientnet_b4_380", "efficientnet_v2s", "mesoinception4"),
-    *("real_faces", "resnet50", "xception"),
+    *("real_faces", "resnet50", "sbi", "xception"),
+    "effort",  # gend with adapters, which are scored in test_adapted_training
 )
 CASES = [
     pytest.param("dual_stream", SMALLER, id="small dual_stream"),

@@ -20,6 +20,8 @@ CONFIGS = {
     "efficientnet_v2s": (20_177_488 + 1280 * 512 + 512 + 1024 + 1026, 154_896),
     "resnet18": (11_176_512 + 513, 9_600),
     "gend": (303_179_776 + 2 * 1024 + 2, 0),
+    "effort": (303_179_776 + 2 * 1024 + 2, 0),  # without its adapters
+    "sbi": (17_552_202, 125_200),
 }
 """Parameters and running statistics."""
 

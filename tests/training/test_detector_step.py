@@ -88,6 +88,38 @@ def test_metrics_by_hand(state):
     np.testing.assert_allclose(after.params["kernel"], kernel + update, rtol=1e-5)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_sharpness_aware_step_is_that_of_two_gradients(state, parts):
+    """By hand, and as `optax.contrib.sam`; weights, statistics and loss are of the first pass."""
+    batch, rate, radius = make_batch(3, np.linspace(0.0, 2.0, 8)), 0.1, 0.5
+    x, label, weight = (batch[key].astype(np.float64) for key in ("x", "label", "weight"))
+
+    def gradient(kernel):
+        return ((1 / (1 + np.exp(-x @ kernel)) - label) * weight) @ x / weight.sum()
+
+    kernel = np.asarray(state.params["kernel"], np.float64)
+    first = gradient(kernel)
+    second = gradient(kernel + radius * first / np.linalg.norm(first))
+    assert np.linalg.norm(second) < 1  # which the optimiser does not clip
+    after, metrics = make_step(parts=parts, sam_radius=radius)(state, batch, ROOT_RNG)
+    np.testing.assert_allclose(after.params["kernel"], kernel - rate * second, rtol=1e-5)
+    np.testing.assert_allclose(metrics["grad_norm"], np.linalg.norm(second), rtol=1e-5)
+
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(radius))
+    sam = optax.contrib.sam(optax.sgd(rate), ascent, sync_period=2, opaque_mode=True)
+    params = jnp.asarray(kernel, jnp.float32)
+    found = jnp.asarray(first, jnp.float32)
+    updates, _ = sam.update(
+        found, sam.init(params), params, grad_fn=lambda p, i: jnp.asarray(gradient(np.asarray(p)))
+    )
+    np.testing.assert_allclose(after.params["kernel"], params + updates, rtol=1e-5)
+
+    once, wanted = make_step(parts=parts)(state, batch, ROOT_RNG)
+    assert_same(after.batch_stats, once.batch_stats)
+    for name in ("loss", "accuracy", "param_norm"):
+        np.testing.assert_array_equal(metrics[name], wanted[name])
+
+
 def test_every_term_is_logged_and_the_terms_add_up_to_the_loss(state):
     def objective(logits, outputs, batch):
         return BCE(logits, outputs, batch) | {"temporal": jnp.square(logits)}

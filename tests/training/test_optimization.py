@@ -32,8 +32,16 @@ def test_warmup_is_linear_and_the_cosine_follows_it():
     np.testing.assert_allclose(rate(100), 0.0, atol=1e-9)
 
 
+def test_a_linear_decay_begins_after_the_share_that_it_holds():
+    rate = schedule("linear", hold=0.75, final_scale=0.2)
+    np.testing.assert_allclose([rate(0), rate(74), rate(75)], 0.1, rtol=1e-6)
+    np.testing.assert_allclose([rate(80), rate(100)], [0.1 - 0.08 / 5, 0.02], rtol=1e-6)
+    np.testing.assert_allclose(schedule("linear")(25), 0.075, rtol=1e-6)
+    assert float(schedule("linear", hold=1.0)(99)) == pytest.approx(0.1)
+
+
 def test_unknown_names_list_the_valid_ones():
-    with pytest.raises(UsageError, match="constant, cosine, restarts"):
+    with pytest.raises(UsageError, match="constant, cosine, linear, restarts"):
         schedule("cosin")
     with pytest.raises(UsageError, match="adam"):
         make_tx("adamm", schedule("constant"), **ADAM)

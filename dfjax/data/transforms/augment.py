@@ -79,6 +79,8 @@ def apply_draws(
     if any(name in draws for name in COLOURS):
         colour = Colour(*(_numbers(draws, name, len(clip))[0] for name in COLOURS))
         clip = change_colour(clip, colour, mean_luma(clip, batch["mask"].astype(clip.dtype)))
+    if "rgb" in draws:
+        clip = jnp.clip(clip + draws["rgb"][:, None, None, None], 0, 1)
     if "fancy_pca" in draws:
         clip = shift_principal(clip, batch["mask"].astype(clip.dtype), draws["fancy_pca"][:, 0])
     if "hsv" in draws:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from dfjax.data.transforms.augment_operations import BOX, DEVIATION, LIMITS, OPERATIONS, Values
+from dfjax.data.transforms.augment_operations import BOX, DEVIATION, LIMITED, OPERATIONS, Values
 from dfjax.data.transforms.augment_presets import OneOf
 
 Draws = Mapping[str, Float[Array, "B _"]]
@@ -48,7 +48,7 @@ def _draw(key: Key[Array, ""], name: str, values: Values) -> Float[Array, "_"]:
     nothing = jnp.array(operation.nothing)
     if operation.values == DEVIATION:
         drawn = values[1] * jax.random.normal(amount, nothing.shape)
-    elif operation.values == LIMITS:
+    elif operation.values in LIMITED:
         limits = jnp.array(values[1:])
         drawn = limits * jax.random.uniform(amount, nothing.shape, minval=-1.0)
     else:

@@ -11,7 +11,10 @@ from dfjax.errors import UsageError
 RANGE = ("lowest", "highest")
 BOX = ("smallest area", "largest area", "lowest ratio", "highest ratio")
 DEVIATION = ("standard deviation",)
+SHIFTS = ("largest shift of red", "of green", "of blue")
 LIMITS = ("largest hue shift", "largest saturation shift", "largest value shift")
+LIMITED = (SHIFTS, LIMITS)
+"""Values of operations that draw a number between plus and minus each of them."""
 
 Number = float | int  # overrides of a config may be integers
 Values = tuple[Number, ...]
@@ -53,6 +56,7 @@ OPERATIONS = {
     "contrast": Operation("contrast", "times", RANGE, 0, INFINITE, (1.0,)),
     "saturation": Operation("saturation", "times", RANGE, 0, INFINITE, (1.0,)),
     "hue": Operation("hue", "of the circle", RANGE, -0.5, 0.5, (0.0,)),
+    "rgb": Operation("red, green, blue", "of white", SHIFTS, 0, 1, (0.0, 0.0, 0.0)),
     "fancy_pca": Operation("principal colours", "", DEVIATION, 0, 10, (0.0,)),
     "hsv": Operation("hue, saturation, value", "", LIMITS, 0, 1, (0.0, 0.0, 0.0)),
     "blur": Operation("Gaussian blur", "pixels", (*RANGE, "taps"), 0, INFINITE, (0.0,)),
@@ -74,7 +78,7 @@ def describe_range(name: str, values: Values) -> str:
         values: Values of the operation.
     """
     operation, parts = OPERATIONS[name], []
-    if operation.values in (DEVIATION, LIMITS):
+    if operation.values in (DEVIATION, *LIMITED):
         parts = [f"{what} {value:.3g}" for what, value in zip(operation.values, values[1:])]
     elif operation.values:
         parts.append(f"{values[1]:g} … {values[2]:g} {operation.unit}")
@@ -100,7 +104,7 @@ def spread_values(name: str, values: Values, count: int) -> list[Values]:
     operation = OPERATIONS[name]
     if not operation.values:
         return [(float(place % 2),) for place in range(count)]
-    if operation.values in (DEVIATION, LIMITS):
+    if operation.values in (DEVIATION, *LIMITED):
         most = 2.0 if operation.values == DEVIATION else 1.0
         return [tuple(most * (2 * step - 1) * v for v in values[1:]) for step in steps]
     low, high = values[1:3]
@@ -134,7 +138,7 @@ def check_values(name: str, values: Values) -> Values:
     if not operation.values:
         return values
     bounds = f"{operation.least:g} to {operation.most:g}"
-    if operation.values in (DEVIATION, LIMITS):
+    if operation.values in (DEVIATION, *LIMITED):
         if not all(operation.least <= value <= operation.most for value in values[1:]):
             raise UsageError(f"{given}: {', '.join(operation.values)} must be within {bounds}")
         return values

@@ -10,6 +10,7 @@
 | `compression` | ours, for `real_faces`: the operations that the field uses, mild ranges |
 | `deepfakebench` | DeepfakeBench's `efficientnetb4.yaml` and albumentations 1.1.0, of its image |
 | `gend` | published for `gend` (Yermakov et al. 2026) |
+| `sbi` | published for `sbi` (Shiohara and Yamasaki 2022, and the authors' code) |
 """
 
 from collections.abc import Sequence
@@ -104,6 +105,18 @@ PRESETS = {
             "blur": (0.1, 0.1, 2.0, 7),
             "jpeg": (1.0, 40.0, 100.0),
         }
+    ),
+    # Shifts of hue, saturation and value by 0.3 steps of 8 bits are barely visible, as published.
+    "sbi": Augmentation(
+        {
+            "flip": (0.5,),
+            "brightness": (1.0, 0.7, 1.3),
+            "offset": (1.0, -0.3, 0.3),
+            "rgb": (0.3, 20 / 255, 20 / 255, 20 / 255),
+            "hsv": (0.3, 0.3 / 180, 0.3 / 255, 0.3 / 255),
+            "jpeg": (0.5, 40.0, 100.0),
+        },
+        OneOf(0.3, (("brightness", "offset"),)),
     ),
     # albumentations' contrast is a factor of all values, and a change of brightness is added. The
     # limits of FancyPCA and HueSaturationValue are its defaults: 20 of OpenCV's 180 hues, 30 and 20

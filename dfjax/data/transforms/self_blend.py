@@ -5,6 +5,21 @@ Self-Blended Images", and of the authors' code. A frame has two views, the sourc
 One of them is changed in colour and detail, and the source is slightly shifted and scaled. The
 source then replaces the target in a soft, deformed mask of the face. The fake therefore has traces
 that are common to all face swaps. All frames of a clip use the same random numbers.
+
+Compared with the paper and the authors' code, point by point:
+
+- Views: the ranges and probabilities of the changes of colour and detail are the same, and the
+  changed view is the source or the target with the same probability.
+- Source: scaled by 0.95 to 1 / 0.95 in x and y, and shifted by up to 3 % and 1.5 %, as there.
+- Shape: there the convex hull of 81 landmarks, with probability 1/4 without those of the forehead,
+  or one of four hulls where the code of Face X-ray is installed. Here always the convex hull of the
+  landmarks, which include the forehead with a face mesh; five landmarks are extended, and without
+  landmarks the shape is an ellipse.
+- Mask: the same elastic deformation, erosion, blur, and ratios of blending. There the mask is first
+  resized to 192 to 256 pixels at random, here lengths refer to 224 pixels.
+- Augmentation afterwards: there a real frame and its fake share the draws. Here each has its own.
+- Data: there frames of 8 moments of a video and crops with random margins; here clips, whose frames
+  share the draws, and crops as they are stored.
 """
 
 from typing import NamedTuple

@@ -14,7 +14,7 @@ from dfjax.data.transforms.augment import (
     make_maps,
 )
 from dfjax.data.transforms.augment_draws import draw_operations, draw_per_clip, keep_one
-from dfjax.data.transforms.augment_operations import DEVIATION, GEOMETRIC, LIMITS, OPERATIONS
+from dfjax.data.transforms.augment_operations import DEVIATION, GEOMETRIC, LIMITED, OPERATIONS
 from dfjax.data.transforms.augment_presets import Augmentation, OneOf, choose_augmentation
 from dfjax.ops.warp import warp
 
@@ -32,6 +32,7 @@ RANGES = {
     "contrast": (0.7, 0.7, 1.3),
     "saturation": (0.7, 0.5, 1.5),
     "hue": (0.7, -0.2, 0.2),
+    "rgb": (0.7, 0.1, 0.2, 0.3),
     "fancy_pca": (0.7, 0.3),
     "hsv": (0.7, 0.1, 0.2, 0.3),
     "blur": (0.7, 0.5, 1.5, 5),
@@ -136,7 +137,7 @@ def test_eight_devices_draw_and_compute_their_own_clips():
     np.testing.assert_allclose(ours["flow"], alone["flow"], atol=1e-5)
 
 
-RANGED = [n for n, o in OPERATIONS.items() if o.values not in ((), DEVIATION, LIMITS)]
+RANGED = [n for n, o in OPERATIONS.items() if o.values not in ((), DEVIATION, *LIMITED)]
 
 
 @pytest.mark.parametrize("name", RANGED)
@@ -159,16 +160,27 @@ def test_draws_have_their_probability_and_range(name):
 
 
 def test_deviations_and_limits_are_drawn_as_they_say():
-    shifts = {"fancy_pca": (1.0, 0.3), "hsv": (0.7, 0.1, 0.2, 0.3)}
+    limits = (0.7, 0.1, 0.2, 0.3)
+    shifts = {"fancy_pca": (1.0, 0.3), "hsv": limits, "rgb": limits}
     draws = jax.jit(lambda k: draw_operations(k, shifts, 2000))(key)
-    normal, hsv = (np.asarray(draws[name]) for name in shifts)
+    normal, *limited = (np.asarray(draws[name]) for name in shifts)
     assert abs(normal.std() - 0.3) < 0.025 and abs(normal.mean()) < 0.035  # 5 standard errors
     assert 0.8 < np.abs(normal).max() < 1.6  # 2.7 to 5.3 deviations: not a uniform range
-    drawn = hsv[(hsv != 0).any(axis=1)]
-    assert abs(len(drawn) / 2000 - 0.7) < 0.05
-    assert (np.abs(drawn).max(axis=0) <= [0.1, 0.2, 0.3]).all()
-    np.testing.assert_allclose(drawn.max(axis=0) - drawn.min(axis=0), [0.2, 0.4, 0.6], rtol=0.02)
-    assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 0.15
+    for values in limited:
+        drawn = values[(values != 0).any(axis=1)]
+        assert abs(len(drawn) / 2000 - 0.7) < 0.05
+        assert (np.abs(drawn).max(axis=0) <= [0.1, 0.2, 0.3]).all()
+        width = drawn.max(axis=0) - drawn.min(axis=0)
+        np.testing.assert_allclose(width, [0.2, 0.4, 0.6], rtol=0.02)
+        assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 0.15
+
+
+def test_red_green_and_blue_are_shifted_each_by_its_own_number():
+    batch = make_batch(clips=2)
+    draws = {"rgb": jnp.array([[0.1, -0.2, 0.3], [0.0, 0.0, 0.0]])}
+    clip = apply(batch, draws, jax.random.split(key, 2))["clip"]
+    shifted = np.clip(batch["clip"][0] + np.array([0.1, -0.2, 0.3]), 0, 1)
+    np.testing.assert_allclose(clip, [shifted, batch["clip"][1]], atol=1e-6)
 
 
 def test_a_clip_gets_at_most_one_alternative_of_a_group():
