@@ -36,8 +36,9 @@ def wheel(root, tmp_path_factory):
 def test_the_wheel_holds_package_configs_and_licence(wheel, root):
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
-    modules = {str(path.relative_to(root)) for path in (root / "dfjax").rglob("*.py")}
-    assert modules <= names
+    for pattern in ("**/*.py", "exporting/page/*"):
+        files = {str(path.relative_to(root)) for path in (root / "dfjax").glob(pattern)}
+        assert files and files <= names
     for config in config_names():
         assert any(name.endswith(f"share/dfjax/configs/{config}.py") for name in names)
     assert any(name.endswith("LICENSE") for name in names)

@@ -4,7 +4,8 @@ safetensors has parameters and config, and hub is a folder of them for the Huggi
 are read like a workdir. deepfakebench and keras are weights of these programs, for detectors that
 they have. onnx (extra `export`), stablehlo (CPU, GPU and TPU) and torch (torch.export) are programs
 from `clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow` float32 where
-the model needs it, to `fake_prob` float32 [B], those of a generator to `restored` uint8.
+the model needs it, to `fake_prob` float32 [B], those of a generator to `restored` uint8. html
+(extra `export`) is a page that scores videos and pictures in a browser, without a network.
 
 --card writes a model card beside the file, OUT.md: data, audit, results with intervals, limits and
 SHA-256. --verify compares what you received with its card; exit code 1: they differ.
@@ -32,6 +33,8 @@ def add_arguments(parser: Parser) -> None:
     add("--card", action="store_true", help="write the model card OUT.md too")
     add("--checkpoint", choices=("best", "last"), default="best")
     add("--mask", action="store_true", help="a program also reads mask bool [B, T]")
+    add("--detector-model", dest="face_model", metavar="FILE", help="YuNet's ONNX file, for html")
+    add("--web-runtime", metavar="PATH", help="npm package of onnxruntime-web, for html (fetched)")
     add_import(parser)
 
 
@@ -47,5 +50,5 @@ def run(args: Arguments) -> int:
 
     if not (args.to and args.out):
         raise UsageError("--to FORMAT and --out FILE are needed")
-    options = args.select("out", "checkpoint", "model", "mask", "card")
-    return show(args, export(args.workdir or args.weights, args.to, **options))
+    names = ("out", "checkpoint", "model", "mask", "card", "face_model", "web_runtime")
+    return show(args, export(args.workdir or args.weights, args.to, **args.select(*names)))

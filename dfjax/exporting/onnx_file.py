@@ -29,11 +29,16 @@ def save_onnx(path: Path, program: Program) -> None:
     Raises:
         UsageError: The extra is not installed.
     """
+    path.write_bytes(write_onnx(program))
+
+
+def write_onnx(program: Program) -> bytes:
+    """Returns the content of the file of a program; see `save_onnx`."""
     model = convert(program)
     for key, value in program.metadata.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
-    path.write_bytes(model.SerializeToString())
+    return model.SerializeToString()
 
 
 def convert(program: Program) -> Any:
@@ -67,11 +72,16 @@ def open_onnx(path: Path) -> Callable[..., np.ndarray]:
     Raises:
         UsageError: The extra is not installed.
     """
+    return open_onnx_bytes(path.read_bytes())
+
+
+def open_onnx_bytes(data: bytes) -> Callable[..., np.ndarray]:
+    """Returns the program in the content of a file; see `open_onnx`."""
     try:
         import onnxruntime
     except ImportError as error:
         raise UsageError(MISSING) from error
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [entry.name for entry in session.get_inputs()]
 
     def call(*arrays: np.ndarray) -> np.ndarray:

@@ -14,10 +14,11 @@ import dfjax
 from dfjax.errors import RunError, UsageError, unknown
 from dfjax.experiment.frozen_backbone import restore
 from dfjax.experiment.saved import Saved, read_saved
-from dfjax.exporting.formats import FORMATS
+from dfjax.exporting.formats import FORMATS, Format
 from dfjax.exporting.program import Program
 from dfjax.files import atomic_path
 from dfjax.inference.detector import Detector
+from dfjax.inference.export_page import make_page_format
 from dfjax.inference.export_program import CLIPS, make_examples, make_program, run_program
 from dfjax.inference.hub_export import check_hub_folder, fill_folder, write_hub_files
 from dfjax.inference.reporting.card_file import find_card
@@ -33,6 +34,11 @@ HUB = "hub"
 WEIGHTS = {"safetensors": 0.0, HUB: 0.0, "deepfakebench": 1e-4, "keras": 1e-4}
 """Formats with the parameters alone, and the largest difference from the checkpoint's output that
 is accepted once they are read back. `HUB` is a folder."""
+
+PAGE = "html"
+"""The format of a page that scores files in a browser."""
+
+PROGRAMS = (*FORMATS, PAGE)
 
 AnyPath = str | os.PathLike[str]
 Call = Callable[..., np.ndarray]
@@ -85,12 +91,14 @@ def export(
     model: str = "",
     mask: bool = False,
     card: bool = False,
+    face_model: AnyPath | None = None,
+    web_runtime: AnyPath | None = None,
 ) -> Exported:
     """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
     Args:
         detector: What `dfjax.load` takes, or a detector from it.
-        to: Name of the format, a key of `exporting.formats.FORMATS` or of `WEIGHTS`.
+        to: Name of the format, a key of `exporting.formats.FORMATS` or of `WEIGHTS`, or `PAGE`.
         out: Path of the file, or of the folder for `hub`. One that exists is replaced if dfjax
             wrote it.
         checkpoint: `best` or `last`, where `detector` is a workdir.
@@ -98,6 +106,9 @@ def export(
         mask: Whether a program also reads `mask bool[B,T]`, False for frames without a face.
         card: Whether a model card is written beside the file, to `OUT.md`. A folder of the hub has
             one in any case, `README.md`.
+        face_model: ONNX file of YuNet for a page; None is the one that was fetched.
+        web_runtime: Package of onnxruntime-web from npm for a page, or a folder with its files;
+            None is the one in the user's cache folder, which is downloaded unless it is there.
 
     Raises:
         UsageError: An unknown format, one that cannot carry the detector, no such workdir or
@@ -107,35 +118,58 @@ def export(
     """
     path = Path(out)
     card = card or to == HUB
-    if to not in (*FORMATS, *WEIGHTS):
-        raise unknown("format", to, (*FORMATS, *WEIGHTS))
-    if mask and to not in FORMATS:
-        raise UsageError(f"mask is for programs ({', '.join(FORMATS)}); {to} has parameters alone")
+    _check_format(to, mask)
     if to == HUB:
         check_hub_folder(path)
     saved = _read(detector, [path, find_card(path)] if card else [path], to, checkpoint, model)
     metadata = describe_saved(saved)
+    form = _find_form(to, saved, face_model, web_runtime)
     program = make_program(
-        saved, metadata, mask=mask, lowering="native" if to in FORMATS else "auto"
+        saved,
+        metadata,
+        mask=mask or to == PAGE,
+        lowering="native" if form else "auto",
+        size=saved.config.data.crop_size if to == PAGE else 0,
     )
     reference = dataclasses.replace(program, apply=program.on_cpu or program.apply)
     with fill_folder(path) if to == HUB else atomic_path(path) as partial:
-        if to in FORMATS:
-            form = FORMATS[to]
+        if form:
             form.save(partial, program)
             call, runtime, limit = form.open(partial), form.runtime, form.tolerance
         else:
             call, runtime, limit = _save_weights(partial, to, saved, metadata), "dfjax", WEIGHTS[to]
         difference = _compare(call, reference)
         if not difference <= limit:
-            raise RunError(
-                f"{to}: the output differs from that of the checkpoint by {difference:.1e} on "
-                f"{CLIPS} clips, and at most {limit:.0e} is accepted; no file was kept"
-            )
-    inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in FORMATS else {}
+            raise _differs(to, difference, limit)
+    inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in PROGRAMS else {}
     written = write_card(path, saved, form=to, inputs=inputs) if card else None
     size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
     return Exported(path, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference, written)
+
+
+def _check_format(to: str, mask: bool) -> None:
+    """Raises an error for an unknown format, or one that `mask` is not for."""
+    if to not in (*PROGRAMS, *WEIGHTS):
+        raise unknown("format", to, (*PROGRAMS, *WEIGHTS))
+    if mask and to not in FORMATS:
+        raise UsageError(f"mask is for programs ({', '.join(FORMATS)}), not for {to}")
+
+
+def _differs(to: str, difference: float, limit: float) -> RunError:
+    return RunError(
+        f"{to}: the output differs from that of the checkpoint by {difference:.1e} on "
+        f"{CLIPS} clips, and at most {limit:.0e} is accepted; no file was kept"
+    )
+
+
+def _find_form(
+    to: str, saved: Saved, face_model: AnyPath | None, web_runtime: AnyPath | None
+) -> Format | None:
+    """Returns the format of programs of a name; None for one of parameters alone."""
+    if to != PAGE:
+        return FORMATS.get(to)
+    face_file, package = (None if p is None else Path(p) for p in (face_model, web_runtime))
+    return make_page_format(saved, face_model=face_file, runtime=package)
 
 
 def _read(

@@ -22,7 +22,12 @@ CLIPS = 8
 
 
 def make_program(
-    saved: Saved, metadata: Mapping[str, Any], *, mask: bool = False, lowering: str = "native"
+    saved: Saved,
+    metadata: Mapping[str, Any],
+    *,
+    mask: bool = False,
+    lowering: str = "native",
+    size: int = 0,
 ) -> Program:
     """Returns the program of a stored detector or generator.
 
@@ -35,10 +40,11 @@ def make_program(
         mask: Whether `mask bool[B,T]` is an input too, False for frames without a face. Otherwise
             all frames count.
         lowering: Lowering of the convolutions; with `native` the program is one for all platforms.
+        size: Side S of the crops, from which the program resizes; 0 is that of the config.
     """
     networks = assemble(_rebuild(saved, lowering), saved.folder)
     config = saved.config
-    frames, size = config.data.frames, _input_size(saved)
+    frames, size = config.data.frames, size or _input_size(saved)
     inputs = {"clip": jax.ShapeDtypeStruct((frames, size, size, 3), np.uint8)}
     if "flow" in builders.model_extras(config):
         inputs["flow"] = jax.ShapeDtypeStruct((frames - 1, size, size, 2), np.float32)

@@ -181,11 +181,12 @@ class Judge:
             verdict,
             calibrated_prob=float(self.calibration.map(prob)[0]),
             verdict=self.calibration.conformal.decide(prob, self.rates)[0],
-            guarantee=self._describe(Drift([], PENDING, ""))
+            guarantee=self.describe(Drift([], PENDING, ""))
             | {"p_real": float(p.real[0]), "p_fake": float(p.fake[0])},
         )
 
-    def _describe(self, drift: Drift) -> dict[str, Any]:
+    def describe(self, drift: Drift) -> dict[str, Any]:
+        """Returns the error rates of verdicts, and whether they are guaranteed with some drift."""
         found = [*self.reasons, *drift.reasons]
         return {
             "false_alarm_rate": self.rates.false_alarm,
@@ -207,7 +208,7 @@ class Judge:
                       for one in scored]  # fmt: skip
             sample[name] = np.array(values, np.float64)
         drift = self.find_drift(sample)
-        stated = self._describe(drift)
+        stated = self.describe(drift)
         concluded = [
             one if one.guarantee is None
             else dataclasses.replace(one, guarantee={**one.guarantee, **stated})
@@ -268,7 +269,7 @@ class Judge:
         )
         added = predictions.merge(columns, on=VIDEO, how="left")
         settings = {"map": self.calibration.map.kind, "fitted_to": int(fitted.sum())}
-        return added, {**self._describe(drift), **settings, "shortages": self.shortages}
+        return added, {**self.describe(drift), **settings, "shortages": self.shortages}
 
 
 def _describe_drift(name: str, found: Distance) -> str:

@@ -116,14 +116,13 @@ def draw_verdict(verdict: Judged, checkpoint: str = "") -> Html:
     return to_html(
         tag("p", verdict.verdict, class_=f"verdict {kind}", style=style),
         make_pairs(values),
-        tag("p", describe_guarantee(verdict)),
+        tag("p", describe_guarantee(verdict.guarantee)),
         tag("p", LIMITS, class_="quiet", style=quiet),
     )
 
 
-def describe_guarantee(verdict: Judged) -> str:
-    """Returns a sentence on the error rates of the verdict."""
-    known = verdict.guarantee
+def describe_guarantee(known: Mapping[str, Any] | None) -> str:
+    """Returns a sentence on the error rates of a verdict; see `Verdict.guarantee`."""
     if known is None:
         return "The detector is not calibrated: no error rate is known for this verdict."
     if known["holds"] is False:

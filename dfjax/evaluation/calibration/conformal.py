@@ -16,7 +16,7 @@ groups of one video this is the usual method.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -78,6 +78,17 @@ class Conformal:
     def groups(self) -> dict[str, int]:
         """Number of groups of each class."""
         return {"real": self._classes[0][2], "fake": self._classes[1][2]}
+
+    def to_table(self) -> list[dict[str, Any]]:
+        """Returns what p-values are computed from, for reals and fakes, as JSON can store it.
+
+        `scores` ascend, with those of fakes negated; `above` is the weight of the scores from each
+        place on, and `groups` the number of groups.
+        """
+        return [
+            {"scores": scores.tolist(), "above": above.tolist(), "groups": count}
+            for scores, above, count in self._classes
+        ]
 
     def compute_p_values(self, probs: Probs) -> PValues:
         """Returns the p-values of videos: (1 + weight of the class that is as unlike) / (1 + all).

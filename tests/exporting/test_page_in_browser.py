@@ -1,0 +1,151 @@
+"""The page of a detector in Chromium gives the scores of `dfjax predict`, and asks for nothing."""
+
+import csv
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from chromium import open_tab
+from stored_networks import make_saved
+
+import dfjax
+from dfjax.data.faces.crop_codec import decode_crop, encode_crop
+from dfjax.data.faces.recipe import CropRecipe
+from dfjax.data.faces.settings import choose_frames
+from dfjax.exporting.html_file import WORKER, _join_scripts
+from dfjax.inference.export import describe_saved
+from dfjax.weights.safetensors_file import save_safetensors
+
+pytestmark = [pytest.mark.browser, pytest.mark.export]
+
+SIDE = 64
+
+
+def write_detector(folder, **recipe):
+    """Writes a detector with random parameters as a file, whose crop recipe is given."""
+    saved = make_saved("meso4:smoke")
+    config = saved.config.copy_and_resolve_references().unlock()
+    config.data.crop_size, config.data.eval_clips = SIDE, 3
+    config.crops.update(vars(CropRecipe(size=SIDE, **recipe)))
+    saved = saved._replace(config=config.lock())
+    save_safetensors(folder / "d.safetensors", saved.variables, metadata=describe_saved(saved))
+    return folder / "d.safetensors"
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
+    with open_tab(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+def score(tab, page, files):
+    """Returns the rows that the page shows for files, by name."""
+    before = len(tab.requests)
+    tab.open(page)
+    tab.choose("#files", files)
+    tab.wait(f"rows.length == {len(files)}")
+    asked = tab.requests[before:]
+    assert asked[0] == page.as_uri() and all(url.startswith("blob:null/") for url in asked[1:])
+    assert tab.messages == []
+    text = tab.run("makeCsv(rows)")
+    assert text == tab.run("makeCsv(JSON.parse(JSON.stringify(rows)))")
+    return {row["input"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def compare(rows, detector, files, tolerance, **options):
+    for verdict, file in zip(dfjax.predict(detector, files, workers=1, **options), files):
+        assert verdict.error is None
+        assert rows[file.name]["error"] == ""
+        assert abs(float(rows[file.name]["fake_prob"]) - verdict.fake_prob) < tolerance
+        assert rows[file.name]["verdict"] == verdict.verdict
+
+
+def write_crops(folder):
+    """Writes ten pictures of several shapes, one of which is a crop already."""
+    rng = np.random.default_rng(0)
+    shapes = [(SIDE, SIDE), (64, 80), (150, 100), (40, 50), (128, 128), (97, 131)] * 2
+    for number, (height, width) in enumerate(shapes[:10]):
+        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        file = folder / f"{number}.{'jpg' if number % 2 else 'png'}"
+        cv2.imwrite(str(file), picture)
+        yield file
+
+
+@pytest.fixture(scope="module")
+def page_of_crops(tmp_path_factory):
+    """A detector of face crops, and its page."""
+    folder = tmp_path_factory.mktemp("crops")
+    detector = write_detector(folder, detector="none", frames=1)
+    dfjax.export(detector, "html", out=folder / "page.html")
+    return detector, folder / "page.html"
+
+
+def test_pictures_have_the_scores_of_predict(tab, page_of_crops, tmp_path):
+    detector, page = page_of_crops
+    files = list(write_crops(tmp_path))
+    compare(score(tab, page, files), detector, files, 1e-3)
+
+
+@pytest.mark.samples
+def test_sample_crops_have_the_scores_of_predict(tab, page_of_crops, samples):
+    detector, page = page_of_crops
+    files = sorted((samples / "dfdc_faces" / "faces").glob("*.jpg"))[:10]
+    compare(score(tab, page, files), detector, files, 1e-3)
+
+
+@pytest.mark.samples
+@pytest.mark.weights
+def test_videos_have_the_scores_of_predict(tab, samples, weights, tmp_path):
+    """Faces are found by the same network, but by another program: boxes differ by a rounding."""
+    detector = write_detector(tmp_path, detector="yunet", frames=6)
+    model = weights / "face_detection_yunet_2023mar.onnx"
+    dfjax.export(detector, "html", out=tmp_path / "page.html", face_model=model)
+    videos = samples / "ffpp" / "original_sequences" / "youtube" / "c23" / "videos"
+    files = sorted(videos.glob("*.mp4"))[:2]
+    compare(score(tab, tmp_path / "page.html", files), detector, files, 5e-3, face_model=model)
+
+
+def test_files_that_cannot_be_read_are_said(tab, page_of_crops, tmp_path):
+    for name, data in (
+        ("empty.mp4", b""),
+        ("text.jpg", b"hello"),
+        ("cut.jpg", b"\xff\xd8\xff\xe0"),
+    ):
+        (tmp_path / name).write_bytes(data)
+    rows = score(tab, page_of_crops[1], sorted(tmp_path.iterdir()))
+    assert "empty file" in rows["empty.mp4"]["error"]
+    assert "not an image, or damaged" in rows["cut.jpg"]["error"]
+    assert "cannot read it" in rows["text.jpg"]["error"]
+
+
+def test_the_keyboard_is_enough(tab, page_of_crops):
+    tab.open(page_of_crops[1])
+    tab.call("Page.setInterceptFileChooserDialog", enabled=True)
+    for _ in range(2):  # the link that skips to the content, and the button
+        tab.press("Tab", 9)
+    assert tab.run("document.activeElement.id") == "choose"
+    tab.press("Enter", 13, "\r")
+    tab.wait("true")
+    assert tab.chosen == 1
+    tab.call("Page.setInterceptFileChooserDialog", enabled=False)
+
+
+def test_a_phone_needs_no_scrolling_sideways(tab, page_of_crops, tmp_path):
+    tab.open(page_of_crops[1])
+    tab.look(tmp_path / "phone.png", width=390, height=844, phone=True)
+    assert tab.run("document.documentElement.scrollWidth") <= 390
+
+
+def test_compression_and_sampling_equal_those_of_python(tab, page_of_crops):
+    tab.open(page_of_crops[1])
+    tab.run(f"{_join_scripts(WORKER[1:5])}; true")  # the page itself has the first one
+    crop = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    picture = {"width": 50, "height": 50, "data": crop.reshape(-1).tolist()}
+    found = tab.run(f"[...compressAsJpeg({json.dumps(picture)}, 95).data]")
+    np.testing.assert_array_equal(found, decode_crop(encode_crop(crop, 95)).reshape(-1))
+    assert choose_frames(309, frames=32, every=None) == tab.run(
+        "chooseSearched(309, {frames: 32, every: null})"
+    )
