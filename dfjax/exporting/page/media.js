@@ -111,13 +111,24 @@ async function decodeFrames(file, video, numbers, see) {
   }
 }
 
+// Returns the data of a sample. The first one of a video from x264 has a message with the version of
+// x264, without which FFmpeg decodes the profile High 4:4:4 of old versions wrongly (core < 151). A
+// decoder that begins at a later key frame is given it there.
+async function readSample(file, { samples, lengthBytes }, place, begins) {
+  const read = ({ offset, size }) => file.slice(offset, offset + size).arrayBuffer();
+  const data = await read(samples[place]);
+  if (!begins || !place || !lengthBytes) return data;
+  return new Blob([...readMessages(await read(samples[0]), lengthBytes), data]).arrayBuffer();
+}
+
 // Takes the frames out of `left` that a decoder gives, and returns why it has failed, or "".
-async function decodeOnce(file, { samples, codec, description, turns }, left, see) {
+async function decodeOnce(file, video, left, see) {
+  const { samples, codec, description, turns } = video;
   const ready = [];
   let failure = "", wake = () => {};
   const decoder = new VideoDecoder({
     output: (frame) => { ready.push(frame); wake(); },
-    error: (error) => { failure = error.message; wake(); },
+    error: (error) => { failure = error.message.replace(/\.$/, ""); wake(); },
   });
   decoder.ondequeue = () => wake();
   const drain = async () => {
@@ -129,8 +140,8 @@ async function decodeOnce(file, { samples, codec, description, turns }, left, se
       left.delete(number);
     }
   };
-  const feed = async (sample, place) => {
-    const data = await file.slice(sample.offset, sample.offset + sample.size).arrayBuffer();
+  const feed = async (place, begins) => {
+    const sample = samples[place], data = await readSample(file, video, place, begins);
     if (failure) return;
     const timestamp = sample.hidden ? -1 - place : sample.number;
     decoder.decode(new EncodedVideoChunk({ type: sample.key ? "key" : "delta", timestamp, data }));
@@ -142,7 +153,7 @@ async function decodeOnce(file, { samples, codec, description, turns }, left, se
   try {
     decoder.configure({ codec, description });
     for (const [start, end] of findRanges(samples, [...left.keys()])) {
-      for (let place = start; place <= end && !failure; place++) await feed(samples[place], place);
+      for (let place = start; place <= end && !failure; place++) await feed(place, place === start);
       if (!failure) await decoder.flush().catch((error) => { failure = failure || error.message; });
       await drain();
     }

@@ -76,7 +76,23 @@ function readFormat(description) {
   if (!setup) return null;
   const bytes = new Uint8Array(setup.buffer.slice(setup.byteOffset, setup.byteOffset + setup.byteLength));
   const described = ["avcC", "hvcC"].includes(boxes[kind]);
-  return { codec: nameCodec(kind, bytes), description: described ? bytes : undefined };
+  const lengthBytes = boxes[kind] === "avcC" ? 1 + (bytes[4] & 3) : 0;
+  return { codec: nameCodec(kind, bytes), description: described ? bytes : undefined, lengthBytes };
+}
+
+// Returns the messages of an encoder (SEI, user data) in a sample of H.264, whose units have their
+// length in `lengthBytes` bytes before them.
+function readMessages(sample, lengthBytes) {
+  const view = new DataView(sample), messages = [];
+  for (let place = 0; place + lengthBytes + 2 <= sample.byteLength;) {
+    let size = 0;
+    for (let i = 0; i < lengthBytes; i++) size = 256 * size + view.getUint8(place + i);
+    const start = place + lengthBytes, end = start + size;
+    const [unit, kind] = [view.getUint8(start) & 31, view.getUint8(start + 1)];
+    if (unit === 6 && kind === 5) messages.push(sample.slice(place, end));
+    place = end;
+  }
+  return messages;
 }
 
 function nameCodec(kind, bytes) {
