@@ -25,7 +25,7 @@ from dfjax.outputs import COMMENT
 
 WORKER = (
     *("numbers", "resize", "cosine_transform", "jpeg", "sampling", "tracks", "crops", "yunet"),
-    *("mp4", "colours", "media", "score", "worker"),
+    *("h264", "mp4", "colours", "media", "score", "worker"),
 )
 INTERFACE = ("numbers", "calibration", "element", "results", "interface")
 """Scripts of the thread that computes, and of the page itself, in the order of their use."""

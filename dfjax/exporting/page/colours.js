@@ -7,22 +7,25 @@ const MATRICES = {
 };
 const PLANAR = { I420: [2, 2], I422: [2, 1], I444: [1, 1], NV12: [2, 2] };
 
-// Returns the picture of a VideoFrame, and closes it.
-async function frameToPicture(frame, turns) {
+const BT709 = 1; // matrix_coefficients of H.264
+
+// Returns the picture of a VideoFrame, and closes it. `matrix` is that of the track, null if unknown.
+async function frameToPicture(frame, { turns, matrix }) {
   const planar = PLANAR[frame.format];
-  const picture = planar ? await convertPlanes(frame, planar) : drawFrame(frame);
+  const picture = planar ? await convertPlanes(frame, planar, matrix) : drawFrame(frame);
   frame.close();
   return turnPicture(picture, turns);
 }
 
-async function convertPlanes(frame, [across, down]) {
+async function convertPlanes(frame, [across, down], matrix) {
   const { width, height } = frame.visibleRect, space = frame.colorSpace;
   const bytes = new Uint8Array(frame.allocationSize()), layout = await frame.copyTo(bytes);
   const pairs = frame.format === "NV12";
   const [luma, first, second] = layout;
   const blue = pairs ? first : first, red = pairs ? { ...first, offset: first.offset + 1 } : second;
   const step = pairs ? 2 : 1;
-  const convert = makeConversion(space.matrix, space.fullRange, across === 2 && height % 2 === 0);
+  const hd = matrix === null ? space.matrix === "bt709" : matrix === BT709;
+  const convert = makeConversion(hd, space.fullRange, across === 2 && height % 2 === 0);
   const picture = makePicture(width, height);
   for (let y = 0; y < height; y++) {
     const top = luma.offset + luma.stride * y, row = Math.floor(y / down);
@@ -36,26 +39,27 @@ async function convertPlanes(frame, [across, down]) {
   return picture;
 }
 
-// Returns a function that writes the colour of one pixel. FFmpeg's fast path for subsampled colours
-// multiplies 16-bit numbers and drops the lower half of the products, so that it rounds down.
-function makeConversion(matrix, fullRange, fast) {
-  let [redV, blueU, greenU, greenV] = MATRICES[matrix === "bt709" ? "bt709" : "bt601"];
+// Returns a function that writes the colour of one pixel, in the integers of FFmpeg (libswscale). Its
+// fast path, for subsampled colours, multiplies 16-bit numbers and drops the lower half of the products.
+function makeConversion(hd, fullRange, fast) {
+  let [redV, blueU, greenU, greenV] = MATRICES[hd ? "bt709" : "bt601"];
   const gain = fullRange ? 65536 : (65536 * 255) / 219, black = fullRange ? 0 : 16;
   if (fullRange) [redV, blueU, greenU, greenV] = [redV, blueU, greenU, greenV].map((w) => (w * 224) / 255);
-  if (!fast) {
+  const [light, vr, ub, ug, vg] = [gain, redV, blueU, -greenU, -greenV].map((w) => Math.round(w / 8));
+  if (fast) {
     return (y, u, v, data, place) => {
-      const light = gain * (y - black);
-      data[place] = Math.round((light + redV * (v - 128)) / 65536);
-      data[place + 1] = Math.round((light - greenU * (u - 128) - greenV * (v - 128)) / 65536);
-      data[place + 2] = Math.round((light + blueU * (u - 128)) / 65536);
+      const base = (8 * (y - black) * light) >> 16, blue = 8 * (u - 128), red = 8 * (v - 128);
+      data[place] = base + ((red * vr) >> 16);
+      data[place + 1] = base + ((blue * ug) >> 16) + ((red * vg) >> 16);
+      data[place + 2] = base + ((blue * ub) >> 16);
     };
   }
-  const [light, vr, ub, ug, vg] = [gain, redV, blueU, -greenU, -greenV].map((w) => Math.round(w / 8));
+  const half = 2 ** 12, scale = 2 ** -13; // to the nearest whole number, halves up
   return (y, u, v, data, place) => {
-    const base = (8 * (y - black) * light) >> 16, blue = 8 * (u - 128), red = 8 * (v - 128);
-    data[place] = base + ((red * vr) >> 16);
-    data[place + 1] = base + ((blue * ug) >> 16) + ((red * vg) >> 16);
-    data[place + 2] = base + ((blue * ub) >> 16);
+    const base = (y - black) * light + half, blue = u - 128, red = v - 128;
+    data[place] = Math.floor((base + red * vr) * scale);
+    data[place + 1] = Math.floor((base + blue * ug + red * vg) * scale);
+    data[place + 2] = Math.floor((base + blue * ub) * scale);
   };
 }
 

@@ -123,7 +123,7 @@ async function readSample(file, { samples, lengthBytes }, place, begins) {
 
 // Takes the frames out of `left` that a decoder gives, and returns why it has failed, or "".
 async function decodeOnce(file, video, left, see) {
-  const { samples, codec, description, turns } = video;
+  const { samples, codec, description } = video;
   const ready = [];
   let failure = "", wake = () => {};
   const decoder = new VideoDecoder({
@@ -136,7 +136,7 @@ async function decodeOnce(file, video, left, see) {
       const frame = ready.shift(), number = frame.timestamp, place = left.get(number);
       if (place === undefined) { frame.close(); continue; }
       checkSize(frame.codedWidth, frame.codedHeight);
-      await see(await frameToPicture(frame, turns), place);
+      await see(await frameToPicture(frame, video), place);
       left.delete(number);
     }
   };

@@ -76,8 +76,18 @@ function readFormat(description) {
   if (!setup) return null;
   const bytes = new Uint8Array(setup.buffer.slice(setup.byteOffset, setup.byteOffset + setup.byteLength));
   const described = ["avcC", "hvcC"].includes(boxes[kind]);
+  const codec = nameCodec(kind, bytes), matrix = findMatrix(inner, boxes[kind], bytes);
   const lengthBytes = boxes[kind] === "avcC" ? 1 + (bytes[4] & 3) : 0;
-  return { codec: nameCodec(kind, bytes), description: described ? bytes : undefined, lengthBytes };
+  return { codec, description: described ? bytes : undefined, lengthBytes, matrix };
+}
+
+// Returns the matrix of colours as a number of H.264; null if only the decoder may know it.
+function findMatrix(entry, kind, bytes) {
+  const colours = boxIn(entry, "colr", 86);
+  const named = colours && ["nclx", "nclc"].includes(textAt(colours, 0)) ? colours.getUint16(8) : UNSPECIFIED;
+  if (kind !== "avcC") return named === UNSPECIFIED ? null : named;
+  const own = readMatrix(bytes);
+  return own === UNSPECIFIED ? named : own;
 }
 
 // Returns the messages of an encoder (SEI, user data) in a sample of H.264, whose units have their
