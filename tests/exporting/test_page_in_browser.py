@@ -113,24 +113,27 @@ def write_video(path, matrix):
         container.mux(stream.encode())
 
 
+READ_FRAMES = """
+async function readFrames(numbers) {
+  const found = [], source = await openFile(document.querySelector("#f").files[0]);
+  await source.visit(numbers, async ({ data }, place) => {
+    const reader = new FileReader();
+    reader.readAsDataURL(new Blob([data]));
+    await new Promise((resolve) => { reader.onload = resolve; });
+    found[place] = reader.result.split(",")[1];
+  });
+  return found;
+}
+"""
+
+
 def compare_frames(tab, page, video, numbers):
     """Checks that the page decodes frames of a video to the pixels of Python."""
-    page.write_text(f"<input type=file id=f><script>{_join_scripts(WORKER[:-2])}</script>")
+    script = _join_scripts(WORKER[:-2]) + READ_FRAMES
+    page.write_text(f"<input type=file id=f><script>{script}</script>")
     tab.open(page)
     tab.choose("#f", [video])
-    found = tab.run(
-        """(async () => {
-          const found = [], source = await openFile(document.querySelector("#f").files[0]);
-          await source.visit(%s, async ({ data }, place) => {
-            const reader = new FileReader();
-            reader.readAsDataURL(new Blob([data]));
-            await new Promise((resolve) => { reader.onload = resolve; });
-            found[place] = reader.result.split(",")[1];
-          });
-          return found;
-        })()"""
-        % json.dumps(numbers)
-    )
+    found = tab.run(f"readFrames({json.dumps(numbers)})")
     for text, frame in zip(found, read_frames(video, numbers), strict=True):
         pixels = np.frombuffer(base64.b64decode(text), np.uint8).reshape(frame.shape)
         np.testing.assert_array_equal(pixels, frame)
