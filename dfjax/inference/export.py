@@ -124,13 +124,10 @@ def export(
     saved = _read(detector, [path, find_card(path)] if card else [path], to, checkpoint, model)
     metadata = describe_saved(saved)
     form = _find_form(to, saved, face_model, web_runtime)
-    program = make_program(
-        saved,
-        metadata,
-        mask=mask or to == PAGE,
-        lowering="native" if form else "auto",
-        size=saved.config.data.crop_size if to == PAGE else 0,
-    )
+    reads: dict[str, Any] = {"mask": mask}
+    if to == PAGE:
+        reads = {"mask": True, "size": saved.config.data.crop_size}
+    program = make_program(saved, metadata, **reads, lowering="native" if form else "auto")
     reference = dataclasses.replace(program, apply=program.on_cpu or program.apply)
     with fill_folder(path) if to == HUB else atomic_path(path) as partial:
         if form:
