@@ -11,8 +11,8 @@ are trained, from random ones, and a tenth of the factors of the added terms.
 Command:  dfjax train --config=gend --workdir=runs/gend --config.data.path=PACK \
               --config.init.backbone=CLIP_L14.safetensors
 Hardware: accelerators with 80 GB in all; --config.train.accumulate=8 for less
-Time:     not yet measured
-Expected: not yet measured
+Time:     full size not yet measured; :tiny 14 minutes on two busy CPU cores
+Expected: full size not yet measured; :tiny on the synthetic validation set: video AUC 0.94
 """
 
 from ml_collections import ConfigDict
