@@ -30,7 +30,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c.model.name = "frame_classifier"
     c.model.frame_classifier.update(
         {"backbone": "clip_l14", "drop_path": 0.0, "hidden": (), "dropout": ()}
-        | {"input_dropout": 0.0, "remat": "block", "scan_blocks": True}
+        | {"input_dropout": 0.0, "scan_blocks": True}
     )
     c.precision = "bfloat16"
     c.data.update({"frames": 1, "sampling": "even", "train_clips": 8, "eval_clips": 8})

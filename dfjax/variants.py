@@ -48,7 +48,7 @@ def use_small_vit(config: ConfigDict, variant: str) -> None:
         return
     config.model.frame_classifier.update(
         {"backbone": "clip_t8", "width": 1.0, "one_block": variant == "smoke"}
-        | {"remat": "none", "scan_blocks": False}
+        | {"scan_blocks": False}
     )
     config.optimizer.update({"freeze": (), "learning_rate": 1e-3})
     if variant == "tiny":

@@ -39,7 +39,8 @@ class FrameClassifier(nn.Module):
         base_train: Whether the backbone is in training mode during training. Otherwise it uses its
             running statistics, which are not updated, and no stochastic depth. Its parameters are
             trained in either case, unless `optimizer.freeze` freezes them.
-        scan_blocks: Whether the blocks of a vision transformer are compiled once for all.
+        scan_blocks: Whether the blocks of a vision transformer are compiled once for all, and the
+            backward pass recomputes each from its input, which `remat` then need not do.
         unit_features: Whether the pooled features of every frame are divided by their length.
         input_norm: Whether the pooled features are batch-normalised.
         input_dropout: Dropout rate of the pooled features.

@@ -161,7 +161,8 @@ class VisionTransformer(nn.Module):
         one_block: Whether there is a single block, which compiles fast.
         drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
         scan_blocks: Whether the blocks are one `jax.lax.scan` over their stacked parameters, which
-            compiles one block for all. Parameters and results are the same; the stack is a copy.
+            compiles one block for all. Parameters and results are the same; the stack is a copy,
+            and the backward pass recomputes each block from its input.
         compute: Dtype and lowering.
     """
 
@@ -244,7 +245,9 @@ class VisionTransformer(nn.Module):
             y: Any = alone.apply({"params": params}, x, kept, angles, train=train)
             return y, None
 
-        return jax.lax.scan(run, x, (stacked, kept))[0]
+        # Around the scan, recomputation would keep the values inside of all blocks at once.
+        recomputed = jax.checkpoint(run, prevent_cse=False)
+        return jax.lax.scan(recomputed, x, (stacked, kept))[0]
 
     def _draw_kept(self, count: int, images: int) -> Array:
         """Returns the factors of the branches, f32[count, 2, images]."""
