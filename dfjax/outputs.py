@@ -23,6 +23,9 @@ COMMENT = "<!-- dfjax -->"
 TEX_COMMENT = "% dfjax:"
 """Comment at the start of our LaTeX files."""
 
+PBTXT_COMMENT = "# dfjax: a model for Triton Inference Server"
+"""Comment at the start of our configurations of models."""
+
 SOFTWARE = {"Software": "dfjax"}
 """Metadata of our PNG files."""
 
@@ -201,6 +204,10 @@ def _is_our_latex(path: Path) -> bool:
     return _head(path).startswith(TEX_COMMENT.encode())
 
 
+def _is_our_pbtxt(path: Path) -> bool:
+    return _head(path).startswith(PBTXT_COMMENT.encode())
+
+
 def _is_our_text_table(path: Path) -> bool:
     return _head(path).startswith(CSV_HEADERS)
 
@@ -261,6 +268,7 @@ RECOGNISERS: dict[str, Callable[[Path], bool]] = {
     ".html": _is_our_page,
     ".md": _is_our_page,
     ".tex": _is_our_latex,
+    ".pbtxt": _is_our_pbtxt,
     ".svg": _is_our_page,
     ".csv": _is_our_text_table,
     ".parquet": _is_our_table,

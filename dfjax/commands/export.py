@@ -6,6 +6,7 @@ they have. onnx (extra `export`), stablehlo (CPU, GPU and TPU) and torch (torch.
 from `clip` uint8 [B, T, H, W, 3], face crops at the size of the config, and `flow` float32 where
 the model needs it, to `fake_prob` float32 [B], those of a generator to `restored` uint8. html
 (extra `export`) is a page that scores videos and pictures in a browser, without a network.
+--triton writes onnx as a model of Triton Inference Server, a folder OUT with config.pbtxt.
 
 --card writes a model card beside the file, OUT.md: data, audit, results with intervals, limits and
 SHA-256. --verify compares what you received with its card; exit code 1: they differ.
@@ -35,6 +36,7 @@ def add_arguments(parser: Parser) -> None:
     add("--mask", action="store_true", help="a program also reads mask bool [B, T]")
     add("--detector-model", dest="face_model", metavar="FILE", help="YuNet's ONNX file, for html")
     add("--web-runtime", metavar="PATH", help="npm package of onnxruntime-web, for html (fetched)")
+    add("--triton", action="store_true", help="OUT is a model of Triton's server, for onnx")
     add_import(parser)
 
 
@@ -50,5 +52,5 @@ def run(args: Arguments) -> int:
 
     if not (args.to and args.out):
         raise UsageError("--to FORMAT and --out FILE are needed")
-    names = ("out", "checkpoint", "model", "mask", "card", "face_model", "web_runtime")
+    names = "out checkpoint model mask card triton face_model web_runtime".split()
     return show(args, export(args.workdir or args.weights, args.to, **args.select(*names)))

@@ -16,6 +16,7 @@ from dfjax.experiment.frozen_backbone import restore
 from dfjax.experiment.saved import Saved, read_saved
 from dfjax.exporting.formats import FORMATS, Format
 from dfjax.exporting.program import Program
+from dfjax.exporting.triton import CONFIG, MODEL, write_triton_config
 from dfjax.files import atomic_path
 from dfjax.inference.detector import Detector
 from dfjax.inference.export_page import make_page_format
@@ -49,7 +50,7 @@ class Exported(Result):
     """The result of `export`.
 
     Attributes:
-        out: Path of the file, or of the folder of the hub.
+        out: Path of the file, or of the folder of the hub or of a model of Triton.
         format: Name of the format.
         bytes: Size of the file, or of the files in the folder.
         checkpoint: Name of the checkpoint, for example `best/1200`.
@@ -93,6 +94,7 @@ def export(
     card: bool = False,
     face_model: AnyPath | None = None,
     web_runtime: AnyPath | None = None,
+    triton: bool = False,
 ) -> Exported:
     """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
@@ -109,6 +111,7 @@ def export(
         face_model: ONNX file of YuNet for a page; None is the one that was fetched.
         web_runtime: Package of onnxruntime-web from npm for a page, or a folder with its files;
             None is the one in the user's cache folder, which is downloaded unless it is there.
+        triton: Whether `out` is the folder of a model of Triton Inference Server, for `onnx`.
 
     Raises:
         UsageError: An unknown format, one that cannot carry the detector, no such workdir or
@@ -116,47 +119,64 @@ def export(
             write.
         RunError: The file computes something else than the checkpoint. It is not kept.
     """
-    path = Path(out)
+    place, path = Path(out), Path(out, MODEL if triton else "")
     card = card or to == HUB
-    _check_format(to, mask)
+    _check_format(to, mask=mask, triton=triton)
     if to == HUB:
         check_hub_folder(path)
-    saved = _read(detector, [path, find_card(path)] if card else [path], to, checkpoint, model)
+    outputs = [path, *([find_card(path)] if card else []), *([place / CONFIG] if triton else [])]
+    saved = _read(detector, outputs, to, checkpoint, model)
     metadata = describe_saved(saved)
     form = _find_form(to, saved, face_model, web_runtime)
-    reads: dict[str, Any] = {"mask": mask}
-    if to == PAGE:
-        reads = {"mask": True, "size": saved.config.data.crop_size}
-    program = make_program(saved, metadata, **reads, lowering="native" if form else "auto")
+    program = _make_program(saved, metadata, form, to, mask)
     reference = dataclasses.replace(program, apply=program.on_cpu or program.apply)
     with fill_folder(path) if to == HUB else atomic_path(path) as partial:
         if form:
-            form.save(partial, program)
-            call, runtime, limit = form.open(partial), form.runtime, form.tolerance
+            call, runtime, limit = _save_program(partial, form, program)
         else:
             call, runtime, limit = _save_weights(partial, to, saved, metadata), "dfjax", WEIGHTS[to]
         difference = _compare(call, reference)
-        if not difference <= limit:
-            raise _differs(to, difference, limit)
+        _check_difference(to, difference, limit)
+    if triton:
+        write_triton_config(place, program, batch_size=saved.config.eval.batch_size)
     inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in PROGRAMS else {}
     written = write_card(path, saved, form=to, inputs=inputs) if card else None
     size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
-    return Exported(path, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference, written)
+    return Exported(place, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference, written)
 
 
-def _check_format(to: str, mask: bool) -> None:
-    """Raises an error for an unknown format, or one that `mask` is not for."""
+def _check_format(to: str, *, mask: bool, triton: bool) -> None:
+    """Raises an error for an unknown format, or one that an option is not for."""
     if to not in (*PROGRAMS, *WEIGHTS):
         raise unknown("format", to, (*PROGRAMS, *WEIGHTS))
     if mask and to not in FORMATS:
         raise UsageError(f"mask is for programs ({', '.join(FORMATS)}), not for {to}")
+    if triton and to != "onnx":
+        raise UsageError(f"triton is for onnx, not for {to}")
 
 
-def _differs(to: str, difference: float, limit: float) -> RunError:
-    return RunError(
-        f"{to}: the output differs from that of the checkpoint by {difference:.1e} on "
-        f"{CLIPS} clips, and at most {limit:.0e} is accepted; no file was kept"
-    )
+def _check_difference(to: str, difference: float, limit: float) -> None:
+    """Raises an error unless a difference from the checkpoint's output is accepted."""
+    if not difference <= limit:
+        raise RunError(
+            f"{to}: the output differs from that of the checkpoint by {difference:.1e} on "
+            f"{CLIPS} clips, and at most {limit:.0e} is accepted; no file was kept"
+        )
+
+
+def _make_program(
+    saved: Saved, metadata: Mapping[str, Any], form: Format | None, to: str, mask: bool
+) -> Program:
+    """Returns the program of a detector as a format needs it."""
+    size = saved.config.data.crop_size if to == PAGE else 0
+    lowering, mask = "native" if form else "auto", mask or to == PAGE
+    return make_program(saved, metadata, mask=mask, size=size, lowering=lowering)
+
+
+def _save_program(path: Path, form: Format, program: Program) -> tuple[Call, str, float]:
+    """Writes a program; returns its function, its runtime and the accepted difference."""
+    form.save(path, program)
+    return form.open(path), form.runtime, form.tolerance
 
 
 def _find_form(
