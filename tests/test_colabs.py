@@ -26,7 +26,7 @@ def test_every_notebook_has_its_script():
     assert NAMES == sorted(path.stem for path in FOLDER.glob("*.py"))
     assert set(NAMES) == {
         "quickstart", "bring_your_videos", "train_on_accelerator", "defake_and_harden",
-        "your_own_detector", "finetune_clip",
+        "your_own_detector", "finetune_clip", "export_to_benchmarks",
     }  # fmt: skip
 
 

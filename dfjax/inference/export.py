@@ -243,7 +243,9 @@ def _save_weights(path: Path, to: str, saved: Saved, metadata: Mapping[str, Any]
         save_safetensors(own, _join_backbone(saved), metadata=metadata)
         if own != path:
             export_weights(own, to, name, path)
-            import_weights(path, to, name, back)
+            p = saved.config.preprocess  # which the file does not have
+            given = {"size": p.size, "mean": tuple(p.mean), "std": tuple(p.std)}
+            import_weights(path, to, name, back, **given)
         program = make_program(read_saved(back if name else own), {}, lowering="auto")
     finally:
         for file in {own, back} - {path}:

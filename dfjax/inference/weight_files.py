@@ -266,11 +266,13 @@ def _find_saved(
     config = from_dict(header["config"], name=f"the config in {source}")
     named = header.get("model", config.name)
     target, convention = find_target(config), convention or convention_of(config)
-    if model == target.name and model != named and target.prefix:
-        return backbone_target(model), keep_backbone(variables, target), convention
-    if model not in (named, network.config if network else named):
-        raise UsageError(f"{source} has the parameters of {named}, not of {model}")
-    if network and network.config:
+    if network and network.config:  # a detector, which may be named as its backbone is
+        if load_config(network.config).model.name != config.model.name:
+            raise UsageError(f"{source} has the parameters of {named}, not of {model}")
         check_settings(config, network, name=f"{origin}'s {model}")
         return _named(target, model), variables, convention
+    if model == target.name and model != named and target.prefix:
+        return backbone_target(model), keep_backbone(variables, target), convention
+    if model != named:
+        raise UsageError(f"{source} has the parameters of {named}, not of {model}")
     return target, variables, convention
