@@ -31,10 +31,10 @@ import pytest
 # Shapes and types of public signatures hold, whatever a test calls.
 jaxtyping.install_import_hook("dfjax", "beartype.beartype")
 
+from dfjax.user_cache import user_cache  # noqa: E402
+
 # A shell starts background jobs with SIGINT ignored, and Python then leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from dfjax.user_cache import user_cache
 
 MANY_BYTES = 1_000_000_000  # of a process after a file
 
