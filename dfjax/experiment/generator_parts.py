@@ -86,10 +86,10 @@ def make_adversary_tx(config: ConfigDict, schedule: optax.Schedule) -> optax.Gra
     """Returns the optimiser of the discriminator.
 
     It has the settings of `config.optimizer` but those by path, which name parameters of the
-    generator.
+    generator, and that of the detector's step.
     """
     options = config.optimizer.to_dict()
-    for key in ("learning_rate", "freeze", "multipliers"):
+    for key in ("learning_rate", "freeze", "multipliers", "sam_radius"):
         options.pop(key)
     return make_tx(schedule=schedule, **options)
 
