@@ -7,9 +7,10 @@ Fakes in the data are not trained on. Validation reads them: the checkpoint `las
 been chosen by any fake. The authors validate on self-blended frames, and crop faces with random
 margins; here crops are as stored. Face landmarks (`dfjax data extract --detector facemesh`) give
 the shape of the blended region; without them it is an ellipse. The authors start from weights of
-ImageNet with adversarial examples (AdvProp), for values in [0, 1].
+ImageNet with adversarial examples (AdvProp), for values in [0, 1]; files of other weights with the
+normalisation of ImageNet need `--config.preprocess.mean` and `--config.preprocess.std` of theirs.
 
-Command:  dfjax train --config=sbi --workdir=runs/sbi --config.data.path=PACK \\
+Command:  dfjax train --config=sbi --workdir=runs/sbi --config.data.path=PACK \
               --config.init.backbone=B4.safetensors
 Hardware: accelerators with 32 GB in all
 Time:     not yet measured

@@ -120,8 +120,8 @@ GENERATOR_LOSS: dict[str, dict[str, Any]] = {
         "model": "",  # its config, where the header of a weights file does not name it
     },
 }
-# Trained parameters that change kernels, while the kernels stay (`dfjax.models.adapters`). Exports
-# and weights files have plain kernels. What else is frozen is optimizer.freeze.
+# Trained parameters that change kernels (`dfjax.models.adapters`). Exports and weights files have
+# plain kernels. What is frozen, the kernels too, is optimizer.freeze.
 ADAPTER: dict[str, Any] = {
     "name": "none",  # none | lora | svd (Effort: the smallest singular values are trained)
     "kernels": ("attention/(query|key|value|output)/kernel$",),  # patterns of parameter paths
@@ -146,7 +146,7 @@ OPTIMIZER: dict[str, Any] = {
 SCHEDULE = {
     "name": "constant",  # constant | linear | cosine | restarts
     "warmup_steps": 0,  # steps of linear warm-up from 0
-    "hold": 0.0,  # share of the run before a linear decay
+    "hold": 0.0,  # share of the steps after the warm-up that come before a linear decay
     "final_scale": 0.0,  # last value of a decay as a fraction of the learning rate
     "period": 0,  # steps between restarts
 }

@@ -85,8 +85,8 @@ def make_discriminator(config: ConfigDict, *, platform: str = "") -> ModelFns:
 def make_adversary_tx(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Returns the optimiser of the discriminator.
 
-    It has the settings of `config.optimizer` but those by path, which name parameters of the
-    generator, and that of the detector's step.
+    It has the settings of `config.optimizer` without `freeze` and `multipliers`, whose paths are
+    those of the generator, and without `sam_radius`, which only the step of detectors has.
     """
     options = config.optimizer.to_dict()
     for key in ("learning_rate", "freeze", "multipliers", "sam_radius"):

@@ -136,7 +136,7 @@ def assemble_parts(
         learning_rate=optimizer.pop("learning_rate"),
         total_steps=steps_per_epoch * plan.epochs,
     )
-    del optimizer["sam_radius"]  # of the step
+    del optimizer["sam_radius"]  # an option of the step, not of the optimiser
     tx = make_tx(schedule=schedule, **optimizer | {"freeze": builders.frozen_patterns(config)})
     platform = mesh.devices.flat[0].platform
     model = builders.make_model(config, platform=platform)

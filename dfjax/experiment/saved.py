@@ -168,6 +168,7 @@ def _merge_adapters(config: ConfigDict, variables: Variables) -> tuple[ConfigDic
         return config, variables
     plain = config.copy_and_resolve_references()
     plain.adapter.name = "none"
+    plain.loss.update({"orthogonality": 0.0, "singular_values": 0.0})  # are of adapters
     return plain, merge_variables(variables, adapter)
 
 

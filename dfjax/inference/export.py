@@ -243,9 +243,8 @@ def _save_weights(path: Path, to: str, saved: Saved, metadata: Mapping[str, Any]
         save_safetensors(own, _join_backbone(saved), metadata=metadata)
         if own != path:
             export_weights(own, to, name, path)
-            p = saved.config.preprocess  # which the file does not have
-            given = {"size": p.size, "mean": tuple(p.mean), "std": tuple(p.std)}
-            import_weights(path, to, name, back, **given)
+            size = saved.config.preprocess.size  # which the file does not have
+            import_weights(path, to, name, back, size=size)
         program = make_program(read_saved(back if name else own), {}, lowering="auto")
     finally:
         for file in {own, back} - {path}:

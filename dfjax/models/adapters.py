@@ -7,8 +7,8 @@ model without adapters. At first D changes nothing. `merge_adapters` returns pla
 - `lora` (Hu et al., 2022): D = (alpha / rank) down · up, where `up` is 0 at first.
 - `svd` (Yan et al., 2025, "Orthogonal Subspace Decomposition", Effort): W = U S V' is split into
   its largest singular values, which stay, and the `rank` smallest, which are trained as `left`,
-  `values` and `right`. With the first values of these, D0 = W's own part of rank `rank`, and
-  D = left · values · right - D0. The first values are fixed parameters (see `FIXED`).
+  `values` and `right`. D0 is the product of their first values, which is W's own part of that
+  rank, and D = left · values · right - D0. The first values are fixed parameters (see `FIXED`).
 """
 
 import functools

@@ -22,7 +22,7 @@ async function convertPlanes(frame, [across, down], matrix) {
   const bytes = new Uint8Array(frame.allocationSize()), layout = await frame.copyTo(bytes);
   const pairs = frame.format === "NV12";
   const [luma, first, second] = layout;
-  const blue = pairs ? first : first, red = pairs ? { ...first, offset: first.offset + 1 } : second;
+  const blue = first, red = pairs ? { ...first, offset: first.offset + 1 } : second;
   const step = pairs ? 2 : 1;
   const hd = matrix === null ? space.matrix === "bt709" : matrix === BT709;
   const convert = makeConversion(hd, space.fullRange, across === 2 && height % 2 === 0);

@@ -42,7 +42,7 @@ function reply(message) {
 
 function addFiles(files) {
   waiting.push(...files);
-  if (!current) scoreNext();
+  if (!current && waiting.length) scoreNext();
 }
 
 async function scoreNext() {

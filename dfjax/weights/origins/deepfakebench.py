@@ -12,7 +12,7 @@ from dfjax.weights.origin import Network, Origin, Wrapper
 from dfjax.weights.origins import efficientnet_pytorch, timm
 
 LINEAR = {"hidden": (), "dropout": (), "input_norm": False, "classes": 2, "method_classes": 0}
-LINEAR |= {"width": 1.0, "one_block": False}
+LINEAR |= {"width": 1.0, "one_block": False, "unit_features": False}
 
 EFFICIENTNET = {
     path: f"efficientnet.{name}"
