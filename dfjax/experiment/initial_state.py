@@ -18,7 +18,7 @@ from dfjax.experiment.config_check import UNFREEZE
 from dfjax.experiment.frozen_backbone import open_backbone
 from dfjax.experiment.initial_backbones import InitialFile, load_backbones
 from dfjax.experiment.parts import Parts
-from dfjax.models.adapters import init_adapters, merge_variables
+from dfjax.models.adapters import Adapter, init_adapters, merge_variables
 from dfjax.models.entry import ADAPTERS
 from dfjax.models.frame_features import BACKBONE, join
 from dfjax.rngs import make_rng
@@ -72,7 +72,7 @@ def start(
     init = jax.jit(parts.init, out_shardings=parts.shardings, compiler_options=compiler_options)
     state = processes.compile_together(init)(parts.root_rng, zeros)
     if init_from:
-        loaded = _read_run(Path(init_from), state.params, say)
+        loaded = _read_run(Path(init_from), state.params, parts.adapter, say)
         state = _take_over(state, parts, loaded, say, must_load)
     elif files:
         state = _take_over(state, parts, _read_backbones(files, state), say, must_load)
@@ -147,12 +147,14 @@ def _read_backbones(files: Sequence[InitialFile], state: TrainState) -> Loaded:
     return Loaded(load_backbones(files, _variables(state)), origin, setting)
 
 
-def _read_run(source: Path, own: Mapping[str, Any], say: Callable[[str], None]) -> Loaded:
+def _read_run(
+    source: Path, own: Mapping[str, Any], adapter: Adapter, say: Callable[[str], None]
+) -> Loaded:
     """Returns the variables of another run or of a safetensors file."""
     setting = f"train.init_from={source}"
     if source.suffix == ".safetensors":
         return Loaded(_read_file(source, own), str(source), setting)
-    return Loaded(*_read_best(source, own, say), setting)
+    return Loaded(*_read_best(source, own, adapter, say), setting)
 
 
 def _read_file(path: Path, own: Mapping[str, Any]) -> Variables:
@@ -164,7 +166,7 @@ def _read_file(path: Path, own: Mapping[str, Any]) -> Variables:
 
 
 def _read_best(
-    workdir: Path, own: Mapping[str, Any], say: Callable[[str], None]
+    workdir: Path, own: Mapping[str, Any], adapter: Adapter, say: Callable[[str], None]
 ) -> tuple[Variables, str]:
     """Returns the variables of the best checkpoint of another run, and its name.
 
@@ -176,8 +178,9 @@ def _read_best(
         step, variables = others.restore_variables("best", warn=say)
     finally:
         others.close()
-    if not _have_same_adapters(own, variables["params"]):
-        variables = merge_variables(variables, config_adapter(config))
+    theirs = config_adapter(config)
+    if not (theirs.alpha == adapter.alpha and _have_same_adapters(own, variables["params"])):
+        variables = merge_variables(variables, theirs)
     if config.data.features and BACKBONE in own:
         variables = join(variables, open_backbone(workdir).variables)
     return variables, f"{workdir}, best/{step}"
