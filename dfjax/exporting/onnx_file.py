@@ -16,8 +16,10 @@ import numpy as np
 from jax import lax
 
 from dfjax.errors import UsageError
+from dfjax.exporting.onnx_kernels import store_kernels
 from dfjax.exporting.program import Program, symbolic_batch
 from dfjax.exporting.simplify import SIMPLER, Rule, evaluate, trace
+from dfjax.weights.rounding import FLOAT32
 
 OPSET = 21
 MISSING = "ONNX needs the extra `export`: pip install 'dfjax[export]'"
@@ -35,6 +37,8 @@ def save_onnx(path: Path, program: Program) -> None:
 def write_onnx(program: Program) -> bytes:
     """Returns the content of the file of a program; see `save_onnx`."""
     model = convert(program)
+    if program.kernels != FLOAT32:  # not before: the converter computes with constants
+        store_kernels(model, program.kernels)
     for key, value in program.metadata.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)

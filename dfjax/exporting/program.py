@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array
 
 from dfjax.shapes import Variables
+from dfjax.weights.rounding import FLOAT32, round_variables
 
 FAKE_PROB, RESTORED = "fake_prob", "restored"
 """Names of the output of a detector and of a generator."""
@@ -26,6 +27,8 @@ class Program:
         inputs: Shape and dtype of every input for one clip, by name, in order.
         output: Name of the output, `FAKE_PROB` or `RESTORED`.
         metadata: Entries of the header of a file, with values that can be stored as JSON.
+        kernels: How formats store the kernels, one of `weights.rounding.KINDS`; those in
+            `variables` are rounded already.
         on_cpu: The same function as detectors run it on a CPU, for formats that can hold one
             function per platform; None for `apply`.
     """
@@ -35,6 +38,7 @@ class Program:
     inputs: Mapping[str, jax.ShapeDtypeStruct]
     output: str
     metadata: Mapping[str, Any]
+    kernels: str = FLOAT32
     on_cpu: Apply | None = None
 
     def call(self, variables: Variables, *arrays: Array) -> Array:
@@ -44,6 +48,16 @@ class Program:
     def call_on_cpu(self, variables: Variables, *arrays: Array) -> Array:
         """Returns what `call` returns, by the function for a CPU."""
         return dataclasses.replace(self, apply=self.on_cpu or self.apply).call(variables, *arrays)
+
+    def round(self, kernels: str) -> "Program":
+        """Returns the program with rounded kernels, which formats store so.
+
+        Args:
+            kernels: One of `weights.rounding.KINDS`.
+        """
+        rounded = round_variables(jax.device_get(self.variables), kernels)
+        variables = jax.tree.map(jax.numpy.asarray, rounded)
+        return dataclasses.replace(self, variables=variables, kernels=kernels)
 
     def shapes(self, batch: Any) -> list[jax.ShapeDtypeStruct]:
         """Returns the shapes of the inputs for a batch of `batch` clips, a number or a symbol."""

@@ -1,14 +1,12 @@
 """Export of trained detectors and generators to files: `dfjax.export`."""
 
-import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 import dfjax
 from dfjax.errors import RunError, UsageError, unknown
@@ -20,7 +18,15 @@ from dfjax.exporting.triton import CONFIG, MODEL, write_triton_config
 from dfjax.files import atomic_path
 from dfjax.inference.detector import Detector
 from dfjax.inference.export_page import make_page_format
-from dfjax.inference.export_program import CLIPS, make_examples, make_program, run_program
+from dfjax.inference.export_program import (
+    CLIPS,
+    Call,
+    compare,
+    make_program,
+    round_program,
+    run_on_cpu,
+    run_program,
+)
 from dfjax.inference.hub_export import check_hub_folder, fill_folder, write_hub_files
 from dfjax.inference.reporting.card_file import find_card
 from dfjax.inference.reporting.model_card import write_card
@@ -29,7 +35,8 @@ from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
 from dfjax.shapes import Variables
-from dfjax.weights.safetensors_file import save_safetensors
+from dfjax.weights.rounding import FLOAT32, check_kind
+from dfjax.weights.safetensors_file import KERNELS_ENTRY, save_safetensors
 
 HUB = "hub"
 WEIGHTS = {"safetensors": 0.0, HUB: 0.0, "deepfakebench": 1e-4, "keras": 1e-4}
@@ -41,8 +48,10 @@ PAGE = "html"
 
 PROGRAMS = (*FORMATS, PAGE)
 
+ROUNDED = ("safetensors", HUB, "onnx", "stablehlo")
+"""Formats that can store kernels as int8 or bfloat16."""
+
 AnyPath = str | os.PathLike[str]
-Call = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,10 @@ class Exported(Result):
         checked: Number of clips that the file was compared with the checkpoint on.
         runtime: Program that computed the output of the file.
         difference: Largest difference of the outputs; those of a detector are probabilities, those
-            of a generator pixels.
+            of a generator pixels. With rounded kernels it is that from the checkpoint rounded so.
         card: Path of the model card, or None.
+        kernels: How kernels are stored.
+        rounding: Largest difference that rounding the kernels makes to the outputs.
     """
 
     out: Path
@@ -71,6 +82,8 @@ class Exported(Result):
     runtime: str
     difference: float
     card: Path | None = None
+    kernels: str = FLOAT32
+    rounding: float = 0.0
 
     def describe(self) -> list[str]:
         """Returns lines with the file, its size, the checkpoint and how far its output differs."""
@@ -79,8 +92,15 @@ class Exported(Result):
             f"{self.out}: {self.bytes / 1e6:.1f} MB, checkpoint {self.checkpoint}{inputs}",
             f"read back with {self.runtime}: {self.checked} clips differ by {self.difference:.1e} "
             "at most",
+            *([self._describe_rounding()] if self.kernels != FLOAT32 else []),
             *([f"model card: {self.card}"] if self.card else []),
         ]
+
+    def _describe_rounding(self) -> str:
+        return (
+            f"kernels are {self.kernels}: outputs for the clips differ from those of the float32 "
+            f"checkpoint by {self.rounding:.1e} at most"
+        )
 
 
 def export(
@@ -95,6 +115,7 @@ def export(
     face_model: AnyPath | None = None,
     web_runtime: AnyPath | None = None,
     triton: bool = False,
+    kernels: str = FLOAT32,
 ) -> Exported:
     """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
@@ -106,12 +127,12 @@ def export(
         checkpoint: `best` or `last`, where `detector` is a workdir.
         model: Name of the config of a safetensors file whose header does not have the config.
         mask: Whether a program also reads `mask bool[B,T]`, False for frames without a face.
-        card: Whether a model card is written beside the file, to `OUT.md`. A folder of the hub has
-            one in any case, `README.md`.
+        card: Whether a model card `OUT.md` is written too. A folder of the hub always has one.
         face_model: ONNX file of YuNet for a page; None is the one that was fetched.
         web_runtime: Package of onnxruntime-web from npm for a page, or a folder with its files;
             None is the one in the user's cache folder, which is downloaded unless it is there.
         triton: Whether `out` is the folder of a model of Triton Inference Server, for `onnx`.
+        kernels: How a format of `ROUNDED` stores kernels, `float32`, `int8` or `bf16`.
 
     Raises:
         UsageError: An unknown format, one that cannot carry the detector, no such workdir or
@@ -121,31 +142,30 @@ def export(
     """
     place, path = Path(out), Path(out, MODEL if triton else "")
     card = card or to == HUB
-    _check_format(to, mask=mask, triton=triton)
-    if to == HUB:
-        check_hub_folder(path)
+    _check_format(to, mask=mask, triton=triton, kernels=kernels)
     outputs = [path, *([find_card(path)] if card else []), *([place / CONFIG] if triton else [])]
     saved = _read(detector, outputs, to, checkpoint, model)
-    metadata = describe_saved(saved)
+    metadata = describe_saved(saved) | ({KERNELS_ENTRY: kernels} if kernels != FLOAT32 else {})
     form = _find_form(to, saved, face_model, web_runtime)
-    program = _make_program(saved, metadata, form, to, mask)
-    reference = dataclasses.replace(program, apply=program.on_cpu or program.apply)
+    program, rounding = round_program(_make_program(saved, metadata, form, to, mask), kernels)
+    reference = run_on_cpu(program)
     with fill_folder(path) if to == HUB else atomic_path(path) as partial:
         if form:
             call, runtime, limit = _save_program(partial, form, program)
         else:
             call, runtime, limit = _save_weights(partial, to, saved, metadata), "dfjax", WEIGHTS[to]
-        difference = _compare(call, reference)
+        difference = compare(call, reference)
         _check_difference(to, difference, limit)
     if triton:
         write_triton_config(place, program, batch_size=saved.config.eval.batch_size)
     inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in PROGRAMS else {}
-    written = write_card(path, saved, form=to, inputs=inputs) if card else None
-    size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
-    return Exported(place, to, size, saved.checkpoint, inputs, CLIPS, runtime, difference, written)
+    given: dict[str, Any] = {"form": to, "inputs": inputs, "kernels": kernels, "rounding": rounding}
+    written = write_card(path, saved, **given) if card else None
+    checked = (CLIPS, runtime, difference, written, kernels, rounding)
+    return Exported(place, to, _measure(path), saved.checkpoint, inputs, *checked)
 
 
-def _check_format(to: str, *, mask: bool, triton: bool) -> None:
+def _check_format(to: str, *, mask: bool, triton: bool, kernels: str) -> None:
     """Raises an error for an unknown format, or one that an option is not for."""
     if to not in (*PROGRAMS, *WEIGHTS):
         raise unknown("format", to, (*PROGRAMS, *WEIGHTS))
@@ -153,6 +173,11 @@ def _check_format(to: str, *, mask: bool, triton: bool) -> None:
         raise UsageError(f"mask is for programs ({', '.join(FORMATS)}), not for {to}")
     if triton and to != "onnx":
         raise UsageError(f"triton is for onnx, not for {to}")
+    check_kind(kernels)
+    if kernels != FLOAT32 and to not in ROUNDED:
+        raise UsageError(
+            f"kernels={kernels} is for {', '.join(ROUNDED)}: {to} is written with float32 kernels"
+        )
 
 
 def _check_difference(to: str, difference: float, limit: float) -> None:
@@ -193,7 +218,9 @@ def _read(
     detector: AnyPath | Detector, outputs: list[Path], to: str, checkpoint: str, model: str
 ) -> Saved:
     """Returns the stored parts of a detector, after checking that no output is among the inputs."""
-    if to != HUB:
+    if to == HUB:
+        check_hub_folder(outputs[0])
+    else:
         check_outputs(outputs, inputs=[] if isinstance(detector, Detector) else [detector])
     if isinstance(detector, Detector):
         return _store(detector)
@@ -258,11 +285,9 @@ def _join_backbone(saved: Saved) -> Variables:
     return join(saved.variables, backbone.variables) if backbone else saved.variables
 
 
-def _compare(call: Call, reference: Program) -> float:
-    """Returns the largest difference between a file's output and that of the checkpoint."""
-    examples = make_examples(reference)
-    wanted = run_program(reference, *examples).astype(np.float64)
-    return float(np.abs(call(*examples).astype(np.float64) - wanted).max())
+def _measure(path: Path) -> int:
+    """Returns the size of a file, or of the files in a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
 
 
 def _join(shape: list[int]) -> str:

@@ -1,7 +1,8 @@
 """The program of a trained detector or generator: preprocessing, network and output as one."""
 
+import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +17,9 @@ from dfjax.exporting.program import FAKE_PROB, RESTORED, Apply, Program
 from dfjax.inference.generator import make_restore
 from dfjax.models.registry import find_entry
 from dfjax.shapes import Variables
+from dfjax.weights.rounding import FLOAT32
+
+Call = Callable[..., np.ndarray]
 
 CLIPS = 8
 """Number of clips that an exported file is compared with the checkpoint on."""
@@ -99,6 +103,37 @@ def _input_size(saved: Saved) -> int:
 def run_program(program: Program, *arrays: np.ndarray) -> np.ndarray:
     """Returns the output of a program for arrays of its inputs, in order."""
     return np.asarray(jax.jit(program.call)(program.variables, *arrays))
+
+
+def run_on_cpu(program: Program) -> Program:
+    """Returns the program that computes on every platform as detectors do on a CPU."""
+    return dataclasses.replace(program, apply=program.on_cpu or program.apply)
+
+
+def round_program(program: Program, kernels: str) -> tuple[Program, float]:
+    """Returns a program with rounded kernels, and the largest change of its output.
+
+    Args:
+        program: Program of a checkpoint.
+        kernels: One of `weights.rounding.KINDS`.
+    """
+    if kernels == FLOAT32:
+        return program, 0.0
+    rounded = program.round(kernels)
+    found = run_on_cpu(rounded)
+    return rounded, compare(lambda *arrays: run_program(found, *arrays), run_on_cpu(program))
+
+
+def compare(call: Call, reference: Program) -> float:
+    """Returns the largest difference between the outputs of a function and of a program.
+
+    Args:
+        call: Function of the inputs, in order, for example the program in a file.
+        reference: Program that it is compared with on `CLIPS` clips.
+    """
+    examples = make_examples(reference)
+    wanted = run_program(reference, *examples).astype(np.float64)
+    return float(np.abs(call(*examples).astype(np.float64) - wanted).max())
 
 
 def make_examples(program: Program) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from dfjax.weights.mismatch import list_keys
 from dfjax.weights.origin import Origin
 from dfjax.weights.origins.keras import number_layers, read_normalisation
 from dfjax.weights.registry import DFJAX, find_origin
+from dfjax.weights.rounding import unpack_arrays
 from dfjax.weights.safetensors_file import unflatten
 from dfjax.weights.target import Target, backbone_target, own_convention
 
@@ -111,6 +112,7 @@ def _load_own(path: str | os.PathLike[str], target: Target, entry: str | None) -
     """Returns the weights in a file with our own names and layout."""
     source = os.fspath(path)
     arrays, notes = find_weights(read_foreign(path).content, source=source, entry=entry)
+    arrays = unpack_arrays(arrays, source=source)
     found = to_ours(arrays, make_identity(target.shapes), source=source, network=target.name)
     convention = replace(own_convention(target.name, {}), origin=DFJAX)
     return Weights(unflatten(found), convention, target.name, notes)

@@ -22,8 +22,12 @@ from dfjax.files import open_regular
 from dfjax.json_files import parse_json
 from dfjax.weights.limits import DAMAGED
 from dfjax.weights.mismatch import check_finite
+from dfjax.weights.rounding import FLOAT32, KINDS, pack_arrays, unpack_arrays
 
 COLLECTIONS = ("params", "batch_stats")
+
+KERNELS_ENTRY = "kernels"
+"""Entry of the header that tells how kernels are stored, where they are not float32."""
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -71,7 +75,7 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def save_safetensors(
     path: str | Path, variables: Mapping[str, Any], *, metadata: Mapping[str, Any]
 ) -> None:
-    """Writes `variables` to `path`, bit for bit.
+    """Writes `variables` to `path`, bit for bit unless the header has kernels rounded.
 
     The write is not atomic. Use `dfjax.files.atomic_path` where other processes may read the file.
 
@@ -79,21 +83,28 @@ def save_safetensors(
         path: File to write.
         variables: Nested dict of arrays with the collections `params` and `batch_stats`.
         metadata: Entries of the file's header; the values are stored as JSON.
+            `kernels` is one of `rounding.KINDS`, `float32` by default: how kernels are stored.
     """
+    kind = metadata.get(KERNELS_ENTRY, FLOAT32)
     header = {key: json.dumps(value) for key, value in metadata.items()}
-    save_file(flatten(variables), str(path), metadata=header)
+    save_file(pack_arrays(flatten(variables), kind), str(path), metadata=header)
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns `(variables, metadata)` of a file that `save_safetensors` wrote.
 
     Entries of the header that are not JSON, as other programs write them, are returned as texts.
+    Rounded kernels are float32 in the result, from which the entry `kernels` is left out.
 
     Raises:
-        UsageError: The file does not exist, is not a safetensors file, has other collections, or
-            has values that are not finite.
+        UsageError: The file does not exist, is not a safetensors file, has other collections, has
+            kernels that are stored in an unknown way, or values that are not finite.
     """
     arrays, header = read_arrays(path), read_header(path)
+    if (kind := header.pop(KERNELS_ENTRY, FLOAT32)) not in KINDS:
+        raise FileError(f"{path} has kernels {kind!r}; known are {', '.join(KINDS)}")
+    if kind != FLOAT32:
+        arrays = unpack_arrays(arrays, source=str(path))
     foreign = sorted({key.partition(".")[0] for key in arrays} - set(COLLECTIONS))
     if foreign:
         raise FileError(

@@ -50,6 +50,8 @@ def test_the_file_says_what_it_is(asked, tmp_path, capsys):
         "runtime": "dfjax",
         "difference": 0.0,
         "card": f"{out}.md",
+        "kernels": "float32",
+        "rounding": 0.0,
     }
     variables, metadata = load_safetensors(out)
     saved = make_saved("meso4:smoke")

@@ -22,6 +22,7 @@ from dfjax.evaluation.report.rows import (
 from dfjax.experiment.initial_backbones import RECORD, RECORD_SCHEMA
 from dfjax.experiment.saved import Saved
 from dfjax.files import write_text
+from dfjax.inference.export_program import CLIPS
 from dfjax.inference.reporting.card_file import (
     describe_file,
     find_card,
@@ -35,6 +36,7 @@ from dfjax.inference.shared_config import hide_folders, hide_folders_in_text
 from dfjax.json_files import read_json
 from dfjax.models.registry import find_entry
 from dfjax.outputs import COMMENT
+from dfjax.weights.rounding import FLOAT32
 
 LIMITS = {
     False: """\
@@ -51,7 +53,15 @@ writes.""",
 """Use and limits of a detector and of a generator."""
 
 
-def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]) -> Path:
+def write_card(
+    path: Path,
+    saved: Saved,
+    *,
+    form: str,
+    inputs: Mapping[str, Any],
+    kernels: str = FLOAT32,
+    rounding: float = 0.0,
+) -> Path:
     """Writes the card of an exported file and returns its path.
 
     Folders of this machine are left out, and so are evaluations of other checkpoints.
@@ -62,6 +72,8 @@ def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]
             a detector of a weights file has none.
         form: Name of the format.
         inputs: Shapes of the inputs of a program for one clip.
+        kernels: How kernels are stored.
+        rounding: Largest difference that rounding the kernels makes to outputs.
     """
     generates = find_entry(saved.config.model.name).generates
     run = read_run(saved.folder) if (saved.folder / "config.json").is_file() else None
@@ -82,7 +94,7 @@ def write_card(path: Path, saved: Saved, *, form: str, inputs: Mapping[str, Any]
         COMMENT,
         f"# {saved.config.name}",
         *([PERMUTED] if permuted else []),
-        _describe_model(saved, file, inputs),
+        _describe_model(saved, file, inputs) + _describe_rounding(kernels, rounding),
         f"## Use and limits\n\n{LIMITS[generates]}",
         *(_escape(part) for part in (_describe_run(run) if run else [_NO_RUN])),
         f"## Licence\n\n{_escape(_describe_licences(run))}",
@@ -144,6 +156,15 @@ def _describe_model(saved: Saved, file: Mapping[str, Any], inputs: Mapping[str, 
         f"are cut: `{json.dumps(hide_folders(config.crops.to_dict()))}`",
     ]
     return "\n".join(lines)
+
+
+def _describe_rounding(kernels: str, rounding: float) -> str:
+    if kernels == FLOAT32:
+        return ""
+    return (
+        f"\n- kernels are stored as {kernels}, which changes outputs for {CLIPS} clips of noise "
+        f"by {rounding:.1e} at most; results below are those of the float32 checkpoint"
+    )
 
 
 def _describe_run(run: RunSource) -> list[str]:
