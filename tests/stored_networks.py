@@ -18,15 +18,17 @@ FAST = {"xla_backend_optimization_level": 0}  # each program runs once
 
 
 @functools.cache
-def make_saved(spec: str) -> Saved:
-    """Returns the stored detector of a config, whose logits are near 0 but differ by input."""
+def make_saved(spec: str, unit: bool = False) -> Saved:
+    """Returns the stored detector of a config, whose logits are near 0 but differ by input.
+
+    They do for normal inputs, or for those in [0, 1] with `unit`.
+    """
     config = load_config(spec)
     model, rng = builders.make_model(config), np.random.default_rng(0)
     shapes = builders.example_inputs(config, 4)
-    # Where the network is fed values in [0, 1] as they are, normal ones would differ far more.
-    draw = rng.random if set(config.preprocess.std) == {1.0} else lambda size: rng.normal(size=size)
+    draw = rng.random if unit else rng.normal
     inputs = {
-        name: jnp.ones(x.shape, bool) if x.dtype == bool else draw(x.shape).astype("f")
+        name: jnp.ones(x.shape, bool) if x.dtype == bool else draw(size=x.shape).astype("f")
         for name, x in shapes.items()
     }
     init = jax.jit(model.init, compiler_options=FAST)
