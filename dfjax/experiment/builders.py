@@ -44,6 +44,12 @@ def config_adapter(config: ConfigDict) -> Adapter:
     return Adapter(**config.adapter)
 
 
+def tx_options(config: ConfigDict) -> dict[str, Any]:
+    """Returns the options of `make_tx`: `config.optimizer` without those of schedule and step."""
+    others = ("learning_rate", "sam_radius")
+    return {key: value for key, value in config.optimizer.to_dict().items() if key not in others}
+
+
 def frozen_patterns(config: ConfigDict) -> tuple[str, ...]:
     """Returns the patterns of parameters that are not trained."""
     return (*config.optimizer.freeze, *config_adapter(config).fixed)

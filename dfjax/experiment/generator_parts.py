@@ -85,13 +85,11 @@ def make_discriminator(config: ConfigDict, *, platform: str = "") -> ModelFns:
 def make_adversary_tx(config: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Returns the optimiser of the discriminator.
 
-    It has the settings of `config.optimizer` without `freeze` and `multipliers`, whose paths are
-    those of the generator, and without `sam_radius`, which only the step of detectors has.
+    It has the options of the generator's but those by path, which name the generator's parameters.
     """
-    options = config.optimizer.to_dict()
-    for key in ("learning_rate", "freeze", "multipliers", "sam_radius"):
-        options.pop(key)
-    return make_tx(schedule=schedule, **options)
+    by_path = ("freeze", "multipliers")
+    options = builders.tx_options(config)
+    return make_tx(schedule=schedule, **{k: v for k, v in options.items() if k not in by_path})
 
 
 def make_generator_task(

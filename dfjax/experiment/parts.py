@@ -130,14 +130,13 @@ def assemble_parts(
         UsageError: A name is unknown, or the loss reads what the model does not return.
     """
     plan = _make_plan(config, steps_per_epoch)
-    optimizer = config.optimizer.to_dict()
     schedule = make_schedule(
         **config.schedule,
-        learning_rate=optimizer.pop("learning_rate"),
+        learning_rate=config.optimizer.learning_rate,
         total_steps=steps_per_epoch * plan.epochs,
     )
-    del optimizer["sam_radius"]  # an option of the step, not of the optimiser
-    tx = make_tx(schedule=schedule, **optimizer | {"freeze": builders.frozen_patterns(config)})
+    options = builders.tx_options(config) | {"freeze": builders.frozen_patterns(config)}
+    tx = make_tx(schedule=schedule, **options)
     platform = mesh.devices.flat[0].platform
     model = builders.make_model(config, platform=platform)
     if is_generator(config):
