@@ -80,7 +80,8 @@ dfjax.evaluate("work/results/predictions.parquet", protocol="deepfakebench-compa
 # ## Parameters for DeepfakeBench
 # The file has the names of DeepfakeBench's ResNet34 and is read there with `strict=True`. In its config, `resolution`
 # must be the size that the detector was trained with, and `mean` and `std` must be 0.5. A detector that DeepfakeBench
-# does not have is refused, with the settings that differ.
+# does not have is refused, with the settings that differ. The file is written by torch, which Colab has; elsewhere
+# install the extra `export`.
 
 # %%
 print(f"resolution: {config.preprocess.size}")

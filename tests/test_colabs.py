@@ -15,6 +15,7 @@ import dfjax
 
 FOLDER = Path(__file__).resolve().parent.parent / "colabs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+MARKS = {"export_to_benchmarks": pytest.mark.export}  # torch writes the file of DeepfakeBench
 PICTURES = {"image/png", "image/jpeg"}
 
 
@@ -113,8 +114,9 @@ def list_pictures(outputs):
     return [*(d for d in data if PICTURES & d.keys()), *html]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=MARKS.get(n, pytest.mark.slow)) for n in NAMES]
+)
 def test_it_runs_to_the_end_on_a_cpu_without_a_download(name, run):
     outputs = run(name)
     assert list_pictures(outputs)
