@@ -9,6 +9,15 @@ CROP_LANDMARKS = "crop_landmarks"
 
 They are the five landmarks of the face detector, or the outline of its face mesh."""
 
+OUTLINE_POINTS = 37
+"""Number of landmarks of the outline: 36 clockwise from the top of the forehead, and the nose."""
+
+FOREHEAD = (0, 1, 2, 3, 4, 32, 33, 34, 35)
+"""Those above the temples, among the landmarks of the outline."""
+
+NOSE = 36
+"""The tip of the nose, among the landmarks of the outline."""
+
 
 def count_landmarks(index: pd.DataFrame) -> int:
     """Returns the number of landmarks per crop of an index, or 0 if no crop has any."""

@@ -2,7 +2,7 @@
 
 All random numbers but those of noise are drawn once per clip, so that its frames change alike. The
 key of a clip depends on its position in the batch, so that the result does not depend on the size
-of the batch.
+of the batch. A self-blended clip has the key of the real clip before it, so that both change alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
-from dfjax.data.transforms.augment_draws import Draws, clip_keys, draw_operations, keep_one
+from dfjax.data.transforms.augment_draws import (
+    Draws,
+    clip_keys,
+    draw_operations,
+    find_places,
+    keep_one,
+)
 from dfjax.data.transforms.augment_operations import COLOURS, GEOMETRIC, OPERATIONS, Values
 from dfjax.data.transforms.augment_presets import Augmentation
 from dfjax.ops.blur import lose_detail
@@ -46,10 +52,11 @@ def make_augment(augmentation: Augmentation, *, fill: Sequence[float]) -> Augmen
         return None
 
     def augment(batch: Batch, rng: Key[Array, ""]) -> Batch:
-        draws = draw_operations(rng, operations, len(batch["clip"]))
+        places = find_places(batch)
+        draws = draw_operations(rng, operations, places)
         if one_of is not None:
-            draws = keep_one(rng, draws, one_of)
-        keys = clip_keys(rng, len(batch["clip"]), "noise of pixels")
+            draws = keep_one(rng, draws, one_of, places)
+        keys = clip_keys(rng, places, "noise of pixels")
         return apply_draws(batch, draws, keys, fill=fill, taps=_taps(operations))
 
     return augment

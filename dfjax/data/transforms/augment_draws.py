@@ -1,7 +1,7 @@
 """Draws the random numbers of augmentation, once per clip and operation.
 
 The key of a clip depends on its position in the batch, so that the numbers do not depend on the
-size of the batch.
+size of the batch. A self-blended clip has the position of the real clip before it.
 """
 
 import math
@@ -10,34 +10,53 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from dfjax.data.transforms.augment_operations import BOX, DEVIATION, LIMITED, OPERATIONS, Values
 from dfjax.data.transforms.augment_presets import OneOf
+from dfjax.shapes import Batch
 
 Draws = Mapping[str, Float[Array, "B _"]]
 """Drawn numbers of each operation for each clip. The neutral ones are `Operation.nothing`."""
 
+Places = Int[Array, "B"]
+"""The position of each clip, on which its key depends."""
+
+
+def find_places(batch: Batch) -> Places:
+    """Returns the positions of the clips; of one that is self-blended, that of the clip before it.
+
+    Real and blended clips alternate, so that a real clip and its blended version are augmented
+    alike, as in the code of Shiohara and Yamasaki 2022.
+
+    Args:
+        batch: Batch with `clip` and optionally `blend bool[B]`.
+    """
+    places = jnp.arange(len(batch["clip"]))
+    if "blend" not in batch:
+        return places
+    return jnp.where(batch["blend"], jnp.maximum(places - 1, 0), places)
+
 
 def draw_operations(
-    rng: Key[Array, ""], operations: Mapping[str, Values], n_clips: int
-) -> dict[str, Float[Array, "{n_clips} _"]]:
+    rng: Key[Array, ""], operations: Mapping[str, Values], places: Places
+) -> dict[str, Float[Array, "B _"]]:
     """Returns the numbers of every operation for every clip, drawn independently.
 
     Ranges are drawn uniformly, and the aspect ratios of boxes log-uniformly.
 
     Args:
         rng: Key of the batch. Clip i uses the key `fold_in(fold_in(rng, i), crc32(name))`, and
-            `fold_in(rng, i)` for the flip.
+            `fold_in(rng, i)` for the flip, where i is its place.
         operations: Values of the operations by name.
-        n_clips: Number of clips, B.
+        places: Position of each clip.
     """
     draws = {}
     for name, values in operations.items():
         if name == "flip":
-            draws[name] = draw_per_clip(rng, values[0], n_clips).astype(jnp.float32)[:, None]
+            draws[name] = draw_per_clip(rng, values[0], places).astype(jnp.float32)[:, None]
         else:
-            keys = clip_keys(rng, n_clips, name)
+            keys = clip_keys(rng, places, name)
             draws[name] = jax.vmap(lambda key, n=name, v=values: _draw(key, n, v))(keys)
     return draws
 
@@ -62,15 +81,18 @@ def _draw(key: Key[Array, ""], name: str, values: Values) -> Float[Array, "_"]:
     return jnp.where(jax.random.bernoulli(chance, values[0]), drawn, nothing)
 
 
-def keep_one(rng: Key[Array, ""], draws: Draws, one_of: OneOf) -> dict[str, Float[Array, "B _"]]:
+def keep_one(
+    rng: Key[Array, ""], draws: Draws, one_of: OneOf, places: Places
+) -> dict[str, Float[Array, "B _"]]:
     """Returns the draws with at most one alternative of a group kept for every clip.
 
     Args:
         rng: Key of the batch. Clip i uses the key `fold_in(fold_in(rng, i), crc32("one of"))`.
         draws: Drawn numbers of all operations (see `draw_operations`).
         one_of: Group of operations.
+        places: Position i of each clip.
     """
-    keys = clip_keys(rng, len(next(iter(draws.values()))), "one of")
+    keys = clip_keys(rng, places, "one of")
     share = jax.vmap(jax.random.uniform)(keys) / one_of.probability  # 1 or more: no alternative
     place = jnp.floor(share * len(one_of.alternatives))
     kept = dict(draws)
@@ -81,29 +103,27 @@ def keep_one(rng: Key[Array, ""], draws: Draws, one_of: OneOf) -> dict[str, Floa
     return kept
 
 
-def clip_keys(rng: Key[Array, ""], n_clips: int, name: str = "") -> Key[Array, "{n_clips}"]:
+def clip_keys(rng: Key[Array, ""], places: Places, name: str = "") -> Key[Array, "B"]:
     """Returns one key per clip, `fold_in(rng, i)`, or `fold_in(fold_in(rng, i), crc32(name))`.
 
     Args:
         rng: Key of the batch.
-        n_clips: Number of clips, B.
+        places: Position i of each clip.
         name: Name of what is drawn, or empty for none.
     """
-    keys = jax.vmap(lambda i: jax.random.fold_in(rng, i))(jnp.arange(n_clips))
+    keys = jax.vmap(lambda i: jax.random.fold_in(rng, i))(places)
     if not name:
         return keys
     return jax.vmap(lambda key: jax.random.fold_in(key, zlib.crc32(name.encode())))(keys)
 
 
-def draw_per_clip(
-    rng: Key[Array, ""], probability: float, n_clips: int
-) -> Bool[Array, "{n_clips}"]:
+def draw_per_clip(rng: Key[Array, ""], probability: float, places: Places) -> Bool[Array, "B"]:
     """Returns one boolean per clip, which is True with a probability.
 
     Args:
         rng: Key of the batch. Clip i uses the key `fold_in(rng, i)`.
         probability: Probability of True.
-        n_clips: Number of clips, B.
+        places: Position i of each clip.
     """
-    keys = clip_keys(rng, n_clips)
+    keys = clip_keys(rng, places)
     return jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)

@@ -11,13 +11,14 @@ Compared with the paper and the authors' code, point by point:
 - Views: the ranges and probabilities of the changes of colour and detail are the same, and the
   changed view is the source or the target with the same probability.
 - Source: scaled by 0.95 to 1 / 0.95 in x and y, and shifted by up to 3 % and 1.5 %, as there.
-- Shape: there the convex hull of 81 landmarks, with probability 1/4 without those of the forehead,
-  or one of four hulls where the code of Face X-ray is installed. Here always the convex hull of the
-  landmarks, which include the forehead with a face mesh; five landmarks are extended, and without
-  landmarks the shape is an ellipse.
-- Mask: the same elastic deformation, erosion, blur, and ratios of blending. There the mask is first
-  resized to 192 to 256 pixels at random, here lengths refer to 224 pixels.
-- Augmentation afterwards: there a real frame and its fake share the draws. Here each has its own.
+- Shape: the convex hull of the landmarks, there of 81, here of the outline of a face mesh; with
+  probability 1/4 without those of the forehead, as there. Where the code of Face X-ray is
+  installed, the authors' code draws one of four hulls instead. Five landmarks are extended, and
+  without landmarks the shape is an ellipse, which is ours.
+- Mask: the same elastic deformation, erosion, blur, and ratios of blending. Radii and sigma refer
+  to a mask that is resized to 192 to 256 pixels at random in either direction, as there. The
+  deformation refers to a crop of 224 pixels, there to the crop as it is.
+- Augmentation afterwards: a real frame and its fake share the draws, as there.
 - Data: there frames of 8 moments of a video and crops with random margins; here clips, whose frames
   share the draws, and crops as they are stored.
 """
@@ -29,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from dfjax.data.faces.landmarks import FOREHEAD, NOSE, OUTLINE_POINTS
 from dfjax.data.transforms.self_blend_views import ViewDraws, change_view, draw_view
 from dfjax.ops.blur import gaussian_blur
 from dfjax.ops.separable import apply_matrices
@@ -37,9 +39,11 @@ from dfjax.shapes import Batch
 
 DIRECTIONS = 32  # in which the extent of a convex shape is measured
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # largest weight of the source, with equal probabilities
-SIDE = 224  # pixels, size of the images to which the following lengths refer
 SCALE, SHIFT_X, SHIFT_Y = 0.95, 0.03, 0.015  # of the source; shifts relative to the image's side
+WITH_FOREHEAD = 0.75  # probability that the shape includes the forehead
+SIDE = 224  # pixels, size of the images to which the deformation refers
 ELASTIC, SMOOTH = 50.0, 7.0  # pixels, strength and sigma of the mask's deformation
+SIDES = (192, 257)  # pixels, range of the mask's height and width, to which the following refer
 RADIUS = (2, 13)  # pixels, range of the radius of both windows in which the mask is averaged
 SIGMA = (5, 46)  # pixels, range of the second window's sigma
 FIVE_POINTS = 2.0  # extent of a face relative to that of its eyes, nose and mouth
@@ -59,8 +63,10 @@ class MaskDraws(NamedTuple):
         centre: Centre of the ellipse, relative to the image's side, from the image's centre.
         axes: Semi-axes of the ellipse, relative to the image's side.
         noise: Noise of the mask's deformation, in [-1, 1].
-        radius: Radius of both averaging windows, in pixels of an image of `SIDE` pixels.
-        sigma: Sigma of the second window, in the same unit.
+        forehead: Whether the shape includes the forehead, where a face mesh tells it.
+        sides: Height and width of the mask in which the following are pixels.
+        radius: Radius of both averaging windows.
+        sigma: Sigma of the second window.
         ratio: Largest weight of the source.
     """
 
@@ -69,6 +75,8 @@ class MaskDraws(NamedTuple):
     centre: Float[Array, "B 2"]
     axes: Float[Array, "B 2"]
     noise: Float[Array, "B H W 2"]
+    forehead: Bool[Array, "B"]
+    sides: Float[Array, "B 2"]
     radius: Float[Array, "B 2"]
     sigma: Float[Array, "B"]
     ratio: Float[Array, "B"]
@@ -102,7 +110,7 @@ def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
 
 def draw_blend(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, MaskDraws]:
     """Returns the random numbers of one clip."""
-    keys = dict(zip(("view", *MaskDraws._fields), jax.random.split(key, 9)))
+    keys = dict(zip(("view", *MaskDraws._fields), jax.random.split(key, 11)))
     uniform, randint = jax.random.uniform, jax.random.randint
     limits = jnp.array([SHIFT_X, SHIFT_Y])
     least, most = jnp.array([0.24, 0.30]), jnp.array([0.34, 0.42])  # semi-axes of a face in a crop
@@ -112,6 +120,8 @@ def draw_blend(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws,
         centre=uniform(keys["centre"], (2,), minval=-0.03, maxval=0.03),
         axes=least + (most - least) * uniform(keys["axes"], (2,)),
         noise=uniform(keys["noise"], (height, width, 2), minval=-1.0),
+        forehead=jax.random.bernoulli(keys["forehead"], WITH_FOREHEAD),
+        sides=randint(keys["sides"], (2,), *SIDES).astype(jnp.float32),
         radius=randint(keys["radius"], (2,), *RADIUS).astype(jnp.float32),
         sigma=randint(keys["sigma"], (), *SIGMA).astype(jnp.float32),
         ratio=jax.random.choice(keys["ratio"], jnp.array(RATIOS)),
@@ -145,20 +155,32 @@ def make_blend_mask(batch: Batch, draws: MaskDraws) -> Float[Array, "B T H W"]:
     supports = ellipse_supports(draws.centre * width, draws.axes * width)[:, None]
     if "landmarks" in batch:
         points = batch["landmarks"] - (jnp.array([width, height]) - 1) / 2
+        points = _leave_out_forehead(points, ~draws.forehead)
         grown = FIVE_POINTS if points.shape[-2] <= 5 else 1.0
         known = jnp.isfinite(points).all((-1, -2)) | ~batch["mask"]
         hull = hull_supports(points, grown)
         supports = jnp.where(known.all(axis=1)[:, None, None], hull, supports)
     x, y = _deformed_places(draws, batch["clip"])
     mask = inside(supports, x, y).astype(jnp.float32)[..., None]  # [B, T or 1, H, W, 1]
-    unit = width / SIDE
-    shrink, soften = draws.radius.T * unit
+    units = jnp.array([height, width]) / draws.sides
+    shrink, soften = draws.radius.T[..., None] * units
     everywhere = jnp.full_like(soften, jnp.inf)
     kept = _average(mask, shrink, everywhere) > 1 - 1e-4  # no pixel of up to 99 x 99 is outside
-    soft = _average(kept.astype(jnp.float32), soften, draws.sigma * unit)[..., 0]
+    soft = _average(kept.astype(jnp.float32), soften, draws.sigma[:, None] * units)[..., 0]
     highest = soft.max(axis=(2, 3), keepdims=True)
     soft = soft / jnp.where(highest > 0, highest, 1.0) * draws.ratio[:, None, None, None]
     return jnp.broadcast_to(soft, batch["clip"].shape[:-1])
+
+
+def _leave_out_forehead(
+    points: Float[Array, "B T K 2"], chosen: Bool[Array, "B"]
+) -> Float[Array, "B T K 2"]:
+    """Returns landmarks of which those of the forehead lie on the nose, inside of the hull."""
+    if points.shape[-2] != OUTLINE_POINTS:
+        return points
+    nose = points[:, :, NOSE, None]
+    without = points.at[:, :, FOREHEAD].set(nose)
+    return jnp.where(chosen[:, None, None, None], without, points)
 
 
 def directions() -> Float[np.ndarray, "K 2"]:
@@ -226,11 +248,18 @@ def _deformed_places(
 
 
 def _average(
-    images: Float[Array, "B t H W 1"], radius: Float[Array, "B"], sigma: Float[Array, "B"]
+    images: Float[Array, "B t H W 1"], radius: Float[Array, "B 2"], sigma: Float[Array, "B 2"]
 ) -> Float[Array, "B t H W 1"]:
-    """Returns means over square windows with Gaussian weights, truncated at `radius` pixels."""
+    """Returns means over windows with Gaussian weights, truncated at `radius` pixels.
+
+    Args:
+        images: Images.
+        radius: Radius in y and x.
+        sigma: Sigma in y and x.
+    """
+    sizes = images.shape[2:4]
     return apply_matrices(
-        images, *(_window_matrix(size, radius, sigma) for size in images.shape[2:4])
+        images, *(_window_matrix(n, radius[:, i], sigma[:, i]) for i, n in enumerate(sizes))
     )
 
 

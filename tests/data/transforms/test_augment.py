@@ -84,7 +84,7 @@ def test_all_frames_of_a_clip_change_alike():
     batch = make_batch()
     still = batch | {"clip": jnp.repeat(batch["clip"][:, :1], 2, axis=1)}
     silent = {"noise": jnp.tile(jnp.array(OPERATIONS["noise"].nothing), (8, 1))}
-    draws = draw_operations(key, EVERYTHING, 8) | silent
+    draws = draw_operations(key, EVERYTHING, jnp.arange(8)) | silent
     clip = np.asarray(apply(still, draws, jax.random.split(key, 8))["clip"])
     np.testing.assert_array_equal(clip[:, 1], clip[:, 0])
     assert (np.abs(clip - still["clip"]).max(axis=(1, 2, 3, 4)) > 0.01).all()
@@ -101,7 +101,10 @@ def test_a_clip_does_not_depend_on_its_batch():
     noise = make_augment(choose_augmentation("none", noise=(1.0, 0.01, 0.1)), fill=FILL)
     noisy, alone = noise(batch, key), noise({name: x[:2] for name, x in batch.items()}, key)
     np.testing.assert_array_equal(noisy["clip"][:2], alone["clip"])
-    draws, few = (keep_one(key, draw_operations(key, EVERYTHING, n), GROUP) for n in (8, 2))
+    draws, few = (
+        keep_one(key, draw_operations(key, EVERYTHING, n), GROUP, n)
+        for n in (jnp.arange(8), jnp.arange(2))
+    )
     for name in OPERATIONS:
         np.testing.assert_array_equal(draws[name][:2], few[name])
 
@@ -143,7 +146,9 @@ RANGED = [n for n, o in OPERATIONS.items() if o.values not in ((), DEVIATION, *L
 @pytest.mark.parametrize("name", RANGED)
 def test_draws_have_their_probability_and_range(name):
     values = EVERYTHING[name]
-    drawn = np.asarray(jax.jit(lambda k: draw_operations(k, {name: values}, 2000))(key)[name])
+    drawn = np.asarray(
+        jax.jit(lambda k: draw_operations(k, {name: values}, jnp.arange(2000)))(key)[name]
+    )
     left_out = (drawn == np.array(OPERATIONS[name].nothing)).all(axis=1)
     assert abs(left_out.mean() - 0.3) < 0.05  # 5 standard deviations
     first = drawn[~left_out, 0]
@@ -162,7 +167,7 @@ def test_draws_have_their_probability_and_range(name):
 def test_deviations_and_limits_are_drawn_as_they_say():
     limits = (0.7, 0.1, 0.2, 0.3)
     shifts = {"fancy_pca": (1.0, 0.3), "hsv": limits, "rgb": limits}
-    draws = jax.jit(lambda k: draw_operations(k, shifts, 2000))(key)
+    draws = jax.jit(lambda k: draw_operations(k, shifts, jnp.arange(2000)))(key)
     normal, *limited = (np.asarray(draws[name]) for name in shifts)
     assert abs(normal.std() - 0.3) < 0.025 and abs(normal.mean()) < 0.035  # 5 standard errors
     assert 0.8 < np.abs(normal).max() < 1.6  # 2.7 to 5.3 deviations: not a uniform range
@@ -187,7 +192,8 @@ def test_a_clip_gets_at_most_one_alternative_of_a_group():
     always = {
         name: (1.0, *EVERYTHING[name][1:]) for name in ("rotate", *sum(GROUP.alternatives, ()))
     }
-    draws = jax.jit(lambda k: keep_one(k, draw_operations(k, always, 3000), GROUP))(key)
+    places = jnp.arange(3000)
+    draws = jax.jit(lambda k: keep_one(k, draw_operations(k, always, places), GROUP, places))(key)
     changed = {
         name: (np.asarray(values) != np.array(OPERATIONS[name].nothing)).any(axis=1)
         for name, values in draws.items()
@@ -200,9 +206,23 @@ def test_a_clip_gets_at_most_one_alternative_of_a_group():
     assert np.abs(three.mean(axis=1) - share).max() < 5 * np.sqrt(share * (1 - share) / 3000)
 
 
+def test_a_self_blended_clip_is_augmented_like_the_real_clip_before_it():
+    batch = make_batch()
+    pairs = {name: jnp.repeat(value[::2], 2, axis=0) for name, value in batch.items()}
+    some = choose_augmentation(
+        "none", flip=(0.5,), brightness=(1.0, 0.5, 0.9), noise=(1.0, 0.01, 0.1)
+    )
+    augment = make_augment(some, fill=FILL)
+    shared = augment(pairs | {"blend": jnp.arange(8) % 2 == 1}, key)["clip"]
+    np.testing.assert_array_equal(shared[::2], shared[1::2])
+    own = augment(pairs, key)["clip"]
+    np.testing.assert_array_equal(own[::2], shared[::2])
+    assert np.asarray(own[::2] != own[1::2]).any(axis=(1, 2, 3, 4)).all()
+
+
 def test_flip_alone_moves_whole_pixels():
     batch = make_batch(clips=16)
-    flipped = draw_per_clip(key, 0.5, 16)
+    flipped = draw_per_clip(key, 0.5, jnp.arange(16))
     assert 2 < int(flipped.sum()) < 14
     ours = make_augment(Augmentation({"flip": (0.5,)}), fill=FILL)(batch, key)
     np.testing.assert_array_equal(ours["clip"], flip_clips(batch["clip"], flipped))

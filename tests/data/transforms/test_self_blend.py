@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dfjax.data.faces.detectors.facemesh import OUTLINE
+from dfjax.data.faces.landmarks import FOREHEAD, NOSE, OUTLINE_POINTS
 from dfjax.data.transforms import self_blend as module
 from dfjax.data.transforms.self_blend import (
     RATIOS,
@@ -119,6 +121,56 @@ def test_the_hull_of_landmarks_takes_the_place_of_the_ellipse(batch):
         assert 2 < rows.min() and rows.max() < 36 and 2 < columns.min() and columns.max() < 36
 
 
+def make_oval():
+    """Returns the outline of an upright round face, clockwise from the top, and the nose."""
+    turn = 2 * np.pi * np.arange(36) / 36
+    oval = 31.5 + 20 * np.stack([np.sin(turn), -np.cos(turn)], axis=-1)
+    return np.concatenate([oval, [[31.5, 35.0]]]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def extent_of(batch):
+    """Returns a function: changes of the draws → first and last row, first and last column."""
+    marked = batch | {"landmarks": jnp.broadcast_to(make_oval(), (B, T, 37, 2))}
+    still = draws_of(batch)[1]._replace(
+        scale=jnp.ones((B, 2)), shift=jnp.zeros((B, 2)), noise=jnp.zeros((B, S, S, 2))
+    )
+    make = jax.jit(make_blend_mask)
+
+    def extent(**changes):
+        part = np.asarray(make(marked, still._replace(**changes))[0, 0])
+        rows, columns = (np.flatnonzero(part.any(axis)) for axis in (1, 0))
+        return np.array([rows.min(), rows.max(), columns.min(), columns.max()])
+
+    return extent
+
+
+def test_a_quarter_of_the_hulls_ends_at_the_temples(extent_of):
+    points, small = make_oval(), jnp.ones((B, 2))
+    whole, without = (
+        extent_of(forehead=jnp.full(B, shown), radius=small, sides=jnp.full((B, 2), 224.0))
+        for shown in (True, False)
+    )
+    assert np.abs(whole - [12, 51, 12, 51]).max() <= 2
+    assert np.abs(without - [points[5, 1], 51, 12, 51]).max() <= 2, "the first that is kept"
+    assert points[[4, 32], 1].max() < points[[5, 31], 1].min(), "all that are left out are above"
+    assert len(OUTLINE) == OUTLINE_POINTS and OUTLINE[NOSE] == 1
+    above = {10, 338, 297, 332, 284, 54, 103, 67, 109}  # in the numbering of the face mesh
+    assert {OUTLINE[place] for place in FOREHEAD} == above
+    drawn = jax.vmap(lambda k: draw_blend(k, 1, 1)[1].forehead)(jax.random.split(RNG, 2000))
+    assert abs(float(drawn.mean()) - 0.75) < 0.05
+
+
+def test_lengths_of_the_mask_refer_to_its_own_height_and_width(extent_of):
+    radius, forehead = jnp.broadcast_to(jnp.array([12.0, 2.0]), (B, 2)), jnp.ones(B, bool)
+    low, wide = (
+        extent_of(radius=radius, forehead=forehead, sides=jnp.broadcast_to(sides, (B, 2)))
+        for sides in (jnp.array([96.0, 384.0]), jnp.array([384.0, 96.0]))
+    )
+    np.testing.assert_array_equal(low[[2, 3, 0, 1]], wide)
+    assert low[0] - low[2] >= 3 and low[3] - low[1] >= 3, "eroded by 8 rows and 2 columns"
+
+
 def grid(n):
     x = np.arange(n, dtype=np.float32) - (n - 1) / 2
     return jnp.asarray(np.broadcast_to(x, (1, n, n))), jnp.asarray(
@@ -154,11 +206,15 @@ def test_windows_average_as_opencv_does_and_keep_what_erosion_keeps():
     rng = np.random.default_rng(1)
     image = np.zeros((41, 41), np.float32)
     image[10:31, 12:30] = rng.random((21, 18))
-    got = _average(jnp.asarray(image)[None, None, :, :, None], jnp.array([4.0]), jnp.array([7.0]))
+    got = _average(
+        jnp.asarray(image)[None, None, :, :, None], jnp.array([[4.0, 4.0]]), jnp.array([[7.0, 7.0]])
+    )
     np.testing.assert_allclose(got[0, 0, :, :, 0], cv2.GaussianBlur(image, (9, 9), 7), atol=1e-5)
     shape = (image > 0.05).astype(np.float32)
     kept = _average(
-        jnp.asarray(shape)[None, None, :, :, None], jnp.array([2.0]), jnp.array([jnp.inf])
+        jnp.asarray(shape)[None, None, :, :, None],
+        jnp.array([[2.0, 2.0]]),
+        jnp.array([[jnp.inf] * 2]),
     )
     np.testing.assert_array_equal(
         np.asarray(kept[0, 0, :, :, 0]) > 1 - 1e-3, cv2.erode(shape, np.ones((5, 5))) > 0
