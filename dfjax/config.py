@@ -73,7 +73,7 @@ def base() -> ConfigDict:
     )
     c.checkpoint = ConfigDict({"every_steps": 200, "keep": 2})
     c.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})  # -1: the devices that are left
-    c.writers = ConfigDict({"tensorboard": True})
+    c.writers = ConfigDict({"tensorboard": True, "mlflow": False})
     c.lock()
     c.model.custom.unlock()
     c.loss.custom.unlock()

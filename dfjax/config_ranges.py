@@ -197,6 +197,7 @@ RANGES: dict[str, Check] = {
     "mesh.fsdp": whole(1, 10**6),
     "mesh.tensor": whole(1, 10**6),
     "writers.tensorboard": flag,
+    "writers.mlflow": flag,
 }
 
 

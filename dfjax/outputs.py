@@ -45,6 +45,7 @@ JSON_KEYS = (
     {"item", "stage", "error"},  # dead letters of a pipeline of Beam
     {"input", "status", "checkpoint_sha256"},  # predictions.jsonl
     {"step", "epoch", "split"},  # metrics.jsonl
+    {"run_id", "server", "experiment"},  # mlflow.json
     {"title", "rows[].row", "rows[].change", "rows[].video_auc_each"},  # table.json of an ablation
     {"title", "metric", "protocol", "columns", "rows"},  # table.json of a protocol
     {"comparison", "left_out", "resampled"},  # comparison.json

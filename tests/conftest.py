@@ -46,6 +46,8 @@ WEIGHTS = os.environ.get("DFJAX_WEIGHTS") or str(ROOT.parent / "shared" / "weigh
 collect_ignore = (
     [] if all(map(importlib.util.find_spec, ("keras", "torch"))) else ["parity", "peers"]
 )
+if not importlib.util.find_spec("mlflow"):
+    collect_ignore.append("integration/test_mlflow.py")
 if not importlib.util.find_spec("skimage"):
     collect_ignore.append("parity/test_image_quality_skimage.py")
 
@@ -60,6 +62,7 @@ PRESENT = {
     "browser": shutil.which("chromium") is not None,
     "npm": (user_cache("weights") / "onnxruntime-web.tgz").is_file(),
     "tpu": importlib.util.find_spec("libtpu") is not None,
+    "mlflow": all(map(importlib.util.find_spec, ("mlflow", "sqlalchemy", "alembic"))),
 }
 """Markers of tests that need something, and whether it is there."""
 

@@ -12,7 +12,8 @@ the model needs it, to `fake_prob` float32 [B], those of a generator to `restore
 smaller; the outputs' difference from the checkpoint is printed. Activations stay float32.
 
 --card writes a model card beside the file, OUT.md: data, audit, results with intervals, limits and
-SHA-256. --verify compares what you received with its card; exit code 1: they differ.
+SHA-256. --verify compares what you received with its card; exit code 1: they differ. --register
+makes OUT a version of the model NAME in MLflow (MLFLOW_TRACKING_URI).
 
   dfjax export --workdir runs/demo/workdir --to onnx --out dual_stream.onnx --card
   dfjax export --verify dual_stream.onnx
@@ -41,6 +42,7 @@ def add_arguments(parser: Parser) -> None:
     add("--web-runtime", metavar="PATH", help="npm package of onnxruntime-web, for html (fetched)")
     add("--triton", action="store_true", help="OUT is a model of Triton's server, for onnx")
     add("--kernels", metavar="KIND", default="float32", help="float32, int8 or bf16 (float32)")
+    add("--register", metavar="NAME", default="", help="register OUT as a model in MLflow")
     add_import(parser)
 
 
@@ -56,5 +58,5 @@ def run(args: Arguments) -> int:
 
     if not (args.to and args.out):
         raise UsageError("--to FORMAT and --out FILE are needed")
-    names = "out checkpoint model mask card triton kernels face_model web_runtime".split()
+    names = "out checkpoint model mask card triton kernels face_model web_runtime register".split()
     return show(args, export(args.workdir or args.weights, args.to, **args.select(*names)))

@@ -25,6 +25,7 @@ from dfjax.experiment.generator_validation import make_generator_validate
 from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_backbones import find_files, follow_files
 from dfjax.experiment.initial_state import start
+from dfjax.experiment.mlflow_log import connect_first, logged
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, make_parts, make_step
 from dfjax.experiment.phases import Phase, check_workdirs, plan_run, train_phases
@@ -40,6 +41,7 @@ from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt, Stopped, held_for, run_interruptible
 from dfjax.training.loop import Trainer
 from dfjax.training.metric_writer import MetricWriter, SilentWriter
+from dfjax.training.mlflow_run import Mlflow
 from dfjax.training.profiling import Profiler
 from dfjax.training.run_state import RunState
 from dfjax.training.state import Validate, count
@@ -126,11 +128,12 @@ def run_training(
         place = held.enter_context(hold_workdir(workdir))
         folder = place.folder
         phases = plan_run(config, folder)
-        run_phase = functools.partial(
-            _train_phase, accept=accept, interrupt=interrupt, fit=fit, place=place
-        )
         held.enter_context(workdirs.locked(folder))
         check_workdirs(phases, folder)
+        mlflow = connect_first(config)
+        run_phase = functools.partial(
+            _train_phase, accept=accept, interrupt=interrupt, fit=fit, place=place, mlflow=mlflow
+        )
         use_compilation_cache(folder)
         _share_data(phases, folder)
         summary = train_phases(phases, run_phase)
@@ -156,6 +159,7 @@ def _train_phase(
     interrupt: Interrupt,
     fit: Callable[[Trainer], None],
     place: Held,
+    mlflow: Mlflow | None,
 ) -> dict[str, Any]:
     place.share()  # the phase before
     with processes.first_alone():  # which makes a synthetic set, and audits the data
@@ -180,7 +184,8 @@ def _train_phase(
         if processes.is_first():  # after the config and train.init_from were checked
             workdirs.prepare_workdir(workdir, config)
         complete = trainer.run.finished
-        fit(trainer)
+        with logged(mlflow, config, workdir, pack.index, trainer.writer):
+            fit(trainer)
     return _summarise(trainer, workdir, parts, complete=complete)
 
 

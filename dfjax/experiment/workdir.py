@@ -27,7 +27,7 @@ PACKAGES = ("dfjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grai
 FREE_KEYS = (
     "data.path", "data.features", "data.workers", "data.threads", "data.prefetch", "profile",
     "train.log_every", "train.freeze_random", "checkpoint.every_steps", "checkpoint.keep",
-    "eval.batch_size", "eval.min_face_share", "writers.tensorboard",
+    "eval.batch_size", "eval.min_face_share", "writers.tensorboard", "writers.mlflow",
     "mesh.data", "mesh.fsdp", "mesh.tensor",
 )  # fmt: skip
 
@@ -39,6 +39,7 @@ RUN_FILES = (
     "curves.png",
     "audit.json",
     "audit.html",
+    "mlflow.json",
 )
 """Files of a run that must be ours where there is no `config.json`."""
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,14 @@ from dfjax.inference.export_program import (
     run_on_cpu,
     run_program,
 )
+from dfjax.inference.exported import Exported
 from dfjax.inference.hub_export import check_hub_folder, fill_folder, write_hub_files
+from dfjax.inference.mlflow_registry import open_registry, register_files
 from dfjax.inference.reporting.card_file import find_card
 from dfjax.inference.reporting.model_card import write_card
 from dfjax.inference.weight_files import export_weights, find_whole_network, import_weights
 from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs
-from dfjax.results import Result
 from dfjax.shapes import Variables
 from dfjax.weights.rounding import FLOAT32, check_kind
 from dfjax.weights.safetensors_file import KERNELS_ENTRY, save_safetensors
@@ -54,55 +54,6 @@ ROUNDED = ("safetensors", HUB, "onnx", "stablehlo")
 AnyPath = str | os.PathLike[str]
 
 
-@dataclass(frozen=True)
-class Exported(Result):
-    """The result of `export`.
-
-    Attributes:
-        out: Path of the file, or of the folder of the hub or of a model of Triton.
-        format: Name of the format.
-        bytes: Size of the file, or of the files in the folder.
-        checkpoint: Name of the checkpoint, for example `best/1200`.
-        inputs: Shapes of the inputs for one clip, by name; empty for parameters alone.
-        checked: Number of clips that the file was compared with the checkpoint on.
-        runtime: Program that computed the output of the file.
-        difference: Largest difference of the outputs; those of a detector are probabilities, those
-            of a generator pixels. With rounded kernels it is that from the checkpoint rounded so.
-        card: Path of the model card, or None.
-        kernels: How kernels are stored.
-        rounding: Largest difference that rounding the kernels makes to the outputs.
-    """
-
-    out: Path
-    format: str
-    bytes: int
-    checkpoint: str
-    inputs: dict[str, list[int]]
-    checked: int
-    runtime: str
-    difference: float
-    card: Path | None = None
-    kernels: str = FLOAT32
-    rounding: float = 0.0
-
-    def describe(self) -> list[str]:
-        """Returns lines with the file, its size, the checkpoint and how far its output differs."""
-        inputs = "".join(f", {name} [B, {_join(shape)}]" for name, shape in self.inputs.items())
-        return [
-            f"{self.out}: {self.bytes / 1e6:.1f} MB, checkpoint {self.checkpoint}{inputs}",
-            f"read back with {self.runtime}: {self.checked} clips differ by {self.difference:.1e} "
-            "at most",
-            *([self._describe_rounding()] if self.kernels != FLOAT32 else []),
-            *([f"model card: {self.card}"] if self.card else []),
-        ]
-
-    def _describe_rounding(self) -> str:
-        return (
-            f"kernels are {self.kernels}: outputs for the clips differ from those of the float32 "
-            f"checkpoint by {self.rounding:.1e} at most"
-        )
-
-
 def export(
     detector: AnyPath | Detector,
     to: str = "safetensors",
@@ -116,6 +67,7 @@ def export(
     web_runtime: AnyPath | None = None,
     triton: bool = False,
     kernels: str = FLOAT32,
+    register: str = "",
 ) -> Exported:
     """Writes a detector or a generator to a file, reads that and compares it with the checkpoint.
 
@@ -133,36 +85,34 @@ def export(
             None is the one in the user's cache folder, which is downloaded unless it is there.
         triton: Whether `out` is the folder of a model of Triton Inference Server, for `onnx`.
         kernels: How a format of `ROUNDED` stores kernels, `float32`, `int8` or `bf16`.
+        register: Name of a registered model in MLflow that what is written becomes a version of; ""
+            for none.
 
     Raises:
         UsageError: An unknown format, one that cannot carry the detector, no such workdir or
-            checkpoint, a package that is missing, or `out` is a folder or a file that dfjax did not
-            write.
-        RunError: The file computes something else than the checkpoint. It is not kept.
+            checkpoint, a package that is missing, MLflow cannot be used, or `out` is a folder or a
+            file that dfjax did not write.
+        RunError: The file computes something else than the checkpoint, and is not kept; or it is
+            written, but MLflow did not register it.
     """
     place, path = Path(out), Path(out, MODEL if triton else "")
     card = card or to == HUB
     _check_format(to, mask=mask, triton=triton, kernels=kernels)
     outputs = [path, *([find_card(path)] if card else []), *([place / CONFIG] if triton else [])]
+    mlflow = open_registry(register) if register else None
     saved = _read(detector, outputs, to, checkpoint, model)
     metadata = describe_saved(saved) | ({KERNELS_ENTRY: kernels} if kernels != FLOAT32 else {})
     form = _find_form(to, saved, face_model, web_runtime)
     program, rounding = round_program(_make_program(saved, metadata, form, to, mask), kernels)
-    reference = run_on_cpu(program)
-    with fill_folder(path) if to == HUB else atomic_path(path) as partial:
-        if form:
-            call, runtime, limit = _save_program(partial, form, program)
-        else:
-            call, runtime, limit = _save_weights(partial, to, saved, metadata), "dfjax", WEIGHTS[to]
-        difference = compare(call, reference)
-        _check_difference(to, difference, limit)
+    runtime, difference = _write(path, to, form, program, saved)
     if triton:
         write_triton_config(place, program, batch_size=saved.config.eval.batch_size)
-    inputs = {name: list(x.shape) for name, x in reference.inputs.items()} if to in PROGRAMS else {}
+    inputs = {name: list(x.shape) for name, x in program.inputs.items()} if to in PROGRAMS else {}
     given: dict[str, Any] = {"form": to, "inputs": inputs, "kernels": kernels, "rounding": rounding}
     written = write_card(path, saved, **given) if card else None
     checked = (CLIPS, runtime, difference, written, kernels, rounding)
-    return Exported(place, to, _measure(path), saved.checkpoint, inputs, *checked)
+    done = Exported(place, to, _measure(path), saved.checkpoint, inputs, *checked)
+    return register_files(mlflow, register, saved.folder, done, outputs) if mlflow else done
 
 
 def _check_format(to: str, *, mask: bool, triton: bool, kernels: str) -> None:
@@ -178,6 +128,25 @@ def _check_format(to: str, *, mask: bool, triton: bool, kernels: str) -> None:
         raise UsageError(
             f"kernels={kernels} is for {', '.join(ROUNDED)}: {to} is written with float32 kernels"
         )
+
+
+def _write(
+    path: Path, to: str, form: Format | None, program: Program, saved: Saved
+) -> tuple[str, float]:
+    """Writes a file, or a folder of the hub, and reads it back.
+
+    Returns:
+        The runtime that computed its output, and the largest difference from the checkpoint's.
+    """
+    with fill_folder(path) if to == HUB else atomic_path(path) as partial:
+        if form:
+            call, runtime, limit = _save_program(partial, form, program)
+        else:
+            call = _save_weights(partial, to, saved, program.metadata)
+            runtime, limit = "dfjax", WEIGHTS[to]
+        difference = compare(call, run_on_cpu(program))
+        _check_difference(to, difference, limit)
+    return runtime, difference
 
 
 def _check_difference(to: str, difference: float, limit: float) -> None:
@@ -288,7 +257,3 @@ def _join_backbone(saved: Saved) -> Variables:
 def _measure(path: Path) -> int:
     """Returns the size of a file, or of the files in a folder."""
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
-
-
-def _join(shape: list[int]) -> str:
-    return ", ".join(map(str, shape))

@@ -1,4 +1,4 @@
-"""The metrics files of a run: `metrics.jsonl`, `history.csv` and TensorBoard scalars."""
+"""The metrics of a run: `metrics.jsonl`, `history.csv`, TensorBoard scalars and MLflow."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ from tensorboardX import SummaryWriter
 from dfjax.files import atomic_path, check_regular
 from dfjax.json_files import parse_json
 from dfjax.text_tables import check_numbers
+from dfjax.training.mlflow_run import MlflowRun
 
 ROW = {"step": int, "epoch?": int}
 """Schema of a row of `metrics.jsonl`, as far as a resumed run reads it."""
@@ -29,7 +30,12 @@ class MetricWriter:
         tensorboard: Whether `tensorboard/` is written too.
         epochs: Number of epochs that the resumed run has finished. Rows of the validation of later
             epochs are removed: a run can end between writing them and saving, at the same step.
+
+    Attributes:
+        mlflow: Run in MLflow that rows are logged to as well, or None.
     """
+
+    mlflow: MlflowRun | None = None
 
     def __init__(
         self, workdir: Path, *, step: int, tensorboard: bool, epochs: int | None = None
@@ -64,6 +70,8 @@ class MetricWriter:
         if self.tensorboard:
             for key, value in finite.items():
                 self.tensorboard.add_scalar(f"{split}/{key}", value, step)
+        if self.mlflow:
+            self.mlflow.write(split, step, finite)
 
     def write_epoch(self, row: dict[str, Any]) -> None:
         """Appends one epoch to `history.csv`; the whole file is replaced atomically."""

@@ -1,8 +1,10 @@
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow_server import Server
 from stored_networks import make_saved
 
 import dfjax
@@ -52,6 +54,7 @@ def test_the_file_says_what_it_is(asked, tmp_path, capsys):
         "card": f"{out}.md",
         "kernels": "float32",
         "rounding": 0.0,
+        "registered": None,
     }
     variables, metadata = load_safetensors(out)
     saved = make_saved("meso4:smoke")
@@ -62,6 +65,32 @@ def test_the_file_says_what_it_is(asked, tmp_path, capsys):
     assert differences(from_dict(metadata["config"]), saved.config) == []
     assert asked == [("meso4", "best")]
     assert main(["export", "--verify", str(out)]) == 0
+
+
+def test_an_export_is_registered_as_a_version_of_a_model(asked, tmp_path, monkeypatch, capsys):
+    server = Server(monkeypatch)
+    for kernels in ("float32", "int8"):
+        options = ["--kernels", kernels, "--card", "--register", "faces"]
+        assert export("--out", tmp_path / "w.safetensors", *options) == 0
+    assert "registered in MLflow: models:/faces/2" in capsys.readouterr().out
+    versions, runs = server.models["faces"], server.runs
+    folders = [version.source.partition("/exports/")[2] for version in versions]
+    assert folders[0] != folders[1]  # a version never replaces files of another
+    for version, folder, kernels in zip(versions, folders, ("float32", "int8")):
+        files = runs[version.run_id].files
+        assert [*files] == [f"exports/{folder}/w.safetensors", f"exports/{folder}/w.safetensors.md"]
+        sha256 = hashlib.sha256(files[f"exports/{folder}/w.safetensors"]).hexdigest()
+        assert sha256 == version.tags["sha256"] and sha256.startswith(folder)
+        assert version.tags["checkpoint"] == "best/12" and version.tags["kernels"] == kernels
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+def test_a_registry_that_cannot_be_used_is_found_before_the_export(asked, tmp_path, monkeypatch):
+    server, out = Server(monkeypatch), tmp_path / "w.safetensors"
+    assert export("--out", out, "--register", "a/b") == 2
+    server.down = True
+    assert export("--out", out, "--register", "faces") == 2
+    assert asked == [] and not out.exists()
 
 
 def test_the_last_checkpoint_on_request(asked, tmp_path):
