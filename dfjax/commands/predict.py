@@ -66,7 +66,7 @@ def add_arguments(parser: Parser) -> None:
     add("inputs", type=Path, nargs="+", metavar="INPUT", help="file or folder")
     add("--out", type=Path, metavar="DIR", help="PNG strips and predictions.jsonl")
     add("--html", action="store_true", help="a page on each input too, with heat maps")
-    add("--batch-size", type=int, help="clips per batch (the config's, at most 32)")
+    add("--batch-size", type=int, help="clips per batch (config's, at most 32; 16 frames on a CPU)")
     add("--clips", type=int, help="clips per input, 0: cover it (as in evaluation)")
     add("--checkpoint", default="best", help="best (default) or last")
     add("--workers", type=int, help="processes that decode (one per core)")

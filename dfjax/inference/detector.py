@@ -14,6 +14,7 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.scoring.scorer import Scorer, Scores, make_predict_step
 from dfjax.experiment.compilation_cache import use_compilation_cache
 from dfjax.experiment.saved import assemble, read_saved
+from dfjax.inference.batch_size import choose_batch_size
 from dfjax.inference.clip_overrides import list_overrides
 from dfjax.inference.frames import read_array
 from dfjax.inference.judgement import find_judge
@@ -146,7 +147,7 @@ class Detector:
             raise ValueError(
                 f"predict takes uint8 [N, {frames}, H, W, 3], not {clips.dtype} {clips.shape}"
             )
-        size, flow = self.config.eval.batch_size, self.config.data.flow
+        size, flow = choose_batch_size(self.config), self.config.data.flow
         pieces = (clips[i : i + size] for i in range(0, len(clips), size))
         batches = (make_batch(piece, np.ones(piece.shape[:2], bool), flow=flow) for piece in pieces)
         probs = [scores["fake_prob"] for _, scores in self.score(batches, batch_size=size)]

@@ -19,12 +19,12 @@ from dfjax.errors import UsageError
 from dfjax.evaluation.scoring.scorer import Scores
 from dfjax.experiment.builders import make_sampling
 from dfjax.experiment.run_data import find_recipe
+from dfjax.inference.batch_size import choose_batch_size
 from dfjax.inference.frames import check_frames, prepare_clip, prepare_frames
 from dfjax.inference.media import PredictionSettings, Prepared, Unusable, prepare_input
 from dfjax.inference.verdict import Verdict, make_verdict
 from dfjax.shapes import HostBatch
 
-BATCH_SIZE = 32  # upper limit of the default batch size
 MOST_CLIPS = 100  # upper limit of the default number of clips, since an input may be a long film
 
 BACKLOG_BYTES = 256 * 2**20
@@ -129,7 +129,7 @@ def score_files(
     Args:
         scorer: Detector or ensemble.
         paths: Videos and images.
-        batch_size: Number of clips per batch; None for `eval.batch_size` of the config, at most 32.
+        batch_size: Number of clips per batch; None for that of `choose_batch_size`.
         workers: Number of processes that decode; None for the number of cores.
         time_limit: Time limit per input in seconds; an input that exceeds it is not scored.
         **cutting: Arguments of `make_settings`: `clips`, `face_detector`, `face_model`, `margin`,
@@ -167,7 +167,7 @@ def plan_scoring(
     workers = check_limits(workers, time_limit)
     for note in notes:
         _note_once(scorer.checkpoint_sha256, note)
-    size = batch_size or min(BATCH_SIZE, scorer.config.eval.batch_size)
+    size = batch_size or choose_batch_size(scorer.config)
     return settings, size, workers, time_limit
 
 
@@ -180,7 +180,7 @@ def score_arrays(
         scorer: Detector or ensemble.
         x: Face crops: frames `u8[T, H, W, 3]` or clips `u8[N, T, H, W, 3]`.
         clips: Number of clips that are cut from frames; see `make_settings`.
-        batch_size: Number of clips per batch; None for `eval.batch_size` of the config.
+        batch_size: Number of clips per batch; None for that of `choose_batch_size`.
 
     Raises:
         ValueError: The array has another dtype or shape.
@@ -191,7 +191,7 @@ def score_arrays(
         entries: Iterable[Entry] = [("frames", prepare_frames(array, settings))]
     else:
         entries = ((f"clip {i}", prepare_clip(clip)) for i, clip in enumerate(array))
-    return score_entries(scorer, entries, batch_size or scorer.config.eval.batch_size)
+    return score_entries(scorer, entries, batch_size or choose_batch_size(scorer.config))
 
 
 def is_paths(x: Any) -> bool:
