@@ -23,6 +23,7 @@ from dfjax.results import Result
 MIN_DISK_GB = 2.0  # the demo's data, checkpoints and compilation cache
 MIN_MEMORY_GB = 4.0  # compiling the demo's step, and its data
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CPU_INFO = Path("/proc/cpuinfo")
 JAX_PLATFORM = {"cuda12": "gpu", "cuda13": "gpu", "tpu": "tpu"}
 """What JAX calls the devices for which an extra is."""
 
@@ -214,6 +215,13 @@ def check_resources() -> Iterator[Check]:
     free = shutil.disk_usage(".").free / 1e9
     remedy = f"free some space: a run needs {MIN_DISK_GB:g} GB or more"
     yield Check("resources", "disk", free >= MIN_DISK_GB, f"{free:.1f} GB free here", remedy)
+
+
+def name_processor() -> str:
+    """Returns the name of the processor's model, or of its architecture where none is known."""
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def describe_part(part: str, checks: Iterable[Check]) -> list[str]:

@@ -1,5 +1,6 @@
 """Measures the face detectors of this machine on the frames of videos."""
 
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,13 +10,13 @@ import cv2
 import numpy as np
 
 import dfjax
+from dfjax.bench.drawn_videos import find_or_draw
 from dfjax.console import say, track
 from dfjax.data.faces.detectors import make_detector
 from dfjax.data.faces.detectors.availability import find_available
 from dfjax.data.faces.settings import choose_frames
 from dfjax.data.index.source import Source, iterate_source, probe_source
 from dfjax.errors import InputError, UsageError
-from dfjax.inference.media import find_inputs
 
 WORKLOAD = "faces"
 
@@ -29,25 +30,25 @@ def measure_faces(
     in memory.
 
     Args:
-        videos: Videos, images and folders of them.
+        videos: Videos, images and folders of them; none for drawn videos (`find_or_draw`).
         frames: Number of frames per video, spread evenly.
         detectors: Names of face detectors; none for all that can be used.
 
     Raises:
-        UsageError: There are no videos, or a face detector cannot be used.
+        UsageError: No video can be read, or a face detector cannot be used.
     """
-    pictures = _read(videos, frames)
+    with tempfile.TemporaryDirectory(prefix="dfjax-bench-") as folder:
+        pictures = _read(find_or_draw(videos, Path(folder)), frames)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         for name in detectors or find_available():
-            yield _measure(name, pictures)
+            yield _measure(name, pictures) | {"drawn": not videos}
     finally:
         cv2.setNumThreads(threads)
 
 
-def _read(videos: Sequence[str | Path], frames: int) -> list[np.ndarray]:
-    paths = find_inputs([Path(video) for video in videos])
+def _read(paths: Sequence[Path], frames: int) -> list[np.ndarray]:
     pictures: list[np.ndarray] = []
     for path in track(paths, total=len(paths), what="reading"):
         source = Source((path,))
@@ -57,7 +58,7 @@ def _read(videos: Sequence[str | Path], frames: int) -> list[np.ndarray]:
         except InputError as error:
             say(f"note: {path} is left out: {error}")
     if not pictures:
-        raise UsageError(f"the workload {WORKLOAD} needs videos, images or folders of them")
+        raise UsageError(f"the workload {WORKLOAD} needs a video or an image that can be read")
     return pictures
 
 

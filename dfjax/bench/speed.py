@@ -11,9 +11,8 @@ of which only the last one is waited for, as in training.
 """
 
 import contextlib
-import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -23,9 +22,6 @@ from dfjax.bench.peers import Peer, PeerOptions
 from dfjax.bench.rows import Cost, identify, summarize, timed
 from dfjax.bench.workloads import BenchSettings, Program, make_program
 from dfjax.huge_pages import plain_environment
-
-ITEMS = {"b0": 16, "b4": 4, "convlstm": 2, "dual_stream": 1, "unet": 2}
-"""Batch size of each workload in `measure_all`."""
 
 TORCH, PLAIN, COMPILED = "torch", "torch_plain", "torch_compiled"  # keys of a row
 
@@ -92,27 +88,6 @@ def measure_speed(settings: BenchSettings, *, steps: int, compare: bool = False)
         | row
     )
     return row | _compute_ratios(row, gpu) if compare else row
-
-
-def measure_all(
-    *, frames: int, size: int, dtype: str, lowering: str, steps: int, compare: bool = False
-) -> Iterator[dict[str, Any]]:
-    """Yields a row for inference and training of every workload, with the batch sizes of `ITEMS`.
-
-    Args:
-        frames: Number of frames per clip.
-        size: Side of a frame in pixels.
-        dtype: Data type of activations.
-        lowering: Lowering of the convolutions.
-        steps: Number of timed steps.
-        compare: Whether to run the PyTorch peers.
-    """
-    for workload, batch in ITEMS.items():
-        for mode in ("infer", "train"):
-            settings = BenchSettings(workload, mode, batch, frames, size, dtype, lowering)
-            yield measure_speed(settings, steps=steps, compare=compare)
-            jax.clear_caches()
-            gc.collect()  # frees the arrays and programs of the workload
 
 
 def _peer_options(gpu: bool) -> list[dict[str, PeerOptions]]:

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array
 
 from dfjax import precision
+from dfjax.config import load_config, model_options
 from dfjax.models import build, input_shapes
 from dfjax.models.conv_lstm import ConvLSTM
 from dfjax.models.efficientnet import EfficientNet, scaling
@@ -21,6 +22,13 @@ from dfjax.models.unet import UNet
 from dfjax.ops.lowering import Lowering, resolve
 
 LSTM_INPUT, LSTM_FEATURES, LSTM_SIDE = 1792, 256, 7
+
+DETECTORS = {
+    "dual_stream": "dual_stream",
+    "two_stream": "two_stream_flow",
+    "transformer_head": "transformer_head",
+}
+"""Config of each workload that is a detector."""
 
 
 class BenchSettings(NamedTuple):
@@ -129,22 +137,24 @@ def conv_lstm(settings: BenchSettings) -> Task:
     return Task(jax.ShapeDtypeStruct(shape, jnp.float32), init, forward)
 
 
-def dual_stream(settings: BenchSettings) -> Task:
-    """Returns the workload of the dual-stream detector, whose second stream has half the side."""
-    options = {"lq_size": settings.size // 2}
-    model = build(
-        "dual_stream",
-        lowering=_lowering(settings),
-        dtype=precision.compute_dtype(settings.dtype),
-        **options,
-    )
+def detector(settings: BenchSettings) -> Task:
+    """Returns the workload of a detector with the options of its config, `DETECTORS`.
+
+    The second stream of dual_stream has half the side of the first.
+    """
+    config = load_config(DETECTORS[settings.workload])
+    name, options = config.model.name, model_options(config).to_dict()
+    if "lq_size" in options:
+        options["lq_size"] = settings.size // 2
+    dtype = precision.compute_dtype(settings.dtype)
+    model = build(name, lowering=_lowering(settings), dtype=dtype, **options)
 
     def forward(variables: Any, inputs: Any, train: bool, rng: Array) -> tuple[Array, Any]:
         rngs = {"dropout": rng} if train else None
         logits, _, stats = model.apply(variables, inputs, train=train, rngs=rngs)
         return logits, stats
 
-    inputs = input_shapes("dual_stream", settings.size, settings.batch, settings.frames, **options)
+    inputs = input_shapes(name, settings.size, settings.batch, settings.frames, **options)
     return Task(inputs, model.init, forward)
 
 
@@ -169,9 +179,11 @@ WORKLOADS = {
     "b0": frame_classifier,
     "b4": frame_classifier,
     "convlstm": conv_lstm,
-    "dual_stream": dual_stream,
+    **dict.fromkeys(DETECTORS, detector),
     "unet": unet,
 }
+PEERS = ("b0", "b4", "convlstm", "dual_stream", "transformer_head", "unet")
+"""Workloads that have an equivalent in PyTorch."""
 
 
 def make_program(settings: BenchSettings) -> Program:

@@ -92,16 +92,6 @@ def test_without_a_comparison_no_peer_starts(turns):
     assert not {"torch", "torch_plain", "ratio", "ratio_plain"} & set(row)
 
 
-@pytest.mark.slow
-def test_all_readings_are_the_workloads_in_both_modes(turns):
-    sizes = {"frames": 2, "size": 32, "dtype": "float32", "lowering": "auto"}
-    rows = list(speed.measure_all(**sizes, steps=1))
-    items = [("b0", 16), ("b4", 4), ("convlstm", 2), ("dual_stream", 1), ("unet", 2)]
-    assert [(row["workload"], row["batch"], row["mode"]) for row in rows] == [
-        (*item, mode) for item in items for mode in ("infer", "train")
-    ]
-
-
 def test_a_peer_that_cannot_start_is_wrong_usage(turns, monkeypatch, tmp_path):
     monkeypatch.setattr(peers, "SCRIPT", tmp_path / "none.py")
     with pytest.raises(UsageError, match="checkout"):

@@ -56,26 +56,14 @@ def test_input_races_png_files_and_watches_memory(capsys):
     assert result["growth_percent"] == pytest.approx(growth)
 
 
-@pytest.mark.slow
-def test_all_prints_a_line_per_reading_and_one_object(capsys, monkeypatch):
-    from dfjax.bench import speed
-    from dfjax.bench.workloads import Program
-
-    monkeypatch.setattr(
-        speed, "make_program", lambda settings: Program(lambda count: None, 1.0, 10, 3)
-    )
-    assert main(["bench", "all", "--steps", "1", "--json"]) == 0
-    printed = capsys.readouterr()
-    rows = json.loads(printed.out)["rows"]
-    assert len(rows) == 10 and all(KEYS <= set(row) for row in rows)
-    assert "dual_stream train, batch 1" in printed.err
-
-
 def test_wrong_usage(capsys):
     assert main(["bench", "b0", "--batch", "0"]) == 2
     assert main(["bench", "b1"]) == 2
     assert main(["bench", "input", "--compare", "torch"]) == 2
     assert main(["bench", "all", "--batch", "2"]) == 2
+    assert main(["bench"]) == 2
+    assert main(["bench", "b0", "--workdir", "runs/first"]) == 2
+    assert main(["bench", "two_stream", "--compare", "torch"]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and "must be at least 1, not 0" in error
 

@@ -7,13 +7,13 @@ import pytest
 import torch_peer
 
 from dfjax.bench.peers import Peer, PeerOptions
-from dfjax.bench.workloads import WORKLOADS, BenchSettings
+from dfjax.bench.workloads import PEERS, WORKLOADS, BenchSettings
 from dfjax.models.summary import count
 
 pytestmark = pytest.mark.parity
 
 
-@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("workload", PEERS)
 def test_they_have_as_many_parameters(workload):
     settings = BenchSettings(workload, "train", 1, 1, 64, "float32", "native")
     task = WORKLOADS[workload](settings)

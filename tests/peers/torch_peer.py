@@ -148,6 +148,30 @@ class Dual(nn.Module):
         return self.classify(torch.cat((fused, temporal), 1))[:, 0]
 
 
+class Head(nn.Module):
+    """Transformer over feature vectors [B, T, 1280], pooled by the attention of a query."""
+
+    def __init__(self, inputs=1280, width=256, layers=4):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            width, 4, 512, 0.1, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.project = nn.Linear(inputs, width)
+        self.encode = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.query = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.classify = nn.Linear(width, 1)
+
+    def forward(self, x):
+        x = self.project(x)
+        t, d = x.shape[1:]
+        column = torch.arange(d, device=x.device)
+        rate = 10_000.0 ** (-(column // 2 * 2) / d)
+        angle = torch.arange(t, device=x.device)[:, None] * rate
+        x = self.encode(x + torch.where(column % 2 == 1, angle.cos(), angle.sin()))
+        weights = (x @ self.query).softmax(1)
+        return self.classify((weights[..., None] * x).sum(1))[:, 0]
+
+
 class UNet(nn.Module):
     """64-128-256-512, two 3x3 convolutions a level, pooled down, bilinear up; mean RGB as logit."""
 
@@ -183,6 +207,8 @@ def make(settings):
         return Recurrent(1792, 256), torch.randn(b, t, 1792, 7, 7)
     if settings["workload"] == "dual_stream":
         return Dual(), (torch.randn(b, t, 3, s, s), torch.randn(b, t, 3, s // 2, s // 2))
+    if settings["workload"] == "transformer_head":
+        return Head(), torch.randn(b, t, 1280)
     model = UNet() if settings["workload"] == "unet" else Frames(settings["workload"])
     model = model.to(memory_format=torch.channels_last)
     return model, torch.randn(b, 3, s, s).contiguous(memory_format=torch.channels_last)
@@ -203,6 +229,8 @@ def place(model, data, settings):
 
 def channels_last(x):
     """Returns images [B, C, h, w] or clips [B, T, C, h, w] with their channels last in memory."""
+    if x.ndim < 4:
+        return x
     return x.movedim(-3, -1).contiguous().movedim(-1, -3)
 
 
