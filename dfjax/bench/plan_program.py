@@ -170,15 +170,16 @@ def _count(step: TracedStep, mesh: Sequence[int]) -> dict[str, Any]:
 def expect_collectives(step: TracedStep, mesh: Sequence[int]) -> list[Collective]:
     """Returns the collectives of a step that is not compiled.
 
-    The gradients are summed over all devices once, and the statistics of batch normalisation twice,
-    forwards and backwards. Parameters that `fsdp` and `tensor` split are gathered once.
+    The gradients of trained parameters are summed over all devices once, and the statistics of
+    batch normalisation twice, forwards and backwards. Parameters that `fsdp` and `tensor` split are
+    gathered once.
     """
     devices, parts = math.prod(mesh), math.prod(mesh[1:])
     if devices == 1:
         return []
     missing = step.parameter_bytes - step.state_bytes["params"]
     found = [
-        Collective("all-reduce", devices, 1, step.parameter_bytes),
+        Collective("all-reduce", devices, 1, step.gradient_bytes),
         Collective("all-reduce", devices, step.statistics, 0),
     ]
     if missing:

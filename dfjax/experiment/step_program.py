@@ -17,6 +17,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.experiment.config_check import check_config
 from dfjax.experiment.parts import Parts, assemble_parts, jit_train_step, make_config_mesh
+from dfjax.training.optimizers import match_paths
 from dfjax.training.sharding import AXES, BATCH_SPEC
 
 STEPS = 1000  # per epoch: only schedules depend on it
@@ -34,6 +35,7 @@ class TracedStep(NamedTuple):
             normalisation, averaged parameters, discriminator) and `batch`, without padding.
         statistics: Number of arrays of statistics of batch normalisation.
         parameter_bytes: Bytes of the parameters of the model, which devices may hold in parts.
+        gradient_bytes: Bytes of those that are trained.
     """
 
     program: Any
@@ -42,6 +44,7 @@ class TracedStep(NamedTuple):
     state_bytes: dict[str, int]
     statistics: int
     parameter_bytes: int
+    gradient_bytes: int
 
 
 def trace_config_step(
@@ -82,10 +85,18 @@ def trace_config_step(
         frames=config.data.frames if "clip" in parts.example else 0,
         state_bytes=_count_state(config, parts),
         statistics=len(jax.tree.leaves(parts.shapes.batch_stats)),
-        parameter_bytes=sum(
-            leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(parts.shapes.params)
-        ),
+        **_count_parameters(config, parts),
     )
+
+
+def _count_parameters(config: ConfigDict, parts: Parts) -> dict[str, int]:
+    params = parts.shapes.params
+    sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)]
+    frozen = jax.tree.leaves(match_paths(params, builders.frozen_patterns(config)))
+    return {
+        "parameter_bytes": sum(sizes),
+        "gradient_bytes": sum(size for size, fixed in zip(sizes, frozen) if not fixed),
+    }
 
 
 def _set_remat(config: ConfigDict, policy: str) -> None:

@@ -226,12 +226,12 @@ def test_a_program_that_is_too_large_is_a_result(monkeypatch, tmp_path, capsys):
 
 def traced(program=None, **sizes):
     state = dict.fromkeys(("params", "optimizer", "other", "batch"), 0) | sizes
-    return TracedStep(program, 8, 1, state, statistics=6, parameter_bytes=800)
+    return TracedStep(program, 8, 1, state, statistics=6, parameter_bytes=800, gradient_bytes=500)
 
 
 def test_parameters_that_devices_hold_in_parts_are_gathered():
     whole = plan_program.expect_collectives(traced(params=800), (8, 1, 1))
-    assert whole == [Collective("all-reduce", 8, 1, 800), Collective("all-reduce", 8, 6, 0)]
+    assert whole == [Collective("all-reduce", 8, 1, 500), Collective("all-reduce", 8, 6, 0)]
     split = plan_program.expect_collectives(traced(params=200), (2, 2, 2))
     assert split == [*whole, Collective("all-gather", 4, 1, 800)]  # 600 of them arrive
     assert plan_program.expect_collectives(traced(params=800), (1, 1, 1)) == []
