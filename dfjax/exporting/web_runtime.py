@@ -58,7 +58,7 @@ def find_web_runtime(source: Path | None = None) -> WebRuntime:
         RunError: The file that was received is not the expected one, or the connection broke.
     """
     if source is None:
-        source = fetch_web_file(NAME, PACKAGE, None).path
+        source = fetch_web_file(f"{NAME}-{VERSION}", PACKAGE, None).path
     found = _read_folder(source) if source.is_dir() else _read_package(source)
     for name, sha256 in HASHES.items():
         if name not in found:

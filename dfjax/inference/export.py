@@ -98,6 +98,7 @@ def export(
     place, path = Path(out), Path(out, MODEL if triton else "")
     card = card or to == HUB
     _check_format(to, mask=mask, triton=triton, kernels=kernels)
+    _check_page_options(to, face_model=face_model, web_runtime=web_runtime)
     outputs = [path, *([find_card(path)] if card else []), *([place / CONFIG] if triton else [])]
     mlflow = open_registry(register) if register else None
     saved = _read(detector, outputs, to, checkpoint, model)
@@ -128,6 +129,13 @@ def _check_format(to: str, *, mask: bool, triton: bool, kernels: str) -> None:
         raise UsageError(
             f"kernels={kernels} is for {', '.join(ROUNDED)}: {to} is written with float32 kernels"
         )
+
+
+def _check_page_options(to: str, **options: AnyPath | None) -> None:
+    """Raises an error for an option of a page with another format, which would ignore it."""
+    for name, value in options.items():
+        if value is not None and to != PAGE:
+            raise UsageError(f"{name}={value} is for {PAGE}, not for {to}")
 
 
 def _write(

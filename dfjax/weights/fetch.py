@@ -60,8 +60,8 @@ def fetch_web_file(name: str, published: WebFile, path: Path | None) -> Fetched:
     """Returns a published file (see `fetch_address`); in the cache it has a name of ours.
 
     Args:
-        name: Name in `PUBLISHED`.
-        published: Its entry.
+        name: Name in `PUBLISHED`, or another one of the file.
+        published: Address and hash.
         path: File to write; None is `NAME.SUFFIX` in the user's cache folder.
     """
     kept = user_cache("weights") / f"{name}{Path(published.url).suffix}"

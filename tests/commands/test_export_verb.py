@@ -150,6 +150,14 @@ def test_a_failed_export_leaves_the_old_file(asked, tmp_path, monkeypatch):
         (["--workdir", "w", "--to", "safetensors", "--out", "f", "--checkpoint", "b"], "'best'"),
         (["--workdir", "w", "--to", "keras", "--out", "f.h5", "--mask"], "mask is for programs"),
         (
+            ["--workdir", "w", "--to", "onnx", "--out", "f", "--detector-model", "y.onnx"],
+            "face_model=y.onnx is for html, not for onnx",
+        ),
+        (
+            ["--workdir", "w", "--to", "hub", "--out", "f", "--web-runtime", "p.tgz"],
+            "web_runtime=p.tgz is for html, not for hub",
+        ),
+        (
             ["--workdir", "dual_stream", "--to", "deepfakebench", "--out", "f.pth"],
             "deepfakebench has no detector like dual_stream",
         ),

@@ -105,6 +105,15 @@ class Tab:
                 raise TimeoutError(f"{condition}; {self.messages[-3:]}")
             time.sleep(0.05)
 
+    def await_chooser(self):
+        """Waits until a file chooser was opened."""
+        until = time.monotonic() + SECONDS
+        while not self.chosen:
+            message = self._receive(until)
+            if message is None:
+                raise TimeoutError("no file chooser was opened")
+            self._note(message)
+
     def choose(self, selector, files):
         """Puts files into a file input, as its dialogue does."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
