@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfjax.config import load_config
+from dfjax.config import load_config, override
 from dfjax.experiment import builders
 from dfjax.experiment.saved import Saved
 from dfjax.models.registry import find_entry
@@ -18,12 +18,12 @@ FAST = {"xla_backend_optimization_level": 0}  # each program runs once
 
 
 @functools.cache
-def make_saved(spec: str, unit: bool = False) -> Saved:
+def make_saved(spec: str, unit: bool = False, overrides: tuple[str, ...] = ()) -> Saved:
     """Returns the stored detector of a config, whose logits are near 0 but differ by input.
 
     They do for normal inputs, or for those in [0, 1] with `unit`.
     """
-    config = load_config(spec)
+    config = override(load_config(spec), overrides)
     model, rng = builders.make_model(config), np.random.default_rng(0)
     shapes = builders.example_inputs(config, 4)
     draw = rng.random if unit else rng.normal

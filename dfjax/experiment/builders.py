@@ -20,6 +20,7 @@ from dfjax.models import ModelFns, build
 from dfjax.models.adapters import Adapter, adapt
 from dfjax.models.registry import input_extras, input_streams, register_custom
 from dfjax.ops.lowering import resolve
+from dfjax.ops.views import VIEWS
 from dfjax.shapes import Preprocess
 from dfjax.training.sharding import AXES, BATCH_AXES
 
@@ -83,7 +84,7 @@ def stream_sizes(config: ConfigDict) -> dict[str, int]:
 
 
 def model_extras(config: ConfigDict) -> tuple[str, ...]:
-    """Returns the names of the inputs that the model reads besides frames: `flow`, `features`."""
+    """Returns the names of the inputs that the model reads besides frames, such as `flow`."""
     return input_extras(config.model.name, **model_options(config).to_dict())
 
 
@@ -96,6 +97,7 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
         stream_sizes(config),
         mean=p.mean,
         std=p.std,
+        views=[name for name in model_extras(config) if name in VIEWS],
         self_blend=self_blend if config.data.self_blend else None,
         mix=make_mix(**config.mix),
         augment=make_augment(choose_augmentation(**config.augment), fill=p.mean),

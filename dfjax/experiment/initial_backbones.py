@@ -24,6 +24,7 @@ from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.entry import BackbonePart
 from dfjax.models.registry import find_backbones, find_entry
 from dfjax.shapes import Variables
+from dfjax.weights.merge import add_channels
 from dfjax.weights.mismatch import check_keys
 from dfjax.weights.safetensors_file import read_header
 from dfjax.weights.target import flat_shapes
@@ -156,6 +157,8 @@ def keep_conventions(config: ConfigDict, saved: ConfigDict) -> None:
 def load_backbones(files: Sequence[InitialFile], own: Mapping[str, Variables]) -> Variables:
     """Returns the variables of the backbones in the files, under the names of their parts.
 
+    A backbone that reads further channels beside RGB gets zeros for what a file for RGB lacks.
+
     Args:
         files: Result of `find_files`.
         own: Variables of the model, as arrays or shapes.
@@ -165,8 +168,9 @@ def load_backbones(files: Sequence[InitialFile], own: Mapping[str, Variables]) -
     """
     loaded: dict[str, dict[str, Variables]] = {name: {} for name in own}
     for file in files:
-        found = read_backbone(file.path, file.part).variables
         inside = {name: tree.get(file.part.part, {}) for name, tree in own.items()}
+        found = read_backbone(file.path, file.part).variables
+        found = add_channels(found, inside, file.part.channels)
         check_keys(
             flat_shapes(found),
             flat_shapes(inside),

@@ -11,7 +11,7 @@ from dfjax.import_paths import allow_import, is_import_path
 from dfjax.inference.detector import load
 from dfjax.models.bn_constants import AUTO
 from dfjax.models.entry import BackbonePart
-from dfjax.models.frame_features import BACKBONE
+from dfjax.models.frame_features import BACKBONE, STREAM
 from dfjax.schema import PREPROCESS
 
 OPTIONS = ("width", "one_block", "padding", "bn")
@@ -130,7 +130,8 @@ def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
         checkpoint: `best` or `last`.
 
     Raises:
-        UsageError: The folder is not a workdir, or its model has no part `backbone`.
+        UsageError: The folder is not a workdir, its model has no part `backbone`, or that reads
+            further streams beside RGB.
     """
     detector = load(workdir, checkpoint)
     config = detector.config
@@ -141,6 +142,11 @@ def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
         raise UsageError(
             f"the model of {workdir}, {config.model.name}, has no single frame backbone; "
             "frame_classifier and clip_detector have one"
+        )
+    if options.get("streams", (STREAM,)) != (STREAM,):
+        raise UsageError(
+            f"the backbone of {workdir} reads the streams {', '.join(options['streams'])}; stored "
+            "features are computed from RGB alone"
         )
     p = config.preprocess
     return make_frozen(

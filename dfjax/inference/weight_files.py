@@ -15,6 +15,7 @@ from dfjax.files import atomic_path, hash_file
 from dfjax.inference.weight_networks import (
     DetectorNetwork,
     apply_weights,
+    check_inputs,
     check_settings,
     convention_of,
     fill_new,
@@ -220,6 +221,7 @@ def find_whole_network(origin: str, config: ConfigDict) -> str:
     Raises:
         UsageError: The program has no such detector.
     """
+    check_inputs(config, origin)
     options, reasons = model_options(config).to_dict(), []
     for name, network in find_origin(origin).networks.items():
         if network.config and load_config(network.config).model.name == config.model.name:
@@ -264,6 +266,8 @@ def _find_saved(
             raise UsageError(f"{source} has the parameters of {named}, not of {model}")
         return backbone_target(named), variables, convention or own_convention(named, {})
     config = from_dict(header["config"], name=f"the config in {source}")
+    if origin != DFJAX:
+        check_inputs(config, origin)
     named = header.get("model", config.name)
     target, convention = find_target(config), convention or convention_of(config)
     if network and network.config:  # a detector, which may be named as its backbone is

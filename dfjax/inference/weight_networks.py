@@ -12,7 +12,8 @@ from dfjax.config import load_config, model_options
 from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.models.bn_constants import AUTO, format_bn
-from dfjax.models.registry import find_backbones
+from dfjax.models.registry import find_backbones, input_extras
+from dfjax.ops.views import VIEWS
 from dfjax.weights.convention import Convention
 from dfjax.weights.loading import Weights
 from dfjax.weights.origin import Network
@@ -75,6 +76,26 @@ def check_settings(config: ConfigDict, network: Network, *, name: str) -> None:
     for key, value in network.settings.items():
         if options.get(key) != value:
             raise UsageError(f"{name} has {key}={value!r}, and this detector {options.get(key)!r}")
+
+
+def check_inputs(config: ConfigDict, origin: str) -> None:
+    """Checks that the networks of another program read what a detector reads.
+
+    Args:
+        config: Config of the detector.
+        origin: Name of the program.
+
+    Raises:
+        UsageError: The detector reads views of the frames beside RGB.
+    """
+    options = model_options(config).to_dict()
+    views = [name for name in input_extras(config.model.name, **options) if name in VIEWS]
+    if views:
+        raise UsageError(
+            f"the networks of {origin} read RGB images, and this detector reads "
+            f"{' and '.join(views)} too (streams={options['streams']}): onnx, stablehlo and torch "
+            "carry it"
+        )
 
 
 def convention_of(config: ConfigDict) -> Convention:

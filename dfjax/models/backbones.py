@@ -7,6 +7,7 @@ Linen class with
         ...
         return maps  # [n, h, w, C]; or {endpoint: maps} in order, the last one called "top"
 
+Images have further channels where a model adds `streams` to RGB.
 `mask` marks the images that count in batch statistics; None means all. The other images must not
 affect the result. Fields called `width`, `one_block`, `drop_path`, `padding`, `bn` (`BNConstants`)
 or `compute` are set to the options of these names; options without a field are ignored, except an

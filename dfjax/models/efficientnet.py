@@ -155,7 +155,7 @@ class EfficientNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+        self, images: Float[Array, "n h w c"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> dict[str, Float[Array, "n _ _ _"]]:
         """Returns the maps `stem`, `stage1`, `stage2` … and `top`, by name.
 

@@ -78,6 +78,8 @@ class BackbonePart(NamedTuple):
         bn: Its constants of batch normalisation, by the options.
         padding_key: Name of the option that sets its padding rule.
         bn_key: Name of the option that sets its constants.
+        channels: Number of channels of its images. Files with parameters for the first three get
+            zeros for the others.
     """
 
     part: str
@@ -86,6 +88,7 @@ class BackbonePart(NamedTuple):
     bn: str
     padding_key: str = "padding"
     bn_key: str = "bn"
+    channels: int = 3
 
 
 def read_rgb(options: Options, size: int) -> dict[str, int]:
@@ -107,8 +110,8 @@ class Entry:
         streams: Function `streams(options, size)` that returns the sides of the image streams in
             pixels; the first stream is the frames themselves.
         extras: Function `extras(options)` that returns the names of the inputs besides image
-            streams and mask: `flow`, or `features` for stored features, which replace all image
-            streams and have the width of the option `features`.
+            streams and mask: `flow`, names of `ops.views.VIEWS`, or `features` for stored features,
+            which replace all image streams and have the width of the option `features`.
         backbones: Function `backbones(options)` that returns the backbones by the names of their
             streams.
         check: Function `check(options)` that raises a `UsageError` for invalid options.

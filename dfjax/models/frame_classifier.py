@@ -15,6 +15,9 @@ from dfjax.models.entry import BackbonePart
 from dfjax.models.frame_encoder import encode_frames
 from dfjax.models.layers import TF_BN, TORCH_BN, BatchNorm, Compute, Dense, Dropout
 from dfjax.models.pooling import masked_mean
+from dfjax.ops.views import VIEWS
+
+RGB = "rgb"
 
 NORMS = {"torch": TORCH_BN, "keras": TF_BN}
 """Constants of batch normalisation in the head, by the framework that has them as defaults."""
@@ -22,6 +25,9 @@ NORMS = {"torch": TORCH_BN, "keras": TF_BN}
 
 class FrameClassifier(nn.Module):
     """Frame classifier: backbone → mean over the map → head → one logit per frame and clip.
+
+    Images of further `streams` are additional channels of the backbone's first convolution: the SRM
+    residual (3 channels) and the phase of the spectrum (1); see `dfjax.ops.views`.
 
     The last map of a vision transformer is its class token alone.
 
@@ -31,6 +37,7 @@ class FrameClassifier(nn.Module):
 
     Attributes:
         backbone: Key of `BACKBONES` or an import path.
+        streams: `rgb`, and after it `srm`, `phase` or both: the images that the backbone reads.
         width: Factor of all widths, for small models.
         one_block: Whether each stage of the backbone has a single block, for small models.
         drop_path: Stochastic depth rate of the backbone.
@@ -61,6 +68,7 @@ class FrameClassifier(nn.Module):
     """
 
     backbone: str = "b4"
+    streams: tuple[str, ...] = (RGB,)
     width: float = 1.0
     one_block: bool = False
     drop_path: float = 0.2
@@ -88,8 +96,9 @@ class FrameClassifier(nn.Module):
         """Returns the logits (positive: fake) and the outputs below.
 
         Args:
-            inputs: `rgb` f32[B,T,S,S,3], normalised frames, and `mask` bool[B,T]. Frames outside
-                the mask have no effect, not even on batch statistics.
+            inputs: `rgb` f32[B,T,S,S,3], normalised frames, `mask` bool[B,T], and `srm`
+                f32[B,T,S,S,3] and `phase` f32[B,T,S,S,1] if these are among the streams. Frames
+                outside the mask have no effect, not even on batch statistics.
             train: Whether to use the statistics of the batch, dropout and stochastic depth. The
                 random stream of the latter two is `dropout`.
 
@@ -102,7 +111,7 @@ class FrameClassifier(nn.Module):
         mask = inputs["mask"]
         maps = encode_frames(
             self._make_backbone(),
-            inputs["rgb"],
+            self._join_streams(inputs),
             mask,
             train=train and self.base_train,
             remat=self.remat,
@@ -129,6 +138,12 @@ class FrameClassifier(nn.Module):
         if self.embedding:
             outputs["embedding"] = embed(outputs["features"], self.embedding)
         return over_frames(frame_logits)[:, 0], outputs
+
+    @nn.nowrap
+    def _join_streams(self, inputs: Mapping[str, Array]) -> Float[Array, "B T S S c"]:
+        """Returns the images of all streams as channels of one image."""
+        images = [inputs[name] for name in self.streams]
+        return images[0] if len(images) == 1 else jnp.concatenate(images, axis=-1)
 
     def _make_backbone(self) -> nn.Module:
         return make_backbone(
@@ -163,16 +178,24 @@ class FrameClassifier(nn.Module):
 def find_backbones(options: Mapping[str, Any]) -> dict[str, BackbonePart]:
     """Returns the backbone of the frames."""
     name, padding, bn = (options[key] for key in ("backbone", "padding", "bn"))
-    return {"rgb": BackbonePart("backbone", name, padding, bn)}
+    channels = 3 + sum(VIEWS[view].channels for view in find_views(options))
+    return {RGB: BackbonePart("backbone", name, padding, bn, channels=channels)}
+
+
+def find_views(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the streams beside the frames."""
+    return tuple(name for name in options["streams"] if name != RGB)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: The backbone, padding or norm is unknown, a number of classes is invalid, the
-            numbers of hidden layers and dropout rates differ, or the backbone cannot be scanned.
+        UsageError: The backbone, padding, norm or a stream is unknown, a number of classes is
+            invalid, the numbers of hidden layers and dropout rates differ, or the backbone cannot
+            be scanned.
     """
+    _check_streams(options["streams"])
     backbone = find_backbone(options["backbone"], options["padding"], options["bn"])
     if options["scan_blocks"] and not backbone.scans:
         raise UsageError(f"scan_blocks is for vision transformers, not for {options['backbone']}")
@@ -188,4 +211,17 @@ def check_options(options: Mapping[str, Any]) -> None:
     if options["method_classes"] == 1 or options["method_classes"] < 0:
         raise UsageError(
             "method_classes includes the class real: it must be 0 (no head) or at least 2"
+        )
+
+
+def _check_streams(streams: tuple[str, ...]) -> None:
+    valid = (RGB, *VIEWS)
+    for name in streams:
+        if name not in valid:
+            raise unknown("stream", name, valid)
+    # One order, so that the channels of a file of parameters mean the same everywhere.
+    if RGB not in streams or streams != tuple(name for name in valid if name in streams):
+        raise UsageError(
+            f"streams must be {RGB} and after it any of {', '.join(VIEWS)}, each once and in this "
+            f"order, not {streams}"
         )

@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
 
 def encode_frames(
     network: nn.Module,
-    clip: Float[Array, "B T H W 3"],
+    clip: Float[Array, "B T H W c"],
     mask: Bool[Array, "B T"],
     *,
     train: bool,
@@ -38,7 +38,7 @@ def encode_frames(
     Args:
         network: Backbone `network(images, mask, *, train)`, which returns `{endpoint: maps}` or
             only its last maps.
-        clip: Normalised frames.
+        clip: Normalised frames, RGB or with further channels.
         mask: Which frames are valid. The others change neither maps nor batch statistics.
         train: Whether the network runs in training mode.
         levels: Number of map sizes to return: the last map of each of the last `levels` sizes.

@@ -1,7 +1,4 @@
-"""Frequency features of frames: image generators leave traces in the spectrum.
-
-The transforms are products with fixed matrices, which every exporter and accelerator supports.
-"""
+"""Frequency features of frames: image generators leave traces in the spectrum."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 from dfjax.models.conv_stack import stack_convs
 from dfjax.models.layers import Compute
 from dfjax.ops.separable import EXACT
+from dfjax.ops.spectrum import dct_matrix, dft_matrices
 
 TRANSFORMS = ("dct", "fft")
 FLOOR = 1e-3
@@ -75,20 +73,3 @@ def log_magnitude(images: Float[Array, "n s s c"], transform: str) -> Float[Arra
         power = (product(real, real) - product(imaginary, imaginary)) ** 2
         power += (product(real, imaginary) + product(imaginary, real)) ** 2
     return 0.5 * jnp.log(power + FLOOR**2)
-
-
-def dct_matrix(size: int) -> Float[np.ndarray, "{size} {size}"]:
-    """Returns the matrix of the orthonormal DCT-II: row k times a signal is coefficient k."""
-    k, n = np.arange(size)[:, None], np.arange(size)
-    basis = np.cos(np.pi * k * (2 * n + 1) / (2 * size)) * np.sqrt(2 / size)
-    basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
-
-
-def dft_matrices(
-    size: int,
-) -> tuple[Float[np.ndarray, "{size} {size}"], Float[np.ndarray, "{size} {size}"]]:
-    """Returns the real and imaginary matrices of the orthonormal DFT, frequency 0 in the middle."""
-    k = np.fft.fftshift(np.fft.fftfreq(size)) * size
-    angle = -2 * np.pi * k[:, None] * np.arange(size) / size
-    return tuple((part(angle) / np.sqrt(size)).astype(np.float32) for part in (np.cos, np.sin))

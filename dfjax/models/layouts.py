@@ -14,6 +14,9 @@ from typing import NamedTuple
 from dfjax.models.entry import ADAPTERS, Block, Box, Options, Summary
 from dfjax.models.vit_variants import VARIANTS
 
+STREAMS = {"rgb": "Frames", "srm": "SRM residual", "phase": "Phase"}
+"""Titles of the streams of `frame_classifier`."""
+
 
 class Node(NamedTuple):
     """A box with its position: `column` from the left, `row` from the top (a multiple of 1/2)."""
@@ -92,8 +95,11 @@ def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
     backbone = _part(summary, "backbone", _network(options["backbone"]), "backbone")
     adapted = dataclasses.replace(backbone, params=backbone.params + summary.parts.get(ADAPTERS, 0))
     head = summary.parameters - adapted.params - sum(box.params for box in embedding)
+    inputs = [
+        [Box(name, STREAMS[name], _dims(summary.input[name]), 0, "data")]
+        for name in options["streams"]
+    ]
     chain = [
-        Box("rgb", "Frames", _dims(summary.input["rgb"]), 0, "data"),
         adapted,
         Box("pooled", "Mean over the map", "one vector per frame", 0, "fusion"),
     ]
@@ -101,7 +107,10 @@ def lay_out_frame_classifier(options: Options, summary: Summary) -> list[Block]:
         Box("head", "Head", widths, head, "head"),
         Box("logit", "fake logit", "mean over valid frames", 0, "data"),
     ]
-    return [[chain], [part for part in (scores, embedding) if part]]
+    rest = [part for part in (scores, embedding) if part]
+    if len(inputs) == 1:
+        return [[inputs[0] + chain], rest]
+    return [inputs, [chain], rest]
 
 
 def lay_out_clip_detector(options: Options, summary: Summary) -> list[Block]:

@@ -26,6 +26,7 @@ from dfjax.models import (
 from dfjax.models.backbones import find_backbone
 from dfjax.models.entry import BackbonePart, Entry, Options, Rules
 from dfjax.models.options import REQUIRED, default_options
+from dfjax.ops.views import VIEWS
 
 
 def _dual_streams(options: Options, size: int) -> dict[str, int]:
@@ -66,6 +67,7 @@ MODELS = {
     "frame_classifier": Entry(
         frame_classifier.FrameClassifier,
         layout=layouts.lay_out_frame_classifier,
+        extras=frame_classifier.find_views,
         backbones=frame_classifier.find_backbones,
         check=frame_classifier.check_options,
         sharding=sharding_rules.FRAME_CLASSIFIER,
@@ -182,7 +184,7 @@ def input_streams(name: str, size: int, /, **options: object) -> dict[str, int]:
 
 
 def input_extras(name: str, /, **options: object) -> tuple[str, ...]:
-    """Returns the inputs of a model besides image streams and mask: `flow`, `features`.
+    """Returns the inputs of a model besides image streams and mask, such as `flow`.
 
     Raises:
         UsageError: The model or an option is unknown.
@@ -229,8 +231,9 @@ def input_shapes(
 ) -> dict[str, Any]:
     """Returns the shapes of a model's inputs, for `jax.eval_shape` and `jit(...).lower`.
 
-    They are `{stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`, with `flow f32[B,T-1,s,s,2]` (s is
-    that of the first stream) and `features f32[B,T,D]` if the model reads these.
+    They are `{stream: f32[B,T,s,s,3], …, "mask": bool[B,T]}`, with `flow f32[B,T-1,s,s,2]`, views
+    `f32[B,T,s,s,c]` (s is that of the first stream) and `features f32[B,T,D]` if the model reads
+    these.
 
     Args:
         name: Key of `MODELS`, or an import path.
@@ -248,9 +251,11 @@ def input_shapes(
     specs: dict[str, tuple[tuple[int, ...], Any]] = {
         stream: ((*lead, side, side, 3), jnp.float32) for stream, side in sides.items()
     }
+    side = next(iter(sides.values()), size)
     if "flow" in extras:
-        side = next(iter(sides.values()))
         specs["flow"] = ((batch, frames - 1, side, side, 2), jnp.float32)
+    for view in (name for name in extras if name in VIEWS):
+        specs[view] = ((*lead, side, side, VIEWS[view].channels), jnp.float32)
     if "features" in extras:
         specs["features"] = ((*lead, merged["features"]), jnp.float32)
     specs["mask"] = (lead, jnp.bool_)

@@ -166,7 +166,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+        self, images: Float[Array, "n h w c"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> dict[str, Float[Array, "n _ _ _"]]:
         """Returns the maps `stem` (before pooling), `stage1` … `stage4`, and `top`, the last one.
 

@@ -40,7 +40,7 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+        self, images: Float[Array, "n h w c"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> dict[str, Float[Array, "n _ _ _"]]:
         """Returns the maps `stem`, the first convolution's, `stage1` … `stage5`, pooled, and `top`.
 

@@ -175,7 +175,7 @@ class VisionTransformer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+        self, images: Float[Array, "n h w c"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> dict[str, Float[Array, "n _ _ D"]]:
         """Returns the maps `stem`, `stage1` and `top`.
 
@@ -270,7 +270,7 @@ class PatchEmbedding(nn.Module):
     compute: Compute
 
     @nn.compact
-    def __call__(self, images: Float[Array, "n h w 3"]) -> Float[Array, "n p q D"]:
+    def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n p q D"]:
         """Returns a vector per patch."""
         side, dtype = self.variant.patch, self.compute.dtype
         shape = (side, side, images.shape[-1], self.variant.width)

@@ -115,7 +115,7 @@ class Xception(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w 3"], mask: Bool[Array, "n"] | None = None, *, train: bool
+        self, images: Float[Array, "n h w c"], mask: Bool[Array, "n"] | None = None, *, train: bool
     ) -> dict[str, Float[Array, "n _ _ _"]]:
         """Returns the maps `stem`, `stage1` … `stage4` and `top`, by name.
 

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from dfjax.errors import UsageError
+
+RGB = 3
 
 
 class Merged(NamedTuple):
@@ -53,6 +56,31 @@ def merge(own: Mapping[str, Any], others: Mapping[str, Any], *, source: str) -> 
         tuple(path for path in mine if path not in found),
         tuple(path for path in found if path not in mine),
     )
+
+
+def add_channels(
+    others: Mapping[str, Any], own: Mapping[str, Any], channels: int
+) -> dict[str, Any]:
+    """Returns loaded variables for RGB images with kernels that read further channels too.
+
+    The kernels of the further channels are 0, so that the network computes at first what it would
+    for RGB images alone, and are trained like the others.
+
+    Args:
+        others: Loaded variables. Kernels that have the model's number of channels are kept.
+        own: Variables of the model, as arrays or shapes.
+        channels: Number of channels of the images that the model reads.
+    """
+    mine = _leaves(own)
+
+    def extend(path: tuple[Any, ...], leaf: Any) -> Any:
+        wanted = mine[_name(path)].shape if _name(path) in mine else leaf.shape
+        *lead, inputs, outputs = leaf.shape if leaf.ndim == 4 else (0, 0, 0, 0)
+        if channels > RGB == inputs and tuple(wanted) == (*lead, channels, outputs):
+            return np.pad(leaf, ((0, 0), (0, 0), (0, channels - RGB), (0, 0)))
+        return leaf
+
+    return dict(jax.tree_util.tree_map_with_path(extend, others))
 
 
 def _leaves(tree: Mapping[str, Any]) -> dict[str, Any]:

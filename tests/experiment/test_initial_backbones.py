@@ -122,6 +122,28 @@ def test_the_files_are_loaded_under_their_parts(files):
         jax.tree.map(np.testing.assert_array_equal, loaded[name]["lq_backbone"], expected[name])
 
 
+def test_further_streams_start_at_0_beside_the_weights_of_rgb(tmp_path):
+    name = f"{__name__}:Tiny"
+    path = write(tmp_path / "w.safetensors", name, variables=draw(name, 3))
+    start = {"model.frame_classifier.backbone": name, "init.backbone": path}
+    streams = {"model.frame_classifier.streams": ("rgb", "srm", "phase")}
+    more = load_config("resnet18:smoke", start | streams).copy_and_resolve_references()
+    plain = load_config("resnet18:smoke", start).copy_and_resolve_references()
+    rng, kernels, features = np.random.default_rng(0), [], []
+    inputs = {name: rng.normal(size=x.shape).astype("f") if x.dtype != bool else
+              jnp.ones(x.shape, bool) for name, x in example_inputs(more).items()}  # fmt: skip
+    for config in (plain, more):
+        model, loaded = make_model(config), load_backbones(find_files(config), shapes_of(config))
+        variables = jax.jit(model.init)(jax.random.key(0), inputs)
+        variables = {name: {**tree, **loaded[name]} for name, tree in variables.items()}
+        apply = jax.jit(lambda v, x, m=model: m.apply(v, x, train=False, rngs=None)[1]["features"])
+        kernels.append(np.asarray(variables["params"]["backbone"]["conv"]["kernel"]))
+        features.append(apply(variables, inputs))
+    np.testing.assert_array_equal(kernels[1][:, :, :3], kernels[0])
+    np.testing.assert_array_equal(kernels[1][:, :, 3:], np.zeros((3, 3, 4, 8)))
+    np.testing.assert_allclose(features[1], features[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("spec,part", [("two_stream_flow:smoke", "resnet18"), ("hybrid:smoke", "")])
 def test_the_key_backbone_and_the_stream_mean_the_same(files, spec, part):
     part = part or "backbone"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from flax import linen as nn
 from stored_networks import make_saved
 
 from dfjax.config import config_names
@@ -13,13 +14,13 @@ STEEP = (
 )
 
 
-def check(spec, name, tmp_path, *, mask=False, clips=8, sizes=(1, 5, 8), unit=False):
+def check(spec, name, tmp_path, *, mask=False, clips=8, sizes=(1, 5, 8), unit=False, overrides=()):
     """Writes and reads a program, and compares batches of several sizes with the checkpoint.
 
     The checkpoint computes `clips` at once; in batches of another size, sums differ in the last
     bits.
     """
-    saved, form = make_saved(spec, unit), FORMATS[name]
+    saved, form = make_saved(spec, unit, overrides), FORMATS[name]
     form.save(tmp_path / "program", make_program(saved, {"format": "dfjax"}, mask=mask))
     call = form.open(tmp_path / "program")
     reference = make_program(saved, {}, mask=mask, lowering="auto")
@@ -52,6 +53,30 @@ def test_onnx(name, tmp_path):
 )
 def test_torch(name, tmp_path):
     check(f"{name}:smoke", "torch", tmp_path)
+
+
+class OneConv(nn.Module):
+    """A backbone of one convolution, which compiles fast."""
+
+    @nn.compact
+    def __call__(self, images, mask, *, train):
+        return nn.tanh(nn.Conv(16, (5, 5), (4, 4), name="conv")(images))
+
+
+STREAMS = (
+    f"model.frame_classifier.backbone={__name__}:OneConv",
+    "model.frame_classifier.streams=('rgb','srm','phase')",
+)
+
+
+def test_stablehlo_computes_noise_and_phase(tmp_path):
+    check("resnet18:smoke", "stablehlo", tmp_path, clips=5, sizes=(5,), overrides=STREAMS)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_programs_compute_noise_and_phase(form, tmp_path):
+    check("resnet18:smoke", form, tmp_path, overrides=STREAMS)
 
 
 @pytest.mark.export

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from dfjax.config import load_config
 from dfjax.errors import UsageError
@@ -159,6 +160,52 @@ def test_bfloat16_gives_float32_logits_near_those_of_float32(frozen, inputs):
     np.testing.assert_allclose(rough, fine, rtol=0, atol=3e-2)  # 8 bits, some ten layers
 
 
+STREAMS = FINE_TUNED | {"streams": ("rgb", "srm", "phase")}
+
+
+class OneConv(nn.Module):
+    """A backbone of one convolution, which compiles fast."""
+
+    @nn.compact
+    def __call__(self, images, mask, *, train):
+        return nn.tanh(nn.Conv(8, (3, 3), (8, 8), name="conv")(images))
+
+
+def test_streams_are_channels_of_the_first_kernel_and_nothing_else():
+    before, after = (
+        jax.eval_shape(
+            build("frame_classifier", lowering="native", **options).init,
+            jax.random.key(0),
+            input_shapes("frame_classifier", 32, 1, 1, **options),
+        )
+        for options in (FINE_TUNED, STREAMS)
+    )
+    paths = jax.tree_util.tree_leaves_with_path(before)
+    changed = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (old.shape, new.shape)
+        for (path, old), new in zip(paths, jax.tree.leaves(after), strict=True)
+        if old.shape != new.shape
+    }
+    assert changed == {"params/backbone/stem_conv/kernel": ((7, 7, 3, 8), (7, 7, 7, 8))}
+
+
+def test_every_stream_reaches_the_logits_and_masked_frames_of_it_do_not():
+    _, _, step = make_step(STREAMS | {"backbone": f"{__name__}:OneConv", "method_classes": 0})
+    shapes = input_shapes("frame_classifier", 32, *MASK.shape, **STREAMS)
+    assert (shapes["srm"].shape[-1], shapes["phase"].shape[-1]) == (3, 1)
+    inputs = {name: jax.random.normal(jax.random.key(n), shapes[name].shape)
+              for n, name in enumerate(STREAMS["streams"])} | {"mask": MASK}  # fmt: skip
+    gradients, (logits, _, _) = step(inputs)
+    kernel = np.asarray(gradients["backbone"]["conv"]["kernel"])
+    assert np.abs(kernel).max(axis=(0, 1, 3)).all()
+    for name in ("srm", "phase"):
+        hidden = jnp.where(MASK[..., None, None, None], inputs[name], jnp.nan)
+        same = step(inputs | {name: hidden})
+        np.testing.assert_array_equal(same[1][0], logits)
+        _, (other, _, _) = step(inputs | {name: inputs[name] + 1})
+        assert np.abs(np.asarray(other - logits)).min() > 1e-6
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -168,6 +215,10 @@ def test_bfloat16_gives_float32_logits_near_those_of_float32(frozen, inputs):
         ({"classes": 3}, "classes must be 1"),
         ({"dropout": ()}, "1 hidden layers but 0 dropout rates"),
         ({"method_classes": 1}, "includes the class real"),
+        ({"streams": ("rgb", "sram")}, "unknown stream 'sram'.*Did you mean 'srm'"),
+        ({"streams": ("srm",)}, "streams must be rgb and after it any of srm, phase"),
+        ({"streams": ("rgb", "phase", "srm")}, "in this order"),
+        ({"streams": ("rgb", "rgb")}, "each once"),
     ],
 )
 def test_options_that_contradict_each_other(options, message):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from dfjax.models.frequency import FLOOR, FrequencyCNN, dct_matrix, log_magnitude
+from dfjax.models.frequency import FLOOR, FrequencyCNN, log_magnitude
+from dfjax.ops.spectrum import dct_matrix
 
 
 @pytest.mark.parametrize("size", [8, 9])

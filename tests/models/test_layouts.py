@@ -29,6 +29,7 @@ OTHERS = {
     "dual_stream": {"streams": ("lq",), "flow": True, "embedding": 16},
     "two_stream_flow": {"flow": False, "embedding": 16},
     "resnet18": {"embedding": 16},
+    "resnet50": {"streams": ("rgb", "srm", "phase")},
     "transformer_head": {"features": 24, "positions": "learned", "pooling": "last"},
     "resnet18_bilstm": {"scales": (48, 32), "pyramid": 16, "frequency": "dct", "projection": 16}
     | {"cross_attention": True, "self_attention": True, "join": "gate", "dual_pathway": True},

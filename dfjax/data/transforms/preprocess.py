@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 
 from dfjax.errors import UsageError
 from dfjax.ops.resize import resize
+from dfjax.ops.views import VIEWS
 from dfjax.rngs import make_rng
 from dfjax.shapes import Batch, Inputs, Preprocess
 
@@ -24,6 +25,7 @@ def make_preprocess(
     *,
     mean: Sequence[float],
     std: Sequence[float],
+    views: Sequence[str] = (),
     self_blend: Change | None = None,
     mix: Change | None = None,
     augment: Change | None = None,
@@ -34,13 +36,15 @@ def make_preprocess(
     one, so that they have no detail that it lacks. Resizing is bilinear, with antialiasing when
     downsampling, on values in [0, 1] before normalisation. Padding frames become normalised black
     and are excluded by `mask`. If the batch has flow, the inputs include `flow f32[B,T-1,s,s,2]` in
-    pixels of the first stream. If mixing changes the labels in training, they include the new ones
-    as `target f32[B]`.
+    pixels of the first stream. The inputs of `views` are f32[B,T,s,s,c], computed from the first
+    stream in pixel values from 0 to 255, and not normalised. If mixing changes the labels in
+    training, they include the new ones as `target f32[B]`.
 
     Args:
         streams: Side of the square frames in pixels by name of the stream, in order.
         mean: Mean of each RGB channel, in [0, 1].
         std: Standard deviation of each RGB channel, in [0, 1].
+        views: Names of functions of `ops.views.VIEWS` that the inputs include.
         self_blend: Function that makes fakes of real clips. In training it is applied first, to the
             crops as they are stored.
         mix: Function that mixes the clips of a batch, applied second in training.
@@ -71,10 +75,8 @@ def make_preprocess(
         inputs = {
             name: (resize(first, (size, size)) - offset) / scale for name, size in streams.items()
         }
-        if "flow" in batch:  # in pixels, so that its values scale with the size
-            flow = batch["flow"]
-            inputs["flow"] = resize(flow * (full / flow.shape[-2]), (full, full))
-        return inputs | _select_rest(batch)
+        inputs |= {name: VIEWS[name].compute(255.0 * first) for name in views}
+        return inputs | _resize_flow(batch, full) | _select_rest(batch)
 
     return preprocess
 
@@ -119,6 +121,14 @@ def pass_features(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
     """
     del rng, train
     return {"features": batch["features"].astype(jnp.float32)} | _select_rest(batch)
+
+
+def _resize_flow(batch: Batch, size: int) -> dict[str, Array]:
+    """Returns the flow, if the batch has it, in pixels of the new size."""
+    if "flow" not in batch:
+        return {}
+    flow = batch["flow"]
+    return {"flow": resize(flow * (size / flow.shape[-2]), (size, size))}
 
 
 def _select_rest(batch: Batch) -> dict[str, Array]:

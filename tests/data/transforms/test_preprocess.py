@@ -10,6 +10,8 @@ from dfjax.data.transforms.augment_draws import draw_per_clip
 from dfjax.data.transforms.augment_presets import Augmentation
 from dfjax.data.transforms.preprocess import make_pair_preprocess, make_preprocess
 from dfjax.errors import UsageError
+from dfjax.ops.noise_residual import srm_residual
+from dfjax.ops.spectrum import phase_image
 
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 2.0)
 rng = np.random.default_rng(0)
@@ -34,6 +36,28 @@ def test_same_size_is_only_normalised():
     assert inputs["hq"].dtype == jnp.float32
     np.testing.assert_allclose(inputs["hq"], expected, atol=1e-6)
     np.testing.assert_array_equal(inputs["mask"], batch["mask"])
+
+
+def test_views_are_computed_from_pixel_values():
+    """They are those of the stored pixels exactly, not of normalised ones."""
+    batch = make_batch(size=9)
+    views = make_preprocess({"rgb": 9}, mean=MEAN, std=STD, views=("srm", "phase"))
+    inputs = jax.jit(lambda b: views(b, None, train=False))(batch)
+    assert set(inputs) == {"rgb", "srm", "phase", "mask"}
+    pixels = batch["clip"].astype(jnp.float32)
+    np.testing.assert_allclose(inputs["srm"], jax.jit(srm_residual)(pixels), atol=1e-4)
+    np.testing.assert_allclose(inputs["phase"], jax.jit(phase_image)(pixels), atol=1e-4)
+    same = np.round(np.asarray(inputs["rgb"] * np.array(STD) + np.array(MEAN)) * 255, 3)
+    np.testing.assert_array_equal(same, pixels)
+
+
+def test_views_are_those_of_the_resized_frames():
+    batch = make_batch(size=12)
+    views = make_preprocess({"rgb": 6}, mean=(0.0,) * 3, std=(1.0,) * 3, views=("srm",))
+    inputs = jax.jit(lambda b: views(b, None, train=False))(batch)
+    assert inputs["srm"].shape == (3, 2, 6, 6, 3)
+    expected = jax.jit(srm_residual)(255 * inputs["rgb"])
+    np.testing.assert_allclose(inputs["srm"], expected, atol=1e-4)
 
 
 def test_second_stream_is_the_first_down_sampled_by_hand():
