@@ -43,9 +43,9 @@ RATIOS = {
 }
 COMPARED = (
     "A dot is PyTorch's time for a step divided by the time of dfjax on this machine: right of 1, "
-    "dfjax is faster. Steps of the two alternate, each in a process of its own, so that other "
-    "load on the machine slows both. torch has the memory settings of our process; plain torch has "
-    "its own. two_stream and defake have no equivalent in PyTorch here."
+    "dfjax is faster. Steps of the two alternate, each in a process of its own. torch has the "
+    "memory settings of our process; plain torch has its own. two_stream and defake have no "
+    "equivalent in PyTorch here."
 )
 EXPLAINED = (
     "An item is an image for b0, b4 and unet, and a clip for the others. Times are medians of the "
@@ -53,6 +53,13 @@ EXPLAINED = (
     "and temporaries of the compiled step. convlstm has maps of 7 × 7 with 1,792 channels, and "
     "transformer_head has vectors of 1,280 values per frame. Compilation takes no time where the "
     "cache of JAX (JAX_COMPILATION_CACHE_DIR) has the program."
+)
+
+
+BUSY = 0.2  # cores used by other programs from which on the page warns
+CONTENDED = (
+    "a step waits for the slowest of its threads, so the times and the ratios are not those of a "
+    "free machine."
 )
 
 
@@ -76,7 +83,7 @@ def write_bench(path: str | os.PathLike[str], rows: Sequence[Row], machine: Mach
     steps = [row for row in rows if row["workload"] not in ALONE and "error" not in row]
     predictions, detectors = found[verdicts.WORKLOAD], found[faces.WORKLOAD]
     sections = [
-        Section("failed", "Not measured", list(_notes(rows, failed))),
+        Section("notes", "Read this first", list(_notes(rows, failed))),
         Section("summary", "In short", _summarize(steps, found)),
         Section("steps", "Steps of the networks", list(_steps(steps))),
         Section("predict", "From a video to a verdict", _show(predictions, _predict)),
@@ -102,12 +109,17 @@ def _describe(machine: MachineChecks) -> dict[str, str]:
 
 
 def _notes(rows: Sequence[Row], failed: Sequence[Row]) -> Iterator[Html]:
-    """Yields what was not measured, and why."""
+    """Yields what was not measured, and why, and what makes the figures doubtful."""
     for row in failed:
         yield make_note("warning", f"{name_run(row)}:", row["error"])
     unreached = find_unreached(rows)
     if unreached:
         yield make_note("warning", "interrupted before:", ", ".join(unreached))
+    load = max((row.get("other_cores") or 0.0 for row in rows), default=0.0)
+    if load >= BUSY:
+        yield make_note(
+            "warning", f"up to {load:.1f} cores were used by other programs:", CONTENDED
+        )
     uncompared = {row["uncompared"] for row in rows if "uncompared" in row}
     for reason in sorted(uncompared):
         yield make_note("info", "no ratios to PyTorch:", reason)

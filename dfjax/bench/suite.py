@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfjax.bench import augmentation, faces, generator_step, reading, verdicts
+from dfjax.bench.other_load import OtherLoad
 from dfjax.bench.peers import SCRIPT
 from dfjax.bench.workloads import PEERS
 from dfjax.console import say
@@ -52,6 +53,8 @@ def measure_all(
 ) -> Iterator[dict[str, Any]]:
     """Yields the rows of every workload; one that cannot be measured has its `error` in its place.
 
+    `other_cores` of a row is the mean number of cores that other programs used meanwhile.
+
     Args:
         shared: Arguments of `measure` for all workloads.
         clips: Number of clips over which `input` measures memory.
@@ -65,9 +68,11 @@ def measure_all(
     runs = list(list_runs(clips, None if missing else PEER, videos, detector))
     for number, run in enumerate(runs, 1):
         say(f"{number}/{len(runs)} {name_run(run)}")
-        uncompared = {"uncompared": missing} if missing and run["workload"] in PEERS else {}
-        for row in _run_alone({**shared, **run}):
-            yield row | uncompared
+        more = {"uncompared": missing} if missing and run["workload"] in PEERS else {}
+        meter = OtherLoad()
+        rows = _run_alone({**shared, **run})
+        for row in rows:
+            yield row | more | {"other_cores": meter.cores()}
 
 
 def find_missing() -> str:

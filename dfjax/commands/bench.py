@@ -24,8 +24,8 @@ its exported file) or dual_stream with random parameters. faces and predict draw
 given.
 
 all (or --all) runs every workload at a fixed batch, in a process of its own, with PyTorch where it
-is installed (in a checkout). --out is one page with the ratios and the machine. Full sizes take
-about an hour on two cores; --frames 4 --size 112 --steps 3 is faster. Ctrl-C keeps what is measured
+is installed (in a checkout). --out is one page with the ratios and the machine. Most of the time is
+compilation; --frames 4 --size 112 --steps 3 makes the steps short. Ctrl-C keeps what is measured
 (exit code 130). A workload that cannot be measured has a row that says why (exit code 1).
 """
 

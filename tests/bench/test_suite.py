@@ -66,9 +66,11 @@ def test_workloads_run_alone_and_those_that_fail_have_a_row(runs, tmp_path, caps
     given = ["--frames", "3", "--json", "--out", str(page)]
     assert main(["bench", "--all", *given]) == 1
     printed = capsys.readouterr()
-    first, failed, killed, last = json.loads(printed.out.splitlines()[-1])["rows"]
+    rows = json.loads(printed.out.splitlines()[-1])["rows"]
+    first, failed, killed, last = rows
     assert (first["mode"], last["mode"], first["frames"]) == ("infer", "train", 3)
     assert failed["error"] == "no videos" and "exit code -9" in killed["error"]
+    assert all(row["other_cores"] is None or row["other_cores"] >= 0 for row in rows)
     assert "1/4 convlstm infer" in printed.err and "faces was not measured" in printed.err
     text = page.read_text()
     assert "125.0" in text and "no videos" in text and "unet train:" in text
@@ -141,6 +143,10 @@ def test_the_page_has_every_row(tmp_path):
     page = (tmp_path / "b.html").read_text()
     for text in ("1.25", "2.50", "500.0", "1000.0", "6.2%", "3.50", "7.5", "3 of 4", "1.75 s"):
         assert text in page, text
+    assert "used by other programs" not in page
+    rows[2]["other_cores"] = 1.26
+    write_bench(tmp_path / "c.html", rows, MACHINE)
+    assert "up to 1.3 cores were used by other programs" in (tmp_path / "c.html").read_text()
     assert "1.00 ×" in page and "0.80 to 1.25" in page  # the geometric mean
     assert "no &lt;memory&gt;" in page and "&lt;d&gt;" in page and "&lt;cpu&gt;" in page
     assert "mtcnn:" in page and "4, drawn" in page and "given videos" in page
