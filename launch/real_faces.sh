@@ -44,6 +44,14 @@ detector lite0_imagenet $out/pack "${loaded[@]}"
 detector lite0_random $out/pack "${random[@]}" --config.train.epochs=2  # each takes twice the time
 detector resnet18_random $out/pack "${random[@]}" --config.preprocess.size=112 \
   --config.model.frame_classifier.backbone=resnet18
+
+# Of the training data the real faces alone, and fakes made of them by self-blending
+blended=$out/lite0_self_blended
+step $blended/eval/test/metrics.json train --config=real_faces --workdir=$blended --config.data.path=$out/pack \
+  "${loaded[@]}" --config.data.self_blend=1 --config.data.pairing=paired --config.augment.preset=sbi \
+  --config.train.epochs=2
+step $blended/eval/test/metrics.json evaluate --workdir $blended --checkpoint last  # no fake chose it
+
 if [ -f "${DFJAX_WEIGHTS:-}/Meso4_DF.h5" ]; then
   step $out/meso4.safetensors weights import --from keras "$DFJAX_WEIGHTS/Meso4_DF.h5" \
     --model meso4 --out $out/meso4.safetensors

@@ -26,7 +26,7 @@ def test_the_commands_of_the_experiment_are_valid(root, tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     commands = done.stdout.splitlines()
-    assert len(commands) == 22
+    assert len(commands) == 24
     for command in commands:
         check(command)
     made = set(re.findall(r"(?:--out|--workdir)[= ](runs/\S+)", done.stdout))
