@@ -1,6 +1,7 @@
 """Torch files of every kind, those that are refused, and the README's commands for weights."""
 
 import collections
+import dataclasses
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ from dfjax.config import load_config
 from dfjax.errors import FileError
 from dfjax.models import build
 from dfjax.models.bn_constants import format_bn
+from dfjax.models.vit_variants import VARIANTS
 from dfjax.weights.fit import usual_fit
 from dfjax.weights.foreign_file import read_foreign
 from dfjax.weights.loading import load
@@ -134,11 +136,19 @@ def write_inputs(folder):
     for file, origin, name in (
         ("tf_efficientnet_b0.safetensors", "timm", "b0"),
         ("resnet18.pth", "torchvision", "resnet18"),
+        ("model.safetensors", "transformers", "clip_l14"),
     ):
         target = backbone_target(name)
         convention = next(iter(ORIGINS[origin].networks[name].conventions.values()))
         made[name] = draw(target)
         save(folder / file, made[name], origin, target, convention)
+    options = {"backbone": "clip_l14", "hidden": (), "dropout": (), "classes": 2}
+    target = detector_target("frame_classifier", options, size=224)
+    target = dataclasses.replace(target, name="gend")
+    made["gend"] = draw(target)
+    convention = ORIGINS["gend"].networks["gend"].conventions["same"]
+    (folder / "gend").mkdir()
+    save(folder / "gend" / "model.safetensors", made["gend"], "gend", target, convention)
     meso = ORIGINS["keras"].networks["meso4"].conventions["same"]
     target = detector_target("meso4", {}, size=256)
     save(folder / "Meso4_DF.h5", draw(target), "keras", target, meso)
@@ -151,6 +161,8 @@ def write_inputs(folder):
 
 
 def test_commands_of_the_readme(root, tmp_path, monkeypatch, capsys):
+    narrow = dataclasses.replace(VARIANTS["clip_l14"], width=64, blocks=2, heads=1)
+    monkeypatch.setitem(VARIANTS, "clip_l14", narrow)  # a file of the whole one has 1.2 GB
     made = write_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
     text = (root / "README.md").read_text()
