@@ -37,6 +37,7 @@ EXPORT = {
     "checkpoint?": str,
     "methods?": [str],
     "features?": RECORD_SCHEMA,
+    "data_sha256?": str,
 }
 """Schema of the header of a weights file."""
 
@@ -53,6 +54,8 @@ class Saved(NamedTuple):
         methods: Names of the classes of the method head, where the model has one.
         folder: Folder of the run, or of a detector of the hub. For a weights file it is its path
             without the suffix and for an address its name; neither need exist.
+        data_sha256: SHA-256 of the index of the data that a detector of a file was trained on, as
+            its header states; empty if that does not.
     """
 
     config: ConfigDict
@@ -62,6 +65,7 @@ class Saved(NamedTuple):
     checkpoint_sha256: str
     methods: Sequence[str]
     folder: Path
+    data_sha256: str = ""
 
 
 def read_saved(
@@ -158,6 +162,7 @@ def read_weights(path: Path, model: str = "") -> Saved:
         checkpoint_sha256=hash_file(path),
         methods=metadata.get("methods", ()),
         folder=path.with_suffix(""),
+        data_sha256=metadata.get("data_sha256", ""),
     )
 
 

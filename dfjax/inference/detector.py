@@ -51,6 +51,7 @@ class Detector:
         methods: Names of the classes of the method head, where the model has one.
         features: Record of the backbone that computed the stored features; None for a detector that
             was trained on frames.
+        data_sha256: SHA-256 of the index of its training data, where its file states it.
     """
 
     config: ConfigDict
@@ -62,6 +63,7 @@ class Detector:
     preprocess: Preprocess
     methods: Sequence[str] = ()
     features: Mapping[str, Any] | None = None
+    data_sha256: str = ""
 
     @property
     def draws(self) -> str:
@@ -185,6 +187,7 @@ def load(source: str | os.PathLike[str], checkpoint: str = "best", *, model: str
         preprocess=networks.preprocess,
         methods=saved.methods,
         features=backbone.record if backbone else None,
+        data_sha256=saved.data_sha256,
     )
     detector.variables = detector.scorer.put_variables(networks.variables)
     return detector

@@ -31,7 +31,13 @@ from dfjax.inference.ensemble import Ensemble
 from dfjax.inference.evaluation_data import find_crops, open_index
 from dfjax.inference.judgement import Judge
 from dfjax.inference.measured_clips import MeasuredClips
-from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, open_data
+from dfjax.inference.provenance import (
+    TracedRun,
+    find_train_index,
+    is_trained_on,
+    list_held_back,
+    open_data,
+)
 from dfjax.outputs import check_outputs
 from dfjax.shapes import HostBatch
 
@@ -78,7 +84,9 @@ def evaluate_ensemble(
             training = data = run_data.open_data(config, workdir)
     else:
         with processes.first_alone():  # which packs crops that are not packed
-            training, data = open_data(TracedRun(workdir, config)), open_index(index, out)
+            data = open_index(index, out)
+            own_data = is_trained_on(detector.data_sha256, config, data)
+            training = data if own_data else open_data(TracedRun(workdir, config))
     ensemble.check_data(data)
     measured = MeasuredClips()
     watch = measured.watch if judge else None

@@ -1,5 +1,6 @@
 """Export of trained detectors and generators to files: `dfjax.export`."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,8 +30,10 @@ from dfjax.inference.export_program import (
 from dfjax.inference.exported import Exported
 from dfjax.inference.hub_export import check_hub_folder, fill_folder, write_hub_files
 from dfjax.inference.mlflow_registry import open_registry, register_files
+from dfjax.inference.provenance import find_data_sha256
 from dfjax.inference.reporting.card_file import find_card
 from dfjax.inference.reporting.model_card import write_card
+from dfjax.inference.shared_config import hide_folders
 from dfjax.inference.weight_files import export_weights, find_whole_network, import_weights
 from dfjax.models.frame_features import join, split_off
 from dfjax.outputs import check_outputs
@@ -205,7 +208,11 @@ def _read(
 
 
 def describe_saved(saved: Saved) -> dict[str, Any]:
-    """Returns the entries of a file's header: the config and what else prediction needs."""
+    """Returns the entries of a file's header: the config and what else prediction needs.
+
+    Paths in them are names without folders of this machine; the training data are recognised by the
+    hash of their index.
+    """
     metadata = {
         "format": "dfjax",
         "version": dfjax.__version__,
@@ -214,7 +221,11 @@ def describe_saved(saved: Saved) -> dict[str, Any]:
         "methods": list(saved.methods),
         "crops": saved.config.crops.to_dict(),
     }
-    return metadata | ({"features": saved.backbone.record} if saved.backbone else {})
+    metadata |= {"features": saved.backbone.record} if saved.backbone else {}
+    sha256 = saved.data_sha256 or find_data_sha256(saved.folder)
+    metadata |= {"data_sha256": sha256} if sha256 else {}
+    header = json.loads(json.dumps(metadata, default=list))
+    return {**hide_folders(header), "config": hide_folders(header["config"])}
 
 
 def _store(detector: Detector) -> Saved:
@@ -231,6 +242,7 @@ def _store(detector: Detector) -> Saved:
         checkpoint_sha256=detector.checkpoint_sha256,
         methods=detector.methods,
         folder=detector.workdir,
+        data_sha256=detector.data_sha256,
     )
 
 

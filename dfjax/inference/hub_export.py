@@ -1,7 +1,6 @@
 """Writes a detector as a folder in the form of the Hugging Face Hub (`experiment.hub_folder`)."""
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,6 @@ from typing import Any
 from dfjax.errors import UsageError
 from dfjax.experiment.hub_folder import describe_preprocessing
 from dfjax.files import write_json
-from dfjax.inference.shared_config import hide_folders
 from dfjax.outputs import check_links, is_ours
 from dfjax.shapes import Variables
 from dfjax.weights.hub import CONFIG, FILES, PREPROCESSOR, WEIGHTS
@@ -51,15 +49,13 @@ def fill_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_hub_files(folder: Path, variables: Variables, metadata: Mapping[str, Any]) -> None:
-    """Writes the files of a detector but for its card, without folders of this machine.
+    """Writes the files of a detector but for its card.
 
     Args:
         folder: Folder to write to.
         variables: Parameters and batch statistics.
         metadata: Entries of the header of a weights file, with the config.
     """
-    header = json.loads(json.dumps(metadata, default=list))
-    header = hide_folders(header) | {"config": hide_folders(header["config"])}
-    save_safetensors(folder / WEIGHTS, variables, metadata=header)
-    write_json(folder / CONFIG, header["config"])
-    write_json(folder / PREPROCESSOR, describe_preprocessing(header["config"]))
+    save_safetensors(folder / WEIGHTS, variables, metadata=metadata)
+    write_json(folder / CONFIG, metadata["config"])
+    write_json(folder / PREPROCESSOR, describe_preprocessing(metadata["config"]))

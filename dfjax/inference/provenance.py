@@ -13,12 +13,15 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dfjax.console import say
+from dfjax.data.index.records import find_index
 from dfjax.data.store.feature_pack import RECORD, read_record
 from dfjax.data.store.frame_store import FrameStore
 from dfjax.errors import UsageError
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.data_audit import read_report
 from dfjax.experiment.frozen_backbone import TRAINED_IN
+from dfjax.files import hash_file
 
 
 class TracedRun(NamedTuple):
@@ -65,8 +68,34 @@ def _find_origins(run: TracedRun) -> Iterator[Path]:
             yield Path(trained_in)
 
 
+def find_data_sha256(workdir: Path) -> str:
+    """Returns the SHA-256 of the index of a run's data, by their audit; empty without one."""
+    audit = read_report(workdir) if (workdir / "checkpoints").is_dir() else None
+    return audit["index_sha256"] if audit else ""
+
+
+def is_trained_on(data_sha256: str, config: ConfigDict, data: FrameStore) -> bool:
+    """Returns whether a detector of a file was trained on these data, with their splits.
+
+    Args:
+        data_sha256: SHA-256 of the index of its data, from the header of its file, or empty.
+        config: Config that it was trained with.
+        data: Data that it is evaluated on.
+    """
+    index = find_index(data.path)
+    known = bool(data_sha256) and not config.data.fold and index.is_file()
+    return known and hash_file(index) == data_sha256
+
+
 def open_data(run: TracedRun) -> FrameStore | None:
-    """Returns the data of a run; None, with a message on standard error, if they are missing."""
+    """Returns the data of a run; None, with a message on standard error, if they are missing.
+
+    The header of an exported file names data without their folder, and these are missing.
+    """
+    named = run.config.data.path or run.config.data.features
+    if named and Path(named).name == named and not (run.workdir / "checkpoints").is_dir():
+        _note_unchecked(run.workdir, f"the header of a file names its data, {named}, and no folder")
+        return None
     try:
         return run_data.open_data(run.config, run.workdir)
     except UsageError as error:
@@ -109,5 +138,5 @@ def list_held_back(
     return tuple(sorted(held - seen))
 
 
-def _note_unchecked(workdir: Path, error: UsageError) -> None:
+def _note_unchecked(workdir: Path, error: UsageError | str) -> None:
     say(f"dfjax: leaks from the training data of {workdir} are not checked: {error}")

@@ -12,7 +12,7 @@ from dfjax.commands.main import main
 from dfjax.config import differences, from_dict
 from dfjax.errors import RunError, UsageError
 from dfjax.inference import export as exporting
-from dfjax.weights.safetensors_file import flatten, load_safetensors
+from dfjax.weights.safetensors_file import flatten, load_safetensors, save_safetensors
 
 
 @pytest.fixture
@@ -91,6 +91,25 @@ def test_a_registry_that_cannot_be_used_is_found_before_the_export(asked, tmp_pa
     server.down = True
     assert export("--out", out, "--register", "faces") == 2
     assert asked == [] and not out.exists()
+
+
+def test_a_file_names_no_folder_of_this_machine_and_knows_its_data(tmp_path):
+    saved = make_saved("meso4:smoke")
+    config = saved.config.copy_and_resolve_references().unlock()
+    config.data.path, config.init.backbone = "/data/me/faces/pack", "../me/b.safetensors"
+    workdir = tmp_path / "run"
+    (workdir / "checkpoints").mkdir(parents=True)
+    audit = {"findings": [], "accepted": [], "index_sha256": "ab12", "version": "1"}
+    (workdir / "audit.json").write_text(json.dumps(audit))
+    saved = saved._replace(config=config.lock(), folder=workdir)
+    for _ in range(2):  # the second time from the file
+        header = exporting.describe_saved(saved)
+        assert "me/" not in json.dumps(header)
+        assert header["config"]["data"]["path"] == "pack"
+        assert header["config"]["init"]["backbone"] == "b.safetensors"
+        assert header["data_sha256"] == "ab12"
+        save_safetensors(tmp_path / "w.safetensors", saved.variables, metadata=header)
+        saved = exporting.read_saved(tmp_path / "w.safetensors")
 
 
 def test_the_last_checkpoint_on_request(asked, tmp_path):

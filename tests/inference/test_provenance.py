@@ -1,5 +1,6 @@
 """Tests the training data of a detector, including those of the runs its parameters come from."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from dfjax.data.store.pack import Pack
 from dfjax.errors import UsageError
 from dfjax.experiment import run_data
 from dfjax.experiment import workdir as workdirs
-from dfjax.inference.provenance import TracedRun, find_train_index, list_held_back, trace_runs
+from dfjax.inference.provenance import (
+    TracedRun,
+    find_train_index,
+    is_trained_on,
+    list_held_back,
+    open_data,
+    trace_runs,
+)
 
 
 def make_run(folder, *overrides):
@@ -95,3 +103,25 @@ def test_data_that_are_gone_are_told_and_what_is_held_back_stays(tmp_path, packs
     assert find_train_index([run, other], None) is None
     assert "other are not checked: no pack" in capsys.readouterr().err
     assert list_held_back([run, other], None) == ("swap",)
+
+
+def test_a_detector_of_a_file_knows_its_data_by_the_hash_of_their_index(tmp_path):
+    (tmp_path / "index.parquet").write_bytes(b"an index")
+    data = make_pack({"a": ("train", "swap")})
+    data.path = tmp_path
+    sha256 = hashlib.sha256(b"an index").hexdigest()
+    config = load_config("resnet18")
+    assert is_trained_on(sha256, config, data)
+    assert not is_trained_on("0" * 64, config, data)
+    assert not is_trained_on("", config, data)  # a workdir, or a file of an earlier version
+    other_splits = load_config("resnet18", ["data.fold=1/5"])
+    assert not is_trained_on(sha256, other_splits, data)
+
+
+def test_a_name_in_the_header_of_a_file_is_no_folder(tmp_path, packs, capsys):
+    packs["w"] = {"a": ("train", "swap")}
+    config = load_config("resnet18", ["data.path=pack"])
+    assert open_data(TracedRun(tmp_path / "w", config)) is None
+    assert "names its data, pack, and no folder" in capsys.readouterr().err
+    (tmp_path / "w" / "checkpoints").mkdir(parents=True)  # a workdir names a folder
+    assert open_data(TracedRun(tmp_path / "w", config)) is not None
