@@ -212,6 +212,7 @@ def _draw_ratios(rows: Sequence[Row]) -> Html:
 
 
 def _predict(row: Row) -> Iterator[Html]:
+    worker = row["worker_peak_bytes"]
     yield make_tiles(
         {
             "median (p50)": (f"{row['p50_s']:.2f} s", f"{row['verdicts']} verdicts, one at a time"),
@@ -219,7 +220,7 @@ def _predict(row: Row) -> Iterator[Html]:
             "videos per second": (f"{row['videos_per_s']:.2g}", f"{row['workers']} read at once"),
             "memory": (
                 f"{row['peak_bytes'] / 1e9:.2f} GB",
-                f"and {row['worker_peak_bytes'] / 1e9:.2f} GB for each process that reads",
+                f"and {format_number(worker and worker / 1e9, 2)} GB for each process that reads",
             ),
         }
     )

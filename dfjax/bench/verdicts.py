@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 import dfjax
+from dfjax.bench.child_memory import ChildMemory
 from dfjax.bench.drawn_videos import find_or_draw
 from dfjax.config import load_config
 from dfjax.console import say, track
@@ -51,7 +52,7 @@ def measure_predict(
     percentiles of the times of single videos, one after the other; `videos_per_s` is the rate of
     one call for all videos, whose frames are read by as many processes as there are cores.
     `peak_bytes` is the largest resident memory of this process, and `worker_peak_bytes` that of the
-    largest process that reads.
+    largest process that reads, None where it is not known.
 
     Args:
         videos: Videos, images and folders of them; none for drawn videos (`find_or_draw`).
@@ -71,7 +72,8 @@ def measure_predict(
         run: dict[str, Any] = {"frames": frames, "size": size, "dtype": dtype, "lowering": lowering}
         loaded = load(detector or _store_random(folder, **run))
         first, _ = _time(loaded, paths[:1])
-        usable = _keep_usable(loaded, paths)
+        with ChildMemory() as workers:
+            usable = _keep_usable(loaded, paths)
         singles, wholes = [], []
         for _ in track(range(steps), total=steps, what="predicting"):
             singles += [_time(loaded, [path])[0] for path in usable]
@@ -85,8 +87,8 @@ def measure_predict(
         "p50_s": float(np.percentile(singles, 50)),
         "p95_s": float(np.percentile(singles, 95)),
         "videos_per_s": len(usable) / statistics.median(wholes),
-        "peak_bytes": _peak(resource.RUSAGE_SELF),
-        "worker_peak_bytes": _peak(resource.RUSAGE_CHILDREN),
+        "peak_bytes": RSS_UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "worker_peak_bytes": workers.peak_bytes,
     }
 
 
@@ -166,16 +168,13 @@ def _keep_usable(detector: Detector, paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path not in errors]
 
 
-def _peak(who: int) -> int:
-    return RSS_UNIT * resource.getrusage(who).ru_maxrss
-
-
 def describe_prediction(row: dict[str, Any]) -> str:
     """Returns a row of `measure_predict` as text."""
+    worker = row["worker_peak_bytes"]
+    memory = "" if worker is None else f" and {worker / 1e9:.2f} GB for each of these"
     return (
         f"predict with {row['detector']}, {row['videos']} videos: {row['p50_s']:.2f} s a video "
         f"(p95 {row['p95_s']:.2f} s, the first {row['first_s']:.1f} s), "
         f"{row['videos_per_s']:.2g} videos/s with {row['workers']} processes that read, "
-        f"{row['peak_bytes'] / 1e9:.2f} GB and {row['worker_peak_bytes'] / 1e9:.2f} GB for each "
-        "of these"
+        f"{row['peak_bytes'] / 1e9:.2f} GB{memory}"
     )
