@@ -41,6 +41,7 @@ def train(workdir):
     return dfjax.train(config, workdir, model=Mean())
 
 
+@pytest.mark.slow  # two trainings and an export: 40 s of CPU
 def test_a_killed_run_continues_and_its_export_is_a_version(
     compiled_quickly, monkeypatch, tmp_path
 ):
