@@ -121,7 +121,8 @@ GENERATOR_LOSS: dict[str, dict[str, Any]] = {
     },
 }
 # Trained parameters that change kernels (`dfjax.models.adapters`). Exports and weights files have
-# plain kernels. What is frozen, the kernels too, is optimizer.freeze.
+# plain kernels. What is frozen, the kernels too, is optimizer.freeze, which freezes adapters only
+# where a pattern contains their part, `adapters`.
 ADAPTER: dict[str, Any] = {
     "name": "none",  # none | lora | svd (Effort: the smallest singular values are trained)
     "kernels": ("attention/(query|key|value|output)/kernel$",),  # patterns of parameter paths

@@ -21,7 +21,7 @@ from dfjax.models.registry import full_options
 from dfjax.models.summary import compute_summary, count
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
-from dfjax.training.optimizers import match_paths
+from dfjax.training.optimizers import match_frozen
 
 
 class PhaseSize(NamedTuple):
@@ -42,7 +42,7 @@ class ModelSize(NamedTuple):
     """Size of the model of a config.
 
     Attributes:
-        summary: Parameters, input and FLOPs.
+        summary: Parameters, input and FLOPs of the first phase.
         phases: Numbers of parameters in each phase; a config without `phases` has one phase.
     """
 
@@ -104,9 +104,9 @@ def compute_model_size(config: ConfigDict) -> ModelSize:
         frames=config.data.frames,
         options=model_options(config).to_dict(),
     )
-    summary = _add_adapters(summary, config_adapter(config))
-    phases = plan_phases(config, Path())
-    return ModelSize(summary, [_count_phase(phase.config, summary) for phase in phases])
+    configs = [phase.config for phase in plan_phases(config, Path())]
+    summaries = [_add_adapters(summary, config_adapter(phase)) for phase in configs]
+    return ModelSize(summaries[0], list(map(_count_phase, configs, summaries)))
 
 
 def _add_adapters(summary: Summary, adapter: Adapter) -> Summary:
@@ -125,7 +125,7 @@ def _add_adapters(summary: Summary, adapter: Adapter) -> Summary:
 
 def _count_phase(config: ConfigDict, summary: Summary) -> PhaseSize:
     params = summary.variables["params"]
-    frozen = match_paths(params, frozen_patterns(config))
+    frozen = match_frozen(params, frozen_patterns(config))
     trained = jax.tree.map(lambda leaf, is_frozen: () if is_frozen else leaf, params, frozen)
     parts = {name: count(part) for name, part in trained.items()}
     total = sum(parts.values())

@@ -17,7 +17,7 @@ from dfjax.errors import UsageError
 from dfjax.experiment import builders
 from dfjax.experiment.config_check import check_config
 from dfjax.experiment.parts import Parts, assemble_parts, jit_train_step, make_config_mesh
-from dfjax.training.optimizers import match_paths
+from dfjax.training.optimizers import match_frozen
 from dfjax.training.sharding import AXES, BATCH_SPEC
 
 STEPS = 1000  # per epoch: only schedules depend on it
@@ -92,7 +92,7 @@ def trace_config_step(
 def _count_parameters(config: ConfigDict, parts: Parts) -> dict[str, int]:
     params = parts.shapes.params
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)]
-    frozen = jax.tree.leaves(match_paths(params, builders.frozen_patterns(config)))
+    frozen = jax.tree.leaves(match_frozen(params, builders.frozen_patterns(config)))
     return {
         "parameter_bytes": sum(sizes),
         "gradient_bytes": sum(size for size, fixed in zip(sizes, frozen) if not fixed),

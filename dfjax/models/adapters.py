@@ -247,9 +247,9 @@ def _leaves_span(now: Float[Array, "n k"], first: Float[Array, "n k"]) -> Float[
     return 2 * jnp.sum(jnp.square(outside)) + jnp.sum(jnp.square(among))
 
 
-def _split(params: Mapping[str, Any]) -> dict[str, dict[str, Array]]:
+def _split(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the parameters of the adapter of every kernel by the path of the kernel."""
-    parts: dict[str, dict[str, Array]] = {}
+    parts: dict[str, dict[str, Any]] = {}
     for path, leaf in flatten_dict(params[ADAPTERS], sep="/").items():
         kernel, name = path.rsplit("/", 1)
         parts.setdefault(kernel, {})[name] = leaf

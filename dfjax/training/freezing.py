@@ -5,18 +5,18 @@ from typing import Any
 
 import jax
 
-from dfjax.training.optimizers import match_paths
+from dfjax.training.optimizers import match_frozen
 
 
 def stop_gradients(params: Any, patterns: Sequence[str]) -> Any:
-    """Returns `params` in which those whose path matches one of `patterns` are constants.
+    """Returns `params` in which those that `patterns` freeze are constants.
 
     Their gradient is zero, so it adds nothing to the gradient norm, and the compiler removes the
     operations that would compute it. For a frozen backbone, that is its whole backward pass.
 
     Args:
         params: Parameters of a model.
-        patterns: Regular expressions searched in parameter paths, `optimizer.freeze`.
+        patterns: Regular expressions searched in parameter paths (see `match_frozen`).
 
     Raises:
         UsageError: A pattern matches no parameter.
@@ -26,5 +26,5 @@ def stop_gradients(params: Any, patterns: Sequence[str]) -> Any:
     return jax.tree.map(
         lambda value, frozen: jax.lax.stop_gradient(value) if frozen else value,
         params,
-        match_paths(params, patterns),
+        match_frozen(params, patterns),
     )

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dfjax.errors import UsageError, unknown
+from dfjax.models.entry import ADAPTERS
 from dfjax.schema import OPTIMIZER
 
 RULES: dict[str, Callable[..., optax.GradientTransformation]] = {
@@ -54,7 +55,7 @@ def make_tx(
         weight_decay: Coefficient of weight decay; 0 for none.
         no_decay: Patterns of parameters without weight decay.
         clip_norm: Largest global norm of the gradient; 0 for no clipping.
-        freeze: Patterns of parameters that are not updated.
+        freeze: Patterns of parameters that are not updated (see `match_frozen`).
         multipliers: Pairs (pattern, factor of the learning rate); the first match applies.
 
     Raises:
@@ -76,9 +77,30 @@ def make_tx(
     return optax.partition(
         {TRAINED: tx, FROZEN: optax.set_to_zero()},
         lambda params: jax.tree.map(
-            lambda frozen: FROZEN if frozen else TRAINED, match_paths(params, freeze)
+            lambda frozen: FROZEN if frozen else TRAINED, match_frozen(params, freeze)
         ),
     )
+
+
+def match_frozen(params: Any, patterns: Sequence[str]) -> Any:
+    """Returns a tree of bools: whether a parameter is frozen.
+
+    The paths of adapters contain those of their kernels. They are frozen only by patterns that
+    contain the name of their part, `adapters`.
+
+    Args:
+        params: Parameters of a model.
+        patterns: Regular expressions that are searched in the paths, `optimizer.freeze`.
+
+    Raises:
+        UsageError: A pattern freezes nothing, or is not a regular expression.
+    """
+    base = {key: tree for key, tree in params.items() if key != ADAPTERS}
+    found = dict(match_paths(base, [p for p in patterns if ADAPTERS not in p]))
+    if ADAPTERS in params:
+        found[ADAPTERS] = jax.tree.map(lambda leaf: False, params[ADAPTERS])
+    named = match_paths(params, [pattern for pattern in patterns if ADAPTERS in pattern])
+    return jax.tree.map(lambda a, b: a or b, {key: found[key] for key in params}, named)
 
 
 def match_paths(tree: Any, patterns: Sequence[str], *, optional: Sequence[str] = ()) -> Any:

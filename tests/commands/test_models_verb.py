@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from dfjax.commands.main import main
-from dfjax.config import config_names, load_config
+from dfjax.config import config_names, load_config, override
 from dfjax.experiment import model_size
 
 COUNTS = {
@@ -80,6 +80,18 @@ def test_overrides_change_one_config(capsys):
     assert model["trainable"] == 89_704_514
     assert main(["models", *rgb]) == 2
     assert "NAME" in capsys.readouterr().err
+
+
+def test_a_phase_has_the_adapters_of_its_own_config():
+    """A LoRA of rank 2, then of rank 4 on the same kernels, then none."""
+    config = load_config("gend:smoke")
+    ranks = ("adapter.rank=4",), ("adapter.name=none",)
+    config = override(config, {"adapter.name": "lora", "adapter.rank": 2, "phases": ranks})
+    size = model_size.compute_model_size(config)
+    two, four, none = (phase.parts.get("adapters", 0) for phase in size.phases)
+    assert two > 0 and (four, none) == (2 * two, 0)
+    assert size.summary.parts["adapters"] == two
+    assert size.phases[0].trainable - size.phases[2].trainable == two
 
 
 def test_wrong_usage_is_one_line(capsys, tmp_path):
