@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 
 from dfjax.bench import verdicts
 from dfjax.bench.verdicts import draw_parameters, measure_predict
-from dfjax.commands.main import main
 from dfjax.errors import UsageError
 from dfjax.inference.detector import Detector
 
@@ -77,11 +76,3 @@ def test_random_parameters_have_the_shapes_and_a_variance_that_keeps_activations
         [0.0] * 5,
         [1.0] * 5,
     ]
-
-
-@pytest.mark.slow
-def test_drawn_videos_are_scored_with_a_random_detector(monkeypatch, capsys):
-    monkeypatch.setattr(verdicts, "CONFIG", "dual_stream:smoke")
-    given = ["--frames", "2", "--size", "32", "--steps", "1"]
-    assert main(["bench", "predict", *given]) == 0
-    assert "predict with dual_stream:smoke, random parameters, 4 videos" in capsys.readouterr().out
