@@ -14,7 +14,8 @@ Command:  dfjax train --config=effort --workdir=runs/effort --config.data.path=P
               --config.init.backbone=CLIP_L14.safetensors
 Hardware: an accelerator with 16 GB
 Time:     not yet measured
-Expected: not yet measured
+Expected: full size not yet measured; :tiny, stopped after 8 of its 20 epochs, on the synthetic test
+          set with all 12 frames of a video (--config.data.eval_clips=12): video AUC 0.94
 """
 
 from ml_collections import ConfigDict
