@@ -168,8 +168,9 @@ def calibrate(
     for output in (path, path.with_name(FIGURE)):
         check_inside(output, workdir)
     check_outputs([path, path.with_name(FIGURE)])
-    run, packed = scorer.members[0].workdir, workdir / "eval" / VALIDATION
-    data = open_evaluation_data(scorer.config, run, index, packed)
+    first, packed = scorer.members[0], workdir / "eval" / VALIDATION
+    sha256 = first.data_sha256
+    data = open_evaluation_data(scorer.config, first.workdir, index, packed, data_sha256=sha256)
     scorer.check_data(data)
     calibration, shares = _fit(scorer, data, rates, kind, seed, own=index is None)
     write_calibration(calibration, path)

@@ -28,7 +28,7 @@ from dfjax.experiment.data_check import list_accepted_links, read_accepted
 from dfjax.experiment.run import HISTORY
 from dfjax.inference.detector import Detector
 from dfjax.inference.ensemble import Ensemble
-from dfjax.inference.evaluation_data import find_crops, open_index
+from dfjax.inference.evaluation_data import find_crops, open_index, open_run_data
 from dfjax.inference.judgement import Judge
 from dfjax.inference.measured_clips import MeasuredClips
 from dfjax.inference.provenance import (
@@ -81,12 +81,13 @@ def evaluate_ensemble(
     training: FrameStore | None
     if index is None:
         with processes.first_alone():
-            training = data = run_data.open_data(config, workdir)
+            training = data = open_run_data(config, workdir, detector.data_sha256)
     else:
         with processes.first_alone():  # which packs crops that are not packed
             data = open_index(index, out)
-            own_data = is_trained_on(detector.data_sha256, config, data)
-            training = data if own_data else open_data(TracedRun(workdir, config))
+            sha256, run = detector.data_sha256, TracedRun(workdir, config)
+            own_data = is_trained_on(sha256, config, data)
+            training = data if own_data else open_data(run, sha256)
     ensemble.check_data(data)
     measured = MeasuredClips()
     watch = measured.watch if judge else None

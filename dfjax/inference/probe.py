@@ -117,7 +117,10 @@ def probe(
     if path is None and not isinstance(detector, Detector) and os.path.isdir(detector):
         path = Path(detector) / "probe.json"
     check_outputs([path] if path else [])
-    data = need_crops(open_evaluation_data(loaded.config, loaded.workdir, index))
+    sha256 = loaded.data_sha256
+    data = need_crops(
+        open_evaluation_data(loaded.config, loaded.workdir, index, data_sha256=sha256)
+    )
     rows = np.flatnonzero(data.index["split"] == split)
     held = data.index["method"].iloc[rows].isin(loaded.config.data.holdout_methods).to_numpy()
     labels = data.index["label"].to_numpy()[rows]

@@ -22,6 +22,7 @@ from dfjax.experiment import workdir as workdirs
 from dfjax.experiment.data_audit import read_report
 from dfjax.experiment.frozen_backbone import TRAINED_IN
 from dfjax.files import hash_file
+from dfjax.inference.evaluation_data import open_run_data
 
 
 class TracedRun(NamedTuple):
@@ -87,17 +88,17 @@ def is_trained_on(data_sha256: str, config: ConfigDict, data: FrameStore) -> boo
     return known and hash_file(index) == data_sha256
 
 
-def open_data(run: TracedRun) -> FrameStore | None:
+def open_data(run: TracedRun, data_sha256: str = "") -> FrameStore | None:
     """Returns the data of a run; None, with a message on standard error, if they are missing.
 
-    The header of an exported file names data without their folder, and these are missing.
+    Args:
+        run: Run, or detector of a file.
+        data_sha256: SHA-256 of the index of its data, from the header of its file, or empty.
     """
-    named = run.config.data.path or run.config.data.features
-    if named and Path(named).name == named and not (run.workdir / "checkpoints").is_dir():
-        _note_unchecked(run.workdir, f"the header of a file names its data, {named}, and no folder")
-        return None
     try:
-        return run_data.open_data(run.config, run.workdir)
+        return open_run_data(
+            run.config, run.workdir, data_sha256, remedy="its workdir knows the folder"
+        )
     except UsageError as error:
         _note_unchecked(run.workdir, error)
         return None
@@ -138,5 +139,5 @@ def list_held_back(
     return tuple(sorted(held - seen))
 
 
-def _note_unchecked(workdir: Path, error: UsageError | str) -> None:
+def _note_unchecked(workdir: Path, error: UsageError) -> None:
     say(f"dfjax: leaks from the training data of {workdir} are not checked: {error}")

@@ -166,7 +166,9 @@ def _open_study(
 ) -> Study:
     """Returns the study of the crops of a split."""
     member, own = ensemble.members[0], index is None
-    data = need_crops(open_evaluation_data(ensemble.config, member.workdir, index, folder))
+    config, sha256 = ensemble.config, member.data_sha256
+    found = open_evaluation_data(config, member.workdir, index, folder, data_sha256=sha256)
+    data = need_crops(found)
     rows = find_rows(data, member, split, own=own)
     held = data.index["method"].iloc[rows].isin(ensemble.config.data.holdout_methods)
     rows = rows[~held.to_numpy()]  # as in the entry `overall` of metrics.json

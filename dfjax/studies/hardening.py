@@ -27,10 +27,10 @@ from dfjax.evaluation.metrics.restoration_metrics import compute_restoration
 from dfjax.evaluation.scoring.score_table import split_faces
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment import workdir as workdirs
-from dfjax.experiment.run_data import open_data
 from dfjax.files import record_settings, write_json
 from dfjax.inference.detector import load
 from dfjax.inference.evaluate import evaluate
+from dfjax.inference.evaluation_data import open_run_data
 from dfjax.inference.generator import load_generator
 from dfjax.json_files import read_mark
 from dfjax.outputs import check_outputs
@@ -99,7 +99,8 @@ def harden(
     The generator does not change, so that the fakes are restored once.
 
     Args:
-        detector: Workdir of the detector, or its weights file if its config names the data.
+        detector: Workdir of the detector, or its weights file. The header of a file names the data
+            without their folder: the current folder has to contain them.
         generator: Workdir of the generator.
         overrides: Values of the detector's config for the rounds, by key or as texts. By default
             they have `EPOCHS` epochs, and `SHRINK` times the learning rate.
@@ -109,14 +110,16 @@ def harden(
         interrupt: Object through which a signal handler requests the runs to stop.
 
     Raises:
-        UsageError: A workdir or setting is invalid, or the detector reads stored features.
+        UsageError: A workdir or setting is invalid, the detector reads stored features, or its file
+            does not say where its data are.
         Stopped: A stop was requested, and everything is saved.
     """
     if rounds < 1:
         raise UsageError(f"rounds must be at least 1, not {rounds}")
     workdir = Path(workdir)
     first, restorer = load(detector), load_generator(generator)
-    data = open_data(first.config, first.workdir)
+    remedy = "give the workdir of the detector"
+    data = open_run_data(first.config, first.workdir, first.data_sha256, remedy=remedy)
     if not isinstance(data, Pack):
         raise UsageError("harden needs a detector that reads frames, not stored features")
     if first.config.data.flow:

@@ -123,5 +123,5 @@ def test_a_name_in_the_header_of_a_file_is_no_folder(tmp_path, packs, capsys):
     config = load_config("resnet18", ["data.path=pack"])
     assert open_data(TracedRun(tmp_path / "w", config)) is None
     assert "names its data, pack, and no folder" in capsys.readouterr().err
-    (tmp_path / "w" / "checkpoints").mkdir(parents=True)  # a workdir names a folder
+    make_run(tmp_path / "w", "data.path=pack")  # a workdir names a folder
     assert open_data(TracedRun(tmp_path / "w", config)) is not None

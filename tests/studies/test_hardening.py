@@ -127,6 +127,7 @@ def test_rounds_start_from_each_other_and_are_not_repeated(source, tmp_path, mon
         return types.SimpleNamespace(
             config=config,
             workdir=tmp_path / "w",
+            data_sha256="",
             checkpoint=f"best/{name}",
             checkpoint_sha256=("b" if name == "w" else name[-1]) * 64,
         )
