@@ -64,6 +64,8 @@ class Client:
         return found and SimpleNamespace(experiment_id=found)
 
     def create_experiment(self, name):
+        if name in self.server.experiments:
+            raise MlflowException("it exists", "RESOURCE_ALREADY_EXISTS")
         return self.server.experiments.setdefault(name, str(len(self.server.experiments) + 1))
 
     def create_run(self, experiment_id, run_name):

@@ -25,7 +25,7 @@ from dfjax.experiment.generator_validation import make_generator_validate
 from dfjax.experiment.history import show_epoch
 from dfjax.experiment.initial_backbones import find_files, follow_files
 from dfjax.experiment.initial_state import start
-from dfjax.experiment.mlflow_log import connect_first, logged
+from dfjax.experiment.mlflow_log import RunLog, connect_first
 from dfjax.experiment.objective import list_methods, save_methods, use_loss
 from dfjax.experiment.parts import Parts, Rows, make_parts, make_step
 from dfjax.experiment.phases import Phase, check_workdirs, plan_run, train_phases
@@ -41,7 +41,6 @@ from dfjax.training.hooks import Display
 from dfjax.training.interrupt import Interrupt, Stopped, held_for, run_interruptible
 from dfjax.training.loop import Trainer
 from dfjax.training.metric_writer import MetricWriter, SilentWriter
-from dfjax.training.mlflow_run import Mlflow
 from dfjax.training.profiling import Profiler
 from dfjax.training.run_state import RunState
 from dfjax.training.state import Validate, count
@@ -104,6 +103,7 @@ def run_training(
     *,
     interrupt: Interrupt | None = None,
     fit: Callable[[Trainer], None] = Trainer.fit,
+    must_log: bool = True,
 ) -> dict[str, Any]:
     """Trains in the calling thread and returns the summary of `Run`.
 
@@ -116,6 +116,7 @@ def run_training(
         accept: Codes of audit errors that are accepted.
         interrupt: Object through which a signal handler requests the run to stop.
         fit: Function that runs a trainer, for example in another thread.
+        must_log: Whether a lost server of MLflow is an error; it is a warning otherwise.
 
     Raises:
         UsageError: The config, the data or the workdir is invalid.
@@ -130,13 +131,15 @@ def run_training(
         phases = plan_run(config, folder)
         held.enter_context(workdirs.locked(folder))
         check_workdirs(phases, folder)
-        mlflow = connect_first(config)
+        mlflow = connect_first(config, required=must_log)
+        log = RunLog(mlflow, folder, workdir, required=must_log)
         run_phase = functools.partial(
-            _train_phase, accept=accept, interrupt=interrupt, fit=fit, place=place, mlflow=mlflow
+            _train_phase, accept=accept, interrupt=interrupt, fit=fit, place=place, log=log
         )
         use_compilation_cache(folder)
         _share_data(phases, folder)
         summary = train_phases(phases, run_phase)
+        log.finish(phases)
     return summary | {"workdir": as_url(workdir) if is_url(workdir) else str(workdir)}
 
 
@@ -159,7 +162,7 @@ def _train_phase(
     interrupt: Interrupt,
     fit: Callable[[Trainer], None],
     place: Held,
-    mlflow: Mlflow | None,
+    log: RunLog,
 ) -> dict[str, Any]:
     place.share()  # the phase before
     with processes.first_alone():  # which makes a synthetic set, and audits the data
@@ -184,7 +187,7 @@ def _train_phase(
         if processes.is_first():  # after the config and train.init_from were checked
             workdirs.prepare_workdir(workdir, config)
         complete = trainer.run.finished
-        with logged(mlflow, config, workdir, pack.index, trainer.writer):
+        with log.logged(config, workdir, pack.index, trainer.writer):
             fit(trainer)
     return _summarise(trainer, workdir, parts, complete=complete)
 

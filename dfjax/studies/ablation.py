@@ -28,6 +28,7 @@ from dfjax.studies.ablation_table import Row, Table, load_table, name_folder
 from dfjax.studies.run_series import (
     Metrics,
     Summary,
+    check_mlflow,
     check_study_folder,
     evaluate_run,
     share_synthetic,
@@ -138,6 +139,7 @@ def run_table(
         Stopped: A stop was requested, and everything is saved.
     """
     check_study_folder(workdir)
+    check_mlflow(row.config for row in table.rows)
     lines: list[Line] = []
     datasets: set[str] = set()
     summaries: dict[Path, Summary] = {}

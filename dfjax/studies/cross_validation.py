@@ -25,6 +25,7 @@ from dfjax.files import finite, write_text
 from dfjax.object_stores import refuse_urls
 from dfjax.studies.run_series import (
     Summary,
+    check_mlflow,
     check_study_folder,
     evaluate_run,
     share_synthetic,
@@ -78,6 +79,7 @@ def train_folds(
     folders = [workdir / f"fold{number}" for number in range(1, folds + 1)]
     results = []
     plan_run(config, folders[0])
+    check_mlflow([config])
     with workdirs.locked(workdir):
         for number, folder in enumerate(folders, 1):
             fold = f"{number}/{folds}"

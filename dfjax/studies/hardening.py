@@ -36,7 +36,7 @@ from dfjax.json_files import read_mark
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
 from dfjax.studies.restored_pack import METHOD, make_restored_pack
-from dfjax.studies.run_series import train_run
+from dfjax.studies.run_series import check_mlflow, train_run
 from dfjax.training.interrupt import Interrupt
 
 TABLE = "harden.json"
@@ -125,6 +125,7 @@ def harden(
     if first.config.data.flow:
         raise UsageError("harden is for detectors without optical flow: restored crops have none")
     check_outputs([workdir / TABLE])
+    check_mlflow([make_round_config(first.config, Path(detector), data.path, overrides)])
     with workdirs.locked(workdir):
         record_settings(
             workdir / "settings.json",

@@ -1,13 +1,14 @@
 """Functions for the runs of a study: training or resuming, and evaluating once."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from dfjax.errors import UsageError
+from dfjax.experiment.mlflow_log import connect_first
 from dfjax.experiment.run_data import synthetic_pack
 from dfjax.experiment.train import run_training
 from dfjax.files import finite
@@ -33,8 +34,22 @@ METRICS = {
 def train_run(
     config: ConfigDict, workdir: Path, accept: Sequence[str], interrupt: Interrupt | None
 ) -> Summary:
-    """Trains or resumes a run and returns its summary; see `run_training`."""
-    return run_training(config, workdir, accept, interrupt=interrupt)
+    """Trains or resumes a run and returns its summary; see `run_training`.
+
+    A server of MLflow that is lost is a warning: the same study logs the rest.
+    """
+    return run_training(config, workdir, accept, interrupt=interrupt, must_log=False)
+
+
+def check_mlflow(configs: Iterable[ConfigDict]) -> None:
+    """Checks that MLflow can be used, before a study whose configs ask for it begins.
+
+    Raises:
+        UsageError: MLflow is not installed, or its server cannot be used.
+    """
+    for config in configs:
+        if connect_first(config):
+            return
 
 
 def evaluate_run(

@@ -1,8 +1,8 @@
 """A run in MLflow: parameters, metrics by step, tags and files.
 
 The server is that of MLflow's own variable `MLFLOW_TRACKING_URI`, for example `sqlite:///runs.db`
-or `https://mlflow.example.org`, and the experiment that of `MLFLOW_EXPERIMENT_NAME` (`dfjax`). No
-file of a workdir names a server that is contacted.
+or `https://mlflow.example.org`, and the experiment that of `MLFLOW_EXPERIMENT_NAME` (`dfjax`). The
+`server` in a workdir's `mlflow.json` is for information and is not contacted.
 
 MLflow only appends. A run that is continued therefore asks once up to which step each metric is
 there, and logs later steps only. `metrics.jsonl` stays the complete record: rows of it that MLflow
@@ -21,19 +21,19 @@ from dfjax.console import say
 from dfjax.errors import RunError, UsageError, first_line
 from dfjax.files import write_json
 from dfjax.json_files import read_json
+from dfjax.training.addresses import hide_password
 
 EXTRA = "pip install 'dfjax[mlflow]'"
 RECORD = "mlflow.json"
 """File of a workdir that has the id of its run."""
 
-SCHEMA = {"run_id": str, "server": str, "experiment": str}
+SCHEMA = {"run_id": str, "server": str, "experiment": str, "finished?": bool}
 RUN_ID = re.compile(r"[\w-]{1,64}")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 """Defaults of MLflow's limits, by which a server that does not answer is not awaited for long."""
 
 MOST_METRICS, MOST_PARAMS = 1000, 100  # of a request, by the limits of MLflow
 PAUSE, LONGEST_PAUSE = 60.0, 3600.0  # seconds before a lost server is tried again
-PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 
 class Mlflow(NamedTuple):
@@ -70,17 +70,33 @@ def connect() -> Mlflow:
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     uri = mlflow.get_tracking_uri()
-    server, errors = PASSWORD.sub("", uri), _list_errors(mlflow)
+    server, errors = hide_password(uri), _list_errors(mlflow)
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "dfjax"
     try:
         client = mlflow.MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)
-        made = client.create_experiment(experiment) if found is None else found.experiment_id
+        made = found.experiment_id if found else _make_experiment(client, experiment, errors)
     except errors as error:
         raise UsageError(
             f"MLflow at {server} cannot be used ({explain(error)}); MLFLOW_TRACKING_URI names it"
         ) from error
     return Mlflow(client, entities, errors, server, experiment, made)
+
+
+def _make_experiment(client: Any, name: str, errors: tuple[type[Exception], ...]) -> str:
+    """Makes an experiment, unless another run makes it at the same time, and returns its id."""
+    try:
+        made: str = client.create_experiment(name)
+    except errors as error:
+        if not is_known(error):
+            raise
+        made = client.get_experiment_by_name(name).experiment_id
+    return made
+
+
+def is_known(error: Exception) -> bool:
+    """Returns whether an error says that what is to be made exists."""
+    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
 
 
 def _list_errors(mlflow: Any) -> tuple[type[Exception], ...]:
@@ -94,7 +110,7 @@ def _list_errors(mlflow: Any) -> tuple[type[Exception], ...]:
 
 def explain(error: Exception) -> str:
     """Returns the first line of an error of MLflow, without a password."""
-    return PASSWORD.sub("", first_line(error))[:300]
+    return hide_password(first_line(error))[:300]
 
 
 def find_run(mlflow: Mlflow, workdir: Path) -> str | None:
@@ -127,6 +143,17 @@ def find_run(mlflow: Mlflow, workdir: Path) -> str | None:
     return run_id
 
 
+def is_finished(workdir: Path) -> bool:
+    """Returns whether MLflow has all of the run of a workdir, which is finished.
+
+    Raises:
+        FileError: The file with its id is damaged.
+    """
+    path = workdir / RECORD
+    remedy = f"remove {path} to log to a new run"
+    return path.exists() and read_json(path, SCHEMA, remedy=remedy).get("finished", False)
+
+
 class MlflowRun:
     """Logs the run of a workdir.
 
@@ -154,12 +181,13 @@ class MlflowRun:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
     ) -> None:
-        self.mlflow = mlflow
+        self.mlflow, self.workdir = mlflow, workdir
         self.queue: list[Any] = []
         self.pause, self.retry_at = PAUSE, 0.0
         known = find_run(mlflow, workdir)
         try:
-            self.run_id = known or _make_run(mlflow, workdir, name)
+            self.run_id = known or _make_run(mlflow, name)
+            _write_record(mlflow, workdir, self.run_id, finished=False)
             self.logged = self._find_steps() if known else {}
             self._describe(params, tags)
         except mlflow.errors as error:
@@ -244,6 +272,8 @@ class MlflowRun:
             for name, file in (files or {}).items():
                 client.log_artifact(self.run_id, str(file), os.path.dirname(name) or None)
             client.set_terminated(self.run_id, status)
+            finished = status == "FINISHED"
+            _write_record(self.mlflow, self.workdir, self.run_id, finished=finished)
         except lost as error:
             raise RunError(
                 f"the run is saved, but MLflow at {self.mlflow.server} does not have all of it "
@@ -251,12 +281,16 @@ class MlflowRun:
             ) from error
 
 
-def _make_run(mlflow: Mlflow, workdir: Path, name: str) -> str:
-    """Makes a run and writes its id to the workdir."""
+def _make_run(mlflow: Mlflow, name: str) -> str:
+    """Makes a run and returns its id."""
     run_id: str = mlflow.client.create_run(mlflow.experiment_id, run_name=name).info.run_id
-    record = {"run_id": run_id, "server": mlflow.server, "experiment": mlflow.experiment}
-    write_json(workdir / RECORD, record)
     return run_id
+
+
+def _write_record(mlflow: Mlflow, workdir: Path, run_id: str, *, finished: bool) -> None:
+    """Writes the id of a run to its workdir, and whether MLflow has all of it."""
+    record = {"run_id": run_id, "server": mlflow.server, "experiment": mlflow.experiment}
+    write_json(workdir / RECORD, {**record, "finished": finished})
 
 
 def _split(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

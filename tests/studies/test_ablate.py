@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from flax import linen as nn
+from mlflow_server import Server
 
 from dfjax.commands.main import main
 from dfjax.config import find_table, load_config
@@ -49,7 +50,8 @@ class Runs:
         self.stop_at, self.broken = stop_at, broken
         self.trained, self.evaluated, self.data = [], [], {}
 
-    def train(self, config, folder, accept, interrupt):
+    def train(self, config, folder, accept, interrupt, must_log):
+        assert not must_log  # a server of MLflow that is lost does not fail a row
         name = f"{folder.parent.name}/{folder.name}"
         if name == self.stop_at:
             raise Stopped("SIGINT")
@@ -357,3 +359,15 @@ def test_a_row_of_a_table_trains(tmp_path):
 def test_no_seeds_are_refused(tmp_path):
     with pytest.raises(UsageError, match="seeds must be at least 1"):
         ablate("backbones:smoke", workdir=tmp_path, seeds=0)
+
+
+def test_a_study_does_not_begin_without_the_server_that_it_logs_to(tmp_path, monkeypatch, no_data):
+    server, runs = Server(monkeypatch), Runs()
+    server.down = True
+    path = write_table(tmp_path, '{"a": (), "b": ("writers.mlflow=True",)}')
+    with pytest.raises(UsageError, match="MLflow at .* cannot be used"):
+        runs.run(load_table(path), tmp_path / "w", seeds=1)
+    assert not runs.trained and not (tmp_path / "w").exists()
+    server.down = False
+    runs.run(load_table(path), tmp_path / "w", seeds=1)
+    assert len(runs.trained) == 2

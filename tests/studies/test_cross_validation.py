@@ -25,11 +25,12 @@ class Interrupted:
     def __init__(self, at=None):
         self.at, self.trained = at, []
 
-    def __call__(self, config, workdir, accept, interrupt):
+    def __call__(self, config, workdir, accept, interrupt, must_log):
         if workdir.name == self.at:
             raise Stopped("SIGINT")
         self.trained.append(workdir.name)
-        return run_training(config, workdir, accept, interrupt=interrupt)
+        assert not must_log  # a server of MLflow that is lost does not stop a study
+        return run_training(config, workdir, accept, interrupt=interrupt, must_log=must_log)
 
 
 class Evaluations:

@@ -2,12 +2,12 @@ import json
 import sys
 
 import pytest
-from mlflow_server import Server
+from mlflow_server import Client, MlflowException, Server
 
 from dfjax.errors import FileError, RunError, UsageError
 from dfjax.training import mlflow_run
 from dfjax.training.metric_writer import MetricWriter, read_jsonl
-from dfjax.training.mlflow_run import MlflowRun, connect
+from dfjax.training.mlflow_run import MlflowRun, connect, is_finished
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_a_run_has_parameters_tags_metrics_and_files(server, tmp_path):
     record = json.loads((tmp_path / "mlflow.json").read_text())
     assert record == {
         "run_id": made.info.run_id, "server": "sqlite:///runs.db", "experiment": "dfjax",
+        "finished": True,
     }  # fmt: skip
 
 
@@ -105,12 +106,15 @@ def test_what_a_lost_server_lacks_is_an_error_and_logged_by_the_same_call(server
     run.write("train", 2, {"loss": 1.0})
     with pytest.raises(RunError, match="does not have all of it .*the same call logs the rest"):
         run.end("FINISHED")
+    assert not is_finished(tmp_path)
     server.down = False
     (tmp_path / "metrics.jsonl").write_text(
         '{"step": 1, "split": "train", "loss": 1.0}\n{"step": 2, "split": "train", "loss": 1.0}\n'
     )
     train(tmp_path, [], begin=2).end("FINISHED")
-    assert steps(server, "train/loss") == [1, 2]
+    assert steps(server, "train/loss") == [1, 2] and is_finished(tmp_path)
+    start(tmp_path)
+    assert not is_finished(tmp_path)
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
@@ -157,3 +161,23 @@ def test_the_variable_names_the_experiment(server, tmp_path, monkeypatch):
     start(tmp_path)
     start(tmp_path)
     assert server.experiments == {"faces": "1"}
+
+
+def test_two_runs_that_start_at_once_share_the_experiment(server, monkeypatch):
+    answers, find = [None], Client.get_experiment_by_name
+
+    def find_late(self, name):
+        return answers.pop() if answers else find(self, name)
+
+    monkeypatch.setattr(Client, "get_experiment_by_name", find_late)
+    server.experiments["dfjax"] = "7"  # the other run has made it since this one asked
+    assert connect().experiment_id == "7"
+
+
+def test_an_experiment_that_cannot_be_made_is_an_error(server, monkeypatch):
+    def fail(self, name):
+        raise MlflowException("not allowed", "PERMISSION_DENIED")
+
+    monkeypatch.setattr(Client, "create_experiment", fail)
+    with pytest.raises(UsageError, match=r"cannot be used \(not allowed\)"):
+        connect()
