@@ -1,7 +1,9 @@
 """Registers exported files as versions of a model in MLflow's registry."""
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import dfjax
 from dfjax.errors import RunError, UsageError
 from dfjax.files import hash_file
 from dfjax.inference.exported import Exported
-from dfjax.training.mlflow_run import Mlflow, connect, explain, find_run
+from dfjax.training.mlflow_run import Mlflow, connect, explain, find_run, is_known
 from dfjax.weights.hub import FILES
 
 FOLDER = "exports"
@@ -33,7 +35,8 @@ def register_files(
     """Registers an export as the next version of a model, and returns it with the address of that.
 
     The files are uploaded to the run of the workdir, or to a new run where it has none. Those of a
-    version are in a folder with the hash of the first one, so that no export changes another.
+    version are in a folder with the hash of all of them, so that no export changes another, with
+    their paths in the folder of the export.
 
     Args:
         mlflow: Connection.
@@ -48,15 +51,17 @@ def register_files(
     """
     client, first = mlflow.client, outputs[0]
     files = [first / name for name in FILES] if first.is_dir() else [*outputs]
-    sha256 = hash_file(files[0])
-    tags = {"format": exported.format, "checkpoint": exported.checkpoint, "sha256": sha256}
+    top = exported.out if exported.out.is_dir() else exported.out.parent
+    names = [file.relative_to(top).as_posix() for file in files]
+    hashes = [hash_file(file) for file in files]
+    tags = {"format": exported.format, "checkpoint": exported.checkpoint, "sha256": hashes[0]}
     tags |= {"kernels": exported.kernels, "dfjax": dfjax.__version__}
     known = find_run(mlflow, workdir)
     try:
         run = client.get_run(known) if known else _make_run(mlflow, workdir)
-        folder = f"{FOLDER}/{sha256[:12]}"
-        for file in files:
-            client.log_artifact(run.info.run_id, str(file), folder)
+        folder = f"{FOLDER}/{_hash(dict(zip(names, hashes)))[:12]}"
+        for path, file in zip(names, files):
+            client.log_artifact(run.info.run_id, str(file), f"{folder}/{path}".rpartition("/")[0])
         _make_model(mlflow, name)
         source = f"{run.info.artifact_uri}/{folder}"
         made = client.create_model_version(name, source, run.info.run_id, tags=tags)
@@ -66,6 +71,11 @@ def register_files(
             f"{name} ({explain(error)})"
         ) from error
     return dataclasses.replace(exported, registered=f"models:/{name}/{made.version}")
+
+
+def _hash(files: Mapping[str, str]) -> str:
+    """Returns the SHA-256 of the names and hashes of files."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _make_run(mlflow: Mlflow, workdir: Path) -> Any:
@@ -80,5 +90,5 @@ def _make_model(mlflow: Mlflow, name: str) -> None:
     try:
         mlflow.client.create_registered_model(name)
     except mlflow.errors as error:
-        if getattr(error, "error_code", "") != "RESOURCE_ALREADY_EXISTS":
+        if not is_known(error):
             raise
