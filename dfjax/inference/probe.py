@@ -121,15 +121,7 @@ def probe(
     data = need_crops(
         open_evaluation_data(loaded.config, loaded.workdir, index, data_sha256=sha256)
     )
-    rows = np.flatnonzero(data.index["split"] == split)
-    held = data.index["method"].iloc[rows].isin(loaded.config.data.holdout_methods).to_numpy()
-    labels = data.index["label"].to_numpy()[rows]
-    reals, fakes = rows[labels == REAL], rows[(labels == FAKE) & ~held]
-    if not len(reals) or not len(fakes):
-        raise UsageError(
-            f"a probe needs real videos and fakes, but split {split!r} has {len(reals)} real "
-            f"videos and {len(fakes)} fakes"
-        )
+    reals, fakes = _choose_videos(data, split, loaded.config.data.holdout_methods)
     scores = score_versions(loaded, data, reals, fakes, seed=seed)
     of_fakes = _score(loaded, _batches(loaded, data, fakes), total=len(fakes))
     clusters, number = _number_clusters(data, np.r_[reals, fakes])
@@ -147,6 +139,20 @@ def probe(
     if path:
         write_json(path, result.to_json())
     return result
+
+
+def _choose_videos(data: FrameStore, split: str, held_back: Sequence[str]) -> tuple[Rows, Rows]:
+    """Returns the rows of the real videos of a split, and those of its fakes."""
+    rows = np.flatnonzero(data.index["split"] == split)
+    held = data.index["method"].iloc[rows].isin(held_back).to_numpy()
+    labels = data.index["label"].to_numpy()[rows]
+    reals, fakes = rows[labels == REAL], rows[(labels == FAKE) & ~held]
+    if not len(reals) or not len(fakes):
+        raise UsageError(
+            f"a probe needs real videos and fakes, but split {split!r} has {len(reals)} real "
+            f"videos and {len(fakes)} fakes"
+        )
+    return reals, fakes
 
 
 def score_versions(

@@ -118,12 +118,7 @@ def harden(
         raise UsageError(f"rounds must be at least 1, not {rounds}")
     workdir = Path(workdir)
     first, restorer = load(detector), load_generator(generator)
-    remedy = "give the workdir of the detector"
-    data = open_run_data(first.config, first.workdir, first.data_sha256, remedy=remedy)
-    if not isinstance(data, Pack):
-        raise UsageError("harden needs a detector that reads frames, not stored features")
-    if first.config.data.flow:
-        raise UsageError("harden is for detectors without optical flow: restored crops have none")
+    data = _open_data(first.config, first.workdir, first.data_sha256)
     check_outputs([workdir / TABLE])
     check_mlflow([make_round_config(first.config, Path(detector), data.path, overrides)])
     with workdirs.locked(workdir):
@@ -148,6 +143,17 @@ def harden(
             result = Hardening(table, str(detector), str(generator), workdir)
             write_json(workdir / TABLE, result.to_json())
     return result
+
+
+def _open_data(config: ConfigDict, workdir: Path, data_sha256: str) -> Pack:
+    """Returns the data of a detector, after checking that it can be hardened."""
+    remedy = "give the workdir of the detector"
+    data = open_run_data(config, workdir, data_sha256, remedy=remedy)
+    if not isinstance(data, Pack):
+        raise UsageError("harden needs a detector that reads frames, not stored features")
+    if config.data.flow:
+        raise UsageError("harden is for detectors without optical flow: restored crops have none")
+    return data
 
 
 def make_round_config(
