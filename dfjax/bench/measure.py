@@ -36,10 +36,10 @@ def measure(
     *,
     mode: str | None = None,
     batch: int | None = None,
-    frames: int = 10,
+    frames: int | None = None,
     size: int | None = None,
-    dtype: str = "float32",
-    lowering: str = "auto",
+    dtype: str | None = None,
+    lowering: str | None = None,
     steps: int = 5,
     clips: int = 2000,
     compare: str | None = None,
@@ -52,10 +52,10 @@ def measure(
         workload: Name in `NAMES`.
         mode: `infer` or `train`; None is `infer`.
         batch: Number of items per step; None is 2.
-        frames: Number of frames per clip, or per video for `faces`.
+        frames: Number of frames per clip, or per video for `faces`; None is 10.
         size: Side of a frame in pixels; None is 224, and 256 for `input`.
-        dtype: Name of the data type of activations.
-        lowering: Lowering of convolutions.
+        dtype: Name of the data type of activations; None is float32.
+        lowering: Lowering of convolutions; None is `auto`.
         steps: Number of timed turns.
         clips: Number of clips over which `input` measures memory.
         compare: Peer to compare with, or None.
@@ -63,12 +63,16 @@ def measure(
         detector: Detector of `predict`; see `measure_predict`.
 
     Raises:
-        UsageError: The workload is unknown, or does not take an argument that is given.
+        UsageError: The workload is unknown, or does not take an argument that is given, or a number
+            is not positive.
     """
-    given = {"mode": mode, "batch": batch, "size": size, "compare": compare}
-    _check(workload, given, videos, detector)
-    sizes: dict[str, Any] = {"frames": frames, "size": size or (256 if workload == INPUT else 224)}
+    sizes: dict[str, Any] = {"frames": frames, "size": size}
     compute: dict[str, Any] = {"dtype": dtype, "lowering": lowering}
+    given = {"mode": mode, "batch": batch, "compare": compare, **sizes, **compute}
+    _check(workload, given | {"steps": steps, "clips": clips}, videos, detector)
+    frames = frames or 10
+    sizes = {"frames": frames, "size": size or (256 if workload == INPUT else 224)}
+    compute = {"dtype": dtype or "float32", "lowering": lowering or "auto"}
     peers = compare is not None
     if workload == suite.ALL:
         shared = {"frames": frames, "size": size, **compute, "steps": steps}
@@ -94,6 +98,9 @@ def _check(
     """Raises a `UsageError` for an unknown workload, and for arguments that it does not take."""
     if workload not in NAMES:
         raise unknown("workload", workload, NAMES)
+    for name, value in given.items():
+        if isinstance(value, int) and value < 1:
+            raise UsageError(f"{name} must be at least 1, not {value}")
     for name in NOT_TAKEN.get(workload, ()):
         if given[name] is not None:
             raise UsageError(f"the workload {workload} does not take {name}")
@@ -101,6 +108,11 @@ def _check(
         raise UsageError(f"only {', '.join(READ_FILES)} take videos")
     if detector and workload not in (PREDICT, suite.ALL):
         raise UsageError(f"only {PREDICT} and {suite.ALL} take a detector")
+    own = [name for name in verdicts.OF_DETECTOR if given[name] is not None]
+    if detector and workload == PREDICT and own:
+        raise UsageError(
+            f"a given detector has its own {', '.join(own)}; only a random one takes these"
+        )
 
 
 def describe(row: dict[str, Any]) -> str:

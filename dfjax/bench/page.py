@@ -133,7 +133,7 @@ def _summarize(steps: Sequence[Row], found: Mapping[str, Sequence[Row]]) -> list
         if ratios:
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} networks"
             number = f"{statistics.geometric_mean(ratios):.2f} ×"
-            tiles[f"{name}: speed of PyTorch"] = (number, f"geometric mean; {spread}")
+            tiles[f"{name}: times PyTorch's speed"] = (number, f"geometric mean; {spread}")
     for row in found[verdicts.WORKLOAD]:
         tiles["from a video to a verdict"] = (f"{row['p50_s']:.2f} s", row["detector"])
     for row in found[reading.WORKLOAD]:

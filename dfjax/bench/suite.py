@@ -38,6 +38,8 @@ STDERR = 2  # its number: `sys.stderr` of a notebook has none
 PROGRAM = """
 import sys
 sys.path[:] = {path!r}
+from dfjax.child_processes import end_with_parent
+end_with_parent({parent})
 from dfjax.bench.measure import serve
 serve(*sys.argv[1:])
 """
@@ -53,6 +55,7 @@ def measure_all(
 ) -> Iterator[dict[str, Any]]:
     """Yields the rows of every workload; one that cannot be measured has its `error` in its place.
 
+    A given detector has its own sizes, so that those of `shared` are for the other workloads.
     `other_cores` of a row is the mean number of cores that other programs used meanwhile.
 
     Args:
@@ -61,7 +64,11 @@ def measure_all(
         compare: Peer of the workloads that have one; None is PyTorch where it can run.
         videos: Videos, images and folders of them for `faces` and `predict`; none for drawn videos.
         detector: Detector of `predict`; see `measure_predict`.
+
+    Raises:
+        UsageError: There is no such video or detector; nothing has been measured then.
     """
+    verdicts.check_inputs(videos, detector)
     missing = "" if compare else find_missing()
     if missing:
         say(f"note: no ratios to PyTorch: {missing}")
@@ -70,7 +77,8 @@ def measure_all(
         say(f"{number}/{len(runs)} {name_run(run)}")
         more = {"uncompared": missing} if missing and run["workload"] in PEERS else {}
         meter = OtherLoad()
-        rows = _run_alone({**shared, **run})
+        own = verdicts.OF_DETECTOR if run.get("detector") else ()
+        rows = _run_alone({key: x for key, x in shared.items() if key not in own} | run)
         for row in rows:
             yield row | more | {"other_cores": meter.cores()}
 
@@ -118,7 +126,7 @@ def _run_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the rows of a workload, measured in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="dfjax-bench-") as folder:
         answer = Path(folder, "rows.json")
-        program = PROGRAM.format(path=sys.path)
+        program = PROGRAM.format(path=sys.path, parent=os.getpid())
         command = [sys.executable, "-c", program, json.dumps(run), str(answer)]
         places = os.environ | {"TMPDIR": folder}  # what is left by a killed process is removed
         # A session of its own: an interrupt ends this process, which ends the others.
@@ -130,7 +138,9 @@ def _run_alone(run: Mapping[str, Any]) -> list[dict[str, Any]]:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         rows = json.loads(answer.read_text()) if answer.is_file() else {}
-    if isinstance(rows, list):
+    if isinstance(rows, list) and rows:
         return rows
-    error = rows.get("error", f"its process ended with exit code {code}")
+    error = "it gave no figures"
+    if isinstance(rows, dict):
+        error = rows.get("error", f"its process ended with exit code {code}")
     return [{"workload": run["workload"], "mode": run.get("mode"), "error": error}]

@@ -24,16 +24,49 @@ from dfjax.config import load_config
 from dfjax.console import say, track
 from dfjax.errors import UsageError
 from dfjax.experiment import builders
+from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.hub_folder import find_weights, is_hub_folder
 from dfjax.experiment.saved import Saved
 from dfjax.inference.detector import Detector, load
 from dfjax.inference.export import describe_saved
-from dfjax.weights.safetensors_file import save_safetensors
+from dfjax.inference.media import find_inputs
+from dfjax.weights.hub import is_hub_address
+from dfjax.weights.safetensors_file import read_header, save_safetensors
 
 WORKLOAD = "predict"
 CONFIG = "dual_stream"
 """Config of the detector with random parameters that is measured where none is given."""
 
+OF_DETECTOR = ("frames", "size", "dtype", "lowering")
+"""Arguments of `measure_predict` that are for the random detector; a given one has its own."""
+
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of a unit of `ru_maxrss`
+
+
+def check_inputs(videos: Sequence[str | Path], detector: str | os.PathLike[str] | None) -> None:
+    """Raises an error for what `measure_predict` cannot use, without loading parameters.
+
+    A detector on the Hugging Face Hub is not looked for.
+
+    Args:
+        videos: Videos, images and folders of them.
+        detector: What `dfjax.load` takes, or None.
+
+    Raises:
+        UsageError: There is no such video or detector.
+    """
+    find_inputs([Path(video) for video in videos])
+    if detector is None or is_hub_address(detector):
+        return
+    path = Path(detector)
+    if is_hub_folder(path):
+        find_weights(path)
+    elif path.is_file() or path.suffix == ".safetensors":
+        read_header(path)
+    else:
+        workdirs.load(path)
+        if not any((path / "checkpoints" / "best").glob("[0-9]*")):
+            raise UsageError(f"{path} has no checkpoint best")
 
 
 def measure_predict(
@@ -48,9 +81,10 @@ def measure_predict(
 ) -> dict[str, Any]:
     """Returns a row of the benchmark for prediction.
 
-    `first_s` is the time of the first verdict, which includes compilation; `p50_s` and `p95_s` are
-    percentiles of the times of single videos, one after the other; `videos_per_s` is the rate of
-    one call for all videos, whose frames are read by as many processes as there are cores.
+    `first_s` is the time of the first verdict, which includes compilation (videos without one
+    are passed over); `p50_s` and `p95_s` are percentiles of the times of single videos, one after
+    the other; `videos_per_s` is the rate of one call for all videos, which `workers` processes
+    read.
     `peak_bytes` is the largest resident memory of this process, and `worker_peak_bytes` that of the
     largest process that reads, None where it is not known.
 
@@ -71,7 +105,10 @@ def measure_predict(
         paths = find_or_draw(videos, folder)
         run: dict[str, Any] = {"frames": frames, "size": size, "dtype": dtype, "lowering": lowering}
         loaded = load(detector or _store_random(folder, **run))
-        first, _ = _time(loaded, paths[:1])
+        for path in paths:
+            first, (verdict,) = _time(loaded, [path])
+            if not verdict.error:
+                break
         with ChildMemory() as workers:
             usable = _keep_usable(loaded, paths)
         singles, wholes = [], []
@@ -81,6 +118,7 @@ def measure_predict(
     return {
         **_describe_detector(loaded, str(detector) if detector else f"{CONFIG}, random parameters"),
         "videos": len(usable),
+        "workers": min(os.cpu_count() or 1, len(usable)),
         "drawn": not videos,
         "verdicts": len(singles),
         "first_s": first,
@@ -107,7 +145,6 @@ def _describe_detector(detector: Detector, name: str) -> dict[str, Any]:
         "size": config.preprocess.size,
         "dtype": config.precision,
         "device": jax.devices()[0].device_kind,
-        "workers": os.cpu_count(),
     }
 
 
@@ -170,11 +207,11 @@ def _keep_usable(detector: Detector, paths: Sequence[Path]) -> list[Path]:
 
 def describe_prediction(row: dict[str, Any]) -> str:
     """Returns a row of `measure_predict` as text."""
-    worker = row["worker_peak_bytes"]
+    worker, count = row["worker_peak_bytes"], row["workers"]
     memory = "" if worker is None else f" and {worker / 1e9:.2f} GB for each of these"
     return (
         f"predict with {row['detector']}, {row['videos']} videos: {row['p50_s']:.2f} s a video "
         f"(p95 {row['p95_s']:.2f} s, the first {row['first_s']:.1f} s), "
-        f"{row['videos_per_s']:.2g} videos/s with {row['workers']} processes that read, "
+        f"{row['videos_per_s']:.2g} videos/s, read by {count} process{'es' * (count > 1)}, "
         f"{row['peak_bytes'] / 1e9:.2f} GB{memory}"
     )

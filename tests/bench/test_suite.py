@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -32,10 +36,37 @@ if name == "two_stream":
 row = {{"workload": name, "mode": run.get("mode"), "batch": 1, "dtype": run["dtype"],
     "frames": run["frames"], "size": 64, "items_per_s": 4.0, "median_s": 0.125, "user_s": 0.5,
     "system_s": 0.0, "peak_bytes": 2e9, "compile_s": 3.0, "params": 1}}
-result = {{"error": "no videos"}} if name == "faces" else [row]
+result = {{"error": "no videos"}} if name == "faces" else [row] * (name != "input")
 json.dump(result, open(answer, "w"))
 """
-"""A measurement that takes no time, one that is killed, one that never ends, one that fails."""
+"""A measurement that takes no time, one that is killed, one that never ends, one that fails, and
+one that has no rows."""
+TERMINATED = """
+import sys
+from dfjax.bench import suite
+from dfjax.bench.environment import MachineChecks
+from dfjax.commands import bench
+from dfjax.commands.main import main
+
+measured = '''
+import json, os, time
+def serve(run, answer):
+    if json.loads(run)["workload"] == "b4":
+        print("measuring", file=sys.stderr, flush=True)
+        time.sleep(600)
+    row = {{"workload": "faces", "detector": "haar", "median_ms": 7.5, "frames": 4}}
+    row |= {{"frames_with_face": 3, "faces": 5, "drawn": False}}
+    json.dump([row], open(answer, "w"))
+'''
+lines = "from dfjax.bench.measure import serve\\n"
+assert lines in suite.PROGRAM
+suite.PROGRAM = suite.PROGRAM.replace(lines, measured)
+bench.check_machine = lambda: MachineChecks([])  # which takes seconds
+suite.list_runs = lambda *given: iter([{"workload": "faces"}, {"workload": "b4"}])
+sys.argv = ["dfjax", "bench", "--all", "--out", sys.argv[1]]
+sys.exit(main())
+"""
+"""The command with two workloads that measure nothing, of which the second one never ends."""
 
 
 @pytest.fixture
@@ -76,6 +107,9 @@ def test_workloads_run_alone_and_those_that_fail_have_a_row(runs, tmp_path, caps
     assert "125.0" in text and "no videos" in text and "unet train:" in text
     del runs[1:3]
     assert main(["bench", "all", *given]) == 0  # our own page is replaced
+    runs.append({"workload": "input"})
+    assert main(["bench", "all", *given]) == 1
+    assert "input was not measured: it gave no figures" in capsys.readouterr().err
     assert main(["bench", "convlstm", "--out", str(page)]) == 2
 
 
@@ -105,6 +139,56 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch, capsys):
     assert "dual_stream train" in text and "125.0" in text
     assert "interrupted before:" in text and "two_stream infer, two_stream train" in text
     assert not list(tmp_path.glob("dfjax-bench-*"))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_a_terminated_command_leaves_no_process(tmp_path, signum):
+    page, temporary = tmp_path / "bench.html", tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", TERMINATED, str(page)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(temporary), "GLIBC_TUNABLES": "", "JAX_PLATFORMS": "cpu"},
+    )
+    assert "measuring\n" in iter(process.stderr.readline, "")
+    process.send_signal(signum)
+    process.communicate(timeout=60)  # the pipe ends with the last process that has it
+    if signum == signal.SIGKILL:
+        assert process.returncode == -signum
+    else:
+        assert process.returncode == 130 and "interrupted before:" in page.read_text()
+        assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("wrong", ["videos", "detector", "empty"])
+def test_wrong_paths_are_found_before_the_first_run(runs, tmp_path, capsys, wrong):
+    runs.append({"workload": "convlstm", "mode": "infer"})
+    (tmp_path / "config.json").write_text("{}")
+    given = {"videos": ["none.mp4"], "detector": ["--workdir", "none"]}
+    given["empty"] = ["--workdir", str(tmp_path)]
+    assert main(["bench", "--all", "--out", str(tmp_path / "b.html"), *given[wrong]]) == 2
+    error = capsys.readouterr().err
+    said = {"videos": "no such file or folder: none.mp4", "detector": "none is not a workdir"}
+    assert said.get(wrong, "has no checkpoint best") in error and "1/1" not in error
+
+
+def test_the_videos_follow_either_name_and_sizes_are_not_for_a_given_detector(
+    monkeypatch, tmp_path
+):
+    calls, page = [], str(tmp_path / "bench.html")
+    video = tmp_path / "a.mp4"
+    video.touch()
+    monkeypatch.setattr(suite, "_run_alone", lambda run: calls.append(run) or [])
+    monkeypatch.setattr(suite.verdicts, "check_inputs", lambda videos, detector: None)
+    monkeypatch.setattr("dfjax.commands.bench.write_bench", lambda *given: None)
+    for given in (["all", str(video), "--out", page], ["--all", "--out", page, str(video)]):
+        given += ["--frames", "3", "--workdir", "runs/first"]
+        assert main(["bench", *given]) == 0
+        predict, shared = calls[-1], calls[0]
+        assert predict["videos"] == [str(video)] and predict["detector"] == "runs/first"
+        assert "frames" not in predict and shared["frames"] == 3
+        calls.clear()
 
 
 def make_row(**values):
@@ -147,7 +231,9 @@ def test_the_page_has_every_row(tmp_path):
     rows[2]["other_cores"] = 1.26
     write_bench(tmp_path / "c.html", rows, MACHINE)
     assert "up to 1.3 cores were used by other programs" in (tmp_path / "c.html").read_text()
-    assert "1.00 ×" in page and "0.80 to 1.25" in page  # the geometric mean
+    assert (
+        "inference: times PyTorch" in page and "1.00 ×" in page and "0.80 to 1.25" in page
+    )  # the geometric mean
     assert "no &lt;memory&gt;" in page and "&lt;d&gt;" in page and "&lt;cpu&gt;" in page
     assert "mtcnn:" in page and "4, drawn" in page and "given videos" in page
     assert "<script" not in page and "http" not in page.partition("<main")[2]

@@ -64,6 +64,8 @@ def test_wrong_usage(capsys):
     assert main(["bench"]) == 2
     assert main(["bench", "b0", "--workdir", "runs/first"]) == 2
     assert main(["bench", "two_stream", "--compare", "torch"]) == 2
+    assert main(["bench", "b0", "--all"]) == 2  # not a video
+    assert main(["bench", "predict", "--workdir", "runs/first", "--size", "64"]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and "must be at least 1, not 0" in error
 

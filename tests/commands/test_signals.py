@@ -13,7 +13,7 @@ import pytest
 
 from dfjax import processes
 from dfjax.commands import signals
-from dfjax.commands.signals import stop_on_signals
+from dfjax.commands.signals import interrupt_on_termination, stop_on_signals
 
 BUSY = """
 import sys, time
@@ -192,6 +192,28 @@ def test_a_second_ctrl_c_raises_at_once():
         assert interrupt.requested == "SIGINT"
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_termination_interrupts_once(signum):
+    assert signal.getsignal(signum) == signal.SIG_DFL
+    with pytest.raises(KeyboardInterrupt), interrupt_on_termination():
+        try:
+            signal.raise_signal(signum)
+        finally:
+            signal.raise_signal(signal.SIGHUP)  # while something is saved
+    assert signal.getsignal(signum) == signal.SIG_DFL
+
+
+def test_a_termination_that_is_ignored_or_not_wanted_stays_so():
+    with interrupt_on_termination(wanted=False):
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt_on_termination():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_everything_is_put_back():
