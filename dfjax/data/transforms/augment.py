@@ -2,7 +2,8 @@
 
 All random numbers but those of noise are drawn once per clip, so that its frames change alike. The
 key of a clip depends on its position in the batch, so that the result does not depend on the size
-of the batch. A self-blended clip has the key of the real clip before it, so that both change alike.
+of the batch. A self-blended clip has the key of its real clip, if that stands before it, so that
+both change alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -24,18 +24,20 @@ Places = Int[Array, "B"]
 
 
 def find_places(batch: Batch) -> Places:
-    """Returns the positions of the clips; of one that is self-blended, that of the clip before it.
+    """Returns the positions of the clips; of a self-blended one, that of its real clip before it.
 
-    Real and blended clips alternate, so that a real clip and its blended version are augmented
-    alike, as in the code of Shiohara and Yamasaki 2022.
+    With paired data a real clip stands before its blended version, so that both are augmented
+    alike, as in the code of Shiohara and Yamasaki 2022. Other blended clips have their own place.
 
     Args:
-        batch: Batch with `clip` and optionally `blend bool[B]`.
+        batch: Batch with `clip`, and optionally `blend bool[B]` with `video_index i32[B]`.
     """
     places = jnp.arange(len(batch["clip"]))
     if "blend" not in batch:
         return places
-    return jnp.where(batch["blend"], jnp.maximum(places - 1, 0), places)
+    video = batch["video_index"]
+    follows = batch["blend"] & (video == jnp.roll(video, 1)) & (places > 0)
+    return places - follows
 
 
 def draw_operations(

@@ -18,7 +18,8 @@ Compared with the paper and the authors' code, point by point:
 - Mask: the same elastic deformation, erosion, blur, and ratios of blending. Radii and sigma refer
   to a mask that is resized to 192 to 256 pixels at random in either direction, as there. The
   deformation refers to a crop of 224 pixels, there to the crop as it is.
-- Augmentation afterwards: a real frame and its fake share the draws, as there.
+- Augmentation afterwards: with paired data a real frame and its fake share the draws,
+  as there.
 - Data: there frames of 8 moments of a video and crops with random margins; here clips, whose frames
   share the draws, and crops as they are stored.
 """

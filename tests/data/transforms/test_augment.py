@@ -213,9 +213,12 @@ def test_a_self_blended_clip_is_augmented_like_the_real_clip_before_it():
         "none", flip=(0.5,), brightness=(1.0, 0.5, 0.9), noise=(1.0, 0.01, 0.1)
     )
     augment = make_augment(some, fill=FILL)
-    shared = augment(pairs | {"blend": jnp.arange(8) % 2 == 1}, key)["clip"]
+    marks = {"blend": jnp.arange(8) % 2 == 1, "video_index": jnp.arange(8) // 2}
+    shared = augment(pairs | marks, key)["clip"]
     np.testing.assert_array_equal(shared[::2], shared[1::2])
     own = augment(pairs, key)["clip"]
+    others = augment(pairs | marks | {"video_index": jnp.arange(8)}, key)["clip"]
+    np.testing.assert_array_equal(own, others)  # blended clips of other videos
     np.testing.assert_array_equal(own[::2], shared[::2])
     assert np.asarray(own[::2] != own[1::2]).any(axis=(1, 2, 3, 4)).all()
 
