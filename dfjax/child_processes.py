@@ -1,11 +1,14 @@
-"""Makes a child process end with its parent, however that ends."""
+"""The end of processes: of a child with its parent, and of a parent that is terminated."""
 
+import contextlib
 import ctypes
 import os
 import select
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from types import FrameType
 
 POLL_MS = 1000
 PR_SET_PDEATHSIG = 1  # of `prctl`, Linux
@@ -29,6 +32,26 @@ def end_with_parent(parent: int, *, pipe: int | None = None, by_kernel: bool = F
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before
         os._exit(1)
+
+
+@contextlib.contextmanager
+def interrupt_on_termination(wanted: bool = True) -> Iterator[None]:
+    """While entered, the first SIGTERM or SIGHUP does what SIGINT does, if it is `wanted`."""
+    both = (signal.SIGTERM, signal.SIGHUP) if wanted else ()
+    numbers = [n for n in both if signal.getsignal(n) == signal.SIG_DFL]  # nohup ignores SIGHUP
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        for number in numbers:  # what was done is being saved then
+            signal.signal(number, signal.SIG_IGN)
+        signal.raise_signal(signal.SIGINT)
+
+    try:
+        for number in numbers:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _watch(parent: int, pipe: int | None) -> None:

@@ -28,8 +28,8 @@ from dfjax.bench.environment import check_machine
 from dfjax.bench.measure import NAMES, SEVERAL, describe, measure
 from dfjax.bench.page import write_bench
 from dfjax.bench.suite import ALL
+from dfjax.child_processes import interrupt_on_termination
 from dfjax.commands.main import Arguments, Parser, finish, print_line
-from dfjax.commands.signals import interrupt_on_termination
 from dfjax.errors import UsageError
 from dfjax.ops.lowering import LOWERINGS
 from dfjax.outputs import check_outputs

@@ -48,26 +48,6 @@ def leave_imports_on_signals(*, terminated: bool) -> None:
         signal.signal(signum, handle)
 
 
-@contextlib.contextmanager
-def interrupt_on_termination(wanted: bool = True) -> Iterator[None]:
-    """While entered, the first SIGTERM or SIGHUP does what SIGINT does, if it is `wanted`."""
-    both = (signal.SIGTERM, signal.SIGHUP) if wanted else ()
-    numbers = [n for n in both if signal.getsignal(n) == signal.SIG_DFL]  # nohup ignores SIGHUP
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        for number in numbers:  # what was done is being saved then
-            signal.signal(number, signal.SIG_IGN)
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        for number in numbers:
-            signal.signal(number, handle)
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):

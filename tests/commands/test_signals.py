@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dfjax import processes
+from dfjax.child_processes import interrupt_on_termination
 from dfjax.commands import signals
-from dfjax.commands.signals import interrupt_on_termination, stop_on_signals
+from dfjax.commands.signals import stop_on_signals
 
 BUSY = """
 import sys, time
