@@ -1,15 +1,19 @@
 """Measure speed and memory of a workload on this machine, optionally compared with PyTorch.
 
   dfjax bench b4 --mode train --batch 4 --compare torch
+  dfjax bench input --clips 10000
+  dfjax bench faces videos/ --frames 12
   dfjax bench predict videos/ --workdir runs/first
   dfjax bench --all --out bench.html videos/
 
-b0, b4 and unet take images, the others clips; convlstm is one layer, defake the whole GAN. Training
-uses binary cross-entropy (convlstm: mean square) and Adam; defake has its own losses.
+b0, b4 and unet take images, the others clips; convlstm is one layer (1792 -> 256 channels on maps
+of 7 x 7), defake the whole GAN. Training uses binary cross-entropy (convlstm: mean square) and
+Adam; defake has its own losses.
 
---compare torch runs the workload in PyTorch, in processes whose steps alternate with ours. `torch`
-has our memory settings (GLIBC_TUNABLES), `torch_plain` the defaults; `ratio` and `ratio_plain` are
-their times divided by ours. On a GPU they are eager mode and `torch_compiled`; a turn is 10 steps.
+--compare torch runs the workload in PyTorch, in processes whose steps alternate with ours
+(two_stream and defake have no equivalent there). `torch` has our memory settings (GLIBC_TUNABLES),
+`torch_plain` the defaults; `ratio` and `ratio_plain` are their times divided by ours. On a GPU they
+are eager mode and `torch_compiled`; a turn is then ten steps, of which only the last is waited for.
 
 input reads clips of synthetic faces, alternately with PNG files by OpenCV. augment gives presets of
 `config.augment` as shares of a training step of dual_stream. faces runs every face detector of this
@@ -56,7 +60,10 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Arguments) -> int:
     """Measures, prints a line per row, or one JSON object, and writes the page of `--all`."""
     settings = {k: x for k, x in vars(args).items() if k not in ("json", "out", "all", "inputs")}
-    name, *videos = [ALL] * (args.all and args.inputs[:1] != [ALL]) + args.inputs or [""]
+    inputs = list(args.inputs)
+    if args.all and inputs[:1] != [ALL]:
+        inputs.insert(0, ALL)
+    name, *videos = inputs or [""]
     if not name or (args.out and name != ALL):
         raise UsageError(f"one workload is needed, --out is for {ALL}: {', '.join(NAMES)}")
     check_outputs([args.out] if args.out else [])
