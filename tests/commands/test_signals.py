@@ -195,8 +195,16 @@ def test_a_second_ctrl_c_raises_at_once():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.fixture
+def hang_up():
+    """SIGHUP as it is in a terminal; nohup, by which tests may have been started, ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
-def test_a_termination_interrupts_once(signum):
+def test_a_termination_interrupts_once(signum, hang_up):
     assert signal.getsignal(signum) == signal.SIG_DFL
     with pytest.raises(KeyboardInterrupt), interrupt_on_termination():
         try:
