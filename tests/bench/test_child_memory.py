@@ -5,14 +5,12 @@ import sys
 import time
 
 import numpy as np
-import pytest
 
-from dfjax.bench.child_memory import PROC, ChildMemory
+from dfjax.bench.child_memory import ChildMemory
 
 PROGRAM = "import sys; x = bytearray({size}); print('made', flush=True); sys.stdin.read()"
 
 
-@pytest.mark.skipif(not PROC.is_dir(), reason="the memory is read from /proc")
 def test_the_peak_is_that_of_the_largest_child_and_not_our_own():
     ours = np.ones(400_000_000, np.uint8)  # a process that is forked from us counts them too
     with ChildMemory() as memory:
