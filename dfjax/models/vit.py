@@ -1,7 +1,5 @@
 """Vision transformers (Dosovitskiy et al., 2021) as feature extractors: CLIP, DINOv2, DINOv3."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,16 +10,10 @@ from jaxtyping import Array, Bool, Float
 
 from dfjax.errors import UsageError
 from dfjax.models.initializers import LECUN
-from dfjax.models.layers import Compute, Dense
-from dfjax.models.remat import mark_block
-from dfjax.models.vit_positions import resize_positions, rotary_angles, rotate
+from dfjax.models.layers import Compute
+from dfjax.models.vit_blocks import TransformerBlock, layer_norm
+from dfjax.models.vit_positions import resize_positions, rotary_angles
 from dfjax.models.vit_variants import Variant, scale_variant
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": functools.partial(jax.nn.gelu, approximate=False),
-    "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),  # of CLIP
-    "silu": jax.nn.silu,
-}
 
 
 class Tokens(nn.Module):
@@ -42,114 +34,6 @@ class Tokens(nn.Module):
             return (rows * np.sqrt(rows.shape[0]) * 0.02).reshape(shape)
 
         return self.param("embedding", init, self.shape)
-
-
-class LayerScale(nn.Module):
-    """A learned factor for every channel of a residual branch (Touvron et al., 2021)."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n N D"]) -> Float[Array, "n N D"]:
-        """Returns `x` multiplied by the factors, 1 at first."""
-        return x * self.param("scale", nn.initializers.ones, x.shape[-1:]).astype(x.dtype)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention of the tokens of an image.
-
-    Attributes:
-        variant: Network.
-        compute: Dtype of the products. The softmax is float32.
-    """
-
-    variant: Variant
-    compute: Compute
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "n N D"], angles: Float[np.ndarray, "p d"] | None
-    ) -> Float[Array, "n N D"]:
-        """Returns the attention output of every token.
-
-        Args:
-            x: Tokens.
-            angles: Rotary positions of the patches, or None for none.
-        """
-        v, dtype = self.variant, self.compute.dtype
-
-        def heads(name: str, *, bias: bool = True) -> Array:
-            y = Dense(v.width, use_bias=bias, dtype=dtype, name=name)(x)
-            return y.reshape(*y.shape[:2], v.heads, v.width // v.heads)
-
-        query, key, value = heads("query"), heads("key", bias=v.key_bias), heads("value")
-        if angles is not None:
-            query, key = rotate(query, angles), rotate(key, angles)
-        mixed = jax.nn.dot_product_attention(query, key, value)
-        return Dense(v.width, dtype=dtype, name="output")(mixed.reshape(x.shape))
-
-
-class FeedForward(nn.Module):
-    """The feed-forward network of a block, gated (SwiGLU) or not.
-
-    Attributes:
-        variant: Network.
-        compute: Dtype of the products.
-    """
-
-    variant: Variant
-    compute: Compute
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n N D"]) -> Float[Array, "n N D"]:
-        """Returns the output for every token."""
-        v, dtype = self.variant, self.compute.dtype
-        hidden, activate = int(v.hidden * v.width), ACTIVATIONS[v.activation]
-        y = Dense(hidden, dtype=dtype, name="hidden")(x)
-        y = y * activate(Dense(hidden, dtype=dtype, name="gate")(x)) if v.gated else activate(y)
-        return Dense(v.width, dtype=dtype, name="output")(y)
-
-
-class TransformerBlock(nn.Module):
-    """Pre-norm transformer block: residual branches of self-attention and of a feed-forward net.
-
-    Attributes:
-        variant: Network.
-        compute: Dtype of the products and of the tokens.
-    """
-
-    variant: Variant
-    compute: Compute
-
-    @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "n N D"],
-        kept: Float[Array, "2 n"] | None,
-        angles: Float[np.ndarray, "p d"] | None,
-        *,
-        train: bool,
-    ) -> Float[Array, "n N D"]:
-        """Returns the new tokens.
-
-        Args:
-            x: Tokens.
-            kept: Factors of both residual branches for every image, 0 where stochastic depth drops
-                the branch; None for 1.
-            angles: Rotary positions of the patches, or None.
-            train: Whether the output is marked for the rematerialisation of blocks.
-        """
-        v = self.variant
-        branches: tuple[tuple[str, Callable[[Array], Array]], ...] = (
-            ("attention", lambda y: SelfAttention(v, self.compute, name="attention")(y, angles)),
-            ("mlp", FeedForward(v, self.compute, name="mlp")),
-        )
-        for number, (name, branch) in enumerate(branches):
-            y = branch(layer_norm(v, self.compute, f"{name}_norm")(x))
-            if v.layer_scale:
-                y = LayerScale(name=f"{name}_scale")(y)
-            if kept is not None:
-                y = y * kept[number][:, None, None].astype(y.dtype)
-            x = x + y
-        return mark_block(x, train=train)
 
 
 class VisionTransformer(nn.Module):
@@ -281,8 +165,3 @@ class PatchEmbedding(nn.Module):
         if self.variant.patch_bias:
             x = x + self.param("bias", nn.initializers.zeros, shape[-1:]).astype(dtype)
         return x
-
-
-def layer_norm(variant: Variant, compute: Compute, name: str) -> nn.LayerNorm:
-    """Returns the layer normalisation of a network; its statistics are float32."""
-    return nn.LayerNorm(variant.epsilon, compute.dtype, use_fast_variance=False, name=name)

@@ -17,7 +17,7 @@ class Variant:
         size: Side of the images that it was published for, in pixels; learned positions are those
             of the patches of such an image.
         hidden: Hidden width of the feed-forward networks, as a multiple of `width`.
-        activation: Their activation, a key of `dfjax.models.vit.ACTIVATIONS`.
+        activation: Their activation, a key of `dfjax.models.vit_blocks.ACTIVATIONS`.
         gated: Whether the activation multiplies a second projection (SwiGLU: Shazeer, 2020).
         registers: Number of register tokens (Darcet et al., 2024).
         rotary: Whether the positions rotate queries and keys (DINOv3) instead of being learned.
