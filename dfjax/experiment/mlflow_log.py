@@ -21,7 +21,8 @@ from dfjax.models.registry import MODELS
 from dfjax.object_stores import as_url, is_url
 from dfjax.training.interrupt import Stopped
 from dfjax.training.metric_writer import MetricWriter, read_jsonl
-from dfjax.training.mlflow_run import Mlflow, MlflowRun, connect, is_finished
+from dfjax.training.mlflow_connection import Mlflow, connect
+from dfjax.training.mlflow_run import MlflowRun, is_finished
 
 FILES = (
     *("config.yaml", "versions.json", "history.csv", "curves.png", "audit.json", "audit.html"),

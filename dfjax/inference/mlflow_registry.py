@@ -11,7 +11,8 @@ import dfjax
 from dfjax.errors import RunError, UsageError
 from dfjax.files import hash_file
 from dfjax.inference.exported import Exported
-from dfjax.training.mlflow_run import Mlflow, connect, explain, find_run, is_known
+from dfjax.training.mlflow_connection import Mlflow, connect, explain, is_known
+from dfjax.training.mlflow_run import find_run
 from dfjax.weights.hub import FILES
 
 FOLDER = "exports"

@@ -7,7 +7,8 @@ from mlflow_server import Client, MlflowException, Server
 from dfjax.errors import FileError, RunError, UsageError
 from dfjax.training import mlflow_run
 from dfjax.training.metric_writer import MetricWriter, read_jsonl
-from dfjax.training.mlflow_run import MlflowRun, connect, is_finished
+from dfjax.training.mlflow_connection import connect
+from dfjax.training.mlflow_run import MlflowRun, is_finished
 
 
 @pytest.fixture
