@@ -13,6 +13,7 @@ from typing import Any
 import dfjax
 from dfjax.bench import augmentation, faces, reading, verdicts
 from dfjax.bench.environment import MachineChecks, name_processor
+from dfjax.bench.rows import format_rate
 from dfjax.bench.suite import find_unreached, name_run
 from dfjax.evaluation.charts.markup import (
     Html,
@@ -137,7 +138,7 @@ def _summarize(steps: Sequence[Row], found: Mapping[str, Sequence[Row]]) -> list
     for row in found[verdicts.WORKLOAD]:
         tiles["from a video to a verdict"] = (f"{row['p50_s']:.2f} s", row["detector"])
     for row in found[reading.WORKLOAD]:
-        number = f"{row['items_per_s']:.3g} / s"
+        number = f"{format_rate(row['items_per_s'])} / s"
         tiles["clips read"] = (number, f"{row['ratio']:.2f} × the speed of PNG files")
     return [make_tiles(tiles)] if tiles else []
 
@@ -162,7 +163,7 @@ def _steps(rows: Sequence[Row]) -> Iterator[Html]:
     head = ["step", "batch", "items/s", "ms", *ratios, "CPU ms", "GB", "compile s"]
     cells = (
         [
-            *(name_run(row), row["batch"], f"{row['items_per_s']:.3g}"),
+            *(name_run(row), row["batch"], format_rate(row["items_per_s"])),
             f"{1e3 * row['median_s']:.1f}",
             *(format_number(row.get(name), 2) for name in names),
             f"{1e3 * (row['user_s'] + row['system_s']):.1f}",
@@ -253,7 +254,7 @@ def _read(row: Row) -> Iterator[Html]:
     yield make_tiles(
         {
             "clips per second": (
-                f"{row['items_per_s']:.3g}",
+                format_rate(row["items_per_s"]),
                 f"{row['frames']} frames of {row['size']} px",
             ),
             "times PNG files": (f"{row['ratio']:.2f}", "read by OpenCV"),

@@ -84,11 +84,16 @@ def identify(
     }
 
 
+def format_rate(per_second: float) -> str:
+    """Returns a number of items per second with three digits, or without decimals from 1,000 on."""
+    return f"{per_second:,.0f}" if per_second >= 1000 else f"{per_second:.3g}"
+
+
 def describe_row(row: dict[str, Any]) -> str:
     """Returns a row as text: speed, memory, and the ratios to what it was compared with."""
     text = (
         f"{row['workload']} {row['mode']}, batch {row['batch']}, {row['dtype']}: "
-        f"{row['items_per_s']:.3g} items/s, {1e3 * row['median_s']:.1f} ms a step "
+        f"{format_rate(row['items_per_s'])} items/s, {1e3 * row['median_s']:.1f} ms a step "
         f"({1e3 * row['user_s']:.1f} ms of CPU), {row['peak_bytes'] / 1e9:.2f} GB"
     )
     if "growth_percent" in row:
