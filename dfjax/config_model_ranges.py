@@ -52,6 +52,7 @@ MODEL_RANGES: dict[str, Check] = {
     "lq_bn": text,
     "lq_padding": text,
     "lq_size": PIXELS,
+    "mask_head": flag,
     "method_classes": OPTIONAL_WIDTH,
     "norm": text,
     "norm_first": flag,

@@ -122,6 +122,7 @@ RANGES: dict[str, Check] = {
     "loss.class_weights": text,
     "loss.temporal": FACTOR,
     "loss.method": FACTOR,
+    "loss.mask": FACTOR,
     "loss.uniformity": FACTOR,
     "loss.alignment": FACTOR,
     "loss.orthogonality": FACTOR,

@@ -1,5 +1,6 @@
 """Builds the parts that depend on the config alone: model, preprocessing, sampling, shapes."""
 
+import functools
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from dfjax.data.clips.sampling import Sampling
 from dfjax.data.transforms.augment import make_augment
 from dfjax.data.transforms.augment_presets import choose_augmentation
 from dfjax.data.transforms.mixing import make_mix
-from dfjax.data.transforms.preprocess import make_preprocess, pass_features
+from dfjax.data.transforms.preprocess import Change, make_preprocess, pass_features
 from dfjax.data.transforms.self_blend import self_blend
 from dfjax.import_paths import is_import_path
 from dfjax.models import ModelFns, build
@@ -98,10 +99,17 @@ def make_config_preprocess(config: ConfigDict) -> Preprocess:
         mean=p.mean,
         std=p.std,
         views=[name for name in model_extras(config) if name in VIEWS],
-        self_blend=self_blend if config.data.self_blend else None,
+        self_blend=_make_self_blend(config),
         mix=make_mix(**config.mix),
         augment=make_augment(choose_augmentation(**config.augment), fill=p.mean),
     )
+
+
+def _make_self_blend(config: ConfigDict) -> Change | None:
+    """Returns the function that blends clips with themselves, and keeps the masks for the loss."""
+    if not config.data.self_blend:
+        return None
+    return functools.partial(self_blend, region=True) if config.loss.mask else self_blend
 
 
 def divides_statistics(config: ConfigDict) -> bool:

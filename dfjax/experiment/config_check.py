@@ -164,10 +164,33 @@ def _check_loss(config: ConfigDict) -> None:
             "loss.method needs a model with a method head: frame_classifier has one with "
             "method_classes, the number of methods of training and one for real"
         )
+    _check_mask_head(config)
     if head and not loss.method:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "
             "loss.method=1.0 or method_classes=0"
+        )
+
+
+def _check_mask_head(config: ConfigDict) -> None:
+    """Checks that a mask head has masks and is trained."""
+    name, wanted = config.model.name, bool(config.loss.mask)
+    head = model_options(config).get("mask_head", False)
+    if wanted and not head and not is_import_path(name):
+        raise UsageError(
+            "loss.mask needs a model with a mask head: frame_classifier has one with mask_head=True"
+        )
+    if head and not wanted:
+        raise UsageError(
+            f"model.{name}.mask_head=True makes a head that nothing trains: set loss.mask=1.0 or "
+            "mask_head=False"
+        )
+    if wanted and not config.data.self_blend:
+        raise UsageError("loss.mask needs masks, which self-blending makes: set data.self_blend")
+    if wanted and (config.mix.mixup or config.mix.cutmix or config.data.shuffle_labels):
+        raise UsageError(
+            "loss.mask needs unmixed clips and true labels: set mix.mixup=0 mix.cutmix=0 "
+            "data.shuffle_labels=False"
         )
 
 

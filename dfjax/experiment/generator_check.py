@@ -63,6 +63,7 @@ def check_generator(config: ConfigDict) -> None:
         ("mix.cutmix", 0.0),
         ("loss.temporal", 0.0),
         ("loss.method", 0.0),
+        ("loss.mask", 0.0),
         ("adapter.name", "none"),
         ("optimizer.sam_radius", 0.0),
         ("train.batch_norm", "global"),

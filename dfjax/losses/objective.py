@@ -11,13 +11,14 @@ from dfjax.losses.hypersphere import alignment as align
 from dfjax.losses.hypersphere import uniformity as spread
 from dfjax.losses.low_rank import orthogonality as orthonormal
 from dfjax.losses.low_rank import singular_values as keep_values
+from dfjax.losses.mask import mask_loss
 from dfjax.losses.method import make_method_loss
 from dfjax.losses.temporal import temporal_consistency
 from dfjax.losses.weighting import ClassWeights, make_weighted
 from dfjax.shapes import Batch, Logits, Loss, Objective, Outputs
 
 ADDED = (
-    *("temporal", "method", "uniformity", "alignment"),
+    *("temporal", "method", "mask", "uniformity", "alignment"),
     *("orthogonality", "singular_values"),
 )
 """Terms that a config can add to its main loss."""
@@ -31,6 +32,7 @@ def make_objective(
     temporal: float = 0.0,
     method: float = 0.0,
     methods: int = 0,
+    mask: float = 0.0,
     uniformity: float = 0.0,
     alignment: float = 0.0,
     orthogonality: float = 0.0,
@@ -47,6 +49,7 @@ def make_objective(
         temporal: Factor of the temporal consistency; 0 for none.
         method: Factor of the method loss; 0 for none.
         methods: Number of classes of the method head, including `real`.
+        mask: Factor of the loss of the mask head; 0 for none.
         uniformity: Factor of the uniformity of unit features; 0 for none.
         alignment: Factor of the alignment of unit features of one class; 0 for none.
         orthogonality: Factor of the penalty of singular vectors of `svd` adapters; 0 for none.
@@ -61,6 +64,7 @@ def make_objective(
     for key, share, term in (
         ("temporal", temporal, temporal_consistency),
         ("method", method, make_method_loss(methods)),
+        ("mask", mask, mask_loss),
         ("uniformity", uniformity, spread),
         ("alignment", alignment, align),
         ("orthogonality", orthogonality, orthonormal),

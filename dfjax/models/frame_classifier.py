@@ -60,6 +60,8 @@ class FrameClassifier(nn.Module):
             is the logit.
         method_classes: Number of classes, including `real`, of a second output that classifies the
             manipulation and is trained by `loss.method`; 0 for none.
+        mask_head: Whether a 1 x 1 convolution gives a logit for every cell of the last map, which
+            is trained by `loss.mask` to say where a frame is manipulated.
         remat: What the backward pass recomputes instead of keeping it: none, block (all but the
             outputs of blocks) or all (see `dfjax.models.remat`).
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
@@ -85,6 +87,7 @@ class FrameClassifier(nn.Module):
     norm: str = "torch"
     classes: int = 2
     method_classes: int = 0
+    mask_head: bool = False
     remat: str = "none"
     embedding: int = 0
     compute: Compute = Compute()
@@ -105,8 +108,8 @@ class FrameClassifier(nn.Module):
         Returns:
             Logits f32[B], and a dict of outputs: `features` f32[B,F], the mean over frames of the
             input of the head; `frame_logits` f32[B,T], 0 outside the mask; `class_logits` f32[B,2]
-            with two classes; `method_logits` f32[B,M] with `method_classes`; `embedding` f32[B,E]
-            with a projection head.
+            with two classes; `method_logits` f32[B,M] with `method_classes`; `mask_logits`
+            f32[B,T,h,w] with a mask head; `embedding` f32[B,E] with a projection head.
         """
         mask = inputs["mask"]
         maps = encode_frames(
@@ -135,6 +138,8 @@ class FrameClassifier(nn.Module):
             outputs["method_logits"] = over_frames(
                 Dense(self.method_classes, name="method_logits")(x)
             )
+        if self.mask_head:
+            outputs["mask_logits"] = Dense(1, name="mask_logits")(maps)[..., 0]
         if self.embedding:
             outputs["embedding"] = embed(outputs["features"], self.embedding)
         return over_frames(frame_logits)[:, 0], outputs
@@ -199,6 +204,10 @@ def check_options(options: Mapping[str, Any]) -> None:
     backbone = find_backbone(options["backbone"], options["padding"], options["bn"])
     if options["scan_blocks"] and not backbone.scans:
         raise UsageError(f"scan_blocks is for vision transformers, not for {options['backbone']}")
+    if options["mask_head"] and backbone.patch > 1:
+        raise UsageError(
+            f"mask_head needs maps, and the last one of {options['backbone']} is its class token"
+        )
     if options["norm"] not in NORMS:
         raise unknown("norm", options["norm"], NORMS)
     if options["classes"] not in (1, 2):

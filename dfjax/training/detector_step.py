@@ -18,8 +18,8 @@ from dfjax.training.loss_memory import remember
 from dfjax.training.sharding import gather, split_like
 from dfjax.training.state import Metrics, TrainState, TrainStep, keep_finite, update_average
 
-REPLACED = ("target", "mask", "method")
-"""Entries of the batch that `preprocess` may replace, for example by mixing clips."""
+REPLACED = ("target", "mask", "method", "region", "region_known")
+"""Entries of the batch that `preprocess` may add or replace, for example by mixing clips."""
 
 
 SHORTEST = 1e-12

@@ -39,6 +39,7 @@ def test_every_config_passes(variant):
         ("profile=5", "profile='5' is not START:STOP"),
         ("schedule.name=restarts", "needs schedule.period"),
         ("loss.method=1", "loss.method needs a model with a method head"),
+        ("loss.mask=1", "loss.mask needs a model with a mask head"),
         ("preprocess.std=(1e-320,1,1)", "preprocess.std must be at least 1e-06"),
         ("data.sampling=duration:1e308", "needs seconds"),
     ],
@@ -92,6 +93,24 @@ def test_losses_and_what_they_do_not_go_with(overrides, message):
 def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):
     with pytest.raises(UsageError, match=message):
         check_config(load_config("dual_stream", list(overrides)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.mask=0"], "mask_head=True makes a head that nothing trains"),
+        (["data.self_blend=0"], "set data.self_blend"),
+        (["mix.cutmix=1.0"], "loss.mask needs unmixed clips"),
+        ([], ""),
+    ],
+)
+def test_a_mask_head_needs_masks(overrides, message):
+    given = ["loss.mask=1", "model.frame_classifier.mask_head=True", *overrides]
+    config = load_config("sbi:smoke", given)
+    if not message:
+        return check_config(config)
+    with pytest.raises(UsageError, match=message):
+        check_config(config)
 
 
 def test_configs_with_groups_are_checked():

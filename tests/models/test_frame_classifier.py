@@ -160,6 +160,19 @@ def test_bfloat16_gives_float32_logits_near_those_of_float32(frozen, inputs):
     np.testing.assert_allclose(rough, fine, rtol=0, atol=3e-2)  # 8 bits, some ten layers
 
 
+def test_a_mask_head_is_one_more_layer_on_the_last_map():
+    options = FINE_TUNED | {"backbone": f"{__name__}:OneConv", "method_classes": 0}
+    model, variables, step = make_step(options | {"mask_head": True})
+    inputs = {"rgb": jax.random.normal(jax.random.key(2), (3, 3, 32, 32, 3)), "mask": MASK}
+    gradients, (_, outputs, _) = step(inputs)
+    assert outputs["mask_logits"].shape == (3, 3, 4, 4)
+    assert np.asarray(gradients["mask_logits"]["kernel"]).any()
+    _, plain, _ = make_step(options)[0].apply(variables, inputs, train=False, rngs=None)
+    _, more, _ = model.apply(variables, inputs, train=False, rngs=None)
+    assert more.keys() - plain.keys() == {"mask_logits"}
+    np.testing.assert_array_equal(more["class_logits"], plain["class_logits"])
+
+
 STREAMS = FINE_TUNED | {"streams": ("rgb", "srm", "phase")}
 
 
@@ -216,6 +229,7 @@ def test_every_stream_reaches_the_logits_and_masked_frames_of_it_do_not():
         ({"dropout": ()}, "1 hidden layers but 0 dropout rates"),
         ({"method_classes": 1}, "includes the class real"),
         ({"streams": ("rgb", "sram")}, "unknown stream 'sram'.*Did you mean 'srm'"),
+        ({"backbone": "clip_t8", "mask_head": True}, "the last one of clip_t8 is its class token"),
         ({"streams": ("srm",)}, "streams must be rgb and after it any of srm, phase"),
         ({"streams": ("rgb", "phase", "srm")}, "in this order"),
         ({"streams": ("rgb", "rgb")}, "each once"),

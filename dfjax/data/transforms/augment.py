@@ -76,7 +76,7 @@ def apply_draws(
     determine the operations while tracing, and the drawn numbers are data of the program.
 
     Args:
-        batch: Batch with `clip` in [0, 1], `mask` and optionally `flow`.
+        batch: Batch with `clip` in [0, 1], `mask` and optionally `flow` and `region`.
         draws: Drawn numbers (see `draw_operations`).
         keys: Keys of the noise, one per clip.
         fill: RGB colour of erased boxes, in [0, 1].
@@ -109,18 +109,23 @@ def apply_draws(
 
 
 def _apply_geometry(batch: Batch, draws: Draws) -> dict[str, Array]:
-    """Returns `clip` and `flow` after all geometric operations, which sample the pixels once."""
-    changed = {name: batch[name] for name in ("clip", "flow") if name in batch}
+    """Returns `clip`, `flow` and `region` after all geometric operations.
+
+    These sample the pixels once.
+    """
+    changed = {name: batch[name] for name in ("clip", "flow", "region") if name in batch}
     geometric = [name for name in GEOMETRIC if name in draws]
     if geometric == ["flip"]:  # without interpolation
         flipped = draws["flip"][:, 0] > 0
-        changed["clip"] = flip_clips(changed["clip"], flipped)
+        for name in changed.keys() & {"clip", "region"}:
+            changed[name] = flip_clips(changed[name], flipped)
         if "flow" in changed:
             changed["flow"] = flip_flow(changed["flow"], flipped)
     elif geometric:
         maps = make_maps(draws, changed["clip"].shape[-3:-1])
         rotated = "rotate" in draws
-        changed["clip"] = warp(changed["clip"], maps, turned=rotated)
+        for name in changed.keys() & {"clip", "region"}:
+            changed[name] = warp(changed[name], maps, turned=rotated)
         if "flow" in changed:
             changed["flow"] = warp_vectors(changed["flow"], maps, turned=rotated)
     return changed

@@ -133,7 +133,8 @@ def _resize_flow(batch: Batch, size: int) -> dict[str, Array]:
 
 def _select_rest(batch: Batch) -> dict[str, Array]:
     """Returns the inputs that are no streams; `target` exists only if clips are mixed."""
-    return {key: batch[key] for key in ("mask", "method", "target") if key in batch}
+    rest = ("mask", "method", "target", "region", "region_known")
+    return {key: batch[key] for key in rest if key in batch}
 
 
 def _check(streams: Mapping[str, int], std: Sequence[float]) -> None:

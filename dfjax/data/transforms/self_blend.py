@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from dfjax import REAL
 from dfjax.data.faces.landmarks import FOREHEAD, NOSE, OUTLINE_POINTS
 from dfjax.data.transforms.self_blend_views import ViewDraws, change_view, draw_view
 from dfjax.ops.blur import gaussian_blur
@@ -83,7 +84,7 @@ class MaskDraws(NamedTuple):
     ratio: Float[Array, "B"]
 
 
-def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
+def self_blend(batch: Batch, rng: Key[Array, ""], *, region: bool = False) -> Batch:
     """Returns the batch after self-blending the clips with `blend`.
 
     Random numbers depend on the video, so that a real clip and the fake made from it differ only
@@ -96,6 +97,8 @@ def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
             and optionally `landmarks f32[B,T,K,2]` (x, y in pixels of the crop, not finite if
             unknown). The face of a clip without landmarks in all of its frames is an ellipse.
         rng: Key of the batch. A clip uses the key `fold_in(rng, video_index)`.
+        region: Whether the batch gets the masks as `region f32[B,T,H,W,1]`, 0 in clips without
+            `blend`, and `region_known bool[B]`, False for fakes without `blend`.
     """
     clip = batch["clip"]
     keys = jax.vmap(lambda video: jax.random.fold_in(rng, video))(batch["video_index"])
@@ -106,7 +109,11 @@ def self_blend(batch: Batch, rng: Key[Array, ""]) -> Batch:
     part = make_blend_mask(batch, draws) * batch["blend"][:, None, None, None]
     blended = target + part[..., None] * (source - target)
     shown = batch["mask"][:, :, None, None, None]
-    return {**batch, "clip": jnp.where(shown, jnp.round(blended * 255.0) / 255.0, clip)}
+    masks: Batch = {}
+    if region:
+        known = batch["blend"] | (batch["label"] == REAL)
+        masks = {"region": part[..., None], "region_known": known}
+    return {**batch, "clip": jnp.where(shown, jnp.round(blended * 255.0) / 255.0, clip), **masks}
 
 
 def draw_blend(key: Key[Array, ""], height: int, width: int) -> tuple[ViewDraws, MaskDraws]:

@@ -283,3 +283,19 @@ def test_one_sampling_for_all_geometry():
 
 def test_nothing_to_do_is_none():
     assert make_augment(Augmentation({}), fill=FILL) is None
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [{"flip": (0.5,)}, {"flip": (0.5,), "rotate": (1.0, -30, 30), "translate": (1.0, -0.2, 0.2)}],
+)
+def test_a_region_moves_with_the_pixels(operations):
+    """Frames that show their region have, after augmentation, the frames' values in it."""
+    rng = np.random.default_rng(0)
+    region = jnp.asarray(rng.random((8, 2, 12, 12, 1), np.float32))
+    batch = {"clip": jnp.repeat(region, 3, -1), "region": region, "mask": jnp.ones((8, 2), bool),
+             "video_index": jnp.arange(8)}  # fmt: skip
+    augment = make_augment(Augmentation(operations), fill=(0.0, 0.0, 0.0))
+    changed = jax.jit(augment)(batch, jax.random.key(0))
+    np.testing.assert_allclose(changed["region"][..., 0], changed["clip"][..., 1], atol=1e-6)
+    assert np.abs(np.asarray(changed["region"] - region)).max() > 0.1

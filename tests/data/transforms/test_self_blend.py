@@ -1,5 +1,7 @@
 """Tests self-blending: equality with the real clip outside the mask, and the mask's shape."""
 
+import functools
+
 import cv2
 import jax
 import jax.numpy as jnp
@@ -71,6 +73,17 @@ def test_outside_the_mask_a_fake_is_the_view_of_the_real_beside_it(batch, blende
     shown = np.asarray(batch["mask"])[1::2]
     assert not np.asarray(fake)[~shown].any()
     assert blended["label"] is batch["label"] or (blended["label"] == batch["label"]).all()
+
+
+def test_the_region_is_the_mask_of_what_was_blended(batch, blended):
+    given = batch | {"label": batch["label"].at[2].set(1)}  # a fake that is not self-blended
+    found = jax.jit(functools.partial(self_blend, region=True))(given, RNG)
+    np.testing.assert_allclose(found["clip"], blended["clip"], atol=1e-6)
+    region = np.asarray(found["region"])
+    assert region.shape == (*batch["clip"].shape[:4], 1)
+    assert not region[::2].any() and 0 < region[1::2].max() <= 1
+    np.testing.assert_array_equal(found["region_known"], np.arange(len(region)) != 2)
+    assert not {"region", "region_known"} & blended.keys()
 
 
 def test_half_of_the_targets_are_changed_whether_blended_or_not(batch, blended):
