@@ -105,9 +105,9 @@ def _rename(index: pd.DataFrame, row: int) -> Row:
 def _describe(index: pd.DataFrame, row: int, kind: str, changed: Row) -> Row:
     """Returns the row of a written video."""
     fields = index.iloc[row].to_dict()
-    flow = (name for name in ("flow_dir", "flow_stride", "flow_indices") if name in fields)
+    sides = ("flow_dir", "flow_stride", "flow_indices", "mask_dir", "mask_indices")
     places = {"frames_dir": _locate(index, row, kind), "frame_names": None}
-    return fields | dict.fromkeys(flow) | places | changed
+    return fields | dict.fromkeys(fields.keys() & sides) | places | changed
 
 
 def _write(place: Path, numbers: np.ndarray, crops: np.ndarray, quality: int) -> None:

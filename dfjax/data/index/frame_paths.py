@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dfjax.data.index.records import FOLDERS
+
 
 def rebase_frames(index: pd.DataFrame, source: Path, target: Path) -> pd.DataFrame:
     """Returns the index with its folders relative to `target` instead of `source`.
@@ -26,5 +28,5 @@ def rebase_frames(index: pd.DataFrame, source: Path, target: Path) -> pd.DataFra
             return folder
         return Path(os.path.normpath(Path(way, folder))).as_posix()
 
-    columns = index.columns.intersection(["frames_dir", "flow_dir"])
+    columns = index.columns.intersection(FOLDERS)
     return index.assign(**{name: index[name].map(move) for name in columns})

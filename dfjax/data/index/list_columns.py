@@ -14,13 +14,17 @@ PER_FRAME = (
 )
 """Columns with one entry per crop."""
 
-WHOLE = ("frame_indices", "frame_names", "boxes", "face_found", "flow_indices", "identities")
+WHOLE = (
+    *("frame_indices", "frame_names", "boxes", "face_found", "flow_indices", "mask_indices"),
+    "identities",
+)
 """Columns without nulls in their lists; `donor_ids` is another one."""
 
 NEEDS = (
     ("frames_dir", "frame_indices"),
     ("flow_dir", "flow_indices"),
     ("flow_dir", "flow_stride"),
+    ("mask_dir", "mask_indices"),
 )
 """Pairs of columns; where the first one has a value, the second one must have one."""
 
@@ -62,7 +66,7 @@ def _find_errors(table: pa.Table) -> Iterator[tuple[str, pa.Array]]:
         if column in table.column_names and table[column].null_count < len(table):
             other = pc.not_equal(pc.list_value_length(table[column]), count)
             yield f"{column} has not one entry per frame", pc.fill_null(other, False)
-    for column in ("frame_indices", "flow_indices"):
+    for column in ("frame_indices", "flow_indices", "mask_indices"):
         if column in table.column_names:
             yield f"{column} does not ascend from 0 or above", _descends(table[column])
     yield "boxes has an entry that is not four numbers", _has(table["boxes"], _is_no_box)

@@ -1,6 +1,6 @@
 """Merges several indexes as Arrow tables, without converting rows to Python objects.
 
-Rows are kept as they are. Only relative folders (`frames_dir`, `flow_dir`) change, because they are
+Rows are kept as they are. Only relative folders (`records.FOLDERS`) change, because they are
 relative to the folder of the index file.
 """
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfjax.data.faces.recipe import make_metadata, merge_recipes, read_crop_recipe
-from dfjax.data.index.records import read_table, write_table
+from dfjax.data.index.records import FOLDERS, read_table, write_table
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
@@ -87,7 +87,7 @@ def merge_indexes(
 def _rebase(table: pa.Table, old: Path, new: Path) -> pa.Table:
     """Returns the table with its folders relative to `new` instead of `old`."""
     step = Path(os.path.relpath(old.resolve(), new.resolve())).as_posix()
-    for name in {"frames_dir", "flow_dir"}.intersection(() if step == "." else table.column_names):
+    for name in set(FOLDERS).intersection(() if step == "." else table.column_names):
         column = table[name]
         moved = pc.binary_join_element_wise(step, column, "/")
         moved = pc.if_else(pc.starts_with(column, "/"), column, moved)  # null stays null

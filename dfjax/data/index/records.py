@@ -72,12 +72,17 @@ OPTIONAL = pa.schema(
         ("flow_dir", pa.string()),  # relative to the folder of the index file
         ("flow_stride", pa.int32()),  # source frames from the first to the second frame of a flow
         ("flow_indices", pa.list_(pa.int32())),  # frames at which a flow starts
+        ("mask_dir", pa.string()),  # crops of mask_path, relative to the folder of the index file
+        ("mask_indices", pa.list_(pa.int32())),  # frames with a crop of the mask
         ("pack_row", pa.int64()),  # number of the video's first record in a pack
         ("feature_shard", pa.int64()),  # file of a feature pack that holds the video
         ("feature_row", pa.int64()),  # row of its first frame in that file
     ]
 )
 """Columns that an index may have in addition to those of `SCHEMA`."""
+
+FOLDERS = ("frames_dir", "flow_dir", "mask_dir")
+"""Columns of folders that are relative to that of the index file."""
 
 _FIELDS = frozenset((*COLUMNS, *OPTIONAL.names))
 REQUIRED = ("video_id", "dataset", "label", "method", "split", "identities", "group")

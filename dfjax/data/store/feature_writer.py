@@ -44,7 +44,10 @@ FEATURE_FILES = ("features-*.npy", PARAMETERS)
 NOTE = {"rows": {str: int}, "errors": {str: str}}
 """Schema of a note: where the features of each row begin, and why others have none."""
 
-DROPPED = ("pack_row", "pack_split", "flow_dir", "flow_stride", "flow_indices")
+DROPPED = (
+    *("pack_row", "pack_split", "flow_dir", "flow_stride", "flow_indices"),
+    *("mask_dir", "mask_indices"),
+)
 """Columns of the index that refer to files which a feature pack does not have."""
 
 

@@ -26,6 +26,7 @@ class FrameStore:
         crop_size: Side of every crop in pixels, also if the store holds features of the crops.
         flow_stride: Number of source frames from the first to the second frame of each optical
             flow, or None without flow.
+        has_masks: Whether any video has masks of its manipulation.
     """
 
     content: ClassVar[str]
@@ -37,6 +38,7 @@ class FrameStore:
         """Prepares the frame numbers of all videos."""
         self._frames = [np.asarray(f, np.int32) for f in self.index["frame_indices"]]
         self.flow_stride: int | None = None
+        self.has_masks = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns the state to pickle, without open files."""

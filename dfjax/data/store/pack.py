@@ -34,6 +34,7 @@ from dfjax.data.faces.recipe import (
 from dfjax.data.index.error_log import ErrorLog, read_errors
 from dfjax.data.index.records import read_index, write_index
 from dfjax.data.store.flow_files import check_flows, flow_path, has_flow
+from dfjax.data.store.mask_files import check_masks, has_masks, mask_file
 from dfjax.data.store.pack_builder import count_records, frame_paths, write_records
 from dfjax.data.store.pack_reader import (
     MANIFEST,
@@ -146,6 +147,9 @@ def _write(
     if has_flow(kept):
         kept, damaged = check_flows(kept, index_path.parent, crop_size, run)
         errors += damaged
+    if has_masks(kept):
+        kept, damaged = check_masks(kept, index_path.parent, crop_size, run)
+        errors += damaged
     folder.mkdir(parents=True)
     write_records(kept, index_path.parent, folder, run if beam else None)
     kept["pack_row"] = find_pack_rows(kept)
@@ -191,7 +195,7 @@ def find_pack_rows(table: pd.DataFrame) -> np.ndarray:
 
 
 def compute_source_hash(table: pd.DataFrame, folder: Path) -> str:
-    """Returns the SHA-256 of the rows of an index and of the sizes of their crops in bytes.
+    """Returns the SHA-256 of the rows of an index and of the sizes of their files in bytes.
 
     Args:
         table: Index of the crops.
@@ -202,6 +206,8 @@ def compute_source_hash(table: pd.DataFrame, folder: Path) -> str:
         files = frame_paths(folder, row) if row.frame_indices else []
         if isinstance(getattr(row, "flow_dir", None), str):
             files += [flow_path(folder, row, start) for start in row.flow_indices]
+        if isinstance(getattr(row, "mask_dir", None), str):
+            files += [mask_file(folder, row, frame) for frame in row.mask_indices]
         sizes = [_size(file) for file in files]
         digest.update(np.asarray(sizes, np.int64).tobytes())
     return digest.hexdigest()

@@ -23,6 +23,7 @@ from tensorflow_datasets.core import example_serializer, naming
 from dfjax.console import track
 from dfjax.data.each_row import Row, RunEach, Task, describe_reasons
 from dfjax.data.store.flow_files import has_flow, read_flow_bytes
+from dfjax.data.store.mask_files import has_masks, read_mask_bytes
 from dfjax.errors import RunError, is_full_disk
 
 FRAMES_PER_RECORD = 32
@@ -40,20 +41,27 @@ FEATURES = {
     "frame_indices": tfds.features.Tensor(shape=(None,), dtype=np.int32),
     "frames": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)),
 }
-FLOW = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
-"""Feature `flow` of a record: the encoded flow from each frame (see `flow.py`), empty without."""
+PICTURES = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
+EXTRAS = {"flow": PICTURES, "region": PICTURES}
+"""Features that a record may also have, with one encoded picture per frame, empty without: the flow
+from each frame (see `flow.py`) and the mask of its manipulation (see `mask_files.py`)."""
 
 
 NEEDED = (
     *("video_id", "label", "method", "frames_dir", "frame_indices", "frame_names"),
-    *("flow_dir", "flow_indices"),
+    *("flow_dir", "flow_indices", "mask_dir", "mask_indices"),
 )
 """Columns of the index that the records of a video are made of."""
 
 
-def find_features(flow: bool) -> dict[str, Any]:
-    """Returns the features of records with flow, or without it."""
-    return FEATURES | ({"flow": FLOW} if flow else {})
+def find_extras(table: pd.DataFrame) -> list[str]:
+    """Returns the names of those of `EXTRAS` that the records of an index have."""
+    return [name for name, has in (("flow", has_flow), ("region", has_masks)) if has(table)]
+
+
+def find_features(extras: Sequence[str]) -> dict[str, Any]:
+    """Returns the features of records with some of `EXTRAS`, given by name."""
+    return FEATURES | {name: EXTRAS[name] for name in extras}
 
 
 def count_records(n_frames: int) -> int:
@@ -111,14 +119,14 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
             data_dir: Folder to write.
         """
         self._table, self._folder = table, folder
-        self._flow = has_flow(table)
+        self._extras = find_extras(table)
         super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
         return _Info(
             builder=self,
             description="Face crops, one group of consecutive records per video.",
-            features=tfds.features.FeaturesDict(find_features(self._flow)),
+            features=tfds.features.FeaturesDict(find_features(self._extras)),
             disable_shuffling=True,  # records are read by number, `pack_row` of the index
         )
 
@@ -132,20 +140,20 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
     def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
         rows = videos.itertuples()
         yield from enumerate(
-            make_record(self._folder, row, part, flow=self._flow)
+            make_record(self._folder, row, part, self._extras)
             for row in rows
             for part in range(count_records(len(row.frame_indices)))
         )
 
 
-def make_record(folder: Path, row: Any, part: int, *, flow: bool) -> dict[str, Any]:
+def make_record(folder: Path, row: Any, part: int, extras: Sequence[str]) -> dict[str, Any]:
     """Returns record number `part` of a video.
 
     Args:
         folder: Folder of the index file.
         row: Row of the index.
         part: Number of the record within the video.
-        flow: Whether records have flow.
+        extras: Names of those of `EXTRAS` that records have.
     """
     within = slice(part * FRAMES_PER_RECORD, (part + 1) * FRAMES_PER_RECORD)
     record = {
@@ -156,8 +164,10 @@ def make_record(folder: Path, row: Any, part: int, *, flow: bool) -> dict[str, A
         "frame_indices": np.asarray(row.frame_indices[within], np.int32),
         "frames": [path.read_bytes() for path in frame_paths(folder, row)[within]],
     }
-    if flow:
+    if "flow" in extras:
         record["flow"] = read_flow_bytes(folder, row, row.frame_indices[within])
+    if "region" in extras:
+        record["region"] = read_mask_bytes(folder, row, row.frame_indices[within])
     return record
 
 
@@ -188,7 +198,7 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path, run: RunEach | N
         for split in sorted(templates)
         for number, parts in enumerate(plan_shards(table[table["split"] == split]))
     ]
-    write = functools.partial(write_shard, str(folder.absolute()), str(written), has_flow(table))
+    write = functools.partial(write_shard, str(folder.absolute()), str(written), find_extras(table))
     if run is None:
         total = sum(len(task["parts"]) for task in tasks)
         parts = iter(track(range(total), total=total, what="packing"))
@@ -250,27 +260,31 @@ def plan_shards(videos: pd.DataFrame) -> list[list[tuple[Task, int]]]:
 
 
 def write_shard(
-    folder: str, out: str, flow: bool, task: Task, advance: Callable[[], Any] = lambda: None
+    folder: str,
+    out: str,
+    extras: Sequence[str],
+    task: Task,
+    advance: Callable[[], Any] = lambda: None,
 ) -> Task:
     """Writes one file of records and returns the size of the records in `bytes`.
 
     Args:
         folder: Folder of the index file.
         out: Folder of the shard.
-        flow: Whether records have flow.
+        extras: Names of those of `EXTRAS` that records have.
         task: Name of the file (`video_id`), and its records (`parts`, see `plan_shards`).
         advance: Function that is called after each record.
 
     Raises:
         OSError: The disk is full.
     """
-    features = tfds.features.FeaturesDict(find_features(flow))
+    features = tfds.features.FeaturesDict(find_features(extras))
     serializer, size = _Serializer(features.get_serialized_info()), 0
     path = os.path.join(out, task["video_id"])
     try:
         writer = ArrayRecordWriter(path, "group_size:1")
         for row, part in task["parts"]:
-            record = make_record(Path(folder), Row(row), part, flow=flow)
+            record = make_record(Path(folder), Row(row), part, extras)
             example = serializer.serialize_example(features.encode_example(record))
             writer.write(example)
             size += len(example)

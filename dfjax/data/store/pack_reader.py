@@ -17,7 +17,8 @@ from dfjax.data.index.records import read_index
 from dfjax.data.store.flow import decode_flow
 from dfjax.data.store.flow_files import find_flow_stride
 from dfjax.data.store.frame_store import CropStore, check_places
-from dfjax.data.store.pack_builder import FEATURES, FLOW, FRAMES_PER_RECORD, FaceClips
+from dfjax.data.store.mask_files import decode_mask, has_masks
+from dfjax.data.store.pack_builder import FRAMES_PER_RECORD, FaceClips, find_extras, find_features
 from dfjax.data.store.record_files import RecordFiles
 from dfjax.errors import FileError, InputError, UsageError
 from dfjax.json_files import read_json
@@ -52,8 +53,9 @@ class Pack(CropStore):
         self._records = self.index["pack_row"].tolist()
         self.flow_stride = find_flow_stride(self.index)
         self._ids = self.index["video_id"].tolist()
-        features = FEATURES | ({"flow": FLOW} if self.flow_stride is not None else {})
-        self._files = RecordFiles(self.path, FaceClips.name, features)
+        self.has_masks = has_masks(self.index)
+        self._extras = find_extras(self.index)
+        self._files = RecordFiles(self.path, FaceClips.name, find_features(self._extras))
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
@@ -108,6 +110,36 @@ class Pack(CropStore):
                 out[:] = self._decode_flow(row, int(frame), records[part][within])
         return flow
 
+    def read_region(
+        self, row: int, frame_numbers: Sequence[int] | np.ndarray
+    ) -> UInt8[np.ndarray, "T S S 1"] | None:
+        """Returns where the given source frames of video `row` are manipulated, 0 to 255.
+
+        The result is None if one of them has no mask.
+
+        Args:
+            row: Position of the video in `index`.
+            frame_numbers: T source frame numbers in any order.
+
+        Raises:
+            KeyError: A frame has no crop.
+            UsageError: The files of the pack are damaged.
+        """
+        places = self.find_places(row, np.asarray(frame_numbers, np.int32))
+        region = np.empty((len(places), self.crop_size, self.crop_size, 1), np.uint8)
+        records: dict[int, Sequence[bytes]] = {}
+        for out, frame, place in zip(region, frame_numbers, places.tolist()):
+            part, within = divmod(place, FRAMES_PER_RECORD)
+            if part not in records:
+                records[part] = self._record(row, part)["region"]
+            if not records[part][within]:
+                return None
+            try:
+                out[..., 0] = decode_mask(records[part][within], self.crop_size)
+            except InputError as error:
+                raise self._damaged(f"frame {frame} of row {row}: {error}") from error
+        return region
+
     def _decode_flow(self, row: int, frame: int, data: bytes) -> Float32[np.ndarray, "S S 2"]:
         try:
             flow = decode_flow(data)
@@ -125,7 +157,7 @@ class Pack(CropStore):
             raise self._damaged(str(error)) from error
         numbers = self._frames[row][part * FRAMES_PER_RECORD : (part + 1) * FRAMES_PER_RECORD]
         same = np.array_equal(record["frame_indices"], numbers)
-        lists = [record[name] for name in ("frames", "flow") if name in record]
+        lists = [record[name] for name in ("frames", *self._extras)]
         same &= record["part"] == part and {len(values) for values in lists} == {len(numbers)}
         if not same or record["video_id"] != self._ids[row].encode():
             raise self._damaged(f"its index and its records differ in row {row}")
