@@ -20,6 +20,10 @@ Faces found by another program (--detector precomputed --detector-model FILE) ar
 {VIDEO: {FRAME: {"boxes": [[x0, y0, x1, y1], …], "landmarks": [[x, y, …], …]}}} or CSV with columns
 video, frame, x0, y0, x1, y1 and lx0, ly0, …, lx4, ly4; VIDEO is a video_id or a path of the index.
 
+--masks also crops the mask videos that the data set publishes (mask_path of the index) in the same
+way, to OUT/masks/VIDEO_ID/FRAME.png, for the loss of a mask head (loss.mask). Masks that cannot be
+read are listed in OUT/errors.jsonl, and fakes without one are counted.
+
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out and listed in OUT/errors.jsonl; the exit code is then 1.
 
@@ -51,6 +55,7 @@ def add_crop_options(parser: Parser) -> None:
     add("--min-face", type=int, metavar="PX", help="mtcnn: side of the smallest face (40)")
     add("--faces", help="best (default), mask or all")
     add("--align", action="store_true", help="turn faces upright by landmarks")
+    add("--masks", action="store_true", help="also crop the manipulation masks of the data set")
     add(
         "--min-quality", action="append", default=[], metavar="NAME=X", type=_threshold,
         help="leave out crops below: sharpness, size (px), score, frontal, visible (0 to 1)",
@@ -74,7 +79,8 @@ def read_crop_options(args: Arguments) -> dict[str, Any]:
     """Returns the given options of `add_crop_options`, as fields of `ExtractionSettings`."""
     names = ("detector", "detector_model", "min_face", "faces", "size", "margin", "frames", "every")
     values = args.select(*names)
-    values |= {"align": args.align or None, "min_quality": tuple(sorted(args.min_quality)) or None}
+    values |= {"align": args.align or None, "masks": args.masks or None}
+    values |= {"min_quality": tuple(sorted(args.min_quality)) or None}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from dfjax.data.faces.crop_codec import encode_crop
-from dfjax.data.faces.crops import Cutting, FaceCrops, MakeRank, Shapes, cut_faces, locate_faces
+from dfjax.data.faces.crops import Cutting, FaceCrops, MakeRank, cut_faces, locate_faces
 from dfjax.data.faces.detectors import FaceDetector, make_detector
 from dfjax.data.faces.detectors.precomputed import Precomputed
 from dfjax.data.faces.faces_file import FACES_FILE, read_faces
 from dfjax.data.faces.landmarks import CROP_LANDMARKS
-from dfjax.data.faces.manipulation_mask import make_mask_rank, read_masks
+from dfjax.data.faces.manipulation_mask import rank_by_mask
+from dfjax.data.faces.mask_crops import are_complete, write_masks
 from dfjax.data.faces.quality import QUALITIES, compute_qualities, find_good
 from dfjax.data.faces.settings import ExtractionSettings, choose_frames, describe_threshold
-from dfjax.data.faces.tracks import Boxes, Rank, make_size_rank
+from dfjax.data.faces.tracks import make_size_rank
 from dfjax.data.faces.video import ShortVideoError
 from dfjax.data.index.source import Source, find_source, iterate_source, probe_source
 from dfjax.data.index.video_ids import names_folder
@@ -121,12 +122,13 @@ def extract_record(out: str, settings: ExtractionSettings, task: Fields) -> list
         info = info._replace(n_frames=error.n_frames)
         indices, faces = _extract(settings, task, source, info.n_frames)
     folder = crops_folder(Path(out), task["video_id"])
-    rows, crops = [], []
+    rows, crops, kept = [], [], []
     for face in faces:
         fields, good = _filter(_describe(indices, face), settings)
         if good:
             rows.append(info._asdict() | fields)
             crops.append(face.crops[good])
+            kept.append(face)
     if not rows:
         raise InputError(describe_threshold(settings))
     for number, fields in enumerate(rows):
@@ -135,11 +137,15 @@ def extract_record(out: str, settings: ExtractionSettings, task: Fields) -> list
         if settings.faces == "all":
             fields |= {"face": number, "video_id": _face_id(task["video_id"], number)}
     check_inside(folder, out)
+    if settings.masks and (mask := _find_mask(task)):
+        write_masks(mask, indices, kept, rows, _choose_cutting(settings), Path(out))
     _save(folder, crops, rows, quality=settings.jpeg_quality, every=settings.faces == "all")
     return rows
 
 
-def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] | None:
+def load_finished(
+    out: Path, video_id: str, sha256: str | None, *, masked: bool = False
+) -> list[Fields] | None:
     """Returns the columns of a video's rows if `out` holds its crops, or None.
 
     Crops of a file whose hash differs from that in the index do not count.
@@ -148,6 +154,7 @@ def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] 
         out: Folder of the extraction.
         video_id: The video in the index.
         sha256: Hash in the index, or None if unknown.
+        masked: Whether the crops must have masks; otherwise they must have none.
     """
     folder = crops_folder(out, video_id)
     rows = read_faces(folder)
@@ -158,6 +165,8 @@ def load_finished(out: Path, video_id: str, sha256: str | None) -> list[Fields] 
         ours = _face_id(video_id, number)
         if row["frames_dir"] != place or row.get("video_id", ours) != ours:
             return None
+    if not all(are_complete(out, row) if masked else "mask_dir" not in row for row in rows):
+        return None
     return rows if all(_is_complete(out, row) for row in rows) else None
 
 
@@ -193,28 +202,24 @@ def _extract(
     if isinstance(detector, Precomputed):
         names = (task["video_id"], Path(task["path"]).as_posix())
         detector = detector.follow(names, indices)
-    masked = settings.faces == "mask" and task.get("mask_path")
-    mask = Path(task["root"] or "", task["mask_path"]) if masked else None
+    mask = _find_mask(task) if settings.faces == "mask" else None
     faces = extract_faces(
         source,
         indices,
         detector,
-        Cutting(settings.size, settings.margin, settings.align),
+        _choose_cutting(settings),
         every=settings.faces == "all",
-        make_rank=make_size_rank if mask is None else _by_mask(mask, indices),
+        make_rank=make_size_rank if mask is None else rank_by_mask(mask, indices),
     )
     return indices, faces
 
 
-def _by_mask(mask: Path, indices: list[int]) -> MakeRank:
-    masks = read_masks(mask, indices)
+def _find_mask(task: Fields) -> Path | None:
+    return Path(task["root"] or "", task["mask_path"]) if task.get("mask_path") else None
 
-    def make_rank(boxes: Sequence[Boxes], shapes: Shapes) -> Rank:
-        cover = make_mask_rank(boxes, shapes, [masks.get(index) for index in indices])
-        size = make_size_rank(boxes, shapes)
-        return lambda track: (cover(track), size(track))
 
-    return make_rank
+def _choose_cutting(settings: ExtractionSettings) -> Cutting:
+    return Cutting(settings.size, settings.margin, settings.align)
 
 
 @functools.cache

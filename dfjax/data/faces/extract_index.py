@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from dfjax import FAKE
 from dfjax.console import track
 from dfjax.data.beam_pipeline import Beam, Stage, in_process, make_beam, run_on_beam
 from dfjax.data.faces.detectors import hash_detector
 from dfjax.data.faces.extract import Fields, crops_folder, extract_record, load_finished
 from dfjax.data.faces.extract_report import ExtractReport
+from dfjax.data.faces.mask_crops import MASK_ERROR
 from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import ExtractionSettings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
@@ -27,6 +29,7 @@ from dfjax.outputs import check_folder, check_outputs
 
 SETTINGS_FILE = "extraction.json"
 FILES = r"[0-9]{6,}\.jpg|faces\.json"  # in the folder of a video
+SHOWN = 10  # fakes without masks that a note names
 TASK_COLUMNS = ("video_id", "sha256", "mask_path", *SOURCE)
 
 RunTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Outcome]]
@@ -55,9 +58,9 @@ def extract_index(
 ) -> ExtractReport:
     """Extracts the faces of all videos of an index to a folder.
 
-    `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet`, `errors.jsonl` with the videos that
-    cannot be read, and `extraction.json`. Videos that `out` already holds are not extracted again,
-    so that repeating an interrupted call resumes it.
+    `out` gets `crops/VIDEO_ID/%06d.jpg`, on request `masks/VIDEO_ID/%06d.png`, `index.parquet`,
+    `errors.jsonl` with the videos and masks that cannot be read, and `extraction.json`. Videos that
+    `out` already holds are not extracted again, so that repeating an interrupted call resumes it.
 
     Args:
         index: Index of videos.
@@ -80,6 +83,8 @@ def extract_index(
     table = read_index(source)
     check_outputs([out / "index.parquet", out / "errors.jsonl"], inputs=[find_index(source)])
     check_folder(out / "crops", inputs=list_paths(table), owner=out / SETTINGS_FILE)
+    if settings.masks:
+        check_folder(out / "masks", inputs=_list_masks(table), owner=out / SETTINGS_FILE)
     check_ids(table, out, settings)
     notes = []
     if settings.faces == "mask" and ("mask_path" not in table or table["mask_path"].isna().all()):
@@ -97,11 +102,20 @@ def extract_index(
     write_index(extracted, target, command=command, metadata=metadata)
     if not (out / SETTINGS_FILE).is_file():
         raise RunError(f"{out} was removed while it was written: run the same command again")
-    return _report(extracted, target, settings.detector, reused, log, notes)
+    if settings.masks:
+        notes.append(_count_masks(extracted))
+    left_out = len(table) - len(results)
+    return _report(extracted, target, settings.detector, reused, left_out, log, notes)
 
 
 def _report(
-    index: pd.DataFrame, path: Path, detector: str, reused: int, log: ErrorLog, notes: list[str]
+    index: pd.DataFrame,
+    path: Path,
+    detector: str,
+    reused: int,
+    left_out: int,
+    log: ErrorLog,
+    notes: list[str],
 ) -> ExtractReport:
     found = [flag for flags in index["face_found"] for flag in flags]
     return ExtractReport(
@@ -112,10 +126,27 @@ def _report(
         crops=len(found),
         faces_found=sum(found),
         videos_without_face=[row.video_id for row in index.itertuples() if not any(row.face_found)],
-        unreadable=log.count,
+        unreadable=left_out,
         errors=log.path,
         notes=notes,
+        unreadable_masks=log.count - left_out,
     )
+
+
+def _list_masks(index: pd.DataFrame) -> list[str]:
+    """Returns the paths of the masks that an index names."""
+    if "mask_path" not in index:
+        return []
+    return list_paths(index.assign(path=index["mask_path"]))
+
+
+def _count_masks(index: pd.DataFrame) -> str:
+    """Returns a sentence that counts the fakes with masks and names some without."""
+    fakes = index[index["label"] == FAKE]
+    bare = fakes if "mask_dir" not in fakes else fakes[fakes["mask_dir"].isna()]
+    sentence = f"{len(fakes) - len(bare)} of {len(fakes)} fakes have masks"
+    some = ", ".join(bare["video_id"][:SHOWN])
+    return f"{sentence}; without: {some}{', …' if len(bare) > SHOWN else ''}" if some else sentence
 
 
 def check_ids(index: pd.DataFrame, out: Path, settings: ExtractionSettings) -> None:
@@ -182,7 +213,8 @@ def _extract_rows(
     tasks = rows.where(rows.notna(), None).to_dict("records")
     todo = []
     for position, task in enumerate(tasks):
-        fields = load_finished(out, task["video_id"], task["sha256"])
+        masked = settings.masks and bool(task.get("mask_path"))
+        fields = load_finished(out, task["video_id"], task["sha256"], masked=masked)
         if fields is None:
             todo.append(position)
         else:
@@ -218,11 +250,13 @@ def _collect(
     """Returns the new columns by row, and the number of rows that an earlier call had extracted."""
     results, reused = {}, 0
     for position, rows, error, again in track(extractions, total=len(index), what="videos"):
+        stage = "extract"
         if rows is not None:
             results[position] = rows
             reused += again
-        else:
+            stage, error = "mask", rows[0].pop(MASK_ERROR, None)
+        if error is not None:
             row = index.iloc[position]
             path = row["path"] if isinstance(row["path"], str) else ""
-            log.add(video_id=row["video_id"], path=path, stage="extract", error=str(error))
+            log.add(video_id=row["video_id"], path=path, stage=stage, error=error)
     return results, reused

@@ -22,6 +22,7 @@ class ExtractReport(Result):
         unreadable: Number of videos that were left out.
         errors: File that lists these.
         notes: Sentences for the user.
+        unreadable_masks: Number of videos whose manipulation mask could not be read.
     """
 
     index: Path
@@ -34,6 +35,7 @@ class ExtractReport(Result):
     unreadable: int
     errors: Path
     notes: list[str]
+    unreadable_masks: int = 0
 
     in_json = (
         *("index", "videos", "reused", "crops", "faces_found", "videos_without_face"),
@@ -42,8 +44,8 @@ class ExtractReport(Result):
 
     @property
     def has_findings(self) -> bool:
-        """Whether videos were left out."""
-        return self.unreadable > 0
+        """Whether videos or masks were left out."""
+        return self.unreadable + self.unreadable_masks > 0
 
     def describe(self) -> list[str]:
         """Returns lines that count videos, crops and the faces that were found."""
@@ -55,6 +57,8 @@ class ExtractReport(Result):
                 f"{self.unreadable} videos or images could not be read and were left out: "
                 f"{self.errors}"
             )
+        if self.unreadable_masks:
+            lines.append(f"{self.unreadable_masks} masks could not be read: {self.errors}")
         return lines
 
     def describe_faces(self) -> list[str]:

@@ -17,6 +17,7 @@ ROWS = [
         **dict.fromkeys(("fps", "duration"), (float, None)),
         **{"frame_indices": [int], "face_found": [bool], "boxes": [[float]]},
         **{"landmarks": _POINTS, f"{CROP_LANDMARKS}?": _POINTS, "face?": int, "video_id?": str},
+        **{"mask_dir?": str, "mask_indices?": [int]},
         **{f"{name}?": ([(float, None)], None) for name in QUALITIES.values()},
     }
 ]
@@ -37,6 +38,8 @@ def read_faces(folder: Path) -> list[dict[str, Any]] | None:
 
 
 def _is_whole(row: dict[str, Any]) -> bool:
-    """Returns whether every list of a row has one entry per crop."""
-    lists = [value for value in row.values() if isinstance(value, list)]
-    return all(len(values) == len(row["frame_indices"]) > 0 for values in lists)
+    """Returns whether every list of a row has one entry per crop, but for masks."""
+    lists = [v for name, v in row.items() if isinstance(v, list) and name != "mask_indices"]
+    return ("mask_dir" in row) == ("mask_indices" in row) and all(
+        len(values) == len(row["frame_indices"]) > 0 for values in lists
+    )

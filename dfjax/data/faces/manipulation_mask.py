@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from dfjax.data.faces.tracks import Boxes, Rank, Track
+from dfjax.data.faces.crops import MakeRank, Shapes
+from dfjax.data.faces.tracks import Boxes, Rank, Track, make_size_rank
 from dfjax.data.faces.video import Frame, iterate_frames, probe
 from dfjax.errors import InputError
 
@@ -32,6 +33,26 @@ def read_masks(path: Path, indices: Sequence[int]) -> dict[int, Mask]:
         return dict(zip(there, map(_to_mask, iterate_frames(path, there))))
     except InputError as error:
         raise InputError(f"its mask {path.name} cannot be read: {error}") from error
+
+
+def rank_by_mask(path: Path, indices: Sequence[int]) -> MakeRank:
+    """Returns the function that makes the ranking of tracks by a mask, and then by their size.
+
+    Args:
+        path: Mask, a video or an image.
+        indices: Frame numbers in which faces are searched, in ascending order.
+
+    Raises:
+        InputError: The mask cannot be read.
+    """
+    masks = read_masks(path, indices)
+
+    def make_rank(boxes: Sequence[Boxes], shapes: Shapes) -> Rank:
+        cover = make_mask_rank(boxes, shapes, [masks.get(index) for index in indices])
+        size = make_size_rank(boxes, shapes)
+        return lambda track: (cover(track), size(track))
+
+    return make_rank
 
 
 def make_mask_rank(

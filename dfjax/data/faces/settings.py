@@ -51,6 +51,7 @@ class ExtractionSettings:
         jpeg_quality: JPEG quality of the stored crops.
         min_face: Side of the smallest face that `mtcnn` finds, in pixels (see `make_detector`);
             None is 40.
+        masks: Whether the data set's manipulation masks are cropped too (see `mask_crops`).
     """
 
     detector: str = "haar"
@@ -64,6 +65,7 @@ class ExtractionSettings:
     min_quality: tuple[tuple[str, float], ...] = ()
     jpeg_quality: int = JPEG_QUALITY
     min_face: int | None = None
+    masks: bool = False
 
     def to_recipe(self) -> CropRecipe:
         """Returns the crop recipe of these settings."""
