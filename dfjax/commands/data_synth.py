@@ -23,6 +23,7 @@ def add_arguments(parser: Parser) -> None:
     add("--size", type=int, default=64, help="side of a face crop in px (64)")
     add("--seed", type=int, default=0)
     add("--workers", type=int, default=2, help="processes (2)")
+    add("--masks", action="store_true", help="also masks of the crops of fakes, for loss.mask")
     add(
         "--mp4",
         type=int,
@@ -36,5 +37,5 @@ def run(args: Arguments) -> int:
     """Draws what is missing, writes the index, and says what there is."""
     from dfjax.data.synthetic.samples import synthesise
 
-    options = args.select("videos", "identities", "frames", "size", "seed", "workers")
+    options = args.select("videos", "identities", "frames", "size", "seed", "workers", "masks")
     return show(args, synthesise(args.out, **options, samples=args.mp4, command=command_line()))

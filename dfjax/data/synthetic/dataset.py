@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dfjax.data.faces.recipe import CropRecipe, make_metadata
 from dfjax.data.faces.worker_pool import run_tasks
 from dfjax.data.index.records import make_index, make_record, write_index
 from dfjax.data.synthetic.plan import DATASET, VideoPlan, make_plan
-from dfjax.data.synthetic.render import FPS, Canvas, render
+from dfjax.data.synthetic.render import FPS, Canvas, render, render_masks
 from dfjax.errors import RunError, UsageError
 from dfjax.files import record_settings
 from dfjax.outputs import check_folder, check_inside, check_outputs
@@ -37,13 +37,14 @@ def generate(
     size: int = 64,
     seed: int = 0,
     workers: int = 0,
+    masks: bool = False,
     command: str = "dfjax data synth",
 ) -> tuple[Path, int]:
     """Writes the data set to `out`; returns the path of its index and how many videos were drawn.
 
     The pixels depend on the arguments but not on the number of workers. Videos that an earlier call
-    has finished are kept. `out` gets `crops/VIDEO_ID/%06d.jpg`, `index.parquet` and
-    `synthetic.json`.
+    has finished are kept. `out` gets `crops/VIDEO_ID/%06d.jpg`, on request
+    `masks/VIDEO_ID/%06d.png`, `index.parquet` and `synthetic.json`.
 
     Args:
         out: Folder of the data set.
@@ -53,6 +54,7 @@ def generate(
         size: Side of a face crop in pixels, at least 16.
         seed: Seed of all random choices.
         workers: Number of processes; 0 uses one per core.
+        masks: Whether the masks of fakes are written too, and named by the index.
         command: Command that the metadata of the index names as its origin.
 
     Raises:
@@ -67,12 +69,18 @@ def generate(
         "size": size, "seed": seed, "look": LOOK,
     }  # fmt: skip
     check_outputs([out / "index.parquet"])
-    check_folder(out / "crops", inputs=(), owner=out / "synthetic.json")
+    for name in ("crops", "masks") if masks else ("crops",):
+        check_folder(out / name, inputs=(), owner=out / "synthetic.json")
     record_settings(out / "synthetic.json", settings, content="a synthetic data set")
     missing = [plan for plan in plans if not _is_done(_folder(out, plan), frames)]
     write = functools.partial(_write_crops, out=out, seed=seed, frames=frames, size=size)
     _run_all(write, missing, workers or os.cpu_count() or 1)
-    rows = [_make_row(plan, out, size) for plan in plans]
+    if masks:
+        fakes = [plan for plan in plans if plan.method != "real"]
+        bare = [p for p in fakes if not _is_done(_mask_folder(out, p), frames, ".png")]
+        paint = functools.partial(_write_masks, out=out, seed=seed, frames=frames, size=size)
+        _run_all(paint, bare, workers or os.cpu_count() or 1)
+    rows = [_make_row(plan, out, size, masks=masks) for plan in plans]
     # The crops are rendered, but videos of this set must be cropped like those of other data sets.
     recipe = CropRecipe(size=size, every=1)
     index = make_index(rows)
@@ -84,8 +92,12 @@ def _folder(out: Path, plan: VideoPlan) -> Path:
     return out / "crops" / plan.video_id
 
 
-def _is_done(folder: Path, frames: int) -> bool:
-    return (folder / f"{frames - 1:06d}.jpg").is_file()
+def _mask_folder(out: Path, plan: VideoPlan) -> Path:
+    return out / "masks" / plan.video_id
+
+
+def _is_done(folder: Path, frames: int, suffix: str = ".jpg") -> bool:
+    return (folder / f"{frames - 1:06d}{suffix}").is_file()
 
 
 def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers: int) -> None:
@@ -101,28 +113,40 @@ def _run_all(write: Callable[[VideoPlan], None], plans: list[VideoPlan], workers
 
 
 def _write_crops(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: int) -> None:
-    """Writes the crops of one video into its folder, which appears only when it is complete."""
-    folder = _folder(out, plan)
+    """Writes the crops of one video into its folder."""
+    video, quality = render(plan, seed, frames=frames, canvas=Canvas((size, size), size))
+    crops = (cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in video)
+    _fill(_folder(out, plan), out, crops, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _write_masks(plan: VideoPlan, *, out: Path, seed: int, frames: int, size: int) -> None:
+    """Writes the masks of the crops of one video into its folder."""
+    masks = render_masks(plan, seed, frames=frames, canvas=Canvas((size, size), size))
+    _fill(_mask_folder(out, plan), out, masks, ".png", [])
+
+
+def _fill(
+    folder: Path, out: Path, pictures: Iterable[Any], suffix: str, options: list[int]
+) -> None:
+    """Writes pictures into a folder below `out`, which appears only when it is complete."""
     check_inside(folder, out)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    video, quality = render(plan, seed, frames=frames, canvas=Canvas((size, size), size))
-    for t, frame in enumerate(video):
-        rgb = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(partial / f"{t:06d}.jpg"), rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    for t, picture in enumerate(pictures):
+        cv2.imwrite(str(partial / f"{t:06d}{suffix}"), picture, options)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
 
-def _make_row(plan: VideoPlan, out: Path, size: int) -> dict[str, Any]:
+def _make_row(plan: VideoPlan, out: Path, size: int, *, masks: bool) -> dict[str, Any]:
     """Returns the index row of a video, with properties measured on its files."""
     folder = _folder(out, plan)
     files = sorted(folder.glob("*.jpg"))
     contents = [file.read_bytes() for file in files]
     n_bytes = sum(map(len, contents))
     duration = len(files) / FPS
-    fake = plan.method != "real"
+    fake, numbers = plan.method != "real", [int(file.stem) for file in files]
     return make_record(
         video_id=plan.video_id,
         dataset=DATASET,
@@ -145,10 +169,12 @@ def _make_row(plan: VideoPlan, out: Path, size: int) -> dict[str, Any]:
         bytes=n_bytes,
         sha256=hashlib.sha256(b"".join(contents)).hexdigest(),
         frames_dir=folder.relative_to(out).as_posix(),
-        frame_indices=[int(file.stem) for file in files],
+        frame_indices=numbers,
         boxes=[[0.0, 0.0, float(size), float(size)]] * len(files),
         face_found=[True] * len(files),
         quality=[_sharpness(file) for file in files],
+        mask_dir=_mask_folder(Path(), plan).as_posix() if masks and fake else None,
+        mask_indices=numbers if masks and fake else None,
     )
 
 

@@ -66,6 +66,7 @@ def synthesise(
     workers: int = 0,
     samples: int = 0,
     packed: bool = False,
+    masks: bool = False,
     command: str = "dfjax data synth",
 ) -> SynthReport:
     """Makes the synthetic data set in a folder, and some of its videos as mp4 files.
@@ -80,6 +81,7 @@ def synthesise(
         workers: Number of processes; 0 takes the number of cores.
         samples: Number of videos of the test split to write as mp4 too.
         packed: Whether the set is also packed for training, in `out/pack`.
+        masks: Whether the masks of fakes are written and packed too, for `loss.mask`.
         command: Origin to record in the metadata of the index.
 
     Raises:
@@ -92,7 +94,7 @@ def synthesise(
             check_folder(Path(out, name), inputs=(), owner=Path(out, "synthetic.json"))
     index, drawn = generate(
         out, videos=videos, identities=identities, frames=frames, size=size, seed=seed,
-        workers=workers, command=command,
+        workers=workers, masks=masks, command=command,
     )  # fmt: skip
     plans = make_plan(videos, identities, seed)
     written = write_samples(Path(out), plans, count=samples, seed=seed)
