@@ -94,7 +94,7 @@ LOSS = {
     "class_weights": "none",  # none | balanced (from the training videos) | W_REAL,W_FAKE
     "temporal": 0.0,  # factor of the temporal consistency between consecutive frames
     "method": 0.0,  # factor of the cross-entropy of the method head
-    "mask": 0.0,  # factor of the cross-entropy of the mask head, for the masks of data.self_blend
+    "mask": 0.0,  # factor of the cross-entropy of the mask head
     "uniformity": 0.0,  # factor of the uniformity of unit features (losses/hypersphere.py)
     "alignment": 0.0,  # factor of the alignment of unit features of one class
     "orthogonality": 0.0,  # factor of the penalty of singular vectors of adapter.name=svd

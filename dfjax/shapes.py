@@ -21,7 +21,8 @@ Logits = Float[Array, "B"]
 Batch = Mapping[str, Array]
 """A batch on a device: `clip u8[B,T,H,W,3]`, `mask bool[B,T]`, `position i32[B,T]`, `label i8[B]`,
 `weight f32[B]` and `video_index i32[B]`; for some configs also `flow f16[B,T-1,H,W,2]`, `method
-i8[B]`, `blend bool[B]` and `landmarks f32[B,T,K,2]`. Stored features `features f32[B,T,D]` replace
+i8[B]`, `blend bool[B]`, `landmarks f32[B,T,K,2]`, `region u8[B,T,H,W,1]` (255 where a frame is
+manipulated) and `region_known bool[B]`. Stored features `features f32[B,T,D]` replace
 `clip`. For generators, `clip` is the target and `source u8[B,T,H,W,3]` the same frames of the video
 to restore."""
 

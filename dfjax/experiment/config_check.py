@@ -173,7 +173,7 @@ def _check_loss(config: ConfigDict) -> None:
 
 
 def _check_mask_head(config: ConfigDict) -> None:
-    """Checks that a mask head has masks and is trained."""
+    """Checks that a mask head is trained and that clips keep their masks."""
     name, wanted = config.model.name, bool(config.loss.mask)
     head = model_options(config).get("mask_head", False)
     if wanted and not head and not is_import_path(name):
@@ -185,8 +185,6 @@ def _check_mask_head(config: ConfigDict) -> None:
             f"model.{name}.mask_head=True makes a head that nothing trains: set loss.mask=1.0 or "
             "mask_head=False"
         )
-    if wanted and not config.data.self_blend:
-        raise UsageError("loss.mask needs masks, which self-blending makes: set data.self_blend")
     if wanted and (config.mix.mixup or config.mix.cutmix or config.data.shuffle_labels):
         raise UsageError(
             "loss.mask needs unmixed clips and true labels: set mix.mixup=0 mix.cutmix=0 "

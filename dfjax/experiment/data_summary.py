@@ -87,6 +87,10 @@ def _summarise_sampling(videos: pd.DataFrame, config: ConfigDict) -> Iterator[st
             f"{data.self_blend:.0%} of the fakes are {SELF_BLENDED}: two views of a real video, "
             f"blended inside {shape}"
         )
+    if config.loss.mask and "mask_indices" in videos:
+        fakes = videos[videos["label"] == FAKE]
+        masked = int(fakes["mask_indices"].map(bool).sum())
+        yield f"{masked} of {len(fakes)} training fakes have masks; loss.mask leaves the others out"
     if data.balance_datasets:
         counts = videos["dataset"].value_counts().sort_index()
         sets = ", ".join(f"{name} ({count})" for name, count in counts.items())

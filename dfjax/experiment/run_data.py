@@ -99,12 +99,12 @@ def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
     from dfjax.data.store.pack import pack
     from dfjax.data.synthetic import generate
 
-    s = config.data.synthetic
+    s, masks = config.data.synthetic, bool(config.loss.mask)
     target = folder / "pack"
     if not (target / "checksums.json").exists():
         generate(
             folder / "synthetic", videos=s.videos, identities=s.identities, frames=s.frames,
-            size=s.size, seed=config.seed,
+            size=s.size, seed=config.seed, masks=masks,
         )  # fmt: skip
         index = folder / "synthetic" / "index.parquet"
         if config.data.flow:
@@ -163,6 +163,32 @@ def check_validation(pack: FrameStore, rows: Array, metric: str) -> None:
         )
 
 
+def reads_masks(pack: FrameStore, config: ConfigDict) -> bool:
+    """Returns whether the batches of a run have the masks of the pack, for `loss.mask`."""
+    return bool(config.loss.mask) and pack.has_masks
+
+
+def check_masks(pack: FrameStore, rows: Array, config: ConfigDict) -> None:
+    """Checks that a mask loss has masks, of the training data or of self-blending.
+
+    Args:
+        pack: Data of the run.
+        rows: Positions of the training videos in the index.
+        config: Config of the run.
+
+    Raises:
+        UsageError: `loss.mask` is set, there is no self-blending, and no training video has masks.
+    """
+    if not config.loss.mask or config.data.self_blend:
+        return
+    if pack.has_masks and pack.index["mask_indices"].iloc[rows].map(bool).any():
+        return
+    raise UsageError(
+        f"loss.mask needs masks, and no training video of {pack.path} has any: crop those of the "
+        "data set (`dfjax data extract --help`), or make fakes with masks by data.self_blend"
+    )
+
+
 def split_rows(pack: FrameStore, config: ConfigDict, split: str) -> Array:
     """Returns the positions in `pack.index` of the videos of a split.
 
@@ -198,6 +224,7 @@ def eval_batches(
     sources: Array | None = None,
     batch_size: int = 0,
     places: Sequence[int] | None = None,
+    masks: bool = False,
 ) -> Iterator[dict[str, Array]]:
     """Returns batches with every clip of some videos once; the last batch is padded.
 
@@ -209,6 +236,7 @@ def eval_batches(
         sources: Row of the source of each of `rows`, for batches with `source`.
         batch_size: Number of clips per batch; 0 for `eval.batch_size` of the config.
         places: Clips of each batch that are read; None for all of them.
+        masks: Whether batches have the masks of the pack.
     """
     d = config.data
     return make_eval_batches(
@@ -221,6 +249,7 @@ def eval_batches(
         threads=d.threads,
         prefetch=d.prefetch,
         flow=d.flow and sources is None,
+        masks=masks,
         methods=methods,
         sources=sources,
     )

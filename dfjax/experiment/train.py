@@ -175,6 +175,7 @@ def _train_phase(
     rows = {split: run_data.split_rows(pack, config, split) for split in ("train", "val")}
     for chosen in rows.values():
         check_clips(pack, chosen, builders.make_sampling(config), flow=config.data.flow)
+    run_data.check_masks(pack, rows["train"], config)
     parts = make_parts(config, pack, rows)
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     with held_for(interrupt) as held:
@@ -287,6 +288,7 @@ def _make_batches(
             threads=d.threads,
             prefetch=d.prefetch,
             flow=d.flow,
+            masks=run_data.reads_masks(pack, config),
             methods=methods,
         )
 

@@ -14,7 +14,7 @@ from dfjax.evaluation.scoring.scorer import LOSS_KEYS, Scorer, make_predict_step
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment.builders import score_unit
 from dfjax.experiment.objective import list_methods, make_config_loss
-from dfjax.experiment.run_data import eval_batches
+from dfjax.experiment.run_data import eval_batches, reads_masks
 from dfjax.losses.objective import sum_objective
 from dfjax.models import ModelFns
 from dfjax.shapes import Preprocess, Variables
@@ -52,11 +52,12 @@ def make_validate(
     scorer = Scorer(predict_step, mesh=mesh, keys=LOSS_KEYS)
     places = scorer.local_places(config.eval.batch_size)
     methods = list_methods(config, pack.index, rows["train"])
+    masks = reads_masks(pack, config)
     mixed = np.random.default_rng(0).permutation(rows["val"])
 
     def validate(variables: Variables, check: Callable[[], None]) -> dict[str, float]:
         def checked() -> Iterator[dict[str, Array]]:
-            for batch in eval_batches(pack, config, mixed, methods, places=places):
+            for batch in eval_batches(pack, config, mixed, methods, places=places, masks=masks):
                 check()
                 yield batch
 

@@ -88,7 +88,7 @@ def share_synthetic(config: ConfigDict, workdir: Path) -> list[str]:
     The set is generated if it does not exist. The result is empty if the config names its data.
 
     Args:
-        config: Config of a run, with the size of the set and whether it has optical flow.
+        config: Config of a run, with the size of the set and whether it has optical flow and masks.
         workdir: Folder of the study.
     """
     if config.data.path or config.data.features or not config.data.synthetic.videos:

@@ -26,7 +26,9 @@ class ClipLoader:
     batch also has `method i8[B]` (see `number_methods`). For self-blending it has `blend bool[B]`
     and, if the index has landmarks, `landmarks f32[B,T,K,2]` in pixels of the crop, which are NaN
     for frames without landmarks. With `source`, it has `source u8[B,T,S,S,3]`, the same frames of
-    the video that a generator is to restore.
+    the video that a generator is to restore. With `masks`, it has `region u8[B,T,S,S,1]`, 255 where
+    a frame is manipulated, and `region_known bool[B]`. Both are those of the stored video: real
+    clips have an empty region, and that of a fake is known if all of its frames have masks.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class ClipLoader:
         methods: Sequence[str] = (),
         blend: bool = False,
         source: bool = False,
+        masks: bool = False,
     ) -> None:
         """Prepares reading.
 
@@ -47,8 +50,9 @@ class ClipLoader:
             methods: Names of the classes of `method`, or none to leave it out.
             blend: Whether batches have `blend` and `landmarks`.
             source: Whether batches have `source`.
+            masks: Whether batches have `region` and `region_known`.
         """
-        self._source = source
+        self._source, self._masks = source, masks
         self._pack, self._sampling, self._flow, self._blend = pack, sampling, flow, blend
         self._landmarks = count_landmarks(pack.index) if blend else 0
         self._labels = pack.index["label"].to_numpy(np.int8)
@@ -80,6 +84,9 @@ class ClipLoader:
             batch["source"] = self._pack.empty(n, t)
         if self._flow:
             batch["flow"] = np.zeros((n, t - 1, size, size, 2), np.float16)
+        if self._masks:
+            batch["region"] = np.zeros((n, t, size, size, 1), np.uint8)
+            batch["region_known"] = np.zeros(n, bool)
         if self._methods is not None:
             batch["method"] = np.full(n, UNKNOWN, np.int8)
         if self._blend:
@@ -102,6 +109,10 @@ class ClipLoader:
         if self._flow:
             assert isinstance(self._pack, Pack), "only packs have optical flow"
             clip["flow"][0, first : last - 1] = self._pack.read_flow(draw.row, frames)
+        if self._masks:
+            clip["region_known"][0] = self._load_region(
+                draw.row, frames, clip["region"][0, first:last]
+            )
         clip["label"][0] = FAKE if draw.blend else self._labels[draw.row]
         if self._methods is not None and not draw.blend:
             clip["method"][0] = self._methods[draw.row]
@@ -113,6 +124,16 @@ class ClipLoader:
             clip["landmarks"][0, first:last] = points
         clip["weight"][0] = 1.0
         clip["video_index"][0] = draw.row
+
+    def _load_region(self, row: int, frames: np.ndarray, out: np.ndarray) -> bool:
+        """Fills in where frames are manipulated, and returns whether it is known."""
+        if self._labels[row] == REAL:
+            return True
+        assert isinstance(self._pack, Pack), "only packs have masks"
+        region = self._pack.read_region(row, frames)
+        if region is not None:
+            out[:] = region
+        return region is not None
 
     def _choose_frames(self, draw: Draw) -> np.ndarray:
         numbers, sampling = self._sample_video(draw.row)

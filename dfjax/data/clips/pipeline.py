@@ -53,6 +53,7 @@ def make_train_batches(
     threads: int = 4,
     prefetch: int = 4,
     flow: bool = False,
+    masks: bool = False,
     methods: Sequence[str] = (),
 ) -> Batches:
     """Returns an endless iterator over the training batches from `start_batch` on.
@@ -75,6 +76,7 @@ def make_train_batches(
         flow: Whether batches have the flow of the pack, `f16[B,T-1,S,S,2]` in pixels of the crop.
             It is zero where one of the two frames is padding. It requires `stride` sampling with
             the stride of the flow.
+        masks: Whether batches have the masks of the pack (see `ClipLoader`).
         methods: Names of methods. If there are any, batches have `method i8[B]`, the position of
             the clip's method among them (see `number_methods`).
 
@@ -95,6 +97,7 @@ def make_train_batches(
             methods,
             blend=options.self_blend > 0,
             source=options.pairing == "source",
+            masks=masks,
         ),
         workers=workers,
         threads=threads,
@@ -114,6 +117,7 @@ def make_eval_batches(
     threads: int = 4,
     prefetch: int = 4,
     flow: bool = False,
+    masks: bool = False,
     methods: Sequence[str] = (),
     sources: Rows | None = None,
 ) -> Batches:
@@ -133,6 +137,7 @@ def make_eval_batches(
         threads: Number of reader threads if `workers` is 0; 0 reads each batch on demand.
         prefetch: Number of batches read ahead.
         flow: Whether batches have the flow of the pack (see `make_train_batches`).
+        masks: Whether batches have the masks of the pack (see `ClipLoader`).
         methods: Names of the classes of `method` (see `make_train_batches`).
         sources: Row of the source of each of `rows`, for the validation of a generator; batches
             then have `source`.
@@ -154,7 +159,7 @@ def make_eval_batches(
     plan = _EvalPlan(draws, batch_size, _places(batch_size, places))
     return read_ahead(
         plan,
-        ClipLoader(pack, how, flow, methods, source=sources is not None),
+        ClipLoader(pack, how, flow, methods, source=sources is not None, masks=masks),
         workers=workers,
         threads=threads,
         prefetch=prefetch,

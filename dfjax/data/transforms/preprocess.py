@@ -17,7 +17,8 @@ from dfjax.rngs import make_rng
 from dfjax.shapes import Batch, Inputs, Preprocess
 
 Change = Callable[[Batch, Key[Array, ""]], Batch]
-"""`change(batch, rng) -> batch`, where `clip` is f32 in [0, 1], and `flow`, if present, is f32."""
+"""`change(batch, rng) -> batch`, where `clip` is f32 in [0, 1], and so is `region`, if present;
+`flow`, if present, is f32."""
 
 
 def make_preprocess(
@@ -64,6 +65,8 @@ def make_preprocess(
         batch = {**batch, "clip": batch["clip"].astype(jnp.float32) / 255.0}
         if "flow" in batch:
             batch["flow"] = batch["flow"].astype(jnp.float32)
+        if "region" in batch:
+            batch["region"] = batch["region"].astype(jnp.float32) / 255.0
         for name, change in changes.items():
             if train and change is not None:
                 if rng is None:

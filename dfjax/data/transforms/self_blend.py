@@ -97,8 +97,9 @@ def self_blend(batch: Batch, rng: Key[Array, ""], *, region: bool = False) -> Ba
             and optionally `landmarks f32[B,T,K,2]` (x, y in pixels of the crop, not finite if
             unknown). The face of a clip without landmarks in all of its frames is an ellipse.
         rng: Key of the batch. A clip uses the key `fold_in(rng, video_index)`.
-        region: Whether the batch gets the masks as `region f32[B,T,H,W,1]`, 0 in clips without
-            `blend`, and `region_known bool[B]`, False for fakes without `blend`.
+        region: Whether the batch gets the masks as `region f32[B,T,H,W,1]` and `region_known
+            bool[B]`. In clips without `blend` these are the entries of the batch. If it has none,
+            they are 0, and False for fakes.
     """
     clip = batch["clip"]
     keys = jax.vmap(lambda video: jax.random.fold_in(rng, video))(batch["video_index"])
@@ -111,8 +112,9 @@ def self_blend(batch: Batch, rng: Key[Array, ""], *, region: bool = False) -> Ba
     shown = batch["mask"][:, :, None, None, None]
     masks: Batch = {}
     if region:
-        known = batch["blend"] | (batch["label"] == REAL)
-        masks = {"region": part[..., None], "region_known": known}
+        known = batch["blend"] | batch.get("region_known", batch["label"] == REAL)
+        # Only real videos are blended, in which the region of the batch is empty.
+        masks = {"region": part[..., None] + batch.get("region", 0.0), "region_known": known}
     return {**batch, "clip": jnp.where(shown, jnp.round(blended * 255.0) / 255.0, clip), **masks}
 
 

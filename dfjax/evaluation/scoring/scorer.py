@@ -36,7 +36,7 @@ ROW_KEYS = ("video_index", "label", "weight", "position", "mask")
 """Entries of a batch by which its scores become rows of a table."""
 ROWS = "rows"  # of the results of a step, where they are entries `ROW_KEYS` of the batch
 
-LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method")
+LOSS_KEYS = (*DEVICE_KEYS, "label", "weight", "method", "region", "region_known")
 
 
 def make_predict_step(
@@ -60,7 +60,11 @@ def make_predict_step(
         if methods:
             probs = jax.nn.softmax(outputs["method_logits"].astype(jnp.float32))
             scores |= {PREFIX + name: probs[:, place] for place, name in enumerate(methods)}
-        return scores if loss is None else scores | {"loss": loss(logits, outputs, batch)}
+        if loss is None:
+            return scores
+        if "region" in inputs:
+            batch = {**batch, "region": inputs["region"]}
+        return scores | {"loss": loss(logits, outputs, batch)}
 
     return step
 
