@@ -1,0 +1,79 @@
+"""Masks of a data set are cropped like its frames; missing and damaged ones are told."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.data.faces.extract_index import extract_index
+from dfjax.data.faces.settings import ExtractionSettings
+from dfjax.data.index.error_log import read_errors
+from dfjax.data.index.records import make_index, make_record, read_index, write_index
+
+SETTINGS = ExtractionSettings(detector="none", frames=5, size=16, masks=True)
+
+
+def write_mask(path, n_frames, size=(64, 48)):
+    """Writes a mask video that is white in its left half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    image[:, : size[0] // 2] = 255
+    for _ in range(n_frames):
+        writer.write(image)
+    writer.release()
+
+
+@pytest.fixture
+def index(tmp_path, make_video):
+    root = tmp_path / "set"
+    root.mkdir()
+    rows = []
+    for name in ("whole", "short", "broken", "bare", "real"):
+        make_video(root / f"{name}.mp4", n_frames=9)
+        mask = None if name in ("bare", "real") else f"masks/{name}.mp4"
+        rows.append(
+            make_record(
+                video_id=f"d/{name}", dataset="d", label=int(name != "real"), method="swap",
+                root=str(root), path=f"{name}.mp4", mask_path=mask,
+            )
+        )  # fmt: skip
+    write_mask(root / "masks/whole.mp4", 9)
+    write_mask(root / "masks/short.mp4", 4, size=(32, 24))  # shorter and smaller than its video
+    (root / "masks/broken.mp4").write_bytes(b"no video")
+    write_index(make_index(rows), tmp_path / "index.parquet", command="test")
+    return tmp_path / "index.parquet"
+
+
+def extract(index, out):
+    return extract_index(index, out, SETTINGS, workers=1)
+
+
+def test_masks_are_cut_like_the_frames(index, tmp_path):
+    report = extract(index, tmp_path / "out")
+    rows = read_index(report.index).set_index("video_id")
+    numbers = rows["mask_indices"].to_dict()
+    assert numbers["d/whole"] == [0, 2, 4, 6, 8] and numbers["d/short"] == [0, 2]
+    assert rows["mask_dir"].dropna().to_dict() == {
+        "d/whole": "masks/d/whole", "d/short": "masks/d/short",
+    }  # fmt: skip
+    for name in ("whole", "short"):  # the crop is the square in the middle of 64 x 48
+        mask = cv2.imread(str(tmp_path / f"out/masks/d/{name}/000002.png"), cv2.IMREAD_UNCHANGED)
+        assert mask.shape == (16, 16) and mask.dtype == np.uint8
+        assert mask[:, :6].min() > 240 and mask[:, 10:].max() < 15
+
+
+def test_masks_that_cannot_be_read_are_listed_and_fakes_without_counted(index, tmp_path):
+    out = tmp_path / "out"
+    report = extract(index, out)
+    assert (report.videos, report.unreadable, report.unreadable_masks) == (5, 0, 1)
+    assert report.has_findings
+    (entry,) = read_errors(out)
+    assert entry["video_id"] == "d/broken" and entry["stage"] == "mask"
+    assert "its mask broken.mp4 cannot be read" in entry["error"]
+    assert report.notes == ["2 of 4 fakes have masks; without: d/broken, d/bare"]
+    write_mask(index.parent / "set/masks/broken.mp4", 9)
+    again = extract(index, out)  # only that one is extracted again
+    assert (again.reused, again.unreadable_masks) == (4, 0)
+    assert again.notes == ["3 of 4 fakes have masks; without: d/bare"]
+    (out / "masks/d/whole/000004.png").unlink()
+    assert extract(index, out).reused == 4 and (out / "masks/d/whole/000004.png").is_file()
