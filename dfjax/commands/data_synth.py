@@ -24,13 +24,7 @@ def add_arguments(parser: Parser) -> None:
     add("--seed", type=int, default=0)
     add("--workers", type=int, default=2, help="processes (2)")
     add("--masks", action="store_true", help="also masks of the crops of fakes, for loss.mask")
-    add(
-        "--mp4",
-        type=int,
-        default=0,
-        metavar="K",
-        help="also K test videos as mp4, with masks of fakes",
-    )
+    add("--mp4", type=int, default=0, metavar="K", help="also K test videos as mp4, with masks")
 
 
 def run(args: Arguments) -> int:

@@ -8,7 +8,8 @@ from dfjax.config import load_config
 from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.store.pack import pack
-from dfjax.experiment.run_data import open_data, split_rows
+from dfjax.errors import UsageError
+from dfjax.experiment.run_data import check_masks, open_data, reads_masks, split_rows
 from dfjax.inference.evaluation_data import open_index
 
 
@@ -66,3 +67,19 @@ def test_the_synthetic_set_has_flow_between_the_frames_that_are_sampled_together
     assert pack.flow_stride == 2
     flow = pack.read_flow(0, [0, 2, 3])
     assert flow[0].any() and not flow[1].any()  # between 2 and 3 there is none
+
+
+def test_a_mask_loss_reads_the_masks_of_the_synthetic_set_or_says_that_there_are_none(tmp_path):
+    small = ["data.synthetic.videos=12", "data.synthetic.identities=6"]
+    small += ["data.synthetic.frames=5", "model.frame_classifier.mask_head=True"]
+    config = load_config("xception:smoke", [*small, "loss.mask=1"])
+    pack, rows = open_data(config, tmp_path), np.arange(12)
+    check_masks(pack, rows, config)
+    assert reads_masks(pack, config)
+    pack.index["mask_indices"] = None
+    with pytest.raises(UsageError, match="loss.mask needs masks, and no training video of"):
+        check_masks(pack, rows, config)
+    plain = load_config("xception:smoke", small[:3])
+    check_masks(pack, rows, plain)
+    assert not reads_masks(pack, plain)
+    check_masks(pack, rows, load_config("sbi:smoke", [small[3], "loss.mask=1"]))

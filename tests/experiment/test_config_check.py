@@ -99,12 +99,11 @@ def test_changes_of_clips_and_what_they_do_not_go_with(overrides, message):
     ("overrides", "message"),
     [
         (["loss.mask=0"], "mask_head=True makes a head that nothing trains"),
-        (["data.self_blend=0"], "set data.self_blend"),
         (["mix.cutmix=1.0"], "loss.mask needs unmixed clips"),
         ([], ""),
     ],
 )
-def test_a_mask_head_needs_masks(overrides, message):
+def test_a_mask_head_is_trained_on_unmixed_clips(overrides, message):
     given = ["loss.mask=1", "model.frame_classifier.mask_head=True", *overrides]
     config = load_config("sbi:smoke", given)
     if not message:

@@ -84,6 +84,12 @@ def test_the_region_is_the_mask_of_what_was_blended(batch, blended):
     assert not region[::2].any() and 0 < region[1::2].max() <= 1
     np.testing.assert_array_equal(found["region_known"], np.arange(len(region)) != 2)
     assert not {"region", "region_known"} & blended.keys()
+    stored = np.zeros_like(region)
+    stored[2, :, :4] = 1  # of the data set
+    given |= {"region": stored, "region_known": np.arange(len(region)) % 2 == 0}
+    both = jax.jit(functools.partial(self_blend, region=True))(given, RNG)
+    np.testing.assert_allclose(both["region"], region + stored, atol=1e-6)
+    assert np.asarray(both["region_known"]).all()
 
 
 def test_half_of_the_targets_are_changed_whether_blended_or_not(batch, blended):
