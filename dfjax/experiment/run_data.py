@@ -184,8 +184,8 @@ def check_masks(pack: FrameStore, rows: Array, config: ConfigDict) -> None:
     if pack.has_masks and pack.index["mask_indices"].iloc[rows].map(bool).any():
         return
     raise UsageError(
-        f"loss.mask needs masks, and no training video of {pack.path} has any: crop those of the "
-        "data set (`dfjax data extract --help`), or make fakes with masks by data.self_blend"
+        f"loss.mask needs masks, and no training video of {pack.path} has any: extract crops "
+        "with masks set, where the data set publishes masks, and pack them, or set data.self_blend"
     )
 
 
