@@ -88,21 +88,9 @@ def make_train_batches(
     sampler = Sampler(pack.index, rows, options, losses)
     left = sampler.batches - start_batch % sampler.batches if options.hard_mining else _ENDLESS
     plan = _TrainPlan(sampler, start_batch, left, _places(options.batch_size, places))
-    return read_ahead(
-        plan,
-        ClipLoader(
-            pack,
-            how,
-            flow,
-            methods,
-            blend=options.self_blend > 0,
-            source=options.pairing == "source",
-            masks=masks,
-        ),
-        workers=workers,
-        threads=threads,
-        prefetch=prefetch,
-    )
+    blend, source = options.self_blend > 0, options.pairing == "source"
+    loader = ClipLoader(pack, how, flow, methods, blend, source, masks)
+    return read_ahead(plan, loader, workers=workers, threads=threads, prefetch=prefetch)
 
 
 def make_eval_batches(

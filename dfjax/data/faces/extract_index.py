@@ -84,7 +84,7 @@ def extract_index(
     check_outputs([out / "index.parquet", out / "errors.jsonl"], inputs=[find_index(source)])
     check_folder(out / "crops", inputs=list_paths(table), owner=out / SETTINGS_FILE)
     if settings.masks:
-        check_folder(out / "masks", inputs=_list_masks(table), owner=out / SETTINGS_FILE)
+        _check_mask_folder(table, out)
     check_ids(table, out, settings)
     notes = []
     if settings.faces == "mask" and ("mask_path" not in table or table["mask_path"].isna().all()):
@@ -102,8 +102,7 @@ def extract_index(
     write_index(extracted, target, command=command, metadata=metadata)
     if not (out / SETTINGS_FILE).is_file():
         raise RunError(f"{out} was removed while it was written: run the same command again")
-    if settings.masks:
-        notes.append(_count_masks(extracted))
+    notes += [_count_masks(extracted)] if settings.masks else []
     left_out = len(table) - len(results)
     return _report(extracted, target, settings.detector, reused, left_out, log, notes)
 
@@ -133,11 +132,10 @@ def _report(
     )
 
 
-def _list_masks(index: pd.DataFrame) -> list[str]:
-    """Returns the paths of the masks that an index names."""
-    if "mask_path" not in index:
-        return []
-    return list_paths(index.assign(path=index["mask_path"]))
+def _check_mask_folder(index: pd.DataFrame, out: Path) -> None:
+    """Checks that the folder of the masks may be filled."""
+    named = list_paths(index.assign(path=index["mask_path"])) if "mask_path" in index else []
+    check_folder(out / "masks", inputs=named, owner=out / SETTINGS_FILE)
 
 
 def _count_masks(index: pd.DataFrame) -> str:

@@ -65,8 +65,7 @@ def make_preprocess(
         batch = {**batch, "clip": batch["clip"].astype(jnp.float32) / 255.0}
         if "flow" in batch:
             batch["flow"] = batch["flow"].astype(jnp.float32)
-        if "region" in batch:
-            batch["region"] = batch["region"].astype(jnp.float32) / 255.0
+        batch |= _scale_region(batch)
         for name, change in changes.items():
             if train and change is not None:
                 if rng is None:
@@ -124,6 +123,11 @@ def pass_features(batch: Batch, rng: Array | None, *, train: bool) -> Inputs:
     """
     del rng, train
     return {"features": batch["features"].astype(jnp.float32)} | _select_rest(batch)
+
+
+def _scale_region(batch: Batch) -> dict[str, Array]:
+    """Returns the region, if the batch has it, with values from 0 to 1."""
+    return {"region": batch["region"].astype(jnp.float32) / 255.0} if "region" in batch else {}
 
 
 def _resize_flow(batch: Batch, size: int) -> dict[str, Array]:
