@@ -164,12 +164,12 @@ def _check_loss(config: ConfigDict) -> None:
             "loss.method needs a model with a method head: frame_classifier has one with "
             "method_classes, the number of methods of training and one for real"
         )
-    _check_mask_head(config)
     if head and not loss.method:
         raise UsageError(
             f"model.{name}.method_classes={head} makes a head that nothing trains: set "
             "loss.method=1.0 or method_classes=0"
         )
+    _check_mask_head(config)
 
 
 def _check_mask_head(config: ConfigDict) -> None:

@@ -96,10 +96,11 @@ def make_parts(config: ConfigDict, pack: FrameStore, rows: Rows) -> Parts:
         rows: Positions of the videos in the index, by split.
 
     Raises:
-        UsageError: A name is unknown, a batch size is not divisible by the number of devices, or
-            the monitored metric is undefined.
+        UsageError: A name is unknown, a batch size is not divisible by the number of devices, the
+            monitored metric is undefined, or a mask loss has no masks.
     """
     run_data.check_validation(pack, rows["val"], config.early_stop.metric)
+    run_data.check_masks(pack, rows["train"], config)
     mesh = make_config_mesh(config)
     steps = batches_per_epoch(pack, rows["train"], builders.make_epoch_options(config))
     return assemble_parts(

@@ -67,8 +67,8 @@ def make_plan(
         flow_stride: Distance in source frames between the frames of a flow, equal to data.stride of
             the config; None for no flow.
         **options: Fields of `ExtractionSettings` for face detection and cropping (`detector`,
-            `detector_model`, `size`, `margin`, `align`, `faces`, `min_quality`), and options of the
-            adapter (`dataset`, `fake_pattern`, `compression`, …).
+            `detector_model`, `size`, `margin`, `align`, `faces`, `min_quality`, `masks`), and
+            options of the adapter (`dataset`, `fake_pattern`, `compression`, …).
 
     Raises:
         UsageError: The adapter is unknown, or the settings are invalid.

@@ -175,7 +175,6 @@ def _train_phase(
     rows = {split: run_data.split_rows(pack, config, split) for split in ("train", "val")}
     for chosen in rows.values():
         check_clips(pack, chosen, builders.make_sampling(config), flow=config.data.flow)
-    run_data.check_masks(pack, rows["train"], config)
     parts = make_parts(config, pack, rows)
     display = Display(parts.plan.steps_per_epoch * parts.plan.epochs)
     with held_for(interrupt) as held:
@@ -232,10 +231,7 @@ def _make_trainer(
         profiler=Profiler(config.profile if first else "", workdir),
         checkpoints=checkpoints,
         writer=MetricWriter(
-            workdir,
-            step=int(state.step),
-            tensorboard=config.writers.tensorboard,
-            epochs=run.epoch,
+            workdir, step=int(state.step), tensorboard=config.writers.tensorboard, epochs=run.epoch
         )
         if first
         else SilentWriter(),

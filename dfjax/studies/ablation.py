@@ -192,8 +192,9 @@ def share_data(table: Table, workdir: Path) -> list[str]:
         return []
     if len({(c.data.path, c.data.features, str(c.data.synthetic)) for c in configs}) > 1:
         raise UsageError(f"{table.title}: rows with different data cannot be compared")
-    # The shared set has optical flow, or masks, if any row reads them.
-    config = max(configs, key=lambda config: (config.data.flow, config.loss.mask > 0))
+    # The shared set has optical flow if any row reads it, and masks likewise.
+    config = next((config for config in configs if config.data.flow), configs[0])
+    config = override(config, {"loss.mask": max(c.loss.mask for c in configs)})
     return share_synthetic(config, workdir)
 
 

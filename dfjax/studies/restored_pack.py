@@ -13,7 +13,7 @@ from dfjax import FAKE
 from dfjax.console import track
 from dfjax.data.faces.crop_codec import encode_crop
 from dfjax.data.faces.recipe import JPEG_QUALITY, make_metadata, read_crop_recipe
-from dfjax.data.index.records import write_index
+from dfjax.data.index.records import BESIDE_CROPS, write_index
 from dfjax.data.store.pack import Pack, pack
 from dfjax.evaluation.scoring.score_table import split_faces
 from dfjax.inference.restoring.restore_file import Restorer
@@ -105,9 +105,9 @@ def _rename(index: pd.DataFrame, row: int) -> Row:
 def _describe(index: pd.DataFrame, row: int, kind: str, changed: Row) -> Row:
     """Returns the row of a written video."""
     fields = index.iloc[row].to_dict()
-    sides = ("flow_dir", "flow_stride", "flow_indices", "mask_dir", "mask_indices")
+    beside = (name for name in BESIDE_CROPS if name in fields)
     places = {"frames_dir": _locate(index, row, kind), "frame_names": None}
-    return fields | dict.fromkeys(fields.keys() & sides) | places | changed
+    return fields | dict.fromkeys(beside) | places | changed
 
 
 def _write(place: Path, numbers: np.ndarray, crops: np.ndarray, quality: int) -> None:

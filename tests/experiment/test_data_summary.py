@@ -19,6 +19,7 @@ def said(*overrides, crop_size=224, dataset="d", pair_id=(None, "a", "elsewhere"
             "dataset": dataset,
             "n_frames": [8, 50, None, 8, 50],
             "frame_indices": [None, None, [*range(49)], None, None],
+            "mask_indices": [None, [0, 1], None, None, [0]],
         }
     )
     overrides = [*overrides, f"data.crop_size={crop_size}"]
@@ -70,3 +71,9 @@ def test_how_videos_are_drawn_is_told():
     assert "50% of an epoch is sampled in proportion to the losses of videos" in lines
     alone = [line for line in said("data.self_blend=1.0") if "no partner" in line]
     assert not alone  # every real video is its own
+
+
+def test_fakes_without_masks_are_counted_if_a_loss_reads_masks():
+    assert said("data.pairing=none", "loss.mask=1")[-1] == (
+        "1 of 2 training fakes have masks; loss.mask leaves the others out"
+    )

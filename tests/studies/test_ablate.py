@@ -236,6 +236,17 @@ def test_rows_on_different_data_are_refused(tmp_path):
         share_data(load_table(write_table(tmp_path, rows)), tmp_path)
 
 
+def test_the_shared_set_has_masks_if_any_row_reads_them(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        run_series, "synthetic_pack", lambda config, _: made.append(config) or tmp_path
+    )
+    masked = '("loss.mask=0.5", "model.frame_classifier.mask_head=True")'
+    table = load_table(write_table(tmp_path, f"{{'plain': (), 'masked': {masked}}}") + ":smoke")
+    share_data(table, tmp_path)
+    assert [config.loss.mask for config in made] == [0.5]
+
+
 def test_a_stopped_table_goes_on_where_it_was(tmp_path, no_data):
     table = load_table(write_table(tmp_path, TWO) + ":smoke")
     first, second = Runs(stop_at="b/seed0"), Runs()

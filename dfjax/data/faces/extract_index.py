@@ -21,7 +21,7 @@ from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import ExtractionSettings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
-from dfjax.data.index.records import find_index, read_index, write_index
+from dfjax.data.index.records import BESIDE_CROPS, find_index, read_index, write_index
 from dfjax.data.index.source import SOURCE, list_paths
 from dfjax.errors import RunError, UsageError
 from dfjax.files import record_settings
@@ -235,7 +235,8 @@ def _join_rows(index: pd.DataFrame, results: dict[int, list[Fields]]) -> pd.Data
 
     A video with several faces has one row per face.
     """
-    index = index.drop(columns="frame_names", errors="ignore")  # names of the source's frames
+    old = ("frame_names", *BESIDE_CROPS)  # of the source's frames, and of earlier crops
+    index = index.drop(columns=list(old), errors="ignore")
     rows = index.astype(object).to_dict("records")
     return pd.DataFrame(
         [rows[position] | fields for position in sorted(results) for fields in results[position]]

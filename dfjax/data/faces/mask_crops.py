@@ -114,8 +114,6 @@ def crop_masks(
         for face in (faces[number] for number in seen)
     ]
     found: list[dict[int, Mask]] = [{} for _ in faces]
-    if not seen:
-        return found
     for number, cut in zip(seen, cut_faces(_read_gray(path, there, shape), paths, how)):
         found[number] = dict(zip(there[cut.first :], cut.crops))
     return found

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from dfjax.data.faces.recipe import CropRecipe, make_metadata, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog
-from dfjax.data.index.records import write_index
+from dfjax.data.index.records import BESIDE_CROPS, write_index
 from dfjax.data.store.feature_pack import (
     PARAMETERS,
     RECORD,
@@ -44,10 +44,7 @@ FEATURE_FILES = ("features-*.npy", PARAMETERS)
 NOTE = {"rows": {str: int}, "errors": {str: str}}
 """Schema of a note: where the features of each row begin, and why others have none."""
 
-DROPPED = (
-    *("pack_row", "pack_split", "flow_dir", "flow_stride", "flow_indices"),
-    *("mask_dir", "mask_indices"),
-)
+DROPPED = ("pack_row", "pack_split", *BESIDE_CROPS)
 """Columns of the index that refer to files which a feature pack does not have."""
 
 

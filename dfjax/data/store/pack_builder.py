@@ -42,9 +42,8 @@ FEATURES = {
     "frames": tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_)),
 }
 PICTURES = tfds.features.Sequence(tfds.features.Tensor(shape=(), dtype=np.object_))
-EXTRAS = {"flow": PICTURES, "region": PICTURES}
-"""Features that a record may also have, with one encoded picture per frame, empty without: the flow
-from each frame (see `flow.py`) and the mask of its manipulation (see `mask_files.py`)."""
+"""Further features of a record, with one encoded picture per frame, empty without: `flow`, that
+from each frame (see `flow.py`), and `region`, its manipulation mask (see `mask_files.py`)."""
 
 
 NEEDED = (
@@ -54,14 +53,14 @@ NEEDED = (
 """Columns of the index that the records of a video are made of."""
 
 
-def find_extras(table: pd.DataFrame) -> list[str]:
-    """Returns the names of those of `EXTRAS` that the records of an index have."""
+def find_pictures(table: pd.DataFrame) -> list[str]:
+    """Returns the names of the further features (see `PICTURES`) of the records of an index."""
     return [name for name, has in (("flow", has_flow), ("region", has_masks)) if has(table)]
 
 
-def find_features(extras: Sequence[str]) -> dict[str, Any]:
-    """Returns the features of records with some of `EXTRAS`, given by name."""
-    return FEATURES | {name: EXTRAS[name] for name in extras}
+def find_features(pictures: Sequence[str]) -> dict[str, Any]:
+    """Returns the features of records, with further ones (see `PICTURES`) given by name."""
+    return FEATURES | dict.fromkeys(pictures, PICTURES)
 
 
 def count_records(n_frames: int) -> int:
@@ -119,14 +118,14 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
             data_dir: Folder to write.
         """
         self._table, self._folder = table, folder
-        self._extras = find_extras(table)
+        self._pictures = find_pictures(table)
         super().__init__(data_dir=os.fspath(data_dir), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
         return _Info(
             builder=self,
             description="Face crops, one group of consecutive records per video.",
-            features=tfds.features.FeaturesDict(find_features(self._extras)),
+            features=tfds.features.FeaturesDict(find_features(self._pictures)),
             disable_shuffling=True,  # records are read by number, `pack_row` of the index
         )
 
@@ -140,20 +139,20 @@ class FaceClips(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # typ
     def _generate_examples(self, videos: pd.DataFrame) -> Iterator[tuple[int, dict[str, Any]]]:
         rows = videos.itertuples()
         yield from enumerate(
-            make_record(self._folder, row, part, self._extras)
+            make_record(self._folder, row, part, self._pictures)
             for row in rows
             for part in range(count_records(len(row.frame_indices)))
         )
 
 
-def make_record(folder: Path, row: Any, part: int, extras: Sequence[str]) -> dict[str, Any]:
+def make_record(folder: Path, row: Any, part: int, pictures: Sequence[str]) -> dict[str, Any]:
     """Returns record number `part` of a video.
 
     Args:
         folder: Folder of the index file.
         row: Row of the index.
         part: Number of the record within the video.
-        extras: Names of those of `EXTRAS` that records have.
+        pictures: Names of the further features of records.
     """
     within = slice(part * FRAMES_PER_RECORD, (part + 1) * FRAMES_PER_RECORD)
     record = {
@@ -164,9 +163,9 @@ def make_record(folder: Path, row: Any, part: int, extras: Sequence[str]) -> dic
         "frame_indices": np.asarray(row.frame_indices[within], np.int32),
         "frames": [path.read_bytes() for path in frame_paths(folder, row)[within]],
     }
-    if "flow" in extras:
+    if "flow" in pictures:
         record["flow"] = read_flow_bytes(folder, row, row.frame_indices[within])
-    if "region" in extras:
+    if "region" in pictures:
         record["region"] = read_mask_bytes(folder, row, row.frame_indices[within])
     return record
 
@@ -198,7 +197,9 @@ def write_records(table: pd.DataFrame, folder: Path, out: Path, run: RunEach | N
         for split in sorted(templates)
         for number, parts in enumerate(plan_shards(table[table["split"] == split]))
     ]
-    write = functools.partial(write_shard, str(folder.absolute()), str(written), find_extras(table))
+    write = functools.partial(
+        write_shard, str(folder.absolute()), str(written), find_pictures(table)
+    )
     if run is None:
         total = sum(len(task["parts"]) for task in tasks)
         parts = iter(track(range(total), total=total, what="packing"))
@@ -262,7 +263,7 @@ def plan_shards(videos: pd.DataFrame) -> list[list[tuple[Task, int]]]:
 def write_shard(
     folder: str,
     out: str,
-    extras: Sequence[str],
+    pictures: Sequence[str],
     task: Task,
     advance: Callable[[], Any] = lambda: None,
 ) -> Task:
@@ -271,20 +272,20 @@ def write_shard(
     Args:
         folder: Folder of the index file.
         out: Folder of the shard.
-        extras: Names of those of `EXTRAS` that records have.
+        pictures: Names of the further features of records.
         task: Name of the file (`video_id`), and its records (`parts`, see `plan_shards`).
         advance: Function that is called after each record.
 
     Raises:
         OSError: The disk is full.
     """
-    features = tfds.features.FeaturesDict(find_features(extras))
+    features = tfds.features.FeaturesDict(find_features(pictures))
     serializer, size = _Serializer(features.get_serialized_info()), 0
     path = os.path.join(out, task["video_id"])
     try:
         writer = ArrayRecordWriter(path, "group_size:1")
         for row, part in task["parts"]:
-            record = make_record(Path(folder), Row(row), part, extras)
+            record = make_record(Path(folder), Row(row), part, pictures)
             example = serializer.serialize_example(features.encode_example(record))
             writer.write(example)
             size += len(example)

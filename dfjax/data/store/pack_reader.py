@@ -18,7 +18,7 @@ from dfjax.data.store.flow import decode_flow
 from dfjax.data.store.flow_files import find_flow_stride
 from dfjax.data.store.frame_store import CropStore, check_places
 from dfjax.data.store.mask_files import decode_mask, has_masks
-from dfjax.data.store.pack_builder import FRAMES_PER_RECORD, FaceClips, find_extras, find_features
+from dfjax.data.store.pack_builder import FRAMES_PER_RECORD, FaceClips, find_features, find_pictures
 from dfjax.data.store.record_files import RecordFiles
 from dfjax.errors import FileError, InputError, UsageError
 from dfjax.json_files import read_json
@@ -54,8 +54,8 @@ class Pack(CropStore):
         self.flow_stride = find_flow_stride(self.index)
         self._ids = self.index["video_id"].tolist()
         self.has_masks = has_masks(self.index)
-        self._extras = find_extras(self.index)
-        self._files = RecordFiles(self.path, FaceClips.name, find_features(self._extras))
+        self._pictures = find_pictures(self.index)
+        self._files = RecordFiles(self.path, FaceClips.name, find_features(self._pictures))
 
     def read(
         self, row: int, frame_numbers: Sequence[int] | np.ndarray
@@ -157,7 +157,7 @@ class Pack(CropStore):
             raise self._damaged(str(error)) from error
         numbers = self._frames[row][part * FRAMES_PER_RECORD : (part + 1) * FRAMES_PER_RECORD]
         same = np.array_equal(record["frame_indices"], numbers)
-        lists = [record[name] for name in ("frames", *self._extras)]
+        lists = [record[name] for name in ("frames", *self._pictures)]
         same &= record["part"] == part and {len(values) for values in lists} == {len(numbers)}
         if not same or record["video_id"] != self._ids[row].encode():
             raise self._damaged(f"its index and its records differ in row {row}")

@@ -109,22 +109,20 @@ def apply_draws(
 
 
 def _apply_geometry(batch: Batch, draws: Draws) -> dict[str, Array]:
-    """Returns `clip`, `flow` and `region` after all geometric operations.
-
-    These sample the pixels once.
-    """
-    changed = {name: batch[name] for name in ("clip", "flow", "region") if name in batch}
+    """Returns `clip`, `region` and `flow` after all geometric operations, in one sampling."""
+    changed = {name: batch[name] for name in ("clip", "region", "flow") if name in batch}
+    pictures = [name for name in ("clip", "region") if name in batch]
     geometric = [name for name in GEOMETRIC if name in draws]
     if geometric == ["flip"]:  # without interpolation
         flipped = draws["flip"][:, 0] > 0
-        for name in changed.keys() & {"clip", "region"}:
+        for name in pictures:
             changed[name] = flip_clips(changed[name], flipped)
         if "flow" in changed:
             changed["flow"] = flip_flow(changed["flow"], flipped)
     elif geometric:
         maps = make_maps(draws, changed["clip"].shape[-3:-1])
         rotated = "rotate" in draws
-        for name in changed.keys() & {"clip", "region"}:
+        for name in pictures:
             changed[name] = warp(changed[name], maps, turned=rotated)
         if "flow" in changed:
             changed["flow"] = warp_vectors(changed["flow"], maps, turned=rotated)

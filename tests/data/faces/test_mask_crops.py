@@ -1,10 +1,14 @@
 """Masks of a data set are cropped like its frames; missing and damaged ones are told."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
+from dfjax.data.faces.crops import Cutting, FaceCrops
 from dfjax.data.faces.extract_index import extract_index
+from dfjax.data.faces.mask_crops import crop_masks
 from dfjax.data.faces.settings import ExtractionSettings
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
@@ -44,8 +48,8 @@ def index(tmp_path, make_video):
     return tmp_path / "index.parquet"
 
 
-def extract(index, out):
-    return extract_index(index, out, SETTINGS, workers=1)
+def extract(index, out, settings=SETTINGS):
+    return extract_index(index, out, settings, workers=1)
 
 
 def test_masks_are_cut_like_the_frames(index, tmp_path):
@@ -67,6 +71,7 @@ def test_masks_that_cannot_be_read_are_listed_and_fakes_without_counted(index, t
     report = extract(index, out)
     assert (report.videos, report.unreadable, report.unreadable_masks) == (5, 0, 1)
     assert report.has_findings
+    assert f"1 masks could not be read: {out / 'errors.jsonl'}" in report.describe()
     (entry,) = read_errors(out)
     assert entry["video_id"] == "d/broken" and entry["stage"] == "mask"
     assert "its mask broken.mp4 cannot be read" in entry["error"]
@@ -77,3 +82,20 @@ def test_masks_that_cannot_be_read_are_listed_and_fakes_without_counted(index, t
     assert again.notes == ["3 of 4 fakes have masks; without: d/bare"]
     (out / "masks/d/whole/000004.png").unlink()
     assert extract(index, out).reused == 4 and (out / "masks/d/whole/000004.png").is_file()
+
+
+def test_other_crops_of_the_same_videos_do_not_have_these_masks(index, tmp_path):
+    found = extract(index, tmp_path / "out").index
+    again = extract(found, tmp_path / "small", dataclasses.replace(SETTINGS, size=8, masks=False))
+    assert not {"mask_dir", "mask_indices"} & set(read_index(again.index))
+
+
+def test_a_face_that_appears_after_the_end_of_the_mask_has_none(tmp_path):
+    write_mask(tmp_path / "mask.mp4", 4)
+    boxes = np.array([[0, 0, 32, 32], [32, 0, 64, 32]], np.float32)
+    faces = [FaceCrops(None, boxes, np.ones(2, bool), False, first=first) for first in (1, 3)]
+    early, late = crop_masks(
+        tmp_path / "mask.mp4", [0, 1, 2, 4, 8], faces, Cutting(8, margin=1.0), (48, 64)
+    )
+    assert early.keys() == {1, 2} and not late
+    assert early[1].min() > 240 and early[2].max() < 15
