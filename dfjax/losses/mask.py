@@ -1,4 +1,4 @@
-"""The loss of a mask head, which says for every cell of the last map whether it is manipulated."""
+"""The loss of a mask head, a logit for every cell of the last map: whether it is manipulated."""
 
 import functools
 

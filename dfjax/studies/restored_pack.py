@@ -13,7 +13,8 @@ from dfjax import FAKE
 from dfjax.console import track
 from dfjax.data.faces.crop_codec import encode_crop
 from dfjax.data.faces.recipe import JPEG_QUALITY, make_metadata, read_crop_recipe
-from dfjax.data.index.records import BESIDE_CROPS, write_index
+from dfjax.data.index.frame_paths import BESIDE_CROPS
+from dfjax.data.index.records import write_index
 from dfjax.data.store.pack import Pack, pack
 from dfjax.evaluation.scoring.score_table import split_faces
 from dfjax.inference.restoring.restore_file import Restorer

@@ -21,7 +21,8 @@ from dfjax.data.faces.recipe import make_metadata
 from dfjax.data.faces.settings import ExtractionSettings, check_settings
 from dfjax.data.faces.worker_pool import Outcome, check_limits, run_tasks
 from dfjax.data.index.error_log import ErrorLog
-from dfjax.data.index.records import BESIDE_CROPS, find_index, read_index, write_index
+from dfjax.data.index.frame_paths import BESIDE_CROPS
+from dfjax.data.index.records import find_index, read_index, write_index
 from dfjax.data.index.source import SOURCE, list_paths
 from dfjax.errors import RunError, UsageError
 from dfjax.files import record_settings

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfjax.data.faces.crops import Cutting, FaceCrops, FacePath, cut_faces
+from dfjax.data.faces.images import Frame
 from dfjax.data.faces.video import iterate_frames, probe
 from dfjax.errors import InputError
 from dfjax.outputs import check_inside
@@ -114,18 +115,17 @@ def crop_masks(
         for face in (faces[number] for number in seen)
     ]
     found: list[dict[int, Mask]] = [{} for _ in faces]
-    for number, cut in zip(seen, cut_faces(_read_gray(path, there, shape), paths, how)):
-        found[number] = dict(zip(there[cut.first :], cut.crops))
+    for number, cut in zip(seen, cut_faces(_read_frames(path, there, shape), paths, how)):
+        masks = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in cut.crops]
+        found[number] = dict(zip(there[cut.first :], masks))
     return found
 
 
-def _read_gray(path: Path, indices: Sequence[int], shape: tuple[int, int]) -> Iterator[np.ndarray]:
-    height, width = shape
+def _read_frames(path: Path, indices: Sequence[int], shape: tuple[int, int]) -> Iterator[Frame]:
+    """Yields the frames of a mask in the size of those of the video."""
     for frame in iterate_frames(path, indices):
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        if gray.shape != shape:
-            gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_LINEAR)
-        yield gray
+        same = frame.shape[:2] == shape
+        yield frame if same else cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _clear(folder: Path) -> None:

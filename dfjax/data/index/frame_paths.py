@@ -1,11 +1,15 @@
-"""Rewrites the folders of crops in an index that is written to another place."""
+"""Columns of an index for folders of crops, rewritten where the index moves to another place."""
 
 import os
 from pathlib import Path
 
 import pandas as pd
 
-from dfjax.data.index.records import FOLDERS
+FOLDERS = ("frames_dir", "flow_dir", "mask_dir")
+"""Columns of folders that are relative to that of the index file."""
+
+BESIDE_CROPS = ("flow_dir", "flow_stride", "flow_indices", "mask_dir", "mask_indices")
+"""Columns of files that belong to the crops of a video, and not to other crops of it."""
 
 
 def rebase_frames(index: pd.DataFrame, source: Path, target: Path) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Merges several indexes as Arrow tables, without converting rows to Python objects.
 
-Rows are kept as they are. Only relative folders (`records.FOLDERS`) change, because they are
+Rows are kept as they are. Only relative folders (`frame_paths.FOLDERS`) change, because they are
 relative to the folder of the index file.
 """
 
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dfjax.data.faces.recipe import make_metadata, merge_recipes, read_crop_recipe
-from dfjax.data.index.records import FOLDERS, read_table, write_table
+from dfjax.data.index.frame_paths import FOLDERS
+from dfjax.data.index.records import read_table, write_table
 from dfjax.errors import UsageError
 from dfjax.outputs import check_outputs
 from dfjax.results import Result

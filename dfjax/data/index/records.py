@@ -81,12 +81,6 @@ OPTIONAL = pa.schema(
 )
 """Columns that an index may have in addition to those of `SCHEMA`."""
 
-FOLDERS = ("frames_dir", "flow_dir", "mask_dir")
-"""Columns of folders that are relative to that of the index file."""
-
-BESIDE_CROPS = ("flow_dir", "flow_stride", "flow_indices", "mask_dir", "mask_indices")
-"""Columns of files that belong to the crops of a video, and not to other crops of it."""
-
 _FIELDS = frozenset((*COLUMNS, *OPTIONAL.names))
 REQUIRED = ("video_id", "dataset", "label", "method", "split", "identities", "group")
 

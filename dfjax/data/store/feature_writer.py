@@ -16,7 +16,8 @@ from jaxtyping import Float
 
 from dfjax.data.faces.recipe import CropRecipe, make_metadata, write_crop_recipe
 from dfjax.data.index.error_log import ErrorLog
-from dfjax.data.index.records import BESIDE_CROPS, write_index
+from dfjax.data.index.frame_paths import BESIDE_CROPS
+from dfjax.data.index.records import write_index
 from dfjax.data.store.feature_pack import (
     PARAMETERS,
     RECORD,
