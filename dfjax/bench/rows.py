@@ -86,7 +86,7 @@ def identify(
 
 def format_rate(per_second: float) -> str:
     """Returns a number of items per second with three digits, or without decimals from 1,000 on."""
-    return f"{per_second:,.0f}" if per_second >= 1000 else f"{per_second:.3g}"
+    return f"{per_second:,.0f}" if per_second >= 999.5 else f"{per_second:.3g}"
 
 
 def describe_row(row: dict[str, Any]) -> str:

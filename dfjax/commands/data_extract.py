@@ -22,7 +22,7 @@ video, frame, x0, y0, x1, y1 and lx0, ly0, …, lx4, ly4; VIDEO is a video_id or
 
 --masks also crops the mask videos that the data set publishes (mask_path of the index) in the same
 way, to OUT/masks/VIDEO_ID/FRAME.png, for the loss of a mask head (loss.mask). Masks that cannot be
-read are listed in OUT/errors.jsonl, and fakes without one are counted.
+read are listed in OUT/errors.jsonl (exit code 1), and fakes without one are counted.
 
 The same command continues where an interrupted one stopped. Videos that cannot be read are left
 out and listed in OUT/errors.jsonl; the exit code is then 1.

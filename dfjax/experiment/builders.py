@@ -161,6 +161,9 @@ def example_batch(config: ConfigDict, batch_size: int, crop_size: int) -> dict[s
         shapes["source"] = ((b, t, s, s, 3), jnp.uint8)
     if config.loss.method:
         shapes["method"] = ((b,), jnp.int8)
+    if config.loss.mask:
+        shapes["region"] = ((b, t, s, s, 1), jnp.uint8)
+        shapes["region_known"] = ((b,), jnp.bool_)
     if config.data.self_blend:
         shapes["blend"] = ((b,), jnp.bool_)
     if config.data.flow:

@@ -234,6 +234,11 @@ def _cut_faces(plan: PreparePlan, videos: Path, out: Path, limits: Limits) -> Pa
     target = out / "index.parquet"
     table = read_index(videos)
     if table["frames_dir"].notna().all() and not plan.recut:
+        if plan.settings.masks:
+            raise UsageError(
+                "masks are cropped together with faces, but the data set consists of face crops: "
+                "leave masks out, or crop them as they are with the detector `none`"
+            )
         write_index(rebase_frames(table, videos.parent, out), target, command=COMMAND)
         say(f"faces: the data set consists of face crops, {len(table)} videos")
         return target

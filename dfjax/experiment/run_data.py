@@ -95,7 +95,11 @@ def _open(config: ConfigDict, workdir: Path) -> FrameStore:
 
 
 def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
-    """Returns the pack of the synthetic set, which is generated below `folder` if missing."""
+    """Returns the pack of the synthetic set, which is generated below `folder` if missing.
+
+    Raises:
+        UsageError: The loss reads masks, and the existing set was made without.
+    """
     from dfjax.data.store.pack import pack
     from dfjax.data.synthetic import generate
 
@@ -110,6 +114,11 @@ def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
         if config.data.flow:
             index = _synthetic_flow(index, folder / "flow", config.data.stride)
         pack(index, target)
+    elif masks and "mask_dir" not in read_index(target):
+        raise UsageError(
+            f"the synthetic set in {folder} was made without masks, which loss.mask needs: remove "
+            "it, or choose another workdir"
+        )
     return target
 
 

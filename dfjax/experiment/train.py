@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from dfjax import processes
-from dfjax.config import load_config
+from dfjax.config import load_config, override
 from dfjax.data.clips.pipeline import check_clips, make_train_batches
 from dfjax.data.store.feature_pack import FeaturePack
 from dfjax.data.store.frame_store import FrameStore
@@ -145,7 +145,8 @@ def run_training(
 
 def _share_data(phases: list[Phase], workdir: Path) -> None:
     """Makes all phases of a config with a synthetic set use the same files."""
-    config = phases[0].config
+    masks = max(phase.config.loss.mask for phase in phases)
+    config = override(phases[0].config, {"loss.mask": masks})
     given = config.data.path or config.data.features
     if len(phases) > 1 and config.data.synthetic.videos and not given:
         with processes.first_alone():

@@ -21,13 +21,15 @@ def mask_loss(logits: Logits, outputs: Outputs, batch: Batch) -> Float[Array, "B
     outside `mask` do not count.
 
     Raises:
-        UsageError: The model has no mask head.
+        UsageError: The model has no mask head, or its output has another shape.
     """
     if "mask_logits" not in outputs:
         raise UsageError(
             "loss.mask needs a model with a mask head: frame_classifier has one with mask_head=True"
         )
     scores, shown = outputs["mask_logits"].astype(jnp.float32), batch["mask"]
+    if scores.ndim != 4 or scores.shape[:2] != shown.shape:
+        raise UsageError(f"mask_logits must be f32[B,T,h,w], but have the shape {scores.shape}")
     known = batch["label"] == REAL
     target = jnp.zeros_like(scores)
     if "region" in batch:

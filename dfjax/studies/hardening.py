@@ -27,6 +27,7 @@ from dfjax.evaluation.metrics.restoration_metrics import compute_restoration
 from dfjax.evaluation.scoring.score_table import split_faces
 from dfjax.evaluation.videos.aggregation import aggregate, clean
 from dfjax.experiment import workdir as workdirs
+from dfjax.experiment.run_data import reads_masks
 from dfjax.files import record_settings, write_json
 from dfjax.inference.detector import load
 from dfjax.inference.evaluate import evaluate
@@ -120,7 +121,7 @@ def harden(
     first, restorer = load(detector), load_generator(generator)
     data = _open_data(first.config, first.workdir, first.data_sha256)
     check_outputs([workdir / TABLE])
-    check_mlflow([make_round_config(first.config, Path(detector), data.path, overrides)])
+    _check_round(make_round_config(first.config, Path(detector), data.path, overrides), data)
     with workdirs.locked(workdir):
         record_settings(
             workdir / "settings.json",
@@ -154,6 +155,16 @@ def _open_data(config: ConfigDict, workdir: Path, data_sha256: str) -> Pack:
     if config.data.flow:
         raise UsageError("harden is for detectors without optical flow: restored crops have none")
     return data
+
+
+def _check_round(config: ConfigDict, data: Pack) -> None:
+    """Checks that a round needs no masks of the data, and that its MLflow server answers."""
+    if reads_masks(data, config):
+        raise UsageError(
+            "harden does not learn masks of a data set, as restored crops have none: override "
+            f"loss.mask=0 and model.{config.model.name}.mask_head=False"
+        )
+    check_mlflow([config])
 
 
 def make_round_config(

@@ -160,6 +160,8 @@ def test_data_sets_that_come_as_crops_are_not_cut_again(tmp_path):
     assert open_pack(pack).crop_size == 12 and not (tmp_path / "data/crops").exists()
     again = dfjax.prepare(tmp_path / "set", tmp_path / "cut", adapter="frames", **CROPS)
     assert open_pack(again).crop_size == 16
+    with pytest.raises(UsageError, match="masks are cropped together with faces"):
+        dfjax.prepare(tmp_path / "set", tmp_path / "masked", adapter="frames", masks=True)
 
 
 def test_an_adapter_of_ones_own_may_be_a_function(videos, tmp_path):

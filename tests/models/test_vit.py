@@ -16,6 +16,7 @@ from dfjax.models.summary import count
 from dfjax.models.vit import VisionTransformer
 from dfjax.models.vit_positions import resize_matrix, resize_positions, rotary_angles, rotate
 from dfjax.models.vit_variants import VARIANTS, scale_variant
+from dfjax.ops.lowering import MATMUL, NATIVE
 
 # transformers' own totals: of CLIPVisionModel, and of Dinov2WithRegistersModel and DINOv3ViTModel
 # without the token of masked patches, which is as wide as the network.
@@ -188,3 +189,19 @@ def test_bad_sizes_and_options():
         make_backbone("clip_b16", padding="static", compute=Compute())
     with pytest.raises(UsageError, match="no batch normalisation to set"):
         make_backbone("clip_b16", bn="torch", compute=Compute())
+
+
+def test_matrix_products_for_cpus_give_the_same_results():
+    """The layers of a CPU multiply matrices, those of other devices batches of tokens."""
+    image = jax.random.uniform(jax.random.key(0), (2, 64, 64, 3))
+    results = []
+    for lowering in (NATIVE, MATMUL):
+        network = VisionTransformer("clip_t8", one_block=True, compute=Compute(lowering=lowering))
+        params = one_draw(network.init)(jax.random.key(1), image, train=False)
+
+        def loss(params, network=network):
+            return jnp.sum(network.apply(params, image, train=True)["top"] ** 3)
+
+        results.append(jax.jit(jax.value_and_grad(loss))(params))
+    for native, matmul in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(matmul, native, rtol=1e-4, atol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 from dfjax.config import load_config
 from dfjax.data.faces.crop_codec import decode_crop, encode_crop
 from dfjax.data.index.records import read_index
-from dfjax.data.store.pack import open_pack, pack
+from dfjax.data.store.pack import Pack, open_pack, pack
 from dfjax.data.synthetic import generate
 from dfjax.errors import UsageError
 from dfjax.studies import hardening, restored_pack
@@ -171,3 +171,20 @@ def test_rounds_start_from_each_other_and_are_not_repeated(source, tmp_path, mon
         hardening.harden(out / "round1", "g", workdir=out)
     with pytest.raises(UsageError, match="rounds must be"):
         hardening.harden(tmp_path / "w", "g", workdir=out, rounds=0)
+
+
+def test_a_detector_that_learns_masks_of_the_data_is_refused_before_anything_is_restored(
+    tmp_path, monkeypatch
+):
+    config = load_config(
+        "resnet18:smoke", ["loss.mask=1.0", "model.frame_classifier.mask_head=True"]
+    )
+    detector = types.SimpleNamespace(config=config, workdir=tmp_path, data_sha256="")
+    data = object.__new__(Pack)
+    data.path, data.has_masks = tmp_path, True
+    monkeypatch.setattr(hardening, "load", lambda _: detector)
+    monkeypatch.setattr(hardening, "load_generator", lambda _: None)
+    monkeypatch.setattr(hardening, "_open_data", lambda *_: data)
+    with pytest.raises(UsageError, match="override loss.mask=0 and model.frame_classifier.mask_"):
+        hardening.harden(tmp_path / "w", "g", workdir=tmp_path / "study", rounds=1)
+    assert not (tmp_path / "study").exists()

@@ -60,8 +60,8 @@ def extract_index(
     """Extracts the faces of all videos of an index to a folder.
 
     `out` gets `crops/VIDEO_ID/%06d.jpg`, on request `masks/VIDEO_ID/%06d.png`, `index.parquet`,
-    `errors.jsonl` with the videos and masks that cannot be read, and `extraction.json`. Videos that
-    `out` already holds are not extracted again, so that repeating an interrupted call resumes it.
+    `errors.jsonl` with the videos and masks that cannot be read, and `extraction.json`. A repeated
+    call extracts what `out` does not hold yet, and videos that had an error, also of their mask.
 
     Args:
         index: Index of videos.
@@ -142,7 +142,8 @@ def _check_mask_folder(index: pd.DataFrame, out: Path) -> None:
 def _count_masks(index: pd.DataFrame) -> str:
     """Returns a sentence that counts the fakes with masks and names some without."""
     fakes = index[index["label"] == FAKE]
-    bare = fakes if "mask_dir" not in fakes else fakes[fakes["mask_dir"].isna()]
+    lists = fakes["mask_indices"] if "mask_indices" in fakes else [None] * len(fakes)
+    bare = fakes[[not (isinstance(numbers, list) and numbers) for numbers in lists]]
     sentence = f"{len(fakes) - len(bare)} of {len(fakes)} fakes have masks"
     some = ", ".join(bare["video_id"][:SHOWN])
     return f"{sentence}; without: {some}{', …' if len(bare) > SHOWN else ''}" if some else sentence

@@ -39,7 +39,7 @@ class ExtractReport(Result):
 
     in_json = (
         *("index", "videos", "reused", "crops", "faces_found", "videos_without_face"),
-        "unreadable",
+        *("unreadable", "unreadable_masks"),
     )
 
     @property

@@ -1,7 +1,8 @@
 """Reads manipulation masks that data sets publish, and finds the face that they mark."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -9,9 +10,10 @@ from jaxtyping import Float32
 
 from dfjax.data.faces.crops import MakeRank, Shapes
 from dfjax.data.faces.tracks import Boxes, Rank, Track, make_size_rank
-from dfjax.data.faces.video import Frame, iterate_frames, probe
+from dfjax.data.faces.video import Frame, ShortVideoError, iterate_frames, probe
 from dfjax.errors import InputError
 
+T = TypeVar("T")
 Mask = Float32[np.ndarray, "H W"]
 
 
@@ -27,12 +29,32 @@ def read_masks(path: Path, indices: Sequence[int]) -> dict[int, Mask]:
     Raises:
         InputError: The mask cannot be read.
     """
-    try:
-        n_frames = probe(path).n_frames
-        there = [index for index in indices if index < n_frames]
+
+    def read(there: list[int]) -> dict[int, Mask]:
         return dict(zip(there, map(_to_mask, iterate_frames(path, there))))
+
+    try:
+        return read_to_end(path, indices, read)
     except InputError as error:
         raise InputError(f"its mask {path.name} cannot be read: {error}") from error
+
+
+def read_to_end(path: Path, indices: Sequence[int], read: Callable[[list[int]], T]) -> T:
+    """Returns what `read` makes of those of the frames that a mask has and that can be decoded.
+
+    Args:
+        path: Mask, a video or an image.
+        indices: Frame numbers in ascending order.
+        read: Function of the numbers of existing frames.
+
+    Raises:
+        InputError: The mask cannot be read.
+    """
+    n_frames = probe(path).n_frames
+    try:
+        return read([index for index in indices if index < n_frames])
+    except ShortVideoError as error:  # fewer frames than its container says
+        return read([index for index in indices if index < error.n_frames])
 
 
 def rank_by_mask(path: Path, indices: Sequence[int]) -> MakeRank:

@@ -14,7 +14,8 @@ from jaxtyping import UInt8
 
 from dfjax.data.faces.crops import Cutting, FaceCrops, FacePath, cut_faces
 from dfjax.data.faces.images import Frame
-from dfjax.data.faces.video import iterate_frames, probe
+from dfjax.data.faces.manipulation_mask import read_to_end
+from dfjax.data.faces.video import iterate_frames
 from dfjax.errors import InputError
 from dfjax.outputs import check_inside
 
@@ -107,18 +108,20 @@ def crop_masks(
     Raises:
         InputError: The mask cannot be read.
     """
-    n_frames = probe(path).n_frames
-    there = [index for index in indices if index < n_frames]
-    seen = [number for number, face in enumerate(faces) if face.first < len(there)]
-    paths = [
-        FacePath(face.boxes, face.found, face.fallback, face.landmarks, first=face.first)
-        for face in (faces[number] for number in seen)
-    ]
-    found: list[dict[int, Mask]] = [{} for _ in faces]
-    for number, cut in zip(seen, cut_faces(_read_frames(path, there, shape), paths, how)):
-        masks = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in cut.crops]
-        found[number] = dict(zip(there[cut.first :], masks))
-    return found
+
+    def crop(there: list[int]) -> list[dict[int, Mask]]:
+        seen = [number for number, face in enumerate(faces) if face.first < len(there)]
+        paths = [
+            FacePath(face.boxes, face.found, face.fallback, face.landmarks, first=face.first)
+            for face in (faces[number] for number in seen)
+        ]
+        found: list[dict[int, Mask]] = [{} for _ in faces]
+        for number, cut in zip(seen, cut_faces(_read_frames(path, there, shape), paths, how)):
+            masks = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in cut.crops]
+            found[number] = dict(zip(there[cut.first :], masks))
+        return found
+
+    return read_to_end(path, indices, crop)
 
 
 def _read_frames(path: Path, indices: Sequence[int], shape: tuple[int, int]) -> Iterator[Frame]:

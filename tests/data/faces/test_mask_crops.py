@@ -1,15 +1,18 @@
 """Masks of a data set are cropped like its frames; missing and damaged ones are told."""
 
 import dataclasses
+import types
 
 import cv2
 import numpy as np
 import pytest
 
+from dfjax.data.faces import manipulation_mask
 from dfjax.data.faces.crops import Cutting, FaceCrops
 from dfjax.data.faces.extract_index import extract_index
 from dfjax.data.faces.mask_crops import crop_masks
 from dfjax.data.faces.settings import ExtractionSettings
+from dfjax.data.index.audit import audit
 from dfjax.data.index.error_log import read_errors
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 
@@ -76,6 +79,7 @@ def test_masks_that_cannot_be_read_are_listed_and_fakes_without_counted(index, t
     assert entry["video_id"] == "d/broken" and entry["stage"] == "mask"
     assert "its mask broken.mp4 cannot be read" in entry["error"]
     assert report.notes == ["2 of 4 fakes have masks; without: d/broken, d/bare"]
+    assert all(finding["code"] != "left_out" for finding in audit(out).findings), "it is there"
     write_mask(index.parent / "set/masks/broken.mp4", 9)
     again = extract(index, out)  # only that one is extracted again
     assert (again.reused, again.unreadable_masks) == (4, 0)
@@ -99,3 +103,12 @@ def test_a_face_that_appears_after_the_end_of_the_mask_has_none(tmp_path):
     )
     assert early.keys() == {1, 2} and not late
     assert early[1].min() > 240 and early[2].max() < 15
+
+
+def test_frames_that_cannot_be_decoded_have_no_mask(index, monkeypatch):
+    path = index.parent / "set/masks/short.mp4"
+    monkeypatch.setattr(manipulation_mask, "probe", lambda _: types.SimpleNamespace(n_frames=9))
+    boxes = np.tile(np.array([0, 0, 48, 48], np.float32), (3, 1))
+    face = FaceCrops(None, boxes, np.ones(3, bool), False)
+    (found,) = crop_masks(path, [0, 2, 4], [face], Cutting(16, 1.0), (48, 64))
+    assert list(found) == [0, 2] and list(manipulation_mask.read_masks(path, [0, 2, 4])) == [0, 2]

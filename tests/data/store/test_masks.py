@@ -12,7 +12,7 @@ from dfjax.data.store.pack import open_pack, pack
 from dfjax.data.synthetic.samples import synthesise
 
 SIZE, N = 8, 34  # more than one record
-VIDEOS = {"real": None, "whole": N, "part": 2, "bare": None}  # frames with masks
+VIDEOS = {"real": None, "whole": N, "part": 20, "bare": None}  # frames with masks
 
 
 def picture(frame):
@@ -53,7 +53,8 @@ def test_a_pack_gives_masks_back_and_none_where_one_is_missing(index, tmp_path):
     region = opened.read_region(1, [33, 0, 31])
     np.testing.assert_array_equal(region[..., 0], [picture(n) for n in (33, 0, 31)])
     assert region.dtype == np.uint8
-    assert opened.read_region(2, [0, 1]) is not None and opened.read_region(2, [1, 2]) is None
+    assert opened.read_region(2, [18, 19]) is not None
+    assert opened.read_region(2, [19, 20]) is None
     assert opened.read_region(3, [0]) is None
 
 
@@ -68,16 +69,17 @@ def test_damaged_masks_are_left_out_and_listed(index, tmp_path):
         ("s/part", "000000.png: its mask is 4x4, but crops 8x8"),
     ]
     opened = open_pack(tmp_path / "pack")
-    assert opened.index["mask_indices"][2] == [1]
+    assert opened.index["mask_indices"][2] == list(range(1, 20))
     assert opened.read_region(1, [2]) is not None and opened.read_region(1, [3]) is None
 
 
-def test_batches_have_regions_and_say_which_are_known(index, tmp_path):
+@pytest.mark.parametrize(("seed", "whole"), [(0, True), (3, False)])
+def test_batches_have_regions_and_say_which_are_known(index, tmp_path, seed, whole):
     pack(index, tmp_path / "pack")
     opened = open_pack(tmp_path / "pack")
 
     def read(**options):
-        how = EpochOptions("none", 4, seed=0)
+        how = EpochOptions("none", 4, seed=seed)
         sampling = Sampling(3, "stride", 1)
         batches = make_train_batches(
             opened, np.arange(4), how, sampling=sampling, threads=0, **options
@@ -91,8 +93,8 @@ def test_batches_have_regions_and_say_which_are_known(index, tmp_path):
         np.testing.assert_array_equal(batch[name], plain[name])
     place = {video: row for row, video in enumerate(batch["video_index"].tolist())}
     known = batch["region_known"][[place[video] for video in range(4)]]
-    starts = batch["position"][place[2], -1]
-    np.testing.assert_array_equal(known, [True, True, starts < 2, False])
+    assert (batch["position"][place[2], -1] < 20) == whole
+    np.testing.assert_array_equal(known, [True, True, whole, False])
     expected = [picture(n) for n in batch["position"][place[1]]]
     np.testing.assert_array_equal(batch["region"][place[1], ..., 0], expected)
     assert not batch["region"][place[0]].any() and not batch["region"][place[3]].any()

@@ -122,7 +122,9 @@ def audit(
     if split is not None:
         table["split"] = list(split)
     problems = [
-        Problem("left_out", entry["video_id"], entry["error"]) for entry in read_errors(path.parent)
+        Problem("left_out", entry["video_id"], entry["error"])
+        for entry in read_errors(path.parent)
+        if entry.get("stage") != "mask"  # a video without its mask is in the index
     ]
     table, found = files.check_sources(table, deep=deep, workers=workers, time_limit=time_limit)
     if not is_pack(path.parent):  # those of a pack were checked when they were packed
