@@ -13,9 +13,9 @@ ones.
 Command:  dfjax train --config=effort --workdir=runs/effort --config.data.path=PACK \
               --config.init.backbone=CLIP_L14.safetensors
 Hardware: an accelerator with 16 GB
-Time:     not yet measured
-Expected: full size not yet measured; :tiny, stopped after 8 of its 20 epochs, on the synthetic test
-          set with all 12 frames of a video (--config.data.eval_clips=12): video AUC 0.94
+Time:     full size not yet measured; :tiny 32 minutes on two busy CPU cores (22 of CPU time)
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.96, 0.80 on `warp`
+          and at least 0.99 on others
 """
 
 from ml_collections import ConfigDict
@@ -47,4 +47,6 @@ def get_config(variant: str = "") -> ConfigDict:
     c.eval.batch_size = 64
     use_variant(c, variant)
     use_small_vit(c, variant)
+    if variant == "tiny":  # three times the steps of other configs: otherwise `warp` is not learned
+        c.train.update({"batch_size": 16, "epochs": 30})
     return c

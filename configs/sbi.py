@@ -14,7 +14,9 @@ Command:  dfjax train --config=sbi --workdir=runs/sbi --config.data.path=PACK \
               --config.init.backbone=B4.safetensors
 Hardware: accelerators with 32 GB in all
 Time:     not yet measured
-Expected: not yet measured
+Expected: full size not yet measured; :tiny, stopped after 6 of its 20 epochs, on the synthetic test
+          set: AUC 0.81 on self-blended faces (`dfjax probe`), 0.54 on the manipulations, of which
+          it has seen none
 """
 
 from ml_collections import ConfigDict
