@@ -14,8 +14,8 @@ Command:  dfjax train --config=effort --workdir=runs/effort --config.data.path=P
               --config.init.backbone=CLIP_L14.safetensors
 Hardware: an accelerator with 16 GB
 Time:     full size not yet measured; :tiny 32 minutes on two busy CPU cores (22 of CPU time)
-Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.96, 0.80 on `warp`
-          and at least 0.99 on others
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.96, 0.80 on
+          `warp` and at least 0.99 on others
 """
 
 from ml_collections import ConfigDict

@@ -12,8 +12,8 @@ Command:  dfjax train --config=gend --workdir=runs/gend --config.data.path=PACK 
               --config.init.backbone=CLIP_L14.safetensors
 Hardware: accelerators with 80 GB in all; --config.train.accumulate=8 for less
 Time:     full size not yet measured; :tiny 14 minutes on two busy CPU cores
-Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.94, 0.69 on `warp`
-          and at least 0.99 on others
+Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.94, 0.69 on
+          `warp` and at least 0.99 on others
 """
 
 from ml_collections import ConfigDict

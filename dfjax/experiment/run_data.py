@@ -114,7 +114,7 @@ def synthetic_pack(config: ConfigDict, folder: Path) -> Path:
         if config.data.flow:
             index = _synthetic_flow(index, folder / "flow", config.data.stride)
         pack(index, target)
-    elif masks and "mask_dir" not in read_index(target):
+    elif masks and not open_pack(target).has_masks:
         raise UsageError(
             f"the synthetic set in {folder} was made without masks, which loss.mask needs: remove "
             "it, or choose another workdir"
