@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,10 @@ class Pack(CropStore):
             KeyError: A frame has no crop.
             UsageError: The files of the pack are damaged.
         """
-        places = self.find_places(row, np.asarray(frame_numbers, np.int32))
-        crops = np.empty((len(places), self.crop_size, self.crop_size, 3), np.uint8)
-        records: dict[int, Sequence[bytes]] = {}
-        for crop, frame, place in zip(crops, frame_numbers, places.tolist()):
-            part, within = divmod(place, FRAMES_PER_RECORD)
-            if part not in records:
-                records[part] = self._record(row, part)["frames"]
-            image = decode_image(records[part][within], most_pixels=self.crop_size**2)
+        files = self._read_files(row, frame_numbers, "frames")
+        crops = np.empty((len(frame_numbers), self.crop_size, self.crop_size, 3), np.uint8)
+        for crop, frame, data in zip(crops, frame_numbers, files, strict=True):
+            image = decode_image(data, most_pixels=self.crop_size**2)
             if image is None or image.shape != crop.shape:
                 raise self._damaged(f"frame {frame} of row {row} is not an image of this size")
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=crop)
@@ -125,20 +121,27 @@ class Pack(CropStore):
             KeyError: A frame has no crop.
             UsageError: The files of the pack are damaged.
         """
-        places = self.find_places(row, np.asarray(frame_numbers, np.int32))
-        region = np.empty((len(places), self.crop_size, self.crop_size, 1), np.uint8)
-        records: dict[int, Sequence[bytes]] = {}
-        for out, frame, place in zip(region, frame_numbers, places.tolist()):
-            part, within = divmod(place, FRAMES_PER_RECORD)
-            if part not in records:
-                records[part] = self._record(row, part)["region"]
-            if not records[part][within]:
+        files = self._read_files(row, frame_numbers, "region")
+        region = np.empty((len(frame_numbers), self.crop_size, self.crop_size, 1), np.uint8)
+        for out, frame, data in zip(region, frame_numbers, files, strict=True):
+            if not data:
                 return None
             try:
-                out[..., 0] = decode_mask(records[part][within], self.crop_size)
+                out[..., 0] = decode_mask(data, self.crop_size)
             except InputError as error:
                 raise self._damaged(f"frame {frame} of row {row}: {error}") from error
         return region
+
+    def _read_files(
+        self, row: int, frame_numbers: Sequence[int] | np.ndarray, name: str
+    ) -> Iterator[bytes]:
+        """Yields an entry of the records of a video for each frame; each record is read once."""
+        records: dict[int, Sequence[bytes]] = {}
+        for place in self.find_places(row, np.asarray(frame_numbers, np.int32)).tolist():
+            part, within = divmod(place, FRAMES_PER_RECORD)
+            if part not in records:
+                records[part] = self._record(row, part)[name]
+            yield records[part][within]
 
     def _decode_flow(self, row: int, frame: int, data: bytes) -> Float32[np.ndarray, "S S 2"]:
         try:
