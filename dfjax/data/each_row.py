@@ -2,12 +2,15 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from dfjax.console import track
 from dfjax.data.beam_pipeline import CHUNK, Beam, Stage, in_process, run_on_beam
+from dfjax.errors import InputError
+from dfjax.files import read_bytes
 
 TIME_LIMIT = 1800.0  # seconds per task on Beam
 
@@ -90,3 +93,26 @@ def list_reasons(name: str, result: Task) -> list[tuple[str, str]]:
 def describe_reasons(result: Task) -> list[str]:
     """Returns a line for each part of a row that cannot be used."""
     return [f"{part}: {reason}" if part else reason for part, reason in result["reasons"]]
+
+
+def check_files(
+    frames: Iterable[int], find_path: Callable[[int], Path], check: Callable[[bytes], None]
+) -> Task:
+    """Returns the frames whose files can be used (`good`), and the others with their `reasons`.
+
+    Args:
+        frames: Source frame numbers.
+        find_path: Function that returns the path of the file of a frame.
+        check: Function of the content of a file, which raises an InputError if it is unusable.
+    """
+    good, reasons = [], []
+    for frame in frames:
+        path = find_path(frame)
+        try:
+            check(read_bytes(path))
+            good.append(frame)
+        except OSError as error:
+            reasons.append((path.name, str(error.strerror)))
+        except InputError as error:
+            reasons.append((path.name, str(error)))
+    return {"good": good, "reasons": reasons}

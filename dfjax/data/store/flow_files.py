@@ -6,10 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from dfjax.data.each_row import Row, RunEach, Task, describe_reasons, run_in_threads
+from dfjax.data.each_row import Row, RunEach, Task, check_files, describe_reasons, run_in_threads
 from dfjax.data.store.flow import decode_flow
 from dfjax.errors import InputError, UsageError
-from dfjax.files import read_bytes
 
 NEEDED = ("video_id", "frame_indices", "flow_dir", "flow_indices")
 """Columns of the index that name the flow of a video."""
@@ -104,18 +103,13 @@ def check_flow(folder: str, stride: int, size: int, task: Task) -> Task:
         task: The columns `NEEDED` of the video's row.
     """
     row: Any = Row(task)
-    good, reasons = [], []
     there = set(row.frame_indices)
-    starts = row.flow_indices if isinstance(row.flow_dir, str) else []
-    for start in (n for n in starts if n in there and n + stride in there):
-        path = flow_path(Path(folder), row, start)
-        try:
-            height, width = decode_flow(read_bytes(path)).shape[:2]
-            if (height, width) != (size, size):
-                raise InputError(f"its flow is {width}x{height}, but crops are {size}x{size}")
-            good.append(start)
-        except OSError as error:
-            reasons.append((path.name, str(error.strerror)))
-        except InputError as error:
-            reasons.append((path.name, str(error)))
-    return {"good": good, "reasons": reasons}
+    named = row.flow_indices if isinstance(row.flow_dir, str) else []
+    starts = (n for n in named if n in there and n + stride in there)
+
+    def check(data: bytes) -> None:
+        height, width = decode_flow(data).shape[:2]
+        if (height, width) != (size, size):
+            raise InputError(f"its flow is {width}x{height}, but crops are {size}x{size}")
+
+    return check_files(starts, lambda n: flow_path(Path(folder), row, n), check)

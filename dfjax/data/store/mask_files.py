@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from dfjax.data.each_row import Row, RunEach, Task, describe_reasons, run_in_threads
+from dfjax.data.each_row import Row, RunEach, Task, check_files, describe_reasons, run_in_threads
 from dfjax.data.faces.crop_codec import decode_image
 from dfjax.errors import InputError
-from dfjax.files import read_bytes
 
 NEEDED = ("video_id", "frame_indices", "mask_dir", "mask_indices")
 """Columns of the index that name the masks of a video."""
@@ -106,16 +105,12 @@ def check_video_masks(folder: str, size: int, task: Task) -> Task:
         task: The columns `NEEDED` of the video's row.
     """
     row: Any = Row(task)
-    good, reasons = [], []
     there = set(row.frame_indices)
     named = row.mask_indices if isinstance(row.mask_dir, str) else []
-    for frame in (n for n in named if n in there):
-        path = mask_file(Path(folder), row, frame)
-        try:
-            decode_mask(read_bytes(path), size)
-            good.append(frame)
-        except OSError as error:
-            reasons.append((path.name, str(error.strerror)))
-        except InputError as error:
-            reasons.append((path.name, str(error)))
-    return {"good": good, "reasons": reasons}
+
+    def check(data: bytes) -> None:
+        decode_mask(data, size)
+
+    return check_files(
+        (n for n in named if n in there), lambda n: mask_file(Path(folder), row, n), check
+    )
