@@ -1,8 +1,12 @@
-"""Adapters: a few trained parameters that change kernels before a model is applied.
+"""Adapters: a few trained parameters that change kernels of a model.
 
 An adapter of a kernel W gives the model W + D, where D has a low rank. The parameters of D are in
 the part `adapters` of `params`, under the path of the kernel; all other paths are those of the
 model without adapters. At first D changes nothing. `merge_adapters` returns plain kernels.
+
+The layers of `LAYERS` add x D to their output by its two factors, so that the backward pass has
+only gradients of the size of the factors. Kernels of other layers are W + D before the model is
+applied: that costs the gradient of a whole kernel, which is summed over all devices.
 
 - `lora` (Hu et al., 2022): D = (alpha / rank) down · up, where `up` is 0 at first.
 - `svd` (Yan et al., 2025, "Orthogonal Subspace Decomposition", Effort): W = U S V' is split into
@@ -23,13 +27,16 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Key
 
 from dfjax.errors import UsageError, unknown
-from dfjax.models.entry import ADAPTERS
+from dfjax.models.entry import ADAPTERS, LOW_RANK
 from dfjax.models.model_fns import ModelFns
 from dfjax.shapes import Inputs, Variables
 
 KINDS = ("none", "lora", "svd")
 FIXED = "^adapters/.*/first_"
 """Pattern of the parameters of adapters that are never trained."""
+
+LAYERS = re.compile(r"backbone/stage1_block\d+/(attention|mlp)/\w+/kernel$")
+"""Kernels of `dfjax.models.vit_blocks.TokenDense`."""
 
 EXACT = jax.lax.Precision.HIGHEST
 
@@ -80,8 +87,8 @@ def adapt(model: ModelFns, adapter: Adapter) -> ModelFns:
         variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array], Mapping[str, Any]]:
         params = variables["params"]
-        merged = {**variables, "params": merge_adapters(params, adapter)}
-        logits, outputs, stats = model.apply(merged, inputs, train=train, rngs=rngs)
+        given = {**variables, **split_adapters(params, adapter)}
+        logits, outputs, stats = model.apply(given, inputs, train=train, rngs=rngs)
         if adapter.name == "svd":
             penalties = compute_penalties(params)
             outputs = outputs | {k: jnp.broadcast_to(v, logits.shape) for k, v in penalties.items()}
@@ -107,6 +114,27 @@ def init_adapters(rng: Key[Array, ""], params: Mapping[str, Any], adapter: Adapt
     return unflatten_dict(make(rng, kernels, adapter.rank), sep="/")
 
 
+def split_adapters(params: Mapping[str, Any], adapter: Adapter) -> dict[str, Any]:
+    """Returns the collections that adapted layers read.
+
+    These are `params`, without adapters, and `low_rank`, the factors of the changes of the kernels
+    that match `LAYERS`. The other kernels are merged.
+
+    Args:
+        params: Parameters with the part `adapters`.
+        adapter: Settings of the adapters.
+    """
+    factors, others = {}, {}
+    for path, parts in _split(params).items():
+        if LAYERS.search(path):
+            layer = path.removesuffix("/kernel")
+            factors[f"{layer}/down"], factors[f"{layer}/up"] = _factor(parts, adapter)
+        else:
+            others[path] = parts
+    low_rank = unflatten_dict(factors, sep="/")
+    return {"params": _merge(params, others, adapter), LOW_RANK: low_rank}
+
+
 def merge_adapters(params: Mapping[str, Any], adapter: Adapter) -> dict[str, Any]:
     """Returns the parameters of the model alone, with the kernels that the adapters give it.
 
@@ -114,16 +142,30 @@ def merge_adapters(params: Mapping[str, Any], adapter: Adapter) -> dict[str, Any
         params: Parameters with the part `adapters`.
         adapter: Settings of the adapters.
     """
+    return _merge(params, _split(params), adapter)
+
+
+def _merge(
+    params: Mapping[str, Any], adapters: Mapping[str, Mapping[str, Any]], adapter: Adapter
+) -> dict[str, Any]:
     base = flatten_dict({k: v for k, v in params.items() if k != ADAPTERS}, sep="/")
-    for path, parts in _split(params).items():
+    for path, parts in adapters.items():
         if adapter.name == "lora":
-            scale = adapter.alpha / adapter.rank
-            change = scale * jnp.matmul(parts["down"], parts["up"], precision=EXACT)
+            change = jnp.matmul(*_factor(parts, adapter), precision=EXACT)
         else:
             now, first = _products(parts)
-            change = now - first
+            change = now - first  # exactly 0 at first
         base[path] = base[path] + change.reshape(base[path].shape).astype(base[path].dtype)
     return unflatten_dict(base, sep="/")
+
+
+def _factor(parts: Mapping[str, Any], adapter: Adapter) -> tuple[Any, Any]:
+    """Returns matrices [D, r] and [r, K] whose product is the change of a kernel."""
+    if adapter.name == "lora":
+        return adapter.alpha / adapter.rank * parts["down"], parts["up"]
+    now, first = (parts[f"{when}left"] * parts[f"{when}values"] for when in ("", "first_"))
+    down = jnp.concatenate([now, -first], axis=1)
+    return down, jnp.concatenate([parts["right"], parts["first_right"]])
 
 
 def merge_variables(variables: Variables, adapter: Adapter) -> Variables:

@@ -19,6 +19,9 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 ADAPTERS = "adapters"
 """Name of the part of `params` with the parameters of adapters (see `dfjax.models.adapters`)."""
 
+LOW_RANK = "low_rank"
+"""Name of the collection of matrices `down` and `up` whose products change kernels of layers."""
+
 
 class Summary(NamedTuple):
     """Size of a model.

@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from dfjax.errors import UsageError
+from dfjax.models.entry import LOW_RANK
 from dfjax.models.initializers import LECUN
 from dfjax.models.layers import Compute
 from dfjax.models.vit_blocks import TransformerBlock, layer_norm
@@ -120,13 +121,14 @@ class VisionTransformer(nn.Module):
             for number, block in enumerate(blocks):
                 x = block(x, None if kept is None else kept[number], angles, train=train)
             return x
-        params = [self.variables["params"][name] for name in names]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+        parts = {part: self.variables.get(part, {}) for part in ("params", LOW_RANK)}
+        layers = [{part: tree.get(name, {}) for part, tree in parts.items()} for name in names]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
         alone = TransformerBlock(v, self.compute, parent=None)
 
         def run(x: Array, layer: Any) -> tuple[Array, None]:
-            params, kept = layer
-            y: Any = alone.apply({"params": params}, x, kept, angles, train=train)
+            variables, kept = layer
+            y: Any = alone.apply(variables, x, kept, angles, train=train)
             return y, None
 
         # Around the scan, recomputation would keep the values inside of all blocks at once.

@@ -2,14 +2,16 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from dfjax.models.layers import Compute, Dense
+from dfjax.models.entry import LOW_RANK
+from dfjax.models.initializers import LECUN
+from dfjax.models.layers import Compute
 from dfjax.models.remat import mark_block
 from dfjax.models.vit_positions import rotate
 from dfjax.models.vit_variants import Variant
@@ -54,14 +56,14 @@ class SelfAttention(nn.Module):
         v = self.variant
 
         def heads(name: str, *, bias: bool = True) -> Array:
-            y = _dense(v.width, self.compute, name, use_bias=bias)(x)
+            y = TokenDense(v.width, self.compute, bias, name=name)(x)
             return y.reshape(*y.shape[:2], v.heads, v.width // v.heads)
 
         query, key, value = heads("query"), heads("key", bias=v.key_bias), heads("value")
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
         mixed = jax.nn.dot_product_attention(query, key, value)
-        return _dense(v.width, self.compute, "output")(mixed.reshape(x.shape))
+        return TokenDense(v.width, self.compute, name="output")(mixed.reshape(x.shape))
 
 
 class FeedForward(nn.Module):
@@ -80,9 +82,9 @@ class FeedForward(nn.Module):
         """Returns the output for every token."""
         v, compute = self.variant, self.compute
         hidden, activate = int(v.hidden * v.width), ACTIVATIONS[v.activation]
-        y = _dense(hidden, compute, "hidden")(x)
-        y = y * activate(_dense(hidden, compute, "gate")(x)) if v.gated else activate(y)
-        return _dense(v.width, compute, "output")(y)
+        y = TokenDense(hidden, compute, name="hidden")(x)
+        y = y * activate(TokenDense(hidden, compute, name="gate")(x)) if v.gated else activate(y)
+        return TokenDense(v.width, compute, name="output")(y)
 
 
 class TransformerBlock(nn.Module):
@@ -134,19 +136,39 @@ def layer_norm(variant: Variant, compute: Compute, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(variant.epsilon, compute.dtype, use_fast_variance=False, name=name)
 
 
-def _dense(features: int, compute: Compute, name: str, *, use_bias: bool = True) -> nn.Dense:
-    """Returns a linear layer of tokens.
+class TokenDense(nn.Module):
+    """A linear layer of tokens, whose kernel may have a change of low rank.
 
-    With the lowering for CPUs it multiplies matrices: XLA's CPU backend transposes the tokens of a
-    batch [n, N, D] one value at a time for the gradient of the kernel.
+    If the collection `low_rank` has the matrices `down` [D, r] and `up` [r, K] of this layer, the
+    kernel is W + down · up. The product is not computed: its gradient would have the size of W, and
+    would be summed over all devices.
+
+    Attributes:
+        features: Number of outputs K.
+        compute: Dtype of the products. With the lowering for CPUs these are products of matrices:
+            XLA's CPU backend transposes the tokens of a batch [n, N, D] one value at a time for the
+            gradient of the kernel.
+        use_bias: Whether a bias is added.
     """
-    product = _multiply_flat if compute.lowering.matmul else None
-    return Dense(features, use_bias=use_bias, dtype=compute.dtype, name=name, dot_general=product)
 
+    features: int
+    compute: Compute
+    use_bias: bool = True
 
-def _multiply_flat(x: Array, kernel: Array, dimensions: Any, **options: Any) -> Array:
-    """Returns `jax.lax.dot_general` of tokens [..., D] and a kernel [D, K], as matrices."""
-    del dimensions  # the last axis and the first
-    flat = x.reshape(-1, x.shape[-1])
-    y = jax.lax.dot_general(flat, kernel, (((1,), (0,)), ((), ())), **options)
-    return y.reshape(*x.shape[:-1], -1)
+    @nn.compact
+    def __call__(self, x: Float[Array, "n N D"]) -> Float[Array, "n N K"]:
+        """Returns the output for every token."""
+        dtype, tokens = self.compute.dtype, x.shape[:-1]
+        kernel = self.param("kernel", LECUN, (x.shape[-1], self.features), jnp.float32)
+        x = x.astype(dtype)
+        if self.compute.lowering.matmul:
+            x = x.reshape(-1, x.shape[-1])
+        y = x @ kernel.astype(dtype)
+        if self.has_variable(LOW_RANK, "down"):
+            down: Array = self.get_variable(LOW_RANK, "down").astype(dtype)
+            up: Array = self.get_variable(LOW_RANK, "up").astype(dtype)
+            y = y + x @ down @ up
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            y = y + bias.astype(dtype)
+        return y.reshape(*tokens, self.features)

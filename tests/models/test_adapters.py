@@ -8,7 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from dfjax.bench.hlo_figures import measure_traffic
+from dfjax.bench.hlo_text import parse_module
 from dfjax.config import load_config
 from dfjax.errors import UsageError
 from dfjax.models import build, input_shapes
@@ -20,6 +23,7 @@ from dfjax.models.adapters import (
     init_adapters,
     merge_adapters,
     merge_variables,
+    split_adapters,
 )
 
 ATTENTION = ("attention/(query|key|value|output)/kernel$",)
@@ -87,6 +91,48 @@ def test_adapters_change_nothing_at_first(adapter):
     assert jax.tree.structure(merged["params"]) == jax.tree.structure(variables["params"])
     np.testing.assert_allclose(logits, apply(merged, inputs)[0], atol=1e-6)
     assert np.abs(logits - apply(variables, inputs)[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["blocks", "scan"])
+def test_kernels_of_every_layer_can_be_adapted(scan):
+    """Factors in the layers of tokens, kernels elsewhere: both are the merged model."""
+    everywhere = Adapter("lora", ("(attention|mlp|patch_embedding|logits)/.*kernel$",), 1, 3.0)
+    options = OPTIONS | {"one_block": False, "scan_blocks": scan}
+    model, inputs = build("frame_classifier", lowering="native", **options), plain()[1]
+    changed = adapt(model, everywhere)
+    own = jax.jit(changed.init)(jax.random.key(0), inputs)
+    own = {**own, "params": disturb(own["params"])}
+    split = split_adapters(own["params"], everywhere)
+    factors = flatten_dict(split["low_rank"], sep="/")
+    assert len(factors) == 2 * 3 * (4 + 2)
+    assert not any("patch_embedding" in path or "logits" in path for path in factors)
+    merged = merge_variables(own, everywhere)
+    given = changed.apply(own, inputs, train=False, rngs=None)[0]
+    np.testing.assert_allclose(
+        given, model.apply(merged, inputs, train=False, rngs=None)[0], atol=1e-5
+    )
+    without = {**merged, "params": split["params"]}
+    assert np.abs(given - model.apply(without, inputs, train=False, rngs=None)[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize("adapter", [LORA, SVD], ids=["lora", "svd"])
+def test_gradients_of_adapters_are_summed_without_those_of_kernels(adapter):
+    """On eight devices, no sum over devices has the size of an adapted kernel."""
+    _, inputs, _ = plain()
+    changed, own = adapted(adapter)
+    mesh = Mesh(jax.devices(), ("data",))
+    batch = {key: jnp.tile(leaf, (4, *[1] * (leaf.ndim - 1))) for key, leaf in inputs.items()}
+    batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
+
+    def loss(adapters, own, batch):
+        variables = {**own, "params": {**own["params"], "adapters": adapters}}
+        return jnp.square(changed.apply(variables, batch, train=False, rngs=None)[0]).sum()
+
+    program = jax.jit(jax.grad(loss)).lower(own["params"]["adapters"], own, batch).compile()
+    traffic = measure_traffic(parse_module(program.as_text()), 8)
+    summed = sum(found.bytes for found in traffic.collectives)
+    kernels = 4 * 32 * 32 * 4  # bytes
+    assert 0 < summed < kernels / 2
 
 
 def test_lora_by_hand():
