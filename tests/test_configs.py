@@ -58,7 +58,7 @@ STATED = {
     "gend": {
         "model.frame_classifier.backbone": "clip_l14", "optimizer.learning_rate": 3e-4,
         "optimizer.weight_decay": 0.0, "train.batch_size": 512, "data.pairing": "paired",
-        "loss.uniformity": 0.5, "loss.alignment": 0.1, "early_stop.metric": "ap",
+        "loss.uniformity": 0.5, "loss.alignment": 0.1, "early_stop.metric": "map_ovr",
     },
     "effort": {
         "model.frame_classifier.backbone": "clip_l14", "adapter.name": "svd", "adapter.rank": 1,

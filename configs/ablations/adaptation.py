@@ -1,8 +1,9 @@
 """What is trained of a vision transformer that is pre-trained on other images: `gend` by parts.
 
 The first rows are those of the paper's ablation. Then follow LoRA and Effort on the attention, and
-full fine-tuning. Effort has its published learning rate and penalties; the rank and learning rate
-of LoRA and the learning rate of full fine-tuning are ours. The small variants start from random
+full fine-tuning, all three without unit features and the added terms, as the second row. All rows
+have the batch, epochs and weight decay of `gend`. Effort has its published learning rate and
+penalties; the rank and learning rate of LoRA and the learning rate of full fine-tuning are ours. The small variants start from random
 weights, so that their frozen rows show only what the trained part learns.
 
 Command:  dfjax ablate adaptation --seeds=3 --config.data.path=PACK \
@@ -42,6 +43,7 @@ def get_table(variant: str = "") -> dict[str, Any]:
             "all parameters": (
                 "optimizer.freeze=()",
                 *(() if variant else ("optimizer.learning_rate=1e-5",)),
+                *(f"{unit}=False", *plain),
             ),
         },
     }
