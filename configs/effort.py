@@ -4,11 +4,11 @@ Yan et al. (2025), "Orthogonal Subspace Decomposition for Generalizable AI-Gener
 Detection": each of the 96 projections of the attention is split by singular value decomposition
 into a fixed part of rank 1,023 and a trained part of rank 1, and a linear layer of two classes
 reads the pooled output. Two penalties keep the singular vectors orthonormal and the norms of the
-kernels as they were. 196,704 parameters of the kernels and 2,050 of the head are trained. Optimiser,
-batch and epochs are those of `effort.yaml` in DeepfakeBench (commit 8a4a7bf; another version has a
-tenth of the learning rate). The code there minimises the cross-entropy alone; the penalties are the
-paper's, and their factors ours. It chooses the checkpoint on the test data, this config on the
-validation data. The weights of CLIP come from the Hugging Face Hub
+kernels as they were. 196,704 parameters of the kernels and 2,050 of the head are trained.
+Optimiser, batch and epochs are those of `effort.yaml` in DeepfakeBench (commit 8a4a7bf; another
+version has a tenth of the learning rate). The code there minimises the cross-entropy alone; the
+penalties are the paper's, and their factors ours. It chooses the checkpoint on the test data, this
+config on the validation data. The weights of CLIP come from the Hugging Face Hub
 (`dfjax weights import --from transformers`). The small variants train all parameters from random
 ones.
 

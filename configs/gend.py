@@ -11,8 +11,8 @@ are trained, from random ones, and a tenth of the factors of the added terms.
 
 Command:  dfjax train --config=gend --workdir=runs/gend --config.data.path=PACK \
               --config.init.backbone=CLIP_L14.safetensors
-Hardware: accelerators with 80 GB in all; with less, --config.train.accumulate=8, and then both added
-          terms compare the 64 frames of a part instead of 512
+Hardware: accelerators with 80 GB in all; with less, --config.train.accumulate=8, and then both
+          added terms compare the 64 frames of a part instead of 512
 Time:     full size not yet measured; :tiny 14 minutes on two busy CPU cores
 Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.94, 0.69 on
           `warp` and at least 0.99 on others

@@ -3,8 +3,9 @@
 The first rows are those of the paper's ablation. Then follow LoRA and Effort on the attention, and
 full fine-tuning, all three without unit features and the added terms, as the second row. All rows
 have the batch, epochs and weight decay of `gend`. Effort has its published learning rate and
-penalties; the rank and learning rate of LoRA and the learning rate of full fine-tuning are ours. The small variants start from random
-weights, so that their frozen rows show only what the trained part learns.
+penalties; the rank and learning rate of LoRA and the learning rate of full fine-tuning are ours.
+The small variants start from random weights, so that their frozen rows show only what the trained
+part learns.
 
 Command:  dfjax ablate adaptation --seeds=3 --config.data.path=PACK \
               --config.init.backbone=CLIP_L14.safetensors
