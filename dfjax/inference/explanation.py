@@ -198,16 +198,21 @@ class Explainer:
         return self._steps
 
 
+PLAIN = {"remat": "none", "scan_blocks": False}
+"""Options of models with which maps can be taken out; they change no parameters or results."""
+
+
 def _find_apply(detector: Detector) -> Apply:
-    """Returns the forward pass without recomputation, inside of which maps cannot be taken out."""
+    """Returns the forward pass with `PLAIN`: no recomputation, and no scan over blocks."""
     config = detector.config
     options = config.model.get(config.model.name, {})
-    if options.get("remat", "none") == "none":
+    changed = {key: value for key, value in PLAIN.items() if options.get(key, value) != value}
+    if not changed:
         return detector.apply
     if detector.features:
         raise UsageError("a detector on stored features with remat cannot be explained")
     config = config.copy_and_resolve_references()
-    config.model[config.model.name].remat = "none"
+    config.model[config.model.name].update(changed)
     return builders.make_model(config).apply
 
 

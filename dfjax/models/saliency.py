@@ -54,10 +54,12 @@ def find_layers(apply: Apply, variables: Variables, inputs: Mapping[str, Any]) -
     """Returns the layer of each stream that Grad-CAM explains: the last one of `CELLS` cells.
 
     A stream is a backbone (`hq`, `lq`; `frames` for a single one) or the CNN on optical flow. A
-    model without these has the stream `frames`, with the maps of all its modules.
+    model without these has the stream `frames`, with the maps of all its modules. The layer of a
+    vision transformer is its `PatchMap`, the patch tokens that enter the last block.
 
     Args:
-        apply: Forward pass of a model.
+        apply: Forward pass of a model, without a scan over the blocks of a vision transformer,
+            which would hide their tokens.
         variables: Its variables.
         inputs: Inputs of a batch, or their shapes.
 

@@ -81,7 +81,7 @@ class VisionTransformer(nn.Module):
         stem, x = self._embed(v, images)
         n, rows, columns, _ = stem.shape
         angles = rotary_angles(rows, columns, v.width // v.heads) if v.rotary else None
-        x = self._run_blocks(v, x, angles, train=train)
+        x = self._run_blocks(v, x, angles, (rows, columns), train=train)
         # In the original CLIP, only the class token is normalised.
         x = layer_norm(v, self.compute, "output_norm")(x)
         patches = x[:, 1 + v.registers :].reshape(n, rows, columns, v.width)
@@ -112,13 +112,17 @@ class VisionTransformer(nn.Module):
         x = jnp.concatenate([first, patches], axis=1)
         return stem, layer_norm(v, self.compute, "input_norm")(x) if v.input_norm else x
 
-    def _run_blocks(self, v: Variant, x: Array, angles: Any, *, train: bool) -> Array:
+    def _run_blocks(
+        self, v: Variant, x: Array, angles: Any, grid: tuple[int, int], *, train: bool
+    ) -> Array:
         count = 1 if self.one_block else v.blocks
         names = [f"stage1_block{number}" for number in range(1, count + 1)]
         blocks = [TransformerBlock(v, self.compute, name=name) for name in names]
         kept = self._draw_kept(count, x.shape[0]) if train and self.drop_path else None
         if self.is_initializing() or not self.scan_blocks:
             for number, block in enumerate(blocks):
+                if number == count - 1 and not train:
+                    x = _pass_patches(x, 1 + v.registers, grid)
                 x = block(x, None if kept is None else kept[number], angles, train=train)
             return x
         parts = {part: self.variables.get(part, {}) for part in ("params", LOW_RANK)}
@@ -140,6 +144,28 @@ class VisionTransformer(nn.Module):
         keep = 1 - self.drop_path * jnp.arange(count, dtype=jnp.float32)[:, None, None] / count
         shape = (count, 2, images)
         return jax.random.bernoulli(self.make_rng("dropout"), keep, shape) / keep
+
+
+class PatchMap(nn.Module):
+    """The patch tokens that enter the last block, as a map: the layer that Grad-CAM explains.
+
+    Tokens of patches after the last block have no gradient where the head reads the class token
+    alone. Programs of training do not have this module.
+    """
+
+    @nn.compact
+    def __call__(self, patches: Float[Array, "n p q D"]) -> Float[Array, "n p q D"]:
+        """Returns the map itself."""
+        return patches
+
+
+def _pass_patches(
+    x: Float[Array, "n N D"], first: int, grid: tuple[int, int]
+) -> Float[Array, "n N D"]:
+    """Returns the tokens, of which those of patches, from `first` on, are passed by `PatchMap`."""
+    n, _, width = x.shape
+    patches = PatchMap(name="last_patches")(x[:, first:].reshape(n, *grid, width))
+    return jnp.concatenate([x[:, :first], patches.reshape(n, -1, width)], axis=1)
 
 
 class PatchEmbedding(nn.Module):
