@@ -156,8 +156,9 @@ def step_on(spec, changes, shape):
     batch["clip"] = rng.integers(0, 255, batch["clip"].shape).astype(np.uint8)
     batch["label"] = (np.arange(len(batch["label"])) % 2).astype(np.int8)
     batch |= {name: np.ones_like(batch[name]) for name in ("mask", "weight")}
-    if "blend" in batch:
+    if "blend" in batch:  # each fake is made of the real before it
         batch["blend"] = batch["label"] == FAKE
+        batch["video_index"] = (np.arange(len(batch["label"])) // 2).astype(np.int32)
     state = jax.jit(parts.init, out_shardings=parts.shardings)(parts.root_rng, batch)
     before = jax.device_get(state.params)
     state, metrics = jit_train_step(config, parts)(
@@ -173,6 +174,16 @@ def step_on(spec, changes, shape):
         pytest.param(  # with batch normalisation
             "resnet18:smoke",
             {"model.frame_classifier.width": 0.125, "optimizer.freeze": ()},
+            [(8, 1, 1)],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(  # with self-blending
+            "sbi:smoke",
+            {"model.frame_classifier.width": 0.125, "optimizer.freeze": (), "preprocess.size": 32}
+            | {
+                "model.frame_classifier.backbone": "resnet18",
+                "model.frame_classifier.padding": "auto",
+            },
             [(8, 1, 1)],
             marks=pytest.mark.slow,
         ),

@@ -11,6 +11,12 @@
 | `deepfakebench` | DeepfakeBench's `efficientnetb4.yaml` and albumentations 1.1.0, of its image |
 | `gend` | published for `gend` (Yermakov et al. 2026) |
 | `sbi` | published for `sbi` (Shiohara and Yamasaki 2022, and the authors' code) |
+
+Values are the published ones, and the order is that of all presets. In GenD's code the blur is
+before the changes of brightness and contrast, whose order is random, and what an affine change
+brings in is black; here the blur is after them, and images are reflected at their borders. SBI's
+code shifts red, green and blue, then hue, saturation and value, then brightness and contrast; here
+brightness (what albumentations calls contrast, too) is changed first.
 """
 
 from collections.abc import Sequence

@@ -6,22 +6,25 @@ One of them is changed in colour and detail, and the source is slightly shifted 
 source then replaces the target in a soft, deformed mask of the face. The fake therefore has traces
 that are common to all face swaps. All frames of a clip use the same random numbers.
 
-Compared with the paper and the authors' code, point by point:
+Compared with the authors' code (mapooon/SelfBlendedImages), which has two paths, one with the code
+of Face X-ray and one without it:
 
-- Views: the ranges and probabilities of the changes of colour and detail are the same, and the
-  changed view is the source or the target with the same probability.
-- Source: scaled by 0.95 to 1 / 0.95 in x and y, and shifted by up to 3 % and 1.5 %, as there.
-- Shape: the convex hull of the landmarks, there of 81, here of the outline of a face mesh; with
-  probability 1/4 without those of the forehead, as there. Where the code of Face X-ray is
-  installed, the authors' code draws one of four hulls instead. Five landmarks are extended, and
-  without landmarks the shape is an ellipse, which is ours.
-- Mask: the same elastic deformation, erosion, blur, and ratios of blending. Radii and sigma refer
-  to a mask that is resized to 192 to 256 pixels at random in either direction, as there. The
-  deformation refers to a crop of 224 pixels, there to the crop as it is.
-- Augmentation afterwards: with paired data a real frame and its fake share the draws,
-  as there.
-- Data: there frames of 8 moments of a video and crops with random margins; here clips, whose frames
-  share the draws, and crops as they are stored.
+- Equal: ranges and probabilities of the view's changes, and that it is the source or the target
+  with the same probability; the source's scale (0.95 to 1 / 0.95 in x and y) and shift (3 % and
+  1.5 %); no forehead with probability 1/4; the mask's elastic deformation, its height and width
+  (192 to 256 pixels, drawn separately), to which radii and sigma of both windows refer, and the
+  ratios of blending. With paired data a real frame and its fake share the augmentation.
+- Shape: the convex hull of the landmarks, as there without Face X-ray, whose code draws one of four
+  hulls. There are 81 landmarks, here the outline of a face mesh; five landmarks are extended. The
+  ellipse, for clips without landmarks or with some that cover no pixel, is ours.
+- Erosion: as there with Face X-ray, whose mask is of floats: only pixels whose average is the
+  highest are kept. Without it, the mask is of bytes, averages are rounded, and about half of a
+  window may be outside: hardly anything is eroded. Our window is uniform, theirs Gaussian, which
+  keeps the same pixels of a shape larger than the window and fewer of a narrow one.
+- View: the changes of colour have another order (see `self_blend_views`).
+- Borders: where the moved source has no pixels, it is reflected; there it is black.
+- Deformation: refers to a crop of 224 pixels, there to the frame with its margin, as it is.
+- Data: clips, whose frames share the draws, and crops as stored; there frames and random margins.
 """
 
 from typing import NamedTuple
@@ -95,7 +98,7 @@ def self_blend(batch: Batch, rng: Key[Array, ""], *, region: bool = False) -> Ba
     Args:
         batch: Batch with `clip f32[B,T,H,W,3]` in [0, 1], `mask`, `video_index`, `blend bool[B]`
             and optionally `landmarks f32[B,T,K,2]` (x, y in pixels of the crop, not finite if
-            unknown). The face of a clip without landmarks in all of its frames is an ellipse.
+            unknown). A face without usable landmarks in all frames of the clip is an ellipse.
         rng: Key of the batch. A clip uses the key `fold_in(rng, video_index)`.
         region: Whether the batch gets the masks as `region f32[B,T,H,W,1]` and `region_known
             bool[B]`. In clips without `blend` these are the entries of the batch. If it has none,
@@ -151,35 +154,49 @@ def make_maps(draws: MaskDraws, clip: Float[Array, "B T H W 3"]) -> Maps:
 
 
 def make_blend_mask(batch: Batch, draws: MaskDraws) -> Float[Array, "B T H W"]:
-    """Returns the weight of the source in each pixel.
+    """Returns the weight of the source in each pixel, which no shown frame has 0 everywhere.
 
     The shape of the face is moved like the source and deformed. It is then eroded, blurred, and
-    multiplied by the ratio of the clip. As in the authors' code, the erosion averages the mask and
-    keeps the pixels whose average is 1, the window of which is completely inside the shape.
+    multiplied by the ratio of the clip. The erosion averages the mask in a window and keeps the
+    pixels of the shape whose average is the highest: 1, with a window completely inside the shape,
+    unless the shape is narrower than the window.
 
     Args:
         batch: Batch (see `self_blend`).
         draws: Random numbers of its clips.
     """
     height, width = batch["clip"].shape[-3:-1]
-    supports = ellipse_supports(draws.centre * width, draws.axes * width)[:, None]
-    if "landmarks" in batch:
-        points = batch["landmarks"] - (jnp.array([width, height]) - 1) / 2
-        points = _leave_out_forehead(points, ~draws.forehead)
-        grown = FIVE_POINTS if points.shape[-2] <= 5 else 1.0
-        known = jnp.isfinite(points).all((-1, -2)) | ~batch["mask"]
-        hull = hull_supports(points, grown)
-        supports = jnp.where(known.all(axis=1)[:, None, None], hull, supports)
-    x, y = _deformed_places(draws, batch["clip"])
-    mask = inside(supports, x, y).astype(jnp.float32)[..., None]  # [B, T or 1, H, W, 1]
+    mask = _make_shape(batch, draws).astype(jnp.float32)[..., None]  # [B, T or 1, H, W, 1]
     units = jnp.array([height, width]) / draws.sides
     shrink, soften = draws.radius.T[..., None] * units
     everywhere = jnp.full_like(soften, jnp.inf)
-    kept = _average(mask, shrink, everywhere) > 1 - 1e-4  # no pixel of up to 99 x 99 is outside
-    soft = _average(kept.astype(jnp.float32), soften, draws.sigma[:, None] * units)[..., 0]
-    highest = soft.max(axis=(2, 3), keepdims=True)
-    soft = soft / jnp.where(highest > 0, highest, 1.0) * draws.ratio[:, None, None, None]
-    return jnp.broadcast_to(soft, batch["clip"].shape[:-1])
+    filled = _average(mask, shrink, everywhere) * mask
+    kept = filled > (1 - 1e-4) * _highest(filled)  # of a window of up to 99 x 99, no pixel outside
+    soft = _average(kept.astype(jnp.float32), soften, draws.sigma[:, None] * units)
+    highest = _highest(soft)  # 0 in frames that are not shown
+    soft = soft / jnp.where(highest > 0, highest, 1.0) * draws.ratio[:, None, None, None, None]
+    return jnp.broadcast_to(soft[..., 0], batch["clip"].shape[:-1])
+
+
+def _highest(images: Float[Array, "B t H W 1"]) -> Float[Array, "B t 1 1 1"]:
+    return images.max(axis=(2, 3, 4), keepdims=True)
+
+
+def _make_shape(batch: Batch, draws: MaskDraws) -> Bool[Array, "B t H W"]:
+    """Returns the pixels of the faces: hulls of landmarks, or ellipses (t = 1) without any.
+
+    A clip has its ellipse if the hull of a shown frame has no pixel, as that of unknown points.
+    """
+    height, width = batch["clip"].shape[-3:-1]
+    x, y = _deformed_places(draws, batch["clip"])
+    ellipse = inside(ellipse_supports(draws.centre * width, draws.axes * width)[:, None], x, y)
+    if "landmarks" not in batch:
+        return ellipse
+    points = batch["landmarks"] - (jnp.array([width, height]) - 1) / 2
+    points = _leave_out_forehead(points, ~draws.forehead)
+    hull = inside(hull_supports(points, FIVE_POINTS if points.shape[-2] <= 5 else 1.0), x, y)
+    usable = (hull.any(axis=(2, 3)) | ~batch["mask"]).all(axis=1)
+    return jnp.where(usable[:, None, None, None], hull, ellipse)
 
 
 def _leave_out_forehead(

@@ -140,6 +140,40 @@ def test_the_hull_of_landmarks_takes_the_place_of_the_ellipse(batch):
         assert 2 < rows.min() and rows.max() < 36 and 2 < columns.min() and columns.max() < 36
 
 
+FLAT = np.array([[20, 30], [44, 30], [20, 34], [44, 34], [32, 32], [30, 33]], np.float32)
+SMALL_FACES = {
+    "narrower than the window": FLAT,
+    "smaller than the window": 31.5 + (FLAT - 32) / 8,
+    "at the border": FLAT + [-25, 25],
+    "without area": np.repeat(FLAT[:1], 6, axis=0),
+    "outside of the crop": FLAT + 100,
+}
+
+
+@pytest.mark.parametrize("points", SMALL_FACES.values(), ids=SMALL_FACES)
+def test_no_fake_is_equal_to_its_real_however_small_the_face(batch, points):
+    """The widest windows leave no pixel whose window is completely inside the shape."""
+    draws = draws_of(batch)[1]._replace(radius=jnp.full((B, 2), 12.0), sides=jnp.full((B, 2), 192))
+    marked = batch | {"landmarks": jnp.broadcast_to(jnp.asarray(points), (B, T, 6, 2))}
+    part = np.asarray(jax.jit(make_blend_mask)(marked, draws))
+    shown = np.asarray(batch["mask"])
+    np.testing.assert_allclose(
+        part.max(axis=(2, 3))[shown], np.repeat(draws.ratio[:, None], T, 1)[shown], rtol=1e-6
+    )
+    clip = np.asarray(BLEND(marked, RNG)["clip"])
+    differ = (clip[::2] != clip[1::2]).any(axis=(2, 3, 4))
+    np.testing.assert_array_equal(differ, shown[::2])
+
+
+def test_a_narrow_ellipse_keeps_a_part_of_itself(batch):
+    draws = draws_of(batch)[1]._replace(
+        axes=jnp.broadcast_to(jnp.array([0.02, 0.4]), (B, 2)), radius=jnp.full((B, 2), 12.0)
+    )
+    part = np.asarray(make_blend_mask(batch, draws))
+    np.testing.assert_allclose(part.max(axis=(2, 3)), np.repeat(draws.ratio[:, None], T, 1))
+    assert ((part > 0).mean(axis=(2, 3)) < 0.5).all()
+
+
 def make_oval():
     """Returns the outline of an upright round face, clockwise from the top, and the nose."""
     turn = 2 * np.pi * np.arange(36) / 36
