@@ -4,6 +4,8 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import jupytext
 import nbformat
@@ -81,6 +83,48 @@ def test_the_first_cell_installs_this_version_for_the_accelerator(
     known = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert wanted.extras <= set(known["optional-dependencies"])
     assert wanted.extras == ({extra} if extra else set())
+
+
+def read_code(name, part):
+    """Returns the only code cell of a notebook that has a part in it."""
+    cells = [cell.source for cell in read(name).cells if cell.cell_type == "code"]
+    (found,) = [source for source in cells if part in source]
+    return found
+
+
+def fail(*args):
+    raise ConnectionError("no route to the hub")
+
+
+@pytest.mark.parametrize("hub", [None, SimpleNamespace(hf_hub_download=fail)])
+def test_clip_without_a_network_or_a_client_is_a_small_random_network(hub, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    source = read_code("finetune_clip", "hf_hub_download").replace('"smoke"  #', '"full"  #')
+    names = {}
+    exec(compile(source, "finetune_clip", "exec"), names)
+    assert (names["size"], names["clip"]) == ("full", "")
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("CLIP cannot be downloaded: ")
+    assert last == "starting from RANDOM weights of a small network"
+
+
+@pytest.mark.parametrize("clip,frames", [("clip_l14.safetensors", 32), ("", 16)])
+def test_clip_is_trained_in_parts_that_fit_16_gb(clip, frames):
+    configs = []
+
+    def train(config, workdir):
+        configs.append(config)
+        return MagicMock()
+
+    package = SimpleNamespace(load_config=dfjax.load_config, train=train)
+    names = {"clip": clip, "pack": "", "dfjax": package}
+    exec(compile(read_code("finetune_clip", "ways = {"), "finetune_clip", "exec"), names)
+    assert [config.name for config in configs] == ["gend", "gend", "effort"]
+    assert [config.adapter.name for config in configs] == ["none", "lora", "svd"]
+    for config in configs:
+        assert config.model.frame_classifier.backbone == ("clip_l14" if clip else "clip_t8")
+        assert config.train.batch_size / config.train.accumulate <= frames
+        assert config.train.epochs <= 3
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def load(
     key_map = _without_head(fit.key_map, target) if new_head else fit.key_map
     _check_mapped(key_map, program)
     left_out = (*ignore, *_find_unread(fit.key_map, key_map))
-    found = _convert(arrays, key_map, target, source, left_out)
+    found = _convert(arrays, key_map, target, source, left_out, layouts=program.layouts)
     if fit.network.positive_real if real is None else real:
         found = negate_head(found)
         notes += ("the output of the file scores real faces: the last layer is negated",)
@@ -199,10 +199,17 @@ def _without_head(key_map: KeyMap, target: Target) -> KeyMap:
 
 
 def _convert(
-    arrays: Arrays, key_map: KeyMap, target: Target, source: str, left_out: Sequence[str]
+    arrays: Arrays,
+    key_map: KeyMap,
+    target: Target,
+    source: str,
+    left_out: Sequence[str],
+    *,
+    layouts: str,
 ) -> dict[str, np.ndarray]:
     """Returns our parameters by path; those that the program does not have are zero."""
-    hint = HINT if target.prefix and _has_head(key_map) else ""
+    hints = [layouts, HINT if target.prefix and _has_head(key_map) else ""]
+    hint = "; ".join(filter(None, hints))
     found = to_ours(
         arrays, key_map, source=source, network=target.name, leave_out=left_out, hint=hint
     )

@@ -75,6 +75,7 @@ class Origin:
         others: Further networks by our name, whose files are recognised by their keys.
         hints: Padding rules by a part of the file's name that tells which one it is.
         keras: Whether the files are those of Keras instead of torch.
+        layouts: Which files are read, for the message about a file that does not fit.
     """
 
     name: str
@@ -83,3 +84,4 @@ class Origin:
     others: Mapping[str, Network] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     keras: bool = False
+    layouts: str = ""

@@ -51,7 +51,7 @@ def make_target(origin, name):
         options = {"classes": network.settings.get("classes", 1)}
         return detector_target(name, options, size=64), network
     if network.config:
-        backbone = {"efficientnet_b4_linear": "b4", "gend": "clip_l14"}.get(name, name)
+        backbone = network.settings.get("backbone", name)
         options = {"backbone": backbone, "width": 0.25, "one_block": True}
         options |= {"hidden": (), "dropout": (), "classes": 2}
         target = detector_target("frame_classifier", options, size=224)
@@ -109,6 +109,33 @@ def test_gend_has_393_tensors_and_an_unused_projection(tmp_path):
     weights = load(tmp_path / "w.npz", "gend", target)
     assert flatten(weights.variables).keys() == flat.keys()
     assert weights.convention == dataclasses.replace(network.conventions["same"], origin="gend")
+
+
+def test_gend_on_dinov3_has_the_names_of_transformers_below_a_prefix():
+    options = {"backbone": "dinov3_l16", "hidden": (), "dropout": (), "classes": 2}
+    full = detector_target("frame_classifier", options, size=224)
+    target = dataclasses.replace(full, name="gend_dinov3_l16")
+    key_map = usual_fit(ORIGINS["gend"], target).key_map
+    found = {entry.theirs: entry.their_shape() for entry in key_map.entries} | key_map.extras
+    plain = usual_fit(ORIGINS["transformers"], full_target("dinov3_l16")).key_map
+    backbone = {entry.theirs: entry.their_shape() for entry in plain.entries} | plain.extras
+    expected = {f"feature_extractor.backbone.{key}": shape for key, shape in backbone.items()}
+    assert found == expected | {"model.linear.weight": (2, 1024), "model.linear.bias": (2,)}
+    assert "feature_extractor.backbone.embeddings.mask_token" in found
+
+
+@pytest.mark.parametrize("name", ["gend", "gend_dinov3_l16"])
+def test_another_layout_of_gend_is_refused_with_those_that_are_read(name, tmp_path):
+    """The names are those of timm's Perception Encoder."""
+    target, _ = make_target("gend", name)
+    theirs = to_theirs(draw(target.shapes), usual_fit(ORIGINS["gend"], target).key_map)
+    head = {key: value for key, value in theirs.items() if key.startswith("model.")}
+    assert len(head) == 2
+    prefix, one = "feature_extractor.backbone.", np.ones(4, np.float32)
+    other = {f"{prefix}{key}": one for key in ("pos_embed", "norm_pre.weight", "norm.weight")}
+    np.savez(tmp_path / "w.npz", **other, **head)
+    with pytest.raises(MismatchError, match=r"CLIP L/14, gend_dinov3_l16 .* DINOv3 L/16.* cannot"):
+        load(tmp_path / "w.npz", "gend", target)
 
 
 @pytest.mark.parametrize("origin,name", NETWORKS)
@@ -225,7 +252,14 @@ def test_shared_weights_that_differ_cannot_go_back():
 
 def test_every_backbone_has_an_origin():
     covered = {n.renamed or name for o in ORIGINS.values() for name, n in o.networks.items()}
-    assert set(BACKBONES) <= covered
+    assert set(BACKBONES) - covered == {"clip_t8"}
+
+
+def test_our_small_network_is_none_of_transformers(tmp_path):
+    target = backbone_target("clip_t8", width=1 / 3, one_block=True)
+    np.savez(tmp_path / "w.npz", **{"vision_model.pre_layrnorm.weight": np.ones(32, np.float32)})
+    with pytest.raises(UsageError, match="transformers has no clip_t8; its networks here: b0, .*"):
+        load(tmp_path / "w.npz", "transformers", target)
 
 
 def test_another_padding_or_epsilon_is_an_error(tmp_path):

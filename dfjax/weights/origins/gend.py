@@ -1,19 +1,27 @@
 """Names of the detectors of GenD (Yermakov et al., 2026), in the authors' files on the hub.
 
-A file has the image tower of CLIP below `feature_extractor.` and the linear layer. Its projection,
-which the detector does not use, is not read, and an export does not have it. Class 1 is fake.
+A file has a vision transformer of transformers below `feature_extractor.` and the linear layer,
+whose class 1 is fake: the image tower of CLIP, or DINOv3. CLIP's projection, which the detector
+does not use, is not read, and an export does not have it. The authors' Perception Encoder is none
+of our networks.
 """
 
 from typing import Any
 
 from dfjax.models.vit_variants import VARIANTS
 from dfjax.weights.convention import CLIP_MEAN, CLIP_STD, Convention
-from dfjax.weights.key_table import Table
+from dfjax.weights.key_table import TORCH, Table
 from dfjax.weights.origin import Network, Origin
-from dfjax.weights.origins.transformers_vit import CLIP, CLIP_FILE, CLIP_WHOLE
+from dfjax.weights.origins.transformers_vit import (
+    CLIP,
+    CLIP_FILE,
+    CLIP_WHOLE,
+    DINO_WHOLE,
+    DINOV3,
+    VITS,
+)
 
 SETTINGS: dict[str, Any] = {
-    "backbone": "clip_l14",
     "width": 1.0,
     "one_block": False,
     "unit_features": True,
@@ -23,13 +31,35 @@ SETTINGS: dict[str, Any] = {
     "classes": 2,
     "method_classes": 0,
 }
-LAYERS = {path: f"feature_extractor.{name}" for path, name in CLIP.items()}
+HEAD = {"logits": "model.linear"}
+BACKBONE = "feature_extractor.backbone."
 
-NETWORK = Network(
-    Table(CLIP_FILE, LAYERS | {"logits": "model.linear"}, whole=CLIP_WHOLE),
+
+def _name_layers(layers: dict[str, str], prefix: str) -> dict[str, str]:
+    return {path: prefix + name for path, name in layers.items()} | HEAD
+
+
+CLIP_L14 = Network(
+    Table(CLIP_FILE, _name_layers(CLIP, "feature_extractor."), whole=CLIP_WHOLE),
     {"same": Convention("same", None, CLIP_MEAN, CLIP_STD, VARIANTS["clip_l14"].size)},
     config="gend",
-    settings=SETTINGS,
+    settings=SETTINGS | {"backbone": "clip_l14"},
+)
+DINOV3_L16 = Network(
+    Table(
+        TORCH,
+        _name_layers(DINOV3, BACKBONE),
+        whole=DINO_WHOLE,
+        extras={BACKBONE + key: s for key, s in VITS["dinov3_l16"].table.extras.items()},
+    ),
+    VITS["dinov3_l16"].conventions,
+    config="gend",
+    settings=SETTINGS | {"backbone": "dinov3_l16"},
 )
 
-GEND = Origin("gend", {"gend": NETWORK})
+GEND = Origin(
+    "gend",
+    {"gend": CLIP_L14, "gend_dinov3_l16": DINOV3_L16},
+    layouts="gend is the detector on CLIP L/14, gend_dinov3_l16 that on DINOv3 L/16, and those on "
+    "other networks, such as Perception Encoder, cannot be read",
+)
