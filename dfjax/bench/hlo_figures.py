@@ -6,10 +6,11 @@ The instructions of a loop's body count as often as the loop runs.
 import dataclasses
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dfjax.bench.hlo_text import ArrayType, Instruction, Module
+from dfjax.bench.hlo_slices import list_moved
+from dfjax.bench.hlo_text import Instruction, Module
 
 COLLECTIVES = (
     *("all-reduce", "all-gather", "reduce-scatter"),
@@ -21,6 +22,7 @@ FREE = {
 }
 """Instructions that move no bytes, or whose bytes are those of the computations they call."""
 
+_ALLOCATION = 'custom_call_target="AllocateBuffer"'
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CALLED = re.compile(r"\b(body|calls|to_apply|branch_computations)=(\{[^}]*\}|%[\w.-]+)")
@@ -54,8 +56,8 @@ class Traffic(NamedTuple):
     """What a program does on each device.
 
     Attributes:
-        hbm_bytes: Bytes of operands and results in HBM, with padding. An operation that reads a
-            slice of an operand counts all of it.
+        hbm_bytes: Bytes of operands and results in HBM, with padding. Where an operation moves
+            slices of them only, the slices count.
         padding_waste: Bytes of all operands and results with padding, divided by those without.
         cycles: Sum of the compiler's estimates of cycles.
         collectives: Collectives, the kind with most bytes first.
@@ -69,6 +71,10 @@ class Traffic(NamedTuple):
 
 def measure_traffic(module: Module, devices: int) -> Traffic:
     """Returns what a program does on each device.
+
+    An operand that an operation, or a fusion, only reads slices of counts as these slices. An array
+    that it updates in place counts as the update, read and written (see
+    `dfjax.bench.hlo_slices.list_moved`). The allocation of a buffer moves nothing.
 
     Args:
         module: Compiled program.
@@ -88,28 +94,15 @@ def measure_traffic(module: Module, devices: int) -> Traffic:
             total[1] += trips * size * (group if kind == "all-gather" else 1)
         if fused or instruction.opcode in FREE or instruction.opcode.endswith("-done"):
             continue
-        read = [leaf for operand in operands for leaf in operand.types]
-        moved = [*read, *_results(instruction, len(read))]
+        if _ALLOCATION in instruction.rest:
+            continue
+        moved = list_moved(module, instruction, around)
         hbm += trips * sum(leaf.padded_bytes for leaf in moved if leaf.space == 0)
         plain += trips * sum(leaf.bytes for leaf in moved)
         padded += trips * sum(leaf.padded_bytes for leaf in moved)
     collectives = [Collective(*key, *total) for key, total in found.items()]
     collectives.sort(key=lambda one: -one.bytes)
     return Traffic(hbm, padded / plain if plain else 1.0, cycles, collectives)
-
-
-def _results(instruction: Instruction, operands: int) -> Sequence[ArrayType]:
-    """Returns the types of the results of an instruction with `operands` arrays as operands.
-
-    An asynchronous one also returns a context and its operands: after the result if it is a copy,
-    and otherwise before. A sum returns its results only.
-    """
-    types = instruction.types
-    if instruction.opcode == "copy-start":
-        return types[:1]
-    if instruction.opcode.endswith("-start") and len(types) > operands:
-        return types[operands:]
-    return types
 
 
 def _walk(

@@ -19,7 +19,7 @@ _TILE = re.compile(r"\(([\d,]+)\)")
 _SPACE = re.compile(r"S\((\d+)\)")
 _COMMENT = re.compile(r"/\*.*?\*/")
 _COMPUTATION = re.compile(r"(?P<entry>ENTRY )?%?(?P<name>[\w.-]+) \(.*\{$")
-_INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?(?P<name>[\w.-]+) = ")
+_INSTRUCTION = re.compile(r"\s+(?P<root>ROOT )?%?(?P<name>[\w.-]+) = ")
 _OPCODE = re.compile(r"(?P<opcode>[a-z][\w-]*)\(")
 _OPERAND = re.compile(r"%([\w.-]+)")
 
@@ -51,6 +51,7 @@ class Instruction(NamedTuple):
         opcode: Operation code, such as `fusion`.
         operands: Names of the operands.
         rest: Text of the operands and the attributes, from behind the opening parenthesis.
+        root: If it makes the result of its computation.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Instruction(NamedTuple):
     opcode: str
     operands: tuple[str, ...]
     rest: str
+    root: bool
 
 
 class Module(NamedTuple):
@@ -116,6 +118,7 @@ def parse_instruction(line: str) -> Instruction | None:
         opcode=opcode["opcode"],
         operands=tuple(_OPERAND.findall(line[opcode.end() : close])),
         rest=line[opcode.end() :],
+        root=match["root"] is not None,
     )
 
 

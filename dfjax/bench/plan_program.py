@@ -32,7 +32,7 @@ from dfjax.json_files import read_mark
 from dfjax.ops.flops import count_moved_bytes, count_operations, count_unfused_bytes
 from dfjax.user_cache import user_cache
 
-FORMAT = 2
+FORMAT = 3
 """Version of the figures in the cache; files of other versions are made again."""
 
 COLLECTIVE = {"kind": str, "group": int, "count": int, "bytes": int}
