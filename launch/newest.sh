@@ -29,4 +29,4 @@ export JAX_DISABLE_MOST_OPTIMIZATIONS=1  # all runs once
 "$folder/venv/bin/dfjax" train --config=resnet18_bilstm:smoke --workdir="$folder/smoke"
 "$folder/venv/bin/dfjax" evaluate --workdir "$folder/smoke"
 "$folder/venv/bin/python" -m pytest -m "not slow" --numprocesses 2 --dist loadfile --max-worker-restart 0 \
-  tests/test_config.py tests/training tests/ops/test_lowering.py </dev/null
+  tests/test_config.py tests/training/test_loop.py tests/training/test_checkpoint.py tests/ops/test_lowering.py </dev/null

@@ -159,7 +159,7 @@ def test_signals_at_random_moments_of_a_start_end_in_one_line(tmp_path):
     seed = int(os.environ.get("DFJAX_SEED", time.time()))
     print(f"seed {seed} (DFJAX_SEED)")
     rng, longest, results = random.Random(seed), 12.0, []
-    for number in range(8):
+    for number in range(5):
         signum = rng.choice([signal.SIGINT, signal.SIGTERM])
         command = [sys.executable, "-m", "dfjax", "train", "--config=hybrid:smoke"]
         command.append("--config.train.epochs=50")

@@ -11,7 +11,7 @@ from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
 
 os.environ["KERAS_BACKEND"] = "jax"
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("compiled_quickly")]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dfjax.models.layers import Compute
 from dfjax.ops.lowering import resolve
 
 os.environ["KERAS_BACKEND"] = "jax"
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("compiled_quickly")]
 
 # Keras' name, and the factor and offset that its rescaling of the pixels undoes.
 KINDS = {
