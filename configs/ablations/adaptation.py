@@ -31,8 +31,8 @@ def get_table(variant: str = "") -> dict[str, Any]:
         "rows": {
             "head": (head, f"{unit}=False", *plain, *random),
             "layer normalisations": (norms, f"{unit}=False", *plain, *random),
-            "+ unit features": (norms, *plain, *random),
-            "+ uniformity, alignment": (norms, *random),
+            "+ unit features": (norms, f"{unit}=True", *plain, *random),
+            "+ uniformity, alignment": (norms, f"{unit}=True", *random),
             "LoRA": (head, "adapter.name=lora", f"{unit}=False", *plain, *random),
             "Effort": (
                 head,
