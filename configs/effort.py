@@ -49,6 +49,6 @@ def get_config(variant: str = "") -> ConfigDict:
     c.eval.batch_size = 64
     use_variant(c, variant)
     use_small_vit(c, variant)
-    if variant == "tiny":  # three times the steps of other configs: otherwise `warp` is not learned
+    if variant == "tiny":  # three times the usual steps: otherwise `warp` is not learned
         c.train.update({"batch_size": 16, "epochs": 30})
     return c

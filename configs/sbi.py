@@ -3,16 +3,16 @@
 Shiohara and Yamasaki (2022), "Detecting Deepfakes with Self-Blended Images", and the authors' code:
 every batch consists of real frames and a fake made of each (`data.self_blend`), and SGD with
 sharpness-aware minimisation has a learning rate that falls linearly in the last quarter of the run.
-Fakes in the data are not trained on. Validation reads them: the checkpoint `last` of a run has not
-been chosen by any fake. The authors validate on self-blended frames, and crop faces with random
-margins; here crops are as stored. There the second pass of a sharpness-aware step updates the
-statistics of batch normalisation once more, here only the first pass does. Face landmarks (`dfjax
-data extract --detector facemesh`) give the shape of the blended region; without them it is an
-ellipse. The authors start from weights of ImageNet with adversarial examples (AdvProp), for values
-in [0, 1]; files of other weights with the normalisation of ImageNet need `--config.preprocess.mean`
-and `--config.preprocess.std` of theirs. The manipulations of the synthetic set leave traces that
-self-blending does not imitate: in `tiny`, only a quarter of the fakes are self-blended, and the
-others are those of the data.
+Fakes in the data are not trained on, but in `tiny`. Validation reads them: the checkpoint `last` of
+a run has not been chosen by any fake. The authors validate on self-blended frames, and crop faces
+with random margins; here crops are as stored. There the second pass of a sharpness-aware step
+updates the statistics of batch normalisation once more, here only the first pass does. Face
+landmarks (`dfjax data extract --detector facemesh`) give the shape of the blended region; without
+them it is an ellipse. The authors start from weights of ImageNet with adversarial examples
+(AdvProp), for values in [0, 1]; files of other weights with the normalisation of ImageNet need
+`--config.preprocess.mean` and `--config.preprocess.std` of theirs. The manipulations of the
+synthetic set leave traces that self-blending does not imitate: in `tiny`, only a quarter of the
+fakes are self-blended, and the others are those of the data.
 
 Command:  dfjax train --config=sbi --workdir=runs/sbi --config.data.path=PACK \
               --config.init.backbone=B4.safetensors

@@ -19,7 +19,8 @@ from dfjax.data.transforms.self_blend import self_blend
 from dfjax.import_paths import is_import_path
 from dfjax.models import ModelFns, build
 from dfjax.models.adapters import Adapter, adapt
-from dfjax.models.registry import input_extras, input_streams, register_custom
+from dfjax.models.registry import find_backbones, input_extras, input_streams, register_custom
+from dfjax.models.vit_variants import VARIANTS
 from dfjax.ops.lowering import resolve
 from dfjax.ops.views import VIEWS
 from dfjax.shapes import Preprocess
@@ -38,7 +39,9 @@ def make_model(config: ConfigDict, *, platform: str = "") -> ModelFns:
     options = model_options(config).to_dict()
     lowering = resolve(config.lowering, batch_on_every_axis=BATCH_AXES == AXES, platform=platform)
     model = build(config.model.name, lowering=lowering, dtype=dtype, **options)
-    return adapt(model, config_adapter(config))
+    parts = find_backbones(config.model.name, **options).values()
+    transformers = [part.part for part in parts if part.name in VARIANTS]
+    return adapt(model, config_adapter(config), transformers)
 
 
 def config_adapter(config: ConfigDict) -> Adapter:

@@ -35,8 +35,8 @@ class TracedStep(NamedTuple):
             normalisation, averaged parameters, discriminator) and `batch`, without padding.
         statistics: Number of arrays of statistics of batch normalisation.
         parameter_bytes: Bytes of the parameters of the model, which devices may hold in parts.
-        gradient_bytes: Bytes of those that are trained. An adapter of a layer that is not one of
-            `dfjax.models.adapters.LAYERS` counts as such, though its kernel's gradient is summed.
+        gradient_bytes: Bytes of those that are trained. An adapter outside of the blocks of a
+            vision transformer counts as such, though the gradient of its kernel is summed.
     """
 
     program: Any

@@ -210,7 +210,9 @@ def _find_apply(detector: Detector) -> Apply:
     if not changed:
         return detector.apply
     if detector.features:
-        raise UsageError("a detector on stored features with remat cannot be explained")
+        raise UsageError(
+            f"a detector on stored features with {' or '.join(changed)} cannot be explained"
+        )
     config = config.copy_and_resolve_references()
     config.model[config.model.name].update(changed)
     return builders.make_model(config).apply

@@ -4,15 +4,14 @@ An adapter of a kernel W gives the model W + D, where D has a low rank. The para
 the part `adapters` of `params`, under the path of the kernel; all other paths are those of the
 model without adapters. At first D changes nothing. `merge_adapters` returns plain kernels.
 
-The layers of `LAYERS` add x D to their output by its two factors, so that the backward pass has
-only gradients of the size of the factors. Kernels of other layers are W + D before the model is
+The blocks of vision transformers add x D to outputs by its two factors, so that the backward pass
+has only gradients of the size of the factors. Kernels of other layers are W + D before the model is
 applied: that costs the gradient of a whole kernel, which is summed over all devices.
 
 - `lora` (Hu et al., 2022): D = (alpha / rank) down · up, where `up` is 0 at first.
-- `svd` (Yan et al., 2025, "Orthogonal Subspace Decomposition", Effort): W = U S V' is split into
-  its largest singular values, which stay, and the `rank` smallest, which are trained as `left`,
-  `values` and `right`. D0 is the product of their first values, which is W's own part of that
-  rank, and D = left · values · right - D0. The first values are fixed parameters (see `FIXED`).
+- `svd` (Yan et al., 2025, Effort): W = U S V' is split into its largest singular values, which
+  stay, and the `rank` smallest, which are trained as `left`, `values` and `right`. D0 is the
+  product of their first values, fixed parameters (`FIXED`), and D = left · values · right - D0.
 """
 
 import functools
@@ -35,9 +34,7 @@ KINDS = ("none", "lora", "svd")
 FIXED = "^adapters/.*/first_"
 """Pattern of the parameters of adapters that are never trained."""
 
-LAYERS = re.compile(r"backbone/stage1_block\d+/(attention|mlp)/\w+/kernel$")
-"""Kernels of `dfjax.models.vit_blocks.TokenDense`."""
-
+IN_BLOCK = re.compile(r"/stage1_block\d+/(attention|mlp)/\w+/kernel$")
 EXACT = jax.lax.Precision.HIGHEST
 
 
@@ -63,8 +60,13 @@ class Adapter(NamedTuple):
         return (FIXED,) if self.name == "svd" else ()
 
 
-def adapt(model: ModelFns, adapter: Adapter) -> ModelFns:
+def adapt(model: ModelFns, adapter: Adapter, transformers: Sequence[str] = ()) -> ModelFns:
     """Returns a model whose kernels are adapted; without adapters, the model itself.
+
+    Args:
+        model: Model to adapt.
+        adapter: Settings of the adapters.
+        transformers: First parts of the paths of backbones that are a `VisionTransformer`.
 
     With `svd`, the outputs include `orthogonality` and `singular_values` f32[B], the penalties of
     the paper, the same for every clip.
@@ -87,7 +89,7 @@ def adapt(model: ModelFns, adapter: Adapter) -> ModelFns:
         variables: Variables, inputs: Inputs, *, train: bool, rngs: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array], Mapping[str, Any]]:
         params = variables["params"]
-        given = {**variables, **split_adapters(params, adapter)}
+        given = {**variables, **split_adapters(params, adapter, transformers)}
         logits, outputs, stats = model.apply(given, inputs, train=train, rngs=rngs)
         if adapter.name == "svd":
             penalties = compute_penalties(params)
@@ -114,19 +116,19 @@ def init_adapters(rng: Key[Array, ""], params: Mapping[str, Any], adapter: Adapt
     return unflatten_dict(make(rng, kernels, adapter.rank), sep="/")
 
 
-def split_adapters(params: Mapping[str, Any], adapter: Adapter) -> dict[str, Any]:
-    """Returns the collections that adapted layers read.
-
-    These are `params`, without adapters, and `low_rank`, the factors of the changes of the kernels
-    that match `LAYERS`. The other kernels are merged.
+def split_adapters(
+    params: Mapping[str, Any], adapter: Adapter, transformers: Sequence[str]
+) -> dict[str, Any]:
+    """Returns `params` without adapters, and `low_rank`, the factors that `TokenDense` reads.
 
     Args:
         params: Parameters with the part `adapters`.
         adapter: Settings of the adapters.
+        transformers: As in `adapt`; the kernels of other layers are merged.
     """
     factors, others = {}, {}
     for path, parts in _split(params).items():
-        if LAYERS.search(path):
+        if path.split("/")[0] in transformers and IN_BLOCK.search(path):
             layer = path.removesuffix("/kernel")
             factors[f"{layer}/down"], factors[f"{layer}/up"] = _factor(parts, adapter)
         else:
@@ -251,9 +253,8 @@ def _init_lora(rng: Any, kernels: Mapping[str, Array], rank: int) -> dict[str, A
     return flat
 
 
-def _init_svd(rng: Any, kernels: Mapping[str, Array], rank: int) -> dict[str, Array]:
+def _init_svd(_: Any, kernels: Mapping[str, Array], rank: int) -> dict[str, Array]:
     """Returns the smallest singular values and their vectors, twice."""
-    del rng
     flat = {}
     for shape in sorted({kernel.shape for kernel in kernels.values()}):
         paths = [path for path, kernel in kernels.items() if kernel.shape == shape]

@@ -47,7 +47,8 @@ class VisionTransformer(nn.Module):
         drop_path: Stochastic depth rate of the last block. The rate grows linearly from 0.
         scan_blocks: Whether the blocks are one `jax.lax.scan` over their stacked parameters, which
             compiles one block for all. Parameters and results are the same; the stack is a copy,
-            and the backward pass recomputes each block from its input.
+            and the backward pass recomputes each block from its input. Blocks of which some have
+            adapters and some have none are not scanned.
         compute: Dtype and lowering.
     """
 
@@ -119,14 +120,15 @@ class VisionTransformer(nn.Module):
         names = [f"stage1_block{number}" for number in range(1, count + 1)]
         blocks = [TransformerBlock(v, self.compute, name=name) for name in names]
         kept = self._draw_kept(count, x.shape[0]) if train and self.drop_path else None
-        if self.is_initializing() or not self.scan_blocks:
+        parts = {part: self.variables.get(part, {}) for part in ("params", LOW_RANK)}
+        layers = [{part: tree.get(name, {}) for part, tree in parts.items()} for name in names]
+        alike = len(set(map(jax.tree.structure, layers))) == 1
+        if self.is_initializing() or not (self.scan_blocks and alike):
             for number, block in enumerate(blocks):
                 if number == count - 1 and not train:
                     x = _pass_patches(x, 1 + v.registers, grid)
                 x = block(x, None if kept is None else kept[number], angles, train=train)
             return x
-        parts = {part: self.variables.get(part, {}) for part in ("params", LOW_RANK)}
-        layers = [{part: tree.get(name, {}) for part, tree in parts.items()} for name in names]
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
         alone = TransformerBlock(v, self.compute, parent=None)
 

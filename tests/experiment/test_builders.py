@@ -9,6 +9,7 @@ from dfjax.data.index.frame_paths import rebase_frames
 from dfjax.data.index.records import make_index, make_record, read_index, write_index
 from dfjax.data.store.pack import pack
 from dfjax.errors import UsageError
+from dfjax.experiment import builders
 from dfjax.experiment.run_data import check_masks, open_data, reads_masks, split_rows
 from dfjax.inference.evaluation_data import open_index
 
@@ -83,3 +84,31 @@ def test_a_mask_loss_reads_the_masks_of_the_synthetic_set_or_says_that_there_are
     check_masks(pack, rows, plain)
     assert not reads_masks(pack, plain)
     check_masks(pack, rows, load_config("sbi:smoke", [small[3], "loss.mask=1"]))
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides"),
+    [
+        ("effort:smoke", {}),
+        ("two_stream_flow:smoke", {"model.two_stream.backbone": "clip_t8"}),
+        ("dual_stream:smoke", {"model.dual_stream.hq": "clip_t8"}),
+    ],
+)
+def test_backbones_that_are_vision_transformers_are_adapted_by_factors(
+    spec, overrides, monkeypatch
+):
+    found = []
+    monkeypatch.setattr(
+        builders, "adapt", lambda model, adapter, parts: found.extend(parts) or model
+    )
+    builders.make_model(load_config(spec, overrides))
+    assert len(found) == 1 and found[0] in {"backbone", "clip_t8", "hq_backbone"}
+
+
+def test_other_backbones_are_adapted_by_merging(monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        builders, "adapt", lambda model, adapter, parts: found.append(parts) or model
+    )
+    builders.make_model(load_config("resnet18:smoke"))
+    assert found == [[]]

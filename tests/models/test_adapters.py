@@ -46,7 +46,7 @@ def plain():
 def adapted(adapter):
     """Returns the model with adapters and its variables."""
     model, inputs, _ = plain()
-    changed = adapt(model, adapter)
+    changed = adapt(model, adapter, ["backbone"])
     return changed, jax.jit(changed.init)(jax.random.key(0), inputs)
 
 
@@ -93,26 +93,51 @@ def test_adapters_change_nothing_at_first(adapter):
     assert np.abs(logits - apply(variables, inputs)[0]).max() > 1e-4
 
 
+EVERYWHERE = ("(attention|mlp|patch_embedding|logits)/.*kernel$",)
+SOME = ("stage1_block3/attention/(query|value)/kernel$", "stage1_block1/mlp/hidden/kernel$")
+
+
+@pytest.mark.parametrize("lowering", ["native", "matmul"])
 @pytest.mark.parametrize("scan", [False, True], ids=["blocks", "scan"])
-def test_kernels_of_every_layer_can_be_adapted(scan):
-    """Factors in the layers of tokens, kernels elsewhere: both are the merged model."""
-    everywhere = Adapter("lora", ("(attention|mlp|patch_embedding|logits)/.*kernel$",), 1, 3.0)
-    options = OPTIONS | {"one_block": False, "scan_blocks": scan}
-    model, inputs = build("frame_classifier", lowering="native", **options), plain()[1]
-    changed = adapt(model, everywhere)
-    own = jax.jit(changed.init)(jax.random.key(0), inputs)
+@pytest.mark.parametrize(
+    ("adapter", "count"),
+    [
+        (Adapter("lora", EVERYWHERE, 1, 3.0), 3 * (4 + 2)),
+        (Adapter("lora", SOME, 1, 3.0), 3),
+        (Adapter("svd", ATTENTION, 2), 3 * 4),
+    ],
+    ids=["everywhere", "some blocks", "svd"],
+)
+def test_factors_have_the_logits_and_gradients_of_merged_kernels(adapter, count, scan, lowering):
+    """Layers of tokens have factors, others merged kernels."""
+    options = OPTIONS | {"one_block": False, "scan_blocks": scan, "drop_path": 0.0}
+    options["input_dropout"] = 0.0
+    model, inputs = build("frame_classifier", lowering=lowering, **options), plain()[1]
+    by_factors, merged = (adapt(model, adapter, parts) for parts in (["backbone"], []))
+    own = jax.jit(merged.init)(jax.random.key(0), inputs)
     own = {**own, "params": disturb(own["params"])}
-    split = split_adapters(own["params"], everywhere)
-    factors = flatten_dict(split["low_rank"], sep="/")
-    assert len(factors) == 2 * 3 * (4 + 2)
-    assert not any("patch_embedding" in path or "logits" in path for path in factors)
-    merged = merge_variables(own, everywhere)
-    given = changed.apply(own, inputs, train=False, rngs=None)[0]
-    np.testing.assert_allclose(
-        given, model.apply(merged, inputs, train=False, rngs=None)[0], atol=1e-5
+    factors = flatten_dict(
+        split_adapters(own["params"], adapter, ["backbone"])["low_rank"], sep="/"
     )
-    without = {**merged, "params": split["params"]}
-    assert np.abs(given - model.apply(without, inputs, train=False, rngs=None)[0]).max() > 1e-4
+    assert len(factors) == 2 * count
+    assert all("/attention/" in path or "/mlp/" in path for path in factors)
+    assert split_adapters(own["params"], adapter, [])["low_rank"] == {}
+
+    def loss(params, apply):
+        logits = apply({**own, "params": params}, inputs, train=True, rngs=None)[0]
+        return jnp.square(logits - 1).sum(), logits
+
+    (given, wanted) = (
+        jax.jit(jax.grad(functools.partial(loss, apply=fns.apply), has_aux=True))(own["params"])
+        for fns in (by_factors, merged)
+    )
+    np.testing.assert_allclose(given[1], wanted[1], atol=1e-5)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, atol=1e-4, rtol=1e-4), given[0], wanted[0]
+    )
+    plain_kernels = {k: v for k, v in own["params"].items() if k != "adapters"}
+    without = model.apply({**own, "params": plain_kernels}, inputs, train=False, rngs=None)[0]
+    assert np.abs(given[1] - without).max() > 1e-4
 
 
 @pytest.mark.parametrize("adapter", [LORA, SVD], ids=["lora", "svd"])
