@@ -49,7 +49,6 @@ def get_config(variant: str = "") -> ConfigDict:
     c.eval.batch_size = 64
     use_variant(c, variant)
     use_small_vit(c, variant)
-    if variant == "tiny":  # three times the usual steps: otherwise `warp` is not learned
-        c.train.update({"batch_size": 16, "epochs": 30})
-        c.optimizer.weight_decay = 0.0  # for the same reason
+    if variant == "tiny":  # with weight decay `warp` is learned less well
+        c.optimizer.weight_decay = 0.0
     return c

@@ -53,5 +53,4 @@ def get_config(variant: str = "") -> ConfigDict:
         c.loss.update({"uniformity": 0.005, "alignment": 0.001})
     if variant == "tiny":  # features of unit length do not learn `warp` from random weights
         c.model.frame_classifier.unit_features = False
-        c.train.update({"batch_size": 16, "epochs": 30})
     return c
