@@ -1,6 +1,7 @@
 """Tests that the processes of a run agree on the call in which they stop."""
 
 import threading
+import time
 
 import pytest
 
