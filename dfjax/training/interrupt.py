@@ -145,9 +145,10 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
         begin.set()
         _wait(done)
     except KeyboardInterrupt:
-        interrupt.request("interrupt")
-        say("interrupt: saving after this step or compilation; a second one leaves without saving")
         try:
+            begin.set()  # the interrupt may have come before it
+            interrupt.request("interrupt")
+            say("interrupt: saving after this step or compilation; another leaves without saving")
             _wait(done)
         except KeyboardInterrupt:
             interrupt.abandoned = True

@@ -2,11 +2,13 @@
 
 import threading
 import time
+import types
 
 import pytest
 
 from dfjax import processes
-from dfjax.training.interrupt import Interrupt, Stopped
+from dfjax.training import interrupt as interrupts
+from dfjax.training.interrupt import Interrupt, Stopped, run_interruptible
 
 
 def test_one_process_stops_at_once():
@@ -57,6 +59,7 @@ def test_two_processes_stop_in_the_same_call_for_the_first_reason(monkeypatch):
             except Stopped as error:
                 stopped[number] = (call, error.reason)
                 return
+            time.sleep(0.001)  # all steps take longer than POLL_SECONDS
             store.barrier.wait(20)
 
     threads = [threading.Thread(target=train, args=[number]) for number in range(2)]
@@ -85,3 +88,43 @@ def test_the_thread_that_looks_for_requests_is_waited_for_at_the_end(monkeypatch
     monkeypatch.setattr(processes, "find_largest", lambda key, value: value + 9)
     threading.Thread(target=Interrupt().check, daemon=True).start()
     assert ended.wait(10) and found == [False]
+
+
+@pytest.mark.parametrize("place", ["request", "say", "_wait"])
+def test_a_second_interrupt_abandons_the_run_wherever_it_comes(monkeypatch, place):
+    interrupt, release = Interrupt(), threading.Event()
+
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupts, "_wait", press)
+    monkeypatch.setattr(interrupt if place == "request" else interrupts, place, press)
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptible(lambda: release.wait(30), interrupt)
+    assert interrupt.abandoned and not interrupt.ended.is_set()
+    release.set()
+    assert interrupt.ended.wait(30)
+
+
+def test_an_interrupt_before_the_thread_may_begin_is_a_request_to_stop(monkeypatch):
+    class Late(threading.Event):
+        """An event whose first `set` is interrupted."""
+
+        interrupted = False
+
+        def set(self):
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            super().set()
+
+    def train():
+        while True:
+            interrupt.check()
+            time.sleep(0.01)
+
+    interrupt, events = Interrupt(), iter([Late(), threading.Event()])
+    patched = types.SimpleNamespace(Thread=threading.Thread, Event=lambda: next(events))
+    monkeypatch.setattr(interrupts, "threading", patched)
+    with pytest.raises(Stopped, match="interrupt"):
+        run_interruptible(train, interrupt)

@@ -208,12 +208,19 @@ def test_an_abandoned_run_saves_nothing(tmp_path, save_every):
     assert trainer.checkpoints.latest_step("last") is None
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("step", [0, 4])
 def test_a_keyboard_interrupt_ends_the_wait_and_not_the_step(tmp_path, whole, step, capsys):
     def interrupt(number):
         if number == step:  # in the thread of the loop; the main thread waits for it
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)
+            wait_for(lambda: trainer.interrupt.requested)
 
     trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
     with pytest.raises(Stopped, match="interrupt"):
@@ -230,9 +237,10 @@ def test_a_second_keyboard_interrupt_returns_at_once(tmp_path):
 
     def interrupt(number):
         if number == 1:
-            for _ in range(2):
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for(lambda: trainer.interrupt.requested)
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for(lambda: trainer.interrupt.abandoned)
             release.wait(30)
 
     trainer = make_trainer(tmp_path, on_read=interrupt, save_every=1000)
