@@ -39,7 +39,7 @@ def make_result_console() -> Console:
 
 def in_notebook() -> bool:
     """Returns whether this process is the kernel of a notebook."""
-    return "ipykernel" in sys.modules or "google.colab" in sys.modules
+    return "ipykernel.kernelapp" in sys.modules  # also of Colab; clients import other parts
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from dfjax import console
 
 @pytest.fixture
 def notebook(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", types.ModuleType("kernelapp"))
 
 
 def write(monkeypatch, times):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
+from dfjax.console import in_notebook
 from dfjax.files import atomic_path
 from dfjax.outputs import SOFTWARE
 
@@ -119,7 +119,7 @@ def _replace_missing(drawn: Figure) -> None:
 
 def enable_notebook_display() -> None:
     """Makes a notebook display the figures that a call returns; has no effect elsewhere."""
-    if "ipykernel" not in sys.modules:
+    if not in_notebook():
         return
     ipython = importlib.import_module("IPython")
     shell = ipython.get_ipython()
