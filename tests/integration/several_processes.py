@@ -1,9 +1,9 @@
 """Starts the processes of one run on this machine, and waits for them."""
 
 import os
+import socket
 import subprocess
 import sys
-import time
 
 LIMIT = 600  # seconds
 
@@ -20,7 +20,9 @@ def start_processes(count, devices, *command, **variables):
     Returns:
         The processes, in the order of their numbers.
     """
-    port = 20000 + os.getpid() % 20000 + int(time.monotonic()) % 1000
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     flags = f"--xla_force_host_platform_device_count={devices}"
     shared = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags} | variables
     found = []

@@ -26,29 +26,43 @@ OPTIONS = [
     *("--config.checkpoint.every_steps=1", "--config.train.ema_decay=0.9"),
 ]
 WATCHED = """
-import contextlib, json, os, sys
+import contextlib, json, os, sys, threading
 import dfjax.experiment.train as train
 from dfjax.commands.main import main
-make = train.make_train_batches
+from dfjax.training.interrupt import Interrupt, _Agreement
+make, stopping = train.make_train_batches, threading.Event()
+several = "DFJAX_NUM_PROCESSES" in os.environ
+decide = _Agreement._agree if several else Interrupt.request
+def tell(*arguments):
+    decide(*arguments)
+    stopping.set()
+setattr(_Agreement if several else Interrupt, decide.__name__, tell)
 def write_clips(*arguments, start_batch, **options):
     with contextlib.closing(make(*arguments, start_batch=start_batch, **options)) as batches:
         for number, batch in enumerate(batches, start_batch):
+            if number >= int(os.environ["HELD"]):
+                assert stopping.wait(60)
             with open(f"{os.environ['CLIPS']}-{os.getpid()}", "a") as file:
                 print(json.dumps([number, batch["video_index"].tolist()]), file=file)
             yield batch
 train.make_train_batches = write_clips
 sys.exit(main())
 """
-"""The program of a process that writes which clips it reads for which batch."""
+"""The program of a process that writes which clips it reads for which batch.
+
+It reads batches from number `HELD` on only when the processes know in which step they stop.
+"""
 
 
-def start(count, devices, *arguments, clips=None):
+def start(count, devices, *arguments, clips=None, held=EPOCHS):
     """Starts the processes of one command, and returns them in the order of their numbers.
 
-    Where `clips` is a path, process P writes which clips it reads to `CLIPS-P`.
+    Where `clips` is a path, process P writes which clips it reads to `CLIPS-P`, and waits for a
+    signal before the batch of number `held`.
     """
     if clips:
-        return start_processes(count, devices, "-c", WATCHED, *arguments, CLIPS=str(clips))
+        variables = {"CLIPS": str(clips), "HELD": str(held)}
+        return start_processes(count, devices, "-c", WATCHED, *arguments, **variables)
     return start_processes(count, devices, "-m", "dfjax", *arguments)
 
 
@@ -100,7 +114,7 @@ def moved(whole, tmp_path_factory):
     assert "another process of the run has ended" in errors or "another task died" in errors
 
     (one,) = start(
-        1, 4, *train(folder, data, "--config.mesh.fsdp=2"), clips=clips[1]
+        1, 4, *train(folder, data, "--config.mesh.fsdp=2"), clips=clips[1], held=5
     )  # mesh (2, 2, 1)
     wait_for_step(folder, 5, [one])
     one.send_signal(signal.SIGTERM)
@@ -108,7 +122,7 @@ def moved(whole, tmp_path_factory):
     assert code == 75, errors
 
     both = start(
-        2, 4, *train(folder, data, "--config.mesh.fsdp=4"), clips=clips[2]
+        2, 4, *train(folder, data, "--config.mesh.fsdp=4"), clips=clips[2], held=7
     )  # mesh (2, 4, 1)
     wait_for_step(folder, 7, both)
     both[1].send_signal(signal.SIGTERM)
