@@ -22,7 +22,8 @@ def drop_unawaited() -> None:
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch):
-    """Restores what a failed block leaves behind."""
+    """Collects what other tests dropped, and restores what a failed block leaves behind."""
+    gc.collect()
     monkeypatch.setattr("sys.unraisablehook", lambda report: None)
     logger = logging.getLogger("asyncio")
     filters = list(logger.filters)
