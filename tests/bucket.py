@@ -1,5 +1,8 @@
 """A folder that stands in for gs:// and s3://, through the file systems that etils.epath uses."""
 
+import io
+import os
+import tempfile
 from contextlib import contextmanager
 
 import fsspec
@@ -8,6 +11,20 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import _registry
 
 NAMES = ("gs", "gcs", "s3")
+
+
+class Upload(io.FileIO):
+    """A file that has its name and content from when it is closed, as an object in a store."""
+
+    def __init__(self, path, folder):
+        self.path = path
+        descriptor, self.partial = tempfile.mkstemp(dir=folder)
+        super().__init__(descriptor, "w")
+
+    def close(self):
+        if not self.closed:
+            super().close()
+            os.replace(self.partial, self.path)
 
 
 class Bucket(DirFileSystem):
@@ -22,6 +39,13 @@ class Bucket(DirFileSystem):
     @classmethod
     def _strip_protocol(cls, path):
         return path.partition("://")[2] if "://" in path else path
+
+    def open(self, path, mode="rb", **options):
+        if mode != "wb":
+            return super().open(path, mode, **options)
+        path = self._join(path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return Upload(path, os.path.dirname(self.folder))
 
     def _join(self, path):
         if isinstance(path, str):

@@ -130,7 +130,7 @@ def _run(request):
 
 def _wait_for_group(group):
     """Waits for the processes that a command started; kills and returns those that stay."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (left := _members(group)) and time.monotonic() < deadline:
         time.sleep(0.02)
     for pid in left:

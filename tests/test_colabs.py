@@ -143,7 +143,7 @@ def run(folder, monkeypatch):
     def execute(name):
         notebook = read(name)
         where = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, timeout=180, kernel_name="python3", resources=where).execute()
+        NotebookClient(notebook, timeout=1000, kernel_name="python3", resources=where).execute()
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         return [output for cell in code for output in cell.outputs]
 

@@ -247,15 +247,23 @@ def test_folders_are_searched_sorted_once_and_named_files_are_taken_as_often_as_
 
 
 def sleep_first(settings, path):
-    """Stands in for `prepare_input`: the first input takes long, each has a megabyte of clips."""
-    if Path(path).stem == "0":
-        time.sleep(1.0)
-    one = prepared(int(Path(path).stem))
+    """Stands in for `prepare_input`: each input has a megabyte of clips.
+
+    The first one takes a moment longer than the six that may be read before it.
+    """
+    path = Path(path)
+    if path.stem == "0":
+        while len(list(path.parent.glob("*.read"))) < 6:
+            time.sleep(0.02)
+        time.sleep(0.3)
+    else:
+        path.with_suffix(".read").touch()
+    one = prepared(int(path.stem))
     return one._replace(clips=np.broadcast_to(one.clips, (100, *one.clips.shape[1:])).copy())
 
 
-def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(monkeypatch):
-    tasks, before = [Path(f"{k}.mp4") for k in range(40)], []
+def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(tmp_path, monkeypatch):
+    tasks, before = [tmp_path / f"{k}.mp4" for k in range(40)], []
 
     def count(*arguments, **options):
         for outcome in run_tasks(*arguments, **options):
@@ -266,9 +274,9 @@ def test_inputs_behind_a_slow_one_wait_unread_and_keep_their_order(monkeypatch):
     monkeypatch.setattr(score_inputs, "run_tasks", count)
     monkeypatch.setattr(score_inputs, "BACKLOG_BYTES", 5_000_000)
     settings = PredictionSettings(Sampling(T, "stride", 2), 0, 0, ExtractionSettings())
-    entries = score_inputs._read_in_order(settings, tasks, workers=2, time_limit=60.0)
+    entries = score_inputs._read_in_order(settings, tasks, workers=2, time_limit=600.0)
     assert [name for name, _ in entries] == [str(task) for task in tasks]
-    size = sleep_first(None, "1.mp4").clips.nbytes
+    size = sleep_first(None, tmp_path / "1.mp4").clips.nbytes
     assert 3 <= before.index(0) <= 5_000_000 / size + 2
 
 

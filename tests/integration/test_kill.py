@@ -14,11 +14,28 @@ from final_state import read_final_state
 from dfjax.training.metric_writer import read_jsonl
 
 STEPS = 8
+TERMINATED = """
+import signal, sys
+from dfjax.commands.main import main
+from dfjax.training.interrupt import Interrupt
+
+check, calls = Interrupt.check, []
+
+def terminate_and_check(interrupt):
+    calls.append(interrupt)
+    if len(calls) == 3:
+        signal.raise_signal(signal.SIGTERM)
+    check(interrupt)
+
+Interrupt.check = terminate_and_check
+sys.exit(main())
+"""
+"""The command, which is sent SIGTERM between two of its first steps."""
 
 
-def command(workdir, *extra):
+def command(workdir, *extra, program=("-m", "dfjax")):
     return [
-        *(sys.executable, "-m", "dfjax", "train", "--config=resnet18:smoke"),
+        *(sys.executable, *program, "train", "--config=resnet18:smoke"),
         *(f"--workdir={workdir}", "--config.train.epochs=8", "--config.checkpoint.every_steps=1"),
         *("--config.train.ema_decay=0.9", "--config.data.workers=2", "--config.mesh.data=1"),
         *extra,
@@ -31,11 +48,12 @@ def environment():
     return os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"} | quick
 
 
-def finish(workdir, *extra):
+def finish(workdir, *extra, code=0, **options):
     done = subprocess.run(
-        command(workdir, *extra), env=environment(), capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+        command(workdir, *extra, **options),
+        env=environment(), capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr[-2000:]
     return done
 
 
@@ -97,18 +115,7 @@ def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(who
 @pytest.mark.slow
 def test_sigterm_saves_and_exits_75_and_the_next_run_goes_on(whole, tmp_path):
     data = f"--config.data.path={whole / 'data' / 'pack'}"
-    process = subprocess.Popen(
-        command(tmp_path, data),
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not any(row["step"] >= 2 for row in read_jsonl(tmp_path / "metrics.jsonl")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 75
+    finish(tmp_path, data, code=75, program=("-c", TERMINATED))
     finish(tmp_path, data)
     (_, state), (_, expected) = read_final_state(tmp_path), read_final_state(whole)
     jax.tree.map(np.testing.assert_array_equal, state, expected)

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -199,15 +198,14 @@ def write_playlist(path, kind, target):
 
 @pytest.mark.parametrize("kind", ["hls", "concat", "bom", "dash", "sdp"])
 @pytest.mark.parametrize("suffix", [".mp4", ".ts", ".png"])
-def test_lists_of_other_files_are_refused_at_once(tmp_path, make_video, kind, suffix):
+def test_lists_of_other_files_are_refused_unopened(tmp_path, make_video, monkeypatch, kind, suffix):
     target, pipe = make_video(tmp_path / "target.mp4"), tmp_path / "pipe.mp4"
     os.mkfifo(pipe)  # opening it would block
+    monkeypatch.setattr(av, "open", lambda *given, **options: pytest.fail("it is opened"))
     for goal in (target, pipe, "http://127.0.0.1:9/a.mp4"):
         path = tmp_path / f"list{suffix}"
         write_playlist(path, kind, goal)
-        start = time.monotonic()
         refused(path, "is a list of other files" if suffix != ".png" else "not an image")
-        assert time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize("container", ["concat", "hls", "dash", "sdp", "image2", "lavfi"])

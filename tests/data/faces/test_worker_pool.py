@@ -3,14 +3,17 @@
 import errno
 import os
 import signal
+import string
 import subprocess
 import sys
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import pytest
 
+from dfjax.data.faces import worker_pool
 from dfjax.data.faces.worker_pool import run_tasks
 from dfjax.errors import InputError
 
@@ -24,8 +27,10 @@ def act(task):
         raise InputError("no face in it")
     if task == "fill":
         raise OSError(errno.ENOSPC, "No space left on device", "a.jpg")
-    if isinstance(task, float):
-        time.sleep(task)
+    if isinstance(task, Path):
+        while not task.exists():
+            time.sleep(0.02)
+        time.sleep(0.3)
         return task
     return task.upper()
 
@@ -43,9 +48,13 @@ def test_an_interrupt_of_the_group_does_not_reach_a_worker_that_is_starting(monk
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_every_task_has_its_outcome():
-    tasks = ["a", "hang", "die", "b", "refuse", "c", "d"]
-    outcomes = {o.position: o for o in run_tasks(act, tasks, workers=2, time_limit=1.5)}
+def test_every_task_has_its_outcome(monkeypatch):
+    """The clock stands still until only the task that hangs is under way."""
+    tasks, outcomes = ["a", "hang", "die", "b", "refuse", "c", "d"], {}
+    clock = types.SimpleNamespace(monotonic=lambda: 2.0 if len(outcomes) >= 3 else 0.0)
+    monkeypatch.setattr(worker_pool, "time", clock)
+    for outcome in run_tasks(act, tasks, workers=2, time_limit=1.5):
+        outcomes[outcome.position] = outcome
     assert sorted(outcomes) == list(range(len(tasks)))
     values = [outcomes[i].value for i in range(len(tasks))]
     assert values == ["A", None, None, "B", None, "C", "D"]
@@ -93,10 +102,9 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, task, thread):
             tasks = [0.0, 0.0] if {task!r} == "idle" else [0.0, 600.0]
             outcomes = run_tasks(time.sleep, tasks, workers=1, time_limit=900.0)
             next(outcomes)
-            if {task!r} == "busy":
-                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
             print(outcomes.gi_frame.f_locals["pool"][0].process.pid, flush=True)
             if {task!r} == "busy":
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
                 next(outcomes)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -109,7 +117,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, task, thread):
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     worker = int(done.stdout)
-    for _ in range(60):
+    for _ in range(1200):
         try:
             os.kill(worker, 0)
         except ProcessLookupError:
@@ -128,16 +136,18 @@ def is_zombie(process):
         return False
 
 
-def test_a_slow_task_holds_up_only_as_many_others_as_the_caller_keeps():
+def test_a_slow_task_holds_up_only_as_many_others_as_the_caller_keeps(tmp_path):
     waiting, most, following = {}, 0, 0
-    tasks = [1.5, *[0.0] * 30]
+    tasks = [tmp_path / "go", *string.ascii_uppercase]
 
     def may_start():
         return len(waiting) < 4
 
-    for outcome in run_tasks(act, tasks, workers=3, time_limit=60.0, may_start=may_start):
+    for outcome in run_tasks(act, tasks, workers=3, time_limit=600.0, may_start=may_start):
         waiting[outcome.position] = outcome.value
         most = max(most, len(waiting))
+        if len(waiting) >= 4:
+            tasks[0].touch()
         while following in waiting:
             assert waiting.pop(following) == tasks[following]
             following += 1
