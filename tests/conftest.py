@@ -69,6 +69,7 @@ PRESENT = {
 
 
 LONGEST = (
+    *("test_program_files.py", "test_efficientnet_keras.py"),
     *("test_configs.py", "test_python_interface.py", "test_hostile_kills.py"),
     *("test_sharded_scoring.py", "test_published_weights.py", "test_bench_verb.py"),
     *("test_ablate.py", "test_initial_backbones.py", "test_clip_detector.py"),
@@ -79,12 +80,23 @@ LONGEST = (
 """Files that take longest (over a minute of CPU each), in this order."""
 
 
+def pytest_addoption(parser):
+    """Adds an option by which continuous integration leaves no test out unnoticed."""
+    parser.addoption(
+        "--require", default="", metavar="MARKERS",
+        help="fail unless there are tests with each of these markers (a,b) and what they need",
+    )  # fmt: skip
+
+
 def pytest_collection_modifyitems(config, items):
-    """Deselects the tests that need what is not there."""
+    """Deselects the tests that need what is not there, unless it is required."""
     # The longest files first: at the end one process would be alone with one of them.
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
     missing = {name for name, present in PRESENT.items() if not present}
+    found = {mark.name for item in items for mark in item.iter_markers()} - missing
+    if absent := set(filter(None, config.getoption("require").split(","))) - found:
+        raise pytest.UsageError(f"no tests, or not what they need: {', '.join(sorted(absent))}")
     absent = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
     if absent:
         items[:] = [item for item in items if item not in absent]

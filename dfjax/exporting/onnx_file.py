@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jax import lax
 from dfjax.errors import UsageError
 from dfjax.exporting.onnx_kernels import store_kernels
 from dfjax.exporting.program import Program, symbolic_batch
-from dfjax.exporting.simplify import SIMPLER, Rule, evaluate, trace
+from dfjax.exporting.simplify import Rule, evaluate, scan, trace
 from dfjax.weights.rounding import FLOAT32
 
 OPSET = 21
@@ -148,23 +148,16 @@ def _reduce_window_max(operand: Any, **params: Any) -> Any:
 
 def _scan(*operands: Any, **params: Any) -> Any:
     """Returns the results of a scan that runs forwards, over reversed operands if need be."""
-    consts, carries = params["num_consts"], params["num_carry"]
-    fixed, init, xs = (
-        operands[:consts],
-        operands[consts : consts + carries],
-        operands[consts + carries :],
-    )
-    body = params["jaxpr"]
+    if not params["reverse"]:
+        return scan(RULES, *operands, **params)
+    carries = params["num_carry"]
+    kept = params["num_consts"] + carries
 
-    def flip(values: Any) -> Any:
-        return [lax.rev(x, (0,)) for x in values] if params["reverse"] else values
+    def flip(values: Sequence[Any]) -> list[Any]:
+        return [lax.rev(x, (0,)) for x in values]
 
-    def step(carry: Any, x: Any) -> Any:
-        results = evaluate(body, [*fixed, *carry, *x], {**SIMPLER, **RULES})
-        return results[:carries], results[carries:]
-
-    last, ys = lax.scan(step, list(init), list(flip(xs)), length=params["length"])
-    return [*last, *flip(ys)]
+    results = scan(RULES, *operands[:kept], *flip(operands[kept:]), **params | {"reverse": False})
+    return [*results[:carries], *flip(results[carries:])]
 
 
 RULES: dict[str, Rule] = {

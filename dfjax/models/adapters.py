@@ -273,7 +273,7 @@ def _smallest(kernel: Float[Array, "n n"], rank: int) -> tuple[Array, Array, Arr
     return left[:, -rank:], values[-rank:], right[-rank:]
 
 
-def _products(parts: Mapping[str, Array]) -> tuple[Float[Array, "n m"], Float[Array, "n m"]]:
+def _products(parts: Mapping[str, Any]) -> tuple[Float[Array, "n m"], Float[Array, "n m"]]:
     """Returns the trained part of a kernel now and at first."""
 
     def multiply(when: str) -> Array:

@@ -1,13 +1,18 @@
 """Every config as a program in another runtime, with random parameters."""
 
+import jax
 import numpy as np
 import pytest
 from flax import linen as nn
 from stored_networks import make_saved
 
 from dfjax.config import config_names
+from dfjax.experiment.saved import read_saved
 from dfjax.exporting.formats import FORMATS
 from dfjax.inference.export_program import make_examples, make_program, run_program
+from dfjax.weights.safetensors_file import save_safetensors
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 STEEP = (
     10  # times the tolerance is how much outputs of clips differ, so that equality says something
@@ -20,7 +25,11 @@ def check(spec, name, tmp_path, *, mask=False, clips=8, sizes=(1, 5, 8), unit=Fa
     The checkpoint computes `clips` at once; in batches of another size, sums differ in the last
     bits.
     """
-    saved, form = make_saved(spec, unit, overrides), FORMATS[name]
+    return check_saved(make_saved(spec, unit, overrides), name, tmp_path, mask, clips, sizes)
+
+
+def check_saved(saved, name, tmp_path, mask=False, clips=8, sizes=(1, 5, 8)):
+    form = FORMATS[name]
     form.save(tmp_path / "program", make_program(saved, {"format": "dfjax"}, mask=mask))
     call = form.open(tmp_path / "program")
     reference = make_program(saved, {}, mask=mask, lowering="auto")
@@ -53,6 +62,41 @@ def test_onnx(name, tmp_path):
 )
 def test_torch(name, tmp_path):
     check(f"{name}:smoke", "torch", tmp_path)
+
+
+VIT = "model.frame_classifier."
+TRANSFORMERS = {
+    "scanned": (f"{VIT}scan_blocks=True", f"{VIT}one_block=False"),  # as `gend` and `effort` are
+    "dinov2": (f"{VIT}backbone=dinov2_b14_registers", f"{VIT}width={1 / 24}", "preprocess.size=28"),
+    "dinov3": (f"{VIT}backbone=dinov3_b16", f"{VIT}width={1 / 24}", "preprocess.size=32"),
+}
+PROGRAMS = [
+    pytest.param("stablehlo", marks=pytest.mark.slow),
+    *(pytest.param(form, marks=pytest.mark.export) for form in ("onnx", "torch")),
+]
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+@pytest.mark.parametrize("kind", TRANSFORMERS)
+def test_vision_transformers(kind, form, tmp_path):
+    check("gend:smoke", form, tmp_path, clips=5, sizes=(5,), overrides=TRANSFORMERS[kind])
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+@pytest.mark.parametrize("name", ["lora", "svd"])
+def test_adapters_are_merged_into_their_kernels(name, form, tmp_path):
+    adapted = make_saved("gend:smoke", overrides=(f"adapter.name={name}", "adapter.rank=2"))
+    rng, params = np.random.default_rng(0), adapted.variables["params"]
+    trained = jax.tree.map(lambda x: x + rng.normal(0, 0.1, x.shape), params["adapters"])
+    params = params | {"adapters": jax.tree.map(np.float32, trained)}
+    variables = adapted.variables | {"params": params}
+    stored = tmp_path / "adapted.safetensors"
+    save_safetensors(stored, variables, metadata={"config": adapted.config.to_dict()})
+    merged = read_saved(stored)
+    assert merged.config.adapter.name == "none"
+    found = check_saved(merged, form, tmp_path, clips=5, sizes=(5,))
+    program = make_program(adapted._replace(variables=variables), {})
+    np.testing.assert_allclose(found, run_program(program, *make_examples(program))[:5], atol=1e-5)
 
 
 class OneConv(nn.Module):
