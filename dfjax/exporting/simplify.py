@@ -31,15 +31,14 @@ def trace(function: Callable[..., Any], shapes: Sequence[Any], rules: Mapping[st
         rules: Replacements by the name of the primitive, besides `SIMPLER`.
     """
     closed = jax.make_jaxpr(function)(*shapes)
-    known = {**SIMPLER, "scan": functools.partial(scan, rules), **rules}
-    return jax.make_jaxpr(lambda *args: evaluate(closed, args, known))(*shapes)
+    return jax.make_jaxpr(lambda *args: evaluate(closed, args, _with_simpler(rules)))(*shapes)
 
 
 def scan(rules: Mapping[str, Rule], *operands: Any, **params: Any) -> list[Any]:
     """Returns the results of a scan in whose step rules replace primitives, `SIMPLER` too."""
     consts, carries = params["num_consts"], params["num_carry"]
     fixed, first = operands[:consts], list(operands[consts : consts + carries])
-    known = {**SIMPLER, "scan": functools.partial(scan, rules), **rules}
+    known = _with_simpler(rules)
 
     def step(carry: Any, x: Any) -> Any:
         results = evaluate(params["jaxpr"], [*fixed, *carry, *x], known)
@@ -48,6 +47,10 @@ def scan(rules: Mapping[str, Rule], *operands: Any, **params: Any) -> list[Any]:
     xs, length, reverse = list(operands[consts + carries :]), params["length"], params["reverse"]
     last, ys = lax.scan(step, first, xs, length=length, reverse=reverse)
     return [*last, *ys]
+
+
+def _with_simpler(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    return {**SIMPLER, "scan": functools.partial(scan, rules), **rules}
 
 
 def evaluate(closed: core.ClosedJaxpr, args: Sequence[Any], rules: Mapping[str, Rule]) -> Any:
