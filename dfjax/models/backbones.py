@@ -168,12 +168,10 @@ def make_backbone(
         UsageError: The name is unknown, its class is not a backbone, or the architecture does not
             support the padding, the constants or `scan_blocks`.
     """
-    backbone = find_backbone(name, padding, bn)
+    backbone = find_backbone(name, padding, bn, scan_blocks=scan_blocks)
     constants = parse_bn(bn)
     changed: dict[str, Any] = {"bn": constants} if constants else {}
     if scan_blocks:
-        if not backbone.scans:
-            raise UsageError(f"scan_blocks is for vision transformers, not for {name}")
         changed["scan_blocks"] = True
     return backbone.make(
         width=width,
@@ -195,17 +193,20 @@ def backbone_channels(name: str, width: float = 1.0) -> int:
     return find_backbone(name).channels(width)
 
 
-def find_backbone(name: str, padding: str = AUTO, bn: str = AUTO) -> Backbone:
-    """Returns the entry of a backbone, after checking its name, padding and constants.
+def find_backbone(
+    name: str, padding: str = AUTO, bn: str = AUTO, *, scan_blocks: bool = False
+) -> Backbone:
+    """Returns the entry of a backbone, after checking its name and options.
 
     Args:
         name: Key of `BACKBONES`, or an import path.
         padding: Padding rule of `dfjax.ops.padding`, or `auto`.
         bn: Constants of batch normalisation (see `bn_constants`), or `auto`.
+        scan_blocks: Whether its blocks are to be a scan.
 
     Raises:
         UsageError: The name is unknown, its class is not a backbone, or the architecture does not
-            support the padding or the constants.
+            support the padding, the constants or `scan_blocks`.
     """
     if is_import_path(name):
         backbone = _custom(name)
@@ -218,4 +219,6 @@ def find_backbone(name: str, padding: str = AUTO, bn: str = AUTO) -> Backbone:
         raise UsageError(f"{name} does not support padding {padding!r}; valid: {valid}")
     if parse_bn(bn) and not backbone.has_bn:
         raise UsageError(f"{name} has no batch normalisation to set: bn must be auto, not {bn!r}")
+    if scan_blocks and not backbone.scans:
+        raise UsageError(f"scan_blocks is for vision transformers, not for {name}")
     return backbone

@@ -41,6 +41,8 @@ class ClipDetector(nn.Module):
         base_train: Whether the backbone is in training mode during training. Otherwise it uses its
             running statistics, which are not updated, and no stochastic depth. Its parameters are
             trained in either case, unless `optimizer.freeze` freezes them.
+        scan_blocks: Whether the blocks of a vision transformer are compiled once for all, and the
+            backward pass recomputes each from its input, which `remat` then need not do.
         remat: What the backward pass recomputes instead of keeping it: none, block (all but the
             outputs of blocks) or all (see `dfjax.models.remat`).
         pyramid: Number of channels of each level of a feature pyramid, whose means replace the mean
@@ -88,6 +90,7 @@ class ClipDetector(nn.Module):
     padding: str = "auto"
     bn: str = "auto"
     base_train: bool = True
+    scan_blocks: bool = False
     remat: str = "none"
     pyramid: int = 0
     spatial_attention: bool = False
@@ -169,15 +172,10 @@ class ClipDetector(nn.Module):
             # Padding frames may hold anything, even NaN, which must not reach a sum.
             return Encoded(jnp.where(mask[..., None], inputs["features"], 0), None, {})
         network = make_backbone(
-            self.backbone,
-            width=self.width,
-            one_block=self.one_block,
-            drop_path=self.drop_path,
-            padding=self.padding,
-            bn=self.bn,
-            compute=self.compute,
+            self.backbone, width=self.width, one_block=self.one_block, drop_path=self.drop_path,
+            padding=self.padding, bn=self.bn, scan_blocks=self.scan_blocks, compute=self.compute,
             module_name="backbone",
-        )
+        )  # fmt: skip
         channels = scaled(self.pyramid, self.width)
         pyramid = Pyramid(channels, self.compute, name="pyramid") if self.pyramid else None
         gate = SpatialAttention(self.compute, name="spatial") if self.spatial_attention else None

@@ -45,11 +45,12 @@ def check_options(options: Mapping[str, Any]) -> None:
     for key, valid in NAMES.items():
         if options[key] not in valid:
             raise unknown(key, options[key], valid)
-    backbone = find_backbone(options["backbone"], options["padding"], options["bn"])
+    name, *chosen = (options[key] for key in ("backbone", "padding", "bn"))
+    backbone = find_backbone(name, *chosen, scan_blocks=options["scan_blocks"])
     if options["pyramid"] and backbone.patch > 1:
         raise UsageError(
-            f"pyramid needs maps of {LEVELS} sizes, and those of {options['backbone']} have one: "
-            "set pyramid=0"
+            f"pyramid needs maps of {LEVELS} sizes, and {name} has those of its patches and its "
+            "class token: set pyramid=0"
         )
     check_classifier(options["classifier"], options["dropout"])
     if options["layers"] < 1:

@@ -47,6 +47,8 @@ class DualStream(nn.Module):
         bn: Constants of their batch normalisation (see `bn_constants`); `auto` is their own.
         lq_padding: Padding rule of the backbone of the stream `lq`; `auto` is `padding`.
         lq_bn: Constants of its batch normalisation; `auto` is `bn`.
+        scan_blocks: Whether the blocks of each backbone, all vision transformers, are compiled once
+            for all, and the backward pass recomputes each from its input.
         remat: What the backward pass recomputes instead of keeping it: none, block (all but the
             outputs of blocks) or all (see `dfjax.models.remat`).
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
@@ -72,6 +74,7 @@ class DualStream(nn.Module):
     bn: str = AUTO
     lq_padding: str = AUTO
     lq_bn: str = AUTO
+    scan_blocks: bool = False
     remat: str = "none"
     embedding: int = 0
     compute: Compute = Compute()
@@ -135,6 +138,7 @@ class DualStream(nn.Module):
             one_block=self.one_block,
             **stream_conventions(vars(self), name),
             drop_path=self.drop_path,
+            scan_blocks=self.scan_blocks,
             compute=self.compute,
             module_name=f"{name}_backbone",
         )
@@ -231,8 +235,8 @@ def check_options(options: Mapping[str, Any]) -> None:
 
     Raises:
         UsageError: A stream or backbone is unknown, streams are repeated or missing, a backbone
-            does not support the padding or constants, or the numbers of layers and dropout rates of
-            the classifier differ.
+            does not support an option, or the numbers of layers and dropout rates of the classifier
+            differ.
     """
     streams = options["streams"]
     for name in streams:
@@ -241,5 +245,6 @@ def check_options(options: Mapping[str, Any]) -> None:
     if not streams or len(set(streams)) != len(streams):
         raise UsageError(f"streams must be hq, lq or both, each once, not {streams}")
     for name in streams:
-        find_backbone(options[name], **stream_conventions(options, name))
+        conventions = stream_conventions(options, name)
+        find_backbone(options[name], **conventions, scan_blocks=options["scan_blocks"])
     check_classifier(options["classifier"], options["dropout"])

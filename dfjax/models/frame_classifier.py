@@ -201,13 +201,10 @@ def check_options(options: Mapping[str, Any]) -> None:
             be scanned.
     """
     _check_streams(options["streams"])
-    backbone = find_backbone(options["backbone"], options["padding"], options["bn"])
-    if options["scan_blocks"] and not backbone.scans:
-        raise UsageError(f"scan_blocks is for vision transformers, not for {options['backbone']}")
+    name, *chosen = (options[key] for key in ("backbone", "padding", "bn"))
+    backbone = find_backbone(name, *chosen, scan_blocks=options["scan_blocks"])
     if options["mask_head"] and backbone.patch > 1:
-        raise UsageError(
-            f"mask_head needs maps, and the last one of {options['backbone']} is its class token"
-        )
+        raise UsageError(f"mask_head needs maps, and the last one of {name} is its class token")
     if options["norm"] not in NORMS:
         raise unknown("norm", options["norm"], NORMS)
     if options["classes"] not in (1, 2):

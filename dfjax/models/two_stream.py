@@ -34,6 +34,8 @@ class TwoStream(nn.Module):
         drop_path: Stochastic depth rate of the backbone.
         padding: Padding rule of the backbone (see `dfjax.ops.padding`); `auto` is its own.
         bn: Constants of its batch normalisation (see `bn_constants`); `auto` is its own.
+        scan_blocks: Whether the blocks of a vision transformer are compiled once for all, and the
+            backward pass recomputes each from its input, which `remat` then need not do.
         remat: What the backward pass recomputes instead of keeping it: none, block (all but the
             outputs of blocks) or all (see `dfjax.models.remat`).
         embedding: Width of a projection head for contrastive pre-training, 128 in Khosla et al.
@@ -52,6 +54,7 @@ class TwoStream(nn.Module):
     drop_path: float = 0.0
     padding: str = "auto"
     bn: str = "auto"
+    scan_blocks: bool = False
     remat: str = "none"
     embedding: int = 0
     compute: Compute = Compute()
@@ -84,6 +87,7 @@ class TwoStream(nn.Module):
             drop_path=self.drop_path,
             padding=self.padding,
             bn=self.bn,
+            scan_blocks=self.scan_blocks,
             compute=self.compute,
             module_name=_part(self.backbone),
         )
@@ -137,8 +141,9 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Checks options that must be in a list of names or compatible with others.
 
     Raises:
-        UsageError: The backbone is unknown or does not support the padding, or the numbers of
-            layers and dropout rates of the classifier differ.
+        UsageError: The backbone is unknown or does not support an option, or the numbers of layers
+            and dropout rates of the classifier differ.
     """
-    find_backbone(options["backbone"], options["padding"], options["bn"])
+    name, *chosen = (options[key] for key in ("backbone", "padding", "bn"))
+    find_backbone(name, *chosen, scan_blocks=options["scan_blocks"])
     check_classifier(options["classifier"], options["dropout"])

@@ -94,7 +94,7 @@ class VisionTransformer(nn.Module):
             height, width = images.shape[1:3]
             raise UsageError(
                 f"{self.variant} divides images into patches of {v.patch} x {v.patch} pixels: "
-                f"preprocess.size must be a multiple of {v.patch}, not {height} x {width}"
+                f"the side of its frames must be a multiple of {v.patch}, not {height} x {width}"
             )
         dtype = self.compute.dtype
         stem = PatchEmbedding(v, self.compute, name="patch_embedding")(images)

@@ -169,6 +169,7 @@ def test_widths_side_by_side():
         ({"scales": (224,)}, "two or more different sides"),
         ({"scales": (224, 224)}, "two or more different sides"),
         ({"features": 12, "pyramid": 64}, "pyramid needs frames"),
+        ({"backbone": "clip_t8", "pyramid": 64}, "clip_t8 has those of its patches and its class"),
         ({"features": 12, "temporal": "conv_lstm"}, "temporal=conv_lstm needs frames"),
         ({"temporal": "conv_lstm", "projection": 64}, "projection has no effect"),
         ({"temporal": "conv_lstm", "frequency": "fft"}, "frequency has no effect"),

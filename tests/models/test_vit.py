@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dfjax.errors import UsageError
+from dfjax.models import build, input_shapes
 from dfjax.models.backbones import backbone_channels, make_backbone
 from dfjax.models.initializers import one_draw
 from dfjax.models.layers import Compute
@@ -165,6 +166,37 @@ def test_scanned_blocks_give_the_same_results_gradients_and_parameters(monkeypat
         for net in (network, scanned)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, theirs)
+
+
+SCANNED = {
+    "frame_classifier": {"backbone": "clip_t8", "hidden": (), "dropout": ()},
+    "clip_detector": {"backbone": "clip_t8"},
+    "dual_stream": {"hq": "clip_t8", "lq": "clip_t8", "lq_size": 16, "flow": False},
+    "two_stream": {"backbone": "clip_t8", "flow": False},
+}
+
+
+@pytest.mark.parametrize("name", SCANNED)
+def test_every_detector_may_scan_the_blocks_of_its_backbone(name):
+    options = SCANNED[name] | {"width": 1 / 3}
+    shapes = input_shapes(name, 16, 1, 2, **options)
+    inputs = {key: jax.random.normal(jax.random.key(1), leaf.shape) for key, leaf in shapes.items()}
+    inputs["mask"] = jnp.ones(shapes["mask"].shape, bool)
+    plain, scanned = (build(name, scan_blocks=scan, **options) for scan in (False, True))
+    variables = jax.jit(plain.init)(jax.random.key(0), inputs)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(
+        jnp.shape, jax.eval_shape(scanned.init, jax.random.key(0), inputs)
+    )
+    logits, jaxprs = [], []
+    for model in (plain, scanned):
+        apply = functools.partial(model.apply, train=False, rngs=None)
+        logits.append(jax.jit(apply)(variables, inputs)[0])
+        jaxprs.append(str(jax.make_jaxpr(apply)(variables, inputs)).count("scan["))
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-5)
+    assert jaxprs[1] > jaxprs[0]
+    convolutional = {key: "b0" for key in ("backbone", "hq") if key in options}
+    with pytest.raises(UsageError, match="scan_blocks is for vision transformers, not for b0"):
+        build(name, scan_blocks=True, **options | convolutional)
 
 
 def test_stochastic_depth_keeps_the_mean_and_grows_with_depth():
