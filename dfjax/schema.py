@@ -126,7 +126,8 @@ GENERATOR_LOSS: dict[str, dict[str, Any]] = {
 # where a pattern contains their part, `adapters`.
 ADAPTER: dict[str, Any] = {
     "name": "none",  # none | lora | svd (Effort: the smallest singular values are trained)
-    "kernels": ("attention/(query|key|value|output)/kernel$",),  # patterns of parameter paths
+    # patterns of parameter paths; by default the attention of vision transformers
+    "kernels": (r"stage1_block\d+/attention/(query|key|value|output)/kernel$",),
     "rank": 8,  # of the trained part of each kernel
     "alpha": 8.0,  # of LoRA: its part is multiplied by alpha / rank
 }

@@ -1,6 +1,8 @@
 """Checks the numbers and names of a config before anything is computed."""
 
+import jax
 import pandas as pd
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from dfjax.config import loss_options, model_options
@@ -12,7 +14,10 @@ from dfjax.evaluation import metrics
 from dfjax.evaluation.tables.predictions import COLUMNS
 from dfjax.experiment.builders import (
     divides_statistics,
+    example_inputs,
+    frozen_patterns,
     make_config_preprocess,
+    make_model,
     make_sampling,
     model_extras,
     score_unit,
@@ -27,7 +32,9 @@ from dfjax.import_paths import is_import_path
 from dfjax.losses.objective import ADDED, make_objective
 from dfjax.losses.registry import make_loss
 from dfjax.losses.weighting import make_class_weights
+from dfjax.models.entry import ADAPTERS
 from dfjax.models.registry import full_options
+from dfjax.training.optimizers import match_frozen
 from dfjax.training.profiling import read_steps
 from dfjax.training.schedules import make_schedule
 
@@ -77,6 +84,7 @@ def check_config(config: ConfigDict) -> None:
         check_detector(config)
         _check_loss(config)
         _check_changes(config)
+        _check_penalties(config)
     _check_monitors(config)
 
 
@@ -203,14 +211,34 @@ def _check_changes(config: ConfigDict) -> None:
         )
     if data.flow and config.mix.mixup:
         raise UsageError("mix.mixup cannot mix optical flow: with data.flow, use mix.cutmix")
-    if divides_statistics(config) and (mixed or config.loss.name == "supcon"):
+    loss = config.loss
+    compared = mixed or loss.name == "supcon" or loss.uniformity or loss.alignment
+    if divides_statistics(config) and compared:
         raise UsageError(
-            "mix and loss.name=supcon read the clips of all devices: set train.batch_norm=global "
-            "and train.gradient_dtype=auto"
+            "mix, loss.name=supcon, loss.uniformity and loss.alignment read the clips of all "
+            "devices: set train.batch_norm=global and train.gradient_dtype=auto"
         )
     if data.shuffle_labels and data.self_blend:
         raise UsageError(
             "data.shuffle_labels cannot be combined with data.self_blend, whose labels are true"
+        )
+
+
+def _check_penalties(config: ConfigDict) -> None:
+    """Checks that the kernels whose penalties are computed are fixed but for their adapters."""
+    factors = [f"loss.{key}" for key in ("orthogonality", "singular_values") if config.loss[key]]
+    if not factors or config.adapter.name != "svd":
+        return
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = jax.eval_shape(make_model(config).init, key, example_inputs(config))["params"]
+    frozen = flatten_dict(match_frozen(params, frozen_patterns(config)), sep="/")
+    adapted = {path.rpartition("/")[0] for path in flatten_dict(params[ADAPTERS], sep="/")}
+    trained = sorted(path for path in adapted if not frozen[path])
+    if trained:
+        raise UsageError(
+            f"{' and '.join(factors)} are of kernels of which only the adapter is trained, and "
+            f"{trained[0]} is not frozen: set optimizer.freeze to patterns of all adapted kernels, "
+            "such as those of adapter.kernels, or the factors to 0"
         )
 
 

@@ -186,7 +186,7 @@ def compute_penalties(params: Mapping[str, Any]) -> dict[str, Float[Array, ""]]:
     span what the fixed ones lack, since the kernel is square. So the products of fixed and trained
     vectors are what the trained ones have outside of their first span. `singular_values` is the
     absolute difference of the squared Frobenius norms of the kernel now and at first, the sums of
-    squared singular values.
+    squared singular values. Both hold for kernels of which only the adapter is trained.
 
     Args:
         params: Parameters with `svd` adapters.

@@ -119,6 +119,29 @@ def test_configs_with_groups_are_checked():
         make_config_mesh(load_config("meso4:smoke", [*local, "data.pairing=paired"]))
     with pytest.raises(UsageError, match="clips of all devices"):
         check_config(load_config("meso4:smoke", ["train.batch_norm=2", "mix.mixup=0.2"]))
+    for group in ("train.batch_norm=local", "train.gradient_dtype=bfloat16"):
+        for term in ("uniformity", "alignment"):
+            off = {"uniformity": "alignment", "alignment": "uniformity"}[term]
+            with pytest.raises(UsageError, match=f"loss.{term}.* read the clips of all devices"):
+                check_config(load_config("gend:smoke", [group, f"loss.{off}=0"]))
+        check_config(load_config("gend:smoke", [group, "loss.uniformity=0", "loss.alignment=0"]))
     for value in ("all", "0", "-1"):
         with pytest.raises(UsageError, match="global, local"):
             load_config("meso4:smoke", [f"train.batch_norm={value}"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "trained"),
+    [
+        (["optimizer.freeze=()"], "backbone/stage1_block1/attention/key/kernel"),
+        (["optimizer.freeze=('query/kernel$',)", "loss.orthogonality=0"], "attention/key/kernel"),
+        (["optimizer.freeze=('^backbone/.*kernel$',)"], ""),
+        (["optimizer.freeze=()", "loss.orthogonality=0", "loss.singular_values=0"], ""),
+    ],
+)
+def test_penalties_of_adapters_are_those_of_frozen_kernels(overrides, trained):
+    config = load_config("effort:smoke", overrides)
+    if not trained:
+        return check_config(config)
+    with pytest.raises(UsageError, match=f"loss.singular_values .*{trained} is not frozen"):
+        check_config(config)

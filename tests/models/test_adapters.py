@@ -223,6 +223,20 @@ def test_effort_trains_one_singular_value_of_every_attention_kernel():
     )
 
 
+def test_by_default_the_kernels_are_those_of_the_backbone_alone():
+    """The Transformer over frames has attention too, which is trained anyway."""
+    config = load_config("transformer_head", ["model.clip_detector.backbone=clip_t8"])
+    options = config.model.clip_detector.to_dict() | {"features": 0, "one_block": True}
+    model = adapt(build("clip_detector", **options), Adapter("lora", config.adapter.kernels))
+    inputs = input_shapes("clip_detector", 64, 1, 2, **options)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = flatten_dict(jax.eval_shape(model.init, key, inputs)["params"], sep="/")
+    assert any(re.search(ATTENTION[0], path) for path in params if path.startswith("encoder/"))
+    start = "adapters/backbone/stage1_block1/attention/"
+    wanted = {f"{start}{name}/kernel" for name in ("query", "key", "value", "output")}
+    assert {path.rpartition("/")[0] for path in params if path.startswith("adapters/")} == wanted
+
+
 @pytest.mark.parametrize(
     "adapter,message",
     [
