@@ -6,16 +6,19 @@ sharpness-aware minimisation has a learning rate that falls linearly in the last
 Fakes in the data are not trained on, but in `tiny`. Validation reads them: the checkpoint `last` of
 a run has not been chosen by any fake. The authors validate on self-blended frames, and crop faces
 with random margins; here crops are as stored. There the second pass of a sharpness-aware step
-updates the statistics of batch normalisation once more, here only the first pass does. Face
-landmarks (`dfjax data extract --detector facemesh`) give the shape of the blended region; without
-them it is an ellipse. The authors start from weights of ImageNet with adversarial examples
-(AdvProp), for values in [0, 1]; files of other weights with the normalisation of ImageNet need
-`--config.preprocess.mean` and `--config.preprocess.std` of theirs. The manipulations of the
-synthetic set leave traces that self-blending does not imitate: in `tiny`, only a quarter of the
-fakes are self-blended, and the others are those of the data.
+updates the statistics of batch normalisation once more and draws dropout and stochastic depth anew;
+here only the first pass updates them, and both passes have the same draw. Face landmarks
+(`dfjax data extract --detector facemesh`) give the shape of the blended region; without them it is
+an ellipse. The authors start from weights of ImageNet with adversarial examples (AdvProp), for
+values in [0, 1]. Those of `dfjax weights fetch b4 --out B4.safetensors` are for the mean and
+standard deviation of ImageNet, which the command sets. The manipulations of the synthetic set leave
+traces that self-blending does not imitate: in `tiny`, only a quarter of the fakes are self-blended,
+and the others are those of the data.
 
 Command:  dfjax train --config=sbi --workdir=runs/sbi --config.data.path=PACK \
-              --config.init.backbone=B4.safetensors
+              --config.init.backbone=B4.safetensors \
+              --config.preprocess.mean="(0.485,0.456,0.406)" \
+              --config.preprocess.std="(0.229,0.224,0.225)"
 Hardware: accelerators with 32 GB in all
 Time:     full size not yet measured; :tiny 13 minutes on two busy CPU cores
 Expected: full size not yet measured; :tiny on the synthetic test set: video AUC 0.975, 0.88 on
@@ -33,9 +36,7 @@ def get_config(variant: str = "") -> ConfigDict:
     c = base()
     c.name = "sbi"
     c.model.name = "frame_classifier"
-    c.model.frame_classifier.update(
-        {"hidden": (), "dropout": (), "input_dropout": 0.4, "padding": "static"}
-    )
+    c.model.frame_classifier.update({"hidden": (), "dropout": (), "input_dropout": 0.4})
     c.precision = "bfloat16"  # ours
     c.data.update({"frames": 1, "sampling": "even", "train_clips": 8, "eval_clips": 32})
     c.data.update({"self_blend": 1.0, "pairing": "paired"})

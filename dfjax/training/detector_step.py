@@ -152,7 +152,8 @@ def _make_batch_gradients(
 
     With `sam_radius` the gradient is that at the parameters moved along the first gradient by this
     length, of the same batch with the same random numbers. Loss, values of clips and batch
-    statistics are those of the first pass.
+    statistics are those of the first pass. `optax.contrib.sam` has the same updates, but keeps the
+    second gradient, whose norm is measured here, to itself, and makes NaN of a gradient of 0.
     """
 
     def find(params: Any, state: TrainState, batch: Batch, rng: Key[Array, ""]) -> Gradients:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shlex
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +34,7 @@ pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "size": 224}
 TORCH = {"epsilon": 1e-5, "momentum": 0.9, "unbiased": True}
+KERAS = {"epsilon": 1e-3, "momentum": 0.99, "unbiased": False}
 ENP = {"epsilon": 1e-3, "momentum": 0.99, "unbiased": True}
 
 
@@ -101,6 +104,19 @@ def test_auto_becomes_the_convention_of_each_stream(files):
 def test_contradictions_are_refused(files, overrides, message):
     with pytest.raises(UsageError, match=message):
         use_conventions(dual(files, **overrides))
+
+
+def test_sbi_starts_from_weights_of_imagenet_by_the_command_in_its_header(tmp_path):
+    text = (Path(__file__).parents[2] / "configs" / "sbi.py").read_text(encoding="utf-8")
+    _, _, command = text.partition("Hardware:")[0].partition("Command:")
+    file = tmp_path / "B4.safetensors"
+    write(file, "b4", padding="same", bn=KERAS, variables={"params": {}})
+    command = command.replace("\\\n", " ").replace(file.name, str(file))
+    given = [part.removeprefix("--config.") for part in shlex.split(command) if "--config." in part]
+    config = load_config("sbi", given).copy_and_resolve_references()
+    use_conventions(config)
+    assert config.model.frame_classifier.padding == "same"
+    assert config.preprocess.mean == tuple(IMAGENET["mean"])
 
 
 def test_a_model_of_stored_features_has_no_backbone(files):

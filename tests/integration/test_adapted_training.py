@@ -180,10 +180,7 @@ def step_on(spec, changes, shape):
         pytest.param(  # with self-blending
             "sbi:smoke",
             {"model.frame_classifier.width": 0.125, "optimizer.freeze": (), "preprocess.size": 32}
-            | {
-                "model.frame_classifier.backbone": "resnet18",
-                "model.frame_classifier.padding": "auto",
-            },
+            | {"model.frame_classifier.backbone": "resnet18"},
             [(8, 1, 1)],
             marks=pytest.mark.slow,
         ),
