@@ -24,6 +24,12 @@ Overrides = Mapping[str, Any] | Sequence[str]
 NAMES_CODE = re.compile(r"loss\.name|model\.name|model\.(?!custom\.)\w+\.\w+")
 """Keys whose values may be import paths."""
 
+ELSEWHERE = {
+    "optimizer.lora": "LoRA is adapter.name=lora, with adapter.kernels, adapter.rank and "
+    "adapter.alpha"
+}
+"""Sections that configs do not have, and where their settings are."""
+
 
 def read_overrides(overrides: Overrides) -> dict[str, Any]:
     """Returns overrides as values by key; the last one of several values of a key is used.
@@ -65,8 +71,7 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
                 f"{config[part].name!r}"
             )
         if key not in leaves(config):
-            (near,) = difflib.get_close_matches(key, leaves(config), n=1, cutoff=0.0)
-            raise UsageError(f"config has no key {key!r}. Did you mean {near!r}?")
+            raise _no_key(config, key)
     values = {k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in values.items()}
     texts = {key: value for key, value in values.items() if isinstance(value, str)}
     try:
@@ -76,6 +81,14 @@ def apply_overrides(config: ConfigDict, values: Mapping[str, Any]) -> None:
     except (AttributeError, KeyError, flags.Error, TypeError, ValueError) as error:
         what = str(error).replace("flag --config.", "").split("\n")[0]
         raise UsageError(f"config {config.name}: {what:.300}") from error
+
+
+def _no_key(config: ConfigDict, key: str) -> UsageError:
+    for section, place in ELSEWHERE.items():
+        if f"{key}.".startswith(f"{section}."):
+            return UsageError(f"config has no key {key!r}: {place}")
+    (near,) = difflib.get_close_matches(key, leaves(config), n=1, cutoff=0.0)
+    return UsageError(f"config has no key {key!r}. Did you mean {near!r}?")
 
 
 def _parse_texts(config: ConfigDict, texts: Mapping[str, str]) -> None:

@@ -86,6 +86,12 @@ def test_a_misspelt_key_names_the_nearest(key, nearest):
         load_config("dual_stream", [key])
 
 
+@pytest.mark.parametrize("key", ["optimizer.lora=True", "optimizer.lora.rank=4"])
+def test_a_key_of_lora_below_the_optimiser_names_those_of_adapters(key):
+    with pytest.raises(UsageError, match="adapter.name=lora.*kernels, adapter.rank and .*alpha$"):
+        load_config("gend", [key])
+
+
 @pytest.mark.parametrize(
     ("spec", "overrides", "message"),
     [

@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
     add("--out", type=Path, required=True, help="folder of the features")
     add("--backbone", metavar="NAME", help="b0 (default) to b7, resnet50, …")
     add("--weights", type=Path, metavar="FILE", help="its safetensors")
-    add("--size", type=int, help="of its images, px (224)")
+    add("--size", type=int, help="of its images, px (that of FILE, or 224)")
     add("--width", type=float, help="multiplies its widths (1)")
     add("--one-block", action="store_true", default=None, help="per stage: a toy")
     add("--padding", help="flavour (auto: the architecture's own)")

@@ -10,9 +10,10 @@
 FORMAT is timm, torchvision, transformers, efficientnet_pytorch, keras, deepfakebench, gend or
 dfjax; NAME is a backbone (b0 … b7, lite0 … lite2, v2s, xception, resnet18 …, vgg16, clip_l14, …) or
 a config. Every key must fit: only the classifier of a backbone's file is left out, --new-head
-initialises what lies above a detector's backbone. The header of W.safetensors has what the weights
-expect of network and input, their source, its hash and a known licence. A training starts from it
-with --config.init.backbone, predict applies --weights.
+initialises what lies above a detector's backbone. FILE may be a folder of the hub; its config.json
+is compared with a vision transformer or gend, and preprocessor_config.json has mean and std. The
+header of W.safetensors has what the weights expect of network and input, their source, its hash and
+a known licence. A training starts from it with --config.init.backbone, predict applies --weights.
 
 fetch verifies what it downloads, resumes where it stopped, and prints the licence. lite0 to lite2
 come from packages of the extra `pretrained`, without network, the other backbones from the Hugging

@@ -1,8 +1,8 @@
 """Safetensors files of backbones: their variables, and the convention that they were trained with.
 
 The header of a file of `dfjax weights import` names the architecture (`model`) and the `convention`
-of its origin: padding, constants of batch normalisation, and the mean and standard deviation of
-input images. A file of `dfjax export` has the config of its detector instead.
+of its origin: padding, constants of batch normalisation, and the mean, standard deviation and size
+of input images. A file of `dfjax export` has the config of its detector instead.
 """
 
 from collections.abc import Mapping
@@ -36,12 +36,14 @@ class TrainedSettings(NamedTuple):
         bn: Text of the constants of batch normalisation (see `bn_constants`), or `auto`.
         mean: Mean of every channel of the input images, for values in [0, 1].
         std: Standard deviation of every channel.
+        size: Side of the images in pixels.
     """
 
     padding: str
     bn: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    size: int
 
 
 class BackboneFile(NamedTuple):
@@ -116,7 +118,7 @@ def _find_in_detector(
         names = ", ".join(part.name for part in parts.values()) or "none"
         raise UsageError(f"{path} is a detector with the backbone {names}, not {wanted.name}")
     p, part = config.preprocess, fitting[0]
-    return part.part, TrainedSettings(part.padding, part.bn, tuple(p.mean), tuple(p.std))
+    return part.part, TrainedSettings(part.padding, part.bn, tuple(p.mean), tuple(p.std), p.size)
 
 
 def read_convention(header: Mapping[str, Any], path: str | Path) -> TrainedSettings | None:
@@ -133,7 +135,7 @@ def read_convention(header: Mapping[str, Any], path: str | Path) -> TrainedSetti
     if found is None:
         return None
     bn = format_bn(found.bn) if found.bn else AUTO
-    return TrainedSettings(found.padding, bn, found.mean, found.std)
+    return TrainedSettings(found.padding, bn, found.mean, found.std, found.size)
 
 
 def apply_convention(config: ConfigDict, convention: TrainedSettings) -> None:
@@ -150,5 +152,5 @@ def apply_convention(config: ConfigDict, convention: TrainedSettings) -> None:
     for key, value in (("padding", convention.padding), ("bn", convention.bn)):
         if options.get(key) == AUTO:
             options[key] = value
-    config.preprocess.update({"mean": convention.mean, "std": convention.std})
+    config.preprocess.update({key: getattr(convention, key) for key in ("mean", "std", "size")})
     check_ranges(config)

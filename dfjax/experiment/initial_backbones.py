@@ -2,9 +2,10 @@
 
 `init.backbone=W.safetensors` is the file of the model's backbone. A model with several has a key
 per stream, such as `init.hq` and `init.lq`. When a run starts, options of the model that are `auto`
-take the convention of the file (padding, constants of batch normalisation), and the config in the
-workdir has the resulting values. A setting that contradicts the file is an error. The hashes of the
-files are recorded in the workdir.
+take the convention of the file (padding, constants of batch normalisation), as do `preprocess.mean`
+and `preprocess.std` where they have the defaults of the schema, and the config in the workdir has
+the resulting values. A setting that contradicts the file is an error. Another size of the images is
+none, and is said. The hashes of the files are recorded in the workdir.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.config import model_options
+from dfjax.console import say
 from dfjax.errors import UsageError, unknown
 from dfjax.experiment.backbone_files import TrainedSettings, read_backbone, read_settings
 from dfjax.files import hash_file, write_json
@@ -23,6 +25,7 @@ from dfjax.models.backbones import find_backbone
 from dfjax.models.bn_constants import AUTO, parse_bn
 from dfjax.models.entry import BackbonePart
 from dfjax.models.registry import find_backbones, find_entry
+from dfjax.schema import PREPROCESS
 from dfjax.shapes import Variables
 from dfjax.weights.merge import add_channels
 from dfjax.weights.mismatch import check_keys
@@ -85,12 +88,18 @@ def find_files(config: ConfigDict) -> list[InitialFile]:
 
 
 def use_conventions(config: ConfigDict) -> None:
-    """Sets the options `auto` of the model to the conventions of the files in `init.*`.
+    """Sets the options `auto` of a config and its default mean and std to those of its files.
+
+    What the files say of the input images, and the config does not have, is printed.
+
+    Args:
+        config: Config, changed in place.
 
     Raises:
         UsageError: A file cannot be used, or contradicts a setting of the config.
     """
     options = model_options(config)
+    found: list[tuple[InitialFile, TrainedSettings]] = []
     for file in find_files(config):
         convention = read_settings(file.path, file.part)
         if convention is None:
@@ -98,7 +107,9 @@ def use_conventions(config: ConfigDict) -> None:
         if file.part.padding_key in options:
             _use_padding(options, file, convention)
             _use_bn(options, file, convention)
-        _check_values(config, file, convention)
+        found.append((file, convention))
+    if found:
+        _use_input(config.preprocess, found)
     find_entry(config.model.name).check(options.to_dict())
 
 
@@ -127,19 +138,43 @@ def _contradiction(file: InitialFile, option: str, given: str, wanted: str) -> U
     )
 
 
-def _check_values(config: ConfigDict, file: InitialFile, convention: TrainedSettings) -> None:
-    p = config.preprocess
-    if np.allclose([*p.mean, *p.std], [*convention.mean, *convention.std], atol=1e-4):
-        return
-    raise UsageError(
-        f"preprocess.mean={tuple(p.mean)} and preprocess.std={tuple(p.std)} contradict "
-        f"{file.key}={file.path}: set preprocess.mean={convention.mean} "
-        f"preprocess.std={convention.std}"
-    )
+def _use_input(p: ConfigDict, found: Sequence[tuple[InitialFile, TrainedSettings]]) -> None:
+    """Sets the default mean and std of the input to those of the files, and says what differs."""
+    first, wanted = found[0]
+    for file, other in found[1:]:
+        if not _has_input(other, wanted.mean, wanted.std):
+            raise UsageError(
+                f"{first.key}={first.path} was trained with mean={wanted.mean} std={wanted.std}, "
+                f"and {file.key}={file.path} with mean={other.mean} std={other.std}: all streams "
+                "of a model have the same preprocess.mean and preprocess.std"
+            )
+    if not _has_input(wanted, p.mean, p.std):
+        values = f"preprocess.mean={wanted.mean} preprocess.std={wanted.std}"
+        if not _is_default(p):
+            raise UsageError(
+                f"preprocess.mean={tuple(p.mean)} and preprocess.std={tuple(p.std)} contradict "
+                f"{first.key}={first.path}: set {values}"
+            )
+        p.update({"mean": wanted.mean, "std": wanted.std})
+        say(f"{values}, with which {first.key}={first.path} was trained")
+    for file, convention in found:
+        if convention.size != p.size:
+            say(
+                f"{file.key}={file.path} was trained on images of {convention.size} px, and this "
+                f"run has preprocess.size={p.size}"
+            )
+
+
+def _has_input(convention: TrainedSettings, mean: Sequence[float], std: Sequence[float]) -> bool:
+    return np.allclose([*mean, *std], [*convention.mean, *convention.std], atol=1e-4)
+
+
+def _is_default(p: ConfigDict) -> bool:
+    return all(tuple(p[key]) == PREPROCESS[key] for key in ("mean", "std"))
 
 
 def keep_conventions(config: ConfigDict, saved: ConfigDict) -> None:
-    """Sets the options `auto` of a config to those that its run has, so that it resumes with them.
+    """Sets what `use_conventions` sets to the values that a run has, so that it resumes with them.
 
     Args:
         config: Config, changed in place.
@@ -147,6 +182,8 @@ def keep_conventions(config: ConfigDict, saved: ConfigDict) -> None:
     """
     if config.model.name != saved.model.name:
         return
+    if any(config.init.values()) and _is_default(config.preprocess):
+        config.preprocess.update({key: saved.preprocess[key] for key in ("mean", "std")})
     options, before = model_options(config), model_options(saved)
     for part in find_backbones(config.model.name, **options.to_dict()).values():
         for key in (part.padding_key, part.bn_key):

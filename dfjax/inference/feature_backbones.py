@@ -37,7 +37,7 @@ def make_backbone(
         checkpoint: `best` or `last`, where `workdir` is given.
         backbone: Name or import path of the architecture; None for `b0`.
         weights: Safetensors file with its parameters; None for random parameters.
-        size: Side of its input images in pixels; None for 224.
+        size: Side of its input images in pixels; None for that in the header of `weights`, or 224.
         width: Factor of its numbers of channels; None for 1.
         one_block: Whether each stage has one block only, for tests; None for False.
         padding: Padding convention; None for that of the architecture.
@@ -67,18 +67,20 @@ def make_backbone(
     if backbone and is_import_path(backbone):
         allow_import(backbone)
     if weights:
-        return from_weights(backbone or "b0", options, weights, size or 224)
-    return draw_at_random(backbone or "b0", options, seed or 0, size or 224)
+        return from_weights(backbone or "b0", options, weights, size)
+    return draw_at_random(backbone or "b0", options, seed or 0, size)
 
 
-def draw_at_random(name: str, options: dict[str, Any], seed: int, size: int) -> FrozenBackbone:
+def draw_at_random(
+    name: str, options: dict[str, Any], seed: int, size: int | None
+) -> FrozenBackbone:
     """Returns a backbone with random parameters.
 
     Args:
         name: Name of the architecture.
         options: Values of `OPTIONS`; missing ones have their defaults.
         seed: Seed of the parameters.
-        size: Side of its input images in pixels.
+        size: Side of its input images in pixels; None for 224.
     """
     origin = f"random features, seed {seed}"
     return make_frozen(
@@ -86,7 +88,9 @@ def draw_at_random(name: str, options: dict[str, Any], seed: int, size: int) -> 
     )
 
 
-def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> FrozenBackbone:
+def from_weights(
+    name: str, options: dict[str, Any], path: Path, size: int | None
+) -> FrozenBackbone:
     """Returns a backbone with the parameters of a safetensors file.
 
     Args:
@@ -94,7 +98,7 @@ def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> F
         options: Values of `OPTIONS`; missing ones are those of the file's origin, as are mean and
             standard deviation of the input images.
         path: File with the parameters of the backbone or of a detector that contains it.
-        size: Side of its input images in pixels.
+        size: Side of its input images in pixels; None for that in the header of the file, or 224.
 
     Raises:
         UsageError: The file cannot be read, holds parameters of another architecture, or
@@ -102,7 +106,7 @@ def from_weights(name: str, options: dict[str, Any], path: Path, size: int) -> F
     """
     padding = options.get("padding", AUTO)
     variables, convention = read_backbone(path, BackbonePart(BACKBONE, name, padding, AUTO))
-    preprocess = _default_preprocess(size)
+    preprocess = _default_preprocess(size or (convention.size if convention else None))
     if convention:
         if AUTO not in (padding, convention.padding) and padding != convention.padding:
             raise UsageError(
@@ -160,6 +164,7 @@ def from_workdir(workdir: Path, checkpoint: str) -> FrozenBackbone:
     )
 
 
-def _default_preprocess(size: int) -> dict[str, Any]:
+def _default_preprocess(size: int | None) -> dict[str, Any]:
     defaults: dict[str, Any] = PREPROCESS
-    return {"size": size, "mean": list(defaults["mean"]), "std": list(defaults["std"])}
+    mean, std = list(defaults["mean"]), list(defaults["std"])
+    return {"size": size or defaults["size"], "mean": mean, "std": std}

@@ -27,6 +27,7 @@ from dfjax.models.backbones import BACKBONES
 from dfjax.outputs import check_outputs
 from dfjax.results import Result
 from dfjax.weights.convention import Convention, find_convention
+from dfjax.weights.foreign_file import find_file
 from dfjax.weights.loading import Weights, load
 from dfjax.weights.origin import Network
 from dfjax.weights.registry import DFJAX, ORIGINS, find_origin
@@ -103,7 +104,7 @@ def import_weights(
     """Converts the weights file of another program to a safetensors file of ours.
 
     Args:
-        path: File of the other program.
+        path: File of the other program, or a folder with one, as the hub has them.
         origin: Name of the program, a key of `ORIGINS`, or `dfjax` for our own names.
         model: Name of a backbone or of a config.
         out: File to write.
@@ -116,7 +117,7 @@ def import_weights(
         UsageError: The file cannot be read or does not fit the network, or `out` is a file that
             dfjax did not write. Nothing is written then.
     """
-    out = Path(out)
+    path, out = find_file(path), Path(out)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are imported to a .safetensors file")
     check_outputs([out], inputs=[path])

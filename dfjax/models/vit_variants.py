@@ -47,11 +47,13 @@ class Variant:
     epsilon: float = 1e-5
 
 
-def _clip(width: int, blocks: int, heads: int, patch: int, size: int = 224) -> Variant:
+def _clip(
+    width: int, blocks: int, heads: int, patch: int, size: int = 224, activation: str = "quick_gelu"
+) -> Variant:
     """Returns the image tower of CLIP (Radford et al., 2021)."""
     return Variant(
         width, blocks, heads, patch, size,
-        activation="quick_gelu", patch_bias=False, input_norm=True,
+        activation=activation, patch_bias=False, input_norm=True,
     )  # fmt: skip
 
 
@@ -80,6 +82,9 @@ VARIANTS = {
     "clip_b16": _clip(768, 12, 12, 16),
     "clip_l14": _clip(1024, 24, 16, 14),
     "clip_l14_336": _clip(1024, 24, 16, 14, 336),
+    "clip_b32_gelu": _clip(768, 12, 12, 32, activation="gelu"),
+    "clip_b16_gelu": _clip(768, 12, 12, 16, activation="gelu"),
+    "clip_l14_gelu": _clip(1024, 24, 16, 14, activation="gelu"),
     "dinov2_b14": _dinov2(768, 12, 12, 0),
     "dinov2_l14": _dinov2(1024, 24, 16, 0),
     "dinov2_b14_registers": _dinov2(768, 12, 12, 4),
@@ -90,6 +95,7 @@ VARIANTS = {
     "clip_t8": _clip(96, 3, 3, 8, 64),
 }
 """The published networks: B/32 is a base network with patches of 32 px, `dinov3_h16` is the H+.
+CLIPs with `gelu` have this activation instead of quick-GELU, as those of LAION.
 `clip_t8` is a small CLIP of ours, which learns from random weights on images of 64 px."""
 
 

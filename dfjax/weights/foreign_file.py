@@ -19,6 +19,9 @@ from dfjax.weights.safetensors_file import read_arrays
 from dfjax.weights.torch_file import read_torch
 
 ZIP_MAGIC = b"PK\x03\x04"
+USUAL_NAMES = ("model.safetensors", "pytorch_model.bin")
+INDEX = ".index.json"
+"""End of the name of a list of shards, and of no other file of the hub."""
 
 
 class ForeignFile(NamedTuple):
@@ -31,6 +34,29 @@ class ForeignFile(NamedTuple):
 
     format: str
     content: Mapping[str, Any]
+
+
+def find_file(path: str | os.PathLike[str]) -> Path:
+    """Returns a weights file, or the one in a folder with the names of the Hugging Face Hub.
+
+    Raises:
+        UsageError: The folder has none of `USUAL_NAMES`, or the path is a list of shards.
+    """
+    path = Path(path)
+    found = path
+    if path.is_dir():
+        names = (*USUAL_NAMES, *(name + INDEX for name in USUAL_NAMES))
+        found = next((path / name for name in names if (path / name).exists()), path)
+        if found == path:
+            raise UsageError(
+                f"{path} is a folder without {' or '.join(USUAL_NAMES)}: give the weights file"
+            )
+    if found.name.endswith(INDEX):
+        raise UsageError(
+            f"{found} lists several files with parts of a network, which are not read: save it as "
+            "one file, with transformers by save_pretrained(FOLDER, max_shard_size='100GB')"
+        )
+    return found
 
 
 def read_foreign(path: str | os.PathLike[str]) -> ForeignFile:

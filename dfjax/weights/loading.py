@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from dfjax.weights.convention import RGB, Convention, choose
 from dfjax.weights.conversion import Arrays, to_ours
 from dfjax.weights.entries import Entries, find_weights
 from dfjax.weights.fit import HEAD, Fit, best_fit, recognise
-from dfjax.weights.foreign_file import read_foreign
+from dfjax.weights.foreign_file import find_file, read_foreign
+from dfjax.weights.hub_settings import read_beside
 from dfjax.weights.key_map import KeyMap, make_identity
 from dfjax.weights.mismatch import list_keys
 from dfjax.weights.origin import Origin
@@ -68,7 +68,7 @@ def load(
     initialised only where `new_head` asks for it.
 
     Args:
-        path: Weights file; its format is recognised by its content.
+        path: Weights file, of a format that its content tells, or its folder (see `find_file`).
         origin: Name of the program, a key of `ORIGINS`, or `dfjax` for our own names; of the
             options, only `entry` is for these.
         model: Name of a bare backbone, or the target (see `target`).
@@ -87,15 +87,16 @@ def load(
         UsageError: The file cannot be read, does not fit, or its convention is not known.
     """
     target = backbone_target(model) if isinstance(model, str) else model
+    path = find_file(path)
     if origin == DFJAX:
         return _load_own(path, target, entry)
     program, source, real = find_origin(origin), os.fspath(path), is_real(positive)
     arrays, notes = _read_arrays(path, program, entry)
     fit = best_fit(program, target, arrays)
     _check_recognised(fit, program, target, arrays, source)
-    convention = _find_convention(fit, program, target, Path(path).name, padding)
-    given = {"mean": mean, "std": std, "size": size}
-    convention = _with_input(convention, arrays, given, keras=program.keras)
+    convention = _find_convention(fit, program, target, path.name, padding)
+    told, beside = read_beside(path, target.name, program.networks, mean=mean, std=std, size=size)
+    convention = _with_input(convention, arrays, told, keras=program.keras)
     key_map = _without_head(fit.key_map, target) if new_head else fit.key_map
     _check_mapped(key_map, program)
     left_out = (*ignore, *_find_unread(fit.key_map, key_map))
@@ -103,7 +104,7 @@ def load(
     if fit.network.positive_real if real is None else real:
         found = negate_head(found)
         notes += ("the output of the file scores real faces: the last layer is negated",)
-    notes += _describe(fit, arrays, left_out)
+    notes += (*beside, *_describe(fit, arrays, left_out))
     new = tuple(key for key in target.shapes if key not in found)
     return Weights(unflatten(found), convention, fit.network.renamed or target.name, notes, new)
 

@@ -24,6 +24,8 @@ class Network:
         config: Name of the config of a whole detector; an empty text for a backbone.
         settings: Values of the config's keys that the detector has.
         positive_real: Whether the published files have an output of 1 for real faces.
+        hub_config: Values of the keys of the hub's `config.json` that change what the network
+            computes (see `hub_settings`); empty where the files of the program have none.
         renamed: Name of our network, where it is not the key.
         note: What a user has to know about the import.
     """
@@ -33,6 +35,7 @@ class Network:
     config: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     positive_real: bool = False
+    hub_config: Mapping[str, Any] = field(default_factory=dict)
     renamed: str = ""
     note: str = ""
 

@@ -24,7 +24,6 @@ from dfjax.experiment.initial_backbones import (
 )
 from dfjax.experiment.phases import plan_run
 from dfjax.experiment.train import run_training
-from dfjax.inference.feature_backbones import from_weights
 from dfjax.inference.provenance import TracedRun, trace_runs
 from dfjax.models.frame_features import build_backbone
 from dfjax.training.checkpoint import Checkpoints
@@ -226,17 +225,6 @@ def test_an_earlier_default_is_kept_in_an_old_workdir():
         config, load_config("dual_stream:smoke", {"model.dual_stream.padding": "same"})
     )
     assert config.model.dual_stream.padding == "same"
-
-
-def test_stored_features_follow_the_convention(tmp_path):
-    bn = {"epsilon": 0.01, "momentum": 0.5, "unbiased": False}
-    path = write(tmp_path / "w.safetensors", bn=bn)
-    options = {"width": 0.25, "one_block": True}
-    record = from_weights("resnet18", options, path, 32).record
-    assert record["backbone"]["bn"] == "0.01,0.5,biased"
-    assert record["backbone"]["padding"] == "symmetric"
-    with pytest.raises(UsageError, match="padding=same contradicts"):
-        from_weights("resnet18", options | {"padding": "same"}, path, 32)
 
 
 def test_only_the_first_phase_reads_the_files(files, tmp_path):

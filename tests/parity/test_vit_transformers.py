@@ -3,12 +3,15 @@
 All weights are random: those of the initialisation, and what would be 0 or 1 is drawn too.
 """
 
+import re
+
 import jax
 import numpy as np
 import pytest
 import torch
 from torch_networks import images
 from transformers import (
+    AutoModelForImageClassification,
     CLIPConfig,
     CLIPModel,
     CLIPVisionConfig,
@@ -43,7 +46,8 @@ def make_theirs(name, *, width=1.0, one_block=False):
         "patch_size": v.patch,
     }
     if name.startswith("clip"):
-        return CLIPVisionModel(CLIPVisionConfig(intermediate_size=4 * v.width, **common))
+        common |= {"intermediate_size": 4 * v.width, "hidden_act": v.activation}
+        return CLIPVisionModel(CLIPVisionConfig(**common))
     if name.startswith("dinov2"):
         if v.registers:
             return Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**common))
@@ -74,7 +78,8 @@ def randomise(model):
 def compare(name, model, size, folder, options, **call):
     model.save_pretrained(folder)
     target = backbone_target(name, **options)
-    weights = dfjax.weights.load(folder / "model.safetensors", "transformers", target)
+    weights = dfjax.weights.load(folder, "transformers", target)
+    assert not any("no config.json" in note for note in weights.notes)  # it has the same values
     ours, theirs = images(size, 2)
     network = make_backbone(name, compute=Compute(), **options)
     maps = jax.jit(lambda v, x: network.apply(v, x, None, train=False))(weights.variables, ours)
@@ -92,8 +97,9 @@ def compare(name, model, size, folder, options, **call):
 
 @pytest.mark.parametrize(
     "name,size",
-    [("clip_b16", 224), ("clip_l14", 224), ("clip_b32", 96), ("dinov2_b14", 518),
-     ("dinov2_b14", 224), ("dinov2_b14_registers", 98), ("dinov3_b16", 224), ("dinov3_h16", 80)],
+    [("clip_b16", 224), ("clip_l14", 224), ("clip_b32", 96), ("clip_b16_gelu", 224),
+     ("dinov2_b14", 518), ("dinov2_b14", 224), ("dinov2_b14_registers", 98),
+     ("dinov3_b16", 224), ("dinov3_h16", 80)],
 )  # fmt: skip
 def test_one_block(name, size, tmp_path):
     """At other sizes than the native one, learned positions are interpolated."""
@@ -134,6 +140,24 @@ def test_a_file_of_the_whole_clip_without_its_text_tower(tmp_path):
     kernel = weights.variables["params"]["stage1_block1"]["attention"]["query"]["kernel"]
     layer = model.vision_model.encoder.layers[0].self_attn.q_proj
     np.testing.assert_array_equal(kernel, layer.weight.detach().numpy().T)
+
+
+@pytest.mark.parametrize("name", ["clip_b16", "dinov2_b14", "dinov2_b14_registers"])
+def test_a_file_of_a_classifier_without_it(name, tmp_path):
+    config = make_theirs(name, **SMALL).config
+    if name.startswith("clip"):
+        text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config = CLIPConfig(vision_config=config.to_dict(), text_config=text)
+    config.num_labels = 3
+    model = AutoModelForImageClassification.from_config(config)
+    model.save_pretrained(tmp_path)
+    target = backbone_target(name, **SMALL)
+    weights = dfjax.weights.load(tmp_path / "model.safetensors", "transformers", target)
+    left_out = "2 keys are left out: classifier.bias, classifier.weight"
+    assert any(left_out in note for note in weights.notes)
+    found = weights.variables["params"]["class_token"]["embedding"]
+    (theirs,) = (v for k, v in model.named_parameters() if re.search("class_emb|cls_token", k))
+    np.testing.assert_array_equal(found, theirs.detach().numpy().ravel())
 
 
 @pytest.mark.parametrize("name", ["clip_b16", "dinov2_b14_registers", "dinov3_b16"])

@@ -31,6 +31,9 @@ SETTINGS: dict[str, Any] = {
     "classes": 2,
     "method_classes": 0,
 }
+HUB_CONFIG = {"head": "LinearNorm"}
+"""The head that reads features of unit length. The authors' `linear` has the same keys."""
+
 HEAD = {"logits": "model.linear"}
 BACKBONE = "feature_extractor.backbone."
 
@@ -44,6 +47,7 @@ CLIP_L14 = Network(
     {"same": Convention("same", None, CLIP_MEAN, CLIP_STD, VARIANTS["clip_l14"].size)},
     config="gend",
     settings=SETTINGS | {"backbone": "clip_l14"},
+    hub_config=HUB_CONFIG | {"backbone": "openai/clip-vit-large-patch14"},
 )
 DINOV3_L16 = Network(
     Table(
@@ -55,6 +59,7 @@ DINOV3_L16 = Network(
     VITS["dinov3_l16"].conventions,
     config="gend",
     settings=SETTINGS | {"backbone": "dinov3_l16"},
+    hub_config=HUB_CONFIG | {"backbone": "facebook/dinov3-vitl16-pretrain-lvd1689m"},
 )
 
 GEND = Origin(

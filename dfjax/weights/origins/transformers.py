@@ -50,8 +50,13 @@ TABLES = {
 # where it means a decay of 0.01, which shows only when it trains a network further.
 TRAINED_BN = BNConstants(epsilon=1e-3, momentum=0.99, unbiased=True)
 
+SAME = ("classifier.", "classifier.")
 BASE = Wrapper("the network without a classifier", (("efficientnet.", ""), ("resnet.", "")))
 TOWER = Wrapper("the image tower without the rest of CLIP", (("vision_model.", ""),))
+CLASSIFIERS = tuple(
+    Wrapper(f"the network below {name}., with a classifier", (SAME, ("", f"{name}.")))
+    for name in ("dinov2", "dinov2_with_registers")
+)
 
 
 def _efficientnet(name: str) -> Network:
@@ -70,5 +75,5 @@ TRANSFORMERS = Origin(
         },
         **VITS,
     },
-    (PLAIN, BASE, TOWER),
+    (PLAIN, BASE, TOWER, *CLASSIFIERS),
 )

@@ -5,8 +5,10 @@ the class token before the projection.
 """
 
 from dataclasses import replace
+from typing import Any
 
-from dfjax.models.vit_variants import VARIANTS
+from dfjax.models.vit_positions import LONGEST
+from dfjax.models.vit_variants import VARIANTS, Variant
 from dfjax.weights.convention import CLIP_MEAN, CLIP_STD, Convention
 from dfjax.weights.key_table import TORCH, Table
 from dfjax.weights.origin import Network
@@ -68,23 +70,40 @@ DINOV3 = {
     "block.mlp_scale": "layer.{b_0}.layer_scale2.lambda1",
     "output_norm": "norm",
 }
+CLASSIFIER = ("classifier.",)
+"""Beginning of the keys of transformers' networks for the classification of images."""
 CLIP_WHOLE = {"class_token": 0, "positions": 0}
 DINO_WHOLE = {
     "class_token": 2, "positions": 1, "registers": 1, "attention_scale": 0, "mlp_scale": 0,
 }  # fmt: skip
 
 
+def find_settings(variant: Variant) -> dict[str, Any]:
+    """Returns the values of a vision transformer in transformers' `config.json`."""
+    rotary = {"rope_theta": LONGEST} if variant.rotary else {}
+    return {
+        "hidden_size": variant.width,
+        "num_attention_heads": variant.heads,
+        "patch_size": variant.patch,
+        "hidden_act": variant.activation,
+        "layer_norm_eps": variant.epsilon,
+        **rotary,
+    }
+
+
 def _network(name: str) -> Network:
     """Returns the names of a vision transformer, and what its weights expect of the input."""
     variant = VARIANTS[name]
+    settings = find_settings(variant)
     if name.startswith("clip"):
         convention = Convention("same", None, CLIP_MEAN, CLIP_STD, variant.size)
-        return Network(Table(CLIP_FILE, CLIP, whole=CLIP_WHOLE), {"same": convention})
+        table = Table(CLIP_FILE, CLIP, CLASSIFIER, whole=CLIP_WHOLE)
+        return Network(table, {"same": convention}, hub_config=settings)
     # The token of masked patches, which only the pre-training uses.
-    mask = (1,) * (2 if variant.rotary else 1) + (variant.width,)
+    extras = {"embeddings.mask_token": (1,) * (2 if variant.rotary else 1) + (variant.width,)}
     layers = DINOV3 if variant.rotary else DINOV2
-    table = Table(TORCH, layers, whole=DINO_WHOLE, extras={"embeddings.mask_token": mask})
-    return Network(table, {"same": Convention("same", None, size=224)})
+    table = Table(TORCH, layers, CLASSIFIER, whole=DINO_WHOLE, extras=extras)
+    return Network(table, {"same": Convention("same", None, size=224)}, hub_config=settings)
 
 
 VITS = {name: _network(name) for name in VARIANTS if name != "clip_t8"}  # which is ours
