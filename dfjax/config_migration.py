@@ -8,6 +8,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from dfjax.schema import ADAPTER
+
 AUGMENT_PRESETS = {
     "minimal": "flip",
     "s2": "jitter_erase",
@@ -33,6 +35,9 @@ LOSS_OPTIONS = {
     "temperature": ("supcon",),
 }
 """Earlier keys of `loss`, with the losses that used them."""
+
+EARLIER_ADAPTED = ("attention/(query|key|value|output)/kernel$",)
+"""The default of `adapter.kernels` that the encoder of `transformer_head` matched too."""
 
 
 def migrate(values: dict[str, Any]) -> dict[str, Any]:
@@ -87,9 +92,21 @@ def _name_remat_policies(values: dict[str, Any]) -> None:
             section["remat"] = "all" if section["remat"] else "none"
 
 
+def _narrow_adapted_kernels(values: dict[str, Any]) -> None:
+    """Replaces the earlier default of `adapter.kernels` where today's is equal to it."""
+    adapter, model = values.get("adapter"), values.get("model")
+    if not isinstance(adapter, dict) or not isinstance(model, dict):
+        return
+    equal = adapter.get("name") == "none" or model.get("name") == "frame_classifier"
+    kernels = adapter.get("kernels")
+    if equal and isinstance(kernels, list | tuple) and tuple(kernels) == EARLIER_ADAPTED:
+        adapter["kernels"] = ADAPTER["kernels"]
+
+
 STEPS: tuple[Callable[[dict[str, Any]], None], ...] = (
     _rename_augment_preset,
     _write_out_earlier_deepfakebench,
     _nest_loss_options,
     _name_remat_policies,
+    _narrow_adapted_kernels,
 )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dfjax.config import base, from_dict, to_json
-from dfjax.config_migration import AUGMENT_PRESETS, EARLIER_DEEPFAKEBENCH, migrate
+from dfjax.config_migration import AUGMENT_PRESETS, EARLIER_ADAPTED, EARLIER_DEEPFAKEBENCH, migrate
 from dfjax.data.transforms.augment_presets import PRESETS, choose_augmentation
 
 
@@ -67,3 +67,20 @@ def test_todays_config_stays_as_it_is():
     values = json.loads(to_json(base()))
     assert migrate(values) == values
     assert migrate({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "model", "narrowed"),
+    [("none", "clip_detector", True), ("lora", "frame_classifier", True)]
+    + [("lora", "clip_detector", False)],
+)
+def test_the_earlier_default_of_adapted_kernels_is_todays_where_both_are_equal(
+    adapter, model, narrowed
+):
+    today = base().adapter.kernels
+    values = json.loads(to_json(base()))
+    values["model"]["name"] = model
+    values["adapter"] |= {"name": adapter, "kernels": list(EARLIER_ADAPTED)}
+    assert from_dict(values).adapter.kernels == (today if narrowed else EARLIER_ADAPTED)
+    values["adapter"]["kernels"] = ["query/kernel$"]
+    assert from_dict(values).adapter.kernels == ("query/kernel$",)
