@@ -133,7 +133,8 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
     def run() -> None:
         begin.wait()  # so that nothing has begun if `Thread.start` itself is interrupted
         try:
-            function()
+            if not interrupt.abandoned:
+                function()
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             failed.append(error)
         finally:
@@ -152,6 +153,7 @@ def run_interruptible(function: Callable[[], Any], interrupt: Interrupt) -> None
             _wait(done)
         except KeyboardInterrupt:
             interrupt.abandoned = True
+            begin.set()  # the thread ends, also if it has not begun
             raise
     if failed:
         raise failed[0]

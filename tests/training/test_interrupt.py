@@ -59,7 +59,7 @@ def test_two_processes_stop_in_the_same_call_for_the_first_reason(monkeypatch):
             except Stopped as error:
                 stopped[number] = (call, error.reason)
                 return
-            time.sleep(0.001)  # all steps take longer than POLL_SECONDS
+            time.sleep(0.001)  # 10,000 steps take far longer than POLL_SECONDS
             store.barrier.wait(20)
 
     threads = [threading.Thread(target=train, args=[number]) for number in range(2)]
@@ -106,25 +106,42 @@ def test_a_second_interrupt_abandons_the_run_wherever_it_comes(monkeypatch, plac
     assert interrupt.ended.wait(30)
 
 
+class Late(threading.Event):
+    """An event whose first calls of `set` are interrupted."""
+
+    def __init__(self, interrupts):
+        super().__init__()
+        self.interrupts = interrupts
+
+    def set(self):
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        super().set()
+
+
+def make_late(monkeypatch, interrupts_of_begin):
+    """Lets the event that the thread waits for be set late."""
+    events = iter([Late(interrupts_of_begin), threading.Event()])
+    patched = types.SimpleNamespace(Thread=threading.Thread, Event=lambda: next(events))
+    monkeypatch.setattr(interrupts, "threading", patched)
+
+
+def test_two_interrupts_before_the_thread_may_begin_end_it(monkeypatch):
+    interrupt, called = Interrupt(), []
+    make_late(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptible(lambda: called.append(1), interrupt)
+    assert interrupt.abandoned and interrupt.ended.wait(30) and not called
+
+
 def test_an_interrupt_before_the_thread_may_begin_is_a_request_to_stop(monkeypatch):
-    class Late(threading.Event):
-        """An event whose first `set` is interrupted."""
-
-        interrupted = False
-
-        def set(self):
-            if not self.interrupted:
-                self.interrupted = True
-                raise KeyboardInterrupt
-            super().set()
-
     def train():
         while True:
             interrupt.check()
             time.sleep(0.01)
 
-    interrupt, events = Interrupt(), iter([Late(), threading.Event()])
-    patched = types.SimpleNamespace(Thread=threading.Thread, Event=lambda: next(events))
-    monkeypatch.setattr(interrupts, "threading", patched)
+    interrupt = Interrupt()
+    make_late(monkeypatch, 1)
     with pytest.raises(Stopped, match="interrupt"):
         run_interruptible(train, interrupt)
