@@ -88,15 +88,22 @@ def pytest_addoption(parser):
     )  # fmt: skip
 
 
+def pytest_configure(config):
+    """Ends at once if what required tests need is not there."""
+    required = set(filter(None, config.getoption("require").split(",")))
+    if missing := sorted(name for name in required if not PRESENT.get(name, True)):
+        raise pytest.UsageError(f"what these tests need is not there: {', '.join(missing)}")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Deselects the tests that need what is not there, unless it is required."""
+    """Deselects the tests that need what is not there; those required must exist."""
     # The longest files first: at the end one process would be alone with one of them.
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
     missing = {name for name, present in PRESENT.items() if not present}
-    found = {mark.name for item in items for mark in item.iter_markers()} - missing
-    if absent := set(filter(None, config.getoption("require").split(","))) - found:
-        raise pytest.UsageError(f"no tests, or not what they need: {', '.join(sorted(absent))}")
+    found = {mark.name for item in items for mark in item.iter_markers()}
+    if nowhere := set(filter(None, config.getoption("require").split(","))) - found:
+        raise pytest.UsageError(f"no tests have the markers {', '.join(sorted(nowhere))}")
     absent = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
     if absent:
         items[:] = [item for item in items if item not in absent]
