@@ -39,7 +39,7 @@ class SelfAttention(nn.Module):
     on every platform: two products of matrices and a softmax, which keep the weights of all pairs
     of tokens (257 tokens in CLIP L/14: 2 MB per image and block in bfloat16). The alternative
     `cudnn`, a flash kernel, needs float16 or bfloat16 and an NVIDIA GPU, so that programs with it
-    run nowhere else, and it has not been tried here.
+    run nowhere else.
 
     Attributes:
         variant: Network.

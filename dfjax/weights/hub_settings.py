@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dfjax.errors import FileError, UsageError
 from dfjax.json_files import read_json
-from dfjax.weights.convention import RGB, Convention
+from dfjax.weights.convention import ONE, RGB, ZERO, Convention
 from dfjax.weights.origin import Network
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -20,10 +20,17 @@ NESTED = "vision_config"
 """Section of the image tower in the `config.json` of a whole CLIP."""
 
 WIDTH, HEADS = "hidden_size", "num_attention_heads"
-LARGEST = 1_000_000  # of its numbers that are compared
+LARGEST = 1_000_000  # larger numbers are compared with nothing: they may overflow a float
+DEFAULTS = {"clip": {"hidden_act": "quick_gelu"}, "gend": {"head": "linear"}}
+"""What a `config.json` means where it lacks a key that tells networks with the same arrays apart,
+by family."""
 
 MAX_BYTES = 1 << 20
-PREPROCESSOR_SCHEMA = {"image_mean?": ([float], None), "image_std?": ([float], None)}
+PREPROCESSOR_SCHEMA = {
+    "do_normalize?": (bool, None),
+    "image_mean?": ([float], None),
+    "image_std?": ([float], None),
+}
 
 Values = Mapping[str, Any]
 
@@ -59,17 +66,17 @@ def read_beside(
         return given, ()
     family = name.partition("_")[0]
     alike = {n: other.hub_config for n, other in networks.items() if n.partition("_")[0] == family}
-    notes = check_config(path, name, alike)
+    notes = compare_config(path, name, alike)
     if {"mean", "std"} <= given.keys():
         return given, notes
     told = read_input(path, next(iter(networks[name].conventions.values())))
     return told.values | given, notes + told.notes
 
 
-def check_config(path: Path, name: str, networks: Mapping[str, Values]) -> tuple[str, ...]:
-    """Checks the `config.json` beside a weights file, and returns notes: what is assumed without.
+def compare_config(path: Path, name: str, networks: Mapping[str, Values]) -> tuple[str, ...]:
+    """Compares the `config.json` beside a weights file with a network, and returns notes.
 
-    Keys that the file does not have are not compared.
+    They tell what is assumed without the file, or without some keys in it but those of `DEFAULTS`.
 
     Args:
         path: Weights file.
@@ -84,21 +91,29 @@ def check_config(path: Path, name: str, networks: Mapping[str, Values]) -> tuple
     """
     found = _read(path.parent / CONFIG, {str: object})
     if found is None:
-        assumed = networks[name].items()
-        shown = ", ".join(f"{key}={_show(value)}" for key, value in assumed if key != WIDTH)
-        return (f"there is no {CONFIG} beside the file: assumed are {shown}",)
+        return (f"there is no {CONFIG} beside the file: {_assume(networks[name])}",)
     nested = found.get(NESTED)
     settings = found | nested if isinstance(nested, dict) else found
+    if not networks[name].keys() & settings.keys():
+        return (f"{CONFIG} beside the file is of something else: {_assume(networks[name])}",)
+    settings = DEFAULTS.get(name.partition("_")[0], {}) | settings
     different = _find_difference(settings, networks[name])
     if different is None:
-        return ()
+        lacking = {key: v for key, v in networks[name].items() if key not in settings}
+        told = not lacking.keys() - {WIDTH}
+        return () if told else (f"{CONFIG} beside the file is incomplete: {_assume(lacking)}",)
     fitting = [n for n, wanted in networks.items() if _find_difference(settings, wanted) is None]
     hint = f" (its values are those of {' and '.join(fitting)})" if fitting else ""
     key, value = different
     raise UsageError(
         f"{path.parent / CONFIG} has {key}={_show(settings[key])}, and {name} has {_show(value)}: "
-        f"it would compute something else without an error{hint}"
+        f"the weights are of another network{hint}"
     )
+
+
+def _assume(values: Values) -> str:
+    shown = ", ".join(f"{key}={_show(value)}" for key, value in values.items() if key != WIDTH)
+    return f"assumed are {shown}"
 
 
 def _find_difference(settings: Values, wanted: Values) -> tuple[str, Any] | None:
@@ -127,17 +142,22 @@ def read_input(path: Path, usual: Convention) -> Input:
     if found is None:
         shown = f"mean={_show(usual.mean)} std={_show(usual.std)}"
         return Input({}, (f"there is no {PREPROCESSOR} beside the file: assumed are {shown}",))
+    if found.get("do_normalize") is False:
+        return Input({"mean": ZERO, "std": ONE}, ())
     values: dict[str, RGB] = {}
+    notes = []
     for name in ("mean", "std"):
         numbers = found.get(f"image_{name}")
         if numbers is None:
+            assumed = _show(getattr(usual, name))
+            notes.append(f"{PREPROCESSOR} has no image_{name}: assumed is {assumed}")
             continue
         valid = len(numbers) == 3 and all(map(math.isfinite, numbers))
         if not valid or (name == "std" and min(numbers) <= 0):
             raise FileError(f"{file} has image_{name}={_show(numbers)}, not a value per channel")
         red, green, blue = map(float, numbers)
         values[name] = (red, green, blue)
-    return Input(values, ())
+    return Input(values, tuple(notes))
 
 
 def _read(file: Path, schema: Any) -> Any:

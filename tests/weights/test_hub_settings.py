@@ -10,8 +10,14 @@ from dfjax.commands.main import main
 from dfjax.errors import FileError, UsageError
 from dfjax.models.vit_variants import VARIANTS
 from dfjax.weights import hub_settings
-from dfjax.weights.convention import CLIP_MEAN, IMAGENET_MEAN, IMAGENET_STD
-from dfjax.weights.hub_settings import check_config
+from dfjax.weights.convention import (
+    CLIP_MEAN,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Convention,
+    convention_from_dict,
+)
+from dfjax.weights.hub_settings import compare_config
 from dfjax.weights.loading import load
 from dfjax.weights.registry import ORIGINS
 from dfjax.weights.safetensors_file import flatten, load_safetensors, read_arrays, unflatten
@@ -83,7 +89,9 @@ def test_without_these_files_the_notes_tell_what_is_assumed(tmp_path):
         ("dinov3_b16", {"rope_theta": 10000.0}, "rope_theta=10000, and dinov3_b16 has 100"),
         ("dinov3_b16", {"rope_theta": 10**400}, "rope_theta=1000"),
         ("gend", {"head": "linear"}, "head=linear, and gend has LinearNorm"),
-        ("gend", {"backbone": "laion/CLIP-ViT-L-14-laion2B-s32B-b82K"}, "backbone=laion"),
+        ("gend", {"backbone": "openai/clip-vit-large-patch14"}, "head=linear, and gend has"),
+        ("gend", {"head": "LinearNorm", "backbone": "laion/CLIP-ViT-L-14"}, "backbone=laion"),
+        ("clip_b32_gelu", {"vision_config": {"patch_size": 32}}, "hidden_act=quick_gelu, and"),
     ],
 )
 def test_another_function_with_the_same_keys_is_refused(name, values, message, tmp_path):
@@ -139,11 +147,60 @@ def test_damaged_files_are_named(file, content, message, tmp_path, monkeypatch):
 def test_a_large_network_is_compared_by_its_number_of_heads(tmp_path):
     networks = {"dinov2_l14": ORIGINS["transformers"].networks["dinov2_l14"].hub_config}
     values = {"hidden_size": 1024, "num_attention_heads": 16, "hidden_act": "gelu"}
+    values |= {"layer_norm_eps": 1e-6, "patch_size": 14}
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert check_config(tmp_path / "w", "dinov2_l14", networks) == ()
+    assert compare_config(tmp_path / "w", "dinov2_l14", networks) == ()
     (tmp_path / "config.json").write_text(json.dumps(values | {"num_attention_heads": 8}))
     with pytest.raises(UsageError, match="num_attention_heads=8, and dinov2_l14 has 16"):
-        check_config(tmp_path / "w", "dinov2_l14", networks)
+        compare_config(tmp_path / "w", "dinov2_l14", networks)
+
+
+TOWER = {"hidden_size": 768, "num_attention_heads": 12, "num_hidden_layers": 12}
+LAYOUTS = {
+    "clip_b32": {
+        "model_type": "clip", "projection_dim": 512, "vision_config_dict": None,
+        "text_config": {
+            "hidden_act": "gelu", "hidden_size": 512, "num_attention_heads": 8,
+            "layer_norm_eps": 1e-3,
+        },
+        "vision_config": TOWER
+        | {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "patch_size": 32, "image_size": 224},
+    },
+    "dinov2_b14": TOWER
+    | {
+        "model_type": "dinov2", "hidden_act": "gelu", "layer_norm_eps": 1e-6, "patch_size": 14,
+        "image_size": 518, "layerscale_value": 1.0, "use_swiglu_ffn": False,
+    },
+    "dinov3_b16": TOWER
+    | {
+        "model_type": "dinov3_vit", "hidden_act": "gelu", "layer_norm_eps": 1e-5, "patch_size": 16,
+        "rope_theta": 100.0, "pos_embed_rescale": 2.0, "key_bias": False, "num_register_tokens": 4,
+    },
+}  # fmt: skip
+"""Files with the keys of those on the hub."""
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_whole_files_of_the_hub_are_those_of_their_network(name, tmp_path):
+    networks = {name: ORIGINS["transformers"].networks[name].hub_config}
+    (tmp_path / "config.json").write_text(json.dumps(LAYOUTS[name]))
+    assert compare_config(tmp_path / "w", name, networks) == ()
+
+
+def test_what_the_files_do_not_tell_is_a_note(tmp_path):
+    target = write(
+        tmp_path,
+        config={"hidden_act": "quick_gelu", "patch_size": 32},
+        preprocessor_config={"image_std": [0.5] * 3},
+    )
+    config, mean = load(tmp_path, "transformers", target).notes
+    assert "incomplete: assumed are num_attention_heads=12, layer_norm_eps=1e-05" in config
+    assert f"no image_mean: assumed is {CLIP_MEAN}" in mean
+    write(tmp_path, config={"name": "resnet18"}, preprocessor_config={"do_normalize": False})
+    weights = load(tmp_path, "transformers", target)
+    (config,) = weights.notes
+    assert "is of something else: assumed are num_attention_heads=12" in config
+    assert (weights.convention.mean, weights.convention.std) == ((0,) * 3, (1,) * 3)
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("clip_b32", ""), ("dinov2_b14", "dinov2.")])
@@ -188,3 +245,11 @@ def test_other_folders_and_lists_of_shards_are_one_line(tmp_path):
     for path in (tmp_path, index):
         with pytest.raises(UsageError, match="lists several files .* save it as one file"):
             load(path, "transformers", target)
+
+
+@pytest.mark.parametrize("size", [0, -5, 2**40])
+def test_a_header_with_an_impossible_size_is_damaged(size):
+    told = Convention("same", None).to_dict()
+    assert convention_from_dict(told, name="w") == Convention("same", None)
+    with pytest.raises(FileError, match=f"w has size={size!s:.9}, not 1 to 4096 pixels"):
+        convention_from_dict(told | {"size": size}, name="w")
