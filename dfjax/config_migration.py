@@ -97,7 +97,10 @@ def _narrow_adapted_kernels(values: dict[str, Any]) -> None:
     adapter, model = values.get("adapter"), values.get("model")
     if not isinstance(adapter, dict) or not isinstance(model, dict):
         return
-    equal = adapter.get("name") == "none" or model.get("name") == "frame_classifier"
+    options = model.get("frame_classifier")
+    backbone = options.get("backbone") if isinstance(options, dict) else None
+    ours = isinstance(backbone, str) and ":" not in backbone  # custom ones name their own blocks
+    equal = adapter.get("name") == "none" or (model.get("name") == "frame_classifier" and ours)
     kernels = adapter.get("kernels")
     if equal and isinstance(kernels, list | tuple) and tuple(kernels) == EARLIER_ADAPTED:
         adapter["kernels"] = ADAPTER["kernels"]

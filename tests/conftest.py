@@ -101,13 +101,13 @@ def pytest_collection_modifyitems(config, items):
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
     missing = {name for name, present in PRESENT.items() if not present}
-    found = {mark.name for item in items for mark in item.iter_markers()}
-    if nowhere := set(filter(None, config.getoption("require").split(","))) - found:
-        raise pytest.UsageError(f"no tests have the markers {', '.join(sorted(nowhere))}")
     absent = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
     if absent:
         items[:] = [item for item in items if item not in absent]
         config.hook.pytest_deselected(items=absent)
+    found = {mark.name for item in items for mark in item.iter_markers()}
+    if nowhere := set(filter(None, config.getoption("require").split(","))) - found:
+        raise pytest.UsageError(f"no tests can run of those marked {', '.join(sorted(nowhere))}")
 
 
 PEAKS = []  # bytes of the largest process of each worker

@@ -70,16 +70,17 @@ def test_todays_config_stays_as_it_is():
 
 
 @pytest.mark.parametrize(
-    ("adapter", "model", "narrowed"),
-    [("none", "clip_detector", True), ("lora", "frame_classifier", True)]
-    + [("lora", "clip_detector", False)],
+    ("adapter", "model", "backbone", "narrowed"),
+    [("none", "clip_detector", "b0", True), ("lora", "frame_classifier", "clip_b16", True)]
+    + [("lora", "clip_detector", "clip_b16", False), ("lora", "frame_classifier", "my:Net", False)],
 )
 def test_the_earlier_default_of_adapted_kernels_is_todays_where_both_are_equal(
-    adapter, model, narrowed
+    adapter, model, backbone, narrowed
 ):
     today = base().adapter.kernels
     values = json.loads(to_json(base()))
     values["model"]["name"] = model
+    values["model"]["frame_classifier"]["backbone"] = backbone
     values["adapter"] |= {"name": adapter, "kernels": list(EARLIER_ADAPTED)}
     assert from_dict(values).adapter.kernels == (today if narrowed else EARLIER_ADAPTED)
     values["adapter"]["kernels"] = ["query/kernel$"]

@@ -94,7 +94,7 @@ def compare_config(path: Path, name: str, networks: Mapping[str, Values]) -> tup
         return (f"there is no {CONFIG} beside the file: {_assume(networks[name])}",)
     nested = found.get(NESTED)
     settings = found | nested if isinstance(nested, dict) else found
-    if not networks[name].keys() & settings.keys():
+    if not isinstance(nested, dict) and not networks[name].keys() & settings.keys():
         return (f"{CONFIG} beside the file is of something else: {_assume(networks[name])}",)
     settings = DEFAULTS.get(name.partition("_")[0], {}) | settings
     different = _find_difference(settings, networks[name])

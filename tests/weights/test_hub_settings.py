@@ -92,6 +92,7 @@ def test_without_these_files_the_notes_tell_what_is_assumed(tmp_path):
         ("gend", {"backbone": "openai/clip-vit-large-patch14"}, "head=linear, and gend has"),
         ("gend", {"head": "LinearNorm", "backbone": "laion/CLIP-ViT-L-14"}, "backbone=laion"),
         ("clip_b32_gelu", {"vision_config": {"patch_size": 32}}, "hidden_act=quick_gelu, and"),
+        ("clip_b32_gelu", {"vision_config": {"dropout": 0.0}}, "hidden_act=quick_gelu, and"),
     ],
 )
 def test_another_function_with_the_same_keys_is_refused(name, values, message, tmp_path):
