@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dfjax.errors import UsageError, unknown
+from dfjax.schema import MOST_PIXELS
 
 Check = Callable[[str, Any], None]
 Number = int | float
@@ -200,7 +201,7 @@ BELOW_ONE = number(0, 1, below=True)
 COUNT = whole(0, 10**9)
 POSITIVE = whole(1, 10**9)
 CLIPS = whole(1, 65_536)
-PIXELS = whole(1, 4096)
+PIXELS = whole(1, MOST_PIXELS)
 WIDTH = whole(1, 65_536)
 FACTOR = number(0, 1000)  # of a term of the loss
 OPTIONAL_WIDTH = whole(0, 65_536)

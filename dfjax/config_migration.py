@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from dfjax.import_paths import is_import_path
 from dfjax.schema import ADAPTER
 
 AUGMENT_PRESETS = {
@@ -99,7 +100,7 @@ def _narrow_adapted_kernels(values: dict[str, Any]) -> None:
         return
     options = model.get("frame_classifier")
     backbone = options.get("backbone") if isinstance(options, dict) else None
-    ours = isinstance(backbone, str) and ":" not in backbone  # custom ones name their own blocks
+    ours = isinstance(backbone, str) and not is_import_path(backbone)  # others name their blocks
     equal = adapter.get("name") == "none" or (model.get("name") == "frame_classifier" and ours)
     kernels = adapter.get("kernels")
     if equal and isinstance(kernels, list | tuple) and tuple(kernels) == EARLIER_ADAPTED:

@@ -51,6 +51,7 @@ CROPS: dict[str, Any] = {
     "min_face": int,
     "min_quality": (),
 }
+MOST_PIXELS = 4096  # of a side of the images that a network reads
 PREPROCESS = {
     "size": 224,  # model input, pixels
     "mean": (0.485, 0.456, 0.406),

@@ -11,6 +11,7 @@ from typing import Any
 from dfjax.errors import FileError, UsageError
 from dfjax.json_files import check_value
 from dfjax.models.layers import BNConstants
+from dfjax.schema import MOST_PIXELS
 
 RGB = tuple[float, float, float]
 IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
@@ -21,7 +22,6 @@ HALF: RGB = (0.5, 0.5, 0.5)
 ZERO: RGB = (0.0, 0.0, 0.0)
 ONE: RGB = (1.0, 1.0, 1.0)
 
-MAX_SIZE = 4096  # of the side of images, pixels
 BN_SCHEMA = {"epsilon": float, "momentum": float, "unbiased": bool}
 SCHEMA = {
     "origin": str,
@@ -78,8 +78,8 @@ def convention_from_dict(value: Any, *, name: str) -> Convention:
     check_value(value, SCHEMA, name=name)
     bn = value["bn"] and BNConstants(**{key: value["bn"][key] for key in BN_SCHEMA})
     mean, std = _rgb(value["mean"], name), _rgb(value["std"], name)
-    if not 0 < value["size"] <= MAX_SIZE:
-        raise FileError(f"{name} has size={value['size']!s:.9}, not 1 to {MAX_SIZE} pixels")
+    if not 0 < value["size"] <= MOST_PIXELS:
+        raise FileError(f"{name} has size={value['size']!s:.9}, not 1 to {MOST_PIXELS} pixels")
     return Convention(value["padding"], bn, mean, std, value["size"], value["origin"])
 
 

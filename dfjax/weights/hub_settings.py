@@ -100,8 +100,9 @@ def compare_config(path: Path, name: str, networks: Mapping[str, Values]) -> tup
     different = _find_difference(settings, networks[name])
     if different is None:
         lacking = {key: v for key, v in networks[name].items() if key not in settings}
-        told = not lacking.keys() - {WIDTH}
-        return () if told else (f"{CONFIG} beside the file is incomplete: {_assume(lacking)}",)
+        if lacking.keys() <= {WIDTH}:
+            return ()
+        return (f"{CONFIG} beside the file is incomplete: {_assume(lacking)}",)
     fitting = [n for n, wanted in networks.items() if _find_difference(settings, wanted) is None]
     hint = f" (its values are those of {' and '.join(fitting)})" if fitting else ""
     key, value = different
